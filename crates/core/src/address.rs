@@ -1,0 +1,140 @@
+//! Addresses that may stand in public DNS.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::name::{DnsName, NameError};
+
+/// What a load balancer is reached by: an IPv4, an IPv6, or a host name that has to be resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    /// Becomes an A record.
+    V4(Ipv4Addr),
+    /// Becomes an AAAA record.
+    V6(Ipv6Addr),
+    /// Becomes a CNAME where it is alone, and is resolved where it is not.
+    Hostname(DnsName),
+}
+
+/// Why a text cannot be published as an address.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AddressError {
+    /// Unspecified, multicast, broadcast, link-local or IPv4-mapped.
+    #[error("{address} is {what}; no client can connect to it")]
+    Unusable {
+        /// The address.
+        address: IpAddr,
+        /// Which kind of unusable.
+        what: &'static str,
+    },
+    /// Neither an IP address nor a host name.
+    #[error("'{text}' is neither an IP address nor a host name")]
+    Neither {
+        /// What was given.
+        text: String,
+        /// Why it is no host name.
+        #[source]
+        source: NameError,
+    },
+}
+
+impl Address {
+    /// The IP address, unless it is a host name.
+    pub const fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::V4(ip) => Some(IpAddr::V4(*ip)),
+            Self::V6(ip) => Some(IpAddr::V6(*ip)),
+            Self::Hostname(_) => None,
+        }
+    }
+}
+
+/// Checks that an IP address can be connected to from elsewhere. Loopback is let through: it does no harm to a
+/// stranger, and trying things out on one machine needs it.
+///
+/// # Errors
+/// [`AddressError::Unusable`].
+pub fn usable(address: IpAddr) -> Result<Address, AddressError> {
+    let what = match address {
+        IpAddr::V4(ip) if ip.octets()[0] == 0 => "unspecified",
+        IpAddr::V4(ip) if ip.is_broadcast() => "the broadcast address",
+        IpAddr::V4(ip) if ip.is_multicast() => "a multicast address",
+        IpAddr::V4(ip) if ip.is_link_local() => "a link-local address",
+        IpAddr::V4(ip) => return Ok(Address::V4(ip)),
+        IpAddr::V6(ip) if ip.is_unspecified() => "unspecified",
+        IpAddr::V6(ip) if ip.is_multicast() => "a multicast address",
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => "a link-local address",
+        IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some() => "an IPv4-mapped address",
+        IpAddr::V6(ip) => return Ok(Address::V6(ip)),
+    };
+    Err(AddressError::Unusable { address, what })
+}
+
+impl From<IpAddr> for Address {
+    /// Without the check of [`usable`]: for addresses that were checked before.
+    fn from(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(ip) => Self::V4(ip),
+            IpAddr::V6(ip) => Self::V6(ip),
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return usable(ip);
+        }
+        let name: DnsName =
+            text.parse().map_err(|source| AddressError::Neither { text: text.to_owned(), source })?;
+        if name.is_wildcard() {
+            return Err(AddressError::Neither { text: text.to_owned(), source: NameError::Wildcard });
+        }
+        Ok(Self::Hostname(name))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4(ip) => ip.fmt(f),
+            Self::V6(ip) => ip.fmt(f),
+            Self::Hostname(name) => name.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_client_can_connect_to_is_an_address() {
+        for good in ["203.0.113.10", "2001:db8::1", "127.0.0.5", "a9.us-west-2.elb.amazonaws.com"] {
+            assert_eq!(good.parse::<Address>().unwrap().to_string(), good);
+        }
+        let bad = [
+            ("0.0.0.0", "unspecified"),
+            ("::", "unspecified"),
+            ("255.255.255.255", "broadcast"),
+            ("224.0.0.1", "multicast"),
+            ("169.254.1.1", "link-local"),
+            ("fe80::1", "link-local"),
+            ("::ffff:10.0.0.1", "IPv4-mapped"),
+            ("999.1.1.1", "neither"),
+            ("1.2.3", "neither"),
+            ("*.example.com", "neither"),
+            ("not a host", "neither"),
+            ("", "neither"),
+        ];
+        for (text, part) in bad {
+            let error = text.parse::<Address>().unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The mark that every record set of ours carries: whose it is, for which Service, and which member gave which address.
+//!
+//! One line of text, so that every provider can keep it: in record-set metadata, in a JSON field, or in a TXT.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::address::Address;
+use crate::member::MemberName;
+use crate::name::Label;
+use crate::probe::ProbeSpec;
+use crate::service::ServiceKey;
+
+/// What one member had to say about a Service when the record set was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// The member's region.
+    pub region: Option<Label>,
+    /// The member's zones.
+    pub zones: BTreeSet<Label>,
+    /// How its endpoints are probed.
+    pub probe: ProbeSpec,
+    /// Its addresses, those that are out of DNS at the moment too: they are probed again after a restart.
+    pub addresses: BTreeSet<Address>,
+}
+
+/// Ownership and origin of one record set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// Owner id: the fleet's name unless the config says otherwise.
+    pub owner: Label,
+    /// The Service for which the set was written.
+    pub service: ServiceKey,
+    /// What each member gave.
+    pub members: BTreeMap<MemberName, Share>,
+}
+
+/// `v=1 owner=fed service=default/web member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1 member=…`
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v=1 owner={} service={}", self.owner, self.service)?;
+        for (name, share) in &self.members {
+            let region = share.region.as_ref().map_or("", Label::as_str);
+            write!(f, " member={name};{region};")?;
+            join(f, share.zones.iter())?;
+            write!(f, ";{};", share.probe)?;
+            join(f, share.addresses.iter())?;
+        }
+        Ok(())
+    }
+}
+
+fn join<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: impl Iterator<Item = T>) -> fmt::Result {
+    for (index, item) in items.enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        write!(f, "{comma}{item}")?;
+    }
+    Ok(())
+}
+
+/// Not the text of an [`Evidence`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the ownership text '{text}' has a part that cannot be read: '{part}'")]
+pub struct BadEvidence {
+    /// The whole text.
+    pub text: String,
+    /// The part.
+    pub part: String,
+}
+
+impl FromStr for Evidence {
+    type Err = BadEvidence;
+
+    fn from_str(text: &str) -> Result<Self, BadEvidence> {
+        let bad = |part: &str| BadEvidence { text: text.to_owned(), part: part.to_owned() };
+        let mut parts = text.split(' ');
+        if parts.next() != Some("v=1") {
+            return Err(bad("v"));
+        }
+        let owner = parts.next().and_then(|part| part.strip_prefix("owner=")).and_then(|v| v.parse().ok());
+        let service =
+            parts.next().and_then(|part| part.strip_prefix("service=")).and_then(|v| v.parse().ok());
+        let mut members = BTreeMap::new();
+        for part in parts {
+            let (name, share) =
+                part.strip_prefix("member=").and_then(parse_share).ok_or_else(|| bad(part))?;
+            members.insert(name, share);
+        }
+        Ok(Self {
+            owner: owner.ok_or_else(|| bad("owner"))?,
+            service: service.ok_or_else(|| bad("service"))?,
+            members,
+        })
+    }
+}
+
+fn parse_share(text: &str) -> Option<(MemberName, Share)> {
+    let mut fields = text.split(';');
+    let mut next = || fields.next();
+    let name = next()?.parse().ok()?;
+    let region = Some(next()?).filter(|r| !r.is_empty()).map(str::parse).transpose().ok()?;
+    let zones = list(next()?)?;
+    let probe = next()?.parse().ok()?;
+    let addresses = list(next()?)?;
+    fields.next().is_none().then_some((name, Share { region, zones, probe, addresses }))
+}
+
+fn list<T: FromStr + Ord>(text: &str) -> Option<BTreeSet<T>> {
+    text.split(',').filter(|item| !item.is_empty()).map(|item| item.parse().ok()).collect()
+}
+
+/// Whose a record set is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// Ours; the evidence is `None` when only the owner could be read of it.
+    Ours(Option<Evidence>),
+    /// Somebody else's, or nobody's.
+    Foreign,
+}
+
+impl Claim {
+    /// Reads an ownership text. Another owner, no text, or a text that is not ours to read is foreign.
+    pub fn read(text: Option<&str>, owner: &Label) -> Self {
+        let Some(text) = text else { return Self::Foreign };
+        match text.parse::<Evidence>() {
+            Ok(evidence) if evidence.owner == *owner => Self::Ours(Some(evidence)),
+            Ok(_) => Self::Foreign,
+            Err(_) if text.split(' ').any(|part| part.strip_prefix("owner=") == Some(owner.as_str())) => {
+                Self::Ours(None)
+            }
+            Err(_) => Self::Foreign,
+        }
+    }
+
+    /// Whether it is ours.
+    pub const fn is_ours(&self) -> bool {
+        matches!(self, Self::Ours(_))
+    }
+
+    /// The evidence, when it is ours and can be read.
+    pub const fn evidence(&self) -> Option<&Evidence> {
+        match self {
+            Self::Ours(Some(evidence)) => Some(evidence),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "v=1 owner=fed service=default/web \
+        member=arn:aws:eks:x:1:cluster/c;;;https:443@www.example.com/a%2Cb%20c;lb.example.net \
+        member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1";
+
+    #[test]
+    fn evidence_is_read_back_as_it_was_written() {
+        let evidence: Evidence = TEXT.parse().unwrap();
+        assert_eq!(evidence.to_string(), TEXT);
+        assert_eq!(evidence.members.len(), 2);
+        let west = &evidence.members[&"west".parse().unwrap()];
+        assert_eq!(west.zones.len(), 2);
+        assert_eq!(west.addresses.len(), 2);
+    }
+
+    #[test]
+    fn a_claim_is_ours_only_with_our_owner_id() {
+        let fed: Label = "fed".parse().unwrap();
+        assert!(Claim::read(Some(TEXT), &fed).evidence().is_some());
+        assert_eq!(Claim::read(Some(TEXT), &"other".parse().unwrap()), Claim::Foreign);
+        assert_eq!(Claim::read(None, &fed), Claim::Foreign);
+        assert_eq!(Claim::read(Some("heritage=external-dns"), &fed), Claim::Foreign);
+        assert_eq!(Claim::read(Some("v=1 owner=fed service=default/web member=;;"), &fed), Claim::Ours(None));
+        assert_eq!(Claim::read(Some("v=1 owner=federated service=x"), &fed), Claim::Foreign);
+    }
+
+    #[test]
+    fn a_text_with_a_damaged_part_is_not_half_read() {
+        for bad in ["", "v=2 owner=a service=a/b", "v=1 owner=a", "v=1 owner=a service=b"] {
+            assert!(bad.parse::<Evidence>().is_err(), "{bad}");
+        }
+        assert!(TEXT.replace("203.0.113.1", "203.0.113.999").parse::<Evidence>().is_err());
+    }
+}

@@ -1,0 +1,51 @@
+//! Values and decisions of fleetdns.
+//!
+//! Reads: what members publish ([`Snapshot`]), what probing says ([`Health`]), what a provider lists ([`Observed`]).
+//! Gives: a [`Plan`] for each zone, approved by the brakes, for a [`Provider`] to apply.
+//!
+//! ```text
+//! Service ─publish→ Published ─┐
+//!                   Snapshot ──┼─ Planner ─→ Plan ─approve→ ApprovedPlan ─→ Provider::apply
+//!                   Health ────┤
+//!                   Observed ──┘
+//! ```
+//!
+//! Invariant: this crate does no I/O and reads no clock; whatever depends on time takes the time as an argument.
+//! Invariant: bad input is data: one bad object, name or record never stops the others.
+//! Invariant: a pass over the names that changed gives the same result as a pass over everything.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod address;
+pub mod adopt;
+pub mod brakes;
+pub mod evidence;
+pub mod keys;
+pub mod member;
+pub mod name;
+pub mod observed;
+pub mod plan;
+pub mod planner;
+pub mod probe;
+pub mod provider;
+pub mod publish;
+pub mod record;
+pub mod service;
+mod settle;
+pub mod simulate;
+pub mod wanted;
+
+pub use address::Address;
+pub use brakes::{AllDown, ApprovedPlan, Brakes, approve};
+pub use evidence::{Claim, Evidence, Share};
+pub use member::{Health, Inventory, MemberName, MemberView, Snapshot};
+pub use name::{DnsName, Label};
+pub use observed::{Content, Observed, ObservedSet, Version};
+pub use plan::{Change, NameChange, Plan};
+pub use planner::{Planner, Scope};
+pub use probe::{ProbeKey, ProbeSpec, Target, Verdict};
+pub use provider::{Applied, Capabilities, Finding, Listing, Outcome, Provider, ProviderError};
+pub use publish::{ProbeDefaults, Protocol, PublishSettings, publish};
+pub use record::{NonEmpty, RecordData, RecordSet, RecordType, Ttl};
+pub use service::{Ingress, Port, Published, Service, ServiceKey};
+pub use wanted::ZoneSettings;

@@ -1,0 +1,168 @@
+//! Members of the fleet and what they publish.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use thiserror::Error;
+
+use crate::name::{DnsName, Label};
+use crate::probe::{ProbeKey, Target, Verdict};
+use crate::service::{Published, ServiceKey};
+
+/// Name of a member: a kubeconfig context's, or the one given in the config. Visible ASCII without space, `;`, `,`, `=`
+/// and `"`, which the ownership evidence needs for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MemberName(Arc<str>);
+
+/// Not usable as the name of a member.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "'{0}' cannot name a cluster; 1 to 253 visible ASCII characters without space, ';', ',', '=', '\"', '\\' can"
+)]
+pub struct BadMemberName(pub String);
+
+impl MemberName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for MemberName {
+    type Err = BadMemberName;
+
+    fn from_str(text: &str) -> Result<Self, BadMemberName> {
+        let fits = (1..=253).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_graphic() && !b";,=\"\\".contains(&b));
+        if fits { Ok(Self(text.into())) } else { Err(BadMemberName(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for MemberName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// What a member's API last said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Inventory {
+    /// Not listed yet, and start-up still waits for it.
+    Pending,
+    /// Listed, and the watch is fresh.
+    #[default]
+    Live,
+    /// The API is away: the last inventory stands.
+    Stale,
+    /// Removed from the config: to be drained.
+    Departed,
+}
+
+impl Inventory {
+    /// `pending`, `live`, `stale` or `departed`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Live => "live",
+            Self::Stale => "stale",
+            Self::Departed => "departed",
+        }
+    }
+}
+
+impl fmt::Display for Inventory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Everything known of one member.
+///
+/// Invariant: a member whose list is not complete is never "empty": `listed` stays false until a whole list came in,
+/// and what `services` holds before that was adopted from the zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberView {
+    /// Its name.
+    pub name: MemberName,
+    /// Freshness of `services`.
+    pub inventory: Inventory,
+    /// Whether `services` is a complete list of this process's own.
+    pub listed: bool,
+    /// Region, when it is known.
+    pub region: Option<Label>,
+    /// Zones of the region, as far as they are known.
+    pub zones: BTreeSet<Label>,
+    /// Services of type LoadBalancer, read and checked.
+    pub services: OrdMap<ServiceKey, Arc<Published>>,
+    /// Why it is not live, or what is missing, in words for a person.
+    pub fault: Option<Arc<str>>,
+}
+
+impl MemberView {
+    /// A member of which nothing is known yet.
+    pub fn pending(name: MemberName) -> Self {
+        Self {
+            name,
+            inventory: Inventory::Pending,
+            listed: false,
+            region: None,
+            zones: BTreeSet::new(),
+            services: OrdMap::new(),
+            fault: None,
+        }
+    }
+}
+
+/// All members at one moment. Cloning is cheap; two snapshots share what did not change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Members by name.
+    pub members: OrdMap<MemberName, Arc<MemberView>>,
+}
+
+impl Snapshot {
+    /// Everything that has to be probed.
+    pub fn targets(&self) -> BTreeSet<Target> {
+        self.members
+            .values()
+            .filter(|member| member.inventory != Inventory::Departed)
+            .flat_map(|member| member.services.values())
+            .flat_map(|service| service.targets())
+            .collect()
+    }
+}
+
+/// What probing says at one moment. Cloning is cheap.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Verdicts; a key that is missing is [`Verdict::Unknown`].
+    pub verdicts: OrdMap<ProbeKey, Verdict>,
+    /// What load balancer host names resolve to; the last good answer while resolving fails. A name that is missing was
+    /// never resolved; an empty set means that the name has no addresses.
+    pub resolved: OrdMap<DnsName, OrdSet<std::net::IpAddr>>,
+}
+
+impl Health {
+    /// The verdict of a probe key.
+    pub fn verdict(&self, key: &ProbeKey) -> Verdict {
+        self.verdicts.get(key).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contexts_of_every_cloud_can_name_a_member() {
+        for good in ["westus", "gke_p_europe-west1_c", "arn:aws:eks:us-east-1:1:cluster/prod", "kind@x"] {
+            assert_eq!(good.parse::<MemberName>().unwrap().as_str(), good);
+        }
+        for bad in ["", "a b", "a;b", "a,b", "a=b", "ä"] {
+            assert!(bad.parse::<MemberName>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The difference between what is desired and what exists: a value that prints itself.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::evidence::Evidence;
+use crate::name::DnsName;
+use crate::observed::ObservedSet;
+use crate::record::{RecordSet, RecordType};
+use crate::service::ServiceKey;
+
+/// Why a record set is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// No member has the Service, or the address, any more.
+    ServiceGone,
+    /// Only members that were removed from the config had it.
+    MemberDeparted,
+    /// Another type takes its place at the name.
+    TypeChange,
+    /// All endpoints of this address family are down, and the other family answers.
+    FamilyDown,
+    /// All endpoints are down, and `all-down = empty` was asked for.
+    AllDown,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ServiceGone => "the Service is gone",
+            Self::MemberDeparted => "its clusters are no longer configured",
+            Self::TypeChange => "another type takes its place",
+            Self::FamilyDown => "all its endpoints are down",
+            Self::AllDown => "all endpoints are down and all-down = empty",
+        })
+    }
+}
+
+/// One change of one record set.
+///
+/// Invariant: deleting is a verb of its own and has a cause; a set that is written is never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing of this type is there.
+    Create {
+        /// The set to write.
+        set: RecordSet,
+        /// Its ownership mark.
+        evidence: Arc<Evidence>,
+    },
+    /// A set of ours has other values, another TTL or another mark.
+    Update {
+        /// As it was read.
+        before: ObservedSet,
+        /// As it has to be.
+        set: RecordSet,
+        /// Its ownership mark.
+        evidence: Arc<Evidence>,
+    },
+    /// A set of ours has to go.
+    Delete {
+        /// As it was read.
+        before: ObservedSet,
+        /// Its type.
+        record_type: RecordType,
+        /// Why.
+        cause: Cause,
+    },
+}
+
+impl Change {
+    /// `create`, `update` or `delete`.
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Update { .. } => "update",
+            Self::Delete { .. } => "delete",
+        }
+    }
+
+    /// The type that is written or deleted.
+    pub const fn record_type(&self) -> RecordType {
+        match self {
+            Self::Create { set, .. } | Self::Update { set, .. } => set.data.record_type(),
+            Self::Delete { record_type, .. } => *record_type,
+        }
+    }
+
+    /// What is there afterwards.
+    pub const fn after(&self) -> Option<(&RecordSet, &Arc<Evidence>)> {
+        match self {
+            Self::Create { set, evidence } | Self::Update { set, evidence, .. } => Some((set, evidence)),
+            Self::Delete { .. } => None,
+        }
+    }
+
+    /// What was there before.
+    pub const fn before(&self) -> Option<&ObservedSet> {
+        match self {
+            Self::Create { .. } => None,
+            Self::Update { before, .. } | Self::Delete { before, .. } => Some(before),
+        }
+    }
+}
+
+/// All changes at one name, deletions first: one unit that a provider applies at once where it can.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameChange {
+    /// Owner name (RFC 9499).
+    pub name: DnsName,
+    /// Never empty; deletions first.
+    pub changes: Vec<Change>,
+}
+
+impl NameChange {
+    /// Whether nothing of ours is left at the name.
+    pub fn vanishes(&self) -> bool {
+        self.changes.iter().all(|change| matches!(change, Change::Delete { .. }))
+    }
+}
+
+/// Why something that would have been removed is kept for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// Start-up has not converged.
+    StartUp(Arc<str>),
+    /// Fewer than `min-kept` addresses would be left.
+    Floor,
+    /// Every endpoint is down: the last set stays.
+    AllDown,
+    /// A new address has no verdict yet.
+    Undecided,
+    /// The ownership text cannot be read, and a member that might have given it was never listed.
+    Unattributed,
+    /// The plan as a whole deletes too much.
+    MaxDelete {
+        /// Names that would go.
+        deleted: usize,
+        /// Names that are ours.
+        owned: usize,
+        /// The limit in percent.
+        percent: u8,
+    },
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StartUp(what) => write!(f, "start-up: {what}"),
+            Self::Floor => f.write_str("floor: fewer than min-kept addresses would be left"),
+            Self::AllDown => f.write_str("all-down: every endpoint is down, the last set is kept"),
+            Self::Undecided => f.write_str("undecided: a new address has no verdict yet"),
+            Self::Unattributed => {
+                f.write_str("unattributed: its ownership text is unreadable and a cluster was never listed")
+            }
+            Self::MaxDelete { deleted, owned, percent } => write!(
+                f,
+                "max-delete: the plan deletes {deleted} of {owned} names, more than {percent} %; \
+                 it is refused whole until fewer go or max-delete is raised"
+            ),
+        }
+    }
+}
+
+/// A name of which something is kept against the wish of inventory or health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The name.
+    pub name: DnsName,
+    /// The brake.
+    pub reason: Hold,
+}
+
+/// Why a name is not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Somebody else has a record set there.
+    Foreign {
+        /// Its type.
+        record_type: Arc<str>,
+    },
+    /// Another Service has claimed the name first.
+    Claimed {
+        /// Who has it.
+        holder: ServiceKey,
+        /// Who asks for it.
+        asked_by: ServiceKey,
+    },
+    /// The provider has no wildcards.
+    Wildcard,
+    /// A CNAME cannot stand at the apex (RFC 1034 §3.6.2).
+    ApexCname,
+    /// The provider would answer a query for one of the two names with the records of the other.
+    Overlap {
+        /// The other name.
+        with: DnsName,
+    },
+    /// The provider takes fewer values in one set.
+    TooManyValues {
+        /// How many there are.
+        values: usize,
+        /// How many it takes.
+        limit: usize,
+    },
+    /// The name cannot exist, or the Service says something that cannot be used.
+    Invalid(Arc<str>),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign { record_type } => {
+                write!(f, "foreign: a {record_type} record that is not ours stands at this name")
+            }
+            Self::Claimed { holder, asked_by } => {
+                write!(f, "claimed: {holder} has this name, {asked_by} asks for it too")
+            }
+            Self::Wildcard => f.write_str("wildcard: this provider cannot serve wildcard records"),
+            Self::ApexCname => f.write_str("apex: a CNAME cannot stand at the zone's apex"),
+            Self::Overlap { with } => {
+                write!(f, "overlap: this provider would mix its answers with those of {with}")
+            }
+            Self::TooManyValues { values, limit } => {
+                write!(f, "limit: {values} values, this provider takes {limit} in one set")
+            }
+            Self::Invalid(why) => write!(f, "invalid: {why}"),
+        }
+    }
+}
+
+/// Something that is wanted and not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The name, or what was given in its place.
+    pub name: Arc<str>,
+    /// Why.
+    pub reason: Refusal,
+}
+
+/// What has to change in one zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The zone.
+    pub zone: DnsName,
+    /// Changes by name.
+    pub changes: Vec<NameChange>,
+    /// What is kept by a brake.
+    pub held: Vec<Held>,
+    /// What is wanted and not written.
+    pub refused: Vec<Refused>,
+    /// Names in the zone that are ours.
+    pub owned: usize,
+}
+
+impl Plan {
+    /// Whether there is nothing to change.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "zone {}: {} names change, {} are ours", self.zone, self.changes.len(), self.owned)?;
+        for NameChange { name, changes } in &self.changes {
+            for change in changes {
+                match change {
+                    Change::Create { set, .. } => writeln!(f, "  + {set}")?,
+                    Change::Update { before, set, .. }
+                        if before.ours() == Some(&set.data) && before.ttl == set.ttl =>
+                    {
+                        writeln!(f, "  ~ {set}  (ownership mark)")?;
+                    }
+                    Change::Update { before, set, .. } => writeln!(f, "  ~ {set}  (was {before})")?,
+                    Change::Delete { before, cause, .. } => writeln!(f, "  - {name} {before}  ({cause})")?,
+                }
+            }
+        }
+        for Held { name, reason } in &self.held {
+            writeln!(f, "  = {name}  held: {reason}")?;
+        }
+        for Refused { name, reason } in &self.refused {
+            writeln!(f, "  ! {name}  refused: {reason}")?;
+        }
+        Ok(())
+    }
+}

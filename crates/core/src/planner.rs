@@ -1,0 +1,306 @@
+//! Keeps what is wanted in one zone, name by name, and plans the names that changed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use imbl::ordmap::DiffItem;
+
+use crate::address::Address;
+use crate::brakes::Brakes;
+use crate::member::{Health, Inventory, MemberView, Snapshot};
+use crate::name::DnsName;
+use crate::observed::Observed;
+use crate::plan::{Cause, Change, Held, Hold, NameChange, Plan, Refused};
+use crate::probe::{ProbeKey, ProbeSpec};
+use crate::provider::Capabilities;
+use crate::record::RecordSet;
+use crate::service::{Published, ServiceKey};
+use crate::settle::{Answer, Gate, Settled, settle};
+use crate::wanted::{Group, Part, Wanted, ZoneSettings, group};
+
+mod decide;
+
+/// Which names a pass looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    All,
+    /// These, because something that they depend on changed.
+    Names(BTreeSet<DnsName>),
+}
+
+impl Scope {
+    /// Nothing to look at.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Names(names) if names.is_empty())
+    }
+
+    /// Both together.
+    pub fn extend(&mut self, other: Self) {
+        match (&mut *self, other) {
+            (Self::All, _) => {}
+            (_, Self::All) => *self = Self::All,
+            (Self::Names(mine), Self::Names(theirs)) => mine.extend(theirs),
+        }
+    }
+}
+
+/// The planner of one zone.
+///
+/// Invariant: a plan over the names that [`Planner::update`] gave equals a plan over all names, less the names that
+/// were in order before.
+#[derive(Debug)]
+pub struct Planner {
+    zone: ZoneSettings,
+    capabilities: Capabilities,
+    brakes: Brakes,
+    snapshot: Snapshot,
+    health: Health,
+    groups: BTreeMap<ServiceKey, Group>,
+    /// Services that want a name; more than one contend for it.
+    claims: BTreeMap<DnsName, BTreeSet<ServiceKey>>,
+    /// Services that depend on a verdict, or on what a host name resolves to.
+    probed: HashMap<ProbeKey, BTreeSet<ServiceKey>>,
+    resolved: HashMap<DnsName, BTreeSet<ServiceKey>>,
+    converged: bool,
+    startup: Option<Arc<str>>,
+    unlisted: bool,
+}
+
+impl Planner {
+    /// A planner that knows nothing yet and holds every removal until start-up has converged.
+    pub fn new(zone: ZoneSettings, capabilities: Capabilities, brakes: Brakes) -> Self {
+        Self {
+            zone,
+            capabilities,
+            brakes,
+            snapshot: Snapshot::default(),
+            health: Health::default(),
+            groups: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            probed: HashMap::new(),
+            resolved: HashMap::new(),
+            converged: false,
+            startup: Some("no cluster has been listed yet".into()),
+            unlisted: true,
+        }
+    }
+
+    /// The zone that is planned.
+    pub const fn zone(&self) -> &ZoneSettings {
+        &self.zone
+    }
+
+    /// What start-up still waits for.
+    pub fn startup(&self) -> Option<&str> {
+        self.startup.as_deref()
+    }
+
+    /// For a scenario from a file: probing has been going on for long, only pending members hold start-up open.
+    pub fn assume_probed(&mut self) {
+        self.converged = !self.snapshot.members.values().any(|member| member.inventory == Inventory::Pending);
+        self.startup = self.waiting_for();
+    }
+
+    /// Takes in a new snapshot and new health; gives the names that may have to change.
+    pub fn update(&mut self, snapshot: &Snapshot, health: &Health) -> Scope {
+        let mut services = self.changed_services(snapshot);
+        self.add_judged(health, &mut services);
+        self.snapshot = snapshot.clone();
+        self.health = health.clone();
+        let names = services.into_iter().flat_map(|key| self.regroup(&key)).collect();
+        let before = (self.startup.is_some(), self.unlisted);
+        self.unlisted = snapshot.members.values().any(|m| !m.listed && m.inventory != Inventory::Departed);
+        self.startup = self.waiting_for();
+        // The brakes of start-up look at every name.
+        if before == (self.startup.is_some(), self.unlisted) { Scope::Names(names) } else { Scope::All }
+    }
+
+    fn changed_services(&self, snapshot: &Snapshot) -> BTreeSet<ServiceKey> {
+        let mut changed = BTreeSet::new();
+        for difference in self.snapshot.members.diff(&snapshot.members) {
+            match difference {
+                DiffItem::Add(_, member) | DiffItem::Remove(_, member) => {
+                    changed.extend(member.services.keys().cloned());
+                }
+                DiffItem::Update { old: (_, old), new: (_, new) } if same_place(old, new) => {
+                    changed.extend(old.services.diff(&new.services).map(|item| item_key(&item).clone()));
+                }
+                DiffItem::Update { old: (_, old), new: (_, new) } => {
+                    changed.extend(old.services.keys().chain(new.services.keys()).cloned());
+                }
+            }
+        }
+        changed
+    }
+
+    fn add_judged(&self, health: &Health, changed: &mut BTreeSet<ServiceKey>) {
+        for difference in self.health.verdicts.diff(&health.verdicts) {
+            let (DiffItem::Add(key, _) | DiffItem::Remove(key, _) | DiffItem::Update { new: (key, _), .. }) =
+                difference;
+            changed.extend(self.probed.get(key).into_iter().flatten().cloned());
+        }
+        for difference in self.health.resolved.diff(&health.resolved) {
+            let (DiffItem::Add(name, _)
+            | DiffItem::Remove(name, _)
+            | DiffItem::Update { new: (name, _), .. }) = difference;
+            changed.extend(self.resolved.get(name).into_iter().flatten().cloned());
+        }
+    }
+
+    /// Works out one service of the fleet anew; gives the names it wanted before and those it wants now.
+    fn regroup(&mut self, key: &ServiceKey) -> BTreeSet<DnsName> {
+        let members: Vec<Arc<MemberView>> = self.snapshot.members.values().cloned().collect();
+        let parts: Vec<Part<'_>> = members
+            .iter()
+            .filter_map(|member| member.services.get(key).map(|service| (&**member, service)))
+            .collect();
+        let new = group(key, &parts, &self.zone, &self.health);
+        self.index_probes(key, &parts);
+        let old = self.groups.remove(key).unwrap_or_default();
+        for name in old.names.keys() {
+            if let Some(claimants) = self.claims.get_mut(name) {
+                claimants.remove(key);
+                if claimants.is_empty() {
+                    self.claims.remove(name);
+                }
+            }
+        }
+        for name in new.names.keys() {
+            self.claims.entry(name.clone()).or_default().insert(key.clone());
+        }
+        let names = old.names.into_keys().chain(new.names.keys().cloned()).collect();
+        if !parts.is_empty() {
+            self.groups.insert(key.clone(), new);
+        }
+        names
+    }
+
+    /// Entries are added and never taken away: an old one costs a needless look at a Service, no more. They are bounded
+    /// by what was ever probed; [`Planner::forget`] starts afresh.
+    fn index_probes(&mut self, key: &ServiceKey, parts: &[Part<'_>]) {
+        for (_, service) in parts {
+            for address in service.addresses.iter().flatten() {
+                let ips: Vec<_> = match address {
+                    Address::Hostname(name) => {
+                        self.resolved.entry(name.clone()).or_default().insert(key.clone());
+                        self.health.resolved.get(name).into_iter().flatten().copied().collect()
+                    }
+                    other => other.ip().into_iter().collect(),
+                };
+                if *service.probe == ProbeSpec::None {
+                    continue;
+                }
+                for ip in ips {
+                    let probe = ProbeKey { address: ip, spec: Arc::clone(&service.probe) };
+                    self.probed.entry(probe).or_default().insert(key.clone());
+                }
+            }
+        }
+    }
+
+    /// Drops what the indexes hold of Services that are gone. To be called now and then.
+    pub fn forget(&mut self) {
+        self.probed.clear();
+        self.resolved.clear();
+        let members: Vec<Arc<MemberView>> = self.snapshot.members.values().cloned().collect();
+        for member in &members {
+            for (key, service) in &member.services {
+                self.index_probes(key, &[(&**member, service)]);
+            }
+        }
+    }
+
+    fn waiting_for(&mut self) -> Option<Arc<str>> {
+        if self.converged {
+            return None;
+        }
+        if self.snapshot.members.is_empty() {
+            return Some("no cluster has been listed yet".into());
+        }
+        let pending: Vec<&str> = self
+            .snapshot
+            .members
+            .values()
+            .filter(|member| member.inventory == Inventory::Pending)
+            .map(|member| member.name.as_str())
+            .collect();
+        if !pending.is_empty() {
+            return Some(format!("waiting for the first list of {}", pending.join(", ")).into());
+        }
+        let unjudged = self.unjudged();
+        if unjudged > 0 {
+            return Some(format!("waiting for the first verdict on {unjudged} endpoints").into());
+        }
+        self.converged = true;
+        None
+    }
+
+    fn unjudged(&self) -> usize {
+        let known = |address: &Address, spec: &Arc<ProbeSpec>| {
+            let judged = |ip| {
+                let key = ProbeKey { address: ip, spec: Arc::clone(spec) };
+                **spec == ProbeSpec::None || self.health.verdict(&key).is_in().is_some()
+            };
+            match address {
+                Address::Hostname(name) => {
+                    self.health.resolved.get(name).is_some_and(|ips| ips.iter().all(|ip| judged(*ip)))
+                }
+                other => other.ip().is_some_and(judged),
+            }
+        };
+        self.snapshot.targets().iter().filter(|target| !known(&target.address, &target.spec)).count()
+    }
+
+    /// Plans the names in scope against what exists.
+    pub fn plan(&self, scope: &Scope, observed: &Observed) -> Plan {
+        let mut plan = Plan {
+            zone: self.zone.zone.clone(),
+            changes: Vec::new(),
+            held: Vec::new(),
+            refused: Vec::new(),
+            owned: observed.owned().count(),
+        };
+        match scope {
+            Scope::All => {
+                let names: BTreeSet<&DnsName> = self.claims.keys().chain(observed.owned()).collect();
+                for name in names {
+                    self.plan_name(name, observed, &mut plan);
+                }
+                plan.refused.extend(self.groups.values().flat_map(|group| group.refused.iter().cloned()));
+            }
+            Scope::Names(names) => {
+                for name in names {
+                    self.plan_name(name, observed, &mut plan);
+                }
+            }
+        }
+        plan
+    }
+
+    /// Everything that ought to exist, what others hold included.
+    pub fn desired(&self, observed: &Observed) -> Vec<RecordSet> {
+        let mut sets = Vec::new();
+        for name in self.claims.keys() {
+            let (decision, _) = self.decide(name, observed);
+            sets.extend(decision.into_iter().flat_map(|decision| decision.sets));
+        }
+        sets
+    }
+
+    /// What Services say that cannot be used; independent of the zone's state.
+    pub fn faults(&self) -> impl Iterator<Item = &Refused> {
+        self.groups.values().flat_map(|group| &group.refused)
+    }
+}
+
+fn same_place(old: &MemberView, new: &MemberView) -> bool {
+    let departed = |member: &MemberView| member.inventory == Inventory::Departed;
+    old.region == new.region && old.zones == new.zones && departed(old) == departed(new)
+}
+
+fn item_key<'a>(item: &DiffItem<'a, 'a, ServiceKey, Arc<Published>>) -> &'a ServiceKey {
+    match item {
+        DiffItem::Add(key, _) | DiffItem::Remove(key, _) | DiffItem::Update { new: (key, _), .. } => key,
+    }
+}

@@ -1,0 +1,268 @@
+//! The part of the planner that decides one name.
+
+use super::*;
+use crate::observed::{Content, ObservedSet};
+use crate::plan::Refusal;
+use crate::record::RecordType;
+
+/// What should stand at a name, and why not otherwise.
+pub(super) struct Decision {
+    pub(super) sets: Vec<RecordSet>,
+    evidence: Arc<crate::evidence::Evidence>,
+    hold: Option<Hold>,
+    /// Why what is there goes, when it goes.
+    cause: Cause,
+    as_it_is: bool,
+}
+
+impl Planner {
+    pub(super) fn plan_name(&self, name: &DnsName, observed: &Observed, plan: &mut Plan) {
+        let (decision, refused) = self.decide(name, observed);
+        plan.refused.extend(refused);
+        let there = observed.at(name);
+        let Some(decision) = decision else {
+            self.plan_unwanted(name, there, plan);
+            return;
+        };
+        if let Some(reason) = decision.hold.clone() {
+            plan.held.push(Held { name: name.clone(), reason });
+        }
+        if decision.as_it_is {
+            return;
+        }
+        let mut changes = deletions(&decision, there);
+        for set in &decision.sets {
+            match self.write(name, set, &decision, there) {
+                Ok(change) => changes.extend(change),
+                Err(reason) => plan.refused.push(Refused { name: name.as_str().into(), reason }),
+            }
+        }
+        if !changes.is_empty() {
+            plan.changes.push(NameChange { name: name.clone(), changes });
+        }
+    }
+
+    /// A name that nobody wants: what is ours there goes.
+    fn plan_unwanted(&self, name: &DnsName, there: &[ObservedSet], plan: &mut Plan) {
+        if self.claims.contains_key(name) {
+            return; // Wanted, and refused: what is there stays.
+        }
+        let mut changes = Vec::new();
+        let mut hold = None;
+        for set in there {
+            let Some(data) = set.ours() else { continue };
+            let unattributed = set.claim.evidence().is_none() && self.unlisted;
+            match &self.startup {
+                Some(what) => hold = Some(Hold::StartUp(Arc::clone(what))),
+                None if unattributed => hold = Some(Hold::Unattributed),
+                None => changes.push(Change::Delete {
+                    before: set.clone(),
+                    record_type: data.record_type(),
+                    cause: self.cause_of_end(set),
+                }),
+            }
+        }
+        plan.held.extend(hold.map(|reason| Held { name: name.clone(), reason }));
+        if !changes.is_empty() {
+            plan.changes.push(NameChange { name: name.clone(), changes });
+        }
+    }
+
+    fn cause_of_end(&self, set: &ObservedSet) -> Cause {
+        let configured = |name| {
+            self.snapshot.members.get(name).is_some_and(|member| member.inventory != Inventory::Departed)
+        };
+        match set.claim.evidence() {
+            Some(evidence) if !evidence.members.is_empty() && !evidence.members.keys().any(configured) => {
+                Cause::MemberDeparted
+            }
+            _ => Cause::ServiceGone,
+        }
+    }
+
+    /// What should stand at a name; `None` when nobody wants it or it cannot be served at all.
+    pub(super) fn decide(&self, name: &DnsName, observed: &Observed) -> (Option<Decision>, Vec<Refused>) {
+        let refuse = |reason| Refused { name: name.as_str().into(), reason };
+        let there = observed.at(name);
+        let Some((wanted, mut refused)) = self.holder(name, there) else { return (None, Vec::new()) };
+        if let Some(reason) = self.unservable(name, observed) {
+            refused.push(refuse(reason));
+            return (None, refused);
+        }
+        let gate = Gate { startup: self.startup.clone(), unlisted: self.unlisted, brakes: &self.brakes };
+        let apex = *name == self.zone.zone;
+        let Settled { answer, evidence, hold } = settle(wanted, there, apex, &gate);
+        let mut decision = Decision {
+            sets: Vec::new(),
+            evidence: Arc::new(evidence),
+            hold,
+            cause: Cause::TypeChange,
+            as_it_is: false,
+        };
+        let ttl = wanted.ttl.clamp(self.capabilities.ttl.0, self.capabilities.ttl.1);
+        match answer {
+            Answer::Sets(sets) => {
+                decision.cause = if sets.iter().any(|data| data.record_type() == RecordType::Cname) {
+                    Cause::TypeChange
+                } else {
+                    family_cause(wanted)
+                };
+                decision.sets =
+                    sets.into_iter().map(|data| RecordSet { name: name.clone(), ttl, data }).collect();
+            }
+            Answer::Nothing(cause) => decision.cause = cause,
+            Answer::AsItIs => {
+                decision.as_it_is = true;
+                decision.sets = there.iter().filter_map(|set| as_set(name, set)).collect();
+                if apex && unresolved(wanted) {
+                    refused.push(refuse(Refusal::ApexCname));
+                }
+            }
+        }
+        if let Some(reason) = self.hold_departure(&mut decision, there) {
+            decision.hold.get_or_insert(reason);
+        }
+        (Some(decision), refused)
+    }
+
+    /// While start-up has not converged nothing goes, not even what a departed member gave.
+    fn hold_departure(&self, decision: &mut Decision, there: &[ObservedSet]) -> Option<Hold> {
+        let what = self.startup.as_ref()?;
+        let removes = decision.sets.is_empty() && there.iter().any(|set| set.ours().is_some());
+        if !removes || decision.as_it_is {
+            return None;
+        }
+        decision.as_it_is = true;
+        Some(Hold::StartUp(Arc::clone(what)))
+    }
+
+    /// Who has a name: who has it in the zone, otherwise the first by namespace and name. The others are refused.
+    fn holder(&self, name: &DnsName, there: &[ObservedSet]) -> Option<(&Wanted, Vec<Refused>)> {
+        let claimants = self.claims.get(name)?;
+        let marked = there.iter().find_map(|set| set.claim.evidence()).map(|evidence| &evidence.service);
+        let alive = |key: &&ServiceKey| self.wanted(key, name).is_some_and(|wanted| !wanted.departed);
+        let holder = marked
+            .filter(|key| claimants.contains(*key) && alive(key))
+            .or_else(|| claimants.iter().find(alive))
+            .or_else(|| claimants.first())?;
+        let refused = claimants
+            .iter()
+            .filter(|key| *key != holder && alive(key))
+            .map(|key| Refused {
+                name: name.as_str().into(),
+                reason: Refusal::Claimed { holder: holder.clone(), asked_by: key.clone() },
+            })
+            .collect();
+        self.wanted(holder, name).map(|wanted| (wanted, refused))
+    }
+
+    fn wanted(&self, key: &ServiceKey, name: &DnsName) -> Option<&Wanted> {
+        self.groups.get(key)?.names.get(name)
+    }
+
+    /// What the provider cannot serve at all.
+    fn unservable(&self, name: &DnsName, observed: &Observed) -> Option<Refusal> {
+        if name.is_wildcard() && !self.capabilities.wildcards {
+            return Some(Refusal::Wildcard);
+        }
+        if *name == self.zone.zone && !self.capabilities.apex {
+            return Some(Refusal::Invalid("this provider cannot write at the zone's apex".into()));
+        }
+        if self.capabilities.answers_subtree { self.overlap(name, observed) } else { None }
+    }
+
+    /// Names of which one lies below the other cannot both be served by a backend that answers with the subtree. Who is
+    /// in the zone stays; between newcomers the upper one goes first.
+    fn overlap(&self, name: &DnsName, observed: &Observed) -> Option<Refusal> {
+        if *name == self.zone.zone || !observed.at(name).is_empty() {
+            return None;
+        }
+        let mut above = name.parent();
+        while let Some(upper) = above.filter(|upper| upper.is_below(&self.zone.zone)) {
+            if !observed.at(&upper).is_empty() || self.claims.contains_key(&upper) {
+                return Some(Refusal::Overlap { with: upper });
+            }
+            above = upper.parent();
+        }
+        observed.first_below(name).map(|with| Refusal::Overlap { with: with.clone() })
+    }
+
+    /// The change that makes a set be there; none when it is there.
+    fn write(
+        &self,
+        name: &DnsName,
+        set: &RecordSet,
+        decision: &Decision,
+        there: &[ObservedSet],
+    ) -> Result<Option<Change>, Refusal> {
+        let record_type = set.data.record_type();
+        if record_type == RecordType::Cname && *name == self.zone.zone {
+            return Err(Refusal::ApexCname);
+        }
+        let (values, limit) = (set.data.count(), self.capabilities.max_values);
+        if values > limit {
+            return Err(Refusal::TooManyValues { values, limit });
+        }
+        let evidence = Arc::clone(&decision.evidence);
+        let mine = there.iter().find(|s| s.ours().is_some_and(|data| data.record_type() == record_type));
+        if let Some(before) = mine {
+            let same = before.ours() == Some(&set.data)
+                && before.ttl == set.ttl
+                && before.claim.evidence() == Some(&*evidence);
+            let change = Change::Update { before: before.clone(), set: set.clone(), evidence };
+            return Ok((!same).then_some(change));
+        }
+        if let Some(foreign) = there.iter().find(|other| conflicts(other, record_type)) {
+            return Err(Refusal::Foreign { record_type: foreign.type_name().into() });
+        }
+        Ok(Some(Change::Create { set: set.clone(), evidence }))
+    }
+}
+
+/// Whether somebody else's set stands in the way of a new one of ours: address sets and CNAMEs always do, anything
+/// else only beside a CNAME (RFC 2181 §10.1).
+fn conflicts(other: &ObservedSet, wanted: RecordType) -> bool {
+    !other.claim.is_ours() && (other.content.record_type().is_some() || wanted == RecordType::Cname)
+}
+
+fn deletions(decision: &Decision, there: &[ObservedSet]) -> Vec<Change> {
+    let wanted: BTreeSet<RecordType> = decision.sets.iter().map(|set| set.data.record_type()).collect();
+    there
+        .iter()
+        .filter_map(|set| {
+            let record_type = set.ours()?.record_type();
+            let cause = if record_type == RecordType::Cname && !wanted.is_empty() {
+                Cause::TypeChange
+            } else {
+                decision.cause
+            };
+            (!wanted.contains(&record_type)).then(|| Change::Delete {
+                before: set.clone(),
+                record_type,
+                cause,
+            })
+        })
+        .collect()
+}
+
+/// Why one address family goes while the other stays.
+fn family_cause(wanted: &Wanted) -> Cause {
+    let down = wanted.candidates.values().any(|candidate| candidate.verdict.is_in() == Some(false));
+    if down { Cause::FamilyDown } else { Cause::ServiceGone }
+}
+
+fn unresolved(wanted: &Wanted) -> bool {
+    wanted
+        .candidates
+        .iter()
+        .any(|(address, candidate)| matches!(address, Address::Hostname(_)) && candidate.resolved.is_none())
+}
+
+fn as_set(name: &DnsName, set: &ObservedSet) -> Option<RecordSet> {
+    match &set.content {
+        Content::Known(data) if set.claim.is_ours() => {
+            Some(RecordSet { name: name.clone(), ttl: set.ttl, data: data.clone() })
+        }
+        _ => None,
+    }
+}

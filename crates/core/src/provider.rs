@@ -1,0 +1,150 @@
+//! The one trait: what a DNS backend can do for one zone.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::brakes::ApprovedPlan;
+use crate::name::DnsName;
+use crate::observed::{Observed, ObservedSet};
+use crate::record::Ttl;
+
+/// What a backend can represent. The planner refuses the rest, visibly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// `*` as leftmost label.
+    pub wildcards: bool,
+    /// Records at the zone's own name.
+    pub apex: bool,
+    /// Whether a query for a name is answered with the records below it too (CoreDNS's etcd plugin).
+    pub answers_subtree: bool,
+    /// Smallest and largest TTL that are stored.
+    pub ttl: (Ttl, Ttl),
+    /// Most values in one record set.
+    pub max_values: usize,
+}
+
+impl Default for Capabilities {
+    /// A backend that does what the DNS standards say.
+    fn default() -> Self {
+        Self {
+            wildcards: true,
+            apex: true,
+            answers_subtree: false,
+            ttl: (Ttl::new(0).unwrap_or(Ttl::DEFAULT), Ttl::MAX),
+            max_values: usize::MAX,
+        }
+    }
+}
+
+/// Everything that one listing gave.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// All record sets of the zone.
+    pub observed: Observed,
+    /// Entries that could not be read, one sentence each; they are left alone.
+    pub unreadable: Vec<String>,
+}
+
+/// What became of one name of a plan.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Written; what stands at the name now.
+    Done(Vec<ObservedSet>),
+    /// Somebody else was faster: nothing was written, the zone has to be listed again.
+    Conflict,
+    /// Not written.
+    Failed(ProviderError),
+}
+
+/// What became of a plan: one entry for each of its names.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Outcomes in no special order.
+    pub names: Vec<(DnsName, Outcome)>,
+}
+
+/// Any error of a library below a provider.
+pub type Source = Box<dyn StdError + Send + Sync>;
+
+/// Why a provider could not do its work, by what the caller does next.
+#[derive(Debug, Error)]
+pub enum ProviderError {
+    /// Cannot be reached, or is having a fault of its own: try again with growing pauses.
+    #[error("{endpoint} does not answer while trying to {action}")]
+    Unavailable {
+        /// Whom we asked.
+        endpoint: String,
+        /// What for, as an infinitive.
+        action: &'static str,
+        /// Why, when a library said.
+        #[source]
+        source: Option<Source>,
+    },
+    /// We are asked to wait.
+    #[error("{endpoint} asks to wait {seconds} s")]
+    Throttled {
+        /// Who asks.
+        endpoint: String,
+        /// How long.
+        seconds: u64,
+    },
+    /// A person has to mend something: a right, a credential, a zone that is not there.
+    #[error("{endpoint} refuses to {action}: {problem}; {remedy}")]
+    Denied {
+        /// Who refuses.
+        endpoint: String,
+        /// What, as an infinitive.
+        action: &'static str,
+        /// What it says.
+        problem: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// The record cannot be written as it is; others can.
+    #[error("the record cannot be written: {problem}")]
+    Rejected {
+        /// Why.
+        problem: String,
+    },
+}
+
+/// One line of what `fleetdns check` found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether it is as it should be.
+    pub good: bool,
+    /// What was looked at and what it is like; when bad, what to do.
+    pub text: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = if self.good { "ok  " } else { "FAIL" };
+        write!(f, "{mark} {}", self.text)
+    }
+}
+
+/// A DNS backend, bound to one zone and one owner id.
+///
+/// Invariant: nothing is written but by [`Provider::apply`], which takes an approved plan only.
+#[async_trait]
+pub trait Provider: Send + Sync + 'static {
+    /// What the backend can represent.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Every record set of the zone, ours and others'.
+    ///
+    /// # Errors
+    /// When the list is not complete: half a zone is never returned.
+    async fn list(&self) -> Result<Listing, ProviderError>;
+
+    /// Writes an approved plan, with a condition on each name that it still is as the plan saw it. One name's fault
+    /// never stops the others.
+    async fn apply(&self, plan: &ApprovedPlan) -> Applied;
+
+    /// Looks, without changing anything, whether the zone can be read and written; at least one finding.
+    async fn check(&self) -> Vec<Finding>;
+}

@@ -1,0 +1,194 @@
+//! A Service of type LoadBalancer: as its cluster says it, and as it is understood.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::address::{Address, AddressError};
+use crate::name::{DnsName, NameError};
+use crate::probe::{ProbeSpec, Target};
+use crate::record::Ttl;
+
+/// Namespace and name: one service of the fleet where both are the same in several members.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServiceKey {
+    /// Kubernetes namespace.
+    pub namespace: Arc<str>,
+    /// Kubernetes name.
+    pub name: Arc<str>,
+}
+
+impl ServiceKey {
+    /// Both parts as Kubernetes gives them.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Not `NAMESPACE/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("'{0}' is not NAMESPACE/NAME")]
+pub struct BadServiceKey(pub String);
+
+impl FromStr for ServiceKey {
+    type Err = BadServiceKey;
+
+    fn from_str(text: &str) -> Result<Self, BadServiceKey> {
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Ok(Self::new(namespace, name))
+            }
+            _ => Err(BadServiceKey(text.to_owned())),
+        }
+    }
+}
+
+/// A port of a Service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// Port number at the load balancer.
+    pub port: u16,
+    /// `TCP` (when it is not said), `UDP` or `SCTP`.
+    #[serde(default = "tcp")]
+    pub protocol: String,
+}
+
+fn tcp() -> String {
+    "TCP".to_owned()
+}
+
+/// One item of `status.loadBalancer.ingress`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ingress {
+    /// Address, when the load balancer has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
+    /// Host name, when it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+}
+
+/// The slim form of a Service of type LoadBalancer (Kubernetes API, core/v1), nothing checked yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Kubernetes namespace.
+    pub namespace: String,
+    /// Kubernetes name.
+    pub name: String,
+    /// Annotations; those under other prefixes than [`PREFIXES`] may be left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Ports in their order.
+    #[serde(default)]
+    pub ports: Vec<Port>,
+    /// `status.loadBalancer.ingress`: `None` where no load balancer was ever there, empty where it was emptied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<Vec<Ingress>>,
+}
+
+/// Prefixes under which annotations are read; an earlier one wins.
+pub const PREFIXES: [&str; 3] =
+    ["fleetdns.io/", "external-dns.kubernetes.io/", "external-dns.alpha.kubernetes.io/"];
+
+impl Service {
+    /// Namespace and name.
+    pub fn key(&self) -> ServiceKey {
+        ServiceKey::new(&self.namespace, &self.name)
+    }
+
+    /// An annotation under any of [`PREFIXES`].
+    pub fn annotation(&self, name: &str) -> Option<&str> {
+        PREFIXES
+            .iter()
+            .find_map(|prefix| self.annotations.get(&format!("{prefix}{name}")))
+            .map(String::as_str)
+    }
+}
+
+/// Something about a Service that is not as it should be; the rest of it goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ServiceFault {
+    /// An item of the load balancer's status, or of the target annotation.
+    #[error("{place} has an address that cannot be published: {source}")]
+    Address {
+        /// Where it stands.
+        place: &'static str,
+        /// What is wrong with it.
+        source: AddressError,
+    },
+    /// The hostname annotation or the name template gives something that is not a name.
+    #[error("{place} asks for '{text}': {source}")]
+    Hostname {
+        /// Where it stands.
+        place: &'static str,
+        /// What was asked for.
+        text: String,
+        /// What is wrong with it.
+        source: NameError,
+    },
+    /// A host name that lies in none of the zones.
+    #[error("the hostname annotation asks for '{name}', which lies in none of the zones")]
+    NoZone {
+        /// What was asked for.
+        name: DnsName,
+    },
+    /// The ttl annotation.
+    #[error(
+        "the ttl annotation '{text}' is no TTL; seconds from 1 to 2147483647 or a duration like 10m would be"
+    )]
+    Ttl {
+        /// What was given.
+        text: String,
+    },
+    /// One of the probe annotations.
+    #[error("the annotation {annotation} = '{text}' cannot be used: {expected} would be right")]
+    Probe {
+        /// Which one.
+        annotation: &'static str,
+        /// What was given.
+        text: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+}
+
+/// A Service, read and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Namespace and name.
+    pub key: ServiceKey,
+    /// As the cluster said it.
+    pub service: Arc<Service>,
+    /// Addresses that can be published; `None` where no load balancer was ever there.
+    pub addresses: Option<BTreeSet<Address>>,
+    /// Host names asked for by annotation or template, each within one of the zones.
+    pub hostnames: BTreeSet<DnsName>,
+    /// TTL asked for by annotation.
+    pub ttl: Option<Ttl>,
+    /// How its endpoints are probed.
+    pub probe: Arc<ProbeSpec>,
+    /// What could not be used.
+    pub faults: Vec<ServiceFault>,
+}
+
+impl Published {
+    /// What has to be probed for it.
+    pub fn targets(&self) -> impl Iterator<Item = Target> {
+        let probed = *self.probe != ProbeSpec::None;
+        self.addresses.iter().flatten().filter_map(move |address| {
+            let resolve = matches!(address, Address::Hostname(_));
+            (probed || resolve).then(|| Target { address: address.clone(), spec: Arc::clone(&self.probe) })
+        })
+    }
+}

@@ -1,0 +1,255 @@
+//! The names that one service of the fleet wants in one zone, with the addresses that could stand there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use imbl::OrdSet;
+
+use crate::address::Address;
+use crate::evidence::{Evidence, Share};
+use crate::member::{Health, Inventory, MemberName, MemberView};
+use crate::name::{DnsName, Label, NameError};
+use crate::plan::{Refusal, Refused};
+use crate::probe::{ProbeKey, ProbeSpec, Verdict};
+use crate::publish::global_name;
+use crate::record::Ttl;
+use crate::service::{Published, ServiceKey};
+
+/// One zone as the planner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneSettings {
+    /// The zone's apex.
+    pub zone: DnsName,
+    /// What federation names end in: the zone, or a name within it.
+    pub suffix: DnsName,
+    /// Zones that are configured too; a host name belongs to the longest zone that it fits.
+    pub other_zones: Vec<DnsName>,
+    /// Owner id in the evidence.
+    pub owner: Label,
+    /// Fleet whose federation names are published.
+    pub fleet: Option<Label>,
+    /// TTL of sets whose Service asks for none.
+    pub ttl: Ttl,
+}
+
+impl ZoneSettings {
+    /// Whether a host name belongs to this zone and to no longer one.
+    fn takes(&self, name: &DnsName) -> bool {
+        name.is_within(&self.zone)
+            && !self.other_zones.iter().any(|other| other.is_below(&self.zone) && name.is_within(other))
+    }
+}
+
+/// An address that could stand at a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub(crate) verdict: Verdict,
+    pub(crate) members: BTreeSet<MemberName>,
+    /// What a host name resolves to, each with its verdict; `None` while it was never resolved.
+    pub(crate) resolved: Option<Vec<(IpAddr, Verdict)>>,
+}
+
+/// A name that a service of the fleet wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) service: ServiceKey,
+    pub(crate) ttl: Ttl,
+    /// Where the name points when no address is in.
+    pub(crate) up: Option<DnsName>,
+    pub(crate) candidates: BTreeMap<Address, Candidate>,
+    pub(crate) evidence: Evidence,
+    /// Only members that were removed from the config have it: nothing is wanted, and why it goes is known.
+    pub(crate) departed: bool,
+}
+
+/// All that one service of the fleet wants in one zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) names: BTreeMap<DnsName, Wanted>,
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// A member that has the Service, and what it has of it.
+pub(crate) type Part<'a> = (&'a MemberView, &'a Arc<Published>);
+
+pub(crate) fn group(key: &ServiceKey, parts: &[Part<'_>], zone: &ZoneSettings, health: &Health) -> Group {
+    let (gone, here): (Vec<Part<'_>>, Vec<Part<'_>>) =
+        parts.iter().copied().partition(|(member, _)| member.inventory == Inventory::Departed);
+    let mut builder = Builder { key, zone, health, group: Group::default() };
+    builder.federation(&here, false);
+    builder.hostnames(&here, false);
+    builder.federation(&gone, true);
+    builder.hostnames(&gone, true);
+    builder.faults(&here);
+    builder.group
+}
+
+struct Builder<'a> {
+    key: &'a ServiceKey,
+    zone: &'a ZoneSettings,
+    health: &'a Health,
+    group: Group,
+}
+
+impl<'a> Builder<'a> {
+    /// Federation names: global, region, zone; each points one level up where it has no address.
+    fn federation(&mut self, parts: &[Part<'a>], departed: bool) {
+        let Some(fleet) = &self.zone.fleet else { return };
+        // A load balancer that was never there says nothing, unless another member can serve in its place.
+        let any_address =
+            parts.iter().any(|(_, service)| service.addresses.as_ref().is_some_and(|a| !a.is_empty()));
+        let listed: Vec<Part<'_>> =
+            parts.iter().copied().filter(|(_, service)| any_address || service.addresses.is_some()).collect();
+        if listed.is_empty() {
+            return;
+        }
+        let stem = format!("{}.{}.{fleet}.svc", self.key.name, self.key.namespace);
+        let Some(global) = self.named(&stem, global_name(self.key, fleet, &self.zone.suffix)) else { return };
+        if any_address {
+            self.want(&global, None, &listed, departed);
+        }
+        let regions: BTreeSet<&Label> =
+            listed.iter().filter_map(|(member, _)| member.region.as_ref()).collect();
+        for region in regions {
+            let here: Vec<Part<'_>> =
+                listed.iter().copied().filter(|(member, _)| member.region.as_ref() == Some(region)).collect();
+            let text = format!("{stem}.{region}");
+            let Some(regional) = self.named(&text, self.zone.suffix.prepend(&text)) else { continue };
+            self.want(&regional, Some(&global), &here, departed);
+            let zones: BTreeSet<&Label> = here.iter().flat_map(|(member, _)| &member.zones).collect();
+            for zone in zones {
+                let there: Vec<Part<'_>> =
+                    here.iter().copied().filter(|(member, _)| member.zones.contains(zone)).collect();
+                let text = format!("{stem}.{zone}.{region}");
+                if let Some(zonal) = self.named(&text, self.zone.suffix.prepend(&text)) {
+                    self.want(&zonal, Some(&regional), &there, departed);
+                }
+            }
+        }
+    }
+
+    fn hostnames(&mut self, parts: &[Part<'a>], departed: bool) {
+        let asked: BTreeSet<&DnsName> = parts.iter().flat_map(|(_, service)| &service.hostnames).collect();
+        for name in asked.into_iter().filter(|name| self.zone.takes(name)) {
+            let asking: Vec<Part<'_>> =
+                parts.iter().copied().filter(|(_, service)| service.hostnames.contains(name)).collect();
+            if asking.iter().any(|(_, service)| service.addresses.as_ref().is_some_and(|a| !a.is_empty())) {
+                self.want(name, None, &asking, departed);
+            }
+        }
+    }
+
+    fn named(&mut self, text: &str, name: Result<DnsName, NameError>) -> Option<DnsName> {
+        let error = match name {
+            Ok(name) => return Some(name),
+            Err(error) => error,
+        };
+        self.refuse(&format!("{text}.{}", self.zone.suffix), &format!("{}: {error}", self.key));
+        None
+    }
+
+    fn refuse(&mut self, name: &str, why: &str) {
+        let refused = Refused { name: name.into(), reason: Refusal::Invalid(why.into()) };
+        if !self.group.refused.contains(&refused) {
+            self.group.refused.push(refused);
+        }
+    }
+
+    fn faults(&mut self, parts: &[Part<'a>]) {
+        for (member, service) in parts {
+            for fault in &service.faults {
+                let why = format!("{} in {}: {fault}", self.key, member.name);
+                self.refuse(&self.key.to_string(), &why);
+            }
+        }
+    }
+
+    /// Adds a name, or further candidates to it.
+    fn want(&mut self, name: &DnsName, up: Option<&DnsName>, parts: &[Part<'_>], departed: bool) {
+        if departed && self.group.names.contains_key(name) {
+            return;
+        }
+        let asked_ttl = parts.iter().filter_map(|(_, service)| service.ttl).min();
+        let wanted = self.group.names.entry(name.clone()).or_insert_with(|| Wanted {
+            service: self.key.clone(),
+            ttl: asked_ttl.unwrap_or(self.zone.ttl),
+            up: up.cloned(),
+            candidates: BTreeMap::new(),
+            evidence: Evidence {
+                owner: self.zone.owner.clone(),
+                service: self.key.clone(),
+                members: BTreeMap::new(),
+            },
+            departed,
+        });
+        for (member, service) in parts {
+            wanted.evidence.members.insert(member.name.clone(), share(member, service));
+            for address in service.addresses.iter().flatten() {
+                add_candidate(wanted, address, &service.probe, &member.name, self.health);
+            }
+        }
+    }
+}
+
+fn share(member: &MemberView, service: &Published) -> Share {
+    Share {
+        region: member.region.clone(),
+        zones: member.zones.clone(),
+        probe: (*service.probe).clone(),
+        addresses: service.addresses.clone().unwrap_or_default(),
+    }
+}
+
+fn add_candidate(
+    wanted: &mut Wanted,
+    address: &Address,
+    probe: &Arc<ProbeSpec>,
+    member: &MemberName,
+    health: &Health,
+) {
+    let resolved = match address {
+        Address::Hostname(name) => health.resolved.get(name).map(|ips| judge(ips, probe, health)),
+        _ => None,
+    };
+    let verdict = match (address.ip(), &resolved) {
+        (Some(ip), _) => verdict(ip, probe, health),
+        (None, None) => Verdict::Unknown,
+        (None, Some(ips)) => {
+            ips.iter().map(|(_, verdict)| *verdict).max_by_key(|v| standing(*v)).unwrap_or(Verdict::Unhealthy)
+        }
+    };
+    let candidate = wanted.candidates.entry(address.clone()).or_insert_with(|| Candidate {
+        verdict,
+        members: BTreeSet::new(),
+        resolved: resolved.clone(),
+    });
+    // An address stays while any member's claim of it answers.
+    if standing(verdict) > standing(candidate.verdict) {
+        candidate.verdict = verdict;
+        candidate.resolved = resolved;
+    }
+    candidate.members.insert(member.clone());
+}
+
+fn judge(ips: &OrdSet<IpAddr>, probe: &Arc<ProbeSpec>, health: &Health) -> Vec<(IpAddr, Verdict)> {
+    ips.iter().map(|ip| (*ip, verdict(*ip, probe, health))).collect()
+}
+
+fn verdict(ip: IpAddr, probe: &Arc<ProbeSpec>, health: &Health) -> Verdict {
+    match **probe {
+        ProbeSpec::None => Verdict::Healthy,
+        _ => health.verdict(&ProbeKey { address: ip, spec: Arc::clone(probe) }),
+    }
+}
+
+/// Which of two verdicts on one address speaks for it.
+pub(crate) const fn standing(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Healthy => 4,
+        Verdict::Suspect => 3,
+        Verdict::Unknown => 2,
+        Verdict::Recovering => 1,
+        Verdict::Unhealthy => 0,
+    }
+}
