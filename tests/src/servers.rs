@@ -1,0 +1,65 @@
+//! Where the server binaries are.
+
+use std::path::{Path, PathBuf};
+
+/// A program that `tests/setup` builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// `kube-apiserver`
+    KubeApiserver,
+    /// `etcd`
+    Etcd,
+    /// `coredns`
+    CoreDns,
+    /// `external-dns`, only there after `tests/setup --bench`
+    ExternalDns,
+}
+
+impl Server {
+    /// The file name of its binary.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::KubeApiserver => "kube-apiserver",
+            Self::Etcd => "etcd",
+            Self::CoreDns => "coredns",
+            Self::ExternalDns => "external-dns",
+        }
+    }
+
+    fn in_kubebuilder_assets(self) -> bool {
+        matches!(self, Self::KubeApiserver | Self::Etcd)
+    }
+
+    /// The path of its binary: in `KUBEBUILDER_ASSETS` if that is set and has it, else in `target/servers`.
+    ///
+    /// # Panics
+    /// When it is in neither, with what to do about it.
+    pub fn path(self) -> PathBuf {
+        let name = self.file_name();
+        let mut places = Vec::new();
+        if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS").filter(|_| self.in_kubebuilder_assets())
+        {
+            places.push(PathBuf::from(assets));
+        }
+        places.extend(target_folders().into_iter().map(|target| target.join("servers")));
+        if let Some(found) = places.iter().map(|place| place.join(name)).find(|path| path.is_file()) {
+            return found;
+        }
+        let option = if self == Self::ExternalDns { " --bench" } else { "" };
+        panic!("no {name} in any of {places:?}: run tests/setup{option} and test again");
+    }
+}
+
+/// Cargo's target folder: as told, as this test binary stands in it, or as it is by default.
+fn target_folders() -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> =
+        std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from).into_iter().collect();
+    // target/[TRIPLE/]PROFILE/deps/TEST
+    if let Ok(this) = std::env::current_exe() {
+        let holds_servers = |folder: &&Path| folder.join("servers").is_dir();
+        folders.extend(this.ancestors().skip(2).find(holds_servers).map(Path::to_path_buf));
+    }
+    folders.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"));
+    folders.dedup();
+    folders
+}
