@@ -27,7 +27,7 @@ pub struct Record {
     pub record_type: String,
     /// Seconds.
     pub ttl: u32,
-    /// As in a zone file; names in it are lower case, without the final dot.
+    /// As in a zone file; names in it are lower case, the last one without the final dot. Text is as it is.
     pub value: String,
 }
 
@@ -205,13 +205,13 @@ fn decode(question: &Message, bytes: &[u8]) -> Result<Answer, NoAnswer> {
         return Err(NoAnswer(format!("an answer to another question: {message}")));
     }
     let record = |record: &hickory_proto::rr::Record| {
-        let value = record.data.to_string().to_lowercase();
-        Record {
-            name: record.name.to_lowercase().to_string().trim_end_matches('.').to_owned(),
-            record_type: record.record_type().to_string(),
-            ttl: record.ttl,
-            value: value.trim_end_matches('.').to_owned(),
-        }
+        // Only text is more than names and numbers, and is told apart by its case.
+        let value = match record.record_type() {
+            RecordType::TXT => record.data.to_string(),
+            _ => lower(&record.data.to_string()),
+        };
+        let record_type = record.record_type().to_string();
+        Record { name: lower(&record.name.to_string()), record_type, ttl: record.ttl, value }
     };
     Ok(Answer {
         rcode: message.metadata.response_code,
@@ -220,4 +220,8 @@ fn decode(question: &Message, bytes: &[u8]) -> Result<Answer, NoAnswer> {
         answers: message.answers.iter().map(record).collect(),
         authorities: message.authorities.iter().map(record).collect(),
     })
+}
+
+fn lower(name: &str) -> String {
+    name.trim_end_matches('.').to_lowercase()
 }
