@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -142,7 +143,10 @@ pub struct Health {
     pub verdicts: OrdMap<ProbeKey, Verdict>,
     /// What load balancer host names resolve to; the last good answer while resolving fails. A name that is missing was
     /// never resolved; an empty set means that the name has no addresses.
-    pub resolved: OrdMap<DnsName, OrdSet<std::net::IpAddr>>,
+    pub resolved: OrdMap<DnsName, OrdSet<IpAddr>>,
+    /// The verdict on a host name as a whole, where what it resolves to is not known: only a scenario from a file has
+    /// such.
+    pub named: OrdMap<Target, Verdict>,
 }
 
 impl Health {

@@ -80,21 +80,24 @@ impl fmt::Display for ObservedSet {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
     names: OrdMap<DnsName, Arc<Vec<ObservedSet>>>,
+    owned: usize,
 }
 
 impl Observed {
     /// Adds one set.
     pub fn push(&mut self, name: DnsName, set: ObservedSet) {
-        Arc::make_mut(self.names.entry(name).or_default()).push(set);
+        let sets = Arc::make_mut(self.names.entry(name).or_default());
+        let before = owned(sets);
+        sets.push(set);
+        self.owned += usize::from(owned(sets)) - usize::from(before);
     }
 
     /// Replaces all sets of a name; none removes the name.
     pub fn replace(&mut self, name: DnsName, sets: Vec<ObservedSet>) {
-        if sets.is_empty() {
-            self.names.remove(&name);
-        } else {
-            self.names.insert(name, Arc::new(sets));
-        }
+        self.owned += usize::from(owned(&sets));
+        let old =
+            if sets.is_empty() { self.names.remove(&name) } else { self.names.insert(name, Arc::new(sets)) };
+        self.owned -= usize::from(old.is_some_and(|sets| owned(&sets)));
     }
 
     /// The sets of a name.
@@ -109,7 +112,12 @@ impl Observed {
 
     /// Names at which at least one set is ours.
     pub fn owned(&self) -> impl Iterator<Item = &DnsName> {
-        self.iter().filter(|(_, sets)| sets.iter().any(|set| set.claim.is_ours())).map(|(name, _)| name)
+        self.iter().filter(|(_, sets)| owned(sets)).map(|(name, _)| name)
+    }
+
+    /// How many names [`Observed::owned`] gives, without counting them.
+    pub const fn owned_count(&self) -> usize {
+        self.owned
     }
 
     /// The first name below `name` that exists.
@@ -118,6 +126,10 @@ impl Observed {
         let (next, _) = self.names.range::<_, DnsName>((Bound::Excluded(name), Bound::Unbounded)).next()?;
         next.is_below(name).then_some(next)
     }
+}
+
+fn owned(sets: &[ObservedSet]) -> bool {
+    sets.iter().any(|set| set.claim.is_ours())
 }
 
 impl FromIterator<(DnsName, ObservedSet)> for Observed {

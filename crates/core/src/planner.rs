@@ -259,7 +259,7 @@ impl Planner {
             changes: Vec::new(),
             held: Vec::new(),
             refused: Vec::new(),
-            owned: observed.owned().count(),
+            owned: observed.owned_count(),
         };
         match scope {
             Scope::All => {
@@ -304,3 +304,6 @@ fn item_key<'a>(item: &DiffItem<'a, 'a, ServiceKey, Arc<Published>>) -> &'a Serv
         DiffItem::Add(key, _) | DiffItem::Remove(key, _) | DiffItem::Update { new: (key, _), .. } => key,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use crate::evidence::{Evidence, Share};
 use crate::member::{Health, Inventory, MemberName, MemberView};
 use crate::name::{DnsName, Label, NameError};
 use crate::plan::{Refusal, Refused};
-use crate::probe::{ProbeKey, ProbeSpec, Verdict};
+use crate::probe::{ProbeKey, ProbeSpec, Target, Verdict};
 use crate::publish::global_name;
 use crate::record::Ttl;
 use crate::service::{Published, ServiceKey};
@@ -208,17 +208,7 @@ fn add_candidate(
     member: &MemberName,
     health: &Health,
 ) {
-    let resolved = match address {
-        Address::Hostname(name) => health.resolved.get(name).map(|ips| judge(ips, probe, health)),
-        _ => None,
-    };
-    let verdict = match (address.ip(), &resolved) {
-        (Some(ip), _) => verdict(ip, probe, health),
-        (None, None) => Verdict::Unknown,
-        (None, Some(ips)) => {
-            ips.iter().map(|(_, verdict)| *verdict).max_by_key(|v| standing(*v)).unwrap_or(Verdict::Unhealthy)
-        }
-    };
+    let (verdict, resolved) = judge_address(address, probe, health);
     let candidate = wanted.candidates.entry(address.clone()).or_insert_with(|| Candidate {
         verdict,
         members: BTreeSet::new(),
@@ -230,6 +220,27 @@ fn add_candidate(
         candidate.resolved = resolved;
     }
     candidate.members.insert(member.clone());
+}
+
+/// The verdict on an address, and on each address that a host name resolves to (`None`: it was never resolved).
+pub(crate) fn judge_address(
+    address: &Address,
+    probe: &Arc<ProbeSpec>,
+    health: &Health,
+) -> (Verdict, Option<Vec<(IpAddr, Verdict)>>) {
+    let name = match (address, address.ip()) {
+        (_, Some(ip)) => return (verdict(ip, probe, health), None),
+        (Address::Hostname(name), _) => name,
+        _ => return (Verdict::Unknown, None),
+    };
+    let Some(ips) = health.resolved.get(name) else {
+        let target = Target { address: address.clone(), spec: Arc::clone(probe) };
+        return (health.named.get(&target).copied().unwrap_or_default(), None);
+    };
+    let judged = judge(ips, probe, health);
+    // A host name answers while any of its addresses does; one without addresses is dead.
+    let best = judged.iter().map(|(_, verdict)| *verdict).max_by_key(|v| standing(*v));
+    (best.unwrap_or(Verdict::Unhealthy), Some(judged))
 }
 
 fn judge(ips: &OrdSet<IpAddr>, probe: &Arc<ProbeSpec>, health: &Health) -> Vec<(IpAddr, Verdict)> {

@@ -1,0 +1,298 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::brakes::approve;
+use crate::evidence::Claim;
+use crate::member::MemberName;
+use crate::observed::{Content, ObservedSet, Version};
+use crate::probe::Verdict;
+use crate::publish::{PublishSettings, publish};
+use crate::record::{RecordData, Ttl};
+use crate::service::{Ingress, Port, Service};
+
+const MEMBERS: [&str; 3] = ["east", "north", "west"];
+const SERVICES: [&str; 3] = ["api", "shop", "web"];
+
+fn zone() -> ZoneSettings {
+    let zone: DnsName = "example.com".parse().unwrap();
+    ZoneSettings {
+        suffix: zone.clone(),
+        zone,
+        other_zones: vec![],
+        owner: "fed".parse().unwrap(),
+        fleet: Some("fed".parse().unwrap()),
+        ttl: Ttl::DEFAULT,
+    }
+}
+
+fn planner() -> Planner {
+    Planner::new(zone(), Capabilities::default(), Brakes { max_delete: 100, ..Brakes::default() })
+}
+
+/// What stands in a zone after an approved plan.
+fn apply(observed: &mut Observed, plan: &Plan) {
+    for change in &plan.changes {
+        let mut sets = observed.at(&change.name).to_vec();
+        for one in &change.changes {
+            sets.retain(|set| !set.claim.is_ours() || set.content.record_type() != Some(one.record_type()));
+            if let Some((set, evidence)) = one.after() {
+                sets.push(ObservedSet {
+                    ttl: set.ttl,
+                    content: Content::Known(set.data.clone()),
+                    claim: Claim::Ours(Some((**evidence).clone())),
+                    version: Version::default(),
+                });
+            }
+        }
+        assert!(one_cname_alone(&sets), "{plan}");
+        observed.replace(change.name.clone(), sets);
+        assert_eq!(observed.owned_count(), observed.owned().count());
+    }
+}
+
+fn one_cname_alone(sets: &[ObservedSet]) -> bool {
+    let cname = sets.iter().any(|set| matches!(set.content, Content::Known(RecordData::Cname(_))));
+    !cname || sets.len() == 1
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    /// A member's Service gets these addresses; `None` deletes the Service.
+    Set {
+        member: usize,
+        service: usize,
+        addresses: Option<Vec<u8>>,
+        hostname: bool,
+    },
+    Judge {
+        address: u8,
+        verdict: Verdict,
+    },
+    Inventory {
+        member: usize,
+        inventory: Inventory,
+    },
+    Region {
+        member: usize,
+        region: Option<&'static str>,
+    },
+    Leave {
+        member: usize,
+    },
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    let verdict = prop_oneof![
+        Just(Verdict::Unknown),
+        Just(Verdict::Healthy),
+        Just(Verdict::Suspect),
+        Just(Verdict::Unhealthy),
+        Just(Verdict::Recovering)
+    ];
+    let inventory = prop_oneof![Just(Inventory::Live), Just(Inventory::Stale), Just(Inventory::Departed)];
+    prop_oneof![
+        4 => (0..3_usize, 0..3_usize, proptest::option::of(proptest::collection::vec(1..9_u8, 0..3)), any::<bool>())
+            .prop_map(|(member, service, addresses, hostname)| Event::Set { member, service, addresses, hostname }),
+        4 => (1..9_u8, verdict).prop_map(|(address, verdict)| Event::Judge { address, verdict }),
+        1 => (0..3_usize, inventory).prop_map(|(member, inventory)| Event::Inventory { member, inventory }),
+        1 => (0..3_usize, prop_oneof![Just(None), Just(Some("r1")), Just(Some("r2"))])
+            .prop_map(|(member, region)| Event::Region { member, region }),
+        1 => (0..3_usize).prop_map(|member| Event::Leave { member }),
+    ]
+}
+
+#[derive(Default)]
+struct World {
+    snapshot: Snapshot,
+    health: Health,
+}
+
+impl World {
+    fn member(&self, index: usize) -> MemberView {
+        let name: MemberName = MEMBERS[index].parse().unwrap();
+        let blank = || MemberView {
+            inventory: Inventory::Live,
+            listed: true,
+            ..MemberView::pending(MEMBERS[index].parse().unwrap())
+        };
+        self.snapshot.members.get(&name).map_or_else(blank, |member| (**member).clone())
+    }
+
+    fn put(&mut self, member: MemberView) {
+        self.snapshot.members.insert(member.name.clone(), Arc::new(member));
+    }
+
+    fn happen(&mut self, event: &Event) {
+        match event {
+            Event::Set { member, service, addresses, hostname } => {
+                let mut view = self.member(*member);
+                let key = ServiceKey::new("default", SERVICES[*service]);
+                match addresses {
+                    None => {
+                        view.services.remove(&key);
+                    }
+                    Some(addresses) => {
+                        let published = service_of(SERVICES[*service], addresses, *hostname);
+                        view.services.insert(key, Arc::new(published));
+                    }
+                }
+                self.put(view);
+            }
+            Event::Judge { address, verdict } => {
+                let ip = std::net::IpAddr::from([203, 0, 113, *address]);
+                let spec = Arc::new(ProbeSpec::Tcp { port: 80 });
+                self.health.verdicts.insert(ProbeKey { address: ip, spec }, *verdict);
+            }
+            Event::Inventory { member, inventory } => {
+                let mut view = self.member(*member);
+                view.inventory = *inventory;
+                self.put(view);
+            }
+            Event::Region { member, region } => {
+                let mut view = self.member(*member);
+                view.region = region.map(|r| r.parse().unwrap());
+                view.zones = region.map(|_| "1".parse().unwrap()).into_iter().collect();
+                self.put(view);
+            }
+            Event::Leave { member } => {
+                self.snapshot.members.remove(&MEMBERS[*member].parse::<MemberName>().unwrap());
+            }
+        }
+    }
+}
+
+fn service_of(name: &str, addresses: &[u8], hostname: bool) -> Published {
+    let ingress = |n: &u8| Ingress { ip: Some(format!("203.0.113.{n}")), hostname: None };
+    let mut annotations = BTreeMap::new();
+    if hostname {
+        annotations.insert("fleetdns.io/hostname".to_owned(), "www.example.com".to_owned());
+    }
+    let service = Service {
+        namespace: "default".into(),
+        name: name.into(),
+        annotations,
+        ports: vec![Port { port: 80, protocol: "TCP".into() }],
+        ingress: Some(addresses.iter().map(ingress).collect()),
+    };
+    let zone: DnsName = "example.com".parse().unwrap();
+    let settings = PublishSettings {
+        fleet: Some("fed".parse().unwrap()),
+        zones: vec![(zone.clone(), zone)],
+        ..PublishSettings::default()
+    };
+    publish(Arc::new(service), &settings).unwrap()
+}
+
+/// What a pass over everything would still change, with the planner's own view of start-up.
+fn remaining(planner: &Planner, observed: &Observed) -> Vec<NameChange> {
+    planner.plan(&Scope::All, observed).changes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_pass_over_what_changed_does_the_work_of_a_pass_over_everything(
+        events in proptest::collection::vec(events(), 1..40), converged: bool
+    ) {
+        let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
+        for event in &events {
+            world.happen(event);
+            let mut scope = planner.update(&world.snapshot, &world.health);
+            if converged && planner.startup().is_some() {
+                planner.assume_probed();
+                scope = Scope::All;
+            }
+            let plan = planner.plan(&scope, &observed);
+            apply(&mut observed, &plan);
+            prop_assert_eq!(remaining(&planner, &observed), vec![], "after {:?}", event);
+        }
+    }
+
+    #[test]
+    fn a_planner_that_saw_every_step_plans_as_one_that_sees_the_end(
+        events in proptest::collection::vec(events(), 1..40)
+    ) {
+        let (mut world, mut stepwise) = (World::default(), planner());
+        for event in &events {
+            world.happen(event);
+            stepwise.update(&world.snapshot, &world.health);
+        }
+        let mut fresh = planner();
+        fresh.update(&world.snapshot, &world.health);
+        fresh.assume_probed();
+        stepwise.assume_probed();
+        let observed = Observed::default();
+        prop_assert_eq!(stepwise.plan(&Scope::All, &observed), fresh.plan(&Scope::All, &observed));
+    }
+
+    #[test]
+    fn a_living_service_never_loses_its_global_name(events in proptest::collection::vec(events(), 1..40)) {
+        let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
+        for event in &events {
+            let before = observed.clone();
+            world.happen(event);
+            planner.update(&world.snapshot, &world.health);
+            planner.assume_probed();
+            let scope = Scope::All;
+            let plan = approve(planner.plan(&scope, &observed), &Brakes { max_delete: 100, ..Brakes::default() });
+            apply(&mut observed, plan.plan());
+            for service in SERVICES {
+                let key = ServiceKey::new("default", service);
+                let name = format!("{service}.default.fed.svc.example.com").parse().unwrap();
+                let claimed = world.snapshot.members.values().any(|member| {
+                    member.inventory != Inventory::Departed
+                        && member.services.get(&key).is_some_and(|s| s.addresses.as_ref().is_some_and(|a| !a.is_empty()))
+                });
+                let had = !before.at(&name).is_empty();
+                prop_assert!(!(had && claimed && overlap(&before, &world, &key, &name)) || !observed.at(&name).is_empty(),
+                    "{} vanished after {:?}", name, event);
+            }
+        }
+    }
+}
+
+/// Whether an address that was published is still claimed by some member.
+fn overlap(before: &Observed, world: &World, key: &ServiceKey, name: &DnsName) -> bool {
+    let published: Vec<String> =
+        before.at(name).iter().filter_map(ObservedSet::ours).flat_map(RecordData::values).collect();
+    world
+        .snapshot
+        .members
+        .values()
+        .filter(|member| member.inventory != Inventory::Departed)
+        .filter_map(|member| member.services.get(key))
+        .flat_map(|service| service.addresses.iter().flatten())
+        .any(|address| published.contains(&address.to_string()))
+}
+
+#[test]
+fn nothing_is_removed_before_start_up_has_converged() {
+    let mut world = World::default();
+    world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
+    world.happen(&Event::Judge { address: 1, verdict: Verdict::Healthy });
+    let mut first = planner();
+    let mut observed = Observed::default();
+    let scope = first.update(&world.snapshot, &world.health);
+    let plan = first.plan(&scope, &observed);
+    apply(&mut observed, &plan);
+    assert_eq!(observed.owned().count(), 1);
+
+    let mut restarted = planner();
+    let pending = MemberView::pending("east".parse().unwrap());
+    let mut snapshot = Snapshot::default();
+    snapshot.members.insert(pending.name.clone(), Arc::new(pending.clone()));
+    restarted.update(&snapshot, &Health::default());
+    let plan = restarted.plan(&Scope::All, &observed);
+    assert!(plan.changes.is_empty(), "{plan}");
+    assert!(plan.held[0].reason.to_string().contains("first list of east"), "{plan}");
+
+    let gone = MemberView { inventory: Inventory::Live, listed: true, ..pending };
+    snapshot.members.insert(gone.name.clone(), Arc::new(gone));
+    let scope = restarted.update(&snapshot, &Health::default());
+    assert_eq!(scope, Scope::All, "the end of start-up looks at every name");
+    let plan = restarted.plan(&scope, &observed);
+    assert!(plan.changes[0].vanishes(), "{plan}");
+}
