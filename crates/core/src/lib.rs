@@ -20,6 +20,7 @@ pub mod address;
 pub mod adopt;
 pub mod brakes;
 pub mod evidence;
+pub mod inventory;
 pub mod judge;
 pub mod keys;
 pub mod member;

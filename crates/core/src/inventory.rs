@@ -1,0 +1,261 @@
+//! The Services of one member as its own API says them: lists and watch events go in, what counts comes out.
+//!
+//! Time is given by the caller, as the time since any moment of its choice.
+//!
+//! Invariant: a Service leaves at once only where the API said so itself: deleted on the watch, being deleted, of another
+//! type, opted out. One that is merely missing from a list leaves at once while less than half of them are missing.
+//! Invariant: what did not change keeps its `Arc`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::OrdMap;
+
+use crate::publish::{PublishSettings, publish};
+use crate::service::{Ingress, Published, Service, ServiceKey};
+
+/// One item of a complete list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listed {
+    /// A Service of type LoadBalancer.
+    Service(Service),
+    /// It exists, but counts as deleted: of another type, or on its way out behind a finalizer.
+    Gone(ServiceKey),
+    /// It exists, but could not be read: what was known of it stands.
+    Unreadable(ServiceKey),
+}
+
+/// How long a member is not believed when it says that something is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// An emptied load balancer status keeps its addresses for so long.
+    pub grace: Duration,
+    /// A list that misses half of the Services or more has to be confirmed by another one so much later.
+    pub confirm_after: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(30), confirm_after: Duration::from_secs(30) }
+    }
+}
+
+/// What a step changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Changes {
+    /// Whether [`Catalog::services`] is another one now.
+    pub changed: bool,
+    /// Services whose faults are new, to be said once.
+    pub faulty: Vec<Arc<Published>>,
+}
+
+/// Services that a list missed, and that stand until another list misses them too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unconfirmed {
+    /// Which ones.
+    pub missing: BTreeSet<ServiceKey>,
+    /// How many Services there were.
+    pub known: usize,
+    /// When the list that confirms is due.
+    pub due: Duration,
+}
+
+/// What is known of the Services of one member.
+#[derive(Debug)]
+pub struct Catalog {
+    settings: Arc<PublishSettings>,
+    patience: Patience,
+    services: OrdMap<ServiceKey, Arc<Published>>,
+    /// Services with an emptied load balancer status: when their grace ends.
+    emptied: BTreeMap<ServiceKey, Duration>,
+    unconfirmed: Option<Unconfirmed>,
+    listed: bool,
+}
+
+impl Catalog {
+    /// Nothing is known yet.
+    pub fn new(settings: Arc<PublishSettings>, patience: Patience) -> Self {
+        Self {
+            settings,
+            patience,
+            services: OrdMap::new(),
+            emptied: BTreeMap::new(),
+            unconfirmed: None,
+            listed: false,
+        }
+    }
+
+    /// The Services that count.
+    pub const fn services(&self) -> &OrdMap<ServiceKey, Arc<Published>> {
+        &self.services
+    }
+
+    /// Whether a complete list came in.
+    pub const fn is_listed(&self) -> bool {
+        self.listed
+    }
+
+    /// What the last list missed, as long as it is not confirmed.
+    pub const fn unconfirmed(&self) -> Option<&Unconfirmed> {
+        self.unconfirmed.as_ref()
+    }
+
+    /// When [`Catalog::tick`] has something to do.
+    pub fn next_tick(&self) -> Option<Duration> {
+        self.emptied.values().min().copied()
+    }
+
+    /// Takes a complete list: every page of it, at one moment.
+    pub fn list(&mut self, items: impl IntoIterator<Item = Listed>, now: Duration) -> Changes {
+        let mut changes = Changes::default();
+        let mut present = BTreeSet::new();
+        let known: BTreeSet<ServiceKey> = self.services.keys().cloned().collect();
+        for item in items {
+            match item {
+                Listed::Service(service) => {
+                    present.insert(service.key());
+                    self.put_into(service, now, &mut changes);
+                }
+                Listed::Gone(key) => {
+                    changes.changed |= self.forget(&key);
+                    present.insert(key);
+                }
+                Listed::Unreadable(key) => {
+                    present.insert(key);
+                }
+            }
+        }
+        let missing: BTreeSet<ServiceKey> = known.difference(&present).cloned().collect();
+        for key in self.believe(missing, known.len(), now) {
+            changes.changed |= self.forget(&key);
+        }
+        self.listed = true;
+        changes
+    }
+
+    /// Takes a Service of type LoadBalancer that was added or changed.
+    pub fn put(&mut self, service: Service, now: Duration) -> Changes {
+        let mut changes = Changes::default();
+        self.put_into(service, now, &mut changes);
+        changes
+    }
+
+    /// Takes a deletion that the API itself reported.
+    pub fn remove(&mut self, key: &ServiceKey) -> Changes {
+        Changes { changed: self.forget(key), faulty: Vec::new() }
+    }
+
+    /// Ends what is over at `now`.
+    pub fn tick(&mut self, now: Duration) -> Changes {
+        let mut changes = Changes::default();
+        let over: Vec<ServiceKey> =
+            self.emptied.iter().filter(|(_, until)| **until <= now).map(|(key, _)| key.clone()).collect();
+        for key in over {
+            if let Some(known) = self.services.get(&key) {
+                let mut service = (*known.service).clone();
+                service.ingress = None;
+                self.put_into(service, now, &mut changes);
+            }
+            self.emptied.remove(&key);
+        }
+        changes
+    }
+
+    /// Which of the missing Services are taken for gone.
+    fn believe(
+        &mut self,
+        missing: BTreeSet<ServiceKey>,
+        known: usize,
+        now: Duration,
+    ) -> BTreeSet<ServiceKey> {
+        let before = self.unconfirmed.take();
+        if !self.listed || !is_much(missing.len(), known) {
+            return missing;
+        }
+        let doubted = |missing| Unconfirmed { missing, known, due: now + self.patience.confirm_after };
+        let Some(before) = before else {
+            self.unconfirmed = Some(doubted(missing));
+            return BTreeSet::new();
+        };
+        let (twice, once): (BTreeSet<_>, BTreeSet<_>) =
+            missing.into_iter().partition(|key| before.missing.contains(key));
+        if twice.is_empty() {
+            self.unconfirmed = Some(doubted(once));
+            return twice;
+        }
+        if now < before.due {
+            self.unconfirmed = Some(Unconfirmed { missing: twice, ..before });
+            return BTreeSet::new();
+        }
+        if is_much(once.len(), known - twice.len()) {
+            self.unconfirmed = Some(doubted(once));
+            return twice;
+        }
+        twice.into_iter().chain(once).collect()
+    }
+
+    fn put_into(&mut self, mut service: Service, now: Duration, changes: &mut Changes) {
+        let key = service.key();
+        service.ingress = self.ingress(&key, service.ingress.take(), now);
+        let known = self.services.get(&key);
+        if known.is_some_and(|known| *known.service == service) {
+            return;
+        }
+        let Some(published) = publish(Arc::new(service), &self.settings) else {
+            changes.changed |= self.forget(&key);
+            return;
+        };
+        let said = known.is_some_and(|known| known.faults == published.faults);
+        let published = Arc::new(published);
+        if !published.faults.is_empty() && !said {
+            changes.faulty.push(Arc::clone(&published));
+        }
+        self.services.insert(key, published);
+        changes.changed = true;
+    }
+
+    /// The status that counts: an emptied one keeps what it had until its grace is over.
+    fn ingress(
+        &mut self,
+        key: &ServiceKey,
+        given: Option<Vec<Ingress>>,
+        now: Duration,
+    ) -> Option<Vec<Ingress>> {
+        let given = given.filter(|items| !items.is_empty());
+        if given.is_some() {
+            self.emptied.remove(key);
+            return given;
+        }
+        let had = self.services.get(key)?.service.ingress.as_ref()?;
+        if had.is_empty() {
+            return Some(Vec::new());
+        }
+        let until = *self.emptied.entry(key.clone()).or_insert(now + self.patience.grace);
+        if until <= now {
+            self.emptied.remove(key);
+            return Some(Vec::new());
+        }
+        Some(had.clone())
+    }
+
+    fn forget(&mut self, key: &ServiceKey) -> bool {
+        self.emptied.remove(key);
+        if let Some(unconfirmed) = &mut self.unconfirmed {
+            unconfirmed.missing.remove(key);
+            if unconfirmed.missing.is_empty() {
+                self.unconfirmed = None;
+            }
+        }
+        self.services.remove(key).is_some()
+    }
+}
+
+/// Half of what was known, or more: a cluster that lost its data says so, and so does an API that lies.
+const fn is_much(missing: usize, known: usize) -> bool {
+    missing > 0 && missing * 2 >= known
+}
+
+#[cfg(test)]
+mod tests;
