@@ -1,0 +1,104 @@
+//! An embedded zone as a provider.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fleetdns_core::{
+    Applied, ApprovedPlan, Capabilities, Finding, Label, Listing, Outcome, Provider, ProviderError,
+};
+
+use crate::servers::{Site, bind};
+use crate::state;
+use crate::store::Store;
+use crate::wire;
+use crate::zone::{Written, Zone};
+
+/// With more values a response could outgrow 64 KiB: the encoder compresses the first names of a message only, and
+/// then each AAAA record takes up to 281 octets.
+const MAX_VALUES: usize = 250;
+
+/// A zone, for one owner.
+pub(crate) struct Embedded {
+    site: Arc<Site>,
+    store: Arc<Store>,
+    owner: Label,
+}
+
+impl Embedded {
+    pub(crate) fn new(site: Arc<Site>, store: Arc<Store>, owner: Label) -> Self {
+        Self { site, store, owner }
+    }
+
+    async fn check_listen(&self) -> Finding {
+        let zone = &self.store.snapshot().settings.zone;
+        if let Some(address) = self.site.bound() {
+            return Finding { good: true, text: format!("this process serves {zone} on {address}") };
+        }
+        match bind(self.site.listen).await {
+            Ok(_) => Finding { good: true, text: format!("{} is free, UDP and TCP", self.site.listen) },
+            Err(error) => Finding { good: false, text: error.to_string() },
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Embedded {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { max_values: MAX_VALUES, ..Capabilities::default() }
+    }
+
+    async fn list(&self) -> Result<Listing, ProviderError> {
+        let observed = self.store.snapshot().observed(&self.owner);
+        Ok(Listing { observed, unreadable: Vec::new() })
+    }
+
+    async fn apply(&self, plan: &ApprovedPlan) -> Applied {
+        let outcomes = self.store.write(plan.plan(), &self.owner);
+        self.store.save().await;
+        let names = outcomes.into_iter().map(|(name, written)| {
+            let outcome = match written {
+                Written::Done(sets) => Outcome::Done(sets),
+                Written::Conflict => Outcome::Conflict,
+                Written::Rejected(problem) => Outcome::Failed(ProviderError::Rejected { problem }),
+            };
+            (name, outcome)
+        });
+        Applied { names: names.collect() }
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        let zone = self.store.snapshot();
+        let mut findings = vec![self.check_listen().await];
+        findings.extend(check_name_servers(&zone));
+        findings.extend(check_state_file(&zone));
+        findings
+    }
+}
+
+/// A name server in the zone whose addresses the zone does not tell cannot be found.
+fn check_name_servers(zone: &Zone) -> Option<Finding> {
+    let settings = &zone.settings;
+    let lost = settings.servers.iter().find(|server| {
+        let node = server.name.is_within(&settings.zone).then(|| zone.find(&wire::of_name(&server.name)));
+        node.flatten().is_some_and(|node| node.sets().is_empty())
+    })?;
+    let name = &lost.name;
+    let text = format!("name server {name} has no address; give it: ns = {name} 203.0.113.53");
+    Some(Finding { good: false, text })
+}
+
+fn check_state_file(zone: &Zone) -> Option<Finding> {
+    let path = zone.settings.state_file.as_deref()?;
+    let directory = state::directory(path);
+    // Has no name and is gone at once.
+    Some(match tempfile::tempfile_in(directory) {
+        Ok(_) => Finding { good: true, text: format!("{} can be written", directory.display()) },
+        Err(error) => Finding {
+            good: false,
+            text: format!(
+                "{} cannot be written: {error}; mend its rights or 'state-file'",
+                directory.display()
+            ),
+        },
+    })
+}

@@ -1,0 +1,266 @@
+//! The servers of the process, one for each listen address, and the zones that they serve.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fleetdns_core::keys::{KeyFault, Keys};
+use fleetdns_core::{DnsName, Label, Provider};
+use hickory_server::Server;
+use hickory_server::net::NetError;
+use thiserror::Error;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::handler::Handler;
+use crate::provider::Embedded;
+use crate::settings::Settings;
+use crate::state;
+use crate::store::{Catalog, Store};
+use crate::zone::Zone;
+
+/// How long a TCP client may be silent (RFC 7766 §6.2.3 leaves it to the server).
+const TCP_IDLE: Duration = Duration::from_secs(10);
+/// Responses that wait for a slow TCP client before it is no longer read from.
+const TCP_WAITING: usize = 32;
+/// How often another free port is tried, when TCP has what UDP was given.
+const PORT_TRIES: usize = 16;
+
+/// One listen address.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) listen: SocketAddr,
+    pub(crate) catalog: Arc<Catalog>,
+    bound: Mutex<Option<SocketAddr>>,
+}
+
+impl Site {
+    fn new(listen: SocketAddr) -> Self {
+        Self { listen, catalog: Arc::default(), bound: Mutex::new(None) }
+    }
+
+    /// Where it really listens, as long as it does.
+    pub(crate) fn bound(&self) -> Option<SocketAddr> {
+        *self.bound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_bound(&self, address: Option<SocketAddr>) {
+        *self.bound.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+}
+
+/// All embedded zones of the process; those with the same `listen` share one server.
+#[derive(Debug, Default)]
+pub struct Servers {
+    sites: Mutex<BTreeMap<SocketAddr, Arc<Site>>>,
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address} ({transport}); {remedy}")]
+pub struct BindError {
+    /// The address, as the config says it.
+    pub address: SocketAddr,
+    /// `UDP` or `TCP`.
+    pub transport: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
+    /// What the system says.
+    #[source]
+    pub source: io::Error,
+}
+
+/// A server that ended by itself.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// Its socket broke.
+    #[error("the DNS server on {address} has lost its socket")]
+    Socket {
+        /// Where it listened.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: NetError,
+    },
+    /// Its task broke off.
+    #[error("a task of the DNS server broke off")]
+    Task(#[source] JoinError),
+}
+
+struct Sockets {
+    site: Arc<Site>,
+    address: SocketAddr,
+    udp: UdpSocket,
+    tcp: TcpListener,
+}
+
+/// Servers with sockets that nobody reads yet.
+pub struct Bound(Vec<Sockets>);
+
+impl Bound {
+    /// For each server its `listen` value and where it really listens; they differ when the port is 0.
+    pub fn addresses(&self) -> impl Iterator<Item = (SocketAddr, SocketAddr)> {
+        self.0.iter().map(|sockets| (sockets.site.listen, sockets.address))
+    }
+}
+
+impl Servers {
+    /// No zones yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The provider of a zone, with what its state file has kept. The same zone may be connected again with the same
+    /// keys, and for another owner: it stays one zone.
+    ///
+    /// # Errors
+    /// With all keys that cannot be used.
+    pub fn connect(
+        &self,
+        zone: &DnsName,
+        owner: &Label,
+        keys: &Keys,
+    ) -> Result<Box<dyn Provider>, Vec<KeyFault>> {
+        let settings = Settings::read(zone, keys)?;
+        let site = self.site(settings.listen);
+        let store = match site.catalog.get(zone) {
+            Some(store) if *store.snapshot().settings == settings => store,
+            Some(_) => {
+                let problem = format!("{} serves {zone} with other settings; name a zone once", site.listen);
+                return Err(vec![KeyFault { key: "listen".to_owned(), problem }]);
+            }
+            None => {
+                self.own_file(&settings).map_err(|fault| vec![fault])?;
+                let store = Arc::new(Store::new(open(settings).map_err(|fault| vec![fault])?));
+                site.catalog.add(zone, store.clone());
+                store
+            }
+        };
+        Ok(Box::new(Embedded::new(site, store, owner.clone())))
+    }
+
+    /// Two zones in one state file would overwrite each other.
+    fn own_file(&self, settings: &Settings) -> Result<(), KeyFault> {
+        let sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
+        let zones = sites.values().flat_map(|site| site.catalog.all()).map(|store| store.snapshot());
+        let same = |zone: &Arc<Zone>| {
+            zone.settings.state_file.is_some() && zone.settings.state_file == settings.state_file
+        };
+        let Some(other) = zones.into_iter().find(same) else { return Ok(()) };
+        let problem = format!("is that of {} too; give each zone a file of its own", other.settings.zone);
+        Err(KeyFault { key: "state-file".to_owned(), problem })
+    }
+
+    fn site(&self, listen: SocketAddr) -> Arc<Site> {
+        let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
+        sites.entry(listen).or_insert_with(|| Arc::new(Site::new(listen))).clone()
+    }
+
+    /// Binds the sockets of every server. Queries wait in them until [`Servers::run`].
+    ///
+    /// # Errors
+    /// At the first address that cannot be listened on.
+    pub async fn bind(&self) -> Result<Bound, BindError> {
+        let sites: Vec<Arc<Site>> =
+            self.sites.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let mut bound = Vec::with_capacity(sites.len());
+        for site in sites {
+            let (udp, tcp, address) = bind(site.listen).await?;
+            bound.push(Sockets { site, address, udp, tcp });
+        }
+        for Sockets { site, address, .. } in &bound {
+            site.set_bound(Some(*address));
+        }
+        Ok(Bound(bound))
+    }
+
+    /// Serves until `shutdown`, with no server too.
+    ///
+    /// # Errors
+    /// When a server ends before that.
+    pub async fn run(bound: Bound, shutdown: CancellationToken) -> Result<(), RunError> {
+        let sites: Vec<Arc<Site>> = bound.0.iter().map(|sockets| sockets.site.clone()).collect();
+        let mut tasks = JoinSet::new();
+        for Sockets { site, address, udp, tcp } in bound.0 {
+            info!(%address, "DNS server listens");
+            // One server for each socket: a server ends only when all its sockets have.
+            let handler = || Handler { catalog: site.catalog.clone() };
+            let (mut datagrams, mut streams) = (Server::new(handler()), Server::new(handler()));
+            datagrams.register_socket(udp);
+            streams.register_listener(tcp, TCP_IDLE, TCP_WAITING);
+            for mut server in [datagrams, streams] {
+                tasks.spawn(async move {
+                    server.block_until_done().await.map_err(|source| RunError::Socket { address, source })
+                });
+            }
+        }
+        let ended = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            Some(ended) = tasks.join_next() => ended.map_err(RunError::Task).flatten(),
+        };
+        // Dropping the tasks drops the servers and closes their sockets.
+        tasks.shutdown().await;
+        for site in sites {
+            site.set_bound(None);
+        }
+        ended
+    }
+}
+
+fn open(settings: Settings) -> Result<Zone, KeyFault> {
+    let path = settings.state_file.clone();
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = u32::try_from(clock & u64::from(u32::MAX)).unwrap_or(0);
+    let mut zone = Zone::new(Arc::new(settings), now);
+    let Some(path) = path else { return Ok(zone) };
+    let loaded = state::load(&path, &zone.settings.zone).map_err(|error| KeyFault {
+        key: "state-file".to_owned(),
+        problem: format!("{} {error}; mend it, or remove it to start with an empty zone", path.display()),
+    })?;
+    if let Some(kept) = loaded {
+        zone.serial = now.max(kept.serial.wrapping_add(1));
+        zone.changes = kept.changes;
+        for entry in kept.entries {
+            zone.restore(entry);
+        }
+    }
+    Ok(zone)
+}
+
+/// UDP and TCP on the same port.
+pub(crate) async fn bind(listen: SocketAddr) -> Result<(UdpSocket, TcpListener, SocketAddr), BindError> {
+    let fault = |transport, source: io::Error| BindError {
+        address: listen,
+        transport,
+        remedy: remedy(source.kind()),
+        source,
+    };
+    let mut tries = if listen.port() == 0 { PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let udp = UdpSocket::bind(listen).await.map_err(|e| fault("UDP", e))?;
+        let address = udp.local_addr().map_err(|e| fault("UDP", e))?;
+        match TcpListener::bind(address).await {
+            Ok(tcp) => return Ok((udp, tcp, address)),
+            Err(e) if tries == 0 => return Err(fault("TCP", e)),
+            Err(_) => {}
+        }
+    }
+}
+
+const fn remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrInUse => {
+            "another program listens there: stop it or choose another port in 'listen'"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need the capability CAP_NET_BIND_SERVICE; or choose a higher port in 'listen'"
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address: correct 'listen'",
+        _ => "correct 'listen'",
+    }
+}

@@ -1,0 +1,107 @@
+//! Where the snapshots live: one writer at a time, readers that never wait for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use fleetdns_core::{DnsName, Label, Plan};
+use tracing::{info, warn};
+
+use crate::state;
+use crate::wire::{self, Key};
+use crate::zone::{Written, Zone};
+
+/// The newest snapshot of one zone, and what is known of its state file.
+#[derive(Debug)]
+pub(crate) struct Store {
+    zone: RwLock<Arc<Zone>>,
+    writer: Mutex<()>,
+    saved: Arc<tokio::sync::Mutex<Saved>>,
+}
+
+/// How the last writing of the state file went. Locked while it is written.
+#[derive(Debug)]
+struct Saved {
+    /// `changes` of the zone that the file has.
+    changes: u64,
+    failing: bool,
+}
+
+impl Store {
+    pub(crate) fn new(zone: Zone) -> Self {
+        let saved = Saved { changes: zone.changes, failing: false };
+        Self { zone: RwLock::new(Arc::new(zone)), writer: Mutex::new(()), saved: Arc::new(saved.into()) }
+    }
+
+    pub(crate) fn snapshot(&self) -> Arc<Zone> {
+        self.zone.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Applies a plan in one swap.
+    pub(crate) fn write(&self, plan: &Plan, owner: &Label) -> Vec<(DnsName, Written)> {
+        let _turn = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let (next, outcomes) = self.snapshot().after(&plan.changes, owner);
+        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        outcomes
+    }
+
+    /// Writes the state file, when there is one and it is old. A fault here is said and no more: answers do not depend
+    /// on it, and the next change tries again.
+    pub(crate) async fn save(self: &Arc<Self>) {
+        let Some(path) = self.snapshot().settings.state_file.clone() else { return };
+        let mut saved = self.saved.clone().lock_owned().await;
+        let store = self.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let zone = store.snapshot();
+            if saved.changes == zone.changes {
+                return;
+            }
+            match (state::save(&path, &zone), saved.failing) {
+                (Ok(()), failing) => {
+                    *saved = Saved { changes: zone.changes, failing: false };
+                    if failing {
+                        info!(path = %path.display(), "state file is written again");
+                    }
+                }
+                (Err(error), false) => {
+                    saved.failing = true;
+                    warn!(path = %path.display(), %error, "state file not written");
+                }
+                (Err(_), true) => {}
+            }
+        });
+        if let Err(error) = task.await {
+            warn!(%error, "writing of the state file broke off");
+        }
+    }
+}
+
+/// The zones of one server.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    zones: RwLock<Arc<HashMap<Key, Arc<Store>>>>,
+}
+
+impl Catalog {
+    fn zones(&self) -> Arc<HashMap<Key, Arc<Store>>> {
+        self.zones.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The zone that is closest to a name from above.
+    pub(crate) fn zone_of(&self, key: &[u8]) -> Option<Arc<Zone>> {
+        let zones = self.zones();
+        wire::upwards(key).find_map(|name| zones.get(name)).map(|store| store.snapshot())
+    }
+
+    pub(crate) fn get(&self, zone: &DnsName) -> Option<Arc<Store>> {
+        self.zones().get(&wire::of_name(zone)).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Store>> {
+        self.zones().values().cloned().collect()
+    }
+
+    pub(crate) fn add(&self, zone: &DnsName, store: Arc<Store>) {
+        let mut zones = self.zones.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut zones).insert(wire::of_name(zone), store);
+    }
+}
