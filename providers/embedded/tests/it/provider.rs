@@ -115,7 +115,8 @@ async fn check_tells_free_ours_and_taken() {
     let findings = server.zones[0].check().await;
     assert!(findings[0].good && findings[0].text.contains(&server.address.to_string()), "{findings:?}");
 
-    let taken = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    // An address of its own: the port is let go and bound again, and must not be taken by another test in between.
+    let taken = UdpSocket::bind("127.0.0.8:0").await.unwrap();
     let listen = taken.local_addr().unwrap().to_string();
     let servers = Servers::new();
     let zone = servers.connect(&ZONE.parse().unwrap(), &owner(), &keys(&[("listen", &listen)])).unwrap();
@@ -136,7 +137,7 @@ async fn check_tells_free_ours_and_taken() {
 async fn shutdown_frees_the_address() {
     let servers = Servers::new();
     let zone =
-        servers.connect(&ZONE.parse().unwrap(), &owner(), &keys(&[("listen", "127.0.0.1:0")])).unwrap();
+        servers.connect(&ZONE.parse().unwrap(), &owner(), &keys(&[("listen", "127.0.0.7:0")])).unwrap();
     let bound = servers.bind().await.unwrap();
     let (_, address) = bound.addresses().next().unwrap();
     let shutdown = tokio_util::sync::CancellationToken::new();
