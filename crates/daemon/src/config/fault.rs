@@ -1,0 +1,160 @@
+//! What is wrong with a configuration, and where.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+/// Where something was written: a line of a file, a whole file, a flag, or an environment variable.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    source: Arc<str>,
+    line: Option<usize>,
+}
+
+impl Place {
+    /// A line of a file, counted from 1.
+    pub fn line(file: &str, line: usize) -> Self {
+        Self { source: file.into(), line: Some(line) }
+    }
+
+    /// A file as a whole, a flag, or an environment variable.
+    pub fn whole(source: &str) -> Self {
+        Self { source: source.into(), line: None }
+    }
+
+    /// Back from the text that [`fmt::Display`] gives.
+    pub(super) fn parse(text: &str) -> Self {
+        let parts = text.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)));
+        parts.map_or_else(|| Self::whole(text), |(file, line)| Self::line(file, line))
+    }
+
+    /// Whether it stands in the file, and not in a flag or a variable.
+    pub(super) const fn is_line(&self) -> bool {
+        self.line.is_some()
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}", self.source),
+            None => f.write_str(&self.source),
+        }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One thing that is wrong: `FILE:LINE: [section] key: what is wrong, what would be right`.
+///
+/// Invariant: no secret value is ever part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where it was written, or where it is missing.
+    pub at: Place,
+    /// Section without brackets; empty where there is none.
+    pub section: String,
+    /// Key in kebab case; empty where the section as a whole is meant.
+    pub key: String,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+impl Fault {
+    pub(super) fn new(at: &Place, section: &str, key: &str, problem: impl Into<String>) -> Self {
+        Self { at: at.clone(), section: section.to_owned(), key: key.to_owned(), problem: problem.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.at)?;
+        if !self.section.is_empty() {
+            write!(f, " [{}]", self.section)?;
+        }
+        match (self.section.is_empty(), self.key.is_empty()) {
+            (true, true) => write!(f, " {}", self.problem),
+            (_, false) => write!(f, " {}: {}", self.key, self.problem),
+            (false, true) => write!(f, ": {}", self.problem),
+        }
+    }
+}
+
+impl Error for Fault {}
+
+/// By line, what has none last; each fault once.
+pub(crate) fn sort(faults: &mut Vec<Fault>) {
+    faults.sort_by_cached_key(|fault| {
+        let line = fault.at.line.unwrap_or(usize::MAX);
+        (line, fault.at.clone(), fault.section.clone(), fault.key.clone(), fault.problem.clone())
+    });
+    faults.dedup();
+}
+
+/// `; did you mean 'x'?` when one of the words is near enough to what was written.
+pub(super) fn suggestion<'a>(written: &str, words: impl IntoIterator<Item = &'a str>) -> String {
+    let near = words.into_iter().map(|word| (distance(written, word), word)).min();
+    match near {
+        Some((edits, word)) if edits <= (word.len() / 3).clamp(1, 3) => format!("; did you mean '{word}'?"),
+        _ => String::new(),
+    }
+}
+
+/// Insertions, deletions and replacements that lead from one word to the other.
+fn distance(one: &str, two: &str) -> usize {
+    let two: Vec<char> = two.chars().collect();
+    let mut row: Vec<usize> = (0..=two.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (j, b) in two.iter().enumerate() {
+            let above = row.get(j + 1).copied().unwrap_or(usize::MAX - 1);
+            let here = (diagonal + usize::from(a != *b)).min(left + 1).min(above + 1);
+            if let Some(cell) = row.get_mut(j) {
+                *cell = left;
+            }
+            (diagonal, left) = (above, here);
+        }
+        if let Some(cell) = row.last_mut() {
+            *cell = left;
+        }
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_reads_as_place_section_key_problem() {
+        let line = Place::line("dns.conf", 7);
+        assert_eq!(Place::parse(&line.to_string()), line);
+        assert_eq!(Place::parse("C:\\dns.conf:7").to_string(), "C:\\dns.conf:7");
+        assert_eq!(Place::parse("--dns-provider"), Place::whole("--dns-provider"));
+        assert_eq!(Fault::new(&line, "probe", "fall", "x").to_string(), "dns.conf:7: [probe] fall: x");
+        assert_eq!(Fault::new(&line, "probe", "", "x").to_string(), "dns.conf:7: [probe]: x");
+        assert_eq!(Fault::new(&line, "", "", "x").to_string(), "dns.conf:7: x");
+    }
+
+    #[test]
+    fn edits_are_counted() {
+        for (one, two, edits) in [
+            ("", "", 0),
+            ("", "ab", 2),
+            ("ab", "", 2),
+            ("kitten", "sitting", 3),
+            ("intervall", "interval", 1),
+            ("abc", "abc", 0),
+        ] {
+            assert_eq!(distance(one, two), edits, "{one} {two}");
+        }
+        assert_eq!(suggestion("intervall", ["fall", "interval"]), "; did you mean 'interval'?");
+        assert_eq!(suggestion("ttt", ["ttl"]), "; did you mean 'ttl'?");
+        assert_eq!(suggestion("colour", ["fall", "interval"]), "");
+    }
+}

@@ -1,0 +1,96 @@
+//! The `[cluster "NAME"]` sections, or the contexts of the kubeconfig in their place.
+
+use std::collections::BTreeSet;
+
+use fleetdns_core::{Label, MemberName};
+use fleetdns_watch::{Access, MemberConfig};
+
+use super::fault::{Fault, Place};
+use super::outside::Outside;
+use super::raw::{Raw, Section};
+use super::reader::Reader;
+
+/// All members.
+pub(super) fn read(
+    raw: &Raw,
+    file: &str,
+    outside: &Outside<'_>,
+    faults: &mut Vec<Fault>,
+) -> Vec<MemberConfig> {
+    let mut members: Vec<MemberConfig> = Vec::new();
+    let mut seen = false;
+    for section in raw.of_kind("cluster") {
+        seen = true;
+        let mut reader = Reader::of(section, faults);
+        let Some(member) = member(section, outside, &mut reader) else { continue };
+        if let Some(same) = members.iter().find(|other| other.access == member.access) {
+            let problem =
+                format!("is the same cluster as [cluster \"{}\"]; leave one of them out", same.name);
+            reader.fault("", problem);
+        }
+        members.push(member);
+    }
+    if seen {
+        return members;
+    }
+    match found(outside) {
+        Ok(members) => members,
+        Err(problem) => {
+            faults.push(Fault::new(&Place::whole(file), "cluster \"NAME\"", "", problem));
+            Vec::new()
+        }
+    }
+}
+
+fn member(section: &Section, outside: &Outside<'_>, reader: &mut Reader<'_>) -> Option<MemberConfig> {
+    let label = section.label.as_deref()?;
+    let name = label.parse::<MemberName>().map_err(|error| reader.fault("", error.to_string())).ok();
+    let paths = reader.text("kubeconfig").map(|list| outside.path_list(list));
+    let context = reader.text("context").map(str::to_owned);
+    let region = reader.typed("region");
+    let zones = reader.list("zones", "the label of a zone", |text| text.parse::<Label>().ok());
+    let access = match (paths, context) {
+        (Some(paths), _) if paths.is_empty() => {
+            reader.fault("kubeconfig", "names no file");
+            return None;
+        }
+        (Some(paths), context) => Access::Kubeconfig { paths, context },
+        // A kubeconfig that is empty has its fault already.
+        (None, _) if reader.has("kubeconfig") => return None,
+        (None, Some(_)) if outside.kubeconfig().is_empty() => {
+            let problem = "needs a kubeconfig; add kubeconfig = FILE, or set KUBECONFIG";
+            reader.fault("context", problem);
+            return None;
+        }
+        (None, Some(context)) => Access::Kubeconfig { paths: outside.kubeconfig(), context: Some(context) },
+        (None, None) => Access::InCluster,
+    };
+    Some(MemberConfig { name: name?, access, region, zones: zones.into_iter().collect() })
+}
+
+/// The members when no section names one: all contexts of the kubeconfig, otherwise the cluster that we run in.
+fn found(outside: &Outside<'_>) -> Result<Vec<MemberConfig>, String> {
+    let bare = |name: MemberName, access| MemberConfig { name, access, region: None, zones: BTreeSet::new() };
+    let paths = outside.kubeconfig();
+    if paths.is_empty() {
+        outside.variable("KUBERNETES_SERVICE_HOST").ok_or(
+            "is missing; add a section for each cluster, or set KUBECONFIG, or run in a pod of the cluster",
+        )?;
+        let name = "in-cluster".parse::<MemberName>().map_err(|error| error.to_string())?;
+        return Ok(vec![bare(name, Access::InCluster)]);
+    }
+    let list = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(":");
+    let contexts = (outside.contexts)(&paths).map_err(|error| {
+        format!("is missing, and the contexts of {list} cannot be used in its place: {error}")
+    })?;
+    if contexts.is_empty() {
+        return Err(format!("is missing, and {list} has no context; add a section for each cluster"));
+    }
+    let member = |context: String| {
+        let name = context.parse::<MemberName>().map_err(|error| {
+            format!("is missing, and a context of {list} cannot stand in its place: {error}; add sections")
+        })?;
+        Ok(bare(name, Access::Kubeconfig { paths: paths.clone(), context: Some(context) }))
+    };
+    contexts.into_iter().map(member).collect()
+}

@@ -1,0 +1,202 @@
+//! The configuration: `dns.conf`, the flags of kubefed over it, and environment variables.
+//!
+//! Reads: one INI file, what it refers to (files of secrets, kubeconfig contexts), flags, variables.
+//! Gives: a [`Config`] in which everything is typed and normalised, or all [`Fault`]s at once.
+//!
+//! ```text
+//! file ─ini→ ┐
+//! variables ─┼→ Raw (what was written) ─from_raw→ Config (what it means)
+//! flags ─────┘
+//! ```
+//!
+//! Invariant: a fault says `FILE:LINE: [section] key: what is wrong, what would be right`, and all are found in one go.
+//! Invariant: no secret stands in a fault, a warning or a Debug text.
+
+mod fault;
+mod flags;
+mod ini;
+mod members;
+mod outside;
+mod parse;
+mod raw;
+mod reader;
+pub mod schema;
+mod secret;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod unknown;
+mod wiring;
+mod zones;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use fleetdns_core::{DnsName, Label, Ttl};
+use fleetdns_watch::MemberConfig;
+
+pub use fault::{Fault, Place};
+pub use flags::{DEFAULT_FILE, Flags};
+pub use outside::Outside;
+pub use raw::{Raw, RawValue, Section};
+pub use settings::{Admin, Brakes, DEFAULT_ADMIN, LogFormat, Probe};
+pub use zones::ZoneConfig;
+
+use fault::sort;
+use reader::Reader;
+
+/// What a configuration means.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The fleet.
+    pub fleet: Fleet,
+    /// Zones that are written, at least one, in the order of the file.
+    pub zones: Vec<ZoneConfig>,
+    /// Members of the fleet, at least one, in the order of the file.
+    pub members: Vec<MemberConfig>,
+    /// Probing.
+    pub probe: Probe,
+    /// What a plan has to pass.
+    pub brakes: Brakes,
+    /// Admin API and log.
+    pub admin: Admin,
+    /// What works and may still not be what was meant.
+    pub notes: Vec<Fault>,
+}
+
+/// The `[fleet]` section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fleet {
+    /// Name of the fleet.
+    pub name: Label,
+    /// Owner id of our records.
+    pub owner: Label,
+    /// Whether federation names are written.
+    pub federation_names: bool,
+    /// Namespaces that are read; all when it is empty.
+    pub namespaces: BTreeSet<String>,
+    /// Label selector of the Services that are read.
+    pub selector: Option<String>,
+    /// Host name for every Service, with `{name}` and `{namespace}` in it.
+    pub template: Option<String>,
+    /// TTL of records whose zone and Service ask for none.
+    pub ttl: Ttl,
+}
+
+impl Config {
+    /// Reads a file, and all that belongs to it.
+    ///
+    /// # Errors
+    /// Everything that is wrong, by line.
+    pub fn load_from(path: &Path, flags: &Flags, outside: &Outside<'_>) -> Result<Self, Vec<Fault>> {
+        let file = path.display().to_string();
+        match (outside.read)(path) {
+            Ok(bytes) => Self::parse(&file, &bytes, flags, outside),
+            Err(error) => {
+                let problem = format!("cannot be read: {error}; -c FILE names another file");
+                Err(vec![Fault::new(&Place::whole(&file), "", "", problem)])
+            }
+        }
+    }
+
+    /// Reads the text of a file, and all that belongs to it.
+    ///
+    /// # Errors
+    /// Everything that is wrong, by line.
+    pub fn parse(file: &str, bytes: &[u8], flags: &Flags, outside: &Outside<'_>) -> Result<Self, Vec<Fault>> {
+        let (raw, mut faults) = Raw::read(file, bytes, &outside.variables);
+        match Self::from_raw(file, raw, flags, outside) {
+            Ok(config) if faults.is_empty() => return Ok(config),
+            Ok(_) => {}
+            Err(more) => faults.extend(more),
+        }
+        sort(&mut faults);
+        Err(faults)
+    }
+
+    /// From what was written to what it means.
+    ///
+    /// # Errors
+    /// Everything that is wrong, by line.
+    pub fn from_raw(
+        file: &str,
+        mut raw: Raw,
+        flags: &Flags,
+        outside: &Outside<'_>,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut notes = Vec::new();
+        flags.apply(&mut raw, &mut faults);
+        unknown::find(&raw, &mut faults);
+        let fleet = fleet(&mut Reader::new(&raw, "fleet", file, &mut faults));
+        let zones = zones::read(&mut raw, file, fleet.as_ref(), outside, &mut faults, &mut notes);
+        if let Some(fleet) = &fleet {
+            check_template(fleet, &zones, &mut Reader::new(&raw, "fleet", file, &mut faults));
+        }
+        let members = members::read(&raw, file, outside, &mut faults);
+        let probe = settings::probe(&mut Reader::new(&raw, "probe", file, &mut faults), outside);
+        let brakes = settings::brakes(&mut Reader::new(&raw, "brakes", file, &mut faults));
+        let admin = settings::admin(&mut Reader::new(&raw, "admin", file, &mut faults));
+        sort(&mut faults);
+        sort(&mut notes);
+        match fleet {
+            Some(fleet) if faults.is_empty() => {
+                Ok(Self { fleet, zones, members, probe, brakes, admin, notes })
+            }
+            _ => Err(faults),
+        }
+    }
+}
+
+fn fleet(reader: &mut Reader<'_>) -> Option<Fleet> {
+    if !reader.has("name") {
+        reader.missing("name", "myfederation, or --federation-name myfederation");
+    }
+    let right = "a name of letters a to z, digits and '-', at most 63 of them";
+    let label = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        parse::is_label(&text).then(|| text.parse::<Label>().ok()).flatten()
+    };
+    let name = reader.parse("name", right, label);
+    let owner = reader.parse("owner", right, label);
+    let federation_names = reader.parse("federation-names", "on or off", parse::switch).unwrap_or(true);
+    let namespaces = reader
+        .list("namespaces", "the name of a namespace", |text| parse::is_label(text).then(|| text.to_owned()));
+    let right = "a label selector, such as app=web,tier in (front, edge)";
+    let selector = reader.parse("selector", right, |text| parse::is_selector(text).then(|| text.to_owned()));
+    let ttl = reader.parse("ttl", TTL_RIGHT, parse::ttl);
+    let template = reader.text("name-template").map(str::to_owned);
+    let name = name?;
+    Some(Fleet {
+        owner: owner.unwrap_or_else(|| name.clone()),
+        federation_names,
+        namespaces: namespaces.into_iter().collect(),
+        selector,
+        // Federation names may be off, and the fleet still has its name here.
+        template: template.map(|text| text.replace("{fleet}", name.as_str())),
+        ttl: ttl.unwrap_or(Ttl::DEFAULT),
+        name,
+    })
+}
+
+const TTL_RIGHT: &str = "a TTL; seconds from 1 to 2147483647 or a duration such as 5m is";
+
+fn check_template(fleet: &Fleet, zones: &[ZoneConfig], reader: &mut Reader<'_>) {
+    let Some(template) = &fleet.template else { return };
+    let sample = template.replace("{name}", "name").replace("{namespace}", "namespace");
+    let problem = if sample.contains(['{', '}']) {
+        "has another placeholder than {name}, {namespace} and {fleet}".to_owned()
+    } else if !template.contains("{name}") {
+        "has no {name}, so that all Services would have one name; for example {name}.{namespace}.example.com"
+            .to_owned()
+    } else {
+        match sample.parse::<DnsName>() {
+            Err(error) => format!("gives no name, such as '{sample}': {error}"),
+            Ok(name) if !zones.is_empty() && !zones.iter().any(|zone| name.is_below(&zone.settings.zone)) => {
+                "gives names that lie in none of the zones; let it end in one".to_owned()
+            }
+            Ok(_) => return,
+        }
+    };
+    reader.fault("name-template", problem);
+}

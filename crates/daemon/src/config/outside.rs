@@ -1,0 +1,64 @@
+//! What a configuration refers to outside of its file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Gives the bytes of a file.
+type Read<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+/// Gives the names of the contexts that kubeconfig files have, or why it cannot.
+type Contexts<'a> = &'a dyn Fn(&[PathBuf]) -> Result<Vec<String>, String>;
+
+/// Everything outside, as values and functions, so that reading a configuration is pure.
+pub struct Outside<'a> {
+    /// Environment variables.
+    pub variables: BTreeMap<String, String>,
+    /// Gives the bytes of a file.
+    pub read: Read<'a>,
+    /// Gives the names of the contexts that kubeconfig files have, or why it cannot.
+    pub contexts: Contexts<'a>,
+}
+
+impl fmt::Debug for Outside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside").field("variables", &self.variables.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Outside<'a> {
+    /// This process's environment and files.
+    pub fn system(contexts: Contexts<'a>) -> Self {
+        let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
+        let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
+        Self { variables, read: &|path| std::fs::read(path), contexts }
+    }
+
+    /// A variable that is set to something.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// A path as it was written, with `~/` for the home directory.
+    pub(super) fn path(&self, text: &str) -> PathBuf {
+        match (text.strip_prefix("~/"), self.variable("HOME")) {
+            (Some(rest), Some(home)) => Path::new(home).join(rest),
+            _ => PathBuf::from(text),
+        }
+    }
+
+    /// The kubeconfig files that kubectl would read: those of `KUBECONFIG`, or the one of the home directory when it
+    /// is there.
+    pub(super) fn kubeconfig(&self) -> Vec<PathBuf> {
+        if let Some(list) = self.variable("KUBECONFIG") {
+            return self.path_list(list);
+        }
+        let default = self.path("~/.kube/config");
+        if (self.read)(&default).is_ok() { vec![default] } else { Vec::new() }
+    }
+
+    /// The paths of a list with `:` between them.
+    pub(super) fn path_list(&self, list: &str) -> Vec<PathBuf> {
+        list.split(':').map(str::trim).filter(|text| !text.is_empty()).map(|text| self.path(text)).collect()
+    }
+}

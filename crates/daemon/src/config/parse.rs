@@ -1,0 +1,202 @@
+//! Single values: text in, typed value out.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use fleetdns_core::Ttl;
+
+/// `5s`, `500ms`, `1m30s`, `2h`.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (number, tail) = rest.split_at(digits);
+        let letters = tail.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(letters);
+        let unit_ms: u64 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return None,
+        };
+        let ms = number.parse::<u64>().ok()?.checked_mul(unit_ms)?;
+        total = total.checked_add(Duration::from_millis(ms))?;
+        rest = tail;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+/// Seconds, or a duration of whole seconds; 1 s at least.
+pub(super) fn ttl(text: &str) -> Option<Ttl> {
+    let seconds = match text.parse::<u32>() {
+        Ok(seconds) => seconds,
+        Err(_) => {
+            let duration = duration(text).filter(|duration| duration.subsec_millis() == 0)?;
+            u32::try_from(duration.as_secs()).ok()?
+        }
+    };
+    Ttl::new(seconds).filter(|ttl| ttl.seconds() >= 1)
+}
+
+/// As in gcfg: true, yes, on, 1; false, no, off, 0.
+pub(super) fn switch(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "yes" | "true" | "1" => Some(true),
+        "off" | "no" | "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// `50%` or `50`.
+pub(super) fn percent(text: &str) -> Option<u8> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim_end();
+    number.parse().ok().filter(|percent| *percent <= 100)
+}
+
+/// An address with or without a port; 53 without.
+pub(super) fn nameserver(text: &str) -> Option<SocketAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)).ok();
+    let address = address.or_else(|| text.parse().ok())?;
+    (address.port() > 0 && !address.ip().is_unspecified()).then_some(address)
+}
+
+/// The name of a namespace: a DNS label (RFC 1123).
+pub(super) fn is_label(text: &str) -> bool {
+    let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(inside)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// A label selector as the Kubernetes API takes it: `key`, `!key`, `key=value`, `key!=value`, `key in (a, b)`,
+/// `key notin (a, b)`, with commas between them.
+pub(super) fn is_selector(text: &str) -> bool {
+    let mut depth = 0_i32;
+    let parts = text.split(|c: char| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ',' && depth == 0
+    });
+    let parts: Vec<&str> = parts.map(str::trim).collect();
+    depth == 0 && parts.into_iter().all(is_requirement)
+}
+
+fn is_requirement(text: &str) -> bool {
+    if let Some(key) = text.strip_prefix('!') {
+        return is_label_key(key.trim());
+    }
+    for operator in ["!=", "==", "="] {
+        if let Some((key, value)) = text.split_once(operator) {
+            return is_label_key(key.trim_end()) && is_label_value(value.trim_start());
+        }
+    }
+    for operator in [" notin ", " in ", " notin(", " in("] {
+        if let Some((key, rest)) = text.split_once(operator) {
+            let rest = rest.trim_start();
+            let values = rest.strip_prefix('(').unwrap_or(rest).strip_suffix(')');
+            let all_fit = |values: &str| values.split(',').all(|value| is_label_value(value.trim()));
+            let opened = rest.starts_with('(') || operator.ends_with('(');
+            return opened && is_label_key(key.trim_end()) && values.is_some_and(all_fit);
+        }
+    }
+    is_label_key(text)
+}
+
+fn is_label_key(text: &str) -> bool {
+    let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
+    let prefix_fits = prefix.is_none_or(|prefix| prefix.len() <= 253 && prefix.split('.').all(is_label));
+    prefix_fits && !name.is_empty() && is_label_value(name)
+}
+
+fn is_label_value(text: &str) -> bool {
+    let ends = |b: Option<u8>| b.is_none_or(|b| b.is_ascii_alphanumeric());
+    let inside = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    text.len() <= 63
+        && text.bytes().all(inside)
+        && ends(text.bytes().next())
+        && ends(text.bytes().next_back())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        for (text, ms) in [
+            ("5s", Some(5_000)),
+            ("500ms", Some(500)),
+            ("2m", Some(120_000)),
+            ("1m30s", Some(90_000)),
+            ("1h", Some(3_600_000)),
+            ("0s", Some(0)),
+            ("", None),
+            ("5", None),
+            ("s", None),
+            ("5 s", None),
+            ("-5s", None),
+            ("5S", None),
+            ("1.5s", None),
+            ("5d", None),
+            ("99999999999999999999s", None),
+            ("18446744073709551615h", None),
+        ] {
+            assert_eq!(duration(text), ms.map(Duration::from_millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn small_values() {
+        assert_eq!(ttl("30").map(Ttl::seconds), Some(30));
+        assert_eq!(ttl("5m").map(Ttl::seconds), Some(300));
+        assert_eq!(ttl("2147483647"), Some(Ttl::MAX));
+        for bad in ["0", "-1", "2147483648", "500ms", "1s500ms", "x", "30 # half a minute"] {
+            assert_eq!(ttl(bad), None, "{bad}");
+        }
+        for (text, value) in [("50%", Some(50)), ("50", Some(50)), ("0", Some(0)), ("50 %", Some(50))] {
+            assert_eq!(percent(text), value, "{text}");
+        }
+        for bad in ["101", "-1", "%", "half", "5.5", "50%%"] {
+            assert_eq!(percent(bad), None, "{bad}");
+        }
+        for (text, value) in [("on", Some(true)), ("No", Some(false)), ("maybe", None), ("", None)] {
+            assert_eq!(switch(text), value, "{text}");
+        }
+        for (text, address) in [
+            ("9.9.9.9", Some("9.9.9.9:53")),
+            ("9.9.9.9:5353", Some("9.9.9.9:5353")),
+            ("2620:fe::fe", Some("[2620:fe::fe]:53")),
+            ("[2620:fe::fe]", Some("[2620:fe::fe]:53")),
+            ("[2620:fe::fe]:5353", Some("[2620:fe::fe]:5353")),
+            ("dns.example.com", None),
+            ("0.0.0.0", None),
+            ("9.9.9.9:0", None),
+        ] {
+            assert_eq!(nameserver(text).map(|a| a.to_string()).as_deref(), address, "{text}");
+        }
+    }
+
+    #[test]
+    fn selectors_are_those_of_the_kubernetes_api() {
+        for good in [
+            "app=web",
+            "app == web",
+            "app!=web,tier",
+            "!beta",
+            "env in (a, b),tier notin (c)",
+            "example.com/app=web",
+            "app=",
+            "env in(a)",
+        ] {
+            assert!(is_selector(good), "{good}");
+        }
+        for bad in
+            ["", "app=web,", "a b", "=web", "app=we b", "env in a", "env in (a", "/x", "app=-web", "a)(b"]
+        {
+            assert!(!is_selector(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Every section and key of `dns.conf`, and how their names are spelled.
+
+use fleetdns_core::keys::KeySpec;
+
+use crate::registry;
+
+/// A kind of section.
+#[derive(Debug, Clone, Copy)]
+pub struct SectionSpec {
+    /// In lower case.
+    pub kind: &'static str,
+    /// What its label names, in capitals; `None` where it has no label and stands once.
+    pub label: Option<&'static str>,
+    /// Its keys, without those of providers.
+    pub keys: &'static [KeySpec],
+}
+
+const fn key(name: &'static str, help: &'static str) -> KeySpec {
+    KeySpec { name, secret: false, help }
+}
+
+/// Provider keys for every zone.
+pub const GLOBAL: SectionSpec = SectionSpec {
+    kind: "global",
+    label: None,
+    keys: &[key("provider", "provider of the zones that name none")],
+};
+
+/// The fleet.
+pub const FLEET: SectionSpec = SectionSpec {
+    kind: "fleet",
+    label: None,
+    keys: &[
+        key("name", "name of the fleet, a label of every federation name"),
+        key("owner", "owner id of our records; the fleet's name unless said otherwise"),
+        key("federation-names", "whether names such as svc.ns.fleet.svc.zone are written: on or off"),
+        key("namespaces", "namespaces that are read; all unless said otherwise"),
+        key("selector", "label selector of the Services that are read"),
+        key("name-template", "host name for every Service, with {name}, {namespace} and {fleet}"),
+        key("ttl", "TTL of records whose zone and Service ask for none"),
+    ],
+};
+
+/// A zone that is written.
+pub const ZONE: SectionSpec = SectionSpec {
+    kind: "zone",
+    label: Some("NAME"),
+    keys: &[
+        key("provider", "who serves the zone"),
+        key("suffix", "what federation names end in; the zone unless said otherwise"),
+        key("ttl", "TTL of records whose Service asks for none"),
+    ],
+};
+
+/// A member of the fleet.
+pub const CLUSTER: SectionSpec = SectionSpec {
+    kind: "cluster",
+    label: Some("NAME"),
+    keys: &[
+        key("kubeconfig", "kubeconfig file, or several with ':' between them; the pod's own cluster without"),
+        key("context", "context of the kubeconfig; its current one unless said otherwise"),
+        key("region", "region; what the nodes say unless said otherwise"),
+        key("zones", "zones of the region; what the nodes say unless said otherwise"),
+    ],
+};
+
+/// Probing of endpoints.
+pub const PROBE: SectionSpec = SectionSpec {
+    kind: "probe",
+    label: None,
+    keys: &[
+        key("protocol", "tcp, http, https or none"),
+        key("port", "port; the Service's first TCP port unless said otherwise"),
+        key("path", "path of HTTP probes"),
+        key("host", "Host header and SNI of HTTP probes; the published name unless said otherwise"),
+        key("interval", "from one probe to the next"),
+        key("fast-interval", "from one probe to the next while a verdict is about to change"),
+        key("timeout", "deadline of a whole probe"),
+        key("fall", "failures in a row that take an endpoint out"),
+        key("rise", "successes in a row that bring it back"),
+        key("ca-file", "authorities that https probes trust, instead of the system's"),
+        key("insecure", "whether https probes accept any certificate: on or off"),
+        key("nameservers", "resolvers for load balancer host names; the system's unless said otherwise"),
+    ],
+};
+
+/// What a plan has to pass.
+pub const BRAKES: SectionSpec = SectionSpec {
+    kind: "brakes",
+    label: None,
+    keys: &[
+        key("min-kept", "health never leaves fewer addresses at a name"),
+        key("all-down", "what stays when every endpoint of a name is down: keep, all or empty"),
+        key("max-delete", "percent of our names that one plan may delete"),
+        key("startup-timeout", "how long start-up waits for a member before it goes on without"),
+        key("grace", "how long an emptied load balancer keeps its addresses"),
+        key("drift", "from one reading of a zone to the next when nothing happens"),
+    ],
+};
+
+/// Admin API and log.
+pub const ADMIN: SectionSpec = SectionSpec {
+    kind: "admin",
+    label: None,
+    keys: &[key("listen", "loopback address and port of the admin API, or off"), key("log", "text or json")],
+};
+
+/// All sections.
+pub const SECTIONS: [&SectionSpec; 7] = [&GLOBAL, &FLEET, &ZONE, &CLUSTER, &PROBE, &BRAKES, &ADMIN];
+
+/// What may be added to the name of a secret key, and is said by the value then.
+pub(super) const SECRET_FORMS: [&str; 2] = ["-file", "-env"];
+
+/// The names under which a key may be given: a secret has three.
+pub fn key_names(spec: &KeySpec) -> Vec<String> {
+    let forms = if spec.secret { &SECRET_FORMS[..] } else { &[] };
+    let forms = forms.iter().map(|form| format!("{}{form}", spec.name));
+    std::iter::once(spec.name.to_owned()).chain(forms).collect()
+}
+
+/// Names of all keys of all sections and providers.
+pub(super) fn all_key_names() -> Vec<String> {
+    let providers = registry::PROVIDERS.iter().flat_map(|provider| provider.keys);
+    SECTIONS.iter().flat_map(|section| section.keys).chain(providers).flat_map(key_names).collect()
+}
+
+/// The spelling inside of a section or key: case, `-`, `_` and capitals in the middle make no difference.
+pub(super) fn spelling(written: &str) -> String {
+    let wanted = squashed(written);
+    let kinds = SECTIONS.iter().map(|section| section.kind.to_owned());
+    kinds.chain(all_key_names()).find(|known| squashed(known) == wanted).unwrap_or_else(|| kebab(written))
+}
+
+fn squashed(name: &str) -> String {
+    name.chars().filter(|c| !"-_".contains(*c)).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+fn kebab(name: &str) -> String {
+    let mut text = String::with_capacity(name.len() + 2);
+    let mut small = false;
+    for c in name.chars() {
+        if small && c.is_ascii_uppercase() {
+            text.push('-');
+        }
+        small = c.is_ascii_lowercase() || c.is_ascii_digit();
+        text.push(if c == '_' { '-' } else { c.to_ascii_lowercase() });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn case_hyphens_underscores_and_camel_case_are_one() {
+        for (written, spelled) in [
+            ("resourceGroup", "resource-group"),
+            ("resource_group", "resource-group"),
+            ("RESOURCEGROUP", "resource-group"),
+            ("Resource-Group", "resource-group"),
+            ("SECRET_FILE", "secret-file"),
+            ("Global", "global"),
+            ("newKeyOf2Parts", "new-key-of2-parts"),
+            ("NEW_KEY", "new-key"),
+        ] {
+            assert_eq!(spelling(written), spelled);
+        }
+    }
+
+    #[test]
+    fn no_two_known_keys_are_one() {
+        let names: BTreeSet<String> = all_key_names().into_iter().collect();
+        let squashed: BTreeSet<String> = names.iter().map(|name| squashed(name)).collect();
+        assert_eq!(names.len(), squashed.len());
+        for provider in &registry::PROVIDERS {
+            for spec in provider.keys.iter().flat_map(key_names) {
+                let own = ZONE.keys.iter().chain(GLOBAL.keys).map(|spec| spec.name);
+                assert!(!own.into_iter().any(|name| name == spec), "{spec} of {}", provider.names[0]);
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The sections `[probe]`, `[brakes]` and `[admin]`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fleetdns_core::{AllDown, DnsName, ProbeDefaults, Protocol};
+use fleetdns_probe::ProbeSettings;
+use fleetdns_watch::WatchSettings;
+
+use super::outside::Outside;
+use super::parse;
+use super::reader::Reader;
+
+/// How endpoints are probed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// What a Service may say for itself.
+    pub defaults: ProbeDefaults,
+    /// Times, thresholds and trust. Invariant: `timeout` <= `fast_interval` <= `interval`.
+    pub settings: ProbeSettings,
+}
+
+/// What a plan has to pass, and how long we wait for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brakes {
+    /// As the planner takes them.
+    pub brakes: fleetdns_core::Brakes,
+    /// How long start-up waits for a member before it goes on without.
+    pub startup_timeout: Duration,
+    /// How long an emptied load balancer keeps its addresses.
+    pub grace: Duration,
+    /// From one reading of a zone to the next when nothing happens.
+    pub drift: Duration,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object in each line.
+    Json,
+}
+
+/// Admin API and log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where the admin API listens, always on loopback; `None` switches it off.
+    pub listen: Option<SocketAddr>,
+    /// Form of the log.
+    pub log: LogFormat,
+}
+
+/// Where the admin API listens when nothing says so.
+pub const DEFAULT_ADMIN: &str = "127.0.0.1:8053";
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8053);
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn duration(
+    reader: &mut Reader<'_>,
+    key: &str,
+    range: std::ops::RangeInclusive<Duration>,
+) -> Option<Duration> {
+    let value = reader.parse(key, "a duration, such as 5s, 500ms or 1m30s", parse::duration)?;
+    if range.contains(&value) {
+        return Some(value);
+    }
+    reader.fault(
+        key,
+        format!("{value:?} is out of bounds; {:?} to {:?} are possible", range.start(), range.end()),
+    );
+    None
+}
+
+fn count(reader: &mut Reader<'_>, key: &str, largest: u32) -> Option<u32> {
+    let right = format!("a number from 1 to {largest}");
+    reader.parse(key, &right, |text| text.parse().ok().filter(|number| (1..=largest).contains(number)))
+}
+
+/// `[probe]`.
+pub(super) fn probe(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Probe {
+    let protocol = reader.parse("protocol", "tcp, http, https or none", |text| {
+        Some(match text.to_ascii_lowercase().as_str() {
+            "none" => Protocol::None,
+            "tcp" => Protocol::Tcp,
+            "http" => Protocol::Http,
+            "https" => Protocol::Https,
+            _ => return None,
+        })
+    });
+    let port =
+        reader.parse("port", "a port from 1 to 65535", |text| text.parse().ok().filter(|port| *port > 0));
+    let right = "a path that begins with '/' and has no spaces";
+    let path = reader.parse("path", right, |text| {
+        (text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic())).then(|| text.into())
+    });
+    let host: Option<DnsName> = reader.typed("host");
+    if host.as_ref().is_some_and(DnsName::is_wildcard) {
+        reader.fault("host", "is a wildcard, which is no host; give the name that clients use");
+    }
+    let default = ProbeDefaults::default();
+    let defaults = ProbeDefaults {
+        protocol: protocol.unwrap_or(default.protocol),
+        port,
+        path: path.unwrap_or(default.path),
+        host,
+    };
+    let (interval, fast_interval, timeout) = times(reader);
+    let insecure = reader.parse("insecure", "on or off", parse::switch).unwrap_or(false);
+    let default = ProbeSettings::default();
+    let settings = ProbeSettings {
+        interval,
+        fast_interval,
+        timeout,
+        fall: count(reader, "fall", 100).unwrap_or(default.fall),
+        rise: count(reader, "rise", 100).unwrap_or(default.rise),
+        ca_file: ca_file(reader, insecure, outside),
+        insecure,
+        nameservers: reader.list("nameservers", "an IP address with or without a port", parse::nameserver),
+        ..default
+    };
+    Probe { defaults, settings }
+}
+
+/// Interval, fast interval and timeout: what is not given fits what is.
+fn times(reader: &mut Reader<'_>) -> (Duration, Duration, Duration) {
+    let bounds = Duration::from_millis(100)..=HOUR;
+    let interval = duration(reader, "interval", bounds.clone());
+    let fast = duration(reader, "fast-interval", bounds.clone());
+    let timeout = duration(reader, "timeout", Duration::from_millis(10)..=HOUR);
+    let default = ProbeSettings::default();
+    let longest = interval.unwrap_or_else(|| default.interval.max(fast.or(timeout).unwrap_or_default()));
+    if let Some(fast) = fast.filter(|fast| *fast > longest) {
+        let problem =
+            format!("{fast:?} is longer than the interval of {longest:?}; make it as long or shorter");
+        reader.fault("fast-interval", problem);
+    }
+    let between = fast.unwrap_or_else(|| default.fast_interval.max(timeout.unwrap_or_default()).min(longest));
+    if let Some(timeout) = timeout.filter(|timeout| *timeout > between) {
+        let which = if fast.is_some() { "fast-interval" } else { "interval" };
+        let problem = format!(
+            "{timeout:?} is longer than the {which} of {between:?}: a probe would start before the one before it \
+             has ended; make it as long or shorter"
+        );
+        reader.fault("timeout", problem);
+    }
+    (longest, between, timeout.unwrap_or_else(|| default.timeout.min(between)))
+}
+
+fn ca_file(reader: &mut Reader<'_>, insecure: bool, outside: &Outside<'_>) -> Option<PathBuf> {
+    let path = reader.text("ca-file").map(|text| outside.path(text))?;
+    if insecure {
+        let problem = "says whom to trust, and insecure = on to trust anybody; leave one of them out";
+        reader.fault("ca-file", problem);
+    }
+    if let Err(error) = (outside.read)(&path) {
+        reader.fault("ca-file", format!("{} cannot be read: {error}", path.display()));
+    }
+    Some(path)
+}
+
+/// `[brakes]`.
+pub(super) fn brakes(reader: &mut Reader<'_>) -> Brakes {
+    let default = fleetdns_core::Brakes::default();
+    let watch = WatchSettings::default();
+    let all_down = reader.parse("all-down", "keep, all or empty", |text| {
+        Some(match text.to_ascii_lowercase().as_str() {
+            "keep" => AllDown::Keep,
+            "all" => AllDown::All,
+            "empty" => AllDown::Empty,
+            _ => return None,
+        })
+    });
+    let max_delete = reader.parse("max-delete", "a percentage from 0% to 100%", parse::percent);
+    let min_kept = count(reader, "min-kept", 1000).and_then(|number| usize::try_from(number).ok());
+    Brakes {
+        brakes: fleetdns_core::Brakes {
+            min_kept: min_kept.unwrap_or(default.min_kept),
+            all_down: all_down.unwrap_or(default.all_down),
+            max_delete: max_delete.unwrap_or(default.max_delete),
+        },
+        startup_timeout: duration(reader, "startup-timeout", SECOND..=HOUR).unwrap_or(watch.startup_timeout),
+        grace: duration(reader, "grace", Duration::ZERO..=24 * HOUR).unwrap_or(watch.grace),
+        drift: duration(reader, "drift", SECOND..=24 * HOUR).unwrap_or(60 * SECOND),
+    }
+}
+
+/// `[admin]`.
+pub(super) fn admin(reader: &mut Reader<'_>) -> Admin {
+    let right = "a loopback address and port, such as 127.0.0.1:8053, or off";
+    let listen = reader.parse("listen", right, |text| match text.to_ascii_lowercase().as_str() {
+        "off" => Some(None),
+        text => text.parse::<SocketAddr>().ok().map(Some),
+    });
+    if let Some(Some(address)) = listen
+        && !address.ip().is_loopback()
+    {
+        let problem = format!(
+            "'{address}' can be reached from outside, and the admin API asks for no password; use 127.0.0.1:{} or \
+             [::1]:{0}, and a proxy that asks where it is needed outside",
+            address.port()
+        );
+        reader.fault("listen", problem);
+    }
+    let log = reader.parse("log", "text or json", |text| {
+        Some(match text.to_ascii_lowercase().as_str() {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            _ => return None,
+        })
+    });
+    Admin { listen: listen.unwrap_or(Some(LISTEN)), log: log.unwrap_or_default() }
+}

@@ -1,0 +1,200 @@
+//! What good configurations mean.
+
+use std::time::Duration;
+
+use fleetdns_core::{AllDown, Protocol};
+
+use super::*;
+use crate::config::LogFormat;
+use fleetdns_watch::Access;
+
+#[test]
+fn what_is_not_said_has_a_default() {
+    let config = case(BASE).config();
+    assert_eq!(config.fleet.name.as_str(), "fed");
+    assert_eq!(config.fleet.owner.as_str(), "fed");
+    assert!(config.fleet.federation_names);
+    let zone = &config.zones[0];
+    assert_eq!(zone.settings.zone, zone.settings.suffix);
+    assert_eq!(zone.settings.ttl.seconds(), 30);
+    assert_eq!((zone.provider, config.members[0].access.clone()), ("embedded", Access::InCluster));
+    let probe = &config.probe;
+    let seconds = |n| Duration::from_secs(n);
+    assert_eq!(probe.defaults, fleetdns_core::ProbeDefaults::default());
+    let times = (probe.settings.interval, probe.settings.fast_interval, probe.settings.timeout);
+    assert_eq!(times, (seconds(5), seconds(2), seconds(2)));
+    assert_eq!((probe.settings.fall, probe.settings.rise), (3, 2));
+    assert_eq!(config.brakes.brakes, fleetdns_core::Brakes::default());
+    assert_eq!(config.brakes.drift, seconds(60));
+    assert_eq!(config.admin.listen.map(|a| a.to_string()).as_deref(), Some(crate::config::DEFAULT_ADMIN));
+    assert_eq!(config.admin.log, LogFormat::Text);
+    assert!(config.notes.is_empty());
+}
+
+#[test]
+fn every_key_reaches_its_field() {
+    let text = "[fleet]\nname = Fed\nowner = blue\nfederation-names = off\nnamespaces = a, b\nselector = app=web\n\
+                name-template = {name}.{fleet}.example.com\nttl = 1m\n\
+                [zone \"Example.COM.\"]\nprovider = embedded\nsuffix = f.example.com.\n\
+                [zone \"sub.example.com\"]\nprovider = embedded\nttl = 5\n\
+                [cluster \"west\"]\nkubeconfig = ~/west:/b\ncontext = w\nregion = WestUS\nzones = 2, 1\n\
+                [probe]\nprotocol = https\nport = 8443\npath = /ok\nhost = WWW.example.com\ninterval = 10s\n\
+                fast-interval = 3s\ntimeout = 1s\nfall = 4\nrise = 5\nca-file = /ca.pem\nnameservers = 9.9.9.9\n\
+                [brakes]\nmin-kept = 2\nall-down = all\nmax-delete = 10%\nstartup-timeout = 7s\ngrace = 8s\ndrift = 9s\n\
+                [admin]\nlisten = off\nlog = json\n";
+    let config = case(text).variable("HOME", "/home/x").file("/ca.pem", "").config();
+    let fleet = &config.fleet;
+    assert_eq!((fleet.name.as_str(), fleet.owner.as_str(), fleet.federation_names), ("fed", "blue", false));
+    assert_eq!(fleet.namespaces.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(fleet.selector.as_deref(), Some("app=web"));
+    assert_eq!(fleet.template.as_deref(), Some("{name}.fed.example.com"));
+    let [parent, sub] = config.zones.as_slice() else { panic!("two zones") };
+    assert_eq!(parent.settings.suffix.as_str(), "f.example.com");
+    assert_eq!((parent.settings.ttl.seconds(), sub.settings.ttl.seconds()), (60, 5));
+    assert_eq!(parent.settings.other_zones, std::slice::from_ref(&sub.settings.zone));
+    assert_eq!((parent.settings.owner.as_str(), parent.settings.fleet.clone()), ("blue", None));
+    let west = &config.members[0];
+    let paths = vec![PathBuf::from("/home/x/west"), PathBuf::from("/b")];
+    assert_eq!(west.access, Access::Kubeconfig { paths, context: Some("w".to_owned()) });
+    assert_eq!(west.region.as_ref().map(fleetdns_core::Label::as_str), Some("westus"));
+    assert_eq!(west.zones.iter().map(fleetdns_core::Label::as_str).collect::<Vec<_>>(), ["1", "2"]);
+    let probe = &config.probe;
+    assert_eq!((probe.defaults.protocol, probe.defaults.port), (Protocol::Https, Some(8443)));
+    assert_eq!(probe.defaults.path.as_ref(), "/ok");
+    assert_eq!(probe.defaults.host.as_ref().map(fleetdns_core::DnsName::as_str), Some("www.example.com"));
+    let settings = config.probe_settings();
+    let seconds = |n| Duration::from_secs(n);
+    assert_eq!(
+        (settings.interval, settings.fast_interval, settings.timeout),
+        (seconds(10), seconds(3), seconds(1))
+    );
+    assert_eq!((settings.fall, settings.rise, settings.insecure), (4, 5, false));
+    assert_eq!(settings.ca_file.as_deref(), Some(Path::new("/ca.pem")));
+    assert_eq!(settings.nameservers.len(), 1);
+    let brakes = &config.brakes;
+    assert_eq!(
+        (brakes.brakes.min_kept, brakes.brakes.all_down, brakes.brakes.max_delete),
+        (2, AllDown::All, 10)
+    );
+    assert_eq!((brakes.startup_timeout, brakes.grace, brakes.drift), (seconds(7), seconds(8), seconds(9)));
+    assert_eq!((config.admin.listen, config.admin.log), (None, LogFormat::Json));
+    let watch = config.watch_settings();
+    assert_eq!(
+        (watch.selector.as_deref(), watch.startup_timeout, watch.grace),
+        (Some("app=web"), seconds(7), seconds(8))
+    );
+    let publish = watch.publish;
+    assert_eq!((publish.fleet, publish.zones.len(), publish.template), (None, 2, fleet.template.clone()));
+}
+
+#[test]
+fn times_that_are_not_given_fit_those_that_are() {
+    for (keys, expected) in [
+        ("interval = 1s", (1000, 1000, 1000)),
+        ("interval = 30s", (30_000, 2000, 2000)),
+        ("timeout = 3s", (5000, 3000, 3000)),
+        ("timeout = 8s", (8000, 8000, 8000)),
+        ("fast-interval = 1s", (5000, 1000, 1000)),
+        ("fast-interval = 9s", (9000, 9000, 2000)),
+        ("timeout = 100ms", (5000, 2000, 100)),
+    ] {
+        let probe = case(&format!("{BASE}[probe]\n{keys}\n")).config().probe.settings;
+        let ms = |duration: Duration| duration.as_millis();
+        assert_eq!((ms(probe.interval), ms(probe.fast_interval), ms(probe.timeout)), expected, "{keys}");
+    }
+}
+
+const SEED: &str = "[Global]\nsubscription-id = 1\ntenant-id = 2\nclient-id = 3\nsecret = p#a;ss\nresourceGroup = fed-dns-rg\n";
+const KUBEFED: &str = "--federation-name myfederation --dns-provider azure-azuredns --dns-zone-name syncweek.com. \
+                       --dns-provider-config dns.conf";
+
+#[test]
+fn the_file_of_the_kubefed_guide_works_with_kubefeds_flags() {
+    let seed = case(SEED).flags(KUBEFED).variable("KUBECONFIG", "/a:/b").contexts(&["westus", "eastus"]);
+    assert_eq!(seed.flags.config, Path::new("dns.conf"));
+    let config = seed.config();
+    assert_eq!(config.fleet.name.as_str(), "myfederation");
+    let zone = &config.zones[0];
+    assert_eq!((zone.settings.zone.as_str(), zone.provider), ("syncweek.com", "azure-azuredns"));
+    assert_eq!(zone.keys.get("secret"), Some("p#a;ss"));
+    assert_eq!(zone.keys.get("resource-group"), Some("fed-dns-rg"));
+    let names: Vec<&str> = config.members.iter().map(|member| member.name.as_str()).collect();
+    assert_eq!(names, ["westus", "eastus"]);
+    let paths = vec![PathBuf::from("/a"), PathBuf::from("/b")];
+    assert_eq!(config.members[1].access, Access::Kubeconfig { paths, context: Some("eastus".to_owned()) });
+
+    let faults = crate::registry::Registry::new().connect(zone).err().unwrap();
+    assert_eq!(
+        lines(&faults),
+        "--dns-provider: [zone \"syncweek.com.\"] provider: azure-azuredns is not built in yet; the providers that are: \
+         coredns, embedded"
+    );
+}
+
+#[test]
+fn coredns_of_kubefed_works_with_its_flags() {
+    let text = "[Global]\netcd-endpoints = http://127.0.0.1:2379\nzones = example.com.\ncoredns-endpoints = 10.0.0.5:53\n";
+    let kubefed = "--federation-name fed --dns-provider coredns --dns-zone-name example.com";
+    let with = |flags: &str| case(text).flags(flags).variable("KUBERNETES_SERVICE_HOST", "10.0.0.1");
+    let config = with(kubefed).config();
+    assert_eq!(config.zones[0].keys.get("etcd-endpoints"), Some("http://127.0.0.1:2379"));
+    assert_eq!(
+        (config.members[0].name.as_str(), config.members[0].access.clone()),
+        ("in-cluster", Access::InCluster)
+    );
+    // `zones` names the zone as well as the flag does.
+    let config = with("--federation-name fed --dns-provider coredns").config();
+    assert_eq!(config.zones[0].settings.zone.as_str(), "example.com");
+    with("--federation-name fed --dns-provider coredns --dns-zone-name other.com")
+        .faults(&["dns.conf:3: [Global] zones: does not name other.com"]);
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let text = format!("{BASE}[probe]\n");
+    let config = case(&text)
+        .flags("--federation-name other --zone-name EXAMPLE.com --service-dns-suffix x.example.com -c y.conf")
+        .config();
+    assert_eq!((config.fleet.name.as_str(), config.zones.len()), ("other", 1));
+    assert_eq!(config.zones[0].settings.suffix.as_str(), "x.example.com");
+    // With one zone only, it needs no naming.
+    let config = case(&text).flags("--service-dns-suffix x.example.com").config();
+    assert_eq!(config.zones[0].settings.suffix.as_str(), "x.example.com");
+    // A zone that the file does not have is added.
+    let config = case(&text).flags("--dns-zone-name b.example --dns-provider embedded").config();
+    assert_eq!(
+        config.zones.iter().map(|zone| zone.settings.zone.as_str()).collect::<Vec<_>>(),
+        ["example.com", "b.example"]
+    );
+
+    let two = format!("{text}[zone \"b.example\"]\nprovider = embedded\n");
+    case(&two).flags("--dns-provider coredns").faults(&["--dns-provider: does not say which zone is meant"]);
+    case("").flags("--federation-name a.b --dns-zone-name .. --dns-provider x").faults(&[
+        "--dns-provider: [zone \"..\"] provider: 'x' is not a provider",
+        "--dns-zone-name: [zone \"..\"]: the name has an empty label",
+        "--federation-name: [fleet] name: 'a.b' is not",
+        "dns.conf: [cluster \"NAME\"]: is missing",
+    ]);
+}
+
+#[test]
+fn members_without_sections_are_the_contexts_of_the_kubeconfig() {
+    let text = "[fleet]\nname = fed\n[zone \"example.com\"]\nprovider = embedded\n";
+    let config = case(text).variable("HOME", "/h").file("/h/.kube/config", "").contexts(&["kind"]).config();
+    let paths = vec![PathBuf::from("/h/.kube/config")];
+    assert_eq!(config.members[0].access, Access::Kubeconfig { paths, context: Some("kind".to_owned()) });
+    // A context needs no kubeconfig of its own when there is one already.
+    let named = format!("{text}[cluster \"west\"]\ncontext = w\n");
+    let config = case(&named).variable("KUBECONFIG", "/k").config();
+    let paths = vec![PathBuf::from("/k")];
+    assert_eq!(config.members[0].access, Access::Kubeconfig { paths, context: Some("w".to_owned()) });
+
+    let kubeconfig = |contexts: &[&str]| case(text).variable("KUBECONFIG", "/k").contexts(contexts);
+    kubeconfig(&[]).faults(&["dns.conf: [cluster \"NAME\"]: is missing, and /k has no context"]);
+    kubeconfig(&["a b"]).faults(&[
+        "dns.conf: [cluster \"NAME\"]: is missing, and a context of /k cannot stand in its place: 'a b' cannot name",
+    ]);
+    kubeconfig(&["!"]).faults(&[
+        "dns.conf: [cluster \"NAME\"]: is missing, and the contexts of /k cannot be used in its place: it is broken",
+    ]);
+}

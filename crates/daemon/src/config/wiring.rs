@@ -1,0 +1,53 @@
+//! From this process's surroundings to a [`Config`], and from there to what the other crates take.
+
+use fleetdns_core::PublishSettings;
+use fleetdns_probe::ProbeSettings;
+use fleetdns_watch::{MemberConfig, WatchSettings};
+
+use super::{Config, Fault, Flags, Outside};
+
+impl Config {
+    /// Reads the file that the flags name, with this process's environment and files.
+    ///
+    /// # Errors
+    /// Everything that is wrong, by line.
+    pub fn load(flags: &Flags) -> Result<Self, Vec<Fault>> {
+        let contexts = |files: &[std::path::PathBuf]| {
+            fleetdns_watch::contexts(files).map_err(|error| crate::chain(&error))
+        };
+        Self::load_from(&flags.config, flags, &Outside::system(&contexts))
+    }
+
+    /// What reading a Service depends on.
+    pub fn publish_settings(&self) -> PublishSettings {
+        let zone = |zone: &super::ZoneConfig| (zone.settings.zone.clone(), zone.settings.suffix.clone());
+        PublishSettings {
+            fleet: self.fleet.federation_names.then(|| self.fleet.name.clone()),
+            zones: self.zones.iter().map(zone).collect(),
+            template: self.fleet.template.clone(),
+            namespaces: self.fleet.namespaces.clone(),
+            probe: self.probe.defaults.clone(),
+        }
+    }
+
+    /// How endpoints are probed.
+    pub fn probe_settings(&self) -> ProbeSettings {
+        self.probe.settings.clone()
+    }
+
+    /// Members as they are watched.
+    pub fn member_configs(&self) -> Vec<MemberConfig> {
+        self.members.clone()
+    }
+
+    /// How members are watched.
+    pub fn watch_settings(&self) -> WatchSettings {
+        WatchSettings {
+            publish: self.publish_settings(),
+            selector: self.fleet.selector.clone(),
+            startup_timeout: self.brakes.startup_timeout,
+            grace: self.brakes.grace,
+            ..WatchSettings::default()
+        }
+    }
+}
