@@ -1,1 +1,40 @@
-//! placeholder
+//! The `fleetdns` daemon: configuration, wiring, the reconcile loop, the admin API and the command line.
+//!
+//! Reads `dns.conf`; gives a running fleet, or an answer on the terminal.
+//!
+//! ```text
+//! watch ─Snapshot→ probe ─Health→┐
+//!       └────────Snapshot────────┴→ one task per zone: list → plan → approve → apply
+//!                                   └─ZoneStatus→ admin API, sd_notify
+//! ```
+//!
+//! Invariant: the end of any task is the end of the process, with a reason; a provider's error never is.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod admin;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod demo;
+pub mod notify;
+pub mod registry;
+pub mod run;
+pub mod table;
+pub mod view;
+pub mod zone;
+
+use std::error::Error;
+use std::fmt::Write;
+
+/// An error with everything that caused it, in one line. No error's own text repeats its source's.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ": {error}");
+        source = error.source();
+    }
+    text
+}

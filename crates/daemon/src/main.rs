@@ -1,1 +1,7 @@
-fn main() {}
+//! The `fleetdns` binary: see the library's crate root.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fleetdns::cli::main()
+}

@@ -1,0 +1,165 @@
+//! The command line: what was typed, and the way to what does it.
+//!
+//! Exit codes: 0 done; 1 failed; 2 a bad config or command line. `plan`: 0 nothing to do, 2 changes, 1 error.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::commands::{self, CommandError};
+use crate::config::{Flags, LogFormat};
+
+/// Keeps DNS zones in step with the LoadBalancer Services of many Kubernetes clusters.
+#[derive(Debug, Parser)]
+#[command(name = "fleetdns", version, propagate_version = true, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon.
+    Run(#[command(flatten)] Flags),
+    /// Look at the config, the clusters, our rights and the zones; say what to do about each fault.
+    Check {
+        #[command(flatten)]
+        flags: Flags,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print what would change, once, without a daemon. Exit code: 0 nothing, 2 changes, 1 error.
+    Plan {
+        #[command(flatten)]
+        flags: Flags,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print the records that the running daemon keeps.
+    Records {
+        #[command(flatten)]
+        daemon: Daemon,
+        /// Other people's records too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Print the clusters as the running daemon sees them.
+    Clusters(#[command(flatten)] Daemon),
+    /// Print the state of the running daemon: zones, clusters, what is held or refused and why.
+    Status(#[command(flatten)] Daemon),
+    /// Write the running daemon's fleet down as a file for `simulate`.
+    Snapshot {
+        #[command(flatten)]
+        daemon: Daemon,
+        /// File to write; the terminal without.
+        #[arg(short, long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Say what DNS would become of a fleet that is written down in a file.
+    Simulate {
+        /// JSON file, or - for standard input.
+        #[arg(short, long, value_name = "FILE")]
+        file: PathBuf,
+        /// Take every endpoint of this cluster for dead; may be repeated.
+        #[arg(long, value_name = "CLUSTER")]
+        down: Vec<String>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show the main job on this machine: two clusters, a zone, and a cluster that dies. Nothing to install.
+    Demo {
+        /// Keep it running afterwards, to try things out.
+        #[arg(long)]
+        stay: bool,
+    },
+}
+
+/// How to print.
+#[derive(Debug, Args)]
+pub struct Output {
+    /// Output format.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+}
+
+/// Output formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table for people.
+    #[value(alias = "table")]
+    Text,
+    /// JSON for programs.
+    Json,
+}
+
+/// Where the running daemon is asked.
+#[derive(Debug, Args)]
+pub struct Daemon {
+    /// Admin API of the daemon, such as http://127.0.0.1:8053; what the config says without.
+    #[arg(long, value_name = "URL")]
+    pub admin: Option<String>,
+    /// The config of the daemon.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // One TLS implementation for the whole process; a second call would only say that it is there already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("fleetdns: the runtime cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = match runtime.block_on(dispatch(cli.command)) {
+        Ok(code) => code,
+        Err(error) => {
+            error.print();
+            error.exit_code()
+        }
+    };
+    // A probe or a lookup that hangs in a thread must not hold up the end.
+    runtime.shutdown_background();
+    code
+}
+
+async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
+    match command {
+        Command::Run(flags) => commands::run::run(&flags).await,
+        Command::Check { flags, output } => commands::check::check(&flags, output.output).await,
+        Command::Plan { flags, output } => commands::plan::plan(&flags, output.output).await,
+        Command::Records { daemon, all } => commands::read::records(&daemon, all).await,
+        Command::Clusters(daemon) => commands::read::clusters(&daemon).await,
+        Command::Status(daemon) => commands::read::status(&daemon).await,
+        Command::Snapshot { daemon, file } => commands::read::snapshot(&daemon, file.as_deref()).await,
+        Command::Simulate { file, down, output } => commands::simulate::simulate(&file, &down, output.output),
+        Command::Demo { stay } => {
+            // The story says what happens; what the daemon says of it would be said twice.
+            log(LogFormat::Text, "error");
+            crate::demo::demo(stay).await.map_err(|error| CommandError::failed(&error))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Starts logging to standard error; `RUST_LOG` says more or less.
+pub fn log(format: LogFormat, default: &str) {
+    // One library says every query, the other every connection that fails: we say both once, in our own words.
+    let quiet = format!("{default},hickory_server=warn,kube_client=off");
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Fails only where a subscriber is set already, and then that one stays.
+    let _ = match format {
+        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}

@@ -1,0 +1,75 @@
+//! `fleetdns check`: config, clusters, rights and zones, with what to do about each fault.
+
+use std::process::ExitCode;
+
+use fleetdns_core::Finding;
+use futures::future::join_all;
+use serde::Serialize;
+
+use super::{CommandError, load, show};
+use crate::cli::Format;
+use crate::config::Flags;
+use crate::registry::Registry;
+
+#[derive(Debug, Serialize)]
+struct Line {
+    what: String,
+    good: bool,
+    text: String,
+}
+
+/// Looks at everything at once, each with its own deadline; exit code 1 when something is not as it should be.
+///
+/// # Errors
+/// When the config has faults.
+pub async fn check(flags: &Flags, format: Format) -> Result<ExitCode, CommandError> {
+    let config = load(flags)?;
+    let mut lines = vec![Line {
+        what: "config".to_owned(),
+        good: true,
+        text: format!(
+            "{}: {} clusters, {} zones",
+            flags.config.display(),
+            config.members.len(),
+            config.zones.len()
+        ),
+    }];
+    lines.extend(config.notes.iter().map(|note| Line {
+        what: "config".to_owned(),
+        good: true,
+        text: format!("note: {note}"),
+    }));
+
+    let members = config.member_configs();
+    let settings = config.watch_settings();
+    let asked = members.iter().map(|member| async {
+        let findings = fleetdns_watch::check(member, &settings).await;
+        (format!("cluster {}", member.name), findings)
+    });
+    let mut registry = Registry::new();
+    let mut providers = Vec::new();
+    for zone in &config.zones {
+        providers.push((
+            format!("zone {}", zone.settings.zone),
+            registry.connect(zone).map_err(CommandError::Config)?,
+        ));
+    }
+    let looked_at = providers.iter().map(|(what, provider)| async { (what.clone(), provider.check().await) });
+    let (clusters, zones) = tokio::join!(join_all(asked), join_all(looked_at));
+    for (what, findings) in clusters.into_iter().chain(zones) {
+        lines.extend(findings.into_iter().map(|Finding { good, text }| Line {
+            what: what.clone(),
+            good,
+            text,
+        }));
+    }
+
+    let good = lines.iter().all(|line| line.good);
+    show(format, &lines, |out| {
+        lines.iter().try_for_each(|line| {
+            let mark = if line.good { "ok  " } else { "FAIL" };
+            writeln!(out, "{mark}  {}: {}", line.what, line.text)
+        })
+    })?;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

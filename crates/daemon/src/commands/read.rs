@@ -1,0 +1,175 @@
+//! Commands that ask the running daemon: `status`, `clusters`, `records`, `snapshot`.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use fleetdns_core::simulate::Scenario;
+use serde::de::DeserializeOwned;
+
+use super::{CommandError, load, show};
+use crate::cli::Daemon;
+use crate::config::DEFAULT_ADMIN;
+use crate::table::{age, dash, print};
+use crate::view::{ClusterLine, Reason, RecordLine, Status, ZoneLine};
+
+/// How long the daemon may take to answer.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+async fn ask<T: DeserializeOwned>(daemon: &Daemon, path: &str) -> Result<T, CommandError> {
+    let base = match &daemon.admin {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://{}", configured(daemon)?),
+    };
+    let url = format!("{base}{path}");
+    let fail = |error: reqwest::Error| {
+        let why = crate::chain(&error.without_url());
+        CommandError::Failed(format!(
+            "the daemon does not answer at {url}: {why}; is it running? --admin says where"
+        ))
+    };
+    let client = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().map_err(fail)?;
+    let answer = client.get(&url).send().await.and_then(reqwest::Response::error_for_status).map_err(fail)?;
+    answer.json().await.map_err(fail)
+}
+
+/// The admin address of the config, or the default one where there is no config.
+fn configured(daemon: &Daemon) -> Result<String, CommandError> {
+    if !daemon.flags.config.exists() {
+        return Ok(DEFAULT_ADMIN.to_owned());
+    }
+    let off =
+        || CommandError::Failed("the config has [admin] listen = off: the daemon cannot be asked".to_owned());
+    load(&daemon.flags)?.admin.listen.map(|address| address.to_string()).ok_or_else(off)
+}
+
+/// `fleetdns records`.
+///
+/// # Errors
+/// When the daemon cannot be asked.
+pub async fn records(daemon: &Daemon, all: bool) -> Result<ExitCode, CommandError> {
+    let lines: Vec<RecordLine> = ask(daemon, &format!("/v1/records?all={all}")).await?;
+    show(daemon.output.output, &lines, |mut out| {
+        let row = |line: &RecordLine| {
+            let owner =
+                if line.ours { line.service.clone().unwrap_or_default() } else { "(foreign)".to_owned() };
+            let values = line.values.join(" ");
+            vec![
+                line.name.clone(),
+                line.ttl.to_string(),
+                line.record_type.clone(),
+                dash(&values),
+                dash(&owner),
+                dash(&line.members.join(",")),
+            ]
+        };
+        let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
+        print(&mut out, &["NAME", "TTL", "TYPE", "VALUES", "SERVICE", "CLUSTERS"], &rows)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `fleetdns clusters`.
+///
+/// # Errors
+/// When the daemon cannot be asked.
+pub async fn clusters(daemon: &Daemon) -> Result<ExitCode, CommandError> {
+    let status: Status = ask(daemon, "/v1/status").await?;
+    show(daemon.output.output, &status.clusters, |mut out| cluster_table(&mut out, &status.clusters))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `fleetdns status`.
+///
+/// # Errors
+/// When the daemon cannot be asked.
+pub async fn status(daemon: &Daemon) -> Result<ExitCode, CommandError> {
+    let status: Status = ask(daemon, "/v1/status").await?;
+    show(daemon.output.output, &status, |mut out| {
+        writeln!(
+            out,
+            "fleet {}, fleetdns {}, up {}",
+            status.fleet,
+            status.version,
+            age(status.uptime_seconds)
+        )?;
+        writeln!(out)?;
+        cluster_table(&mut out, &status.clusters)?;
+        writeln!(out)?;
+        zone_table(&mut out, &status.zones)?;
+        for zone in &status.zones {
+            let said = |text: &Option<String>| {
+                text.iter()
+                    .map(|text| Reason { name: zone.name.clone(), reason: text.clone() })
+                    .collect::<Vec<_>>()
+            };
+            reasons(&mut out, "FAULT", &said(&zone.fault))?;
+            reasons(&mut out, "START-UP", &said(&zone.startup))?;
+            reasons(&mut out, "HELD", &zone.held)?;
+            reasons(&mut out, "REFUSED", &zone.refused)?;
+        }
+        Ok(())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn cluster_table(mut out: &mut impl Write, clusters: &[ClusterLine]) -> std::io::Result<()> {
+    let row = |line: &ClusterLine| {
+        let verdicts: Vec<String> =
+            line.verdicts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
+        vec![
+            line.name.clone(),
+            line.inventory.clone(),
+            dash(&line.region),
+            dash(&line.zones.join(",")),
+            line.services.to_string(),
+            dash(&verdicts.join(", ")),
+            dash(line.fault.as_deref().unwrap_or_default()),
+        ]
+    };
+    let rows: Vec<Vec<String>> = clusters.iter().map(row).collect();
+    print(&mut out, &["CLUSTER", "STATUS", "REGION", "ZONES", "SERVICES", "ENDPOINTS", "FAULT"], &rows)
+}
+
+fn zone_table(mut out: &mut impl Write, zones: &[ZoneLine]) -> std::io::Result<()> {
+    let row = |line: &ZoneLine| {
+        vec![
+            line.name.clone(),
+            line.provider.clone(),
+            line.owned.to_string(),
+            line.written.to_string(),
+            line.failed.to_string(),
+            line.listed_seconds_ago.map_or_else(|| "never".to_owned(), age),
+        ]
+    };
+    let rows: Vec<Vec<String>> = zones.iter().map(row).collect();
+    print(&mut out, &["ZONE", "PROVIDER", "NAMES", "WRITTEN", "FAILED", "READ"], &rows)
+}
+
+fn reasons(mut out: &mut impl Write, heading: &str, reasons: &[Reason]) -> std::io::Result<()> {
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let rows: Vec<Vec<String>> =
+        reasons.iter().map(|one| vec![one.name.clone(), one.reason.clone()]).collect();
+    print(&mut out, &[heading, "REASON"], &rows)
+}
+
+/// `fleetdns snapshot`.
+///
+/// # Errors
+/// When the daemon cannot be asked or the file cannot be written.
+pub async fn snapshot(daemon: &Daemon, file: Option<&Path>) -> Result<ExitCode, CommandError> {
+    let scenario: Scenario = ask(daemon, "/v1/snapshot").await?;
+    let mut text = serde_json::to_string_pretty(&scenario).map_err(|error| CommandError::failed(&error))?;
+    text.push('\n');
+    match file {
+        Some(file) => std::fs::write(file, text).map_err(|error| {
+            CommandError::Failed(format!("{} cannot be written: {error}", file.display()))
+        })?,
+        None => print!("{text}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,179 @@
+//! Wiring: which task reads what, and what happens when one ends.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fleetdns_core::{Health, Snapshot};
+use fleetdns_embedded::Servers;
+use fleetdns_probe::{ProbeError, Prober};
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::config::{Config, Fault};
+use crate::registry::Registry;
+use crate::view::View;
+use crate::zone::{Upkeep, ZoneTask};
+use crate::{admin, notify};
+
+/// How long tasks may take to end once they are asked to.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Why the daemon cannot start, or ended.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// Keys of a provider that only it can judge.
+    #[error("the config has {} faults", .0.len())]
+    Config(Vec<Fault>),
+    /// The admin address cannot be listened on.
+    #[error(
+        "the admin API cannot listen on {address}; set [admin] listen to a free loopback address or to off"
+    )]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The embedded DNS server cannot be started.
+    #[error("the embedded DNS server cannot start")]
+    Embedded(#[source] fleetdns_embedded::BindError),
+    /// Probing cannot be set up.
+    #[error("probing cannot start; [probe] says how")]
+    Probe(#[source] ProbeError),
+    /// A task that has to run for ever ended.
+    #[error("the task '{task}' ended: {reason}")]
+    TaskEnded {
+        /// Which one.
+        task: &'static str,
+        /// Why, as far as it is known.
+        reason: String,
+    },
+}
+
+type Ending = (&'static str, Result<(), String>);
+
+/// Runs the whole daemon until `shutdown`.
+///
+/// # Errors
+/// When it cannot start, or when a task ends that should not.
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+    let mut tasks: JoinSet<Ending> = JoinSet::new();
+    // Whatever ends first ends everything.
+    let stop = shutdown.child_token();
+    let started = start(config, &mut tasks, &stop).await;
+    let ended = match started {
+        Ok(()) => supervise(&mut tasks, &stop).await,
+        Err(error) => Err(error),
+    };
+    stop.cancel();
+    let all_gone = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(FAREWELL, all_gone).await.is_err() {
+        error!("some tasks did not end in time");
+    }
+    ended
+}
+
+async fn start(
+    config: Config,
+    tasks: &mut JoinSet<Ending>,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
+    let (snapshot_out, snapshots) = watch::channel(Snapshot::default());
+    let (health_out, health) = watch::channel(Health::default());
+    // One message for each zone, read at once.
+    let (adopted_out, adopted) = mpsc::channel(16);
+
+    let mut registry = Registry::new();
+    let mut zones = Vec::new();
+    let mut views = Vec::new();
+    let mut faults = Vec::new();
+    let configured: BTreeSet<_> = config.members.iter().map(|member| member.name.clone()).collect();
+    for zone in &config.zones {
+        let provider = match registry.connect(zone) {
+            Ok(provider) => provider,
+            Err(found) => {
+                faults.extend(found);
+                continue;
+            }
+        };
+        let upkeep = Upkeep {
+            brakes: config.brakes.brakes.clone(),
+            drift: config.brakes.drift,
+            configured: configured.clone(),
+        };
+        let (task, view) =
+            ZoneTask::new(zone.settings.clone(), &zone.provider, provider, upkeep, adopted_out.clone());
+        zones.push(task);
+        views.push(view);
+    }
+    drop(adopted_out);
+    if !faults.is_empty() {
+        return Err(RunError::Config(faults));
+    }
+
+    let servers = registry.bind().await.map_err(RunError::Embedded)?;
+    let view = View {
+        fleet: config.fleet.owner.to_string(),
+        started: Instant::now(),
+        snapshots: snapshots.clone(),
+        health: health.clone(),
+        zones: views,
+    };
+    if let Some(address) = config.admin.listen {
+        let bound = admin::bind(address).await;
+        let listener = bound.map_err(|source| RunError::Admin { address, source })?;
+        let serving = admin::serve(listener, view.clone(), stop.clone());
+        tasks.spawn(async move { ("admin", serving.await.map_err(|error| error.to_string())) });
+    }
+    let token = stop.clone();
+    tasks.spawn(async move {
+        ("embedded DNS", Servers::run(servers, token).await.map_err(|error| crate::chain(&error)))
+    });
+    let prober = Prober::new(config.probe_settings()).map_err(RunError::Probe)?;
+    let probing = prober.run(snapshots.clone(), health_out, stop.clone());
+    tasks.spawn(async move { ("probe", probing.await.map_err(|error| crate::chain(&error))) });
+    for zone in zones {
+        let (snapshots, health, token) = (snapshots.clone(), health.clone(), stop.clone());
+        tasks.spawn(async move {
+            zone.run(snapshots, health, token).await;
+            ("zone", Ok(()))
+        });
+    }
+    let watching = fleetdns_watch::run(
+        config.member_configs(),
+        config.watch_settings(),
+        adopted,
+        snapshot_out,
+        stop.clone(),
+    );
+    tasks.spawn(async move { ("watch", watching.await.map_err(|error| crate::chain(&error))) });
+    let token = stop.clone();
+    tasks.spawn(async move {
+        notify::keep_told(view, token).await;
+        ("sd_notify", Ok(()))
+    });
+    info!(clusters = config.members.len(), zones = config.zones.len(), "fleetdns runs");
+    Ok(())
+}
+
+async fn supervise(tasks: &mut JoinSet<Ending>, stop: &CancellationToken) -> Result<(), RunError> {
+    tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        Some(ended) = tasks.join_next() => {
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+            match ended {
+                Ok((task, Ok(()))) => Err(RunError::TaskEnded { task, reason: "it had nothing more to do".to_owned() }),
+                Ok((task, Err(reason))) => Err(RunError::TaskEnded { task, reason }),
+                Err(panic) => Err(RunError::TaskEnded { task: "unknown", reason: panic.to_string() }),
+            }
+        }
+    }
+}

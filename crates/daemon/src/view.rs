@@ -1,0 +1,229 @@
+//! What the daemon shows of itself: the shapes of the admin API, which the command line prints.
+//!
+//! Invariant: everything here is a copy of what the channels hold; nothing can be changed through it.
+
+use std::collections::BTreeMap;
+
+use fleetdns_core::simulate::Scenario;
+use fleetdns_core::{Content, Health, Inventory, MemberView, Observed, Snapshot, Verdict};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::zone::ZoneStatus;
+
+/// The receiving ends of everything that can be shown.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Name of the fleet.
+    pub fleet: String,
+    /// When the daemon started.
+    pub started: Instant,
+    /// Members.
+    pub snapshots: watch::Receiver<Snapshot>,
+    /// Verdicts.
+    pub health: watch::Receiver<Health>,
+    /// Zones.
+    pub zones: Vec<watch::Receiver<ZoneStatus>>,
+}
+
+/// `GET /v1/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the daemon.
+    pub version: String,
+    /// Name of the fleet.
+    pub fleet: String,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+    /// Members.
+    pub clusters: Vec<ClusterLine>,
+    /// Zones.
+    pub zones: Vec<ZoneLine>,
+}
+
+/// One member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterLine {
+    /// Its name.
+    pub name: String,
+    /// `pending`, `live`, `stale` or `departed`.
+    pub inventory: String,
+    /// Its region, empty when it is not known.
+    pub region: String,
+    /// Its zones.
+    pub zones: Vec<String>,
+    /// Services of type LoadBalancer that are published.
+    pub services: usize,
+    /// Addresses of these Services.
+    pub endpoints: usize,
+    /// Addresses by verdict.
+    pub verdicts: BTreeMap<String, usize>,
+    /// What is wrong with it.
+    pub fault: Option<String>,
+}
+
+/// One zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneLine {
+    /// Its name.
+    pub name: String,
+    /// Its provider.
+    pub provider: String,
+    /// Names that are ours.
+    pub owned: usize,
+    /// Names written since the start.
+    pub written: u64,
+    /// Names that could not be written since the start.
+    pub failed: u64,
+    /// Seconds since it was last listed; `None` before the first list.
+    pub listed_seconds_ago: Option<u64>,
+    /// What start-up waits for.
+    pub startup: Option<String>,
+    /// Why it cannot be read or written.
+    pub fault: Option<String>,
+    /// What is kept by a brake.
+    pub held: Vec<Reason>,
+    /// What is wanted and not written.
+    pub refused: Vec<Reason>,
+}
+
+/// A name and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The name.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One item of `GET /v1/records`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordLine {
+    /// The zone.
+    pub zone: String,
+    /// Owner name.
+    pub name: String,
+    /// Type.
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// Seconds.
+    pub ttl: u32,
+    /// Values.
+    pub values: Vec<String>,
+    /// Whether it is ours.
+    pub ours: bool,
+    /// The Service for which it stands.
+    pub service: Option<String>,
+    /// Members that gave it.
+    pub members: Vec<String>,
+}
+
+impl View {
+    /// The whole status.
+    pub fn status(&self) -> Status {
+        let (snapshot, health) = (self.snapshots.borrow().clone(), self.health.borrow().clone());
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            fleet: self.fleet.clone(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            clusters: snapshot.members.values().map(|member| cluster_line(member, &health)).collect(),
+            zones: self.zones.iter().map(|zone| zone_line(&zone.borrow())).collect(),
+        }
+    }
+
+    /// Record sets of all zones, ours first to last by name; others' too when `all` is set.
+    pub fn records(&self, all: bool) -> Vec<RecordLine> {
+        let mut lines = Vec::new();
+        for zone in &self.zones {
+            let status = zone.borrow().clone();
+            for (name, sets) in status.observed.iter().flat_map(Observed::iter) {
+                for set in sets.iter().filter(|set| all || set.claim.is_ours()) {
+                    let evidence = set.claim.evidence();
+                    lines.push(RecordLine {
+                        zone: status.settings.zone.to_string(),
+                        name: name.to_string(),
+                        record_type: set.type_name().to_owned(),
+                        ttl: set.ttl.seconds(),
+                        values: match &set.content {
+                            Content::Known(data) => data.values(),
+                            Content::Other(_) => Vec::new(),
+                        },
+                        ours: set.claim.is_ours(),
+                        service: evidence.map(|e| e.service.to_string()),
+                        members: evidence
+                            .map(|e| e.members.keys().map(ToString::to_string).collect())
+                            .unwrap_or_default(),
+                    });
+                }
+            }
+        }
+        lines
+    }
+
+    /// The fleet as a scenario for `simulate`.
+    pub fn scenario(&self) -> Scenario {
+        let mut scenario = Scenario::of(&self.fleet);
+        for zone in &self.zones {
+            let status = zone.borrow().clone();
+            let observed = status.observed.unwrap_or_default();
+            scenario.add_zone(&status.settings, &status.capabilities, &observed);
+        }
+        scenario.add_members(&self.snapshots.borrow().clone(), &self.health.borrow().clone());
+        scenario
+    }
+
+    /// Whether every zone was read at least once and every member was listed or given up on.
+    pub fn ready(&self) -> bool {
+        let listed = self.zones.iter().all(|zone| zone.borrow().observed.is_some());
+        let pending = self.snapshots.borrow().members.values().any(|m| m.inventory == Inventory::Pending);
+        listed && !pending
+    }
+}
+
+fn cluster_line(member: &MemberView, health: &Health) -> ClusterLine {
+    let mut verdicts = BTreeMap::new();
+    let mut endpoints = 0;
+    for service in member.services.values() {
+        for address in service.addresses.iter().flatten() {
+            endpoints += 1;
+            let verdict: Verdict = health.of(address, &service.probe);
+            *verdicts.entry(verdict.to_string()).or_default() += 1;
+        }
+    }
+    ClusterLine {
+        name: member.name.to_string(),
+        inventory: member.inventory.to_string(),
+        region: member.region.as_ref().map(ToString::to_string).unwrap_or_default(),
+        zones: member.zones.iter().map(ToString::to_string).collect(),
+        services: member.services.len(),
+        endpoints,
+        verdicts,
+        fault: member.fault.as_deref().map(str::to_owned),
+    }
+}
+
+fn zone_line(status: &ZoneStatus) -> ZoneLine {
+    let reason = |name: String, reason: String| Reason { name, reason };
+    ZoneLine {
+        name: status.settings.zone.to_string(),
+        provider: status.provider.to_string(),
+        owned: status.observed.as_ref().map_or(0, Observed::owned_count),
+        written: status.written,
+        failed: status.failed,
+        listed_seconds_ago: status.listed_at.map(|at| at.elapsed().as_secs()),
+        startup: status.startup.clone(),
+        fault: status.fault.clone(),
+        held: status
+            .held
+            .values()
+            .map(|held| reason(held.name.to_string(), held.reason.to_string()))
+            .collect(),
+        refused: status
+            .refused
+            .values()
+            .flatten()
+            .map(|refused| reason(refused.name.to_string(), refused.reason.to_string()))
+            .collect(),
+    }
+}

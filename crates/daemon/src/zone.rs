@@ -1,0 +1,329 @@
+//! One task for each zone: list → plan → approve → apply, again and again.
+//!
+//! Invariant: this is the only place that calls `Provider::apply`.
+//! Invariant: a fault of the provider never ends the task; it waits with growing pauses and lists afresh.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetdns_core::adopt::adopt;
+use fleetdns_core::plan::{Held, Refused};
+use fleetdns_core::{
+    Applied, Brakes, Capabilities, DnsName, Health, Listing, MemberName, MemberView, NameChange, Observed,
+    Outcome, Planner, Provider, ProviderError, Scope, Snapshot, ZoneSettings, approve,
+};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::chain;
+
+/// Pause after the first failure; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Plans of more names than this are said in one line.
+const MANY: usize = 50;
+
+/// What the rest of the daemon may know of a zone at any moment.
+#[derive(Debug, Clone)]
+pub struct ZoneStatus {
+    /// The zone.
+    pub settings: ZoneSettings,
+    /// Name of its provider.
+    pub provider: Arc<str>,
+    /// What the provider can represent.
+    pub capabilities: Capabilities,
+    /// The zone as it was last read or written; `None` before the first list.
+    pub observed: Option<Observed>,
+    /// When the zone was last listed.
+    pub listed_at: Option<Instant>,
+    /// What start-up waits for.
+    pub startup: Option<String>,
+    /// Why the zone cannot be read or written at the moment.
+    pub fault: Option<String>,
+    /// Names kept by a brake.
+    pub held: BTreeMap<DnsName, Held>,
+    /// What is wanted and not written.
+    pub refused: BTreeMap<Arc<str>, Vec<Refused>>,
+    /// Names written since the start.
+    pub written: u64,
+    /// Names not written since the start because of a fault.
+    pub failed: u64,
+}
+
+/// What the task of one zone needs.
+pub struct ZoneTask {
+    provider: Box<dyn Provider>,
+    planner: Planner,
+    brakes: Brakes,
+    drift: Duration,
+    configured: BTreeSet<MemberName>,
+    adopted: mpsc::Sender<Vec<MemberView>>,
+    status: watch::Sender<ZoneStatus>,
+    scope: Scope,
+    observed: Option<Observed>,
+    pause: Duration,
+    /// When the zone has to be listed again.
+    list_at: Instant,
+}
+
+/// How a zone is kept, besides what core needs.
+#[derive(Debug, Clone)]
+pub struct Upkeep {
+    /// The brakes.
+    pub brakes: Brakes,
+    /// How often the zone is read again.
+    pub drift: Duration,
+    /// Members that the config names.
+    pub configured: BTreeSet<MemberName>,
+}
+
+impl ZoneTask {
+    /// A task that has not started, and what it will say of itself.
+    pub fn new(
+        settings: ZoneSettings,
+        provider_name: &str,
+        provider: Box<dyn Provider>,
+        upkeep: Upkeep,
+        adopted: mpsc::Sender<Vec<MemberView>>,
+    ) -> (Self, watch::Receiver<ZoneStatus>) {
+        let capabilities = provider.capabilities();
+        let (status, receiver) = watch::channel(ZoneStatus {
+            settings: settings.clone(),
+            provider: provider_name.into(),
+            capabilities: capabilities.clone(),
+            observed: None,
+            listed_at: None,
+            startup: None,
+            fault: None,
+            held: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            written: 0,
+            failed: 0,
+        });
+        let task = Self {
+            provider,
+            planner: Planner::new(settings, capabilities, upkeep.brakes.clone()),
+            brakes: upkeep.brakes,
+            drift: upkeep.drift,
+            configured: upkeep.configured,
+            adopted,
+            status,
+            scope: Scope::All,
+            observed: None,
+            pause: FIRST_PAUSE,
+            list_at: Instant::now(),
+        };
+        (task, receiver)
+    }
+
+    /// Works until `shutdown`.
+    pub async fn run(
+        mut self,
+        mut snapshots: watch::Receiver<Snapshot>,
+        mut health: watch::Receiver<Health>,
+        shutdown: CancellationToken,
+    ) {
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                Ok(()) = snapshots.changed() => {}
+                Ok(()) = health.changed() => {}
+                () = tokio::time::sleep_until(self.list_at) => {
+                    tokio::select! {
+                        () = shutdown.cancelled() => return,
+                        () = self.list() => {}
+                    }
+                }
+                // Both senders are gone: the daemon is ending.
+                else => return,
+            }
+            let (snapshot, verdicts) =
+                (snapshots.borrow_and_update().clone(), health.borrow_and_update().clone());
+            let changed = self.planner.update(&snapshot, &verdicts);
+            self.scope.extend(changed);
+            self.pass().await;
+        }
+    }
+
+    /// Reads the zone. On failure the next try is due after a pause.
+    async fn list(&mut self) {
+        let Listing { observed, unreadable } = match self.provider.list().await {
+            Ok(listing) => listing,
+            Err(error) => return self.wait_after(&error),
+        };
+        for entry in &unreadable {
+            warn!(zone = %self.planner.zone().zone, entry = %entry, "the zone has an entry that cannot be read");
+        }
+        if self.observed.is_none() {
+            let members = adopt(self.planner.zone(), &observed, &self.configured);
+            debug!(zone = %self.planner.zone().zone, members = members.len(), "adopted what the zone says");
+            // The receiver is gone only when the daemon is ending.
+            let _ = self.adopted.send(members).await;
+        }
+        self.recovered();
+        self.observed = Some(observed);
+        self.planner.forget();
+        self.scope = Scope::All;
+        self.list_at = Instant::now() + self.drift;
+        self.status.send_modify(|status| status.listed_at = Some(Instant::now()));
+    }
+
+    fn recovered(&mut self) {
+        self.pause = FIRST_PAUSE;
+        let mended = self.status.borrow().fault.is_some();
+        if mended {
+            info!(zone = %self.planner.zone().zone, "the zone can be read and written again");
+            self.status.send_modify(|status| status.fault = None);
+        }
+    }
+
+    fn wait_after(&mut self, error: &ProviderError) {
+        let pause = match error {
+            ProviderError::Throttled { seconds, .. } => Duration::from_secs((*seconds).max(1)),
+            _ => self.pause,
+        };
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.list_at = Instant::now() + pause;
+        let text = chain(error);
+        if self.status.borrow().fault.as_deref() != Some(&text) {
+            let zone = &self.planner.zone().zone;
+            warn!(%zone, error = %text, retry_ms = pause.as_millis(), "the zone cannot be read or written");
+            self.status.send_modify(|status| status.fault = Some(text));
+        }
+    }
+
+    /// Plans and writes what is in scope. Nothing happens while the zone waits to be listed after a fault.
+    async fn pass(&mut self) {
+        let Some(observed) = self.observed.as_ref().filter(|_| !self.scope.is_empty()) else {
+            return self.tell_startup();
+        };
+        if self.status.borrow().fault.is_some() {
+            return;
+        }
+        let scope = std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new()));
+        let approved = approve(self.planner.plan(&scope, observed), &self.brakes);
+        self.tell(&scope, &approved.plan().held, &approved.plan().refused);
+        if !approved.plan().is_empty() {
+            let started = Instant::now();
+            let applied = self.provider.apply(&approved).await;
+            self.take_in(&approved.plan().changes, applied, started.elapsed());
+        }
+        let observed = self.observed.clone();
+        self.status.send_modify(|status| status.observed = observed);
+        self.tell_startup();
+    }
+
+    /// Learns what became of a plan.
+    fn take_in(&mut self, changes: &[NameChange], applied: Applied, took: Duration) {
+        let (mut written, mut failed) = (BTreeSet::new(), 0_u64);
+        let mut again = false;
+        for (name, outcome) in applied.names {
+            match outcome {
+                Outcome::Done(sets) => {
+                    if let Some(observed) = &mut self.observed {
+                        observed.replace(name.clone(), sets);
+                    }
+                    written.insert(name);
+                }
+                Outcome::Conflict => {
+                    info!(zone = %self.planner.zone().zone, %name, "somebody else changed the record, reading the zone again");
+                    failed += 1;
+                    again = true;
+                }
+                Outcome::Failed(error @ ProviderError::Rejected { .. }) => {
+                    warn!(zone = %self.planner.zone().zone, %name, error = %chain(&error), "the record is not written");
+                    failed += 1;
+                }
+                Outcome::Failed(error) => {
+                    failed += 1;
+                    self.wait_after(&error);
+                }
+            }
+        }
+        if again && self.status.borrow().fault.is_none() {
+            // At once the first time; a conflict that stays is looked at with growing pauses.
+            self.list_at = self.list_at.min(Instant::now() + self.pause - FIRST_PAUSE);
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        }
+        self.say_written(changes, &written, took);
+        self.status.send_modify(|status| {
+            status.written += written.len() as u64;
+            status.failed += failed;
+        });
+    }
+
+    fn say_written(&self, changes: &[NameChange], written: &BTreeSet<DnsName>, took: Duration) {
+        let zone = &self.planner.zone().zone;
+        let took_ms = took.as_millis();
+        if written.len() > MANY {
+            info!(%zone, names = written.len(), took_ms, "many names written");
+        }
+        for change in changes.iter().filter(|change| written.contains(&change.name)) {
+            for one in &change.changes {
+                let (verb, record_type, name) = (one.verb(), one.record_type(), &change.name);
+                let values = one.after().map(|(set, _)| set.data.values().join(" ")).unwrap_or_default();
+                if written.len() > MANY {
+                    debug!(%zone, verb, %name, %record_type, %values, "record set written");
+                } else {
+                    info!(%zone, verb, %name, %record_type, %values, took_ms, "record set written");
+                }
+            }
+        }
+    }
+
+    /// Says what is newly held or refused, and what no longer is.
+    fn tell(&self, scope: &Scope, held: &[Held], refused: &[Refused]) {
+        let zone = &self.planner.zone().zone;
+        let in_scope = |name: &str| match scope {
+            Scope::All => true,
+            Scope::Names(names) => names.iter().any(|one| one.as_str() == name),
+        };
+        let new_held: BTreeMap<DnsName, Held> =
+            held.iter().map(|one| (one.name.clone(), one.clone())).collect();
+        let mut new_refused: BTreeMap<Arc<str>, Vec<Refused>> = BTreeMap::new();
+        // What Services say of themselves is not bound to a name in scope: it is always told anew.
+        let faults: Vec<Refused> = match scope {
+            Scope::All => Vec::new(),
+            Scope::Names(_) => self.planner.faults().cloned().collect(),
+        };
+        for one in refused.iter().chain(&faults) {
+            new_refused.entry(Arc::clone(&one.name)).or_default().push(one.clone());
+        }
+        self.status.send_modify(|status| {
+            for (name, one) in &new_held {
+                if status.held.get(name) != Some(one) {
+                    info!(%zone, %name, reason = %one.reason, "kept for now");
+                }
+            }
+            for (name, all) in &new_refused {
+                for one in
+                    all.iter().filter(|one| !status.refused.get(name).is_some_and(|old| old.contains(one)))
+                {
+                    warn!(%zone, %name, reason = %one.reason, "not written");
+                }
+            }
+            status.held.retain(|name, _| !in_scope(name.as_str()));
+            status.held.extend(new_held);
+            let is_name = |text: &str| text.parse::<DnsName>().is_ok() && !text.contains('/');
+            status.refused.retain(|name, _| is_name(name) && !in_scope(name));
+            status.refused.extend(new_refused);
+        });
+    }
+
+    fn tell_startup(&self) {
+        let startup = self.planner.startup().map(str::to_owned);
+        if self.status.borrow().startup != startup {
+            if startup.is_none() {
+                info!(zone = %self.planner.zone().zone, "start-up has converged, removals are possible from now on");
+            }
+            self.status.send_modify(|status| status.startup = startup);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,337 @@
+//! The loop in paused time, against a strict zone in memory that refuses what a real one refuses.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use fleetdns_core::{
+    ApprovedPlan, Claim, Content, Finding, Ingress, Inventory, NonEmpty, ObservedSet, Port, ProbeKey,
+    PublishSettings, RecordData, Service, Ttl, Verdict, Version, publish,
+};
+
+use super::*;
+
+/// What the zone in memory does next, and what was asked of it.
+#[derive(Debug, Default)]
+struct Backend {
+    observed: Observed,
+    serial: u64,
+    lists: u32,
+    applies: u32,
+    list_faults: u32,
+    apply_faults: Vec<fn() -> ProviderError>,
+    rejects: Option<DnsName>,
+    /// Done to the zone between a list and the next apply.
+    meddle: Option<fn(&mut Backend)>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct StrictZone(Arc<Mutex<Backend>>);
+
+fn unavailable() -> ProviderError {
+    ProviderError::Unavailable { endpoint: "strict zone".into(), action: "write", source: None }
+}
+
+fn throttled() -> ProviderError {
+    ProviderError::Throttled { endpoint: "strict zone".into(), seconds: 300 }
+}
+
+impl Backend {
+    fn write(&mut self, change: &NameChange) -> Outcome {
+        if self.rejects.as_ref() == Some(&change.name) {
+            return Outcome::Failed(ProviderError::Rejected { problem: "poisoned".into() });
+        }
+        let mut sets = self.observed.at(&change.name).to_vec();
+        for one in &change.changes {
+            let there = sets.iter().position(|set| set.content.record_type() == Some(one.record_type()));
+            match (one.before(), there) {
+                (None, None) => {}
+                (Some(before), Some(at)) if sets[at] == *before => {
+                    sets.remove(at);
+                }
+                _ => return Outcome::Conflict,
+            }
+            if let Some((set, evidence)) = one.after() {
+                self.serial += 1;
+                sets.push(ObservedSet {
+                    ttl: set.ttl,
+                    content: Content::Known(set.data.clone()),
+                    claim: Claim::Ours(Some((**evidence).clone())),
+                    version: Version(self.serial.to_string().into()),
+                });
+            }
+        }
+        self.observed.replace(change.name.clone(), sets.clone());
+        Outcome::Done(sets)
+    }
+}
+
+#[async_trait]
+impl Provider for StrictZone {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    async fn list(&self) -> Result<Listing, ProviderError> {
+        let mut backend = self.0.lock().unwrap();
+        backend.lists += 1;
+        if backend.list_faults > 0 {
+            backend.list_faults -= 1;
+            return Err(unavailable());
+        }
+        Ok(Listing { observed: backend.observed.clone(), unreadable: vec![] })
+    }
+
+    async fn apply(&self, plan: &ApprovedPlan) -> Applied {
+        let mut backend = self.0.lock().unwrap();
+        backend.applies += 1;
+        if let Some(meddle) = backend.meddle.take() {
+            meddle(&mut backend);
+        }
+        let fault = backend.apply_faults.pop();
+        let names = plan.plan().changes.iter().map(|change| {
+            let outcome = match fault {
+                Some(fault) => Outcome::Failed(fault()),
+                None => backend.write(change),
+            };
+            (change.name.clone(), outcome)
+        });
+        Applied { names: names.collect() }
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+}
+
+const GLOBAL: &str = "web.default.fed.svc.example.com";
+
+struct Rig {
+    zone: StrictZone,
+    snapshots: watch::Sender<Snapshot>,
+    health: watch::Sender<Health>,
+    status: watch::Receiver<ZoneStatus>,
+    adopted: mpsc::Receiver<Vec<MemberView>>,
+    shutdown: CancellationToken,
+}
+
+impl Rig {
+    fn start(backend: Backend) -> Self {
+        let zone = StrictZone(Arc::new(Mutex::new(backend)));
+        let apex: DnsName = "example.com".parse().unwrap();
+        let settings = ZoneSettings {
+            suffix: apex.clone(),
+            zone: apex,
+            other_zones: vec![],
+            owner: "fed".parse().unwrap(),
+            fleet: Some("fed".parse().unwrap()),
+            ttl: Ttl::DEFAULT,
+        };
+        let upkeep = Upkeep {
+            brakes: Brakes::default(),
+            drift: Duration::from_secs(60),
+            configured: ["east".parse().unwrap()].into(),
+        };
+        let (adopted_out, adopted) = mpsc::channel(4);
+        let (task, status) = ZoneTask::new(settings, "strict", Box::new(zone.clone()), upkeep, adopted_out);
+        let (snapshots, snapshots_in) = watch::channel(Snapshot::default());
+        let (health, health_in) = watch::channel(Health::default());
+        let shutdown = CancellationToken::new();
+        tokio::spawn(task.run(snapshots_in, health_in, shutdown.clone()));
+        Self { zone, snapshots, health, status, adopted, shutdown }
+    }
+
+    /// East publishes the Service at these addresses, all of them healthy.
+    fn publish(&self, addresses: &[&str]) {
+        self.publish_as("web", addresses);
+    }
+
+    fn publish_as(&self, name: &str, addresses: &[&str]) {
+        let apex: DnsName = "example.com".parse().unwrap();
+        let settings = PublishSettings {
+            fleet: Some("fed".parse().unwrap()),
+            zones: vec![(apex.clone(), apex)],
+            ..PublishSettings::default()
+        };
+        let ingress = |ip: &&str| Ingress { ip: Some((*ip).to_owned()), hostname: None };
+        let service = Service {
+            namespace: "default".into(),
+            name: name.into(),
+            ports: vec![Port { port: 80, protocol: "TCP".into() }],
+            ingress: Some(addresses.iter().map(ingress).collect()),
+            ..Service::default()
+        };
+        let published = publish(Arc::new(service), &settings).unwrap();
+        self.health.send_modify(|health| {
+            for address in published.addresses.iter().flatten() {
+                let key = ProbeKey { address: address.ip().unwrap(), spec: Arc::clone(&published.probe) };
+                health.verdicts.insert(key, Verdict::Healthy);
+            }
+        });
+        self.snapshots.send_modify(|snapshot| {
+            let name: MemberName = "east".parse().unwrap();
+            let mut view = snapshot
+                .members
+                .get(&name)
+                .map_or_else(|| MemberView::pending(name.clone()), |v| (**v).clone());
+            view.inventory = Inventory::Live;
+            view.listed = true;
+            view.services.insert(published.key.clone(), Arc::new(published));
+            snapshot.members.insert(name, Arc::new(view));
+        });
+    }
+
+    fn backend<T>(&self, read: impl FnOnce(&mut Backend) -> T) -> T {
+        read(&mut self.zone.0.lock().unwrap())
+    }
+
+    fn values(&self, name: &str) -> Vec<String> {
+        let name = name.parse().unwrap();
+        self.backend(|b| {
+            b.observed.at(&name).iter().filter_map(ObservedSet::ours).flat_map(RecordData::values).collect()
+        })
+    }
+
+    /// Lets time pass; the loop does all that is due.
+    async fn pass(&self, seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_is_written_as_soon_as_it_is_known_to_answer() {
+    let rig = Rig::start(Backend::default());
+    rig.pass(1).await;
+    rig.publish(&["203.0.113.1"]);
+    tokio::task::yield_now().await;
+    rig.pass(0).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_hour_has_no_writes_and_no_lists_beyond_the_timer() {
+    let rig = Rig::start(Backend::default());
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(30).await;
+    let before = rig.backend(|b| (b.lists, b.applies));
+    rig.pass(3600).await;
+    assert_eq!(rig.backend(|b| (b.lists, b.applies)), (before.0 + 60, before.1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_that_is_away_at_start_is_tried_with_growing_pauses() {
+    let rig = Rig::start(Backend { list_faults: 6, ..Backend::default() });
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(1).await;
+    assert!(rig.status.borrow().fault.as_deref().unwrap().contains("strict zone does not answer"));
+    assert!((2..=4).contains(&rig.backend(|b| b.lists)), "it is not hammered");
+    rig.pass(30).await;
+    assert_eq!(rig.status.borrow().fault, None);
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttling_is_obeyed_and_coalesces_to_the_latest_wish() {
+    let rig = Rig::start(Backend { apply_faults: vec![throttled], ..Backend::default() });
+    rig.pass(1).await;
+    rig.publish(&["203.0.113.1"]);
+    for last in 2..=9_u8 {
+        rig.pass(20).await;
+        rig.publish(&[&format!("203.0.113.{last}")]);
+    }
+    assert_eq!(rig.backend(|b| b.applies), 1, "nobody asks again before the time is over");
+    rig.pass(300).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.9"]);
+    assert_eq!(rig.backend(|b| b.applies), 2, "eight wishes became one write");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_failed_is_done_again() {
+    let rig = Rig::start(Backend { apply_faults: vec![unavailable, unavailable], ..Backend::default() });
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(10).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.1"]);
+    let status = rig.status.borrow();
+    assert_eq!((status.written, status.failed, &status.fault), (1, 2, &None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_faster_is_seen_and_the_zone_is_read_again_at_once() {
+    let rig = Rig::start(Backend::default());
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(10).await;
+    rig.backend(|b| b.meddle = Some(hand_edit));
+    rig.publish(&["203.0.113.1", "203.0.113.2"]);
+    rig.pass(1).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.1", "203.0.113.2"]);
+    assert_eq!(rig.status.borrow().failed, 1, "the conflict is counted");
+}
+
+/// Somebody sets our record to 198.51.100.99 by hand.
+fn hand_edit(backend: &mut Backend) {
+    let name = GLOBAL.parse().unwrap();
+    let mut sets = backend.observed.at(&name).to_vec();
+    sets[0].content =
+        Content::Known(RecordData::A(NonEmpty::new(["198.51.100.99".parse().unwrap()]).unwrap()));
+    sets[0].version = Version("by hand".into());
+    backend.observed.replace(name, sets);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hand_edit_lasts_until_the_next_look() {
+    let rig = Rig::start(Backend::default());
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(10).await;
+    rig.backend(hand_edit);
+    assert_eq!(rig.values(GLOBAL), ["198.51.100.99"]);
+    rig.pass(61).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_poisoned_record_does_not_stop_the_others() {
+    let rig = Rig::start(Backend { rejects: Some(GLOBAL.parse().unwrap()), ..Backend::default() });
+    rig.publish(&["203.0.113.1"]);
+    rig.publish_as("other", &["203.0.113.2"]);
+    rig.pass(10).await;
+    assert_eq!(rig.values("other.default.fed.svc.example.com"), ["203.0.113.2"]);
+    assert_eq!(rig.values(GLOBAL), Vec::<String>::new());
+    assert_eq!(rig.status.borrow().fault, None, "the zone itself is fine");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_record_is_left_alone_and_said() {
+    let foreign = ObservedSet {
+        ttl: Ttl::DEFAULT,
+        content: Content::Known(RecordData::A(NonEmpty::new(["198.51.100.1".parse().unwrap()]).unwrap())),
+        claim: Claim::Foreign,
+        version: Version::default(),
+    };
+    let mut backend = Backend::default();
+    backend.observed.push(GLOBAL.parse().unwrap(), foreign);
+    let rig = Rig::start(backend);
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(10).await;
+    assert_eq!(rig.backend(|b| b.applies), 0);
+    assert!(rig.status.borrow().refused[GLOBAL][0].reason.to_string().starts_with("foreign"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_the_zone_says_what_a_silent_member_had() {
+    let first = Rig::start(Backend::default());
+    first.publish(&["203.0.113.1"]);
+    first.pass(10).await;
+    first.shutdown.cancel();
+    let observed = first.backend(|b| b.observed.clone());
+
+    let mut second = Rig::start(Backend { observed, ..Backend::default() });
+    let adopted = second.adopted.recv().await.unwrap();
+    assert_eq!(adopted.len(), 1);
+    assert_eq!(
+        (adopted[0].name.as_str(), adopted[0].inventory, adopted[0].listed),
+        ("east", Inventory::Pending, false)
+    );
+    assert_eq!(adopted[0].services.values().next().unwrap().addresses.as_ref().unwrap().len(), 1);
+    second.pass(30).await;
+    assert_eq!(second.values(GLOBAL), ["203.0.113.1"], "nothing is removed while start-up waits");
+    assert!(second.status.borrow().startup.is_some());
+}
