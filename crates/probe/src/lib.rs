@@ -1,1 +1,200 @@
-//! placeholder
+//! Probes what the fleet publishes.
+//!
+//! Reads: the [`Snapshot`] of the fleet. Gives: [`Health`], a verdict for each probe key and the addresses of each load
+//! balancer's host name; and [`Reports`], the last probe of each key in words.
+//!
+//! One task does it all: a heap knows when each key is due, the probes in flight and the resolver are polled beside it.
+//! A key is probed once, however many endpoints share it.
+//!
+//! Invariant: a fault on our side - no route, no descriptors, no name server, no time to run in - never changes a verdict.
+//! Invariant: a key that is new is probed at once, and a verdict that changes is published at once.
+//! Invariant: nothing is published when nothing changed.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fleetdns_core::judge::Thresholds;
+use fleetdns_core::{Health, Snapshot};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+mod answer;
+mod attempt;
+mod demand;
+mod engine;
+mod lookup;
+mod names;
+mod news;
+mod pulse;
+mod report;
+mod resolve;
+mod round;
+mod table;
+#[cfg(test)]
+mod testing;
+mod tls;
+
+pub use answer::{Answer, Failure, Snag};
+pub use report::{LAG_CLASSES, Report, Reports, Stats};
+
+use crate::engine::Engine;
+use crate::lookup::NameServers;
+use crate::resolve::Resolver;
+use crate::tls::Tls;
+
+/// How everything is probed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeSettings {
+    /// Time from one probe of a key to the next.
+    pub interval: Duration,
+    /// The same while a verdict is in doubt.
+    pub fast_interval: Duration,
+    /// For a whole probe: connection, TLS and headers.
+    pub timeout: Duration,
+    /// Failures in a row that take an endpoint out.
+    pub fall: u32,
+    /// Successes in a row that bring it back.
+    pub rise: u32,
+    /// PEM file of the authorities that https probes trust, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Takes any certificate.
+    pub insecure: bool,
+    /// Probes in flight at one time; never more than half of the file descriptors that the process may have.
+    pub max_inflight: usize,
+    /// Name servers for load balancer host names; empty means the system's.
+    pub nameservers: Vec<SocketAddr>,
+}
+
+impl Default for ProbeSettings {
+    fn default() -> Self {
+        let thresholds = Thresholds::default();
+        Self {
+            interval: Duration::from_secs(5),
+            fast_interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(2),
+            fall: thresholds.fall,
+            rise: thresholds.rise,
+            ca_file: None,
+            insecure: false,
+            max_inflight: 10_000,
+            nameservers: Vec::new(),
+        }
+    }
+}
+
+impl ProbeSettings {
+    const fn thresholds(&self) -> Thresholds {
+        Thresholds { fall: self.fall, rise: self.rise }
+    }
+
+    /// What the settings and the file descriptor limit allow.
+    fn room(&self) -> usize {
+        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let half = descriptors.and_then(|limit| usize::try_from(limit / 2).ok()).unwrap_or(usize::MAX);
+        if half < self.max_inflight {
+            warn!(
+                max_inflight = self.max_inflight,
+                allowed = half,
+                "the file descriptor limit bounds the probes in flight"
+            );
+        }
+        self.max_inflight.min(half).max(1)
+    }
+}
+
+/// Why there is no probing.
+#[derive(Debug, Error)]
+pub enum ProbeError {
+    /// The file of trusted authorities.
+    #[error("cannot read certificates from the ca-file {path}: {why}", path = path.display())]
+    CaFile {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The TLS library refuses its own defaults.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+    /// Nobody tells any more what to probe.
+    #[error("the source of what has to be probed has ended")]
+    NoSnapshots,
+}
+
+/// Probing, set up and not yet running.
+pub struct Prober {
+    settings: ProbeSettings,
+    tls: Tls,
+    servers: NameServers,
+    reports: Reports,
+}
+
+impl Prober {
+    /// Reads the trusted certificates and finds the name servers. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ProbeError::CaFile`] and [`ProbeError::Tls`].
+    pub fn new(settings: ProbeSettings) -> Result<Self, ProbeError> {
+        let tls = Tls::new(settings.ca_file.as_deref(), settings.insecure)?;
+        let servers = NameServers::new(&settings.nameservers);
+        Ok(Self { settings, tls, servers, reports: Reports::default() })
+    }
+
+    /// A handle on what the last probes said.
+    pub fn reports(&self) -> Reports {
+        self.reports.clone()
+    }
+
+    /// Probes until the shutdown.
+    ///
+    /// # Errors
+    /// [`ProbeError::NoSnapshots`] when the sender of the snapshots is dropped first.
+    pub async fn run(
+        self,
+        snapshots: watch::Receiver<Snapshot>,
+        out: watch::Sender<Health>,
+        shutdown: CancellationToken,
+    ) -> Result<(), ProbeError> {
+        let Self { settings, tls, servers, reports } = self;
+        let timeout = settings.timeout;
+        let probe = move |key| attempt::probe(key, tls.clone(), timeout);
+        let resolver = Resolver::new(move |name| servers.clone().lookup(name));
+        Engine::new(settings, probe, resolver, reports).run(snapshots, &out, shutdown).await
+    }
+
+    /// One full round, for `fleetdns plan`: each key is probed until it has a verdict, at most `fall` times. Bounded in
+    /// time; what is not known then is missing.
+    pub async fn round(&self, snapshot: &Snapshot) -> Health {
+        let (tls, timeout) = (self.tls.clone(), self.settings.timeout);
+        let probe = move |key| attempt::probe(key, tls.clone(), timeout);
+        let servers = self.servers.clone();
+        let lookup = move |name| servers.clone().lookup(name);
+        round::round(&self.settings, snapshot, probe, lookup).await
+    }
+}
+
+/// [`Prober::run`] without the reports.
+///
+/// # Errors
+/// Any [`ProbeError`].
+pub async fn run(
+    settings: ProbeSettings,
+    snapshots: watch::Receiver<Snapshot>,
+    out: watch::Sender<Health>,
+    shutdown: CancellationToken,
+) -> Result<(), ProbeError> {
+    Prober::new(settings)?.run(snapshots, out, shutdown).await
+}
+
+/// [`Prober::round`] in one call.
+///
+/// # Errors
+/// [`ProbeError::CaFile`] and [`ProbeError::Tls`].
+pub async fn round(settings: ProbeSettings, snapshot: &Snapshot) -> Result<Health, ProbeError> {
+    Ok(Prober::new(settings)?.round(snapshot).await)
+}

@@ -1,0 +1,296 @@
+//! The loop: what is due is started, what has landed is judged, what changed is published.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use fleetdns_core::judge::{Outcome, Thresholds};
+use fleetdns_core::{Address, DnsName, Health, ProbeKey, Snapshot, Target, Verdict};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::answer::{Answer, Snag};
+use crate::demand::Demand;
+use crate::names::Names;
+use crate::news::News;
+use crate::pulse::Pulse;
+use crate::report::{Report, Reports};
+use crate::resolve::{Families, Resolved, Resolver};
+use crate::table::{Row, Slot, Table};
+use crate::{ProbeError, ProbeSettings};
+
+/// A stall that goes on is said again after this.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+
+/// What happens in the queue of probes.
+enum Event {
+    Beat,
+    Landed(Landed),
+}
+
+struct Landed {
+    slot: Slot,
+    started: Instant,
+    /// Started so much too late that a failure says nothing.
+    late: Option<Duration>,
+    answer: Answer,
+}
+
+pub(crate) struct Engine<P, L, G> {
+    settings: ProbeSettings,
+    thresholds: Thresholds,
+    room: usize,
+    probe: P,
+    resolver: Resolver<L, G>,
+    reports: Reports,
+    epoch: Instant,
+    demand: Demand,
+    names: Names,
+    table: Table,
+    queue: FuturesUnordered<BoxFuture<'static, Event>>,
+    in_flight: usize,
+    pulse: Pulse,
+    stall_said: Option<Instant>,
+    /// Keys whose last probe was inconclusive.
+    unclear: usize,
+    news: News,
+}
+
+impl<P, F, L, G> Engine<P, L, G>
+where
+    P: Fn(ProbeKey) -> F,
+    F: Future<Output = Answer> + Send + 'static,
+    L: Fn(DnsName) -> G,
+    G: Future<Output = (DnsName, Families)>,
+{
+    pub(crate) fn new(settings: ProbeSettings, probe: P, resolver: Resolver<L, G>, reports: Reports) -> Self {
+        let epoch = Instant::now();
+        Self {
+            thresholds: settings.thresholds(),
+            room: settings.room(),
+            table: Table::new(epoch, settings.interval),
+            settings,
+            probe,
+            resolver,
+            reports,
+            epoch,
+            demand: Demand::default(),
+            names: Names::default(),
+            queue: FuturesUnordered::new(),
+            in_flight: 0,
+            pulse: Pulse::new(),
+            stall_said: None,
+            unclear: 0,
+            news: News::default(),
+        }
+    }
+
+    pub(crate) async fn run(
+        mut self,
+        mut snapshots: watch::Receiver<Snapshot>,
+        out: &watch::Sender<Health>,
+        shutdown: CancellationToken,
+    ) -> Result<(), ProbeError> {
+        let mut alarm = pin!(sleep_until(self.epoch));
+        let mut stop = pin!(shutdown.cancelled());
+        snapshots.mark_changed();
+        loop {
+            self.start_due();
+            self.news.publish(out);
+            let next = self.table.next_due().filter(|_| self.in_flight < self.room);
+            if let Some(next) = next.filter(|next| *next != alarm.deadline()) {
+                alarm.as_mut().reset(next);
+            }
+            tokio::select! {
+                biased;
+                () = &mut stop => return Ok(()),
+                changed = snapshots.changed() => {
+                    changed.map_err(|_| ProbeError::NoSnapshots)?;
+                    let snapshot = snapshots.borrow_and_update().clone();
+                    self.take_snapshot(&snapshot);
+                }
+                resolved = self.resolver.next() => self.take_resolved(resolved),
+                Some(event) = self.queue.next() => self.take_event(event),
+                () = &mut alarm, if next.is_some() => {}
+            }
+        }
+    }
+
+    fn take_snapshot(&mut self, snapshot: &Snapshot) {
+        let changes = self.demand.update(snapshot);
+        // First what comes, so that a key that only changes hands is not dropped in between.
+        for Target { address, spec } in &changes.added {
+            match address {
+                Address::Hostname(name) => {
+                    let (new, keys) = self.names.want(name, spec);
+                    keys.into_iter().for_each(|key| self.table.want(key));
+                    if new {
+                        self.resolver.watch(name.clone());
+                    }
+                }
+                Address::V4(ip) => self.table.want(ProbeKey { address: (*ip).into(), spec: spec.clone() }),
+                Address::V6(ip) => self.table.want(ProbeKey { address: (*ip).into(), spec: spec.clone() }),
+            }
+        }
+        for Target { address, spec } in &changes.removed {
+            match address {
+                Address::Hostname(name) => {
+                    let (gone, keys) = self.names.unwant(name, spec);
+                    keys.iter().for_each(|key| self.unwant(key));
+                    if gone {
+                        self.resolver.forget(name);
+                        self.reports.set_resolve_error(name, None);
+                        self.news.forgotten(name.clone());
+                    }
+                }
+                Address::V4(ip) => self.unwant(&ProbeKey { address: (*ip).into(), spec: spec.clone() }),
+                Address::V6(ip) => self.unwant(&ProbeKey { address: (*ip).into(), spec: spec.clone() }),
+            }
+        }
+        self.table.schedule_fresh(Instant::now());
+        if !changes.added.is_empty() || !changes.removed.is_empty() {
+            debug!(
+                added = changes.added.len(),
+                removed = changes.removed.len(),
+                keys = self.table.len(),
+                "targets changed"
+            );
+        }
+    }
+
+    fn take_resolved(&mut self, resolved: Resolved) {
+        let Resolved { name, addresses, error } = resolved;
+        if self.reports.set_resolve_error(&name, error.as_deref()) {
+            match &error {
+                Some(error) => {
+                    warn!(%name, error, "host name does not resolve, its last addresses stand");
+                }
+                None => info!(%name, "host name resolves again"),
+            }
+        }
+        let Some(addresses) = addresses else { return };
+        let Some(keys) = self.names.resolved(&name, &addresses) else { return };
+        info!(%name, addresses = addresses.len(), "host name resolved anew");
+        keys.wanted.into_iter().for_each(|key| self.table.want(key));
+        keys.unwanted.iter().for_each(|key| self.unwant(key));
+        self.table.schedule_fresh(Instant::now());
+        self.news.resolved(name, addresses);
+    }
+
+    fn unwant(&mut self, key: &ProbeKey) {
+        if let Some(row) = self.table.unwant(key) {
+            self.drop_row(row);
+        }
+    }
+
+    fn drop_row(&mut self, row: Row) {
+        self.set_unclear(row.unclear, false, None);
+        self.reports.forget(&row.key);
+        if row.judge.verdict() != Verdict::Unknown {
+            self.news.gone(row.key);
+        }
+    }
+
+    fn start_due(&mut self) {
+        let now = Instant::now();
+        while self.in_flight < self.room {
+            let Some((slot, due)) = self.table.pop_due(now) else { return };
+            let Some(row) = self.table.row_mut(slot) else { continue };
+            let lag = now.saturating_duration_since(due);
+            self.reports.count_start(lag);
+            let late = (lag > self.settings.interval / 2).then_some(lag);
+            let probe = (self.probe)(row.key.clone());
+            self.queue.push(Box::pin(async move {
+                Event::Landed(Landed { slot, started: now, late, answer: probe.await })
+            }));
+            self.in_flight += 1;
+            self.arm(now);
+        }
+    }
+
+    fn arm(&mut self, now: Instant) {
+        if let Some(beat) = self.pulse.arm(now) {
+            self.queue.push(Box::pin(async move {
+                sleep_until(beat).await;
+                Event::Beat
+            }));
+        }
+    }
+
+    fn take_event(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Landed(landed) => self.take_landed(landed, now),
+            Event::Beat => {
+                if let Some(late) = self.pulse.beat(now) {
+                    self.reports.count_stall();
+                    if self.stall_said.is_none_or(|said| now.duration_since(said) >= SAY_AGAIN) {
+                        self.stall_said = Some(now);
+                        warn!(
+                            ?late,
+                            in_flight = self.in_flight,
+                            "the prober stood still, failures do not count"
+                        );
+                    }
+                }
+                if self.in_flight > 0 {
+                    self.arm(now);
+                }
+            }
+        }
+    }
+
+    fn take_landed(&mut self, landed: Landed, now: Instant) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let answer = self.excuse(landed.answer, landed.started, landed.late, now);
+        let unclear = answer.outcome() == Outcome::Inconclusive;
+        let Some(row) = self.table.row_mut(landed.slot) else { return };
+        let was_unclear = std::mem::replace(&mut row.unclear, unclear);
+        let before = row.judge.verdict();
+        if let Some(after) = row.judge.step(answer.outcome(), now - self.epoch, &self.thresholds) {
+            self.news.verdict(&row.key, before, after, &answer);
+        }
+        let report = Report::new(&row.judge, answer, now.saturating_duration_since(landed.started));
+        let address = row.key.address;
+        let error = if unclear && !was_unclear { report.last.error().map(|e| (address, e)) } else { None };
+        self.reports.put(&row.key, report);
+        self.set_unclear(was_unclear, unclear, error);
+        let fast = self.settings.fast_interval;
+        if let Some(row) = self.table.landed(landed.slot, landed.started, now, fast) {
+            self.drop_row(row);
+        }
+    }
+
+    /// A failure that our own slowness may have made is none. A success is one however slow we were, and so is a
+    /// refusal: no delay of ours brings it about.
+    fn excuse(&self, answer: Answer, started: Instant, late: Option<Duration>, now: Instant) -> Answer {
+        match &answer {
+            Answer::Fail(failure) if !failure.is_proof() => {}
+            _ => return answer,
+        }
+        let stall = || self.pulse.stalled_since(started, now).map(Snag::Stalled);
+        late.map(Snag::Late).or_else(stall).map_or(answer, Answer::Unclear)
+    }
+
+    /// Says the first and the last of them only: a fault on our side hits many keys.
+    fn set_unclear(&mut self, was: bool, is: bool, error: Option<(IpAddr, String)>) {
+        let before = self.unclear;
+        self.unclear = (before + usize::from(is)).saturating_sub(usize::from(was));
+        match (before, self.unclear, error) {
+            (0, 1.., Some((address, error))) => {
+                warn!(%address, error, "probes fail on this side, verdicts stand still");
+            }
+            (1.., 0, _) => info!("probes do not fail on this side any more"),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! From host names to probe keys.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use fleetdns_core::{DnsName, ProbeKey, ProbeSpec};
+use imbl::OrdSet;
+
+/// Who wants which name, and what it resolves to.
+#[derive(Debug, Default)]
+pub(crate) struct Names(HashMap<DnsName, Entry>);
+
+#[derive(Debug, Default)]
+struct Entry {
+    specs: BTreeSet<Arc<ProbeSpec>>,
+    addresses: OrdSet<IpAddr>,
+    known: bool,
+}
+
+/// Keys that are wanted now and were not, and the other way round.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Keys {
+    pub(crate) wanted: Vec<ProbeKey>,
+    pub(crate) unwanted: Vec<ProbeKey>,
+}
+
+impl Names {
+    /// A name is wanted with a probe. Gives whether the name is new, and the keys that follow.
+    pub(crate) fn want(&mut self, name: &DnsName, spec: &Arc<ProbeSpec>) -> (bool, Vec<ProbeKey>) {
+        let new = !self.0.contains_key(name);
+        let entry = self.0.entry(name.clone()).or_default();
+        entry.specs.insert(Arc::clone(spec));
+        (new, keys(spec, &entry.addresses))
+    }
+
+    /// The opposite. Gives whether nobody wants the name any more.
+    pub(crate) fn unwant(&mut self, name: &DnsName, spec: &Arc<ProbeSpec>) -> (bool, Vec<ProbeKey>) {
+        let Some(entry) = self.0.get_mut(name) else { return (false, Vec::new()) };
+        entry.specs.remove(spec);
+        let (gone, keys) = (entry.specs.is_empty(), keys(spec, &entry.addresses));
+        if gone {
+            self.0.remove(name);
+        }
+        (gone, keys)
+    }
+
+    /// What a name resolves to now; `None` when that is what it was before, or when nobody wants the name.
+    pub(crate) fn resolved(&mut self, name: &DnsName, addresses: &OrdSet<IpAddr>) -> Option<Keys> {
+        let entry = self.0.get_mut(name)?;
+        if entry.known && entry.addresses == *addresses {
+            return None;
+        }
+        entry.known = true;
+        let old = std::mem::replace(&mut entry.addresses, addresses.clone());
+        let added = addresses.clone().relative_complement(old.clone());
+        let removed = old.relative_complement(addresses.clone());
+        let all = |ips: &OrdSet<IpAddr>| entry.specs.iter().flat_map(|spec| keys(spec, ips)).collect();
+        Some(Keys { wanted: all(&added), unwanted: all(&removed) })
+    }
+}
+
+fn keys(spec: &Arc<ProbeSpec>, addresses: &OrdSet<IpAddr>) -> Vec<ProbeKey> {
+    if **spec == ProbeSpec::None {
+        return Vec::new();
+    }
+    addresses.iter().map(|address| ProbeKey { address: *address, spec: Arc::clone(spec) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::key;
+
+    fn addresses(list: &[&str]) -> OrdSet<IpAddr> {
+        list.iter().map(|text| text.parse::<IpAddr>().unwrap()).collect()
+    }
+
+    #[test]
+    fn each_address_of_a_name_is_a_key_for_each_probe() {
+        let mut names = Names::default();
+        let name: DnsName = "lb.example.com".parse().unwrap();
+        let spec = |text: &str| Arc::new(text.parse::<ProbeSpec>().unwrap());
+        assert_eq!(names.want(&name, &spec("tcp:80")), (true, vec![]));
+        assert_eq!(names.want(&name, &spec("none")), (false, vec![]));
+        let keys = names.resolved(&name, &addresses(&["10.0.0.1", "10.0.0.2"])).unwrap();
+        assert_eq!(keys.wanted, [key("10.0.0.1", "tcp:80"), key("10.0.0.2", "tcp:80")]);
+        let keys = names.resolved(&name, &addresses(&["10.0.0.2", "10.0.0.3"])).unwrap();
+        assert_eq!(keys.wanted, [key("10.0.0.3", "tcp:80")]);
+        assert_eq!(keys.unwanted, [key("10.0.0.1", "tcp:80")]);
+        assert_eq!(names.resolved(&name, &addresses(&["10.0.0.2", "10.0.0.3"])), None);
+        assert_eq!(
+            names.want(&name, &spec("tcp:81")).1,
+            [key("10.0.0.2", "tcp:81"), key("10.0.0.3", "tcp:81")]
+        );
+        assert_eq!(
+            names.unwant(&name, &spec("tcp:80")),
+            (false, vec![key("10.0.0.2", "tcp:80"), key("10.0.0.3", "tcp:80")])
+        );
+        assert!(!names.unwant(&name, &spec("none")).0);
+        assert!(names.unwant(&name, &spec("tcp:81")).0);
+        assert_eq!(names.resolved(&name, &addresses(&[])), None);
+    }
+
+    #[test]
+    fn the_first_answer_is_news_even_when_it_is_empty() {
+        let mut names = Names::default();
+        let name: DnsName = "lb.example.com".parse().unwrap();
+        names.want(&name, &Arc::new(ProbeSpec::None));
+        assert_eq!(names.resolved(&name, &addresses(&[])), Some(Keys::default()));
+        assert_eq!(names.resolved(&name, &addresses(&[])), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! What changed and has not been published yet.
+
+use std::net::IpAddr;
+
+use fleetdns_core::{DnsName, Health, ProbeKey, Verdict};
+use imbl::OrdSet;
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use crate::answer::Answer;
+
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    verdicts: Vec<(ProbeKey, Option<Verdict>)>,
+    resolved: Vec<(DnsName, Option<OrdSet<IpAddr>>)>,
+}
+
+impl News {
+    /// A verdict changed: says so too, as this is the one place where each change passes once.
+    pub(crate) fn verdict(&mut self, key: &ProbeKey, before: Verdict, after: Verdict, answer: &Answer) {
+        let ProbeKey { address, spec } = key;
+        let error = answer.error();
+        match (before, after) {
+            (_, Verdict::Unhealthy) => {
+                warn!(%address, probe = %spec, verdict = %after, error, "verdict changed");
+            }
+            (Verdict::Unknown, Verdict::Healthy) => {
+                debug!(%address, probe = %spec, verdict = %after, "verdict changed");
+            }
+            _ => info!(%address, probe = %spec, verdict = %after, error, "verdict changed"),
+        }
+        self.verdicts.push((key.clone(), Some(after)));
+    }
+
+    /// A key with a verdict is not probed any more.
+    pub(crate) fn gone(&mut self, key: ProbeKey) {
+        self.verdicts.push((key, None));
+    }
+
+    /// A host name has other addresses than before.
+    pub(crate) fn resolved(&mut self, name: DnsName, addresses: OrdSet<IpAddr>) {
+        self.resolved.push((name, Some(addresses)));
+    }
+
+    /// A host name is not wanted any more.
+    pub(crate) fn forgotten(&mut self, name: DnsName) {
+        self.resolved.push((name, None));
+    }
+
+    /// Touches only what changed, and sends nothing when that is nothing.
+    pub(crate) fn publish(&mut self, out: &watch::Sender<Health>) {
+        if self.verdicts.is_empty() && self.resolved.is_empty() {
+            return;
+        }
+        out.send_modify(|health| {
+            for (key, verdict) in self.verdicts.drain(..) {
+                match verdict {
+                    Some(verdict) => health.verdicts.insert(key, verdict),
+                    None => health.verdicts.remove(&key),
+                };
+            }
+            for (name, addresses) in self.resolved.drain(..) {
+                match addresses {
+                    Some(addresses) => health.resolved.insert(name, addresses),
+                    None => health.resolved.remove(&name),
+                };
+            }
+        });
+    }
+}

@@ -1,0 +1,150 @@
+//! What the last probes said, for people: `status`, `why` and the metrics.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use fleetdns_core::judge::{Judge, Outcome};
+use fleetdns_core::{DnsName, ProbeKey, Verdict};
+
+use crate::answer::Answer;
+
+/// The last probe of a key, and what follows from all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The verdict as it stands.
+    pub verdict: Verdict,
+    /// Failures since the last success.
+    pub failures: u32,
+    /// Successes since the last failure.
+    pub successes: u32,
+    /// How the last probe ended; [`Answer::error`] has it as text.
+    pub last: Answer,
+    /// When it ended.
+    pub at: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Report {
+    pub(crate) fn new(judge: &Judge, last: Answer, took: Duration) -> Self {
+        Self {
+            verdict: judge.verdict(),
+            failures: judge.failures(),
+            successes: judge.successes(),
+            last,
+            at: SystemTime::now(),
+            took,
+        }
+    }
+}
+
+/// Upper ends of the classes of [`Stats::start_lag`] in milliseconds; the last class has none.
+pub const LAG_CLASSES: [u64; 11] = [1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 2500];
+
+/// Numbers since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Probes that succeeded.
+    pub passed: u64,
+    /// Probes that failed.
+    pub failed: u64,
+    /// Probes that were inconclusive.
+    pub unclear: u64,
+    /// Times that the prober itself stood still.
+    pub stalls: u64,
+    /// Probes by how late they started, in the classes of [`LAG_CLASSES`].
+    pub start_lag: [u64; LAG_CLASSES.len() + 1],
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    outcomes: [AtomicU64; 3],
+    stalls: AtomicU64,
+    start_lag: [AtomicU64; LAG_CLASSES.len() + 1],
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    probes: RwLock<HashMap<ProbeKey, Report>>,
+    /// Host names that could not be resolved the last time, and why.
+    names: RwLock<HashMap<DnsName, Arc<str>>>,
+    counters: Counters,
+}
+
+/// A handle on all reports. Cheap to clone; reading holds up the prober for no longer than a copy takes.
+#[derive(Debug, Clone, Default)]
+pub struct Reports(Arc<Shared>);
+
+impl Reports {
+    /// The report of one key; `None` while no probe of it has ended.
+    pub fn get(&self, key: &ProbeKey) -> Option<Report> {
+        self.0.probes.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// All reports, in the order of their keys.
+    pub fn all(&self) -> Vec<(ProbeKey, Report)> {
+        let probes = self.0.probes.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = probes.iter().map(|(key, report)| (key.clone(), report.clone())).collect();
+        drop(probes);
+        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        all
+    }
+
+    /// Why a host name could not be resolved the last time; `None` while it can be.
+    pub fn resolve_error(&self, name: &DnsName) -> Option<Arc<str>> {
+        self.0.names.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Numbers since the start.
+    pub fn stats(&self) -> Stats {
+        let counters = &self.0.counters;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let [passed, failed, unclear] = counters.outcomes.each_ref().map(read);
+        let start_lag = counters.start_lag.each_ref().map(read);
+        Stats { passed, failed, unclear, stalls: read(&counters.stalls), start_lag }
+    }
+
+    pub(crate) fn put(&self, key: &ProbeKey, report: Report) {
+        let outcome = match report.last.outcome() {
+            Outcome::Pass => 0,
+            Outcome::Fail => 1,
+            Outcome::Inconclusive => 2,
+        };
+        if let Some(counter) = self.0.counters.outcomes.get(outcome) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut probes = self.0.probes.write().unwrap_or_else(PoisonError::into_inner);
+        match probes.get_mut(key) {
+            Some(old) => *old = report,
+            None => {
+                probes.insert(key.clone(), report);
+            }
+        }
+    }
+
+    pub(crate) fn forget(&self, key: &ProbeKey) {
+        self.0.probes.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// Gives whether that is news.
+    pub(crate) fn set_resolve_error(&self, name: &DnsName, error: Option<&str>) -> bool {
+        let mut names = self.0.names.write().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            Some(error) => names.insert(name.clone(), error.into()).is_none(),
+            None => names.remove(name).is_some(),
+        }
+    }
+
+    pub(crate) fn count_start(&self, lag: Duration) {
+        let class = LAG_CLASSES.partition_point(|end| Duration::from_millis(*end) < lag);
+        if let Some(counter) = self.0.counters.start_lag.get(class) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn count_stall(&self) {
+        self.0.counters.stalls.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,261 @@
+//! Host names of load balancers: resolved again and again, by their TTL.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::future::Future;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use fleetdns_core::DnsName;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use imbl::OrdSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// Bounds of the time after which a good answer is asked for again.
+const SHORTEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(300);
+/// A name that is said to have no address is asked for once more after this, before it is believed.
+const CONFIRM: Duration = Duration::from_secs(1);
+/// How long a name without addresses is left alone. Short: most often its load balancer is being made.
+const EMPTY: Duration = Duration::from_secs(15);
+/// Bound of the growing pause while resolving fails.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// Names asked for at one time.
+const MOST_IN_FLIGHT: usize = 256;
+
+/// The answer for one address family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// Addresses and their TTL.
+    Found(BTreeSet<IpAddr>, Duration),
+    /// No such name, or none of this family.
+    Empty,
+    /// No answer that can be believed.
+    Failed(String),
+}
+
+/// A and AAAA.
+pub(crate) type Families = (Family, Family);
+
+/// What came of asking for a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    pub(crate) name: DnsName,
+    /// `None` while it is not known, or not believed yet.
+    pub(crate) addresses: Option<OrdSet<IpAddr>>,
+    pub(crate) error: Option<String>,
+}
+
+/// What is known of one name.
+///
+/// Invariant: addresses go only on a good answer: a failure keeps them, and "there are none" must be said twice.
+#[derive(Debug, Default)]
+struct Known {
+    v4: Option<BTreeSet<IpAddr>>,
+    v6: Option<BTreeSet<IpAddr>>,
+    /// Said once to have no addresses.
+    doubt: bool,
+    failures: u32,
+    due: Option<Instant>,
+}
+
+impl Known {
+    /// Takes in an answer; gives the pause until the next question.
+    fn take(&mut self, (v4, v6): &Families) -> (Option<String>, Duration) {
+        let failed = [v4, v6].into_iter().find_map(|family| match family {
+            Family::Failed(why) => Some(why.clone()),
+            _ => None,
+        });
+        self.failures = if failed.is_some() { self.failures.saturating_add(1) } else { 0 };
+        let retry = SHORTEST.saturating_mul(1 << self.failures.saturating_sub(1).min(4)).min(LONGEST_RETRY);
+        let found = |family: &Family| match family {
+            Family::Found(_, ttl) => Some(*ttl),
+            _ => None,
+        };
+        let ttl = found(v4).into_iter().chain(found(v6)).min();
+        if *v4 == Family::Empty && *v6 == Family::Empty {
+            return (None, self.take_empty());
+        }
+        self.doubt = false;
+        set(&mut self.v4, v4, ttl.is_some());
+        set(&mut self.v6, v6, ttl.is_some());
+        let pause = ttl.map_or(retry, |ttl| ttl.clamp(SHORTEST, LONGEST));
+        (failed.clone(), if failed.is_some() { pause.min(retry) } else { pause })
+    }
+
+    fn take_empty(&mut self) -> Duration {
+        let believed = self.addresses().is_some_and(|addresses| addresses.is_empty());
+        if !self.doubt && !believed {
+            self.doubt = true;
+            return CONFIRM;
+        }
+        self.doubt = false;
+        (self.v4, self.v6) = (Some(BTreeSet::new()), Some(BTreeSet::new()));
+        EMPTY
+    }
+
+    fn addresses(&self) -> Option<OrdSet<IpAddr>> {
+        if self.v4.is_none() && self.v6.is_none() {
+            return None;
+        }
+        Some(self.v4.iter().chain(&self.v6).flatten().copied().collect())
+    }
+}
+
+/// A family that is empty is believed only beside one that is not.
+fn set(known: &mut Option<BTreeSet<IpAddr>>, answer: &Family, other_found: bool) {
+    match answer {
+        Family::Found(addresses, _) => *known = Some(addresses.clone()),
+        Family::Empty if other_found => *known = Some(BTreeSet::new()),
+        Family::Empty | Family::Failed(_) => {}
+    }
+}
+
+/// Asks once for a name, and once more if the first answer is nothing to rely on.
+pub(crate) async fn resolve_once<F>(name: DnsName, lookup: impl Fn(DnsName) -> F) -> Option<OrdSet<IpAddr>>
+where
+    F: Future<Output = (DnsName, Families)>,
+{
+    let mut known = Known::default();
+    known.take(&lookup(name.clone()).await.1);
+    if known.addresses().is_none() {
+        sleep(CONFIRM).await;
+        known.take(&lookup(name).await.1);
+    }
+    known.addresses()
+}
+
+/// Resolves every name that is watched. It does so only while [`Resolver::next`] is awaited.
+pub(crate) struct Resolver<L, F> {
+    lookup: L,
+    names: HashMap<DnsName, Known>,
+    /// An entry counts only while it agrees with its name.
+    due: BinaryHeap<Reverse<(Instant, DnsName)>>,
+    in_flight: FuturesUnordered<F>,
+}
+
+impl<L, F> Resolver<L, F>
+where
+    L: Fn(DnsName) -> F,
+    F: Future<Output = (DnsName, Families)>,
+{
+    pub(crate) fn new(lookup: L) -> Self {
+        Self { lookup, names: HashMap::new(), due: BinaryHeap::new(), in_flight: FuturesUnordered::new() }
+    }
+
+    pub(crate) fn watch(&mut self, name: DnsName) {
+        if !self.names.contains_key(&name) {
+            self.names.insert(name.clone(), Known::default());
+            self.plan(name, Instant::now());
+        }
+    }
+
+    pub(crate) fn forget(&mut self, name: &DnsName) {
+        self.names.remove(name);
+    }
+
+    /// Waits for the next answer. Nothing is lost when the future is dropped.
+    pub(crate) async fn next(&mut self) -> Resolved {
+        loop {
+            self.start_due(Instant::now());
+            let room = self.in_flight.len() < MOST_IN_FLIGHT;
+            let next = self.due.peek().map(|Reverse((due, _))| *due).filter(|_| room);
+            tokio::select! {
+                Some((name, answer)) = self.in_flight.next() => {
+                    if let Some(resolved) = self.answered(name, &answer) {
+                        return resolved;
+                    }
+                }
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+                // Neither of both: nothing to do until the caller adds a name, which drops this future.
+                () = std::future::pending() => {}
+            }
+        }
+    }
+
+    fn start_due(&mut self, now: Instant) {
+        while self.in_flight.len() < MOST_IN_FLIGHT {
+            let Some(Reverse((due, _))) = self.due.peek().filter(|Reverse((due, _))| *due <= now) else {
+                return;
+            };
+            let due = *due;
+            let Some(Reverse((_, name))) = self.due.pop() else { return };
+            let Some(known) = self.names.get_mut(&name).filter(|known| known.due == Some(due)) else {
+                continue;
+            };
+            known.due = None;
+            self.in_flight.push((self.lookup)(name));
+        }
+    }
+
+    fn answered(&mut self, name: DnsName, answer: &Families) -> Option<Resolved> {
+        let known = self.names.get_mut(&name)?;
+        let (error, pause) = known.take(answer);
+        let addresses = known.addresses();
+        self.plan(name.clone(), Instant::now() + pause);
+        Some(Resolved { name, addresses, error })
+    }
+
+    fn plan(&mut self, name: DnsName, at: Instant) {
+        if let Some(known) = self.names.get_mut(&name) {
+            known.due = Some(at);
+            self.due.push(Reverse((at, name)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(address: &str, ttl: u64) -> Family {
+        Family::Found([address.parse().unwrap()].into(), Duration::from_secs(ttl))
+    }
+
+    fn failed() -> Family {
+        Family::Failed("SERVFAIL".to_owned())
+    }
+
+    fn pause(known: &mut Known, answer: Families) -> u64 {
+        known.take(&answer).1.as_secs()
+    }
+
+    #[test]
+    fn the_shorter_ttl_rules_within_bounds() {
+        let mut known = Known::default();
+        for (v4, v6, expected) in [(60, 30, 30), (0, 60, 5), (86400, 7200, 300)] {
+            assert_eq!(pause(&mut known, (found("10.0.0.1", v4), found("2001:db8::1", v6))), expected);
+        }
+        assert_eq!(pause(&mut known, (found("10.0.0.1", 60), Family::Empty)), 60);
+    }
+
+    #[test]
+    fn failures_are_tried_again_less_and_less_often() {
+        let mut known = Known::default();
+        let pauses: Vec<u64> = (0..7).map(|_| pause(&mut known, (failed(), failed()))).collect();
+        assert_eq!(pauses, [5, 10, 20, 40, 60, 60, 60]);
+        assert_eq!(known.addresses(), None, "never resolved is not the same as empty");
+        assert_eq!(pause(&mut known, (found("10.0.0.1", 60), failed())), 60);
+        assert_eq!(known.addresses().unwrap().len(), 1, "one family is enough");
+        assert_eq!(pause(&mut known, (found("10.0.0.1", 60), Family::Empty)), 60);
+        assert_eq!(pause(&mut known, (failed(), failed())), 5, "a good answer forgives");
+    }
+
+    #[test]
+    fn no_addresses_are_believed_the_second_time() {
+        let mut known = Known::default();
+        let none = || (Family::Empty, Family::Empty);
+        assert_eq!(pause(&mut known, none()), 1);
+        assert_eq!(known.addresses(), None);
+        assert_eq!(pause(&mut known, none()), 15);
+        assert_eq!(known.addresses(), Some(OrdSet::new()));
+        assert_eq!(pause(&mut known, none()), 15, "what is believed needs no second question");
+        known.take(&(found("10.0.0.1", 60), Family::Empty));
+        assert_eq!(pause(&mut known, none()), 1);
+        // A failure in between is no second time.
+        known.take(&(failed(), Family::Empty));
+        assert_eq!(pause(&mut known, none()), 1);
+        assert_eq!(known.addresses().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,295 @@
+//! The probe keys, who wants them, and when each is due.
+
+use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
+use std::collections::{BinaryHeap, HashMap};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
+
+use fleetdns_core::ProbeKey;
+use fleetdns_core::judge::Judge;
+use tokio::time::Instant;
+
+/// So many new keys at once are probed without delay; more are spread.
+const AT_ONCE: usize = 64;
+
+/// First probes of many new keys are spread over this, or over the interval where that is shorter.
+const FIRST_SPREAD: Duration = Duration::from_secs(2);
+
+/// Index of a key in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot(u32);
+
+/// One probe key.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) key: ProbeKey,
+    pub(crate) judge: Judge,
+    /// Targets that want it; at zero it goes as soon as it is not in flight.
+    wanted: u32,
+    timing: Timing,
+    /// Whether the last probe was inconclusive.
+    pub(crate) unclear: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Timing {
+    /// Not in the time table yet.
+    Fresh,
+    Due(Instant),
+    InFlight,
+}
+
+/// All probe keys and their time table.
+#[derive(Debug)]
+pub(crate) struct Table {
+    rows: Vec<Option<Row>>,
+    free: Vec<u32>,
+    index: HashMap<ProbeKey, u32>,
+    /// An entry counts only while it agrees with its row: what is put off or dropped is not searched for here.
+    due: BinaryHeap<Reverse<(Instant, Slot)>>,
+    fresh: Vec<Slot>,
+    epoch: Instant,
+    interval: Duration,
+}
+
+impl Table {
+    pub(crate) fn new(epoch: Instant, interval: Duration) -> Self {
+        Self {
+            rows: Vec::new(),
+            free: Vec::new(),
+            index: HashMap::new(),
+            due: BinaryHeap::new(),
+            fresh: Vec::new(),
+            epoch,
+            interval: interval.max(Duration::from_millis(1)),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(crate) fn row_mut(&mut self, slot: Slot) -> Option<&mut Row> {
+        self.rows.get_mut(slot.0 as usize).and_then(Option::as_mut)
+    }
+
+    /// One more target wants the key.
+    pub(crate) fn want(&mut self, key: ProbeKey) {
+        let (index, row) = match self.index.entry(key) {
+            Entry::Occupied(entry) => {
+                let slot = Slot(*entry.get());
+                if let Some(row) = self.row_mut(slot) {
+                    row.wanted += 1;
+                }
+                return;
+            }
+            Entry::Vacant(entry) => {
+                let key = entry.key().clone();
+                let index =
+                    self.free.pop().unwrap_or_else(|| u32::try_from(self.rows.len()).unwrap_or(u32::MAX));
+                entry.insert(index);
+                self.fresh.push(Slot(index));
+                let row =
+                    Row { key, judge: Judge::default(), wanted: 1, timing: Timing::Fresh, unclear: false };
+                (index, row)
+            }
+        };
+        match self.rows.get_mut(index as usize) {
+            Some(place) => *place = Some(row),
+            None => self.rows.push(Some(row)),
+        }
+    }
+
+    /// One target less wants the key. Gives the row if that was the last and no probe of it is in flight.
+    pub(crate) fn unwant(&mut self, key: &ProbeKey) -> Option<Row> {
+        let slot = Slot(*self.index.get(key)?);
+        let row = self.row_mut(slot)?;
+        row.wanted = row.wanted.saturating_sub(1);
+        if row.wanted > 0 || row.timing == Timing::InFlight { None } else { self.take(slot) }
+    }
+
+    /// Puts the keys that are new into the time table: a few at once, many spread.
+    pub(crate) fn schedule_fresh(&mut self, now: Instant) {
+        let fresh = std::mem::take(&mut self.fresh);
+        let spread = (fresh.len() > AT_ONCE).then(|| self.interval.min(FIRST_SPREAD));
+        for slot in fresh {
+            // One that came and went and came again stands here twice.
+            let Some(row) = self.row_mut(slot).filter(|row| row.timing == Timing::Fresh) else { continue };
+            let delay = spread.map_or(Duration::ZERO, |spread| phase(&row.key, spread));
+            self.set_due(slot, now + delay);
+        }
+    }
+
+    /// The probe of a key has ended: plans the next. Gives the row if nobody wants the key any more.
+    pub(crate) fn landed(
+        &mut self,
+        slot: Slot,
+        started: Instant,
+        now: Instant,
+        fast: Duration,
+    ) -> Option<Row> {
+        let interval = self.interval;
+        let row = self.row_mut(slot)?;
+        if row.wanted == 0 {
+            return self.take(slot);
+        }
+        let pause = row.judge.next_interval(interval, fast);
+        let phase = phase(&row.key, interval);
+        let due = if pause < interval { started + pause } else { self.aligned(phase, started) };
+        let due = if due >= now { due } else { now };
+        self.set_due(slot, due);
+        None
+    }
+
+    /// Takes out a key that is due, with the time at which it was.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Slot, Instant)> {
+        while let Some(Reverse((due, slot))) = self.due.peek().copied() {
+            if due > now {
+                return None;
+            }
+            self.due.pop();
+            if let Some(row) = self.row_mut(slot).filter(|row| row.timing == Timing::Due(due)) {
+                row.timing = Timing::InFlight;
+                return Some((slot, due));
+            }
+        }
+        None
+    }
+
+    /// When the next key is due.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.due.peek().map(|Reverse((due, _))| *due)
+    }
+
+    fn set_due(&mut self, slot: Slot, due: Instant) {
+        if let Some(row) = self.row_mut(slot) {
+            row.timing = Timing::Due(due);
+            self.due.push(Reverse((due, slot)));
+        }
+    }
+
+    fn take(&mut self, slot: Slot) -> Option<Row> {
+        let row = self.rows.get_mut(slot.0 as usize)?.take()?;
+        self.index.remove(&row.key);
+        self.free.push(slot.0);
+        Some(row)
+    }
+
+    /// The first time after `start` at which a key of this phase is due: at most one interval away.
+    fn aligned(&self, phase: Duration, start: Instant) -> Instant {
+        let first = self.epoch + phase;
+        let Some(since) = start.checked_duration_since(first) else { return first };
+        let rounds = since.as_nanos() / self.interval.as_nanos() + 1;
+        let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
+        first + self.interval.saturating_mul(rounds)
+    }
+}
+
+/// Where within a span of time a key has its place: always the same for one key, evenly spread over many.
+fn phase(key: &ProbeKey, span: Duration) -> Duration {
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
+    let nanos = (u128::from(hash) * span.as_nanos()) >> 64;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::key;
+    use fleetdns_core::judge::{Outcome, Thresholds};
+
+    const INTERVAL: Duration = Duration::from_secs(5);
+    const FAST: Duration = Duration::from_secs(2);
+
+    fn table(count: usize) -> (Table, Instant) {
+        let start = Instant::now();
+        let mut table = Table::new(start, INTERVAL);
+        for host in 0..count {
+            table.want(key(&format!("10.0.{}.{}", host / 256, host % 256), "tcp:80"));
+        }
+        table.schedule_fresh(start);
+        (table, start)
+    }
+
+    fn judge(table: &mut Table, slot: Slot, outcome: Outcome) {
+        table.row_mut(slot).unwrap().judge.step(outcome, Duration::ZERO, &Thresholds::default());
+    }
+
+    #[test]
+    fn few_new_keys_are_due_at_once_and_many_are_spread() {
+        let (mut few, start) = table(64);
+        assert_eq!(std::iter::from_fn(|| few.pop_due(start)).count(), 64);
+        let (mut many, start) = table(2000);
+        let mut counts = Vec::new();
+        for quarter in 1..=4 {
+            let now = start + FIRST_SPREAD * quarter / 4;
+            counts.push(std::iter::from_fn(|| many.pop_due(now)).count());
+        }
+        assert_eq!(counts.iter().sum::<usize>(), 2000);
+        assert!(counts.iter().all(|count| (400..600).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn healthy_keys_keep_to_their_phase_and_doubtful_ones_hurry() {
+        let (mut table, start) = table(1);
+        let (slot, _) = table.pop_due(start).unwrap();
+        judge(&mut table, slot, Outcome::Pass);
+        table.landed(slot, start, start, FAST);
+        let second = table.next_due().unwrap();
+        assert!(second > start && second <= start + INTERVAL);
+        for _ in 0..3 {
+            let (slot, due) = table.pop_due(table.next_due().unwrap()).unwrap();
+            // A little late each time: that must not add up.
+            table.landed(slot, due + Duration::from_millis(3), due + Duration::from_millis(9), FAST);
+            assert_eq!(table.next_due().unwrap(), due + INTERVAL);
+        }
+        let (slot, due) = table.pop_due(table.next_due().unwrap()).unwrap();
+        judge(&mut table, slot, Outcome::Fail);
+        table.landed(slot, due, due + Duration::from_millis(1), FAST);
+        assert_eq!(table.next_due().unwrap(), due + FAST);
+    }
+
+    #[test]
+    fn a_probe_longer_than_the_pause_is_followed_at_once() {
+        let (mut table, start) = table(1);
+        let (slot, _) = table.pop_due(start).unwrap();
+        judge(&mut table, slot, Outcome::Fail);
+        let end = start + FAST + Duration::from_millis(1);
+        table.landed(slot, start, end, FAST);
+        assert_eq!(table.next_due(), Some(end));
+    }
+
+    #[test]
+    fn a_key_that_nobody_wants_goes_when_it_has_landed() {
+        let (mut table, start) = table(0);
+        let wanted = key("10.0.0.1", "tcp:80");
+        table.want(wanted.clone());
+        table.want(wanted.clone());
+        table.schedule_fresh(start);
+        assert!(table.unwant(&wanted).is_none());
+        let (slot, _) = table.pop_due(start).unwrap();
+        assert!(table.unwant(&wanted).is_none(), "it is in flight");
+        assert_eq!(table.landed(slot, start, start, FAST).unwrap().key, wanted);
+        assert_eq!((table.len(), table.next_due()), (0, None));
+    }
+
+    #[test]
+    fn a_key_that_comes_back_in_flight_or_in_another_row_is_due_once() {
+        let (mut table, start) = table(0);
+        let wanted = key("10.0.0.1", "tcp:80");
+        table.want(wanted.clone());
+        table.schedule_fresh(start);
+        let (slot, _) = table.pop_due(start).unwrap();
+        assert!(table.unwant(&wanted).is_none());
+        table.want(wanted.clone());
+        table.schedule_fresh(start);
+        assert_eq!(table.pop_due(start), None, "it is still in flight");
+        assert!(table.landed(slot, start, start, FAST).is_none());
+        assert!(table.unwant(&wanted).is_some());
+        table.want(key("10.0.0.2", "tcp:80"));
+        table.schedule_fresh(start);
+        let later = start + INTERVAL * 2;
+        assert_eq!(std::iter::from_fn(|| table.pop_due(later)).count(), 1);
+    }
+}

@@ -1,0 +1,65 @@
+//! Fleets for tests, from a few words.
+
+use std::sync::Arc;
+
+use fleetdns_core::member::{MemberView, Snapshot};
+use fleetdns_core::{Inventory, MemberName, ProbeKey, Published, Service, ServiceKey, Target};
+
+/// Name, address and probe of a service.
+pub(crate) type Words<'a> = (&'a str, &'a str, &'a str);
+
+pub(crate) fn published((name, address, probe): Words<'_>) -> Published {
+    Published {
+        key: ServiceKey::new("default", name),
+        service: Arc::new(Service::default()),
+        addresses: Some([address.parse().unwrap()].into()),
+        hostnames: [].into(),
+        ttl: None,
+        probe: Arc::new(probe.parse().unwrap()),
+        faults: Vec::new(),
+    }
+}
+
+pub(crate) fn member(name: &str, services: &[Words<'_>]) -> MemberView {
+    let services = services.iter().map(|words| published(*words));
+    MemberView {
+        inventory: Inventory::Live,
+        listed: true,
+        services: services.map(|service| (service.key.clone(), Arc::new(service))).collect(),
+        ..MemberView::pending(name.parse().unwrap())
+    }
+}
+
+pub(crate) fn fleet(members: &[MemberView]) -> Snapshot {
+    Snapshot {
+        members: members.iter().map(|member| (member.name.clone(), Arc::new(member.clone()))).collect(),
+    }
+}
+
+fn change(snapshot: &mut Snapshot, member: &str, change: impl FnOnce(&mut MemberView)) {
+    let member = snapshot.members.get_mut(&member.parse::<MemberName>().unwrap()).unwrap();
+    change(Arc::make_mut(member));
+}
+
+pub(crate) fn put_service(snapshot: &mut Snapshot, member: &str, words: Words<'_>) {
+    let service = published(words);
+    change(snapshot, member, |member| {
+        member.services.insert(service.key.clone(), Arc::new(service));
+    });
+}
+
+pub(crate) fn drop_service(snapshot: &mut Snapshot, member: &str, name: &str) {
+    change(snapshot, member, |member| {
+        member.services.remove(&ServiceKey::new("default", name));
+    });
+}
+
+pub(crate) fn targets_of(targets: &[Target]) -> Vec<String> {
+    let mut texts: Vec<String> = targets.iter().map(|t| format!("{} {}", t.address, t.spec)).collect();
+    texts.sort();
+    texts
+}
+
+pub(crate) fn key(address: &str, probe: &str) -> ProbeKey {
+    ProbeKey { address: address.parse().unwrap(), spec: Arc::new(probe.parse().unwrap()) }
+}

@@ -1,0 +1,158 @@
+//! TLS of https probes: what is trusted, and what is said of a certificate that is not.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_rustls::TlsConnector;
+use tracing::warn;
+
+use crate::ProbeError;
+use crate::answer::{Answer, Failure, Snag, stream_error};
+
+/// How https probes connect; `None` where this machine trusts nobody.
+#[derive(Clone)]
+pub(crate) struct Tls(Option<TlsConnector>);
+
+impl Tls {
+    pub(crate) fn new(ca_file: Option<&Path>, insecure: bool) -> Result<Self, ProbeError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(ProbeError::Tls)?;
+        let mut config = if insecure {
+            let verifier = Arc::new(Anyone(provider));
+            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+        } else {
+            let roots = match ca_file {
+                Some(path) => from_file(path)?,
+                None => from_system(),
+            };
+            if roots.is_empty() {
+                return Ok(Self(None));
+            }
+            builder.with_root_certificates(roots).with_no_client_auth()
+        };
+        // A resumed session shows no certificate, and one that has expired would go unseen.
+        config.resumption = Resumption::disabled();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(Some(TlsConnector::from(Arc::new(config)))))
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn nobody() -> Self {
+        Self(None)
+    }
+
+    /// The handshake over a connection that was made.
+    pub(crate) async fn shake<S>(
+        &self,
+        host: &str,
+        stream: S,
+    ) -> Result<tokio_rustls::client::TlsStream<S>, Answer>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    {
+        let unaskable = |why: String| Answer::Unclear(Snag::Unaskable(why.into()));
+        let connector = self.0.as_ref().ok_or_else(|| {
+            unaskable(
+                "this machine trusts no certificates; install ca-certificates or set the ca-file".to_owned(),
+            )
+        })?;
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| unaskable(format!("'{host}' cannot stand in a certificate")))?;
+        connector.connect(name, stream).await.map_err(|error| handshake_error(&error, host))
+    }
+}
+
+fn from_file(path: &Path) -> Result<RootCertStore, ProbeError> {
+    let failed = |why: String| ProbeError::CaFile { path: path.to_owned(), why };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))? {
+        let certificate = certificate.map_err(|error| failed(error.to_string()))?;
+        roots.add(certificate).map_err(|error| failed(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(failed("it holds no certificate".to_owned())) } else { Ok(roots) }
+}
+
+fn from_system() -> RootCertStore {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (_, ignored) = roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let error = found.errors.first().map(ToString::to_string).unwrap_or_default();
+        warn!(ignored, error, "no trusted certificates on this machine, https probes will say nothing");
+    }
+    roots
+}
+
+fn handshake_error(error: &io::Error, host: &str) -> Answer {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let failure = match tls {
+        None => return stream_error(error),
+        Some(rustls::Error::InvalidCertificate(fault)) => Failure::Certificate(certificate(fault, host)),
+        Some(rustls::Error::InvalidMessage(_)) => Failure::Tls("the answer is not TLS".into()),
+        Some(rustls::Error::AlertReceived(alert)) => {
+            Failure::Tls(format!("the server refused with {alert:?}").into())
+        }
+        Some(other) => Failure::Tls(other.to_string().into()),
+    };
+    Answer::Fail(failure)
+}
+
+fn certificate(fault: &CertificateError, host: &str) -> Box<str> {
+    match fault {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "expired".into(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "not valid yet".into(),
+        CertificateError::UnknownIssuer => "signed by nobody whom this machine trusts".into(),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            format!("not for {host}").into()
+        }
+        other => format!("refused: {other}").into(),
+    }
+}
+
+/// Takes any certificate, and still wants the handshake itself to be right.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
