@@ -50,6 +50,14 @@ impl Address {
             Self::Hostname(_) => None,
         }
     }
+
+    /// The host name, unless it is an IP address.
+    pub const fn hostname(&self) -> Option<&DnsName> {
+        match self {
+            Self::Hostname(name) => Some(name),
+            Self::V4(_) | Self::V6(_) => None,
+        }
+    }
 }
 
 /// Checks that an IP address can be connected to from elsewhere. Loopback is let through: it does no harm to a

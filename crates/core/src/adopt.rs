@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::address::Address;
 use crate::evidence::Share;
-use crate::member::{Inventory, MemberName, MemberView};
+use crate::member::{Inventory, MemberName, MemberView, Snapshot};
 use crate::name::DnsName;
 use crate::observed::Observed;
 use crate::probe::ProbeSpec;
@@ -48,6 +48,24 @@ pub fn merge(mut one: MemberView, other: &MemberView) -> MemberView {
         one.services.insert(key.clone(), merged);
     }
     one
+}
+
+/// Gives the members of a snapshot that were never listed what a zone says of them.
+pub(crate) fn fill(snapshot: &mut Snapshot, zone: &ZoneSettings, observed: &Observed) {
+    let configured = snapshot.members.keys().cloned().collect();
+    for adopted in adopt(zone, observed, &configured) {
+        let Some(view) = snapshot.members.get(&adopted.name).filter(|view| awaited(view)) else { continue };
+        let mut filled = merge((**view).clone(), &adopted);
+        filled.region = filled.region.or(adopted.region);
+        if filled.zones.is_empty() {
+            filled.zones = adopted.zones;
+        }
+        snapshot.members.insert(adopted.name, Arc::new(filled));
+    }
+}
+
+fn awaited(view: &MemberView) -> bool {
+    !view.listed && view.inventory != Inventory::Departed
 }
 
 fn adopted_view(name: MemberName, share: &Share, configured: &BTreeSet<MemberName>) -> MemberView {

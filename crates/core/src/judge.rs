@@ -125,9 +125,8 @@ impl Judge {
 
     fn note_exit(&mut self, now: Duration) {
         let now = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
-        let flaps = self
-            .went_out
-            .is_some_and(|before| u64::from(now.saturating_sub(before)) < FLAP_WINDOW.as_secs());
+        let flaps =
+            self.went_out.is_some_and(|before| u64::from(now.saturating_sub(before)) < FLAP_WINDOW.as_secs());
         self.doublings = if flaps { (self.doublings + 1).min(MOST_DOUBLINGS) } else { 0 };
         self.went_out = Some(now);
     }

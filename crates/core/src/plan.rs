@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::evidence::Evidence;
+use crate::member::MemberName;
 use crate::name::DnsName;
 use crate::observed::ObservedSet;
 use crate::record::{RecordSet, RecordType};
@@ -27,7 +28,7 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ServiceGone => "the Service is gone",
+            Self::ServiceGone => "no cluster has it any more",
             Self::MemberDeparted => "its clusters are no longer configured",
             Self::TypeChange => "another type takes its place",
             Self::FamilyDown => "all its endpoints are down",
@@ -126,12 +127,16 @@ pub enum Hold {
     StartUp(Arc<str>),
     /// Fewer than `min-kept` addresses would be left.
     Floor,
-    /// Every endpoint is down: the last set stays.
+    /// Every endpoint is down: the last set stays, or what the members have now where nothing of it is left.
     AllDown,
-    /// A new address has no verdict yet.
+    /// An address has no verdict yet, or is a host name that was never resolved.
     Undecided,
-    /// The ownership text cannot be read, and a member that might have given it was never listed.
+    /// The ownership text does not say who gave it, and a member that might have was never listed.
     Unattributed,
+    /// The member that gave it gives addresses now of which none can be used.
+    Unreadable,
+    /// This member gave it, and was never listed whole since we started.
+    Unlisted(MemberName),
     /// The plan as a whole deletes too much.
     MaxDelete {
         /// Names that would go.
@@ -148,11 +153,17 @@ impl fmt::Display for Hold {
         match self {
             Self::StartUp(what) => write!(f, "start-up: {what}"),
             Self::Floor => f.write_str("floor: fewer than min-kept addresses would be left"),
-            Self::AllDown => f.write_str("all-down: every endpoint is down, the last set is kept"),
-            Self::Undecided => f.write_str("undecided: a new address has no verdict yet"),
+            Self::AllDown => f.write_str("all-down: every endpoint is down, the name keeps its addresses"),
+            Self::Undecided => f.write_str(
+                "undecided: an address has no verdict yet, or is a host name that was never resolved",
+            ),
             Self::Unattributed => {
-                f.write_str("unattributed: its ownership text is unreadable and a cluster was never listed")
+                f.write_str("unattributed: nothing says who gave it, and a cluster was never listed")
             }
+            Self::Unreadable => {
+                f.write_str("unreadable: none of the addresses that its Service has now can be used")
+            }
+            Self::Unlisted(member) => write!(f, "unlisted: {member} gave it and was never listed"),
             Self::MaxDelete { deleted, owned, percent } => write!(
                 f,
                 "max-delete: the plan deletes {deleted} of {owned} names, more than {percent} %; \
@@ -210,7 +221,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Foreign { record_type } => {
-                write!(f, "foreign: a {record_type} record that is not ours stands at this name")
+                write!(f, "foreign: somebody else's {record_type} record stands at this name")
             }
             Self::Claimed { holder, asked_by } => {
                 write!(f, "claimed: {holder} has this name, {asked_by} asks for it too")

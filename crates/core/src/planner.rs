@@ -7,7 +7,7 @@ use imbl::ordmap::DiffItem;
 
 use crate::address::Address;
 use crate::brakes::Brakes;
-use crate::member::{Health, Inventory, MemberView, Snapshot};
+use crate::member::{Health, Inventory, MemberName, MemberView, Snapshot};
 use crate::name::DnsName;
 use crate::observed::Observed;
 use crate::plan::{Cause, Change, Held, Hold, NameChange, Plan, Refused};
@@ -64,7 +64,8 @@ pub struct Planner {
     resolved: HashMap<DnsName, BTreeSet<ServiceKey>>,
     converged: bool,
     startup: Option<Arc<str>>,
-    unlisted: bool,
+    /// Members of which no whole list has come in yet.
+    unlisted: BTreeSet<MemberName>,
 }
 
 impl Planner {
@@ -82,7 +83,7 @@ impl Planner {
             resolved: HashMap::new(),
             converged: false,
             startup: Some("no cluster has been listed yet".into()),
-            unlisted: true,
+            unlisted: BTreeSet::new(),
         }
     }
 
@@ -98,7 +99,9 @@ impl Planner {
 
     /// For a scenario from a file: probing has been going on for long, only pending members hold start-up open.
     pub fn assume_probed(&mut self) {
-        self.converged = !self.snapshot.members.values().any(|member| member.inventory == Inventory::Pending);
+        let members = &self.snapshot.members;
+        self.converged =
+            !members.is_empty() && members.values().all(|member| member.inventory != Inventory::Pending);
         self.startup = self.waiting_for();
     }
 
@@ -109,11 +112,14 @@ impl Planner {
         self.snapshot = snapshot.clone();
         self.health = health.clone();
         let names = services.into_iter().flat_map(|key| self.regroup(&key)).collect();
-        let before = (self.startup.is_some(), self.unlisted);
-        self.unlisted = snapshot.members.values().any(|m| !m.listed && m.inventory != Inventory::Departed);
+        let was_starting = self.startup.is_some();
+        let unlisted = unlisted(snapshot);
+        let same_list = self.unlisted == unlisted;
+        self.unlisted = unlisted;
         self.startup = self.waiting_for();
         // The brakes of start-up look at every name.
-        if before == (self.startup.is_some(), self.unlisted) { Scope::Names(names) } else { Scope::All }
+        let same_brakes = same_list && was_starting == self.startup.is_some();
+        if same_brakes { Scope::Names(names) } else { Scope::All }
     }
 
     fn changed_services(&self, snapshot: &Snapshot) -> BTreeSet<ServiceKey> {
@@ -292,6 +298,11 @@ impl Planner {
     pub fn faults(&self) -> impl Iterator<Item = &Refused> {
         self.groups.values().flat_map(|group| &group.refused)
     }
+}
+
+fn unlisted(snapshot: &Snapshot) -> BTreeSet<MemberName> {
+    let waiting = |member: &&Arc<MemberView>| !member.listed && member.inventory != Inventory::Departed;
+    snapshot.members.values().filter(waiting).map(|member| member.name.clone()).collect()
 }
 
 fn same_place(old: &MemberView, new: &MemberView) -> bool {

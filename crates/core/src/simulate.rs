@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::address::Address;
+use crate::adopt::fill;
 use crate::brakes::{AllDown, Brakes, approve};
 use crate::evidence::Claim;
 use crate::member::{Health, Inventory, MemberName, MemberView, Snapshot};
@@ -26,6 +27,8 @@ use crate::publish::{PublishSettings, publish};
 use crate::record::{NonEmpty, RecordData, RecordSet, RecordType, Ttl};
 use crate::service::{Published, Service};
 use crate::wanted::{ZoneSettings, standing};
+
+mod capture;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,7 +132,8 @@ pub struct MemberState {
     /// Its zones.
     #[serde(default)]
     pub zones: Vec<String>,
-    /// Its Services; a stale member without this field was never listed.
+    /// Its Services. A pending or stale member without this field was never listed: it has what the zones' ownership
+    /// marks say that it gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<Service>>,
 }
@@ -293,7 +297,10 @@ pub fn simulate(scenario: &Scenario, down: &[String]) -> Result<Report, Scenario
         zones: zones.iter().map(|(zone, ..)| (zone.zone.clone(), zone.suffix.clone())).collect(),
         ..PublishSettings::default()
     };
-    let snapshot = read_members(scenario, &settings)?;
+    let mut snapshot = read_members(scenario, &settings)?;
+    for (zone, _, observed) in &zones {
+        fill(&mut snapshot, zone, observed);
+    }
     let health = read_health(scenario, &snapshot, down)?;
     let mut report = Report::default();
     for (zone, capabilities, observed) in zones {

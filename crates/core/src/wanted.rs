@@ -14,7 +14,7 @@ use crate::plan::{Refusal, Refused};
 use crate::probe::{ProbeKey, ProbeSpec, Target, Verdict};
 use crate::publish::global_name;
 use crate::record::Ttl;
-use crate::service::{Published, ServiceKey};
+use crate::service::{Published, ServiceFault, ServiceKey};
 
 /// One zone as the planner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,9 +58,13 @@ pub(crate) struct Wanted {
     /// Where the name points when no address is in.
     pub(crate) up: Option<DnsName>,
     pub(crate) candidates: BTreeMap<Address, Candidate>,
+    /// Members that give addresses, none of which can be used: a slip, and no wish to be without.
+    pub(crate) unreadable: BTreeSet<MemberName>,
     pub(crate) evidence: Evidence,
     /// Only members that were removed from the config have it: nothing is wanted, and why it goes is known.
     pub(crate) departed: bool,
+    /// The name spells its Service, rather than being asked for.
+    pub(crate) federation: bool,
 }
 
 /// All that one service of the fleet wants in one zone.
@@ -97,8 +101,7 @@ impl<'a> Builder<'a> {
     fn federation(&mut self, parts: &[Part<'a>], departed: bool) {
         let Some(fleet) = &self.zone.fleet else { return };
         // A load balancer that was never there says nothing, unless another member can serve in its place.
-        let any_address =
-            parts.iter().any(|(_, service)| service.addresses.as_ref().is_some_and(|a| !a.is_empty()));
+        let any_address = parts.iter().any(|(_, service)| gives(service));
         let listed: Vec<Part<'_>> =
             parts.iter().copied().filter(|(_, service)| any_address || service.addresses.is_some()).collect();
         if listed.is_empty() {
@@ -107,7 +110,7 @@ impl<'a> Builder<'a> {
         let stem = format!("{}.{}.{fleet}.svc", self.key.name, self.key.namespace);
         let Some(global) = self.named(&stem, global_name(self.key, fleet, &self.zone.suffix)) else { return };
         if any_address {
-            self.want(&global, None, &listed, departed);
+            self.want(&global, (true, None), &listed, departed);
         }
         let regions: BTreeSet<&Label> =
             listed.iter().filter_map(|(member, _)| member.region.as_ref()).collect();
@@ -116,14 +119,14 @@ impl<'a> Builder<'a> {
                 listed.iter().copied().filter(|(member, _)| member.region.as_ref() == Some(region)).collect();
             let text = format!("{stem}.{region}");
             let Some(regional) = self.named(&text, self.zone.suffix.prepend(&text)) else { continue };
-            self.want(&regional, Some(&global), &here, departed);
+            self.want(&regional, (true, Some(&global)), &here, departed);
             let zones: BTreeSet<&Label> = here.iter().flat_map(|(member, _)| &member.zones).collect();
             for zone in zones {
                 let there: Vec<Part<'_>> =
                     here.iter().copied().filter(|(member, _)| member.zones.contains(zone)).collect();
                 let text = format!("{stem}.{zone}.{region}");
                 if let Some(zonal) = self.named(&text, self.zone.suffix.prepend(&text)) {
-                    self.want(&zonal, Some(&regional), &there, departed);
+                    self.want(&zonal, (true, Some(&regional)), &there, departed);
                 }
             }
         }
@@ -134,8 +137,8 @@ impl<'a> Builder<'a> {
         for name in asked.into_iter().filter(|name| self.zone.takes(name)) {
             let asking: Vec<Part<'_>> =
                 parts.iter().copied().filter(|(_, service)| service.hostnames.contains(name)).collect();
-            if asking.iter().any(|(_, service)| service.addresses.as_ref().is_some_and(|a| !a.is_empty())) {
-                self.want(name, None, &asking, departed);
+            if asking.iter().any(|(_, service)| gives(service)) {
+                self.want(name, (false, None), &asking, departed);
             }
         }
     }
@@ -166,7 +169,13 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds a name, or further candidates to it.
-    fn want(&mut self, name: &DnsName, up: Option<&DnsName>, parts: &[Part<'_>], departed: bool) {
+    fn want(
+        &mut self,
+        name: &DnsName,
+        (federation, up): (bool, Option<&DnsName>),
+        parts: &[Part<'_>],
+        departed: bool,
+    ) {
         if departed && self.group.names.contains_key(name) {
             return;
         }
@@ -176,20 +185,34 @@ impl<'a> Builder<'a> {
             ttl: asked_ttl.unwrap_or(self.zone.ttl),
             up: up.cloned(),
             candidates: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
             evidence: Evidence {
                 owner: self.zone.owner.clone(),
                 service: self.key.clone(),
                 members: BTreeMap::new(),
             },
             departed,
+            federation,
         });
         for (member, service) in parts {
             wanted.evidence.members.insert(member.name.clone(), share(member, service));
+            if unreadable(service) {
+                wanted.unreadable.insert(member.name.clone());
+            }
             for address in service.addresses.iter().flatten() {
                 add_candidate(wanted, address, &service.probe, &member.name, self.health);
             }
         }
     }
+}
+
+fn gives(service: &Published) -> bool {
+    service.addresses.as_ref().is_some_and(|all| !all.is_empty()) || unreadable(service)
+}
+
+fn unreadable(service: &Published) -> bool {
+    let bad = |fault: &ServiceFault| matches!(fault, ServiceFault::Address { .. });
+    service.addresses.as_ref().is_some_and(BTreeSet::is_empty) && service.faults.iter().any(bad)
 }
 
 fn share(member: &MemberView, service: &Published) -> Share {
@@ -251,6 +274,13 @@ fn verdict(ip: IpAddr, probe: &Arc<ProbeSpec>, health: &Health) -> Verdict {
     match **probe {
         ProbeSpec::None => Verdict::Healthy,
         _ => health.verdict(&ProbeKey { address: ip, spec: Arc::clone(probe) }),
+    }
+}
+
+impl Health {
+    /// The verdict on an address that is probed in some way; a host name answers while any of its addresses does.
+    pub fn of(&self, address: &Address, probe: &Arc<ProbeSpec>) -> Verdict {
+        judge_address(address, probe, self).0
     }
 }
 

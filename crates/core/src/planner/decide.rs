@@ -1,9 +1,11 @@
 //! The part of the planner that decides one name.
 
+use std::ops::Bound;
+
 use super::*;
 use crate::observed::{Content, ObservedSet};
 use crate::plan::Refusal;
-use crate::record::RecordType;
+use crate::record::{RecordData, RecordType};
 
 /// What should stand at a name, and why not otherwise.
 pub(super) struct Decision {
@@ -31,11 +33,18 @@ impl Planner {
             return;
         }
         let mut changes = deletions(&decision, there);
+        let mut refused = 0;
         for set in &decision.sets {
             match self.write(name, set, &decision, there) {
                 Ok(change) => changes.extend(change),
-                Err(reason) => plan.refused.push(Refused { name: name.as_str().into(), reason }),
+                Err(reason) => {
+                    refused += 1;
+                    plan.refused.push(Refused { name: name.as_str().into(), reason });
+                }
             }
+        }
+        if refused > 0 && refused == decision.sets.len() {
+            return; // Nothing takes the place of what is there: it stays.
         }
         if !changes.is_empty() {
             plan.changes.push(NameChange { name: name.clone(), changes });
@@ -51,20 +60,31 @@ impl Planner {
         let mut hold = None;
         for set in there {
             let Some(data) = set.ours() else { continue };
-            let unattributed = set.claim.evidence().is_none() && self.unlisted;
-            match &self.startup {
-                Some(what) => hold = Some(Hold::StartUp(Arc::clone(what))),
-                None if unattributed => hold = Some(Hold::Unattributed),
-                None => changes.push(Change::Delete {
-                    before: set.clone(),
-                    record_type: data.record_type(),
-                    cause: self.cause_of_end(set),
-                }),
+            let stays = self.startup.clone().map(Hold::StartUp).or_else(|| self.of_unlisted(set));
+            if stays.is_some() {
+                hold = stays;
+                continue;
             }
+            changes.push(Change::Delete {
+                before: set.clone(),
+                record_type: data.record_type(),
+                cause: self.cause_of_end(set),
+            });
         }
         plan.held.extend(hold.map(|reason| Held { name: name.clone(), reason }));
         if !changes.is_empty() {
             plan.changes.push(NameChange { name: name.clone(), changes });
+        }
+    }
+
+    /// A member that was never listed may still want what it gave, or what nobody is known to have given.
+    fn of_unlisted(&self, set: &ObservedSet) -> Option<Hold> {
+        match set.claim.evidence() {
+            None => (!self.unlisted.is_empty()).then_some(Hold::Unattributed),
+            Some(evidence) => {
+                let member = evidence.members.keys().find(|name| self.unlisted.contains(*name))?;
+                Some(Hold::Unlisted(member.clone()))
+            }
         }
     }
 
@@ -89,7 +109,7 @@ impl Planner {
             refused.push(refuse(reason));
             return (None, refused);
         }
-        let gate = Gate { startup: self.startup.clone(), unlisted: self.unlisted, brakes: &self.brakes };
+        let gate = Gate { startup: self.startup.clone(), unlisted: &self.unlisted, brakes: &self.brakes };
         let apex = *name == self.zone.zone;
         let Settled { answer, evidence, hold } = settle(wanted, there, apex, &gate);
         let mut decision = Decision {
@@ -101,6 +121,10 @@ impl Planner {
         };
         let ttl = wanted.ttl.clamp(self.capabilities.ttl.0, self.capabilities.ttl.1);
         match answer {
+            Answer::Sets(sets) if sets.contains(&RecordData::Cname(name.clone())) => {
+                refused.push(refuse(Refusal::Invalid("a CNAME cannot point at its own name".into())));
+                return (None, refused);
+            }
             Answer::Sets(sets) => {
                 decision.cause = if sets.iter().any(|data| data.record_type() == RecordType::Cname) {
                     Cause::TypeChange
@@ -136,13 +160,17 @@ impl Planner {
         Some(Hold::StartUp(Arc::clone(what)))
     }
 
-    /// Who has a name: who has it in the zone, otherwise the first by namespace and name. The others are refused.
+    /// Who has a name: the Service that it spells, otherwise who has it in the zone, otherwise the first by namespace and
+    /// name. The others are refused.
     fn holder(&self, name: &DnsName, there: &[ObservedSet]) -> Option<(&Wanted, Vec<Refused>)> {
         let claimants = self.claims.get(name)?;
         let marked = there.iter().find_map(|set| set.claim.evidence()).map(|evidence| &evidence.service);
         let alive = |key: &&ServiceKey| self.wanted(key, name).is_some_and(|wanted| !wanted.departed);
-        let holder = marked
-            .filter(|key| claimants.contains(*key) && alive(key))
+        let spelt = |key: &&ServiceKey| self.wanted(key, name).is_some_and(|wanted| wanted.federation);
+        let holder = claimants
+            .iter()
+            .find(|key| spelt(key) && alive(key))
+            .or_else(|| marked.filter(|key| claimants.contains(*key) && alive(key)))
             .or_else(|| claimants.iter().find(alive))
             .or_else(|| claimants.first())?;
         let refused = claimants
@@ -172,19 +200,37 @@ impl Planner {
     }
 
     /// Names of which one lies below the other cannot both be served by a backend that answers with the subtree. Who is
-    /// in the zone stays; between newcomers the upper one goes first.
+    /// in the zone stays; between newcomers the upper one goes first, unless it would take a federation name away.
     fn overlap(&self, name: &DnsName, observed: &Observed) -> Option<Refusal> {
         if *name == self.zone.zone || !observed.at(name).is_empty() {
             return None;
         }
         let mut above = name.parent();
         while let Some(upper) = above.filter(|upper| upper.is_below(&self.zone.zone)) {
-            if !observed.at(&upper).is_empty() || self.claims.contains_key(&upper) {
+            let comes = self.claims.contains_key(&upper) && self.blocked_below(&upper, observed).is_none();
+            if comes || !observed.at(&upper).is_empty() {
                 return Some(Refusal::Overlap { with: upper });
             }
             above = upper.parent();
         }
-        observed.first_below(name).map(|with| Refusal::Overlap { with: with.clone() })
+        self.blocked_below(name, observed).map(|with| Refusal::Overlap { with: with.clone() })
+    }
+
+    /// What lies below a new name and does not make room for it.
+    fn blocked_below<'a>(&'a self, name: &DnsName, observed: &'a Observed) -> Option<&'a DnsName> {
+        observed.first_below(name).or_else(|| {
+            // In canonical order whatever lies below a name follows it directly.
+            let after = self.claims.range::<DnsName, _>((Bound::Excluded(name), Bound::Unbounded));
+            after
+                .map(|(below, _)| below)
+                .take_while(|below| below.is_below(name))
+                .find(|below| self.spelt(below))
+        })
+    }
+
+    fn spelt(&self, name: &DnsName) -> bool {
+        let keys = self.claims.get(name).into_iter().flatten();
+        keys.filter_map(|key| self.wanted(key, name)).any(|wanted| wanted.federation)
     }
 
     /// The change that makes a set be there; none when it is there.

@@ -1,0 +1,87 @@
+//! A running fleet, written down as a scenario.
+
+use super::{CapabilityState, MemberState, Scenario, SetState, VerdictState, ZoneState};
+use crate::member::{Health, MemberView, Snapshot};
+use crate::name::DnsName;
+use crate::observed::{Content, Observed, ObservedSet};
+use crate::probe::Verdict;
+use crate::provider::Capabilities;
+use crate::record::Ttl;
+use crate::wanted::{ZoneSettings, judge_address};
+
+impl Scenario {
+    /// An empty scenario of a fleet.
+    pub fn of(fleet: &str) -> Self {
+        Self { fleet: fleet.to_owned(), ..Self::default() }
+    }
+
+    /// Adds a zone and what it holds.
+    pub fn add_zone(&mut self, zone: &ZoneSettings, capabilities: &Capabilities, observed: &Observed) {
+        let max_values = (capabilities.max_values < usize::MAX).then_some(capabilities.max_values);
+        let state = CapabilityState {
+            wildcards: capabilities.wildcards,
+            apex: capabilities.apex,
+            answers_subtree: capabilities.answers_subtree,
+            max_values,
+        };
+        self.zones.push(ZoneState {
+            name: zone.zone.to_string(),
+            suffix: (zone.suffix != zone.zone).then(|| zone.suffix.to_string()),
+            ttl: (zone.ttl != Ttl::DEFAULT).then(|| zone.ttl.seconds()),
+            capabilities: (state != CapabilityState::default()).then_some(state),
+            observed: observed
+                .iter()
+                .flat_map(|(name, sets)| sets.iter().map(|set| set_state(name, set, zone)))
+                .collect(),
+        });
+    }
+
+    /// Adds all members, with every verdict that is not healthy.
+    pub fn add_members(&mut self, snapshot: &Snapshot, health: &Health) {
+        for member in snapshot.members.values() {
+            self.members.push(member_state(member));
+            for service in member.services.values() {
+                for address in service.addresses.iter().flatten() {
+                    let (verdict, resolved) = judge_address(address, &service.probe, health);
+                    if let (Some(name), Some(ips)) = (address.hostname(), resolved) {
+                        self.resolved.insert(name.to_string(), ips.into_iter().map(|(ip, _)| ip).collect());
+                    }
+                    let state = VerdictState {
+                        member: member.name.to_string(),
+                        address: address.to_string(),
+                        verdict: verdict.to_string(),
+                    };
+                    if verdict != Verdict::Healthy && !self.verdicts.contains(&state) {
+                        self.verdicts.push(state);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn set_state(name: &DnsName, set: &ObservedSet, zone: &ZoneSettings) -> SetState {
+    let values = match &set.content {
+        Content::Known(data) => data.values(),
+        Content::Other(_) => Vec::new(),
+    };
+    SetState {
+        name: name.to_string(),
+        record_type: set.type_name().to_owned(),
+        ttl: Some(set.ttl.seconds()),
+        values,
+        owner: set.claim.is_ours().then(|| zone.owner.to_string()),
+        evidence: set.claim.evidence().map(ToString::to_string),
+    }
+}
+
+fn member_state(member: &MemberView) -> MemberState {
+    let services: Vec<_> = member.services.values().map(|published| (*published.service).clone()).collect();
+    MemberState {
+        name: member.name.to_string(),
+        inventory: Some(member.inventory.to_string()),
+        region: member.region.as_ref().map(ToString::to_string),
+        zones: member.zones.iter().map(ToString::to_string).collect(),
+        services: (member.listed || !services.is_empty()).then_some(services),
+    }
+}
