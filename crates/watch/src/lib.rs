@@ -1,1 +1,158 @@
-//! placeholder
+//! Kubernetes → [`Snapshot`]: what the members of the fleet publish, as it is now.
+//!
+//! Reads: Services of type LoadBalancer, and region and zone labels of nodes, of every member's API; what the zones say
+//! of members whose API is away ([`run`]'s `adopted`). Gives: one [`Snapshot`], changed at once with every event.
+//!
+//! Invariant: one task for each member; one that hangs, refuses or lies never delays another.
+//! Invariant: only a complete list replaces what is known; a fault leaves it as it is and is said in `fault`.
+//! Invariant: an entry of the snapshot has one writer, and what did not change keeps its `Arc`.
+//! Invariant: no token, key or plugin output is logged.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod access;
+mod api;
+mod backoff;
+mod check;
+mod entry;
+mod error;
+mod feed;
+mod nodes;
+mod once;
+mod place;
+mod proxy;
+mod route;
+mod state;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetdns_core::{Label, MemberName, MemberView, PublishSettings, Snapshot};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use access::{Access, contexts};
+pub use check::check;
+pub use error::{AccessError, WatchError};
+pub use once::list_once;
+
+use entry::Entry;
+use feed::Feed;
+
+/// A member of the fleet, as the config gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberConfig {
+    /// Its name.
+    pub name: MemberName,
+    /// How its API is reached.
+    pub access: Access,
+    /// Region; wins over what its nodes say.
+    pub region: Option<Label>,
+    /// Zones; win over what its nodes say unless there are none.
+    pub zones: BTreeSet<Label>,
+}
+
+/// How members are watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchSettings {
+    /// How Services are read.
+    pub publish: PublishSettings,
+    /// Label selector of the Services, evaluated by the server.
+    pub selector: Option<String>,
+    /// A member that is not listed by then is `stale` instead of `pending` (30 s).
+    pub startup_timeout: Duration,
+    /// An emptied load balancer status keeps its addresses for so long (30 s).
+    pub grace: Duration,
+    /// A quiet watch is felt for after half of this (30 s); two requests in a row without an answer make it `stale`.
+    pub stale_after: Duration,
+    /// A list that misses half of the Services or more counts when another one, so much later, misses them too (30 s).
+    pub confirm_after: Duration,
+    /// A full list is made so often, to tell a rebuilt cluster from a live one (5 min).
+    pub relist: Duration,
+    /// A watch is renewed so often, since one that is silent may be dead (1 min).
+    pub watch_time: Duration,
+    /// Deadline of one request (10 s): of each page of a list, of the beginning of a watch, of making a client.
+    pub request_timeout: Duration,
+}
+
+impl Default for WatchSettings {
+    fn default() -> Self {
+        Self {
+            publish: PublishSettings::default(),
+            selector: None,
+            startup_timeout: Duration::from_secs(30),
+            grace: Duration::from_secs(30),
+            stale_after: Duration::from_secs(30),
+            confirm_after: Duration::from_secs(30),
+            relist: Duration::from_secs(300),
+            watch_time: Duration::from_secs(60),
+            request_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Watches all members until `shutdown`. Members are `pending` in the first snapshot; views that come over `adopted`
+/// stand in for members that are not listed yet, and members that are not configured are taken from it as departed.
+///
+/// # Errors
+/// When the task of a member ends though nobody asked it to. A member's API that is away is no error.
+pub async fn run(
+    members: Vec<MemberConfig>,
+    settings: WatchSettings,
+    adopted: mpsc::Receiver<Vec<MemberView>>,
+    out: watch::Sender<Snapshot>,
+    shutdown: CancellationToken,
+) -> Result<(), WatchError> {
+    let (settings, out) = (Arc::new(settings), Arc::new(out));
+    let mut entries = BTreeMap::new();
+    let mut tasks = JoinSet::new();
+    let mut names = HashMap::new();
+    for member in members {
+        let name = member.name.clone();
+        let entry = Arc::new(Entry::new(member, &settings, Arc::clone(&out)));
+        let task = watch_member(Arc::clone(&entry), Arc::clone(&settings));
+        names.insert(tasks.spawn(task).id(), name.clone());
+        entries.insert(name, entry);
+    }
+    tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        never = take_adopted(&out, &entries, adopted) => match never {},
+        Some(ended) = tasks.join_next_with_id() => {
+            let (id, reason) = match ended {
+                Ok((_, never)) => match never {},
+                Err(error) => (error.id(), error.to_string()),
+            };
+            match names.remove(&id) {
+                Some(member) => Err(WatchError::Ended { member, reason }),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+async fn take_adopted(
+    out: &watch::Sender<Snapshot>,
+    entries: &BTreeMap<MemberName, Arc<Entry>>,
+    mut adopted: mpsc::Receiver<Vec<MemberView>>,
+) -> Infallible {
+    while let Some(views) = adopted.recv().await {
+        route::adopt(out, |name| entries.get(name).map(|entry| &**entry), views);
+    }
+    std::future::pending().await
+}
+
+/// Everything that one member needs, in one task: a fault in it ends as that task's.
+async fn watch_member(entry: Arc<Entry>, settings: Arc<WatchSettings>) -> Infallible {
+    let api = watch::Sender::new(None);
+    let placed = watch::Sender::new(false);
+    let feed = Feed::new(&entry, &settings, &api, placed.subscribe());
+    tokio::select! {
+        never = feed.run() => never,
+        never = nodes::follow(&entry, &settings, api.subscribe(), &placed) => never,
+        never = entry.clock() => never,
+    }
+}

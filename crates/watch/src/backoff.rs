@@ -1,0 +1,70 @@
+//! Pauses between attempts, spread by the member's name so that a fleet does not knock all at once.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Doubling pauses up to 30 s, each shortened by up to a half.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    seed: String,
+    step: u32,
+}
+
+impl Backoff {
+    pub(crate) fn new(seed: impl ToString) -> Self {
+        Self { seed: seed.to_string(), step: 0 }
+    }
+
+    pub(crate) const fn reset(&mut self) {
+        self.step = 0;
+    }
+
+    /// How long to wait before the next attempt.
+    pub(crate) fn pause(&mut self) -> Duration {
+        let whole = FIRST.saturating_mul(1 << self.step.min(16)).min(LONGEST);
+        self.step = self.step.saturating_add(1);
+        whole.mul_f64(1.0 - self.share() / 2.0)
+    }
+
+    /// A timer's length, longer or shorter by up to a tenth.
+    pub(crate) fn spread(&self, timer: Duration) -> Duration {
+        timer.mul_f64(0.9 + self.share() / 5.0)
+    }
+
+    /// From 0 to 1, the same for the same name and step.
+    fn share(&self) -> f64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.seed, self.step).hash(&mut hasher);
+        f64::from((hasher.finish() >> 32) as u32) / f64::from(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_begin_anew() {
+        let mut backoff = Backoff::new("westus");
+        let mut whole = FIRST;
+        for _ in 0..40 {
+            let pause = backoff.pause();
+            assert!(pause >= whole / 2 && pause <= whole, "{pause:?} of {whole:?}");
+            whole = (whole * 2).min(LONGEST);
+        }
+        backoff.reset();
+        assert!(backoff.pause() <= FIRST);
+    }
+
+    #[test]
+    fn members_knock_at_different_times() {
+        let (mut one, mut other) = (Backoff::new("westus"), Backoff::new("eastus"));
+        assert_ne!(one.pause(), other.pause());
+        let timer = Duration::from_secs(300);
+        assert_ne!(one.spread(timer), other.spread(timer));
+        assert!(one.spread(timer) >= timer.mul_f64(0.9) && one.spread(timer) <= timer.mul_f64(1.1));
+    }
+}

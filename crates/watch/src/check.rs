@@ -1,0 +1,105 @@
+//! Looks whether a member can be watched, without changing anything.
+
+use std::time::Duration;
+
+use fleetdns_core::Finding;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::api::PostParams;
+use tokio::time::timeout;
+
+use crate::access::Connector;
+use crate::api::{Api, LIST, LIST_NODES, WATCH};
+use crate::error::Fault;
+use crate::{MemberConfig, WatchSettings};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+const VERSION: &str = "ask for its version";
+const REVIEW: &str = "ask for our rights";
+
+/// Looks whether a member can be reached and read; at least one finding, within about ten seconds.
+pub async fn check(member: &MemberConfig, settings: &WatchSettings) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let step = settings.request_timeout.min(DEADLINE / 2);
+    if timeout(DEADLINE, look(member, settings, step, &mut findings)).await.is_err() {
+        let text =
+            format!("{}: no end within {} s; the rest was not looked at", member.name, DEADLINE.as_secs());
+        findings.push(Finding { good: false, text });
+    }
+    findings
+}
+
+async fn look(member: &MemberConfig, settings: &WatchSettings, step: Duration, findings: &mut Vec<Finding>) {
+    let mut say =
+        |good, text: String| findings.push(Finding { good, text: format!("{}: {text}", member.name) });
+    let (client, peer) = match Connector::new(member.access.clone()).connect(step).await {
+        Ok(connected) => connected,
+        Err(error) => return say(false, error.to_string()),
+    };
+    let api = Api::new(client, peer, step, settings.selector.clone());
+    match api.within(VERSION, api.client().apiserver_version()).await {
+        Ok(version) => {
+            let (server, credentials) = (&api.peer().server, &api.peer().credentials);
+            say(true, format!("{server} answers as Kubernetes {}, for {credentials}", version.git_version));
+        }
+        // Some servers keep their version to themselves; the lists decide.
+        Err(Fault::Forbidden { .. } | Fault::Status { .. } | Fault::Broken { .. }) => {}
+        Err(fault) => return say(false, fault.to_string()),
+    }
+    for (verb, action) in [("list", LIST), ("watch", WATCH)] {
+        match may(&api, verb, "services", action).await {
+            Ok(()) => say(true, format!("may {action}")),
+            Err(fault) => say(false, fault.to_string()),
+        }
+    }
+    let configured = member.region.is_some() && !member.zones.is_empty();
+    match may(&api, "list", "nodes", LIST_NODES).await {
+        Ok(()) => say(true, format!("may {LIST_NODES}")),
+        Err(_) if configured => say(true, "region and zones are configured; nodes are not read".to_owned()),
+        Err(fault) => {
+            let text = format!("{fault}; or set region and zones of this cluster, if its names are wanted");
+            // With a region given, zones may well be left out on purpose.
+            say(member.region.is_some(), text);
+        }
+    }
+}
+
+/// Asks for a right; where that cannot be asked, tries.
+async fn may(api: &Api, verb: &str, resource: &str, action: &'static str) -> Result<(), Fault> {
+    let attributes = ResourceAttributes {
+        resource: Some(resource.to_owned()),
+        verb: Some(verb.to_owned()),
+        ..ResourceAttributes::default()
+    };
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let reviews: kube::Api<SelfSubjectAccessReview> = kube::Api::all(api.client().clone());
+    match api.within(REVIEW, reviews.create(&PostParams::default(), &review)).await {
+        Ok(review) => match review.status {
+            Some(status) if status.allowed => Ok(()),
+            status => {
+                let reason = status.and_then(|status| status.reason).filter(|reason| !reason.is_empty());
+                let message = reason.unwrap_or_else(|| format!("no right to {action} in all namespaces"));
+                Err(Fault::Forbidden { peer: api.peer().clone(), action, message })
+            }
+        },
+        Err(Fault::Forbidden { .. } | Fault::Status { .. } | Fault::Broken { .. }) => {
+            attempt(api, action).await
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+async fn attempt(api: &Api, action: &'static str) -> Result<(), Fault> {
+    match action {
+        WATCH => api.watch("0", Duration::from_secs(1)).await.map(|_| ()),
+        LIST_NODES => api.nodes().await.map(|_| ()),
+        _ => api.newest(action).await.map(|_| ()),
+    }
+}

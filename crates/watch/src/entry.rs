@@ -1,0 +1,284 @@
+//! One member's entry in the snapshot: everything said of it is said here, and nowhere else.
+//!
+//! Invariant: a change is sent before the call that brought it returns; no timer lies in between.
+//! Invariant: what was adopted stands until the first complete list, and no longer.
+//! Invariant: each change of state is logged once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fleetdns_core::inventory::{Catalog, Changes, Listed, Patience};
+use fleetdns_core::{MemberName, MemberView, Snapshot, adopt};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::api::ServiceList;
+use crate::error::Fault;
+use crate::place::Census;
+use crate::state::State;
+use crate::wire::{Event, Item, Unreadable};
+use crate::{MemberConfig, WatchSettings};
+
+/// Writes one member into the snapshot.
+pub(crate) struct Entry {
+    config: MemberConfig,
+    out: Arc<watch::Sender<Snapshot>>,
+    born: Instant,
+    startup_timeout: Duration,
+    state: Mutex<State>,
+    /// A timer has to be set anew.
+    timers: Notify,
+}
+
+impl Entry {
+    /// A pending entry, sent at once.
+    pub(crate) fn new(
+        config: MemberConfig,
+        settings: &WatchSettings,
+        out: Arc<watch::Sender<Snapshot>>,
+    ) -> Self {
+        let patience = Patience { grace: settings.grace, confirm_after: settings.confirm_after };
+        let mut view = MemberView::pending(config.name.clone());
+        view.region = config.region.clone();
+        view.zones = config.zones.clone();
+        out.send_modify(|snapshot| {
+            snapshot.members.insert(view.name.clone(), Arc::new(view.clone()));
+        });
+        let catalog = Catalog::new(Arc::new(settings.publish.clone()), patience);
+        let state = State::new(catalog, view);
+        Self {
+            config,
+            out,
+            born: Instant::now(),
+            startup_timeout: settings.startup_timeout,
+            state: Mutex::new(state),
+            timers: Notify::new(),
+        }
+    }
+
+    pub(crate) const fn config(&self) -> &MemberConfig {
+        &self.config
+    }
+
+    pub(crate) const fn name(&self) -> &MemberName {
+        &self.config.name
+    }
+
+    pub(crate) fn is_listed(&self) -> bool {
+        self.state().catalog.is_listed()
+    }
+
+    /// When a list has to be confirmed by another one.
+    pub(crate) fn confirm_at(&self) -> Option<Instant> {
+        self.state().catalog.unconfirmed().map(|doubt| self.born + doubt.due)
+    }
+
+    /// A complete list came in.
+    pub(crate) fn listed(&self, list: ServiceList) {
+        let mut state = self.state();
+        let first = !state.catalog.is_listed();
+        let doubted = state.catalog.unconfirmed().is_some();
+        let changes = state.catalog.list(list.items, self.born.elapsed());
+        let before = std::mem::take(&mut state.unreadable);
+        for bad in list.unreadable {
+            self.say_unreadable(&before, &bad);
+            state.unreadable.insert(bad.key.to_string(), bad.reason);
+        }
+        if let (false, Some(doubt)) = (doubted, state.catalog.unconfirmed()) {
+            let (missing, known) = (doubt.missing.len(), doubt.known);
+            warn!(member = %self.name(), missing, known, "list misses many services; waiting for a second one");
+        }
+        if first {
+            info!(member = %self.name(), services = state.catalog.services().len(), "member listed");
+        }
+        self.answered(&mut state);
+        self.send(&mut state, &changes, first);
+    }
+
+    /// The watch said something; all of it counts at once.
+    pub(crate) fn events(&self, events: Vec<Event>) {
+        let mut state = self.state();
+        let mut changes = Changes::default();
+        let now = self.born.elapsed();
+        for event in events {
+            let one = match event {
+                Event::Put(Item::Known(Listed::Service(service))) => {
+                    let key = service.key();
+                    state.readable(&key);
+                    state.catalog.put(service, now)
+                }
+                Event::Put(Item::Known(Listed::Gone(key))) | Event::Deleted(key) => {
+                    state.readable(&key);
+                    state.catalog.remove(&key)
+                }
+                Event::Put(Item::Unreadable(bad)) => {
+                    self.say_unreadable(&state.unreadable, &bad);
+                    state.unreadable.insert(bad.key.to_string(), bad.reason);
+                    continue;
+                }
+                Event::Put(Item::Known(Listed::Unreadable(_))) | Event::Bookmark | Event::Error { .. } => {
+                    continue;
+                }
+            };
+            changes.changed |= one.changed;
+            changes.faulty.extend(one.faulty);
+        }
+        self.answered(&mut state);
+        self.send(&mut state, &changes, false);
+    }
+
+    /// The API answered: what is known is fresh.
+    pub(crate) fn alive(&self) {
+        let mut state = self.state();
+        self.answered(&mut state);
+        self.send(&mut state, &Changes::default(), false);
+    }
+
+    /// A request gave nothing.
+    pub(crate) fn missed(&self, fault: &Fault) {
+        let mut state = self.state();
+        state.misses = state.misses.saturating_add(1);
+        let text = fault.to_string();
+        if state.api_fault.as_deref() != Some(&*text) {
+            warn!(member = %self.name(), error = %text, "member cannot be watched; its last inventory stands");
+            state.api_fault = Some(text.into());
+        }
+        self.send(&mut state, &Changes::default(), false);
+    }
+
+    /// The nodes were read.
+    pub(crate) fn placed(&self, census: Census) {
+        let mut state = self.state();
+        state.learnt = Some(census.place(self.config.region.as_ref()));
+        self.say_nodes(&mut state, census.refused);
+    }
+
+    /// The nodes cannot be read. What was learnt of them stands; where reading them is forbidden there is nothing to
+    /// learn.
+    pub(crate) fn unplaced(&self, fault: &Fault) {
+        let mut state = self.state();
+        if !fault.is_forbidden() {
+            return;
+        }
+        state.learnt.get_or_insert_default();
+        let text = format!("region and zones are unknown: {fault}; or set region and zones of this cluster");
+        self.say_nodes(&mut state, BTreeSet::from([text]));
+    }
+
+    /// What a zone says of the member.
+    pub(crate) fn adopt(&self, view: MemberView) {
+        let mut state = self.state();
+        state.adopted = Some(match state.adopted.take() {
+            None => view,
+            Some(mut before) => {
+                before.region = before.region.or_else(|| view.region.clone());
+                before.zones.extend(view.zones.iter().cloned());
+                adopt::merge(before, &view)
+            }
+        });
+        let unlisted = !state.catalog.is_listed();
+        self.send(&mut state, &Changes::default(), unlisted);
+    }
+
+    /// Start-up no longer waits for this member.
+    pub(crate) fn give_up_waiting(&self) {
+        let mut state = self.state();
+        if state.timed_out || state.catalog.is_listed() {
+            return;
+        }
+        state.timed_out = true;
+        let adopted = state.adopted.as_ref().map_or(0, |view| view.services.len());
+        warn!(member = %self.name(), adopted, "member was not listed in time; going on without its list");
+        self.send(&mut state, &Changes::default(), false);
+    }
+
+    /// Ends graces and the wait for the first list when they are over. Never returns.
+    pub(crate) async fn clock(&self) -> std::convert::Infallible {
+        loop {
+            let next = {
+                let state = self.state();
+                let startup =
+                    (!state.timed_out && !state.catalog.is_listed()).then_some(self.startup_timeout);
+                startup.into_iter().chain(state.catalog.next_tick()).min()
+            };
+            let over = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(self.born + at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.timers.notified() => continue,
+                () = over => {}
+            }
+            let now = self.born.elapsed();
+            if now >= self.startup_timeout {
+                self.give_up_waiting();
+            }
+            let mut state = self.state();
+            let changes = state.catalog.tick(now);
+            self.send(&mut state, &changes, false);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while it is held ends the process through the task that panicked.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answered(&self, state: &mut State) {
+        state.misses = 0;
+        if state.api_fault.take().is_some() {
+            info!(member = %self.name(), "member is watched again");
+        }
+    }
+
+    fn say_unreadable(&self, before: &BTreeMap<String, String>, bad: &Unreadable) {
+        if before.get(&bad.key.to_string()) != Some(&bad.reason) {
+            warn!(member = %self.name(), service = %bad.key, error = %bad.reason, "service cannot be read; skipped");
+        }
+    }
+
+    fn say_nodes(&self, state: &mut State, faults: BTreeSet<String>) {
+        for text in faults.difference(&state.node_faults) {
+            warn!(member = %self.name(), problem = %text, "nodes give no region or zone");
+        }
+        state.node_faults = faults;
+        self.send(state, &Changes::default(), false);
+    }
+
+    /// Sends what is different from what was sent.
+    fn send(&self, state: &mut State, changes: &Changes, services_changed: bool) {
+        for published in &changes.faulty {
+            for fault in &published.faults {
+                warn!(member = %self.name(), service = %published.key, %fault, "service has a fault");
+            }
+        }
+        let mut view = state.header(&self.config);
+        self.timers.notify_one();
+        let services_changed = services_changed || changes.changed;
+        if !services_changed && same_header(&view, &state.sent) {
+            return;
+        }
+        if view.inventory != state.sent.inventory {
+            info!(member = %self.name(), inventory = %view.inventory, "inventory changed");
+        }
+        view.services = state.services();
+        state.sent = view.clone();
+        let (name, view) = (view.name.clone(), Arc::new(view));
+        self.out.send_modify(|snapshot| {
+            snapshot.members.insert(name, view);
+        });
+    }
+}
+
+/// All but the services, which may be many.
+fn same_header(one: &MemberView, other: &MemberView) -> bool {
+    one.inventory == other.inventory
+        && one.listed == other.listed
+        && one.region == other.region
+        && one.zones == other.zones
+        && one.fault == other.fault
+}

@@ -1,0 +1,248 @@
+//! What can go wrong between a member and us, by what is done about it.
+//!
+//! Invariant: no text here holds a token, a key, or what a credential plugin printed on its standard output.
+
+use std::error::Error as StdError;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetdns_core::MemberName;
+use kube::client::AuthError;
+use thiserror::Error;
+
+/// Why watching cannot go on, or cannot begin.
+#[derive(Debug, Error)]
+pub enum WatchError {
+    /// A kubeconfig cannot be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The task of a member ended though nobody asked it to.
+    #[error("the task that watches {member} ended: {reason}")]
+    Ended {
+        /// Which one.
+        member: MemberName,
+        /// What is known of it.
+        reason: String,
+    },
+}
+
+/// Why no client can be made from a kubeconfig or from the pod's own account.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AccessError {
+    /// None of the files exists.
+    #[error("there is no kubeconfig: {} does not exist; create it or name another file", list(.paths))]
+    Missing {
+        /// Files that were looked for.
+        paths: Vec<PathBuf>,
+    },
+    /// A file is there and cannot be read.
+    #[error("the kubeconfig {} cannot be read: {reason}", .path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// A file is not a kubeconfig.
+    #[error("the kubeconfig {} is not valid YAML of a kubeconfig{place}; mend it", .path.display())]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// ` at line L, column C`, when it is known.
+        place: String,
+    },
+    /// No context is named, and the files name no current one.
+    #[error("{} has no current-context; name a context", list(.paths))]
+    NoContext {
+        /// Files that were read.
+        paths: Vec<PathBuf>,
+    },
+    /// The context is not in the files.
+    #[error("there is no context '{context}' in {}; it has: {}", list(.paths), .known.join(", "))]
+    UnknownContext {
+        /// Which one was asked for.
+        context: String,
+        /// Files that were read.
+        paths: Vec<PathBuf>,
+        /// Contexts that are there.
+        known: Vec<String>,
+    },
+    /// Something that the context needs is missing or wrong.
+    #[error("{credentials} cannot be used: {problem}")]
+    Unusable {
+        /// Context and files.
+        credentials: Arc<str>,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Not in a pod, or a pod without a service account.
+    #[error("the pod's own account cannot be used: {problem}; outside of a pod, name a kubeconfig")]
+    NotInPod {
+        /// What is missing.
+        problem: String,
+    },
+    /// The credential plugin hangs.
+    #[error("{credentials} gave no client within {seconds} s; does its credential plugin hang?")]
+    Slow {
+        /// Context and files.
+        credentials: Arc<str>,
+        /// How long was waited.
+        seconds: u64,
+    },
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Whom we talk to, and as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// URL of the API server.
+    pub(crate) server: Arc<str>,
+    /// Where the credentials come from, in words.
+    pub(crate) credentials: Arc<str>,
+}
+
+/// Why a request to a member's API gave nothing.
+#[derive(Debug, Error)]
+pub(crate) enum Fault {
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error("{} does not accept the credentials (401) to {action}; renew those of {}", .peer.server, .peer.credentials)]
+    Unauthorized { peer: Peer, action: &'static str },
+    #[error("{} does not allow to {action} (403): {message}; {GRANT}", .peer.server)]
+    Forbidden { peer: Peer, action: &'static str, message: String },
+    #[error("{} no longer knows the version from which to {action} (410)", .peer.server)]
+    Expired { peer: Peer, action: &'static str },
+    #[error("{} answers {code} to the request to {action}: {message}", .peer.server)]
+    Status { peer: Peer, action: &'static str, code: u16, message: String, retry_after: Duration },
+    #[error("{} gave no answer within {seconds} s to the request to {action}; is it frozen, or cut off by a firewall?", .peer.server)]
+    Silent { peer: Peer, action: &'static str, seconds: f64 },
+    #[error("{} cannot be reached to {action}: {reason}; {remedy}", .peer.server)]
+    Unreachable { peer: Peer, action: &'static str, reason: String, remedy: &'static str },
+    #[error("{} gave an answer that cannot be used to {action}: {problem}", .peer.server)]
+    Broken { peer: Peer, action: &'static str, problem: String },
+    #[error("it was not listed within {seconds} s; its API answers too slowly")]
+    Late { seconds: u64 },
+}
+
+/// What lets a reader in.
+pub(crate) const GRANT: &str = "grant it with a ClusterRole: kubectl create clusterrole fleetdns \
+    --verb=get,list,watch --resource=services,nodes, and a clusterrolebinding of it to this user";
+
+impl Fault {
+    /// Whether a new client, with credentials read anew, may do better.
+    pub(crate) const fn wants_new_client(&self) -> bool {
+        matches!(
+            self,
+            Self::Access(_) | Self::Unauthorized { .. } | Self::Unreachable { .. } | Self::Silent { .. }
+        )
+    }
+
+    pub(crate) const fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Forbidden { .. })
+    }
+
+    /// How long the server asks to wait.
+    pub(crate) const fn retry_after(&self) -> Duration {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// From what the Kubernetes client says.
+    pub(crate) fn of(error: kube::Error, peer: &Peer, action: &'static str) -> Self {
+        let peer = peer.clone();
+        if let kube::Error::Api(status) = error {
+            let message = brief(&status.message);
+            let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+            let retry_after = Duration::from_secs(u64::from(seconds.min(60)));
+            return match status.code {
+                401 => Self::Unauthorized { peer, action },
+                403 => Self::Forbidden { peer, action, message },
+                410 => Self::Expired { peer, action },
+                code => Self::Status { peer, action, code, message, retry_after },
+            };
+        }
+        if let Some(auth) = find::<AuthError>(&error) {
+            let problem = auth_problem(auth);
+            return Self::Access(AccessError::Unusable { credentials: peer.credentials, problem });
+        }
+        let (reason, remedy) = reason(&error);
+        Self::Unreachable { peer, action, reason, remedy }
+    }
+
+    /// From a read that failed half-way.
+    pub(crate) fn cut(error: &io::Error, peer: &Peer, action: &'static str) -> Self {
+        let (reason, _) = reason(error);
+        let problem = format!("the connection was cut: {reason}");
+        Self::Broken { peer: peer.clone(), action, problem }
+    }
+}
+
+/// Why a client refused its credentials, without anything that could be one.
+pub(crate) fn auth_problem(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecRun { out, .. } => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let said = brief(said.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing"));
+            format!("its credential plugin ended with {} and said: {said}", out.status)
+        }
+        AuthError::AuthExecStart(error) => {
+            format!("its credential plugin cannot be started: {error}; install it or correct the command")
+        }
+        AuthError::AuthExecParse(_) => "its credential plugin printed no ExecCredential".to_owned(),
+        AuthError::ReadTokenFile(error, path) => {
+            format!("the token file {} cannot be read: {error}", path.display())
+        }
+        other => brief(&other.to_string()),
+    }
+}
+
+fn reason(error: &(dyn StdError + 'static)) -> (String, &'static str) {
+    let refused = find::<io::Error>(error).is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+    let root = brief(&root(error).to_string());
+    if refused {
+        return ("the connection is refused".to_owned(), "is the API server running, and the address right?");
+    }
+    let whole = chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ").to_lowercase();
+    let remedy = if whole.contains("dns error") || whole.contains("lookup") {
+        "does its name resolve on this machine?"
+    } else if ["certificate", "tls", "handshake", "unknownissuer"].iter().any(|word| whole.contains(word)) {
+        "check certificate-authority, client certificate and tls-server-name in the kubeconfig"
+    } else {
+        "is the network there, and the address right?"
+    };
+    (root, remedy)
+}
+
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let this = next?;
+        next = this.source();
+        Some(this)
+    })
+    .take(16)
+}
+
+fn root<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    chain(error).last().unwrap_or(error)
+}
+
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    chain(error).find_map(|error| error.downcast_ref::<E>())
+}
+
+/// One line of what a log bears.
+pub(crate) fn brief(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(300) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}

@@ -1,0 +1,298 @@
+//! Lists and watches of one member, again and again.
+//!
+//! Invariant: every wait here has an end: requests have deadlines, a watch is bounded, and a quiet one is felt for.
+//! Invariant: a pause grows while nothing comes of the attempts, and falls back only when a watch has shown its worth;
+//! a list that works says nothing of the watch after it.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::AsyncBufRead;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::warn;
+
+use crate::WatchSettings;
+use crate::access::Connector;
+use crate::api::{Api, LIST, Lines, Pulse, ServiceList, WATCH};
+use crate::backoff::Backoff;
+use crate::entry::Entry;
+use crate::error::Fault;
+use crate::wire::{self, Event};
+
+/// A watch that lasted so long was a watch.
+const PROOF: Duration = Duration::from_secs(5);
+/// How long the first list waits for what the nodes say.
+const PLACE_WAIT: Duration = Duration::from_secs(5);
+/// A server ends a watch itself; when it does not, we do, so much later at most.
+const OVERTIME: Duration = Duration::from_secs(5);
+
+/// Follows the services of one member. Never returns.
+pub(crate) struct Feed<'a> {
+    entry: &'a Entry,
+    settings: &'a WatchSettings,
+    connector: Connector,
+    backoff: Backoff,
+    /// The client, for the nodes too.
+    api: &'a watch::Sender<Option<Api>>,
+    /// Whether it is known what the nodes say.
+    placed: watch::Receiver<bool>,
+    /// Where the next watch begins.
+    version: Option<String>,
+    relist_at: Instant,
+    /// A list that failed is not tried again before.
+    not_before: Instant,
+    /// Watches in a row that gave nothing.
+    vain: u32,
+    uid: Option<String>,
+}
+
+/// Why a watch ended without a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// In the ordinary way.
+    Time,
+    /// A list is due.
+    List,
+    /// The version is too old, or belongs to another cluster: only a list helps.
+    Lost,
+}
+
+/// What one watch has to remember.
+struct Round {
+    opened: Instant,
+    next_pulse: Instant,
+    said_something: bool,
+}
+
+type Felt = Pin<Box<dyn Future<Output = Result<Pulse, Fault>> + Send>>;
+
+impl<'a> Feed<'a> {
+    pub(crate) fn new(
+        entry: &'a Entry,
+        settings: &'a WatchSettings,
+        api: &'a watch::Sender<Option<Api>>,
+        placed: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            entry,
+            settings,
+            connector: Connector::new(entry.config().access.clone()),
+            backoff: Backoff::new(entry.name()),
+            api,
+            placed,
+            version: None,
+            relist_at: Instant::now(),
+            not_before: Instant::now(),
+            vain: 0,
+            uid: None,
+        }
+    }
+
+    pub(crate) async fn run(mut self) -> Infallible {
+        loop {
+            if let Err(fault) = self.round().await {
+                self.entry.missed(&fault);
+                if fault.wants_new_client() {
+                    self.api.send_replace(None);
+                }
+                sleep(self.backoff.pause().max(fault.retry_after())).await;
+            }
+        }
+    }
+
+    /// A list, when one is due, and one watch.
+    async fn round(&mut self) -> Result<(), Fault> {
+        let api = self.connect().await?;
+        let fresh = self.list_at() <= Instant::now();
+        let version = self.begin(&api, fresh).await?;
+        let mut lines = match api.watch(&version, self.settings.watch_time).await {
+            Ok(lines) => lines,
+            Err(fault @ Fault::Expired { .. }) => {
+                self.version = None;
+                return if fresh { Err(fault) } else { Ok(()) };
+            }
+            Err(fault) => return Err(fault),
+        };
+        if self.vain == 0 {
+            self.entry.alive();
+        }
+        let now = Instant::now();
+        let mut round = Round { opened: now, next_pulse: now + self.pulse_after(), said_something: false };
+        let end = self.follow(&api, &mut lines, &mut round).await;
+        if round.said_something || round.opened.elapsed() >= PROOF.min(self.settings.watch_time) {
+            self.backoff.reset();
+            self.vain = 0;
+        } else {
+            self.vain = self.vain.saturating_add(1);
+        }
+        match end? {
+            End::List => return Ok(()),
+            End::Time => {}
+            End::Lost => self.version = None,
+        }
+        if self.vain < 2 { Ok(()) } else { Err(api.broken(WATCH, "watches end at once".to_owned())) }
+    }
+
+    /// The version to watch from. A list that is due by the clock and fails does not stop a watch that may still work.
+    async fn begin(&mut self, api: &Api, list_due: bool) -> Result<String, Fault> {
+        let known = self.version.clone();
+        let version = match known {
+            Some(version) if !list_due => version,
+            known => match (self.list(api).await, known) {
+                (Ok(version), _) => version,
+                (Err(fault), None) => return Err(fault),
+                (Err(fault), Some(version)) => {
+                    self.entry.missed(&fault);
+                    self.not_before = Instant::now() + self.backoff.pause();
+                    version
+                }
+            },
+        };
+        self.version = Some(version.clone());
+        Ok(version)
+    }
+
+    async fn connect(&mut self) -> Result<Api, Fault> {
+        if let Some(api) = self.api.borrow().as_ref() {
+            return Ok(api.clone());
+        }
+        let (client, peer) = self.connector.connect(self.settings.request_timeout).await?;
+        let api = Api::new(client, peer, self.settings.request_timeout, self.settings.selector.clone());
+        self.api.send_replace(Some(api.clone()));
+        Ok(api)
+    }
+
+    fn list_at(&self) -> Instant {
+        let due = self.entry.confirm_at().map_or(self.relist_at, |at| at.min(self.relist_at));
+        if self.version.is_none() { Instant::now() } else { due.max(self.not_before) }
+    }
+
+    async fn list(&mut self, api: &Api) -> Result<String, Fault> {
+        let mut list = complete(api, self.settings).await;
+        if matches!(list, Err(Fault::Expired { .. })) {
+            list = complete(api, self.settings).await;
+        }
+        let list = list?;
+        if !self.entry.is_listed() {
+            let _ = timeout(PLACE_WAIT, self.placed.wait_for(|known| *known)).await;
+        }
+        let version = list.version.clone();
+        self.entry.listed(list);
+        self.relist_at = Instant::now() + self.backoff.spread(self.settings.relist);
+        Ok(version)
+    }
+
+    /// Feels for the server after so much silence.
+    fn pulse_after(&self) -> Duration {
+        self.settings.stale_after / 2
+    }
+
+    async fn follow<R: AsyncBufRead + Unpin>(
+        &mut self,
+        api: &Api,
+        lines: &mut Lines<R>,
+        round: &mut Round,
+    ) -> Result<End, Fault> {
+        let over = round.opened + self.settings.watch_time + OVERTIME.min(self.settings.watch_time / 4);
+        let mut felt: Option<Felt> = None;
+        loop {
+            let list_at = self.list_at();
+            tokio::select! {
+                chunk = lines.next() => {
+                    round.next_pulse = Instant::now() + self.pulse_after();
+                    if let Some(end) = self.take(api, chunk, round)? {
+                        return Ok(end);
+                    }
+                }
+                pulse = async { Some(felt.as_mut()?.await) }, if felt.is_some() => {
+                    felt = None;
+                    round.next_pulse = Instant::now() + self.pulse_after();
+                    match pulse {
+                        Some(Ok(pulse)) if self.is_another(&pulse) => return Ok(End::Lost),
+                        Some(Ok(_)) => self.entry.alive(),
+                        Some(Err(fault)) => {
+                            self.entry.missed(&fault);
+                            round.next_pulse = Instant::now() + self.pulse_after().min(Duration::from_secs(1));
+                        }
+                        None => {}
+                    }
+                }
+                () = sleep_until(round.next_pulse), if felt.is_none() => {
+                    let api = api.clone();
+                    felt = Some(Box::pin(async move { api.pulse().await }));
+                }
+                () = sleep_until(list_at) => return Ok(End::List),
+                () = sleep_until(over) => return Ok(End::Time),
+            }
+        }
+    }
+
+    /// Takes what the watch gave; gives why it ended, when it did.
+    fn take(
+        &mut self,
+        api: &Api,
+        chunk: io::Result<Option<Vec<u8>>>,
+        round: &mut Round,
+    ) -> Result<Option<End>, Fault> {
+        let lines = match chunk {
+            Ok(Some(lines)) => lines,
+            Ok(None) => return Ok(Some(End::Time)),
+            Err(error) => return Err(Fault::cut(&error, api.peer(), WATCH)),
+        };
+        let mut events = Vec::new();
+        let mut end = Ok(None);
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
+            match wire::event(line) {
+                Ok((Event::Error { code: 410, .. }, _)) => end = Ok(Some(End::Lost)),
+                Ok((Event::Error { code, message }, _)) => {
+                    let retry_after = Duration::ZERO;
+                    let peer = api.peer().clone();
+                    end = Err(Fault::Status { peer, action: WATCH, code, message, retry_after });
+                }
+                Ok((event, version)) => {
+                    round.said_something = true;
+                    self.version = version.or_else(|| self.version.take());
+                    events.push(event);
+                    continue;
+                }
+                Err(problem) => end = Err(api.broken(WATCH, problem)),
+            }
+            break;
+        }
+        if !events.is_empty() {
+            self.entry.events(events);
+        }
+        end
+    }
+
+    /// Whether the cluster is not the one that was listed: another uid, or a version that went backwards.
+    fn is_another(&mut self, pulse: &Pulse) -> bool {
+        let number = |text: &str| text.parse::<u64>().ok();
+        let back = match (number(&pulse.version), self.version.as_deref().and_then(number)) {
+            (Some(now), Some(before)) => now < before,
+            _ => false,
+        };
+        let before = self.uid.take();
+        self.uid = pulse.uid.clone().or_else(|| before.clone());
+        let another = before.is_some() && self.uid != before;
+        if back || another {
+            warn!(member = %self.entry.name(), "member is another cluster than before; listing it anew");
+        }
+        back || another
+    }
+}
+
+/// A complete list with an end to the wait for all of its pages.
+pub(crate) async fn complete(api: &Api, settings: &WatchSettings) -> Result<ServiceList, Fault> {
+    let deadline = settings.request_timeout * 10;
+    match timeout(deadline, api.services()).await {
+        Ok(list) => list,
+        Err(_) => {
+            Err(Fault::Silent { peer: api.peer().clone(), action: LIST, seconds: deadline.as_secs_f64() })
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! One round over all members, for a plan that is only printed.
+
+use std::sync::Arc;
+
+use fleetdns_core::{MemberView, Snapshot};
+use futures::future::join_all;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::access::Connector;
+use crate::api::Api;
+use crate::entry::Entry;
+use crate::error::Fault;
+use crate::{MemberConfig, WatchSettings, feed, nodes, route};
+
+/// Lists every member once, side by side, each within `startup_timeout`. A member that fails is `stale`, with what was
+/// adopted for it, and says why in its `fault`.
+pub async fn list_once(
+    members: &[MemberConfig],
+    settings: &WatchSettings,
+    adopted: Vec<MemberView>,
+) -> Snapshot {
+    let out = Arc::new(watch::Sender::new(Snapshot::default()));
+    let entries: Vec<Entry> =
+        members.iter().map(|member| Entry::new(member.clone(), settings, Arc::clone(&out))).collect();
+    route::adopt(&out, |name| entries.iter().find(|entry| entry.name() == name), adopted);
+    join_all(entries.iter().map(|entry| list(entry, settings))).await;
+    out.borrow().clone()
+}
+
+async fn list(entry: &Entry, settings: &WatchSettings) {
+    let deadline = settings.startup_timeout;
+    match timeout(deadline, attempt(entry, settings)).await {
+        Ok(Ok(())) => return,
+        Ok(Err(fault)) => entry.missed(&fault),
+        Err(_) => {
+            entry.missed(&Fault::Late { seconds: deadline.as_secs() });
+        }
+    }
+    entry.give_up_waiting();
+}
+
+async fn attempt(entry: &Entry, settings: &WatchSettings) -> Result<(), Fault> {
+    let mut connector = Connector::new(entry.config().access.clone());
+    let (client, peer) = connector.connect(settings.request_timeout).await?;
+    let api = Api::new(client, peer, settings.request_timeout, settings.selector.clone());
+    let place = async {
+        if nodes::are_needed(entry) {
+            match api.nodes().await {
+                Ok(census) => entry.placed(census),
+                Err(fault) => entry.unplaced(&fault),
+            }
+        }
+    };
+    let (list, ()) = tokio::join!(feed::complete(&api, settings), place);
+    entry.listed(list?);
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! Views that were adopted from the zones, on their way to the members that they belong to.
+
+use std::sync::Arc;
+
+use fleetdns_core::{Inventory, MemberName, MemberView, Snapshot, adopt as core_adopt};
+use tokio::sync::watch;
+
+use crate::entry::Entry;
+
+/// Hands each view to its member; views of members that are not configured go into the snapshot as departed.
+pub(crate) fn adopt<'a>(
+    out: &watch::Sender<Snapshot>,
+    entry: impl Fn(&MemberName) -> Option<&'a Entry>,
+    views: Vec<MemberView>,
+) {
+    let mut departed = Vec::new();
+    for view in views {
+        match entry(&view.name) {
+            Some(entry) => entry.adopt(view),
+            None => departed.push(view),
+        }
+    }
+    if departed.is_empty() {
+        return;
+    }
+    out.send_if_modified(|snapshot| {
+        let mut modified = false;
+        for mut view in departed {
+            view.inventory = Inventory::Departed;
+            let known = snapshot.members.get(&view.name);
+            let merged = match known {
+                None => view,
+                Some(known) => core_adopt::merge((**known).clone(), &view),
+            };
+            if known.is_none_or(|known| **known != merged) {
+                modified = true;
+                snapshot.members.insert(merged.name.clone(), Arc::new(merged));
+            }
+        }
+        modified
+    });
+}

@@ -1,0 +1,110 @@
+//! What is known of one member, from which its view is made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fleetdns_core::inventory::Catalog;
+use fleetdns_core::{Inventory, MemberView, Published, ServiceKey};
+use imbl::OrdMap;
+
+use crate::MemberConfig;
+use crate::place::Place;
+
+/// So many requests in a row without an answer, and the inventory is stale.
+const MISSES: u32 = 2;
+/// So many objects are named in a fault; the log names all.
+const NAMED: usize = 3;
+
+pub(crate) struct State {
+    pub(crate) catalog: Catalog,
+    /// What zones said of the member.
+    pub(crate) adopted: Option<MemberView>,
+    /// What its nodes said; kept while its API is away.
+    pub(crate) learnt: Option<Place>,
+    /// Start-up does not wait any longer.
+    pub(crate) timed_out: bool,
+    /// Requests in a row that gave nothing.
+    pub(crate) misses: u32,
+    pub(crate) api_fault: Option<Arc<str>>,
+    pub(crate) node_faults: BTreeSet<String>,
+    /// Objects that cannot be read, and why.
+    pub(crate) unreadable: BTreeMap<String, String>,
+    /// What was sent last.
+    pub(crate) sent: MemberView,
+}
+
+impl State {
+    pub(crate) const fn new(catalog: Catalog, sent: MemberView) -> Self {
+        Self {
+            catalog,
+            adopted: None,
+            learnt: None,
+            timed_out: false,
+            misses: 0,
+            api_fault: None,
+            node_faults: BTreeSet::new(),
+            unreadable: BTreeMap::new(),
+            sent,
+        }
+    }
+
+    pub(crate) fn readable(&mut self, key: &ServiceKey) {
+        if !self.unreadable.is_empty() {
+            self.unreadable.remove(&key.to_string());
+        }
+    }
+
+    /// The view without its services.
+    pub(crate) fn header(&self, config: &MemberConfig) -> MemberView {
+        let mut view = MemberView::pending(config.name.clone());
+        view.listed = self.catalog.is_listed();
+        view.inventory = match (view.listed, self.timed_out, self.misses) {
+            (true, _, 0..MISSES) => Inventory::Live,
+            (false, false, _) => Inventory::Pending,
+            _ => Inventory::Stale,
+        };
+        let seen = self.place();
+        view.region = config.region.clone().or(seen.region);
+        view.zones = if config.zones.is_empty() { seen.zones } else { config.zones.clone() };
+        view.fault = self.fault();
+        view
+    }
+
+    /// The services that stand: the member's own, or the adopted ones until there is a list.
+    pub(crate) fn services(&self) -> OrdMap<ServiceKey, Arc<Published>> {
+        match &self.adopted {
+            Some(adopted) if !self.catalog.is_listed() => adopted.services.clone(),
+            _ => self.catalog.services().clone(),
+        }
+    }
+
+    fn place(&self) -> Place {
+        let adopted = || self.adopted.as_ref();
+        self.learnt.clone().unwrap_or_else(|| Place {
+            region: adopted().and_then(|view| view.region.clone()),
+            zones: adopted().map(|view| view.zones.clone()).unwrap_or_default(),
+        })
+    }
+
+    fn fault(&self) -> Option<Arc<str>> {
+        let mut parts: Vec<String> = self.api_fault.iter().map(ToString::to_string).collect();
+        if let Some(doubt) = self.catalog.unconfirmed() {
+            let (missing, known) = (doubt.missing.len(), doubt.known);
+            parts.push(format!(
+                "the last list misses {missing} of {known} services; they stand until another list misses them too"
+            ));
+        }
+        parts.extend(self.node_faults.iter().cloned());
+        let named = self.unreadable.iter().take(NAMED);
+        parts.extend(
+            named.map(|(name, reason)| format!("service {name} cannot be read and is skipped: {reason}")),
+        );
+        if self.unreadable.len() > NAMED {
+            parts.push(format!(
+                "{} more services cannot be read; the log names them",
+                self.unreadable.len() - NAMED
+            ));
+        }
+        (!parts.is_empty()).then(|| parts.join(" · ").into())
+    }
+}

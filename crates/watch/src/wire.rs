@@ -1,0 +1,260 @@
+//! The little of the Kubernetes API's JSON that is read.
+//!
+//! Invariant: a text that is not a complete list is never taken for an empty one.
+//! Invariant: an object that cannot be read is skipped, by its name, and nothing else is.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use fleetdns_core::inventory::Listed;
+use fleetdns_core::service::PREFIXES;
+use fleetdns_core::{Ingress, Port, Service, ServiceKey};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::error::brief;
+
+/// One page of a list, its items unread.
+#[derive(Deserialize)]
+struct RawPage<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    metadata: ListMeta,
+    #[serde(borrow)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListMeta {
+    resource_version: String,
+    #[serde(rename = "continue")]
+    next: Option<String>,
+}
+
+/// One page of a list.
+pub(crate) struct Page<'a> {
+    pub(crate) version: String,
+    /// Where the next page begins; `None` at the last one.
+    pub(crate) next: Option<String>,
+    pub(crate) items: Vec<&'a RawValue>,
+}
+
+/// Reads one page, or says why it is none.
+pub(crate) fn page(text: &str) -> Result<Page<'_>, String> {
+    let raw: RawPage<'_> = serde_json::from_str(text).map_err(|error| brief(&error.to_string()))?;
+    if !raw.kind.ends_with("List") {
+        return Err(format!("it is a {} and not a list", brief(&raw.kind)));
+    }
+    if raw.metadata.resource_version.is_empty() {
+        return Err("it has no resourceVersion".to_owned());
+    }
+    let next = raw.metadata.next.filter(|next| !next.is_empty());
+    Ok(Page { version: raw.metadata.resource_version, next, items: raw.items.unwrap_or_default() })
+}
+
+/// An object that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    pub(crate) key: ServiceKey,
+    pub(crate) reason: String,
+}
+
+/// One object of a list or of an event.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Known(Listed),
+    Unreadable(Unreadable),
+}
+
+/// Reads a Service; `Err` when not even its name can be read.
+pub(crate) fn service(raw: &RawValue) -> Result<Item, String> {
+    let object: Object<'_> = match serde_json::from_str(raw.get()) {
+        Ok(object) => object,
+        Err(error) => {
+            let key = ident(raw)?.key;
+            return Ok(Item::Unreadable(Unreadable { key, reason: brief(&error.to_string()) }));
+        }
+    };
+    let spec = object.spec.unwrap_or_default();
+    let gone = object.metadata.deletion_timestamp.is_some() || spec.kind.as_deref() != Some("LoadBalancer");
+    if gone {
+        let key = ServiceKey::new(&object.metadata.namespace, &object.metadata.name);
+        return Ok(Item::Known(Listed::Gone(key)));
+    }
+    let ingress = object.status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress);
+    Ok(Item::Known(Listed::Service(Service {
+        namespace: object.metadata.namespace.into_owned(),
+        name: object.metadata.name.into_owned(),
+        annotations: object.metadata.annotations.0,
+        ports: spec.ports.unwrap_or_default(),
+        ingress,
+    })))
+}
+
+#[derive(Deserialize)]
+struct Object<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+    #[serde(borrow)]
+    spec: Option<Spec<'a>>,
+    status: Option<Status>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta<'a> {
+    #[serde(borrow)]
+    namespace: Cow<'a, str>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    deletion_timestamp: Option<IgnoredAny>,
+    #[serde(default)]
+    annotations: Annotations,
+}
+
+#[derive(Deserialize, Default)]
+struct Spec<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    ports: Option<Vec<Port>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    load_balancer: Option<Balancer>,
+}
+
+#[derive(Deserialize)]
+struct Balancer {
+    ingress: Option<Vec<Ingress>>,
+}
+
+/// Annotations under the prefixes that are read; the rest, often long, is passed over.
+#[derive(Default)]
+struct Annotations(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Annotations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Ours;
+        impl<'de> Visitor<'de> for Ours {
+            type Value = Annotations;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("annotations")
+            }
+
+            fn visit_unit<E>(self) -> Result<Annotations, E> {
+                Ok(Annotations::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
+                let mut kept = BTreeMap::new();
+                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+                    if PREFIXES.iter().any(|prefix| key.starts_with(prefix)) {
+                        kept.insert(key.into_owned(), map.next_value()?);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Annotations(kept))
+            }
+        }
+        deserializer.deserialize_any(Ours)
+    }
+}
+
+/// Name and version of an object of which nothing else can be read.
+struct Ident {
+    key: ServiceKey,
+    version: Option<String>,
+}
+
+fn ident(raw: &RawValue) -> Result<Ident, String> {
+    #[derive(Deserialize)]
+    struct Bare {
+        metadata: BareMeta,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct BareMeta {
+        namespace: String,
+        name: String,
+        resource_version: Option<String>,
+    }
+    let bare: Bare = serde_json::from_str(raw.get()).map_err(|error| brief(&error.to_string()))?;
+    let key = ServiceKey::new(&bare.metadata.namespace, &bare.metadata.name);
+    Ok(Ident { key, version: bare.metadata.resource_version })
+}
+
+/// One line of a watch.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A Service was added or changed.
+    Put(Item),
+    /// A Service was deleted.
+    Deleted(ServiceKey),
+    /// Nothing but a newer version.
+    Bookmark,
+    /// The watch cannot go on.
+    Error { code: u16, message: String },
+}
+
+/// Reads one line of a watch, with the version that it leads to.
+pub(crate) fn event(line: &[u8]) -> Result<(Event, Option<String>), String> {
+    #[derive(Deserialize)]
+    struct Line<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Cow<'a, str>,
+        #[serde(borrow)]
+        object: &'a RawValue,
+    }
+    let line: Line<'_> = serde_json::from_slice(line).map_err(|error| brief(&error.to_string()))?;
+    match &*line.kind {
+        "ADDED" | "MODIFIED" => {
+            let version = ident(line.object)?.version;
+            Ok((Event::Put(service(line.object)?), version))
+        }
+        "DELETED" => {
+            let ident = ident(line.object)?;
+            Ok((Event::Deleted(ident.key), ident.version))
+        }
+        "BOOKMARK" => Ok((Event::Bookmark, bookmark(line.object))),
+        "ERROR" => {
+            #[derive(Deserialize, Default)]
+            #[serde(default)]
+            struct Said {
+                code: u16,
+                message: String,
+            }
+            let said: Said = serde_json::from_str(line.object.get()).unwrap_or_default();
+            Ok((Event::Error { code: said.code, message: brief(&said.message) }, None))
+        }
+        other => Err(format!("an event of the unknown type '{}'", brief(other))),
+    }
+}
+
+fn bookmark(raw: &RawValue) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(raw.get()).ok()?;
+    Some(value.get("metadata")?.get("resourceVersion")?.as_str()?.to_owned())
+}
+
+/// Labels of a node.
+pub(crate) fn labels(raw: &RawValue) -> BTreeMap<String, String> {
+    #[derive(Deserialize)]
+    struct Node {
+        metadata: NodeMeta,
+    }
+    #[derive(Deserialize)]
+    struct NodeMeta {
+        labels: Option<BTreeMap<String, String>>,
+    }
+    let node: Option<Node> = serde_json::from_str(raw.get()).ok();
+    node.and_then(|node| node.metadata.labels).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! A member that refuses, hangs or is gone.
+
+use std::time::{Duration, Instant};
+
+use fleetdns_core::Inventory;
+use serde_json::json;
+
+use crate::fake::{Fake, How, service};
+use crate::{Fleet, fault, kubeconfig};
+
+#[tokio::test]
+async fn a_member_that_hangs_does_not_delay_another() {
+    let (east, west) = (Fake::start(), Fake::start());
+    east.put(service("a", "203.0.113.1"));
+    west.put(service("a", "203.0.113.2"));
+    east.cluster().list = How::Hang;
+    let mut fleet = Fleet::new(&[("east", &east), ("west", &west)]).run();
+    let view = fleet.until_live("west").await;
+    assert!(view.listed);
+    assert_ne!(fleet.snapshot.borrow().members[&crate::name("east")].inventory, Inventory::Live);
+    let view = fleet.until_stale("east").await;
+    assert!(!view.listed && view.services.is_empty());
+    let view = fleet.until("why", "east", |view| view.fault.is_some()).await;
+    assert!(
+        fault(&view).contains("no answer within 0.7 s to the request to list services"),
+        "{}",
+        fault(&view)
+    );
+    west.put(service("b", "203.0.113.3"));
+    fleet.until_services("west", "a=203.0.113.2 b=203.0.113.3").await;
+    east.cluster().list = How::Well;
+    let view = fleet.until_services("east", "a=203.0.113.1").await;
+    assert_eq!((view.inventory, view.fault), (Inventory::Live, None));
+}
+
+#[tokio::test]
+async fn a_frozen_api_is_noticed_and_its_watch_goes_on_after_it() {
+    let east = Fake::start();
+    east.put(service("a", "203.0.113.1"));
+    let mut fleet = Fleet::new(&[("east", &east)]).run();
+    fleet.until_live("east").await;
+    east.asked("watch", 1).await;
+    east.freeze(true);
+    let view = fleet.until_stale("east").await;
+    assert_eq!((view.listed, view.services.len()), (true, 1));
+    assert!(fault(&view).contains("whether the inventory is fresh"), "{}", fault(&view));
+    east.put(service("b", "203.0.113.2"));
+    east.freeze(false);
+    fleet.until_services("east", "a=203.0.113.1 b=203.0.113.2").await;
+    assert_eq!(fleet.until_live("east").await.fault, None);
+    assert_eq!((east.count("watch"), east.count("/api/v1/services")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_watch_that_died_silently_is_renewed() {
+    let east = Fake::start();
+    east.put(service("a", "203.0.113.1"));
+    east.cluster().watch = How::Silent;
+    let mut fleet = Fleet::new(&[("east", &east)]);
+    fleet.settings.watch_time = Duration::from_secs(1);
+    let mut fleet = fleet.run();
+    fleet.until_live("east").await;
+    east.asked("watch", 1).await;
+    east.cluster().watch = How::Well;
+    east.put(service("b", "203.0.113.2"));
+    fleet.until_services("east", "a=203.0.113.1 b=203.0.113.2").await;
+    assert_eq!(east.count("/api/v1/services"), 1);
+}
+
+#[tokio::test]
+async fn a_killed_api_leaves_the_last_inventory_and_comes_back() {
+    let mut east = Fake::start();
+    east.put(service("a", "203.0.113.1"));
+    let mut fleet = Fleet::new(&[("east", &east)]).run();
+    fleet.until_live("east").await;
+    east.kill();
+    let view = fleet.until_stale("east").await;
+    assert_eq!(view.services.len(), 1);
+    let view = fleet.until("refused", "east", |view| fault(view).contains("refused")).await;
+    assert!(fault(&view).contains("is the API server running"), "{}", fault(&view));
+    east.put(service("b", "203.0.113.2"));
+    east.serve();
+    fleet.until_services("east", "a=203.0.113.1 b=203.0.113.2").await;
+    fleet.until_live("east").await;
+}
+
+#[tokio::test]
+async fn credentials_are_read_anew_when_they_are_refused() {
+    let east = Fake::start();
+    east.put(service("a", "203.0.113.1"));
+    east.cluster().token = "renewed".into();
+    let mut fleet = Fleet::new(&[("east", &east)]).run();
+    let view = fleet.until("refused", "east", |view| view.fault.is_some()).await;
+    let text = fault(&view);
+    assert!(text.contains("(401)") && text.contains("context 'east' of"), "{text}");
+    assert!(!text.contains("top-secret"), "{text}");
+    kubeconfig(&fleet.folder, "east", &east.url(), "renewed");
+    assert_eq!(fleet.until_live("east").await.fault, None);
+}
+
+#[tokio::test]
+async fn a_kubeconfig_that_is_mended_is_read_anew() {
+    let east = Fake::start();
+    let mut fleet = Fleet::new(&[("east", &east)]);
+    std::fs::write(fleet.folder.path().join("east"), "contexts: {").unwrap();
+    fleet = fleet.run();
+    let view = fleet.until("unreadable", "east", |view| view.fault.is_some()).await;
+    assert!(fault(&view).contains("is not valid YAML"), "{}", fault(&view));
+    kubeconfig(&fleet.folder, "east", &east.url(), "top-secret");
+    assert_eq!(fleet.until_live("east").await.fault, None);
+}
+
+#[tokio::test]
+async fn what_is_not_a_complete_list_is_not_an_empty_one() {
+    let cases = [
+        (How::Status(403), "kubectl create clusterrole"),
+        (How::Status(500), "answers 500"),
+        (How::Truncated, "cannot be used to list services"),
+        (How::Garbage, "cannot be used to list services"),
+    ];
+    for (how, part) in cases {
+        let east = Fake::start();
+        east.put(service("a", "203.0.113.1"));
+        east.cluster().lists = [how, how].into();
+        let mut fleet = Fleet::new(&[("east", &east)]).run();
+        let view = fleet.until("a fault", "east", |view| view.fault.is_some()).await;
+        assert!(fault(&view).contains(part), "{how:?}: {}", fault(&view));
+        assert!(!view.listed, "{how:?}");
+        let view = fleet.until_live("east").await;
+        assert_eq!((view.services.len(), view.fault), (1, None), "{how:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_object_is_skipped_by_name() {
+    let east = Fake::start();
+    let mut bad = service("bad", "203.0.113.9");
+    bad["spec"]["ports"] = json!("many");
+    east.put(bad);
+    east.put(service("good", "203.0.113.1"));
+    let mut fleet = Fleet::new(&[("east", &east)]).run();
+    let view = fleet.until_live("east").await;
+    assert_eq!(crate::services(&view), "good=203.0.113.1");
+    assert!(fault(&view).contains("service default/bad cannot be read"), "{}", fault(&view));
+
+    let mut worse = service("good", "203.0.113.1");
+    worse["status"]["loadBalancer"]["ingress"] = json!("x");
+    east.put(worse);
+    let view = fleet.until("both", "east", |view| fault(view).contains("default/good")).await;
+    assert_eq!(crate::services(&view), "good=203.0.113.1");
+    east.put(service("bad", "203.0.113.9"));
+    east.put(service("good", "203.0.113.2"));
+    let view = fleet.until_services("east", "bad=203.0.113.9 good=203.0.113.2").await;
+    assert_eq!(view.fault, None);
+}
+
+#[tokio::test]
+async fn a_watch_that_never_works_is_tried_ever_less_often() {
+    for how in [How::End, How::Gone, How::Status(403), How::Status(410), How::Garbage] {
+        let east = Fake::start();
+        east.put(service("a", "203.0.113.1"));
+        east.cluster().watch = how;
+        let mut fleet = Fleet::new(&[("east", &east)]).run();
+        let start = Instant::now();
+        let view = fleet.until("a fault", "east", |view| view.listed && view.fault.is_some()).await;
+        assert_eq!(view.services.len(), 1, "{how:?}");
+        east.asked("watch", 4).await;
+        // Pauses of at least 0.25 s, 0.5 s and so on lie between all but the first two.
+        assert!(start.elapsed() >= Duration::from_millis(700), "{how:?}: {:?}", start.elapsed());
+    }
+}

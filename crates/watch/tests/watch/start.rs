@@ -1,0 +1,90 @@
+//! Before the first list: what the zone says stands in.
+
+use std::sync::Arc;
+
+use fleetdns_core::{Inventory, Label, MemberView, ProbeSpec, Published, Service, Snapshot};
+use fleetdns_watch::list_once;
+
+use crate::fake::{Fake, How, service};
+use crate::{Fleet, fault, key, name, services};
+
+fn adopted(member: &str, service: &str, ip: &str) -> MemberView {
+    let mut view = MemberView::pending(name(member));
+    view.region = Some("eastus".parse().unwrap());
+    let published = Published {
+        key: key(service),
+        service: Arc::new(Service::default()),
+        addresses: Some([ip.parse().unwrap()].into()),
+        hostnames: std::collections::BTreeSet::new(),
+        ttl: None,
+        probe: Arc::new(ProbeSpec::None),
+        faults: Vec::new(),
+    };
+    view.services.insert(key(service), Arc::new(published));
+    view
+}
+
+#[tokio::test]
+async fn members_are_pending_in_the_first_snapshot() {
+    let east = Fake::start();
+    east.cluster().list = How::Hang;
+    let mut fleet = Fleet::new(&[("east", &east), ("west", &east)]).run();
+    let both = |all: &Snapshot| all.members.len() == 2;
+    let first = tokio::time::timeout(crate::BUDGET, fleet.snapshot.wait_for(both)).await.unwrap().unwrap();
+    assert!(first.members.values().all(|view| view.inventory == Inventory::Pending && !view.listed));
+}
+
+#[tokio::test]
+async fn what_was_adopted_stands_until_the_first_list() {
+    let east = Fake::start();
+    east.put(service("b", "203.0.113.2"));
+    east.cluster().list = How::Status(500);
+    east.cluster().node_list = How::Status(500);
+    let mut fleet = Fleet::new(&[("east", &east)]).run();
+    fleet.adopted.send(vec![adopted("east", "a", "203.0.113.1")]).await.unwrap();
+    fleet.until_services("east", "a=203.0.113.1").await;
+    fleet.adopted.send(vec![adopted("east", "a", "203.0.113.9")]).await.unwrap();
+    fleet.until_services("east", "a=203.0.113.1,203.0.113.9").await;
+    let view = fleet.until_stale("east").await;
+    assert!(!view.listed && view.services.len() == 1);
+    east.cluster().list = How::Well;
+    let view = fleet.until_services("east", "b=203.0.113.2").await;
+    assert!(view.listed);
+    // Its nodes say nothing yet.
+    assert_eq!(view.region.as_ref().map(Label::as_str), Some("eastus"));
+    fleet.adopted.send(vec![adopted("east", "a", "203.0.113.1")]).await.unwrap();
+    east.put(service("c", "203.0.113.3"));
+    fleet.until_services("east", "b=203.0.113.2 c=203.0.113.3").await;
+}
+
+#[tokio::test]
+async fn members_that_are_not_configured_have_departed() {
+    let east = Fake::start();
+    let mut fleet = Fleet::new(&[("east", &east)]).run();
+    fleet.adopted.send(vec![adopted("old", "a", "203.0.113.1")]).await.unwrap();
+    fleet.adopted.send(vec![adopted("old", "b", "203.0.113.2")]).await.unwrap();
+    let view = fleet.until_services("old", "a=203.0.113.1 b=203.0.113.2").await;
+    assert_eq!((view.inventory, view.listed), (Inventory::Departed, false));
+}
+
+#[tokio::test]
+async fn one_round_lists_who_answers_and_says_who_does_not() {
+    let (east, mut west, slow) = (Fake::start(), Fake::start(), Fake::start());
+    east.put(service("a", "203.0.113.1"));
+    west.kill();
+    slow.cluster().list = How::Hang;
+    let mut fleet = Fleet::new(&[("east", &east), ("west", &west), ("slow", &slow)]);
+    fleet.settings.startup_timeout = crate::BUDGET;
+    let views = vec![adopted("west", "w", "203.0.113.7"), adopted("old", "o", "203.0.113.8")];
+    let all = list_once(&fleet.members, &fleet.settings, views).await;
+    let see = |member: &str| {
+        let view = &all.members[&name(member)];
+        (view.inventory, view.listed, services(view))
+    };
+    assert_eq!(see("east"), (Inventory::Live, true, "a=203.0.113.1".into()));
+    assert_eq!(see("west"), (Inventory::Stale, false, "w=203.0.113.7".into()));
+    assert_eq!(see("slow"), (Inventory::Stale, false, String::new()));
+    assert_eq!(see("old"), (Inventory::Departed, false, "o=203.0.113.8".into()));
+    assert!(fault(&all.members[&name("west")]).contains("refused"));
+    assert!(fault(&all.members[&name("slow")]).contains("no answer within"));
+}
