@@ -1,0 +1,155 @@
+//! A zone in CoreDNS's etcd.
+
+mod apply;
+mod check;
+mod edit;
+mod fault;
+mod layout;
+mod link;
+mod pack;
+mod value;
+mod view;
+
+#[cfg(test)]
+mod model_tests;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use etcd_client::{GetOptions, GetResponse, KvClient};
+use fleetdns_core::{
+    Applied, ApprovedPlan, Capabilities, DnsName, Finding, Label, Listing, ObservedSet, Provider,
+    ProviderError, Ttl,
+};
+
+use crate::settings::EtcdSettings;
+use fault::{Fault, Kind};
+use layout::Layout;
+use link::Link;
+use view::{Pair, View};
+
+/// Keys of one page of a listing.
+const PAGE: i64 = 4000;
+/// Largest answer that is taken: a page of values as large as etcd lets them be is never that large.
+const MAX_ANSWER: usize = 256 * 1024 * 1024;
+
+/// One zone in etcd.
+#[derive(Debug)]
+pub(crate) struct EtcdZone {
+    layout: Layout,
+    owner: Label,
+    link: Link,
+    seen: Mutex<Seen>,
+}
+
+/// Up to which revisions this zone is known: what a guard against *new* keys needs, and no set's version can say.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Revision of the last listing.
+    listed: Option<i64>,
+    /// Names written since then, with the revision at which they were read again.
+    since: HashMap<DnsName, i64>,
+    /// Foreign sets of the zone's own name that only a listing finds.
+    apex_strays: Vec<ObservedSet>,
+}
+
+impl EtcdZone {
+    pub(crate) fn new(zone: DnsName, owner: Label, settings: EtcdSettings) -> Self {
+        let layout = Layout::new(zone, &settings.path);
+        let link = Link::new(settings, layout.zone_key().to_owned());
+        Self { layout, owner, link, seen: Mutex::default() }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn list_at_one_revision(&self) -> Result<Listing, Fault> {
+        let (pages, revision) = match self.pages().await {
+            // Compacted while we read: once more from the start.
+            Err(Fault { kind: Kind::Compacted, .. }) => self.pages().await?,
+            result => result?,
+        };
+        let View { listing, apex_strays } =
+            view::view(&self.layout, &self.owner, pages.iter().flat_map(pairs));
+        *self.seen() = Seen { listed: Some(revision), since: HashMap::new(), apex_strays };
+        Ok(listing)
+    }
+
+    /// All keys of the zone as they were at one revision.
+    async fn pages(&self) -> Result<(Vec<GetResponse>, i64), Fault> {
+        let prefix = self.layout.zone_prefix();
+        let end = end_of(&prefix);
+        let first = self.get(prefix.clone().into_bytes(), Some(&end), 0).await?;
+        let revision = first.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let mut pages = vec![self.get(self.layout.zone_key().into(), None, revision).await?];
+        let mut page = first;
+        while page.more() {
+            let Some(last) = page.kvs().last() else { break };
+            let mut next = last.key().to_vec();
+            next.push(0);
+            pages.push(page);
+            page = self.get(next, Some(&end), revision).await?;
+        }
+        pages.push(page);
+        Ok((pages, revision))
+    }
+
+    /// A key, or a page of the keys from it up to `end`.
+    async fn get(&self, key: Vec<u8>, end: Option<&[u8]>, revision: i64) -> Result<GetResponse, Fault> {
+        let mut options = GetOptions::new().with_revision(revision).with_limit(PAGE);
+        if let Some(end) = end {
+            options = options.with_range(end);
+        }
+        self.link
+            .call(|client| {
+                let (mut kv, key, options) = (kv(&client), key.clone(), options.clone());
+                async move { kv.get(key, Some(options)).await }
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl Provider for EtcdZone {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            wildcards: false,
+            apex: true,
+            answers_subtree: true,
+            // CoreDNS takes 0 for "not given", and answers with 300.
+            ttl: (Ttl::new(1).unwrap_or(Ttl::DEFAULT), Ttl::MAX),
+            max_values: pack::MAX_VALUES,
+        }
+    }
+
+    async fn list(&self) -> Result<Listing, ProviderError> {
+        self.list_at_one_revision().await.map_err(|fault| fault.into_error("list the zone"))
+    }
+
+    async fn apply(&self, plan: &ApprovedPlan) -> Applied {
+        self.apply_plan(plan.plan()).await
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        self.check_all().await
+    }
+}
+
+fn kv(client: &etcd_client::Client) -> KvClient {
+    client.kv_client().max_decoding_message_size(MAX_ANSWER)
+}
+
+/// The first key after all keys with a prefix that ends with a slash.
+fn end_of(prefix: &str) -> Vec<u8> {
+    let mut end = prefix.as_bytes().to_vec();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    end
+}
+
+fn pairs(response: &GetResponse) -> impl Iterator<Item = Pair<'_>> {
+    response.kvs().iter().map(|kv| Pair { key: kv.key(), value: kv.value(), revision: kv.mod_revision() })
+}

@@ -1,0 +1,221 @@
+//! The changes of one name become keys to write and guards that have to hold.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use etcd_client::{Compare, CompareOp, GetOptions, TxnOp};
+use fleetdns_core::{Change, DnsName, Evidence, Label, NameChange, ObservedSet, RecordData, Ttl};
+
+use super::layout::Layout;
+use super::value;
+use super::view;
+
+/// What has to be true of etcd for an edit to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// The key was last written by this revision; 0 when there is no such key.
+    Is(String, i64),
+    /// The key was not written since this revision.
+    QuietKey(String, i64),
+    /// Nothing with this prefix (which ends with a slash) was written since this revision.
+    QuietBelow(String, i64),
+}
+
+/// One name's change as keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Edit {
+    pub(crate) name: DnsName,
+    pub(crate) guards: Vec<Guard>,
+    /// Value by key; `None` deletes. So no key is there twice.
+    pub(crate) writes: BTreeMap<String, Option<Vec<u8>>>,
+    /// What the name is read from after the edit.
+    pub(crate) reads: Reads,
+    /// Values that have to stand afterwards.
+    pub(crate) wanted: Vec<RecordData>,
+}
+
+/// The two reads that give everything at a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reads {
+    pub(crate) key: String,
+    pub(crate) below: String,
+}
+
+/// Why a change cannot become an edit.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It was planned on something that did not come from here: list again.
+    Stale,
+    /// It can never be written.
+    Impossible(String),
+}
+
+/// Up to which revision a name is known; `None` when it was never read.
+pub(crate) type Known = Option<i64>;
+
+/// # Errors
+/// When the name or the plan does not fit this zone.
+pub(crate) fn edit(layout: &Layout, owner: &Label, change: &NameChange, known: Known) -> Result<Edit, Unfit> {
+    let name = &change.name;
+    check_name(layout, name, change)?;
+    let mut edit = Edit {
+        name: name.clone(),
+        guards: Vec::new(),
+        writes: BTreeMap::new(),
+        reads: reads(layout, name),
+        wanted: Vec::new(),
+    };
+    let mut guarded: BTreeMap<String, i64> = BTreeMap::new();
+    let mut unchanged: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for before in change.changes.iter().filter_map(Change::before) {
+        let data = before.ours().ok_or(Unfit::Stale)?;
+        let keys = keys(layout, name, data);
+        let revisions = view::revisions(before).ok_or(Unfit::Stale)?;
+        guarded.extend(keys.iter().cloned().zip(revisions));
+        edit.writes.extend(keys.into_iter().map(|key| (key, None)));
+        unchanged.extend(as_it_stands(layout, owner, name, before));
+    }
+    for (set, evidence) in change.changes.iter().filter_map(Change::after) {
+        edit.wanted.push(set.data.clone());
+        for (key, value) in values(layout, owner, name, &set.data, set.ttl, evidence) {
+            guarded.entry(key.clone()).or_insert(0);
+            if unchanged.get(&key) == Some(&value) {
+                edit.writes.remove(&key);
+            } else {
+                edit.writes.insert(key, Some(value));
+            }
+        }
+    }
+    edit.guards = guards(&edit.reads, guarded, change, known);
+    Ok(edit)
+}
+
+fn check_name(layout: &Layout, name: &DnsName, change: &NameChange) -> Result<(), Unfit> {
+    let impossible = |why: &str| Err(Unfit::Impossible(format!("{name} {why}")));
+    let writes_alias = change
+        .changes
+        .iter()
+        .filter_map(Change::after)
+        .any(|(set, _)| matches!(set.data, RecordData::Cname(_)));
+    if !name.is_within(layout.zone()) {
+        return impossible("is not in the zone");
+    }
+    if name.is_wildcard() {
+        return impossible("is a wildcard, and CoreDNS's etcd plugin has none");
+    }
+    if layout.is_reserved(name) {
+        return impossible(
+            "is where CoreDNS's etcd plugin keeps the addresses and name servers of the zone itself",
+        );
+    }
+    if name == layout.zone() && writes_alias {
+        return impossible("is the zone's own name, which cannot have a CNAME (RFC 1034 §3.6.2)");
+    }
+    Ok(())
+}
+
+pub(crate) fn reads(layout: &Layout, name: &DnsName) -> Reads {
+    // At the zone's own name everything that CoreDNS keeps there; below it lies the whole zone.
+    let below = if name == layout.zone() { layout.zone_prefix() + "dns/" } else { layout.below(name) };
+    Reads { key: layout.key(name), below }
+}
+
+/// The keys of a set in the order of its values.
+fn keys(layout: &Layout, name: &DnsName, data: &RecordData) -> Vec<String> {
+    match data {
+        RecordData::A(set) => set.iter().map(|ip| layout.leaf(name, IpAddr::V4(*ip))).collect(),
+        RecordData::Aaaa(set) => set.iter().map(|ip| layout.leaf(name, IpAddr::V6(*ip))).collect(),
+        RecordData::Cname(_) => vec![layout.key(name)],
+    }
+}
+
+/// The keys and values of a set.
+fn values(
+    layout: &Layout,
+    owner: &Label,
+    name: &DnsName,
+    data: &RecordData,
+    ttl: Ttl,
+    evidence: &Evidence,
+) -> Vec<(String, Vec<u8>)> {
+    let leaf = !matches!(data, RecordData::Cname(_));
+    let (full, short) = (value::full_mark(evidence), value::short_mark(owner));
+    let hosts = data.values().into_iter().enumerate();
+    let values = hosts.map(|(index, host)| {
+        value::write(&host, ttl.seconds(), leaf, owner, if index == 0 { &full } else { &short })
+    });
+    keys(layout, name, data).into_iter().zip(values).collect()
+}
+
+/// The keys and values of a set that is as we wrote it; nothing when some of it may differ.
+fn as_it_stands(layout: &Layout, owner: &Label, name: &DnsName, set: &ObservedSet) -> Vec<(String, Vec<u8>)> {
+    match (set.ours(), set.claim.evidence()) {
+        (Some(data), Some(evidence)) if set.ttl.seconds() != 0 => {
+            values(layout, owner, name, data, set.ttl, evidence)
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn guards(reads: &Reads, guarded: BTreeMap<String, i64>, change: &NameChange, known: Known) -> Vec<Guard> {
+    let creates = change.changes.iter().all(|change| matches!(change, Change::Create { .. }));
+    let mut guards = Vec::with_capacity(guarded.len() + 2);
+    // A name that was never read is new only when nothing at all is there.
+    if let Some(since) = known.or(creates.then_some(0)) {
+        if guarded.get(&reads.key).is_none_or(|revision| *revision == 0) {
+            guards.push(Guard::QuietKey(reads.key.clone(), since));
+        }
+        guards.push(Guard::QuietBelow(reads.below.clone(), since));
+    }
+    guards.extend(guarded.into_iter().map(|(key, revision)| Guard::Is(key, revision)));
+    guards
+}
+
+impl Guard {
+    pub(crate) fn compare(&self) -> Compare {
+        match self {
+            Self::Is(key, revision) => Compare::mod_revision(key.as_str(), CompareOp::Equal, *revision),
+            Self::QuietKey(key, since) => Compare::mod_revision(key.as_str(), CompareOp::Less, since + 1),
+            Self::QuietBelow(prefix, since) => {
+                Compare::mod_revision(prefix.as_str(), CompareOp::Less, since + 1).with_prefix()
+            }
+        }
+    }
+
+    /// The same guard for a name that was read again.
+    pub(crate) fn since(&self, revision: i64) -> Self {
+        match self {
+            Self::Is(..) => self.clone(),
+            Self::QuietKey(key, _) => Self::QuietKey(key.clone(), revision),
+            Self::QuietBelow(prefix, _) => Self::QuietBelow(prefix.clone(), revision),
+        }
+    }
+
+    /// Octets in a request, about.
+    pub(crate) fn octets(&self) -> usize {
+        match self {
+            Self::Is(key, _) | Self::QuietKey(key, _) => key.len() + 16,
+            Self::QuietBelow(prefix, _) => 2 * prefix.len() + 16,
+        }
+    }
+}
+
+impl Reads {
+    pub(crate) fn operations(&self) -> [TxnOp; 2] {
+        let below = GetOptions::new().with_prefix();
+        [TxnOp::get(self.key.as_str(), None), TxnOp::get(self.below.as_str(), Some(below))]
+    }
+}
+
+impl Edit {
+    pub(crate) fn writes(&self) -> impl Iterator<Item = TxnOp> {
+        self.writes.iter().map(|(key, value)| match value {
+            Some(value) => TxnOp::put(key.as_str(), value.as_slice(), None),
+            None => TxnOp::delete(key.as_str(), None),
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "edit_tests.rs"]
+mod tests;

@@ -1,0 +1,217 @@
+//! Which key belongs to which name.
+//!
+//! `/skydns/` and the labels of the name from the top down (the layout of SkyDNS, which CoreDNS's etcd plugin reads).
+//! A query for A or AAAA is answered with everything *below* the name's key, and only without anything there with the
+//! key itself; a query for CNAME with the key itself alone. So a CNAME stands at the key of its name, and each address
+//! below it, at a leaf whose label follows from the address: the same address cannot be there twice.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use fleetdns_core::DnsName;
+
+/// Below the zone, where CoreDNS looks for the addresses of the zone's own name.
+const APEX: [&str; 2] = ["dns", "apex"];
+/// Below the zone, where it looks for name servers.
+const NAME_SERVERS: [&str; 2] = ["dns", "ns"];
+
+/// Keys of one zone.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    zone: DnsName,
+    /// Without a final slash.
+    zone_key: String,
+}
+
+/// What a key below the zone stands for, before its value is looked at.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Place<'a> {
+    /// From the zone downwards.
+    labels: Vec<&'a str>,
+}
+
+impl Layout {
+    pub(crate) fn new(zone: DnsName, path: &str) -> Self {
+        let zone_key = join(path, zone.labels().rev());
+        Self { zone, zone_key }
+    }
+
+    pub(crate) fn zone(&self) -> &DnsName {
+        &self.zone
+    }
+
+    /// The key of the zone's own name.
+    pub(crate) fn zone_key(&self) -> &str {
+        &self.zone_key
+    }
+
+    /// All keys below the zone begin with this. It ends with a slash, as without it every zone whose name goes on
+    /// where this one ends would be meant too.
+    pub(crate) fn zone_prefix(&self) -> String {
+        format!("{}/", self.zone_key)
+    }
+
+    /// The key of a name in the zone.
+    pub(crate) fn key(&self, name: &DnsName) -> String {
+        let relative = name.relative_to(&self.zone).unwrap_or("");
+        join(&self.zone_key, relative.split('.').rev().filter(|label| !label.is_empty()))
+    }
+
+    /// Everything from which a query for the name's addresses is answered; ends with a slash.
+    pub(crate) fn below(&self, name: &DnsName) -> String {
+        let apex: &[&str] = if *name == self.zone { &APEX } else { &[] };
+        join(&self.key(name), apex.iter().copied()) + "/"
+    }
+
+    /// The key of one address of a name.
+    pub(crate) fn leaf(&self, name: &DnsName, address: IpAddr) -> String {
+        self.below(name) + &leaf_label(address)
+    }
+
+    /// Names that cannot be written, as CoreDNS keeps the zone's own addresses and name servers below them.
+    pub(crate) fn is_reserved(&self, name: &DnsName) -> bool {
+        let Some(relative) = name.relative_to(&self.zone) else { return false };
+        let labels: Vec<&str> = relative.split('.').rev().collect();
+        labels == ["dns"] || labels.starts_with(&APEX) || labels.starts_with(&NAME_SERVERS)
+    }
+
+    /// `None` for a key outside of the zone.
+    pub(crate) fn place<'a>(&self, key: &'a str) -> Option<Place<'a>> {
+        let rest = key.strip_prefix(&self.zone_key)?;
+        if rest.is_empty() {
+            return Some(Place { labels: Vec::new() });
+        }
+        Some(Place { labels: rest.strip_prefix('/')?.split('/').collect() })
+    }
+
+    /// The name whose key this is, `strip` labels less deep; `None` when it is not a name.
+    pub(crate) fn name(&self, place: &Place<'_>, strip: usize) -> Option<DnsName> {
+        let depth = place.labels.len().saturating_sub(strip);
+        let labels = place.labels.get(..depth)?;
+        if labels.is_empty() {
+            return Some(self.zone.clone());
+        }
+        let mut text = String::with_capacity(64);
+        for label in labels.iter().rev() {
+            if label.is_empty() || label.contains('.') {
+                return None;
+            }
+            text.push_str(label);
+            text.push('.');
+        }
+        text.push_str(self.zone.as_str());
+        text.parse().ok()
+    }
+
+    /// The name of which this is the leaf of `address`.
+    pub(crate) fn leaf_of(&self, place: &Place<'_>, address: IpAddr) -> Option<DnsName> {
+        let (last, above) = place.labels.split_last()?;
+        if *last != leaf_label(address) || above.is_empty() {
+            return None;
+        }
+        if above == APEX { Some(self.zone.clone()) } else { self.name(place, 1) }
+    }
+}
+
+impl Place<'_> {
+    /// Whether it belongs to the addresses of the zone's own name.
+    pub(crate) fn is_apex(&self) -> bool {
+        self.labels.starts_with(&APEX)
+    }
+
+    /// Whether it belongs to the name servers of the zone.
+    pub(crate) fn is_name_server(&self) -> bool {
+        self.labels.starts_with(&NAME_SERVERS)
+    }
+
+    /// Whether it is the zone's own key, or one that a read of the zone's own name covers.
+    pub(crate) fn is_read_with_apex(&self) -> bool {
+        self.labels.is_empty() || self.labels.first() == Some(&"dns")
+    }
+}
+
+fn join<'a>(start: &str, labels: impl Iterator<Item = &'a str>) -> String {
+    let mut key = start.to_owned();
+    for label in labels {
+        key.push('/');
+        key.push_str(label);
+    }
+    key
+}
+
+/// All bits of the address, so that two addresses never share a leaf; in the order of the addresses.
+fn leaf_label(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => format!("v4-{:08x}", Ipv4Addr::to_bits(address)),
+        IpAddr::V6(address) => format!("v6-{:032x}", Ipv6Addr::to_bits(address)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout() -> Layout {
+        Layout::new("example.com".parse().unwrap(), "/skydns")
+    }
+
+    fn name(text: &str) -> DnsName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn names_become_keys_from_the_top_down() {
+        assert_eq!(layout().key(&name("www.eu.example.com")), "/skydns/com/example/eu/www");
+        assert_eq!(layout().key(&name("example.com")), "/skydns/com/example");
+        assert_eq!(
+            layout().leaf(&name("www.example.com"), [203, 0, 113, 1].into()),
+            "/skydns/com/example/www/v4-cb007101"
+        );
+        assert_eq!(
+            layout().leaf(&name("example.com"), "2001:db8::1".parse().unwrap()),
+            "/skydns/com/example/dns/apex/v6-20010db8000000000000000000000001"
+        );
+        assert_eq!(Layout::new(name("example"), "").key(&name("a.example")), "/example/a");
+    }
+
+    #[test]
+    fn keys_become_names_again() {
+        let layout = layout();
+        let address = "203.0.113.1".parse().unwrap();
+        for text in ["www.example.com", "a.b.example.com", "example.com"] {
+            let key = layout.leaf(&name(text), address);
+            let place = layout.place(&key).unwrap();
+            assert_eq!(layout.leaf_of(&place, address), Some(name(text)));
+            assert_eq!(layout.leaf_of(&place, "203.0.113.2".parse().unwrap()), None);
+            let key = layout.key(&name(text));
+            assert_eq!(layout.name(&layout.place(&key).unwrap(), 0), Some(name(text)));
+        }
+    }
+
+    #[test]
+    fn a_key_that_only_begins_like_the_zone_is_outside() {
+        assert_eq!(layout().place("/skydns/com/example2/www"), None);
+        assert_eq!(layout().place("/skydns/com"), None);
+        assert!(layout().place("/skydns/com/example/www").is_some());
+    }
+
+    #[test]
+    fn a_key_that_is_not_a_name_is_none() {
+        for key in ["/skydns/com/example//a", "/skydns/com/example/a.b", "/skydns/com/example/a b"] {
+            assert_eq!(layout().name(&layout().place(key).unwrap(), 0), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_names_in_which_coredns_keeps_the_apex_are_reserved() {
+        for (text, reserved) in [
+            ("dns.example.com", true),
+            ("apex.dns.example.com", true),
+            ("x.ns.dns.example.com", true),
+            ("www.dns.example.com", false),
+            ("dns.www.example.com", false),
+            ("example.com", false),
+        ] {
+            assert_eq!(layout().is_reserved(&name(text)), reserved, "{text}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The value of one key: the JSON of CoreDNS's etcd plugin, with two fields of ours that CoreDNS does not read.
+
+use std::net::IpAddr;
+
+use fleetdns_core::{Evidence, Label};
+use serde::Deserialize;
+
+/// CoreDNS's TTL for a value that has none.
+const DEFAULT_TTL: u32 = 300;
+
+/// A value as it was read. CoreDNS refuses to answer when a field has another type, so this is as strict; its reader
+/// (Go's) does not mind how the names of fields are capitalised.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Entry {
+    #[serde(alias = "Host", alias = "HOST")]
+    host: Option<String>,
+    #[serde(alias = "Port", alias = "PORT")]
+    port: Option<i64>,
+    #[serde(alias = "Priority")]
+    priority: Option<i64>,
+    #[serde(alias = "Weight")]
+    weight: Option<i64>,
+    #[serde(alias = "Text", alias = "TEXT")]
+    text: Option<String>,
+    #[serde(alias = "Mail", alias = "MAIL")]
+    mail: Option<bool>,
+    #[serde(alias = "Ttl", alias = "TTL")]
+    ttl: Option<u32>,
+    #[serde(alias = "TargetStrip", alias = "targetStrip")]
+    targetstrip: Option<i64>,
+    group: Option<String>,
+    /// Not CoreDNS's: any type will do.
+    fleetdns: Option<serde_json::Value>,
+}
+
+/// What CoreDNS answers with for a value.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Meaning<'a> {
+    Address(IpAddr),
+    Alias(&'a str),
+    /// A type of which the values do not matter.
+    Other(&'static str),
+}
+
+impl Entry {
+    /// # Errors
+    /// What is wrong, when CoreDNS cannot read the value either.
+    pub(crate) fn read(value: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(value)
+    }
+
+    pub(crate) fn meaning(&self) -> Meaning<'_> {
+        let host = self.host.as_deref().unwrap_or("");
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Meaning::Address(address.to_canonical());
+        }
+        match (self.text.as_deref().unwrap_or("").is_empty(), self.mail.unwrap_or(false)) {
+            (false, _) => Meaning::Other("TXT"),
+            (true, true) => Meaning::Other("MX"),
+            (true, false) => Meaning::Alias(host),
+        }
+    }
+
+    /// The TTL that CoreDNS answers with.
+    pub(crate) fn ttl(&self) -> u32 {
+        self.ttl.filter(|ttl| *ttl != 0).unwrap_or(DEFAULT_TTL)
+    }
+
+    /// Labels of the key that are no part of the name.
+    pub(crate) fn strip(&self) -> usize {
+        usize::try_from(self.targetstrip.unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// The ownership text.
+    pub(crate) fn mark(&self) -> Option<&str> {
+        self.fleetdns.as_ref().and_then(serde_json::Value::as_str)
+    }
+}
+
+/// A value of ours, always the same bytes for the same arguments. `leaf`: whether the last label of its key is no part
+/// of the name, which CoreDNS is told so that targets of SRV answers come out as the name.
+pub(crate) fn write(host: &str, ttl: u32, leaf: bool, owner: &Label, mark: &str) -> Vec<u8> {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let strip = if leaf { r#""targetstrip":1,"# } else { "" };
+    let (host, owner, mark) = (quoted(host), quoted(owner.as_str()), quoted(mark));
+    format!(r#"{{"host":{host},"ttl":{ttl},{strip}"owner":{owner},"fleetdns":{mark}}}"#).into_bytes()
+}
+
+/// The mark of the first value of a set: whose it is and where it came from.
+pub(crate) fn full_mark(evidence: &Evidence) -> String {
+    evidence.to_string()
+}
+
+/// The mark of every other value: only whose it is. The evidence stands once in a set, not once for each address:
+/// with 200 clusters it has 10 KB, and a new address then changes two keys and not 200.
+pub(crate) fn short_mark(owner: &Label) -> String {
+    format!("v=1 owner={owner}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(text: &str) -> Entry {
+        Entry::read(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_value_means_what_coredns_answers() {
+        let address = |text: &str| Meaning::Address(text.parse().unwrap());
+        for (text, meaning) in [
+            (r#"{"host":"10.0.0.1"}"#, address("10.0.0.1")),
+            (r#"{"host":"10.0.0.1","text":"x"}"#, address("10.0.0.1")),
+            (r#"{"Host":"2001:DB8::1"}"#, address("2001:db8::1")),
+            (r#"{"host":"::ffff:10.0.0.1"}"#, address("10.0.0.1")),
+            (r#"{"host":"a.example"}"#, Meaning::Alias("a.example")),
+            (r#"{"host":"a.example","text":"x"}"#, Meaning::Other("TXT")),
+            (r#"{"host":"a.example","mail":true}"#, Meaning::Other("MX")),
+            (r#"{"text":"x","targetstrip":1}"#, Meaning::Other("TXT")),
+            ("{}", Meaning::Alias("")),
+        ] {
+            assert_eq!(entry(text).meaning(), meaning, "{text}");
+        }
+        assert_eq!(entry("{}").ttl(), 300);
+        assert_eq!(entry(r#"{"ttl":30,"targetstrip":2,"host":null}"#).ttl(), 30);
+        assert_eq!(entry(r#"{"targetstrip":2}"#).strip(), 2);
+        assert_eq!(entry(r#"{"targetstrip":-2}"#).strip(), 0);
+        assert_eq!(entry(r#"{"fleetdns":5}"#).mark(), None);
+    }
+
+    #[test]
+    fn what_coredns_cannot_read_is_an_error() {
+        for text in
+            ["", "{", "10.0.0.1", r#"{"host":5}"#, r#"{"ttl":"30"}"#, r#"{"ttl":-1}"#, r#"{"port":"a"}"#]
+        {
+            assert!(Entry::read(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_written_value_is_what_coredns_wants() {
+        let owner: Label = "fed".parse().unwrap();
+        assert_eq!(
+            String::from_utf8(write("10.0.0.1", 30, true, &owner, "v=1 owner=fed")).unwrap(),
+            r#"{"host":"10.0.0.1","ttl":30,"targetstrip":1,"owner":"fed","fleetdns":"v=1 owner=fed"}"#
+        );
+        assert!(
+            !String::from_utf8(write("a.example", 30, false, &owner, "")).unwrap().contains("targetstrip")
+        );
+    }
+}

@@ -1,0 +1,176 @@
+use fleetdns_core::{Content, Observed};
+
+use super::*;
+
+const EVIDENCE: &str = "v=1 owner=fed service=default/web member=west;westus;1;tcp:80;203.0.113.1";
+const FULL: &str =
+    r#""owner":"fed","fleetdns":"v=1 owner=fed service=default/web member=west;westus;1;tcp:80;203.0.113.1""#;
+const SHORT: &str = r#""owner":"fed","fleetdns":"v=1 owner=fed""#;
+
+fn see(pairs: &[(&str, &str)]) -> View {
+    let layout = Layout::new("example.com".parse().unwrap(), "/skydns");
+    let pairs = pairs.iter().enumerate().map(|(index, (key, value))| Pair {
+        key: key.as_bytes(),
+        value: value.as_bytes(),
+        revision: 10 + i64::try_from(index).unwrap(),
+    });
+    view(&layout, &"fed".parse().unwrap(), pairs)
+}
+
+/// One line for each set: name, mark, set, revisions.
+fn lines(observed: &Observed) -> Vec<String> {
+    let mark = |set: &ObservedSet| match &set.claim {
+        Claim::Ours(Some(_)) => "ours",
+        Claim::Ours(None) => "ours?",
+        Claim::Foreign => "foreign",
+    };
+    observed
+        .iter()
+        .flat_map(|(name, sets)| {
+            sets.iter().map(move |set| format!("{name} {} {set} [{}]", mark(set), set.version.0))
+        })
+        .collect()
+}
+
+#[track_caller]
+fn check(pairs: &[(&str, &str)], expected: &[&str]) {
+    let view = see(pairs);
+    assert_eq!(lines(&view.listing.observed), expected);
+    assert_eq!(view.listing.unreadable, [""; 0]);
+}
+
+fn value(host: &str, rest: &str) -> String {
+    format!(r#"{{"host":"{host}","ttl":30,"targetstrip":1,{rest}}}"#)
+}
+
+#[test]
+fn our_leaves_are_one_set_for_each_family() {
+    check(
+        &[
+            ("/skydns/com/example/www/v4-cb007101", &value("203.0.113.1", FULL)),
+            ("/skydns/com/example/www/v4-cb007102", &value("203.0.113.2", SHORT)),
+            ("/skydns/com/example/www/v6-20010db8000000000000000000000001", &value("2001:db8::1", FULL)),
+            ("/skydns/com/example/dns/apex/v4-cb007101", &value("203.0.113.1", FULL)),
+            ("/skydns/com/example/eu", &format!(r#"{{"host":"www.example.com","ttl":60,{FULL}}}"#)),
+        ],
+        &[
+            "example.com ours 30 A 203.0.113.1 [13]",
+            "eu.example.com ours 60 CNAME www.example.com [14]",
+            "www.example.com ours 30 A 203.0.113.1 203.0.113.2 [10,11]",
+            "www.example.com ours 30 AAAA 2001:db8::1 [12]",
+        ],
+    );
+}
+
+#[test]
+fn whatever_is_not_as_we_write_it_has_a_ttl_that_nobody_wants() {
+    let first = ("/skydns/com/example/www/v4-cb007101", value("203.0.113.1", FULL));
+    let second = "/skydns/com/example/www/v4-cb007102";
+    for (what, value, mark) in [
+        ("another TTL", value("203.0.113.2", SHORT).replace("30", "31"), "ours"),
+        ("a field more", value("203.0.113.2", &format!(r#""port":80,{SHORT}"#)), "ours"),
+        ("the evidence twice", value("203.0.113.2", FULL), "ours"),
+        ("two evidences", value("203.0.113.2", &FULL.replace("/web", "/other")), "ours?"),
+    ] {
+        let seen = see(&[(first.0, &first.1), (second, &value)]);
+        let expected = format!("www.example.com {mark} 0 A 203.0.113.1 203.0.113.2 [10,11]");
+        assert_eq!(lines(&seen.listing.observed), [expected], "{what}");
+    }
+    check(
+        &[("/skydns/com/example/www/v4-cb007102", &value("203.0.113.2", SHORT))],
+        &["www.example.com ours? 0 A 203.0.113.2 [10]"],
+    );
+}
+
+#[test]
+fn a_value_of_ours_at_a_key_that_is_not_ours_is_foreign() {
+    for key in [
+        "/skydns/com/example/www/v4-cb007102", // another address's leaf
+        "/skydns/com/example/www/copy",
+        "/skydns/com/example/v4-cb007101", // directly below the zone
+    ] {
+        let view = see(&[(key, &value("203.0.113.1", FULL))]);
+        assert!(view.listing.observed.owned().next().is_none(), "{key}");
+        assert_eq!(view.listing.observed.iter().count(), 1, "{key}");
+    }
+    // A CNAME at a leaf or at the zone's own name.
+    for key in ["/skydns/com/example", "/skydns/com/example/dns/apex/x"] {
+        let alias = format!(r#"{{"host":"www.example.com","ttl":60,{FULL}}}"#);
+        assert!(see(&[(key, &alias)]).listing.observed.owned().next().is_none(), "{key}");
+    }
+}
+
+#[test]
+fn another_owner_is_foreign() {
+    check(
+        &[("/skydns/com/example/www/v4-cb007101", &value("203.0.113.1", &FULL.replace("fed", "other")))],
+        &["www.example.com foreign 30 A 203.0.113.1 []"],
+    );
+}
+
+#[test]
+fn foreign_values_stand_where_coredns_serves_them() {
+    let strip = r#""targetstrip":1"#;
+    check(
+        &[
+            // external-dns
+            ("/skydns/com/example/shop/1acbad7e", &format!(r#"{{"host":"10.0.0.1","ttl":60,{strip}}}"#)),
+            ("/skydns/com/example/shop/2acbad7e", &format!(r#"{{"host":"10.0.0.2","ttl":60,{strip}}}"#)),
+            (
+                "/skydns/com/example/a-shop/77ac",
+                &format!(r#"{{"text":"\"heritage=external-dns\"",{strip}}}"#),
+            ),
+            // written by hand: the key is a name
+            ("/skydns/com/example/hand/x1", r#"{"host":"10.0.0.3"}"#),
+            ("/skydns/com/example/alias", r#"{"host":"elsewhere.example.net","ttl":5}"#),
+            ("/skydns/com/example/dns/ns/ns1", r#"{"host":"10.0.0.53"}"#),
+            ("/skydns/com/example/dns/apex/x", r#"{"host":"10.0.0.80"}"#),
+            ("/skydns/com/example2/www", r#"{"host":"10.0.0.1"}"#),
+        ],
+        &[
+            "example.com foreign 300 A 10.0.0.80 []",
+            "example.com foreign 300 NS … []",
+            "a-shop.example.com foreign 300 TXT … []",
+            "alias.example.com foreign 5 CNAME elsewhere.example.net []",
+            "x1.hand.example.com foreign 300 A 10.0.0.3 []",
+            "shop.example.com foreign 60 A 10.0.0.1 10.0.0.2 []",
+        ],
+    );
+}
+
+#[test]
+fn external_dns_at_the_zones_own_name_is_remembered() {
+    let view = see(&[("/skydns/com/example/1acbad7e", r#"{"host":"10.0.0.1","ttl":60,"targetstrip":1}"#)]);
+    assert_eq!(lines(&view.listing.observed), ["example.com foreign 60 A 10.0.0.1 []"]);
+    assert_eq!(view.apex_strays.len(), 1);
+    assert!(matches!(view.apex_strays[0].content, Content::Known(_)));
+}
+
+#[test]
+fn what_cannot_be_read_is_said_with_its_key_and_is_nobodys() {
+    let view = see(&[
+        ("/skydns/com/example/www/v4-cb007101", "{broken"),
+        ("/skydns/com/example/www/v4-cb007102", r#"{"host":"10.0.0.1","ttl":"30"}"#),
+        ("/skydns/com/example//x", r#"{"host":"10.0.0.1"}"#),
+    ]);
+    assert_eq!(view.listing.observed, Observed::default());
+    let unreadable = view.listing.unreadable;
+    assert_eq!(unreadable.len(), 3);
+    assert!(
+        unreadable[0].starts_with("etcd key /skydns/com/example/www/v4-cb007101: the value cannot be read")
+    );
+    assert!(unreadable[1].contains("SERVFAIL"));
+    assert!(unreadable[2].contains("not a domain name"));
+}
+
+#[test]
+fn revisions_are_read_only_from_what_etcd_gave() {
+    let view = see(&[("/skydns/com/example/www/v4-cb007101", &value("203.0.113.1", FULL))]);
+    let mut set = view.listing.observed.at(&"www.example.com".parse().unwrap())[0].clone();
+    assert_eq!(revisions(&set), Some(vec![10]));
+    for other in ["", "x", "1,2"] {
+        set.version = Version(other.into());
+        assert_eq!(revisions(&set), None, "{other}");
+    }
+    assert_eq!(set.claim.evidence().unwrap().to_string(), EVIDENCE);
+}

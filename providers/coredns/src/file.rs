@@ -1,0 +1,269 @@
+//! A zone in a zone file, for CoreDNS's `file` and `auto` plugins.
+//!
+//! Our records stand in a block between two comment lines that name the owner; the rest is not ours. CoreDNS reads the
+//! file again when the serial has changed.
+
+mod check;
+mod failure;
+mod records;
+mod replace;
+mod scan;
+mod serial;
+mod zone;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use fleetdns_core::{
+    Applied, ApprovedPlan, Capabilities, Change, DnsName, Finding, Label, Listing, NameChange, ObservedSet,
+    Outcome, Plan, Provider, ProviderError, RecordData, RecordType,
+};
+
+use crate::settings::FileSettings;
+use failure::Failure;
+use replace::{Replaced, replace};
+use zone::{Damage, OurSet, Ours, ZoneText};
+
+/// How often a file that changes under our hands is read again before the plan is given back.
+const TRIES: usize = 3;
+
+/// One zone in a file.
+#[derive(Debug)]
+pub(crate) struct FileZone(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    zone: DnsName,
+    owner: Label,
+    file: PathBuf,
+    name_servers: Vec<DnsName>,
+    /// One writer at a time.
+    writing: Mutex<()>,
+}
+
+/// What became of the names of a plan.
+type Outcomes = BTreeMap<DnsName, Outcome>;
+
+impl FileZone {
+    pub(crate) fn new(zone: DnsName, owner: Label, settings: FileSettings) -> Self {
+        let FileSettings { file, name_servers } = settings;
+        Self(Arc::new(Inner { zone, owner, file, name_servers, writing: Mutex::default() }))
+    }
+
+    /// Runs `work` where it may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        work: impl FnOnce(&Inner) -> T + Send + 'static,
+    ) -> Result<T, ProviderError> {
+        let inner = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || work(&inner)).await.map_err(|error| ProviderError::Unavailable {
+            endpoint: self.0.endpoint(),
+            action,
+            source: Some(Box::new(error)),
+        })
+    }
+}
+
+#[async_trait]
+impl Provider for FileZone {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    async fn list(&self) -> Result<Listing, ProviderError> {
+        self.blocking("list the zone", Inner::list).await?
+    }
+
+    async fn apply(&self, plan: &ApprovedPlan) -> Applied {
+        let work = plan.plan().clone();
+        let names: Vec<DnsName> = work.changes.iter().map(|change| change.name.clone()).collect();
+        match self.blocking("write the zone", move |inner| inner.apply(&work)).await {
+            Ok(outcomes) => Applied { names: outcomes.into_iter().collect() },
+            Err(_) => {
+                let failed = |name| (name, Outcome::Failed(self.0.unavailable("write the zone", None)));
+                Applied { names: names.into_iter().map(failed).collect() }
+            }
+        }
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        match self.blocking("check the zone", Inner::check).await {
+            Ok(findings) => findings,
+            Err(error) => vec![Finding { good: false, text: error.to_string() }],
+        }
+    }
+}
+
+impl Inner {
+    fn endpoint(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    fn unavailable(&self, action: &'static str, error: Option<io::Error>) -> ProviderError {
+        let source = error.map(|error| Box::new(error) as fleetdns_core::provider::Source);
+        ProviderError::Unavailable { endpoint: self.endpoint(), action, source }
+    }
+
+    fn denied(&self, action: &'static str, problem: String, remedy: &str) -> ProviderError {
+        ProviderError::Denied { endpoint: self.endpoint(), action, problem, remedy: remedy.to_owned() }
+    }
+
+    fn failed(&self, action: &'static str, error: io::Error) -> ProviderError {
+        let remedy = match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "let the user that fleetdns runs as read the file and write in its folder"
+            }
+            io::ErrorKind::NotFound => "make the folder of zone-file, or mend zone-file",
+            io::ErrorKind::InvalidData => "store the zone file as UTF-8",
+            io::ErrorKind::IsADirectory => "name a file, not a folder, in zone-file",
+            _ => return self.unavailable(action, Some(error)),
+        };
+        self.denied(action, error.to_string(), remedy)
+    }
+
+    /// The text, `None` when there is no file.
+    fn text(&self) -> io::Result<Option<String>> {
+        match std::fs::read_to_string(&self.file) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn parse(&self, action: &'static str, text: &str) -> Result<ZoneText, ProviderError> {
+        ZoneText::read(text, &self.zone, &self.owner)
+            .map_err(|damage: Damage| self.denied(action, damage.to_string(), "mend the zone file by hand"))
+    }
+
+    fn list(&self) -> Result<Listing, ProviderError> {
+        const ACTION: &str = "list the zone";
+        match self.text().map_err(|error| self.failed(ACTION, error))? {
+            Some(text) => Ok(self.parse(ACTION, &text)?.listing()),
+            None => Ok(Listing::default()),
+        }
+    }
+
+    fn apply(&self, plan: &Plan) -> Outcomes {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..TRIES {
+            match self.try_apply(plan) {
+                Ok(Some(outcomes)) => return outcomes,
+                Ok(None) => {}
+                Err(error) => return self.fail_all(plan, &error),
+            }
+        }
+        plan.changes.iter().map(|change| (change.name.clone(), Outcome::Conflict)).collect()
+    }
+
+    /// The same fault for each name; the error itself cannot be cloned.
+    fn fail_all(&self, plan: &Plan, error: &Failure) -> Outcomes {
+        plan.changes.iter().map(|change| (change.name.clone(), Outcome::Failed(error.error(self)))).collect()
+    }
+
+    /// `None` when the file changed meanwhile, and nothing was written.
+    fn try_apply(&self, plan: &Plan) -> Result<Option<Outcomes>, Failure> {
+        let before = self.text().map_err(Failure::Io)?;
+        let today = today();
+        if before.is_none() && self.name_servers.is_empty() {
+            return Err(Failure::NoNameServers);
+        }
+        let start =
+            before.clone().unwrap_or_else(|| ZoneText::new_zone(&self.zone, &self.name_servers, today));
+        let zone = ZoneText::read(&start, &self.zone, &self.owner).map_err(Failure::Damaged)?;
+        if !zone.has_soa() {
+            return Err(Failure::NoSoa);
+        }
+        let listing = zone.listing();
+        let mut ours = zone.ours.clone();
+        let mut outcomes = Outcomes::new();
+        for change in &plan.changes {
+            let there = listing.observed.at(&change.name);
+            if let Some(problem) = impossible(&self.zone, change) {
+                let outcome = Outcome::Failed(ProviderError::Rejected { problem });
+                outcomes.insert(change.name.clone(), outcome);
+            } else if is_as_planned(change, there) {
+                put(&mut ours, change);
+                outcomes.insert(change.name.clone(), Outcome::Done(Vec::new()));
+            } else {
+                outcomes.insert(change.name.clone(), Outcome::Conflict);
+            }
+        }
+        let mut after = listing;
+        if ours != zone.ours {
+            let text = zone.render(&ours, &self.owner, today);
+            match replace(&self.file, before.as_deref(), &text).map_err(Failure::Io)? {
+                Replaced::Done => {}
+                Replaced::Changed => return Ok(None),
+            }
+            after = ZoneText::read(&text, &self.zone, &self.owner).map_err(Failure::Damaged)?.listing();
+        }
+        for (name, outcome) in &mut outcomes {
+            if let Outcome::Done(sets) = outcome {
+                *sets = after.observed.at(name).to_vec();
+            }
+        }
+        Ok(Some(outcomes))
+    }
+}
+
+fn impossible(zone: &DnsName, change: &NameChange) -> Option<String> {
+    let name = &change.name;
+    if !name.is_within(zone) {
+        return Some(format!("{name} is not in the zone"));
+    }
+    let alias = |(set, _): (&fleetdns_core::RecordSet, _)| matches!(set.data, RecordData::Cname(_));
+    let at_apex = name == zone && change.changes.iter().filter_map(Change::after).any(alias);
+    at_apex.then(|| format!("{name} is the zone's own name, which cannot have a CNAME (RFC 1034 §3.6.2)"))
+}
+
+/// Whether the name still is as the plan saw it: what was read is there, and nothing has come in the way.
+fn is_as_planned(change: &NameChange, there: &[ObservedSet]) -> bool {
+    let removed: Vec<RecordType> = change.changes.iter().filter_map(removes).collect();
+    change.changes.iter().all(|change| match change {
+        Change::Update { before, .. } | Change::Delete { before, .. } => there.contains(before),
+        Change::Create { set, .. } => {
+            let kind = set.data.record_type();
+            !there.iter().any(|other| match (other.claim.is_ours(), other.content.record_type()) {
+                (true, Some(ours)) => {
+                    let clashes = ours == kind || ours == RecordType::Cname || kind == RecordType::Cname;
+                    clashes && !removed.contains(&ours)
+                }
+                (_, known) => known.is_some() || kind == RecordType::Cname || other.type_name() == "CNAME",
+            })
+        }
+    })
+}
+
+fn removes(change: &Change) -> Option<RecordType> {
+    match change {
+        Change::Delete { record_type, .. } => Some(*record_type),
+        _ => None,
+    }
+}
+
+fn put(ours: &mut Ours, change: &NameChange) {
+    let sets = ours.entry(change.name.clone()).or_default();
+    for change in &change.changes {
+        match change.after() {
+            Some((set, evidence)) => sets.insert(change.record_type(), OurSet::new(set, evidence)),
+            None => sets.remove(&change.record_type()),
+        };
+    }
+    if sets.is_empty() {
+        ours.remove(&change.name);
+    }
+}
+
+fn today() -> u32 {
+    serial::day(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+}
+
+/// The folder of a file.
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}

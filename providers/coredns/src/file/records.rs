@@ -1,0 +1,224 @@
+//! Statements become records: owner names, TTLs and types as RFC 1035 §5.1 has them, values as far as needed.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+
+use fleetdns_core::{DnsName, RecordType, Ttl};
+
+use super::scan::{Statement, Word};
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) name: DnsName,
+    pub(crate) ttl: Ttl,
+    /// In capitals.
+    pub(crate) kind: String,
+    /// The only word of its data, made absolute when it is a name; empty otherwise.
+    value: String,
+}
+
+impl Record {
+    /// The type, when it is one that we write and the value is of that type.
+    pub(crate) fn record_type(&self) -> Option<RecordType> {
+        let kind = self.kind.parse().ok()?;
+        let good = match kind {
+            RecordType::A => self.v4().is_some(),
+            RecordType::Aaaa => self.v6().is_some(),
+            RecordType::Cname => self.target().is_some(),
+        };
+        good.then_some(kind)
+    }
+
+    pub(crate) fn v4(&self) -> Option<Ipv4Addr> {
+        self.value.parse().ok()
+    }
+
+    pub(crate) fn v6(&self) -> Option<Ipv6Addr> {
+        self.value.parse().ok()
+    }
+
+    pub(crate) fn target(&self) -> Option<DnsName> {
+        self.value.parse().ok()
+    }
+}
+
+/// Reads statements in order.
+#[derive(Debug)]
+pub(crate) struct Reader<'z> {
+    zone: &'z DnsName,
+    /// Absolute, without the final dot.
+    origin: String,
+    /// The name of the record before, absolute.
+    last: Option<String>,
+    default_ttl: Option<u32>,
+    last_ttl: Option<u32>,
+    pub(crate) records: Vec<Record>,
+    /// Serial of the zone's SOA and where it stands.
+    pub(crate) serial: Option<(u32, Range<usize>)>,
+    pub(crate) unreadable: Vec<String>,
+}
+
+impl<'z> Reader<'z> {
+    pub(crate) fn new(zone: &'z DnsName) -> Self {
+        Self {
+            zone,
+            origin: zone.to_string(),
+            last: None,
+            default_ttl: None,
+            last_ttl: None,
+            records: Vec::new(),
+            serial: None,
+            unreadable: Vec::new(),
+        }
+    }
+
+    pub(crate) fn read(&mut self, statement: &Statement<'_>) {
+        let Some(first) = statement.words.first() else { return };
+        if first.text.starts_with('$') && !statement.inherits && !first.quoted {
+            self.directive(statement, first.text);
+            return;
+        }
+        let mut words = statement.words.as_slice();
+        if !statement.inherits {
+            self.last = Some(self.absolute(first.text));
+            words = words.get(1..).unwrap_or_default();
+        }
+        if let Err(problem) = self.record(words) {
+            self.unreadable.push(format!("line {}: {problem}", statement.line));
+        }
+    }
+
+    fn directive(&mut self, statement: &Statement<'_>, directive: &str) {
+        let argument = statement.words.get(1).map(|word| word.text);
+        match (directive.to_ascii_uppercase().as_str(), argument) {
+            ("$ORIGIN", Some(name)) => self.origin = self.absolute(name),
+            ("$TTL", Some(text)) if seconds(text).is_some() => self.default_ttl = seconds(text),
+            (other, _) => self.unreadable.push(format!(
+                "line {}: {other} is not followed; the names that it makes are not seen",
+                statement.line
+            )),
+        }
+    }
+
+    /// Without the final dot; the empty text is the root.
+    fn absolute(&self, text: &str) -> String {
+        match text.strip_suffix('.') {
+            _ if text == "@" => self.origin.clone(),
+            Some(absolute) => absolute.to_owned(),
+            None if self.origin.is_empty() => text.to_owned(),
+            None => format!("{text}.{}", self.origin),
+        }
+    }
+
+    fn record(&mut self, mut words: &[Word<'_>]) -> Result<(), String> {
+        let mut ttl = None;
+        let kind = loop {
+            let Some((word, rest)) = words.split_first() else {
+                return Err("a record without a type".to_owned());
+            };
+            words = rest;
+            let upper = word.text.to_ascii_uppercase();
+            if let Some(seconds) = seconds(word.text) {
+                ttl = Some(seconds);
+            } else if !matches!(upper.as_str(), "IN" | "CH" | "CS" | "HS") {
+                break upper;
+            }
+        };
+        self.last_ttl = ttl.or(self.last_ttl);
+        let ttl = ttl.or(self.default_ttl).or(self.last_ttl).unwrap_or(3600);
+        let last = self.last.as_deref().ok_or("a record before which no name stands")?;
+        let name: DnsName =
+            last.parse().map_err(|error| format!("'{last}' is not a name we know: {error}"))?;
+        if kind == "SOA" && name == *self.zone && self.serial.is_none() {
+            self.serial = words.get(2).and_then(|word| Some((word.text.parse().ok()?, word.at.clone())));
+        }
+        let value = match words {
+            [word] if kind == "CNAME" => self.absolute(word.text),
+            [word] => word.text.to_owned(),
+            _ => String::new(),
+        };
+        let ttl = Ttl::new(ttl).unwrap_or(Ttl::MAX);
+        self.records.push(Record { name, ttl, kind, value });
+        Ok(())
+    }
+}
+
+/// `3600`, `1h`, `1h30m`: seconds, or numbers with the units of BIND.
+fn seconds(text: &str) -> Option<u32> {
+    let mut total = 0_u32;
+    let mut number: Option<u32> = None;
+    for character in text.chars() {
+        if let Some(digit) = character.to_digit(10) {
+            number = Some(number.unwrap_or(0).checked_mul(10)?.checked_add(digit)?);
+            continue;
+        }
+        let unit = match character.to_ascii_lowercase() {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            'w' => 604_800,
+            _ => return None,
+        };
+        total = total.checked_add(number.take()?.checked_mul(unit)?)?;
+    }
+    match number {
+        Some(rest) => total.checked_add(rest),
+        None => (!text.is_empty()).then_some(total),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::scan::statements;
+
+    #[test]
+    fn a_ttl_may_have_units() {
+        for (text, expected) in [
+            ("3600", Some(3600)),
+            ("1h", Some(3600)),
+            ("1W2d3H4m5s", Some(788_645)),
+            ("1h30", Some(3630)),
+            ("", None),
+            ("h", None),
+            ("A", None),
+            ("1x", None),
+            ("99999999999", None),
+        ] {
+            assert_eq!(seconds(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_and_ttls_are_inherited() {
+        let zone: DnsName = "example.com".parse().unwrap();
+        let text = "$TTL 5m\n@ SOA ns hostmaster (7 1 1 1 1)\n  NS ns.example.net.\nWWW IN 60 A 10.0.0.1\n\t AAAA ::1\n\
+            $ORIGIN eu\n60 IN CNAME www.example.com.\nx CNAME @\n$INCLUDE other\n!bad A 10.0.0.1\ny TYPE65534 \\# 0\nz 5\n";
+        let mut reader = Reader::new(&zone);
+        for statement in statements(text).unwrap() {
+            reader.read(&statement);
+        }
+        let records: Vec<String> = reader
+            .records
+            .iter()
+            .map(|record| format!("{} {} {} {}", record.name, record.ttl, record.kind, record.value))
+            .collect();
+        assert_eq!(
+            records,
+            [
+                "example.com 300 SOA ",
+                "example.com 300 NS ns.example.net.",
+                "www.example.com 60 A 10.0.0.1",
+                "www.example.com 300 AAAA ::1",
+                "60.eu.example.com 300 CNAME www.example.com",
+                "x.eu.example.com 300 CNAME eu.example.com",
+                "y.eu.example.com 300 TYPE65534 ",
+            ]
+        );
+        assert_eq!(reader.serial.as_ref().map(|(serial, _)| *serial), Some(7));
+        assert_eq!(reader.unreadable.len(), 3, "{:?}", reader.unreadable);
+        assert!(reader.unreadable[0].starts_with("line 9: $INCLUDE"));
+    }
+}

@@ -1,0 +1,150 @@
+use super::*;
+
+const FOREIGN: &str = "$TTL 300\n@ IN SOA ns1 hostmaster (\n    2026112200 ; serial (SOA 1)\n    3600 600 604800 30 )\n\
+    @ NS ns1\nns1 A 192.0.2.53\nmail MX 10 ns1 ; SOA a b 5\n";
+
+fn zone() -> DnsName {
+    "example.com".parse().unwrap()
+}
+
+fn owner() -> Label {
+    "fed".parse().unwrap()
+}
+
+fn read(text: &str) -> ZoneText {
+    ZoneText::read(text, &zone(), &owner()).unwrap()
+}
+
+fn one(name: &str, value: &str) -> Ours {
+    let evidence = "v=1 owner=fed service=default/web member=west;;;tcp:80;10.0.0.1".parse().unwrap();
+    let set = OurSet {
+        ttl: Ttl::DEFAULT,
+        data: RecordData::A(NonEmpty::new([value.parse().unwrap()]).unwrap()),
+        evidence: Some(Arc::new(evidence)),
+    };
+    Ours::from([(name.parse().unwrap(), BTreeMap::from([(RecordType::A, set)]))])
+}
+
+fn sets(zone: &ZoneText) -> Vec<String> {
+    let listing = zone.listing();
+    listing
+        .observed
+        .iter()
+        .flat_map(|(name, sets)| sets.iter().map(move |set| format!("{name} {set}")))
+        .collect()
+}
+
+#[test]
+fn foreign_text_survives_and_the_serial_grows() {
+    let before = read(FOREIGN);
+    let text = before.render(&one("www.example.com", "10.0.0.1"), &owner(), 20_261_123);
+    let expected = FOREIGN.replace("2026112200", "2026112300")
+        + "; fleetdns begin owner=fed\n\
+           ; what stands between these two lines is replaced; write above or below them\n\
+           ; v=1 owner=fed service=default/web member=west;;;tcp:80;10.0.0.1\n\
+           www.example.com.\t30\tIN\tA\t10.0.0.1\n\
+           ; fleetdns end owner=fed\n";
+    assert_eq!(text, expected);
+    let after = read(&text);
+    assert_eq!(after.ours, one("www.example.com", "10.0.0.1"));
+    assert_eq!(after.render(&Ours::new(), &owner(), 20_261_123), FOREIGN.replace("2026112200", "2026112301"));
+}
+
+#[test]
+fn everything_in_the_file_is_seen() {
+    let text = read(FOREIGN).render(&one("www.example.com", "10.0.0.1"), &owner(), 1);
+    assert_eq!(
+        sets(&read(&text)),
+        [
+            "example.com 300 NS …",
+            "example.com 300 SOA …",
+            "mail.example.com 300 MX …",
+            "ns1.example.com 300 A 192.0.2.53",
+            "www.example.com 30 A 10.0.0.1",
+        ]
+    );
+}
+
+#[test]
+fn what_others_wrote_around_and_into_the_block_is_kept() {
+    let text = format!(
+        "{FOREIGN}; fleetdns begin owner=other\nx.example.com. 30 IN A 10.0.0.9\n; fleetdns end owner=other\n\
+         ; fleetdns begin owner=fed\n; v=1 owner=fed service=default/web\nwww.example.com. 30 IN A 10.0.0.1\n\
+         stray TXT \"put here by hand\"\n   MX 5 mail\n; fleetdns end owner=fed\nafter A 10.0.0.8"
+    );
+    let zone = read(&text);
+    assert_eq!(zone.ours.len(), 1);
+    let new = zone.render(&zone.ours, &owner(), 1);
+    for kept in
+        ["owner=other\nx.example.com. 30 IN A 10.0.0.9\n; fleetdns end owner=other\n", "after A 10.0.0.8"]
+    {
+        assert!(new.contains(kept), "{new}");
+    }
+    let block = new.split("begin owner=fed").nth(1).unwrap();
+    assert!(new.contains("stray TXT \"put here by hand\"\n") && !block.contains("stray"), "{new}");
+    assert_eq!(sets(&read(&new)), sets(&zone));
+    let seen = sets(&zone).join("\n");
+    for set in
+        ["after.example.com 300 A 10.0.0.8", "stray.example.com 300 TXT …", "stray.example.com 300 MX …"]
+    {
+        assert!(seen.contains(set), "{seen}");
+    }
+}
+
+#[test]
+fn a_set_that_is_not_as_we_write_it_has_no_evidence() {
+    let block = |lines: &str| {
+        let text = format!(
+            "{FOREIGN}; fleetdns begin owner=fed\n; v=1 owner=fed service=default/web\n{lines}\n; fleetdns end owner=fed\n"
+        );
+        let www: DnsName = "www.example.com".parse().unwrap();
+        read(&text).ours[&www][&RecordType::A].evidence.is_some()
+    };
+    assert!(block("www.example.com. 30 IN A 10.0.0.1\nwww.example.com. 30 IN A 10.0.0.2"));
+    assert!(!block("www.example.com. 30 IN A 10.0.0.1\nwww.example.com. 31 IN A 10.0.0.2"));
+    assert!(!block("www.example.com. 30 IN A 10.0.0.1\nwww.example.com. 30 IN A 10.0.0.1"));
+    assert!(!block("www.example.com. 30 IN A 10.0.0.1\n; hand\nwww.example.com. 30 IN A 10.0.0.2"));
+}
+
+#[test]
+fn a_damaged_file_is_not_half_read() {
+    let damage = |text: &str| ZoneText::read(text, &zone(), &owner()).unwrap_err();
+    assert_eq!(damage("a TXT \"x\n"), Damage::Unclosed(1));
+    assert_eq!(damage("a A 10.0.0.1\n; fleetdns begin owner=fed\nb A 10.0.0.1\n"), Damage::NoEnd(2));
+}
+
+#[test]
+fn a_new_zone_is_a_zone() {
+    let text = ZoneText::new_zone(&zone(), &["ns1.example.net".parse().unwrap()], 20_261_123);
+    let zone = read(&text);
+    assert!(zone.has_soa());
+    assert_eq!(sets(&zone), ["example.com 3600 NS …", "example.com 3600 SOA …"]);
+    assert!(!read("www A 10.0.0.1\nsub SOA a b 1 2 3 4 5\n").has_soa());
+}
+
+/// Another reader has to see the same.
+#[test]
+fn hickory_reads_what_we_write() {
+    use hickory_proto::rr::Name;
+    use hickory_proto::serialize::txt::Parser;
+
+    let mut ours = one("www.example.com", "10.0.0.1");
+    ours.extend(one("*.eu.example.com", "10.0.0.2"));
+    let alias = OurSet {
+        ttl: Ttl::DEFAULT,
+        data: RecordData::Cname("lb.example.net".parse().unwrap()),
+        evidence: None,
+    };
+    ours.insert("cdn.example.com".parse().unwrap(), BTreeMap::from([(RecordType::Cname, alias)]));
+    for start in [FOREIGN, &ZoneText::new_zone(&zone(), &["ns1.example.net".parse().unwrap()], 20_261_123)] {
+        let text = read(start).render(&ours, &owner(), 20_261_123);
+        let origin = Name::from_ascii("example.com.").unwrap();
+        let (_, sets) = Parser::new(text, None, Some(origin)).parse().unwrap();
+        let names: Vec<String> = sets.keys().map(|key| format!("{} {}", key.name, key.record_type)).collect();
+        for expected in
+            ["www.example.com. A", "*.eu.example.com. A", "cdn.example.com. CNAME", "example.com. SOA"]
+        {
+            assert!(names.iter().any(|name| name == expected), "{names:?}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Plans for tests: what is wanted, as a value, and the plan that leads there from what a listing gave.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fleetdns_core::plan::Cause;
+use fleetdns_core::{
+    ApprovedPlan, Brakes, Change, DnsName, Evidence, Label, NameChange, NonEmpty, Observed, Plan, RecordData,
+    RecordSet, Ttl, approve,
+};
+
+/// Sets by name: values and TTL.
+pub type Wanted = BTreeMap<DnsName, Vec<(RecordData, u32)>>;
+
+pub fn name(text: &str) -> DnsName {
+    text.parse().unwrap()
+}
+
+pub fn owner() -> Label {
+    "fed".parse().unwrap()
+}
+
+pub fn a(values: &[&str]) -> RecordData {
+    RecordData::A(NonEmpty::new(values.iter().map(|value| value.parse().unwrap())).unwrap())
+}
+
+pub fn aaaa(values: &[&str]) -> RecordData {
+    RecordData::Aaaa(NonEmpty::new(values.iter().map(|value| value.parse().unwrap())).unwrap())
+}
+
+pub fn cname(target: &str) -> RecordData {
+    RecordData::Cname(name(target))
+}
+
+/// `count` IPv4 addresses from 10.`net`.0.0.
+pub fn many(net: u8, count: u32) -> RecordData {
+    let first = u32::from_be_bytes([10, net, 0, 0]);
+    RecordData::A(NonEmpty::new((0..count).map(|index| (first + index).into())).unwrap())
+}
+
+pub fn wanted(sets: &[(&str, RecordData)]) -> Wanted {
+    let mut wanted = Wanted::new();
+    for (text, data) in sets {
+        wanted.entry(name(text)).or_default().push((data.clone(), 30));
+    }
+    wanted
+}
+
+pub fn evidence_of(owner: &Label, name: &DnsName, sets: &[(RecordData, u32)]) -> Arc<Evidence> {
+    let service = format!("default/s-{}", name.as_str().replace(['.', '*'], "-"));
+    let addresses = sets
+        .iter()
+        .flat_map(|(data, _)| match data {
+            RecordData::Cname(_) => vec![],
+            data => data.values(),
+        })
+        .collect::<Vec<_>>()
+        .join(",");
+    Arc::new(
+        format!("v=1 owner={owner} service={service} member=west;westus;1,2;tcp:80;{addresses}")
+            .parse()
+            .unwrap(),
+    )
+}
+
+/// The difference between what is there and what is wanted, as the planner gives it.
+pub fn difference(zone: &DnsName, owner: &Label, observed: &Observed, wanted: &Wanted) -> Plan {
+    let names: BTreeSet<&DnsName> = observed.owned().chain(wanted.keys()).collect();
+    let mut plan = Plan { zone: zone.clone(), changes: vec![], held: vec![], refused: vec![], owned: 0 };
+    for name in names {
+        let sets = wanted.get(name).map_or(&[][..], Vec::as_slice);
+        let evidence = evidence_of(owner, name, sets);
+        let mut changes = Vec::new();
+        for before in observed.at(name) {
+            let Some(data) = before.ours() else { continue };
+            if sets.iter().all(|(wanted, _)| wanted.record_type() != data.record_type()) {
+                let record_type = data.record_type();
+                changes.push(Change::Delete {
+                    before: before.clone(),
+                    record_type,
+                    cause: Cause::ServiceGone,
+                });
+            }
+        }
+        for (data, ttl) in sets {
+            let set = RecordSet { name: name.clone(), ttl: Ttl::new(*ttl).unwrap(), data: data.clone() };
+            let before = observed
+                .at(name)
+                .iter()
+                .find(|set| set.ours().is_some_and(|ours| ours.record_type() == data.record_type()));
+            match before {
+                None => changes.push(Change::Create { set, evidence: Arc::clone(&evidence) }),
+                Some(before) => {
+                    let same = before.ours() == Some(data)
+                        && before.ttl == set.ttl
+                        && before.claim.evidence() == Some(&*evidence);
+                    if !same {
+                        let evidence = Arc::clone(&evidence);
+                        changes.push(Change::Update { before: before.clone(), set, evidence });
+                    }
+                }
+            }
+        }
+        if !changes.is_empty() {
+            plan.changes.push(NameChange { name: name.clone(), changes });
+        }
+    }
+    plan
+}
+
+pub fn approved(plan: Plan) -> ApprovedPlan {
+    approve(plan, &Brakes { max_delete: 100, ..Brakes::default() })
+}

@@ -1,0 +1,111 @@
+//! Users, rights and certificates.
+
+use etcd_client::{Permission, PermissionType};
+use fleetdns_core::{Outcome, ProviderError};
+
+use crate::common::plans::{a, wanted};
+use crate::common::{Certificates, Etcd, make, plan, provider};
+
+#[track_caller]
+fn denied(error: &ProviderError, part: &str) {
+    let text = format!("{error} {error:?}");
+    assert!(matches!(error, ProviderError::Denied { .. }) && text.contains(part), "{text}");
+    assert!(!text.contains("geheim"), "{text}");
+}
+
+/// Authentication with a user `dns` (password `geheim`) who may do `permission` below the zone.
+async fn enable_auth(etcd: &Etcd, permission: PermissionType) {
+    let mut root = etcd.client().await;
+    root.user_add("root", "root", None).await.unwrap();
+    root.user_grant_role("root", "root").await.unwrap();
+    root.user_add("dns", "geheim", None).await.unwrap();
+    root.role_add("zone").await.unwrap();
+    let permission = Permission::new(permission, "/skydns/com/example").with_prefix();
+    root.role_grant_permission("zone", permission).await.unwrap();
+    root.user_grant_role("dns", "zone").await.unwrap();
+    root.auth_enable().await.unwrap();
+}
+
+#[tokio::test]
+async fn user_and_password_are_used_and_never_shown() {
+    let mut etcd = Etcd::start().await;
+    let as_user = |password: &str| {
+        provider(&[("etcd-endpoints", &etcd.endpoint), ("etcd-username", "dns"), ("etcd-password", password)])
+    };
+    let (right, wrong) = (as_user("geheim"), as_user("geheim-2"));
+    assert!(right.list().await.is_ok(), "with authentication off the user is not used");
+    let (right, nobody) = (as_user("geheim"), etcd.provider());
+    enable_auth(&etcd, PermissionType::Readwrite).await;
+    make(&*right, &wanted(&[("www.example.com", a(&["203.0.113.1"]))])).await;
+    denied(&wrong.list().await.unwrap_err(), "mend etcd-username or etcd-password");
+    denied(&nobody.list().await.unwrap_err(), "set etcd-username and etcd-password");
+    assert!(right.check().await.iter().all(|finding| finding.good));
+    assert!(wrong.check().await.iter().any(|finding| !finding.good));
+    // A restarted etcd knows no token any more: we log in again.
+    etcd.restart().await;
+    make(&*right, &wanted(&[("www.example.com", a(&["203.0.113.2"]))])).await;
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named() {
+    let etcd = Etcd::start().await;
+    enable_auth(&etcd, PermissionType::Read).await;
+    let provider = provider(&[
+        ("etcd-endpoints", &etcd.endpoint),
+        ("etcd-username", "dns"),
+        ("etcd-password", "geheim"),
+    ]);
+    let (_, plan_of) = plan(&*provider, &wanted(&[("www.example.com", a(&["203.0.113.1"]))])).await;
+    match &provider.apply(&plan_of).await.names[0].1 {
+        Outcome::Failed(error) => {
+            denied(error, "role grant-permission ROLE --prefix=true readwrite /skydns/com/example");
+        }
+        other => panic!("{other:?}"),
+    }
+    let findings = provider.check().await;
+    let bad: Vec<_> = findings.iter().filter(|finding| !finding.good).collect();
+    assert_eq!(bad.len(), 1, "{findings:?}");
+    assert!(bad[0].text.contains("permission denied"), "{findings:?}");
+}
+
+#[tokio::test]
+async fn certificates_are_checked_in_both_directions() {
+    let etcd = Etcd::start_with(Some(Certificates::new())).await;
+    let files = Certificates::new();
+    let own = |name: &str| etcd_file(&etcd, name);
+    let with = |pairs: &[(&str, String)]| {
+        let mut keys = vec![("etcd-endpoints", etcd.endpoint.as_str())];
+        keys.extend(pairs.iter().map(|(key, value)| (*key, value.as_str())));
+        provider(&keys)
+    };
+    let good = with(&[
+        ("etcd-ca-file", own("ca.crt")),
+        ("etcd-cert-file", own("client.crt")),
+        ("etcd-key-file", own("client.key")),
+    ]);
+    make(&*good, &wanted(&[("www.example.com", a(&["203.0.113.1"]))])).await;
+    let untrusted = with(&[("etcd-ca-file", files.file("other-ca.crt"))]);
+    denied(&untrusted.list().await.unwrap_err(), "set etcd-ca-file");
+    denied(&with(&[]).list().await.unwrap_err(), "set etcd-ca-file");
+    let anonymous = with(&[("etcd-ca-file", own("ca.crt"))]);
+    refused(&anonymous.list().await.unwrap_err());
+    let stranger = with(&[
+        ("etcd-ca-file", own("ca.crt")),
+        ("etcd-cert-file", files.file("client.crt")),
+        ("etcd-key-file", files.file("client.key")),
+    ]);
+    refused(&stranger.list().await.unwrap_err());
+    let missing = with(&[("etcd-ca-file", "/nonexistent/ca.crt".to_owned())]);
+    denied(&missing.list().await.unwrap_err(), "/nonexistent/ca.crt");
+}
+
+/// Whether etcd's reason comes before it hangs up is a matter of luck.
+#[track_caller]
+fn refused(error: &ProviderError) {
+    let text = format!("{error} {error:?}");
+    assert!(text.contains("etcd-cert-file"), "{text}");
+}
+
+fn etcd_file(etcd: &Etcd, name: &str) -> String {
+    etcd.certificates.as_ref().unwrap().file(name)
+}

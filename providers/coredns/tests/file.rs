@@ -1,0 +1,128 @@
+//! The zone file form through the public interface.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::plans::{Wanted, a, aaaa, cname, name, wanted};
+use common::{make, plan, provider};
+use fleetdns_core::{Outcome, Provider, ProviderError};
+use tempfile::TempDir;
+
+const ZONE: &str = "$TTL 300\n@ IN SOA ns1 hostmaster ( 7 3600 600 604800 30 ) ; ours\n@ NS ns1\nns1 A 192.0.2.53\n\
+    taken A 192.0.2.1\ntext TXT \"hello; world\"\n";
+
+fn folder_with(text: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("db.example.com");
+    fs::write(&file, text).unwrap();
+    (folder, file)
+}
+
+fn of(file: &Path) -> Box<dyn Provider> {
+    provider(&[("zone-file", file.to_str().unwrap())])
+}
+
+#[tokio::test]
+async fn what_is_written_is_what_is_listed() {
+    let (folder, file) = folder_with(ZONE);
+    let provider = of(&file);
+    for round in [
+        wanted(&[
+            ("svc-3.example.com", a(&["203.0.113.1", "203.0.113.2"])),
+            ("svc-3.example.com", aaaa(&["2001:db8::1"])),
+            ("svc-30.example.com", a(&["203.0.113.3"])),
+            ("example.com", a(&["203.0.113.4"])),
+            ("text.example.com", a(&["203.0.113.4"])),
+            ("*.eu.example.com", cname("svc-3.example.com")),
+        ]),
+        wanted(&[("svc-3.example.com", cname("lb.example.net")), ("*.eu.example.com", a(&["203.0.113.9"]))]),
+        Wanted::new(),
+    ] {
+        make(&*provider, &round).await;
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        ZONE.replace("( 7 ", "( 10 "),
+        "what is not ours is as it was"
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_written_when_nothing_changes() {
+    let (_folder, file) = folder_with(ZONE);
+    let provider = of(&file);
+    let www = wanted(&[("www.example.com", a(&["203.0.113.1"]))]);
+    make(&*provider, &www).await;
+    let (text, time) = (fs::read_to_string(&file).unwrap(), fs::metadata(&file).unwrap().modified().unwrap());
+    let (_, empty) = plan(&*provider, &www).await;
+    assert!(provider.apply(&empty).await.names.is_empty());
+    let (_, refused) =
+        plan(&*provider, &Wanted::from([(name("www.example.com"), vec![(a(&["203.0.113.2"]), 30)])])).await;
+    fs::write(&file, text.replace("203.0.113.1\n", "203.0.113.7\n")).unwrap();
+    let edited = fs::read_to_string(&file).unwrap();
+    let applied = provider.apply(&refused).await;
+    assert!(matches!(applied.names[0].1, Outcome::Conflict), "{applied:?}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), edited, "a plan for another state writes nothing");
+    assert!(fs::metadata(&file).unwrap().modified().unwrap() >= time);
+}
+
+#[tokio::test]
+async fn a_conflict_stops_only_its_own_name() {
+    let (_folder, file) = folder_with(ZONE);
+    let provider = of(&file);
+    let next = wanted(&[("late.example.com", a(&["203.0.113.1"])), ("www.example.com", a(&["203.0.113.1"]))]);
+    let (_, plan_of) = plan(&*provider, &next).await;
+    let meanwhile = format!("{ZONE}late A 192.0.2.2\n");
+    fs::write(&file, &meanwhile).unwrap();
+    let applied = provider.apply(&plan_of).await;
+    for (name, outcome) in &applied.names {
+        match name.as_str() {
+            "late.example.com" => assert!(matches!(outcome, Outcome::Conflict), "{outcome:?}"),
+            _ => assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}"),
+        }
+    }
+    assert!(fs::read_to_string(&file).unwrap().starts_with(&meanwhile.replace("( 7 ", "( 8 ")));
+}
+
+#[tokio::test]
+async fn a_missing_file_is_made_when_its_name_servers_are_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("db.example.com");
+    let www = wanted(&[("www.example.com", a(&["203.0.113.1"]))]);
+    let without = of(&file);
+    let (_, plan_of) = plan(&*without, &www).await;
+    match &without.apply(&plan_of).await.names[0].1 {
+        Outcome::Failed(error @ ProviderError::Denied { .. }) => {
+            assert!(error.to_string().contains("ns = "), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(without.check().await.iter().any(|finding| !finding.good));
+    let keys = [("zone-file", file.to_str().unwrap()), ("ns", "ns1.example.net, ns2.example.net")];
+    let provider = provider(&keys);
+    assert!(provider.check().await.iter().all(|finding| finding.good));
+    let (_, plan_of) = plan(&*provider, &www).await;
+    assert!(matches!(provider.apply(&plan_of).await.names[0].1, Outcome::Done(_)));
+    make(&*provider, &www).await;
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains("NS\tns2.example.net.") && text.contains("SOA\tns1.example.net."), "{text}");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_neither_listed_nor_written() {
+    let text = format!("{ZONE}bad TXT \"open\n");
+    let (_folder, file) = folder_with(&text);
+    let provider = of(&file);
+    let error = provider.list().await.unwrap_err();
+    assert!(error.to_string().contains("line 7"), "{error}");
+    fs::write(&file, "www A 10.0.0.1\n").unwrap();
+    let (_, plan_of) = plan(&*provider, &wanted(&[("new.example.com", a(&["203.0.113.1"]))])).await;
+    let applied = provider.apply(&plan_of).await;
+    assert!(format!("{applied:?}").contains("no SOA"), "{applied:?}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "www A 10.0.0.1\n");
+    assert!(provider.check().await.iter().any(|finding| !finding.good && finding.text.contains("SOA")));
+}
