@@ -1,0 +1,119 @@
+//! The benchmark that `tests/bench` runs: fleetdns beside external-dns, on the same servers in the same minutes.
+//!
+//! Reads: the release build of fleetdns beside it, and the servers that `tests/setup --bench` builds.
+//! Gives: a Markdown report on stdout, progress on stderr.
+//!
+//! Invariant: a budget that is missed is told, never asserted; what does not work at all is a panic.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a benchmark: without its servers there is nothing to measure"
+)]
+
+mod ask;
+mod fleet;
+mod outage;
+mod patches;
+mod peer;
+mod report;
+mod stats;
+mod usage;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use fleet::Fleet;
+use peer::Peer;
+
+/// Numbers of Services.
+const SIZES: [usize; 2] = [1, 1_000];
+
+const USAGE: &str = "usage: tests/bench [--quick] [--only NAME] [--logs FOLDER]
+
+  --quick        fewer patches: under 3 minutes instead of about 6, once all is built
+  --only NAME    measure only programs whose name contains this, such as fleetdns or fastest
+  --logs FOLDER  keep dns.conf and the logs of the measured programs there";
+
+/// How many of each.
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    fleetdns: usize,
+    events: usize,
+    fastest: usize,
+    outages: u32,
+}
+
+const FULL: Counts = Counts { fleetdns: 200, events: 12, fastest: 30, outages: 5 };
+const QUICK: Counts = Counts { fleetdns: 50, events: 4, fastest: 8, outages: 3 };
+
+impl Counts {
+    fn of(self, peer: Peer) -> usize {
+        match peer {
+            Peer::Fleetdns => self.fleetdns,
+            Peer::ExternalDns => self.events,
+            Peer::ExternalDnsFastest => self.fastest,
+        }
+    }
+}
+
+static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// A line of progress.
+fn say(text: &str) {
+    eprintln!("bench: {:4} s  {text}", BEGIN.elapsed().as_secs());
+}
+
+fn main() -> ExitCode {
+    let mut counts = FULL;
+    let mut only = String::new();
+    let mut logs = None;
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--quick" => counts = QUICK,
+            "--only" => only = arguments.next().unwrap_or_default(),
+            "--logs" => logs = arguments.next().map(PathBuf::from),
+            "-h" | "--help" => {
+                println!("{USAGE}");
+                return ExitCode::SUCCESS;
+            }
+            _ => {
+                eprintln!("{USAGE}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    LazyLock::force(&BEGIN);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    print!("{}", runtime.block_on(bench(counts, &only, logs)));
+    ExitCode::SUCCESS
+}
+
+async fn bench(counts: Counts, only: &str, logs: Option<PathBuf>) -> String {
+    let machine = report::machine();
+    let temporary = tempfile::tempdir().expect("a temporary folder");
+    let folder = logs.unwrap_or_else(|| temporary.path().to_owned());
+    say("starting the member cluster");
+    let mut fleet = Fleet::start().await;
+    let mut runs = Vec::new();
+    let mut outages = outage::Outages::default();
+    for size in SIZES {
+        say(&format!("making Services until there are {size}"));
+        fleet.grow_to(size).await;
+        let folder = folder.join(format!("{size}-services"));
+        std::fs::create_dir_all(&folder).expect("the folder can be made");
+        // Ours comes last: the Services of the outages are not there while others are measured.
+        for peer in Peer::ALL.into_iter().rev().filter(|peer| peer.name().contains(only)) {
+            let started = patches::measure(peer, &mut fleet, counts.of(peer), &folder).await;
+            if peer == Peer::Fleetdns && Some(&size) == SIZES.last() {
+                say("breaking endpoints");
+                outages = outage::measure(&fleet.member, started.coredns.address(), counts.outages).await;
+            }
+            runs.push(started.run);
+        }
+    }
+    report::report(&machine, &runs, &outages)
+}
