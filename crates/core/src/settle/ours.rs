@@ -1,0 +1,67 @@
+//! What is ours at a name, and who gave it.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::address::Address;
+use crate::evidence::{Evidence, Share};
+use crate::member::MemberName;
+use crate::name::DnsName;
+use crate::observed::ObservedSet;
+use crate::record::RecordData;
+
+/// What is ours at a name.
+#[derive(Debug, Default)]
+pub(super) struct Ours<'a> {
+    pub(super) ips: BTreeSet<IpAddr>,
+    pub(super) cname: Option<&'a DnsName>,
+    pub(super) evidence: Option<&'a Evidence>,
+}
+
+impl<'a> Ours<'a> {
+    pub(super) fn of(sets: &'a [ObservedSet]) -> Self {
+        let mut ours = Self::default();
+        for set in sets {
+            match set.ours() {
+                Some(RecordData::A(ips)) => ours.ips.extend(ips.iter().copied().map(IpAddr::V4)),
+                Some(RecordData::Aaaa(ips)) => ours.ips.extend(ips.iter().copied().map(IpAddr::V6)),
+                Some(RecordData::Cname(target)) => ours.cname = Some(target),
+                None => continue,
+            }
+            ours.evidence = ours.evidence.or(set.claim.evidence());
+        }
+        ours
+    }
+
+    pub(super) fn exists(&self) -> bool {
+        self.cname.is_some() || !self.ips.is_empty()
+    }
+
+    /// Members to which an address is attributed; `None` when nothing can be said.
+    pub(super) fn givers(&self, address: &Address) -> Option<BTreeSet<&'a MemberName>> {
+        let evidence = self.evidence?;
+        let who = |gave: &dyn Fn(&Address) -> bool| -> BTreeSet<&'a MemberName> {
+            let gives = |share: &Share| share.addresses.iter().any(gave);
+            evidence.members.iter().filter(|(_, share)| gives(share)).map(|(name, _)| name).collect()
+        };
+        let exact = who(&|given| given == address);
+        if exact.is_empty() && address.ip().is_some() {
+            return Some(who(&|given| given.hostname().is_some()));
+        }
+        Some(exact)
+    }
+
+    /// Carries over who gave an address.
+    pub(super) fn attribute(&self, address: &Address, evidence: &mut Evidence) {
+        let known = self.evidence.map(|old| &old.members);
+        for giver in self.givers(address).into_iter().flatten() {
+            let Some(old) = known.and_then(|members| members.get(giver)) else { continue };
+            let only = || Share { addresses: BTreeSet::new(), ..old.clone() };
+            let share = evidence.members.entry(giver.clone()).or_insert_with(only);
+            let by_hostname = share.addresses.iter().any(|given| given.hostname().is_some());
+            if old.addresses.contains(address) || !by_hostname {
+                share.addresses.insert(address.clone());
+            }
+        }
+    }
+}

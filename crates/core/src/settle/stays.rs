@@ -1,0 +1,138 @@
+//! What is kept of what is there, against the wish of inventory or health.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::ours::Ours;
+use super::{Flat, Gate};
+use crate::address::Address;
+use crate::brakes::AllDown;
+use crate::evidence::Evidence;
+use crate::member::MemberName;
+use crate::plan::Hold;
+use crate::probe::Verdict;
+use crate::wanted::Wanted;
+
+/// What is there and must stay, whatever inventory or health would like.
+#[derive(Clone, Copy)]
+pub(super) struct Stays<'a> {
+    pub(super) wanted: &'a Wanted,
+    pub(super) flat: &'a Flat,
+    pub(super) ours: &'a Ours<'a>,
+    pub(super) gate: &'a Gate<'a>,
+}
+
+impl Stays<'_> {
+    /// An alias of ours that must stay, and cannot be merged with anything: the whole name stays as it is.
+    pub(super) fn alias(&self) -> Option<Hold> {
+        let wanted = self.wanted;
+        let target = self.ours.cname.filter(|target| Some(*target) != wanted.up.as_ref())?;
+        let address = Address::Hostname(target.clone());
+        let Some(candidate) = wanted.candidates.get(&address) else { return self.unlisted_or_new(&address) };
+        let alone = wanted.candidates.len() == 1;
+        match candidate.verdict.is_in() {
+            Some(true) if alone || candidate.resolved.is_some() => None,
+            Some(true) | None => Some(Hold::Undecided),
+            Some(false) => self.gate.startup.clone().map(Hold::StartUp),
+        }
+    }
+
+    /// Whether what is there is better than nothing: members have something, none of which can stand here.
+    pub(super) fn last_set(&self) -> bool {
+        let asked_for = self.gate.brakes.all_down == AllDown::Empty;
+        self.ours.exists() && !self.wanted.candidates.is_empty() && !asked_for
+    }
+
+    /// Addresses that must stay without being alive.
+    pub(super) fn addresses(&self, evidence: &mut Evidence) -> (BTreeSet<IpAddr>, Option<Hold>) {
+        let (mut kept, mut hold) = (BTreeSet::new(), None);
+        for ip in &self.ours.ips {
+            let address = Address::from(*ip);
+            let verdict =
+                self.flat.ips.iter().find(|(candidate, _)| candidate == ip).map(|(_, verdict)| *verdict);
+            let reason = match verdict.map(Verdict::is_in) {
+                Some(Some(true)) => None,
+                Some(None) => Some(Hold::Undecided),
+                Some(Some(false)) => self.gate.startup.clone().map(Hold::StartUp),
+                None => self.unlisted_or_new(&address),
+            };
+            let Some(reason) = reason else { continue };
+            kept.insert(*ip);
+            // The mark goes on saying who gave what is kept.
+            if verdict.is_none() {
+                self.ours.attribute(&address, evidence);
+            }
+            hold.get_or_insert(reason);
+        }
+        (kept, hold)
+    }
+
+    /// Why something stays that no member has any more, as far as is known.
+    fn unlisted_or_new(&self, address: &Address) -> Option<Hold> {
+        if let Some(what) = &self.gate.startup {
+            return Some(Hold::StartUp(Arc::clone(what)));
+        }
+        let givers = self.ours.givers(address).unwrap_or_default();
+        if givers.iter().any(|name| self.flat.undecided.contains(*name)) {
+            return Some(Hold::Undecided);
+        }
+        let unreadable = &self.wanted.unreadable;
+        if givers.iter().any(|name| unreadable.contains(*name))
+            || (givers.is_empty() && !unreadable.is_empty())
+        {
+            return Some(Hold::Unreadable);
+        }
+        // Of a member that has a candidate the zone's marks were read: it is known what it had.
+        let unlisted =
+            |name: &&&MemberName| self.gate.unlisted.contains(**name) && !self.flat.members.contains(**name);
+        match givers.iter().find(unlisted) {
+            Some(member) => Some(Hold::Unlisted((*member).clone())),
+            None if givers.is_empty() && !self.gate.unlisted.is_empty() => Some(Hold::Unattributed),
+            None => None,
+        }
+    }
+
+    /// Keeps enough failing addresses: the last set when nothing is alive, `min_kept` otherwise.
+    pub(super) fn floor(
+        &self,
+        alive: &BTreeSet<IpAddr>,
+        kept: &mut BTreeSet<IpAddr>,
+        hold: &mut Option<Hold>,
+    ) {
+        let Self { wanted, flat, ours, gate } = self;
+        let failing: Vec<IpAddr> = flat
+            .ips
+            .iter()
+            .filter(|(_, verdict)| verdict.is_in() == Some(false))
+            .map(|(ip, _)| *ip)
+            .collect();
+        let published: Vec<IpAddr> =
+            failing.iter().copied().filter(|ip| ours.ips.contains(ip) && !kept.contains(ip)).collect();
+        if alive.is_empty() && kept.is_empty() && !failing.is_empty() {
+            if !flat.undecided.is_empty() && !ours.exists() {
+                return;
+            }
+            let alias = ours.cname.map(|target| Address::Hostname(target.clone()));
+            let known = alias.is_some_and(|alias| wanted.candidates.contains_key(&alias));
+            let replaced = ours.exists() && published.is_empty() && !known && flat.undecided.is_empty();
+            match gate.brakes.all_down {
+                AllDown::Empty => return,
+                // Nothing of the last set is left in any cluster: what the clusters have now is better than no answer.
+                AllDown::Keep if replaced => kept.extend(failing),
+                AllDown::Keep => kept.extend(published),
+                AllDown::All => kept.extend(failing),
+            }
+            if !kept.is_empty() {
+                *hold = Some(Hold::AllDown);
+            }
+            return;
+        }
+        let missing = gate.brakes.min_kept.saturating_sub(alive.len() + kept.len());
+        let more: Vec<IpAddr> = published.into_iter().take(missing).collect();
+        if !more.is_empty() {
+            kept.extend(more);
+            hold.get_or_insert(Hold::Floor);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! From what a scenario says to what the planner takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use super::{BrakeState, CapabilityState, Scenario, ScenarioError, SetState};
+use crate::address::Address;
+use crate::brakes::{AllDown, Brakes};
+use crate::evidence::Claim;
+use crate::member::{Health, Inventory, MemberName, MemberView, Snapshot};
+use crate::name::{DnsName, Label};
+use crate::observed::{Content, Observed, ObservedSet, Version};
+use crate::probe::{ProbeKey, ProbeSpec, Target, Verdict};
+use crate::provider::Capabilities;
+use crate::publish::{PublishSettings, publish};
+use crate::record::{NonEmpty, RecordData, RecordType, Ttl};
+use crate::service::Published;
+use crate::wanted::{ZoneSettings, standing};
+
+fn fail<T>(place: impl Into<String>, problem: impl ToString) -> Result<T, ScenarioError> {
+    Err(ScenarioError { place: place.into(), problem: problem.to_string() })
+}
+
+pub(super) fn parse<T: std::str::FromStr<Err: ToString>>(
+    place: &str,
+    text: &str,
+) -> Result<T, ScenarioError> {
+    text.parse().or_else(|error: T::Err| fail(place, error.to_string()))
+}
+
+/// A zone as the planner takes it, and what it holds.
+pub(super) type Zone = (ZoneSettings, Capabilities, Observed);
+
+pub(super) fn read_zones(scenario: &Scenario, fleet: &Label) -> Result<Vec<Zone>, ScenarioError> {
+    let names: Vec<DnsName> =
+        scenario.zones.iter().map(|zone| parse("zones.name", &zone.name)).collect::<Result<_, _>>()?;
+    let mut zones = Vec::new();
+    for (state, name) in scenario.zones.iter().zip(&names) {
+        let suffix = match &state.suffix {
+            Some(text) => parse("zones.suffix", text)?,
+            None => name.clone(),
+        };
+        let settings = ZoneSettings {
+            zone: name.clone(),
+            suffix,
+            other_zones: names.iter().filter(|other| *other != name).cloned().collect(),
+            owner: fleet.clone(),
+            fleet: Some(fleet.clone()),
+            ttl: read_ttl("zones.ttl", state.ttl)?,
+        };
+        let mut observed = Observed::default();
+        for set in &state.observed {
+            let (name, set) = read_set(set, fleet)?;
+            observed.push(name, set);
+        }
+        zones.push((settings, read_capabilities(state.capabilities.as_ref()), observed));
+    }
+    Ok(zones)
+}
+
+fn read_capabilities(state: Option<&CapabilityState>) -> Capabilities {
+    let defaults = Capabilities::default();
+    let Some(state) = state else { return defaults };
+    Capabilities {
+        wildcards: state.wildcards,
+        apex: state.apex,
+        answers_subtree: state.answers_subtree,
+        max_values: state.max_values.unwrap_or(defaults.max_values),
+        ttl: defaults.ttl,
+    }
+}
+
+fn read_ttl(place: &str, seconds: Option<u32>) -> Result<Ttl, ScenarioError> {
+    match seconds.map(Ttl::new) {
+        None => Ok(Ttl::DEFAULT),
+        Some(Some(ttl)) => Ok(ttl),
+        Some(None) => fail(place, "a TTL has at most 2147483647 seconds"),
+    }
+}
+
+fn read_set(state: &SetState, owner: &Label) -> Result<(DnsName, ObservedSet), ScenarioError> {
+    let place = format!("zones.observed {} {}", state.name, state.record_type);
+    let ours = state.owner.as_deref().is_some_and(|text| text.eq_ignore_ascii_case(owner.as_str()));
+    let claim = match (&state.evidence, ours) {
+        (Some(text), _) => Claim::read(Some(text), owner),
+        (None, true) => Claim::Ours(None),
+        (None, false) => Claim::Foreign,
+    };
+    let content = match (read_data(state), claim.is_ours()) {
+        (Ok(data), _) => Content::Known(data),
+        (Err(_), false) => Content::Other(state.record_type.as_str().into()),
+        (Err(problem), true) => return fail(place, problem),
+    };
+    let ttl = read_ttl(&place, state.ttl)?;
+    let name = parse(&place, &state.name)?;
+    Ok((name, ObservedSet { ttl, content, claim, version: Version::default() }))
+}
+
+fn read_data(state: &SetState) -> Result<RecordData, String> {
+    let values = &state.values;
+    let none = || "a record set has at least one value".to_owned();
+    match state.record_type.parse().map_err(|e: crate::record::UnknownType| e.to_string())? {
+        RecordType::A => {
+            let ips: Vec<_> = values
+                .iter()
+                .map(|v| v.parse().map_err(|_| format!("'{v}' is no IPv4")))
+                .collect::<Result<_, _>>()?;
+            NonEmpty::new(ips).map(RecordData::A).ok_or_else(none)
+        }
+        RecordType::Aaaa => {
+            let ips: Vec<_> = values
+                .iter()
+                .map(|v| v.parse().map_err(|_| format!("'{v}' is no IPv6")))
+                .collect::<Result<_, _>>()?;
+            NonEmpty::new(ips).map(RecordData::Aaaa).ok_or_else(none)
+        }
+        RecordType::Cname => match values.as_slice() {
+            [one] => one.parse().map(RecordData::Cname).map_err(|e: crate::name::NameError| e.to_string()),
+            _ => Err("a CNAME has exactly one value".to_owned()),
+        },
+    }
+}
+
+pub(super) fn read_brakes(state: &BrakeState) -> Result<Brakes, ScenarioError> {
+    let defaults = Brakes::default();
+    let all_down = match state.all_down.as_deref() {
+        None => defaults.all_down,
+        Some("keep") => AllDown::Keep,
+        Some("all") => AllDown::All,
+        Some("empty") => AllDown::Empty,
+        Some(other) => return fail("brakes.all-down", format!("'{other}' is none of keep, all, empty")),
+    };
+    Ok(Brakes {
+        min_kept: state.min_kept.unwrap_or(defaults.min_kept),
+        all_down,
+        max_delete: state.max_delete.unwrap_or(defaults.max_delete).min(100),
+    })
+}
+
+pub(super) fn read_members(
+    scenario: &Scenario,
+    settings: &PublishSettings,
+) -> Result<Snapshot, ScenarioError> {
+    let mut snapshot = Snapshot::default();
+    for state in &scenario.members {
+        let place = format!("members {}", state.name);
+        let name: MemberName = parse("members.name", &state.name)?;
+        let inventory = match state.inventory.as_deref() {
+            None | Some("live") => Inventory::Live,
+            Some("pending") => Inventory::Pending,
+            Some("stale") => Inventory::Stale,
+            Some("departed") => Inventory::Departed,
+            Some(other) => {
+                return fail(place, format!("'{other}' is none of pending, live, stale, departed"));
+            }
+        };
+        let mut view = MemberView::pending(name.clone());
+        view.inventory = inventory;
+        view.listed =
+            inventory == Inventory::Live || (inventory == Inventory::Stale && state.services.is_some());
+        view.region =
+            state.region.as_deref().filter(|r| !r.is_empty()).map(|r| parse(&place, r)).transpose()?;
+        view.zones = state.zones.iter().map(|zone| parse(&place, zone)).collect::<Result<_, _>>()?;
+        for service in state.services.iter().flatten() {
+            if let Some(mut published) = publish(Arc::new(service.clone()), settings) {
+                if *published.probe == ProbeSpec::None && service.annotation("probe") != Some("none") {
+                    // A scenario may leave the ports out and still say that an address is dead.
+                    let port = service.ports.first().map_or(80, |port| port.port);
+                    published.probe = Arc::new(ProbeSpec::Tcp { port });
+                }
+                view.services.insert(published.key.clone(), Arc::new(published));
+            }
+        }
+        if snapshot.members.insert(name, Arc::new(view)).is_some() {
+            return fail(place, "the name is used twice");
+        }
+    }
+    Ok(snapshot)
+}
+
+pub(super) fn read_health(
+    scenario: &Scenario,
+    snapshot: &Snapshot,
+    down: &[String],
+) -> Result<Health, ScenarioError> {
+    let mut health = Health::default();
+    for (name, ips) in &scenario.resolved {
+        health.resolved.insert(parse("resolved", name)?, ips.iter().copied().collect());
+    }
+    let mut said: BTreeMap<(MemberName, Address), Verdict> = BTreeMap::new();
+    for state in &scenario.verdicts {
+        let place = format!("verdicts {} {}", state.member, state.address);
+        let member: MemberName = parse(&place, &state.member)?;
+        if !snapshot.members.contains_key(&member) {
+            return fail(place, "there is no such member");
+        }
+        said.insert((member, parse(&place, &state.address)?), parse(&place, &state.verdict)?);
+    }
+    let down: BTreeSet<MemberName> =
+        down.iter().map(|name| parse("--down", name)).collect::<Result<_, _>>()?;
+    if let Some(missing) = down.iter().find(|name| !snapshot.members.contains_key(*name)) {
+        return fail("--down", format!("there is no member {missing}"));
+    }
+    for member in snapshot.members.values() {
+        for service in member.services.values() {
+            for address in service.addresses.iter().flatten() {
+                let verdict = if down.contains(&member.name) {
+                    Verdict::Unhealthy
+                } else {
+                    said.get(&(member.name.clone(), address.clone())).copied().unwrap_or(Verdict::Healthy)
+                };
+                judge(&mut health, service, address, verdict);
+            }
+        }
+    }
+    Ok(health)
+}
+
+/// Writes a verdict down for what an address stands for; of several members' verdicts on one key the best one counts.
+fn judge(health: &mut Health, service: &Published, address: &Address, verdict: Verdict) {
+    let ips: Vec<IpAddr> = match address {
+        Address::Hostname(name) if !health.resolved.contains_key(name) => {
+            let target = Target { address: address.clone(), spec: Arc::clone(&service.probe) };
+            keep_best(&mut health.named, target, verdict);
+            return;
+        }
+        Address::Hostname(name) => health.resolved.get(name).into_iter().flatten().copied().collect(),
+        other => other.ip().into_iter().collect(),
+    };
+    for ip in ips {
+        keep_best(&mut health.verdicts, ProbeKey { address: ip, spec: Arc::clone(&service.probe) }, verdict);
+    }
+}
+
+fn keep_best<K: Ord + Clone>(verdicts: &mut OrdMap<K, Verdict>, key: K, verdict: Verdict) {
+    if verdicts.get(&key).is_none_or(|known| standing(verdict) > standing(*known)) {
+        verdicts.insert(key, verdict);
+    }
+}
