@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use super::DemoError;
 use super::api::Cluster;
@@ -134,19 +135,22 @@ pub(super) struct Scene {
     pub(super) dns: SocketAddr,
     /// Where the daemon has its admin API.
     pub(super) admin: SocketAddr,
+    /// When everything began.
+    pub(super) started: Instant,
     directory: TempDir,
 }
 
 impl Scene {
     /// Starts both members.
     pub(super) async fn start() -> Result<Self, DemoError> {
+        let started = Instant::now();
         let net = free_addresses()?;
         let west = Member::start("westus", net.west()).await?;
         let east = Member::start("eastus", net.east()).await?;
         let directory = tempfile::Builder::new().prefix("fleetdns-demo-").tempdir();
         let directory =
             directory.map_err(|source| DemoError::Files { path: std::env::temp_dir(), source })?;
-        Ok(Self { west, east, dns: net.dns(), admin: net.admin(), directory })
+        Ok(Self { west, east, dns: net.dns(), admin: net.admin(), started, directory })
     }
 
     /// Where the files are.

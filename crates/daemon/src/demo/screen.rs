@@ -44,7 +44,7 @@ impl<'a> Screen<'a> {
 
     /// A line of text, or several.
     pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
-        for line in text.lines() {
+        for line in text.split('\n') {
             let indent = if line.is_empty() { "" } else { "   " };
             writeln!(self.out, "{indent}{line}")?;
         }

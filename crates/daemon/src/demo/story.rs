@@ -47,7 +47,7 @@ pub(super) async fn tell(
 
 fn introduce(screen: &mut Screen<'_>, scene: &Scene) -> io::Result<()> {
     screen.heading("fleetdns demo: two clusters, one DNS zone, and a cluster that dies")?;
-    screen.say("All of it runs in this process, on loopback, and leaves nothing behind.\n ")?;
+    screen.say("All of it runs in this process, on loopback, and leaves nothing behind.\n")?;
     for member in scene.members() {
         screen.say(&format!(
             "cluster {}   Kubernetes API {}   calculator app {}",
@@ -78,6 +78,7 @@ async fn records_appear(screen: &mut Screen<'_>, scene: &Scene) -> Result<(Durat
     })
     .await?;
 
+    screen.took("fleetdns has started: it watches both clusters and answers DNS", scene.started.elapsed())?;
     screen.say(&format!(
         "Each cluster gets the Service '{}' (namespace '{}', type\n\
          LoadBalancer), and its load balancer gets an address.",
@@ -91,7 +92,7 @@ async fn records_appear(screen: &mut Screen<'_>, scene: &Scene) -> Result<(Durat
     let zone = until_expected(scene, "the records of both clusters are in DNS", true).await?;
     let took = start.elapsed();
     screen.took("Five names are in DNS", took)?;
-    screen.say("\n")?;
+    screen.say("")?;
     for (name, _) in &zone {
         screen.say(&format!("  {name}"))?;
     }
