@@ -108,7 +108,7 @@ async fn start(
             configured: configured.clone(),
         };
         let (task, view) =
-            ZoneTask::new(zone.settings.clone(), &zone.provider, provider, upkeep, adopted_out.clone());
+            ZoneTask::new(zone.settings.clone(), zone.provider, provider, upkeep, adopted_out.clone());
         zones.push(task);
         views.push(view);
     }

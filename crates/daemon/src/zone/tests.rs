@@ -21,7 +21,7 @@ struct Backend {
     apply_faults: Vec<fn() -> ProviderError>,
     rejects: Option<DnsName>,
     /// Done to the zone between a list and the next apply.
-    meddle: Option<fn(&mut Backend)>,
+    meddle: Option<fn(&mut Self)>,
 }
 
 #[derive(Debug, Clone, Default)]
