@@ -64,6 +64,11 @@ impl Api {
         Self { client, peer, deadline, selector, by_type: yes(), uid_readable: yes() }
     }
 
+    /// The same, with a deadline that is no longer than this.
+    pub(crate) fn with_deadline(&self, deadline: Duration) -> Self {
+        Self { deadline: self.deadline.min(deadline), ..self.clone() }
+    }
+
     pub(crate) const fn client(&self) -> &Client {
         &self.client
     }
@@ -255,7 +260,7 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
             }
             self.reader.consume_unpin(length);
             if self.rest.len() > LONGEST_LINE {
-                return Err(io::Error::other("a line has no end"));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a line has no end"));
             }
         }
     }

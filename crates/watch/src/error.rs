@@ -175,13 +175,6 @@ impl Fault {
         let (reason, remedy) = reason(&error);
         Self::Unreachable { peer, action, reason, remedy }
     }
-
-    /// From a read that failed half-way.
-    pub(crate) fn cut(error: &io::Error, peer: &Peer, action: &'static str) -> Self {
-        let (reason, _) = reason(error);
-        let problem = format!("the connection was cut: {reason}");
-        Self::Broken { peer: peer.clone(), action, problem }
-    }
 }
 
 /// Why a client refused its credentials, without anything that could be one.
@@ -206,6 +199,9 @@ pub(crate) fn auth_problem(error: &AuthError) -> String {
 fn reason(error: &(dyn StdError + 'static)) -> (String, &'static str) {
     let refused = find::<io::Error>(error).is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
     let root = brief(&root(error).to_string());
+    if root == "deadline has elapsed" {
+        return ("there was no connection in time".to_owned(), "is it frozen, or cut off by a firewall?");
+    }
     if refused {
         return ("the connection is refused".to_owned(), "is the API server running, and the address right?");
     }

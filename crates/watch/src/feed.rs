@@ -17,16 +17,19 @@ use tracing::warn;
 
 use crate::WatchSettings;
 use crate::access::Connector;
-use crate::api::{Api, LIST, Lines, Pulse, ServiceList, WATCH};
+use crate::api::{Api, Lines, Pulse, WATCH};
 use crate::backoff::Backoff;
 use crate::entry::Entry;
 use crate::error::Fault;
+use crate::once::complete;
 use crate::wire::{self, Event};
 
 /// A watch that lasted so long was a watch.
 const PROOF: Duration = Duration::from_secs(5);
 /// How long the first list waits for what the nodes say.
 const PLACE_WAIT: Duration = Duration::from_secs(5);
+/// An API that takes longer for the smallest list has nothing fresh to say.
+const PULSE_DEADLINE: Duration = Duration::from_secs(5);
 /// A server ends a watch itself; when it does not, we do, so much later at most.
 const OVERTIME: Duration = Duration::from_secs(5);
 
@@ -222,7 +225,7 @@ impl<'a> Feed<'a> {
                     }
                 }
                 () = sleep_until(round.next_pulse), if felt.is_none() => {
-                    let api = api.clone();
+                    let api = api.with_deadline(PULSE_DEADLINE);
                     felt = Some(Box::pin(async move { api.pulse().await }));
                 }
                 () = sleep_until(list_at) => return Ok(End::List),
@@ -240,8 +243,11 @@ impl<'a> Feed<'a> {
     ) -> Result<Option<End>, Fault> {
         let lines = match chunk {
             Ok(Some(lines)) => lines,
-            Ok(None) => return Ok(Some(End::Time)),
-            Err(error) => return Err(Fault::cut(&error, api.peer(), WATCH)),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(api.broken(WATCH, error.to_string()));
+            }
+            // A connection that was cut is an end like any other: the next request shows whether anybody is there.
+            Ok(None) | Err(_) => return Ok(Some(End::Time)),
         };
         let mut events = Vec::new();
         let mut end = Ok(None);
@@ -283,16 +289,5 @@ impl<'a> Feed<'a> {
             warn!(member = %self.entry.name(), "member is another cluster than before; listing it anew");
         }
         back || another
-    }
-}
-
-/// A complete list with an end to the wait for all of its pages.
-pub(crate) async fn complete(api: &Api, settings: &WatchSettings) -> Result<ServiceList, Fault> {
-    let deadline = settings.request_timeout * 10;
-    match timeout(deadline, api.services()).await {
-        Ok(list) => list,
-        Err(_) => {
-            Err(Fault::Silent { peer: api.peer().clone(), action: LIST, seconds: deadline.as_secs_f64() })
-        }
     }
 }

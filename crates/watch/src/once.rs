@@ -1,4 +1,4 @@
-//! One round over all members, for a plan that is only printed.
+//! One complete list, and one round of them over all members, for a plan that is only printed.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::access::Connector;
-use crate::api::Api;
+use crate::api::{Api, LIST, ServiceList};
 use crate::entry::Entry;
 use crate::error::Fault;
-use crate::{MemberConfig, WatchSettings, feed, nodes, route};
+use crate::{MemberConfig, WatchSettings, nodes, route};
 
 /// Lists every member once, side by side, each within `startup_timeout`. A member that fails is `stale`, with what was
 /// adopted for it, and says why in its `fault`.
@@ -52,7 +52,18 @@ async fn attempt(entry: &Entry, settings: &WatchSettings) -> Result<(), Fault> {
             }
         }
     };
-    let (list, ()) = tokio::join!(feed::complete(&api, settings), place);
+    let (list, ()) = tokio::join!(complete(&api, settings), place);
     entry.listed(list?);
     Ok(())
+}
+
+/// A complete list with an end to the wait for all of its pages.
+pub(crate) async fn complete(api: &Api, settings: &WatchSettings) -> Result<ServiceList, Fault> {
+    let deadline = settings.request_timeout * 10;
+    match timeout(deadline, api.services()).await {
+        Ok(list) => list,
+        Err(_) => {
+            Err(Fault::Silent { peer: api.peer().clone(), action: LIST, seconds: deadline.as_secs_f64() })
+        }
+    }
 }
