@@ -174,7 +174,12 @@ where
                 None => info!(%name, "host name resolves again"),
             }
         }
-        let Some(addresses) = addresses else { return };
+        let Some(addresses) = addresses else {
+            if self.names.failed(&name) == self.thresholds.fall.max(1) {
+                self.news.unresolvable(name, true);
+            }
+            return;
+        };
         let Some(keys) = self.names.resolved(&name, &addresses) else { return };
         info!(%name, addresses = addresses.len(), "host name resolved anew");
         keys.wanted.into_iter().for_each(|key| self.table.want(key));
@@ -190,11 +195,17 @@ where
     }
 
     fn drop_row(&mut self, row: Row) {
-        self.set_unclear(row.unclear, false, None);
+        self.set_unclear(row.unclear > 0, false, None);
         self.reports.forget(&row.key);
-        if row.judge.verdict() != Verdict::Unknown {
+        if self.is_blind(&row) {
+            self.news.blind(row.key, false);
+        } else if row.judge.verdict() != Verdict::Unknown {
             self.news.gone(row.key);
         }
+    }
+
+    fn is_blind(&self, row: &Row) -> bool {
+        is_blind(row, &self.thresholds)
     }
 
     fn start_due(&mut self) {
@@ -251,10 +262,16 @@ where
         let answer = self.excuse(landed.answer, landed.started, landed.late, now);
         let unclear = answer.outcome() == Outcome::Inconclusive;
         let Some(row) = self.table.row_mut(landed.slot) else { return };
-        let was_unclear = std::mem::replace(&mut row.unclear, unclear);
+        let was_unclear = row.unclear > 0;
+        let blind = |row: &Row| is_blind(row, &self.thresholds);
+        let was_blind = blind(row);
+        row.unclear = if unclear { row.unclear.saturating_add(1) } else { 0 };
         let before = row.judge.verdict();
         if let Some(after) = row.judge.step(answer.outcome(), now - self.epoch, &self.thresholds) {
             self.news.verdict(&row.key, before, after, &answer);
+        }
+        if blind(row) != was_blind {
+            self.news.blind(row.key.clone(), !was_blind);
         }
         let report = Report::new(&row.judge, answer, now.saturating_duration_since(landed.started));
         let address = row.key.address;
@@ -290,6 +307,11 @@ where
             _ => {}
         }
     }
+}
+
+/// Whether as many probes as would take an endpoint out said nothing of it, and none ever did.
+fn is_blind(row: &Row, thresholds: &Thresholds) -> bool {
+    row.judge.verdict() == Verdict::Unknown && row.unclear >= thresholds.fall.max(1)
 }
 
 #[cfg(test)]

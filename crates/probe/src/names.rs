@@ -16,6 +16,8 @@ struct Entry {
     specs: BTreeSet<Arc<ProbeSpec>>,
     addresses: OrdSet<IpAddr>,
     known: bool,
+    /// Tries to resolve it that said nothing, while it never did.
+    failed: u32,
 }
 
 /// Keys that are wanted now and were not, and the other way round.
@@ -43,6 +45,13 @@ impl Names {
             self.0.remove(name);
         }
         (gone, keys)
+    }
+
+    /// A name was not resolved. Gives how often, as long as it never was.
+    pub(crate) fn failed(&mut self, name: &DnsName) -> u32 {
+        let Some(entry) = self.0.get_mut(name).filter(|entry| !entry.known) else { return 0 };
+        entry.failed = entry.failed.saturating_add(1);
+        entry.failed
     }
 
     /// What a name resolves to now; `None` when that is what it was before, or when nobody wants the name.

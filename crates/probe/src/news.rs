@@ -13,6 +13,8 @@ use crate::answer::Answer;
 pub(crate) struct News {
     verdicts: Vec<(ProbeKey, Option<Verdict>)>,
     resolved: Vec<(DnsName, Option<OrdSet<IpAddr>>)>,
+    blind: Vec<(ProbeKey, bool)>,
+    unresolvable: Vec<(DnsName, bool)>,
 }
 
 impl News {
@@ -47,9 +49,30 @@ impl News {
         self.resolved.push((name, None));
     }
 
+    /// No probe can say anything of a key, or one did.
+    pub(crate) fn blind(&mut self, key: ProbeKey, is: bool) {
+        let ProbeKey { address, spec } = &key;
+        if is {
+            warn!(%address, probe = %spec, "cannot be probed from here, its cluster's word stands");
+        }
+        self.blind.push((key, is));
+    }
+
+    /// A host name could never be resolved, or it was.
+    pub(crate) fn unresolvable(&mut self, name: DnsName, is: bool) {
+        self.unresolvable.push((name, is));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.verdicts.is_empty()
+            && self.resolved.is_empty()
+            && self.blind.is_empty()
+            && self.unresolvable.is_empty()
+    }
+
     /// Touches only what changed, and sends nothing when that is nothing.
     pub(crate) fn publish(&mut self, out: &watch::Sender<Health>) {
-        if self.verdicts.is_empty() && self.resolved.is_empty() {
+        if self.is_empty() {
             return;
         }
         out.send_modify(|health| {
@@ -59,7 +82,22 @@ impl News {
                     None => health.verdicts.remove(&key),
                 };
             }
+            for (key, is) in self.blind.drain(..) {
+                if is {
+                    health.blind.insert(key)
+                } else {
+                    health.blind.remove(&key)
+                };
+            }
+            for (name, is) in self.unresolvable.drain(..) {
+                if is {
+                    health.unresolvable.insert(name)
+                } else {
+                    health.unresolvable.remove(&name)
+                };
+            }
             for (name, addresses) in self.resolved.drain(..) {
+                health.unresolvable.remove(&name);
                 match addresses {
                     Some(addresses) => health.resolved.insert(name, addresses),
                     None => health.resolved.remove(&name),

@@ -122,3 +122,88 @@ where
     }
     judge.verdict()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::answer::{Failure, Snag};
+    use crate::resolve::Family;
+    use crate::testing::{Words, fleet, key, member};
+
+    /// The last octet says how an address answers; one fault and then a success for 4.
+    async fn answer(key: ProbeKey, asked: &Mutex<Vec<String>>) -> Answer {
+        let text = key.address.to_string();
+        let before = {
+            let mut asked = asked.lock().unwrap();
+            let before = asked.iter().filter(|one| **one == text).count();
+            asked.push(text.clone());
+            before
+        };
+        match text.rsplit('.').next().unwrap() {
+            "2" => Answer::Fail(Failure::Refused),
+            "3" => Answer::Unclear(Snag::NoRoute),
+            "4" if before == 0 => Answer::Fail(Failure::Reset),
+            "9" => std::future::pending().await,
+            _ => Answer::Pass,
+        }
+    }
+
+    async fn lookup(name: DnsName) -> (DnsName, Families) {
+        let answer = match name.labels().next().unwrap() {
+            "good" => (Family::Found(["10.0.0.2".parse().unwrap()].into(), PAUSE), Family::Empty),
+            "gone" => (Family::Empty, Family::Empty),
+            "hangs" => std::future::pending().await,
+            _ => (Family::Failed("no".to_owned()), Family::Failed("no".to_owned())),
+        };
+        (name, answer)
+    }
+
+    async fn run(words: &[Words<'_>]) -> (Health, Vec<String>) {
+        let asked = Mutex::new(Vec::new());
+        let settings = ProbeSettings::default();
+        let snapshot = fleet(&[member("west", words)]);
+        let health = round(&settings, &snapshot, |key| answer(key, &asked), lookup).await;
+        (health, asked.into_inner().unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_key_is_probed_until_it_has_a_verdict_or_fall_times() {
+        let (health, asked) = run(&[
+            ("a", "10.0.0.1", "tcp:80"),
+            ("b", "10.0.0.2", "tcp:80"),
+            ("c", "10.0.0.3", "tcp:80"),
+            ("d", "10.0.0.4", "tcp:80"),
+            ("e", "good.example.com", "tcp:80"),
+            ("f", "gone.example.com", "tcp:80"),
+            ("g", "bad.example.com", "tcp:80"),
+            ("h", "10.0.0.5", "none"),
+        ])
+        .await;
+        let verdicts = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]
+            .map(|address| health.verdict(&key(address, "tcp:80")));
+        assert_eq!(verdicts, [Verdict::Healthy, Verdict::Unhealthy, Verdict::Unknown, Verdict::Healthy]);
+        let count = |address| asked.iter().filter(|one| **one == format!("10.0.0.{address}")).count();
+        assert_eq!([1, 2, 3, 4, 5].map(count), [1, 3, 3, 2, 0]);
+        let resolved: Vec<String> =
+            health.resolved.iter().map(|(name, ips)| format!("{name} {}", ips.len())).collect();
+        assert_eq!(resolved, ["gone.example.com 0", "good.example.com 1"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_hangs_does_not_hold_up_the_rest() {
+        let start = Instant::now();
+        let (health, _) = run(&[
+            ("a", "10.0.0.9", "tcp:80"),
+            ("b", "hangs.example.com", "tcp:80"),
+            ("c", "good.example.com", "tcp:80"),
+            ("d", "10.0.0.1", "tcp:80"),
+        ])
+        .await;
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+        assert_eq!((health.verdicts.len(), health.resolved.len()), (2, 1));
+    }
+}

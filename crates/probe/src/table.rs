@@ -28,8 +28,8 @@ pub(crate) struct Row {
     /// Targets that want it; at zero it goes as soon as it is not in flight.
     wanted: u32,
     timing: Timing,
-    /// Whether the last probe was inconclusive.
-    pub(crate) unclear: bool,
+    /// Inconclusive probes in a row, up to now.
+    pub(crate) unclear: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +90,7 @@ impl Table {
                     self.free.pop().unwrap_or_else(|| u32::try_from(self.rows.len()).unwrap_or(u32::MAX));
                 entry.insert(index);
                 self.fresh.push(Slot(index));
-                let row =
-                    Row { key, judge: Judge::default(), wanted: 1, timing: Timing::Fresh, unclear: false };
+                let row = Row { key, judge: Judge::default(), wanted: 1, timing: Timing::Fresh, unclear: 0 };
                 (index, row)
             }
         };
