@@ -144,6 +144,11 @@ pub struct Health {
     /// What load balancer host names resolve to; the last good answer while resolving fails. A name that is missing was
     /// never resolved; an empty set means that the name has no addresses.
     pub resolved: OrdMap<DnsName, OrdSet<IpAddr>>,
+    /// Keys on which no probe could ever say anything, again and again, because of a fault on our side: an address family
+    /// that is not routed here, for example. They are published on the word of their cluster.
+    pub blind: OrdSet<ProbeKey>,
+    /// Host names that could never be resolved, again and again. A CNAME to one is published on the word of its cluster.
+    pub unresolvable: OrdSet<DnsName>,
     /// The verdict on a host name as a whole, where what it resolves to is not known: only a scenario from a file has
     /// such.
     pub named: OrdMap<Target, Verdict>,

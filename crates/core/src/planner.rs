@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use imbl::ordmap::DiffItem;
+use imbl::ordset::DiffItem as SetDiffItem;
 
 use crate::address::Address;
 use crate::brakes::Brakes;
@@ -11,12 +12,12 @@ use crate::member::{Health, Inventory, MemberName, MemberView, Snapshot};
 use crate::name::DnsName;
 use crate::observed::Observed;
 use crate::plan::{Cause, Change, Held, Hold, NameChange, Plan, Refused};
-use crate::probe::{ProbeKey, ProbeSpec};
+use crate::probe::{ProbeKey, ProbeSpec, Target};
 use crate::provider::Capabilities;
 use crate::record::RecordSet;
-use crate::service::{Published, ServiceKey};
+use crate::service::ServiceKey;
 use crate::settle::{Answer, Gate, Settled, settle};
-use crate::wanted::{Group, Part, Wanted, ZoneSettings, group};
+use crate::wanted::{Group, Part, Wanted, ZoneSettings, group, judge_address};
 
 mod decide;
 
@@ -130,7 +131,7 @@ impl Planner {
                     changed.extend(member.services.keys().cloned());
                 }
                 DiffItem::Update { old: (_, old), new: (_, new) } if same_place(old, new) => {
-                    changed.extend(old.services.diff(&new.services).map(|item| item_key(&item).clone()));
+                    changed.extend(old.services.diff(&new.services).map(|item| map_key(&item).clone()));
                 }
                 DiffItem::Update { old: (_, old), new: (_, new) } => {
                     changed.extend(old.services.keys().chain(new.services.keys()).cloned());
@@ -141,16 +142,16 @@ impl Planner {
     }
 
     fn add_judged(&self, health: &Health, changed: &mut BTreeSet<ServiceKey>) {
-        for difference in self.health.verdicts.diff(&health.verdicts) {
-            let (DiffItem::Add(key, _) | DiffItem::Remove(key, _) | DiffItem::Update { new: (key, _), .. }) =
-                difference;
-            changed.extend(self.probed.get(key).into_iter().flatten().cloned());
+        let verdicts = self.health.verdicts.diff(&health.verdicts).map(|item| map_key(&item).clone());
+        let blind = self.health.blind.diff(&health.blind).map(|item| set_key(&item).clone());
+        for key in verdicts.chain(blind) {
+            changed.extend(self.probed.get(&key).into_iter().flatten().cloned());
         }
-        for difference in self.health.resolved.diff(&health.resolved) {
-            let (DiffItem::Add(name, _)
-            | DiffItem::Remove(name, _)
-            | DiffItem::Update { new: (name, _), .. }) = difference;
-            changed.extend(self.resolved.get(name).into_iter().flatten().cloned());
+        let resolved = self.health.resolved.diff(&health.resolved).map(|item| map_key(&item).clone());
+        let unresolvable =
+            self.health.unresolvable.diff(&health.unresolvable).map(|item| set_key(&item).clone());
+        for name in resolved.chain(unresolvable) {
+            changed.extend(self.resolved.get(&name).into_iter().flatten().cloned());
         }
     }
 
@@ -243,19 +244,11 @@ impl Planner {
     }
 
     fn unjudged(&self) -> usize {
-        let known = |address: &Address, spec: &Arc<ProbeSpec>| {
-            let judged = |ip| {
-                let key = ProbeKey { address: ip, spec: Arc::clone(spec) };
-                **spec == ProbeSpec::None || self.health.verdict(&key).is_in().is_some()
-            };
-            match address {
-                Address::Hostname(name) => {
-                    self.health.resolved.get(name).is_some_and(|ips| ips.iter().all(|ip| judged(*ip)))
-                }
-                other => other.ip().is_some_and(judged),
-            }
+        let judged = |target: &Target| match judge_address(&target.address, &target.spec, &self.health) {
+            (_, Some(ips)) => ips.iter().all(|(_, verdict)| verdict.is_in().is_some()),
+            (verdict, None) => verdict.is_in().is_some(),
         };
-        self.snapshot.targets().iter().filter(|target| !known(&target.address, &target.spec)).count()
+        self.snapshot.targets().iter().filter(|target| !judged(target)).count()
     }
 
     /// Plans the names in scope against what exists.
@@ -310,9 +303,15 @@ fn same_place(old: &MemberView, new: &MemberView) -> bool {
     old.region == new.region && old.zones == new.zones && departed(old) == departed(new)
 }
 
-fn item_key<'a>(item: &DiffItem<'a, 'a, ServiceKey, Arc<Published>>) -> &'a ServiceKey {
+fn map_key<'a, K, V>(item: &DiffItem<'a, 'a, K, V>) -> &'a K {
     match item {
         DiffItem::Add(key, _) | DiffItem::Remove(key, _) | DiffItem::Update { new: (key, _), .. } => key,
+    }
+}
+
+fn set_key<'a, K>(item: &SetDiffItem<'a, 'a, K>) -> &'a K {
+    match item {
+        SetDiffItem::Add(key) | SetDiffItem::Remove(key) => key,
     }
 }
 

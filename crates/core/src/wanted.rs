@@ -258,7 +258,8 @@ pub(crate) fn judge_address(
     };
     let Some(ips) = health.resolved.get(name) else {
         let target = Target { address: address.clone(), spec: Arc::clone(probe) };
-        return (health.named.get(&target).copied().unwrap_or_default(), None);
+        let unresolvable = health.unresolvable.contains(name).then_some(Verdict::Suspect);
+        return (health.named.get(&target).copied().or(unresolvable).unwrap_or_default(), None);
     };
     let judged = judge(ips, probe, health);
     // A host name answers while any of its addresses does; one without addresses is dead.
@@ -273,7 +274,14 @@ fn judge(ips: &OrdSet<IpAddr>, probe: &Arc<ProbeSpec>, health: &Health) -> Vec<(
 fn verdict(ip: IpAddr, probe: &Arc<ProbeSpec>, health: &Health) -> Verdict {
     match **probe {
         ProbeSpec::None => Verdict::Healthy,
-        _ => health.verdict(&ProbeKey { address: ip, spec: Arc::clone(probe) }),
+        _ => {
+            let key = ProbeKey { address: ip, spec: Arc::clone(probe) };
+            match health.verdict(&key) {
+                // Published with a doubt: nobody can tell from here.
+                Verdict::Unknown if health.blind.contains(&key) => Verdict::Suspect,
+                verdict => verdict,
+            }
+        }
     }
 }
 

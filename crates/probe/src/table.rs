@@ -6,8 +6,8 @@ use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
-use fleetdns_core::ProbeKey;
 use fleetdns_core::judge::Judge;
+use fleetdns_core::{ProbeKey, Verdict};
 use tokio::time::Instant;
 
 /// So many new keys at once are probed without delay; more are spread.
@@ -133,7 +133,9 @@ impl Table {
         if row.wanted == 0 {
             return self.take(slot);
         }
-        let pause = row.judge.next_interval(interval, fast);
+        // A key of which nothing is known yet is tried again soon, whatever the first probe came to.
+        let unheard = row.unclear > 0 && row.judge.verdict() == Verdict::Unknown;
+        let pause = if unheard { fast } else { row.judge.next_interval(interval, fast) };
         let phase = phase(&row.key, interval);
         let due = if pause < interval { started + pause } else { self.aligned(phase, started) };
         let due = if due >= now { due } else { now };

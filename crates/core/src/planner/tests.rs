@@ -10,7 +10,7 @@ use crate::observed::{Content, ObservedSet, Version};
 use crate::probe::Verdict;
 use crate::publish::{PublishSettings, publish};
 use crate::record::{RecordData, Ttl};
-use crate::service::{Ingress, Port, Service};
+use crate::service::{Ingress, Port, Published, Service};
 
 const MEMBERS: [&str; 3] = ["east", "north", "west"];
 const SERVICES: [&str; 3] = ["api", "shop", "web"];
@@ -295,4 +295,23 @@ fn a_ttl_is_clamped_to_what_the_provider_takes() {
         let desired = planner.desired(&Observed::default());
         assert_eq!(desired[0].ttl.seconds(), given, "{least} to {most}");
     }
+}
+
+#[test]
+fn what_cannot_be_probed_from_here_is_published_on_the_word_of_its_cluster() {
+    let mut world = World::default();
+    world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
+    let mut planner = planner();
+    planner.update(&world.snapshot, &world.health);
+    assert!(planner.startup().unwrap().contains("1 endpoints"), "{:?}", planner.startup());
+    let spec = Arc::new(ProbeSpec::Tcp { port: 80 });
+    let key = ProbeKey { address: std::net::IpAddr::from([203, 0, 113, 1]), spec };
+    world.health.blind.insert(key.clone());
+    let scope = planner.update(&world.snapshot, &world.health);
+    assert_eq!(planner.startup(), None, "start-up does not wait for what nobody can tell");
+    assert_eq!(planner.plan(&scope, &Observed::default()).changes.len(), 1);
+
+    world.health.verdicts.insert(key, Verdict::Unhealthy);
+    let scope = planner.update(&world.snapshot, &world.health);
+    assert!(planner.plan(&scope, &Observed::default()).is_empty(), "a verdict wins over the cluster's word");
 }

@@ -282,6 +282,49 @@ async fn inconclusive_probes_leave_the_verdict() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_cannot_be_probed_from_here_is_said_to_be_so_until_a_probe_ends() {
+    let network = Network::default();
+    network.set("10.0.0.1", Duration::ZERO, Answer::Unclear(Snag::NoRoute));
+    let world = world(&network, settings(), west(&[ONE]));
+    let blind = |world: &World| world.health.borrow().blind.contains(&key("10.0.0.1", "tcp:80"));
+    sleep(SECOND * 3).await;
+    assert!(!blind(&world), "two probes do not say enough");
+    sleep(SECOND * 3).await;
+    assert!(blind(&world), "three do, and they come fast");
+    assert_eq!(world.verdict("10.0.0.1"), Verdict::Unknown);
+    network.set("10.0.0.1", Duration::ZERO, Answer::Pass);
+    sleep(SECOND * 6).await;
+    assert!(!blind(&world));
+    assert_eq!(world.verdict("10.0.0.1"), Healthy);
+    network.set("10.0.0.1", Duration::ZERO, Answer::Unclear(Snag::NoRoute));
+    sleep(SECOND * 60).await;
+    assert!(!blind(&world), "a verdict that was reached stands");
+    world.change(|snapshot| snapshot.members.clear());
+    sleep(SECOND * 6).await;
+    assert_eq!(*world.health.borrow(), Health::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_never_resolves_is_said_to_be_so() {
+    let network = Network::default();
+    let name: DnsName = "lb.example.com".parse().unwrap();
+    let failed = || Family::Failed("the name servers answered SERVFAIL".to_owned());
+    network.name("lb.example.com", (failed(), failed()));
+    let world = world(&network, settings(), west(&[("a", "lb.example.com", "tcp:80")]));
+    sleep(SECOND * 120).await;
+    assert!(world.health.borrow().unresolvable.contains(&name));
+    network.name("lb.example.com", (found(&["10.0.0.1"], 60), Family::Empty));
+    sleep(SECOND * 120).await;
+    assert!(world.health.borrow().unresolvable.is_empty());
+    network.name("lb.example.com", (failed(), failed()));
+    sleep(SECOND * 600).await;
+    assert!(world.health.borrow().unresolvable.is_empty(), "it did resolve once");
+    world.change(|snapshot| snapshot.members.clear());
+    sleep(SECOND * 6).await;
+    assert_eq!(*world.health.borrow(), Health::default());
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_new_keys_are_spread_and_few_are_not() {
     let network = Network::default();
     let names: Vec<String> =
