@@ -64,7 +64,10 @@ pub struct ZoneTask {
     status: watch::Sender<ZoneStatus>,
     scope: Scope,
     observed: Option<Observed>,
+    /// After the next fault. Grows until everything that is wanted is written.
     pause: Duration,
+    /// Nothing is written before the zone was listed again.
+    resting: bool,
     /// When the zone has to be listed again.
     list_at: Instant,
 }
@@ -114,6 +117,7 @@ impl ZoneTask {
             scope: Scope::All,
             observed: None,
             pause: FIRST_PAUSE,
+            resting: false,
             list_at: Instant::now(),
         };
         (task, receiver)
@@ -164,7 +168,7 @@ impl ZoneTask {
             // The receiver is gone only when the daemon is ending.
             let _ = self.adopted.send(members).await;
         }
-        self.recovered();
+        self.resting = false;
         self.observed = Some(observed);
         self.planner.forget();
         self.scope = Scope::All;
@@ -172,6 +176,8 @@ impl ZoneTask {
         self.status.send_modify(|status| status.listed_at = Some(Instant::now()));
     }
 
+    /// The whole zone was read and everything that is wanted is there. A list alone proves nothing: a zone that can be
+    /// read and not written would be asked again and again without a pause.
     fn recovered(&mut self) {
         self.pause = FIRST_PAUSE;
         let mended = self.status.borrow().fault.is_some();
@@ -188,6 +194,7 @@ impl ZoneTask {
         };
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         self.list_at = Instant::now() + pause;
+        self.resting = true;
         let text = chain(error);
         if self.status.borrow().fault.as_deref() != Some(&text) {
             let zone = &self.planner.zone().zone;
@@ -201,24 +208,28 @@ impl ZoneTask {
         let Some(observed) = self.observed.as_ref().filter(|_| !self.scope.is_empty()) else {
             return self.tell_startup();
         };
-        if self.status.borrow().fault.is_some() {
+        if self.resting {
             return;
         }
         let scope = std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new()));
         let approved = approve(self.planner.plan(&scope, observed), &self.brakes);
         self.tell(&scope, &approved.plan().held, &approved.plan().refused);
+        let mut settled = true;
         if !approved.plan().is_empty() {
             let started = Instant::now();
             let applied = self.provider.apply(&approved).await;
-            self.take_in(&approved.plan().changes, applied, started.elapsed());
+            settled = self.take_in(&approved.plan().changes, applied, started.elapsed());
+        }
+        if settled && scope == Scope::All {
+            self.recovered();
         }
         let observed = self.observed.clone();
         self.status.send_modify(|status| status.observed = observed);
         self.tell_startup();
     }
 
-    /// Learns what became of a plan.
-    fn take_in(&mut self, changes: &[NameChange], applied: Applied, took: Duration) {
+    /// Learns what became of a plan; gives whether nothing of it has to be tried again.
+    fn take_in(&mut self, changes: &[NameChange], applied: Applied, took: Duration) -> bool {
         let (mut written, mut failed) = (BTreeSet::new(), 0_u64);
         let mut again = false;
         for (name, outcome) in applied.names {
@@ -230,7 +241,12 @@ impl ZoneTask {
                     written.insert(name);
                 }
                 Outcome::Conflict => {
-                    info!(zone = %self.planner.zone().zone, %name, "somebody else changed the record, reading the zone again");
+                    let zone = &self.planner.zone().zone;
+                    if self.pause == FIRST_PAUSE {
+                        info!(%zone, %name, "somebody else changed the record, reading the zone again");
+                    } else {
+                        debug!(%zone, %name, "somebody else changed the record again");
+                    }
                     failed += 1;
                     again = true;
                 }
@@ -244,7 +260,7 @@ impl ZoneTask {
                 }
             }
         }
-        if again && self.status.borrow().fault.is_none() {
+        if again && !self.resting {
             // At once the first time; a conflict that stays is looked at with growing pauses.
             self.list_at = self.list_at.min(Instant::now() + self.pause - FIRST_PAUSE);
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
@@ -254,6 +270,7 @@ impl ZoneTask {
             status.written += written.len() as u64;
             status.failed += failed;
         });
+        !again && !self.resting
     }
 
     fn say_written(&self, changes: &[NameChange], written: &BTreeSet<DnsName>, took: Duration) {

@@ -20,6 +20,8 @@ struct Backend {
     list_faults: u32,
     apply_faults: Vec<fn() -> ProviderError>,
     rejects: Option<DnsName>,
+    /// Somebody else is always faster.
+    contested: bool,
     /// Done to the zone between a list and the next apply.
     meddle: Option<fn(&mut Self)>,
 }
@@ -91,6 +93,7 @@ impl Provider for StrictZone {
         let names = plan.plan().changes.iter().map(|change| {
             let outcome = match fault {
                 Some(fault) => Outcome::Failed(fault()),
+                None if backend.contested => Outcome::Conflict,
                 None => backend.write(change),
             };
             (change.name.clone(), outcome)
@@ -264,6 +267,39 @@ async fn somebody_faster_is_seen_and_the_zone_is_read_again_at_once() {
     rig.pass(1).await;
     assert_eq!(rig.values(GLOBAL), ["203.0.113.1", "203.0.113.2"]);
     assert_eq!(rig.status.borrow().failed, 1, "the conflict is counted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_that_stays_is_looked_at_with_growing_pauses() {
+    let rig = Rig::start(Backend { contested: true, ..Backend::default() });
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(60).await;
+    assert!((6..=12).contains(&rig.backend(|b| b.lists)), "{} lists", rig.backend(|b| b.lists));
+    rig.backend(|b| b.contested = false);
+    rig.pass(31).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.1"]);
+    // Afterwards a conflict is looked at at once again.
+    rig.backend(|b| b.meddle = Some(hand_edit));
+    rig.publish(&["203.0.113.1", "203.0.113.2"]);
+    rig.pass(1).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.1", "203.0.113.2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_that_can_be_read_and_not_written_is_tried_with_growing_pauses() {
+    let rig = Rig::start(Backend { apply_faults: vec![unavailable; 100], ..Backend::default() });
+    rig.publish(&["203.0.113.1"]);
+    for _ in 0..60 {
+        rig.pass(1).await;
+        assert!(rig.status.borrow().fault.is_some(), "a list that works does not end the fault");
+    }
+    assert!((6..=12).contains(&rig.backend(|b| b.applies)), "{} writes", rig.backend(|b| b.applies));
+    rig.backend(|b| b.apply_faults.clear());
+    rig.pass(31).await;
+    assert_eq!(
+        (rig.values(GLOBAL), rig.status.borrow().fault.clone()),
+        (vec!["203.0.113.1".to_owned()], None)
+    );
 }
 
 /// Somebody sets our record to 198.51.100.99 by hand.
