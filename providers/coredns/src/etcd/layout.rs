@@ -102,13 +102,16 @@ impl Layout {
         text.parse().ok()
     }
 
-    /// The name of which this is the leaf of `address`.
-    pub(crate) fn leaf_of(&self, place: &Place<'_>, address: IpAddr) -> Option<DnsName> {
+    /// The name and the address whose leaf this is.
+    pub(crate) fn leaf_at(&self, place: &Place<'_>) -> Option<(DnsName, IpAddr)> {
         let (last, above) = place.labels.split_last()?;
-        if *last != leaf_label(address) || above.is_empty() {
-            return None;
-        }
-        if above == APEX { Some(self.zone.clone()) } else { self.name(place, 1) }
+        let address = leaf_address(last)?;
+        let name = match above {
+            [] => None,
+            above if above == APEX => Some(self.zone.clone()),
+            _ => self.name(place, 1),
+        };
+        Some((name?, address))
     }
 }
 
@@ -146,6 +149,17 @@ fn leaf_label(address: IpAddr) -> String {
     }
 }
 
+/// The address of a label that [`leaf_label`] gave.
+fn leaf_address(label: &str) -> Option<IpAddr> {
+    let hex = label.get(3..)?;
+    let address = match hex.len() {
+        8 => Ipv4Addr::from_bits(u32::from_str_radix(hex, 16).ok()?).into(),
+        32 => Ipv6Addr::from_bits(u128::from_str_radix(hex, 16).ok()?).into(),
+        _ => return None,
+    };
+    (leaf_label(address) == label).then_some(address)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,11 +194,29 @@ mod tests {
         for text in ["www.example.com", "a.b.example.com", "example.com"] {
             let key = layout.leaf(&name(text), address);
             let place = layout.place(&key).unwrap();
-            assert_eq!(layout.leaf_of(&place, address), Some(name(text)));
-            assert_eq!(layout.leaf_of(&place, "203.0.113.2".parse().unwrap()), None);
+            assert_eq!(layout.leaf_at(&place), Some((name(text), address)));
             let key = layout.key(&name(text));
             assert_eq!(layout.name(&layout.place(&key).unwrap(), 0), Some(name(text)));
         }
+    }
+
+    #[test]
+    fn only_what_could_be_written_is_a_leaf() {
+        for leaf in [
+            "v4-cb00710",
+            "v4-CB007101",
+            "v4-+b007101",
+            "v6-cb007101",
+            "cb007101",
+            "www",
+            "v4-\u{e9}",
+            "\u{20ac}",
+        ] {
+            let key = format!("/skydns/com/example/www/{leaf}");
+            assert_eq!(layout().leaf_at(&layout().place(&key).unwrap()), None, "{leaf}");
+        }
+        let directly_below_the_zone = "/skydns/com/example/v4-cb007101";
+        assert_eq!(layout().leaf_at(&layout().place(directly_below_the_zone).unwrap()), None);
     }
 
     #[test]

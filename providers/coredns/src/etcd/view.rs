@@ -6,8 +6,8 @@
 //! Without it the key is a name of its own, and that CoreDNS answers for the name above with it too is what
 //! `Capabilities::answers_subtree` is about.
 //!
-//! Ours is a value with a mark of ours at the very key at which we would have written it. A copy of it at another key
-//! is not, and stays.
+//! Ours is a value with a mark of ours at a key of the form that we write. A copy of it at any other key is not, and
+//! stays. At a leaf the key says which address is meant: a value edited by hand is ours still, and mended.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -141,12 +141,13 @@ fn entry_of_ours<'a>(
         revision: pair.revision,
     };
     match meaning {
-        Meaning::Address(address) => {
-            let Some(name) = layout.leaf_of(place, *address) else { return false };
+        Meaning::Address(_) => {
+            // The leaf says which address it stands for, so that a value edited by hand is seen to differ and mended.
+            let Some((name, address)) = layout.leaf_at(place) else { return false };
             let sets = names.entry(name).or_default();
             match address {
-                IpAddr::V4(v4) => sets.v4.insert(*v4, ours(v4.to_string())),
-                IpAddr::V6(v6) => sets.v6.insert(*v6, ours(v6.to_string())),
+                IpAddr::V4(v4) => sets.v4.insert(v4, ours(v4.to_string())),
+                IpAddr::V6(v6) => sets.v6.insert(v6, ours(v6.to_string())),
             };
             true
         }

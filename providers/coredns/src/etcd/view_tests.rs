@@ -85,7 +85,6 @@ fn whatever_is_not_as_we_write_it_has_a_ttl_that_nobody_wants() {
 #[test]
 fn a_value_of_ours_at_a_key_that_is_not_ours_is_foreign() {
     for key in [
-        "/skydns/com/example/www/v4-cb007102", // another address's leaf
         "/skydns/com/example/www/copy",
         "/skydns/com/example/v4-cb007101", // directly below the zone
     ] {
@@ -98,6 +97,17 @@ fn a_value_of_ours_at_a_key_that_is_not_ours_is_foreign() {
         let alias = format!(r#"{{"host":"www.example.com","ttl":60,{FULL}}}"#);
         assert!(see(&[(key, &alias)]).listing.observed.owned().next().is_none(), "{key}");
     }
+}
+
+#[test]
+fn an_address_edited_by_hand_is_still_ours_and_not_as_it_should_be() {
+    check(
+        &[
+            ("/skydns/com/example/www/v4-cb007101", &value("203.0.113.1", FULL)),
+            ("/skydns/com/example/www/v4-cb007102", &value("198.51.100.9", SHORT)),
+        ],
+        &["www.example.com ours 0 A 203.0.113.1 203.0.113.2 [10,11]"],
+    );
 }
 
 #[test]
