@@ -1,4 +1,11 @@
 //! Everything that needs real servers; `tests/setup` builds them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod e2e_api_away;
+mod e2e_endpoint;
+mod e2e_etcd_away;
+mod e2e_journey;
+mod e2e_others;
+mod e2e_rebuilt;
+mod e2e_restart;
 mod harness;

@@ -18,9 +18,11 @@
 pub mod access;
 pub mod certs;
 pub mod coredns;
+pub mod daemon;
 pub mod dns;
 pub mod endpoint;
 pub mod etcd;
+pub mod fleet;
 pub mod kube;
 pub mod manifest;
 pub mod ports;

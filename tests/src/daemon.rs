@@ -1,0 +1,372 @@
+//! The real daemon: the `fleetdns` binary with a `dns.conf` of its own.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::Process;
+use crate::{eventually, ports, within};
+
+/// The zone that every daemon here writes.
+pub const ZONE: &str = "syncweek.com";
+/// The fleet that every daemon here is of.
+pub const FLEET: &str = "myfederation";
+
+/// How long a daemon may take to be ready when nothing is in its way.
+const READY: Duration = Duration::from_secs(20);
+/// How long a command may take: `check` waits 10 s for what does not answer.
+const COMMAND: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What stands in a `dns.conf`, without `[admin]`.
+#[derive(Clone, Debug)]
+pub struct Conf {
+    zone: String,
+    clusters: Vec<(String, String)>,
+    more: String,
+}
+
+impl Conf {
+    /// [`ZONE`] in the etcd at this endpoint, for [`FLEET`], without clusters.
+    pub fn new(etcd_endpoint: &str) -> Self {
+        Self::with_zone(&format!("provider = coredns\netcd-endpoints = {etcd_endpoint}\n"))
+    }
+
+    /// [`ZONE`] with these keys.
+    pub fn with_zone(keys: &str) -> Self {
+        Self { zone: keys.to_owned(), clusters: Vec::new(), more: String::new() }
+    }
+
+    /// Adds a cluster whose kubeconfig is used as it is.
+    #[must_use]
+    pub fn cluster(self, name: &str, kubeconfig: &Path) -> Self {
+        self.cluster_with(name, kubeconfig, "")
+    }
+
+    /// Adds a cluster with further keys.
+    #[must_use]
+    pub fn cluster_with(mut self, name: &str, kubeconfig: &Path, keys: &str) -> Self {
+        self.clusters.push((name.to_owned(), format!("kubeconfig = {}\n{keys}\n", kubeconfig.display())));
+        self
+    }
+
+    /// Leaves a cluster out.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.clusters.retain(|(cluster, _)| cluster != name);
+        self
+    }
+
+    /// Adds lines: whole sections.
+    #[must_use]
+    pub fn more(mut self, text: &str) -> Self {
+        self.more.push_str(text);
+        self.more.push('\n');
+        self
+    }
+
+    fn render(&self, admin: SocketAddr) -> String {
+        let mut text = format!(
+            "[fleet]\nname = {FLEET}\n\n[zone \"{ZONE}\"]\n{}\n[admin]\nlisten = {admin}\n\n",
+            self.zone
+        );
+        for (name, keys) in &self.clusters {
+            let _ = writeln!(text, "[cluster \"{name}\"]\n{keys}");
+        }
+        text + &self.more
+    }
+}
+
+/// What a command printed, and how it ended.
+#[derive(Clone, Debug)]
+pub struct Printed {
+    /// Exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Printed {
+    /// The output as JSON.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("not JSON ({e}): {self:?}"))
+    }
+}
+
+/// Runs `fleetdns` to its end.
+///
+/// # Panics
+/// When it cannot be started, or does not end within 30 s.
+pub async fn fleetdns(arguments: &[&str]) -> Printed {
+    let what = format!("fleetdns {}", arguments.join(" "));
+    let mut command = Command::new(binary());
+    command.args(arguments).env_remove("KUBECONFIG").env_remove("RUST_LOG");
+    let done = within(&what, COMMAND, tokio::task::spawn_blocking(move || command.output())).await;
+    let output = done.expect("the thread does not panic").unwrap_or_else(|e| panic!("{what}: {e}"));
+    Printed {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).expect("UTF-8"),
+        err: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+/// The binary that `cargo build -p fleetdns` puts beside this test.
+fn binary() -> PathBuf {
+    let this = std::env::current_exe().expect("this test has a path");
+    // target/[TRIPLE/]PROFILE/deps/TEST
+    let path = this.ancestors().nth(2).expect("a test lies in target/PROFILE/deps").join("fleetdns");
+    assert!(path.is_file(), "no {}: run cargo build -p fleetdns first", path.display());
+    path
+}
+
+/// A running daemon. Dropping it kills it; if the test is panicking, the end of its log goes to stderr.
+#[derive(Debug)]
+pub struct Daemon {
+    process: Process,
+    admin: SocketAddr,
+    folder: TempDir,
+}
+
+impl Daemon {
+    /// Starts one; returns when it has read its zone and every cluster has been listed or given up on.
+    ///
+    /// # Panics
+    /// When that takes longer than 20 s.
+    pub async fn start(conf: &Conf) -> Self {
+        let mut daemon = Self::spawn(conf, &[]);
+        daemon.ready(READY).await;
+        daemon
+    }
+
+    /// Starts one and returns at once.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn(conf: &Conf, environment: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let admin = ports::free_address();
+        let file = folder.path().join("dns.conf");
+        fs::write(&file, conf.render(admin)).expect("the temporary folder can be written to");
+        let arguments = ["run".to_owned(), "-c".to_owned(), file.display().to_string()];
+        let log = folder.path().join("fleetdns.log");
+        let process = Process::start("fleetdns", binary(), arguments, environment, log);
+        Self { process, admin, folder }
+    }
+
+    /// Waits until it is ready; gives how long that took.
+    ///
+    /// # Panics
+    /// When `budget` is over first, or when it ended.
+    pub async fn ready(&mut self, budget: Duration) -> Duration {
+        let admin = self.admin;
+        let what = format!("fleetdns to be ready at {admin}");
+        let ((), took) = eventually(&what, budget, PAUSE, async || {
+            self.process.assert_running();
+            let answer = get(admin, "/readyz").map_err(|e| e.to_string())?;
+            if answer.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(answer) }
+        })
+        .await;
+        took
+    }
+
+    /// Kills it (-9).
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again after [`kill`](Self::kill), with the same config and log; returns at once.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_again(&mut self) {
+        self.process.restart();
+    }
+
+    /// Kills it, and starts it with another config; returns when it is ready.
+    ///
+    /// # Panics
+    /// When that takes longer than 20 s.
+    pub async fn restart_with(&mut self, conf: &Conf) {
+        fs::write(self.conf_path(), conf.render(self.admin)).expect("the temporary folder can be written to");
+        self.process.restart();
+        self.ready(READY).await;
+    }
+
+    /// Asks it to end, as a service manager does; gives its status and how long that took.
+    ///
+    /// # Panics
+    /// When it has not ended after 30 s.
+    pub async fn terminate(&mut self) -> (ExitStatus, Duration) {
+        self.process.terminate();
+        eventually("fleetdns to end", COMMAND, PAUSE, async || self.process.exited().ok_or("it still runs"))
+            .await
+    }
+
+    /// Fails the test when it has ended by itself.
+    ///
+    /// # Panics
+    /// Then.
+    pub fn assert_running(&mut self) {
+        self.process.assert_running();
+    }
+
+    /// Its `dns.conf`.
+    pub fn conf_path(&self) -> PathBuf {
+        self.folder.path().join("dns.conf")
+    }
+
+    /// Everything that it has said, over restarts too.
+    ///
+    /// # Panics
+    /// When its log cannot be read.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.process.log_path()).expect("the log was opened when the process started")
+    }
+
+    /// Runs a command that takes its config: `check`, `plan`, `status`, ….
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn command(&self, arguments: &[&str]) -> Printed {
+        let conf = self.conf_path().display().to_string();
+        let mut all = arguments.to_vec();
+        all.extend(["-c", &conf]);
+        fleetdns(&all).await
+    }
+
+    async fn ask(&self, arguments: &[&str]) -> Value {
+        let printed = self.command(arguments).await;
+        assert_eq!(printed.code, Some(0), "{arguments:?}: {printed:?}");
+        printed.json()
+    }
+
+    /// `fleetdns status -o json`
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn status(&self) -> Value {
+        self.ask(&["status", "-o", "json"]).await
+    }
+
+    /// `fleetdns records -o json`
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn records(&self) -> Value {
+        self.ask(&["records", "-o", "json"]).await
+    }
+
+    /// `fleetdns snapshot`
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn snapshot(&self) -> Value {
+        self.ask(&["snapshot"]).await
+    }
+
+    /// Waits until what `part` makes of the status is `expected`; gives how long that took.
+    ///
+    /// # Panics
+    /// When `budget` is over first, with the last one.
+    pub async fn status_shows(
+        &self,
+        what: &str,
+        budget: Duration,
+        shows: impl Fn(&Value) -> bool,
+    ) -> Duration {
+        let ((), took) = eventually(&format!("status to show {what}"), budget, PAUSE, async || {
+            let status = self.status().await;
+            if shows(&status) { Ok(()) } else { Err(format!("{status:#}")) }
+        })
+        .await;
+        took
+    }
+
+    /// Waits until the inventory of a cluster is `expected`.
+    ///
+    /// # Panics
+    /// When `budget` is over first.
+    pub async fn inventory_is(&self, cluster: &str, expected: &str, budget: Duration) -> Duration {
+        self.status_shows(&format!("{cluster} as {expected}"), budget, |status| {
+            self::cluster(status, cluster)["inventory"] == expected
+        })
+        .await
+    }
+}
+
+/// A cluster of a status; null when it has none of that name.
+pub fn cluster<'a>(status: &'a Value, name: &str) -> &'a Value {
+    let all = status["clusters"].as_array().into_iter().flatten();
+    all.into_iter().find(|cluster| cluster["name"] == name).unwrap_or(&Value::Null)
+}
+
+/// The reasons that a status gives for `name` under `kind`: `held` or `refused`.
+pub fn reasons(status: &Value, kind: &str, name: &str) -> Vec<String> {
+    let all = status["zones"].as_array().into_iter().flatten();
+    let all = all.flat_map(|zone| zone[kind].as_array().into_iter().flatten());
+    all.filter(|one| one["name"] == name)
+        .filter_map(|one| one["reason"].as_str().map(str::to_owned))
+        .collect()
+}
+
+/// One HTTP request to the admin API.
+fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// A federation name of a Service of namespace `default`: of the whole fleet (`""`), of a region (`"westus"`), or of a
+/// zone (`"1.westus"`).
+pub fn name(service: &str, place: &str) -> String {
+    let dot = if place.is_empty() { "" } else { "." };
+    format!("{service}.default.{FLEET}.svc{dot}{place}.{ZONE}")
+}
+
+/// A time budget for several things that follow from one event.
+#[derive(Debug)]
+pub struct Race {
+    what: String,
+    start: Instant,
+    budget: Duration,
+}
+
+impl Race {
+    /// The event happens now.
+    pub fn start(what: &str, budget: Duration) -> Self {
+        Self { what: what.to_owned(), start: Instant::now(), budget }
+    }
+
+    /// What is left of the budget.
+    pub fn left(&self) -> Duration {
+        self.budget.saturating_sub(self.start.elapsed())
+    }
+
+    /// Waits for DNS to answer so before the budget is over.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn answers(&self, server: SocketAddr, name: &str, record_type: &str, expected: &[&str]) {
+        crate::dns::wait_for(server, name, record_type, expected, self.left()).await;
+    }
+
+    /// Says how long all of it took.
+    pub fn done(self) {
+        eprintln!("{}: {:.2?} of {:?}", self.what, self.start.elapsed(), self.budget);
+    }
+}
