@@ -17,6 +17,7 @@
 
 pub mod access;
 pub mod certs;
+pub mod conformance;
 pub mod coredns;
 pub mod daemon;
 pub mod dns;
