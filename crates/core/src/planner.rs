@@ -1,6 +1,6 @@
 //! Keeps what is wanted in one zone, name by name, and plans the names that changed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use imbl::ordmap::DiffItem;
@@ -17,9 +17,12 @@ use crate::provider::Capabilities;
 use crate::record::RecordSet;
 use crate::service::ServiceKey;
 use crate::settle::{Answer, Gate, Settled, settle};
-use crate::wanted::{Group, Part, Wanted, ZoneSettings, group, judge_address};
+use crate::wanted::{Part, Wanted, ZoneSettings, judge_address, names};
 
+mod claims;
 mod decide;
+
+use claims::Claims;
 
 /// Which names a pass looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,9 +60,7 @@ pub struct Planner {
     brakes: Brakes,
     snapshot: Snapshot,
     health: Health,
-    groups: BTreeMap<ServiceKey, Group>,
-    /// Services that want a name; more than one contend for it.
-    claims: BTreeMap<DnsName, BTreeSet<ServiceKey>>,
+    claims: Claims,
     /// Services that depend on a verdict, or on what a host name resolves to.
     probed: HashMap<ProbeKey, BTreeSet<ServiceKey>>,
     resolved: HashMap<DnsName, BTreeSet<ServiceKey>>,
@@ -78,8 +79,7 @@ impl Planner {
             brakes,
             snapshot: Snapshot::default(),
             health: Health::default(),
-            groups: BTreeMap::new(),
-            claims: BTreeMap::new(),
+            claims: Claims::default(),
             probed: HashMap::new(),
             resolved: HashMap::new(),
             converged: false,
@@ -108,11 +108,17 @@ impl Planner {
 
     /// Takes in a new snapshot and new health; gives the names that may have to change.
     pub fn update(&mut self, snapshot: &Snapshot, health: &Health) -> Scope {
-        let mut services = self.changed_services(snapshot);
-        self.add_judged(health, &mut services);
+        let changed = self.changed_services(snapshot);
+        let (judged, resolved) = (self.judged_anew(health), self.resolved_anew(health));
         self.snapshot = snapshot.clone();
         self.health = health.clone();
-        let names = services.into_iter().flat_map(|key| self.regroup(&key)).collect();
+        let mut names: BTreeSet<DnsName> = changed.iter().flat_map(|key| self.regroup(key)).collect();
+        for key in resolved.difference(&changed) {
+            self.index_probes(key, &parts(snapshot, key));
+        }
+        for key in judged.union(&resolved) {
+            names.extend(self.claims.of(key).iter().cloned());
+        }
         let was_starting = self.startup.is_some();
         let unlisted = unlisted(snapshot);
         let same_list = self.unlisted == unlisted;
@@ -141,46 +147,28 @@ impl Planner {
         changed
     }
 
-    fn add_judged(&self, health: &Health, changed: &mut BTreeSet<ServiceKey>) {
+    /// Services of which an address has another verdict.
+    fn judged_anew(&self, health: &Health) -> BTreeSet<ServiceKey> {
         let verdicts = self.health.verdicts.diff(&health.verdicts).map(|item| map_key(&item).clone());
         let blind = self.health.blind.diff(&health.blind).map(|item| set_key(&item).clone());
-        for key in verdicts.chain(blind) {
-            changed.extend(self.probed.get(&key).into_iter().flatten().cloned());
-        }
-        let resolved = self.health.resolved.diff(&health.resolved).map(|item| map_key(&item).clone());
-        let unresolvable =
-            self.health.unresolvable.diff(&health.unresolvable).map(|item| set_key(&item).clone());
-        for name in resolved.chain(unresolvable) {
-            changed.extend(self.resolved.get(&name).into_iter().flatten().cloned());
-        }
+        let services = |key| self.probed.get(&key).into_iter().flatten().cloned();
+        verdicts.chain(blind).flat_map(services).collect()
     }
 
-    /// Works out one service of the fleet anew; gives the names it wanted before and those it wants now.
-    fn regroup(&mut self, key: &ServiceKey) -> BTreeSet<DnsName> {
-        let members: Vec<Arc<MemberView>> = self.snapshot.members.values().cloned().collect();
-        let parts: Vec<Part<'_>> = members
-            .iter()
-            .filter_map(|member| member.services.get(key).map(|service| (&**member, service)))
-            .collect();
-        let new = group(key, &parts, &self.zone, &self.health);
+    /// Services of which a host name resolves to something else.
+    fn resolved_anew(&self, health: &Health) -> BTreeSet<ServiceKey> {
+        let resolved = self.health.resolved.diff(&health.resolved).map(|item| map_key(&item).clone());
+        let never = self.health.unresolvable.diff(&health.unresolvable).map(|item| set_key(&item).clone());
+        let services = |name| self.resolved.get(&name).into_iter().flatten().cloned();
+        resolved.chain(never).flat_map(services).collect()
+    }
+
+    /// Works out what one service of the fleet wants anew; gives the names it wanted before and those it wants now.
+    fn regroup(&mut self, key: &ServiceKey) -> Vec<DnsName> {
+        let snapshot = self.snapshot.clone();
+        let parts = parts(&snapshot, key);
         self.index_probes(key, &parts);
-        let old = self.groups.remove(key).unwrap_or_default();
-        for name in old.names.keys() {
-            if let Some(claimants) = self.claims.get_mut(name) {
-                claimants.remove(key);
-                if claimants.is_empty() {
-                    self.claims.remove(name);
-                }
-            }
-        }
-        for name in new.names.keys() {
-            self.claims.entry(name.clone()).or_default().insert(key.clone());
-        }
-        let names = old.names.into_keys().chain(new.names.keys().cloned()).collect();
-        if !parts.is_empty() {
-            self.groups.insert(key.clone(), new);
-        }
-        names
+        self.claims.replace(key, names(key, &parts, &self.zone))
     }
 
     /// Entries are added and never taken away: an old one costs a needless look at a Service, no more. They are bounded
@@ -262,11 +250,11 @@ impl Planner {
         };
         match scope {
             Scope::All => {
-                let names: BTreeSet<&DnsName> = self.claims.keys().chain(observed.owned()).collect();
+                let names: BTreeSet<&DnsName> = self.claims.names().chain(observed.owned()).collect();
                 for name in names {
                     self.plan_name(name, observed, &mut plan);
                 }
-                plan.refused.extend(self.groups.values().flat_map(|group| group.refused.iter().cloned()));
+                plan.refused.extend(self.claims.refused().cloned());
             }
             Scope::Names(names) => {
                 for name in names {
@@ -280,7 +268,7 @@ impl Planner {
     /// Everything that ought to exist, what others hold included.
     pub fn desired(&self, observed: &Observed) -> Vec<RecordSet> {
         let mut sets = Vec::new();
-        for name in self.claims.keys() {
+        for name in self.claims.names() {
             let (decision, _) = self.decide(name, observed);
             sets.extend(decision.into_iter().flat_map(|decision| decision.sets));
         }
@@ -289,13 +277,19 @@ impl Planner {
 
     /// What Services say that cannot be used; independent of the zone's state.
     pub fn faults(&self) -> impl Iterator<Item = &Refused> {
-        self.groups.values().flat_map(|group| &group.refused)
+        self.claims.refused()
     }
 }
 
 fn unlisted(snapshot: &Snapshot) -> BTreeSet<MemberName> {
     let waiting = |member: &&Arc<MemberView>| !member.listed && member.inventory != Inventory::Departed;
     snapshot.members.values().filter(waiting).map(|member| member.name.clone()).collect()
+}
+
+/// Members that have a Service, with what they have of it.
+fn parts<'a>(snapshot: &'a Snapshot, key: &ServiceKey) -> Vec<Part<'a>> {
+    let members = snapshot.members.values();
+    members.filter_map(|member| member.services.get(key).map(|service| (&**member, service))).collect()
 }
 
 fn same_place(old: &MemberView, new: &MemberView) -> bool {

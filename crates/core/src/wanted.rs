@@ -70,6 +70,7 @@ pub(crate) struct Wanted {
 /// All that one service of the fleet wants in one zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Group {
+    /// Without candidates and members, unless they were asked for.
     pub(crate) names: BTreeMap<DnsName, Wanted>,
     pub(crate) refused: Vec<Refused>,
 }
@@ -77,26 +78,47 @@ pub(crate) struct Group {
 /// A member that has the Service, and what it has of it.
 pub(crate) type Part<'a> = (&'a MemberView, &'a Arc<Published>);
 
-pub(crate) fn group(key: &ServiceKey, parts: &[Part<'_>], zone: &ZoneSettings, health: &Health) -> Group {
-    let (gone, here): (Vec<Part<'_>>, Vec<Part<'_>>) =
-        parts.iter().copied().partition(|(member, _)| member.inventory == Inventory::Departed);
-    let mut builder = Builder { key, zone, health, group: Group::default() };
-    builder.federation(&here, false);
-    builder.hostnames(&here, false);
-    builder.federation(&gone, true);
-    builder.hostnames(&gone, true);
-    builder.faults(&here);
+/// The names that a service of the fleet wants, without what could stand there: that is worked out when a name is
+/// looked at, since a large fleet would not fit in memory with all of it.
+pub(crate) fn names(key: &ServiceKey, parts: &[Part<'_>], zone: &ZoneSettings) -> Group {
+    let mut builder = Builder { key, zone, only: None, group: Group::default() };
+    builder.all(parts);
+    let here = parts.iter().copied().filter(|(member, _)| member.inventory != Inventory::Departed);
+    builder.faults(here);
     builder.group
+}
+
+/// What a service of the fleet wants at one name.
+pub(crate) fn wanted_at(
+    key: &ServiceKey,
+    parts: &[Part<'_>],
+    zone: &ZoneSettings,
+    health: &Health,
+    name: &DnsName,
+) -> Option<Wanted> {
+    let mut builder = Builder { key, zone, only: Some((name, health)), group: Group::default() };
+    builder.all(parts);
+    builder.group.names.remove(name)
 }
 
 struct Builder<'a> {
     key: &'a ServiceKey,
     zone: &'a ZoneSettings,
-    health: &'a Health,
+    /// The one name that is looked at, and what its candidates are judged by; otherwise just all names.
+    only: Option<(&'a DnsName, &'a Health)>,
     group: Group,
 }
 
 impl<'a> Builder<'a> {
+    fn all(&mut self, parts: &[Part<'a>]) {
+        let (gone, here): (Vec<Part<'_>>, Vec<Part<'_>>) =
+            parts.iter().copied().partition(|(member, _)| member.inventory == Inventory::Departed);
+        for (parts, departed) in [(here, false), (gone, true)] {
+            self.federation(&parts, departed);
+            self.hostnames(&parts, departed);
+        }
+    }
+
     /// Federation names: global, region, zone; each points one level up where it has no address.
     fn federation(&mut self, parts: &[Part<'a>], departed: bool) {
         let Some(fleet) = &self.zone.fleet else { return };
@@ -159,7 +181,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn faults(&mut self, parts: &[Part<'a>]) {
+    fn faults<'b>(&mut self, parts: impl Iterator<Item = Part<'b>>) {
         for (member, service) in parts {
             for fault in &service.faults {
                 let why = format!("{} in {}: {fault}", self.key, member.name);
@@ -176,7 +198,8 @@ impl<'a> Builder<'a> {
         parts: &[Part<'_>],
         departed: bool,
     ) {
-        if departed && self.group.names.contains_key(name) {
+        let other = self.only.is_some_and(|(only, _)| only != name);
+        if other || (departed && self.group.names.contains_key(name)) {
             return;
         }
         let asked_ttl = parts.iter().filter_map(|(_, service)| service.ttl).min();
@@ -194,13 +217,14 @@ impl<'a> Builder<'a> {
             departed,
             federation,
         });
+        let Some((_, health)) = self.only else { return };
         for (member, service) in parts {
             wanted.evidence.members.insert(member.name.clone(), share(member, service));
             if unreadable(service) {
                 wanted.unreadable.insert(member.name.clone());
             }
             for address in service.addresses.iter().flatten() {
-                add_candidate(wanted, address, &service.probe, &member.name, self.health);
+                add_candidate(wanted, address, &service.probe, &member.name, health);
             }
         }
     }

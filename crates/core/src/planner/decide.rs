@@ -1,11 +1,11 @@
 //! The part of the planner that decides one name.
 
-use std::ops::Bound;
-
+use super::claims::Claim;
 use super::*;
 use crate::observed::{Content, ObservedSet};
 use crate::plan::Refusal;
 use crate::record::{RecordData, RecordType};
+use crate::wanted::wanted_at;
 
 /// What should stand at a name, and why not otherwise.
 pub(super) struct Decision {
@@ -53,7 +53,7 @@ impl Planner {
 
     /// A name that nobody wants: what is ours there goes.
     fn plan_unwanted(&self, name: &DnsName, there: &[ObservedSet], plan: &mut Plan) {
-        if self.claims.contains_key(name) {
+        if !self.claims.at(name).is_empty() {
             return; // Wanted, and refused: what is there stays.
         }
         let mut changes = Vec::new();
@@ -111,7 +111,7 @@ impl Planner {
         }
         let gate = Gate { startup: self.startup.clone(), unlisted: &self.unlisted, brakes: &self.brakes };
         let apex = *name == self.zone.zone;
-        let Settled { answer, evidence, hold } = settle(wanted, there, apex, &gate);
+        let Settled { answer, evidence, hold } = settle(&wanted, there, apex, &gate);
         let mut decision = Decision {
             sets: Vec::new(),
             evidence: Arc::new(evidence),
@@ -129,7 +129,7 @@ impl Planner {
                 decision.cause = if sets.iter().any(|data| data.record_type() == RecordType::Cname) {
                     Cause::TypeChange
                 } else {
-                    family_cause(wanted)
+                    family_cause(&wanted)
                 };
                 decision.sets =
                     sets.into_iter().map(|data| RecordSet { name: name.clone(), ttl, data }).collect();
@@ -138,7 +138,7 @@ impl Planner {
             Answer::AsItIs => {
                 decision.as_it_is = true;
                 decision.sets = there.iter().filter_map(|set| as_set(name, set)).collect();
-                if apex && unresolved(wanted) {
+                if apex && unresolved(&wanted) {
                     refused.push(refuse(Refusal::ApexCname));
                 }
             }
@@ -162,30 +162,28 @@ impl Planner {
 
     /// Who has a name: the Service that it spells, otherwise who has it in the zone, otherwise the first by namespace and
     /// name. The others are refused.
-    fn holder(&self, name: &DnsName, there: &[ObservedSet]) -> Option<(&Wanted, Vec<Refused>)> {
-        let claimants = self.claims.get(name)?;
+    fn holder(&self, name: &DnsName, there: &[ObservedSet]) -> Option<(Wanted, Vec<Refused>)> {
+        let claims = self.claims.at(name);
         let marked = there.iter().find_map(|set| set.claim.evidence()).map(|evidence| &evidence.service);
-        let alive = |key: &&ServiceKey| self.wanted(key, name).is_some_and(|wanted| !wanted.departed);
-        let spelt = |key: &&ServiceKey| self.wanted(key, name).is_some_and(|wanted| wanted.federation);
-        let holder = claimants
+        let alive = |claim: &&Claim| !claim.departed;
+        let holder = claims
             .iter()
-            .find(|key| spelt(key) && alive(key))
-            .or_else(|| marked.filter(|key| claimants.contains(*key) && alive(key)))
-            .or_else(|| claimants.iter().find(alive))
-            .or_else(|| claimants.first())?;
-        let refused = claimants
+            .filter(alive)
+            .find(|claim| claim.federation)
+            .or_else(|| claims.iter().filter(alive).find(|claim| Some(&claim.service) == marked))
+            .or_else(|| claims.iter().find(alive))
+            .or_else(|| claims.first())?;
+        let refused = claims
             .iter()
-            .filter(|key| *key != holder && alive(key))
-            .map(|key| Refused {
+            .filter(|claim| *claim != holder && alive(claim))
+            .map(|claim| Refused {
                 name: name.as_str().into(),
-                reason: Refusal::Claimed { holder: holder.clone(), asked_by: key.clone() },
+                reason: Refusal::Claimed { holder: holder.service.clone(), asked_by: claim.service.clone() },
             })
             .collect();
-        self.wanted(holder, name).map(|wanted| (wanted, refused))
-    }
-
-    fn wanted(&self, key: &ServiceKey, name: &DnsName) -> Option<&Wanted> {
-        self.groups.get(key)?.names.get(name)
+        let key = &holder.service;
+        let wanted = wanted_at(key, &parts(&self.snapshot, key), &self.zone, &self.health, name)?;
+        Some((wanted, refused))
     }
 
     /// What the provider cannot serve at all.
@@ -207,7 +205,7 @@ impl Planner {
         }
         let mut above = name.parent();
         while let Some(upper) = above.filter(|upper| upper.is_below(&self.zone.zone)) {
-            let comes = self.claims.contains_key(&upper) && self.blocked_below(&upper, observed).is_none();
+            let comes = !self.claims.at(&upper).is_empty() && self.blocked_below(&upper, observed).is_none();
             if comes || !observed.at(&upper).is_empty() {
                 return Some(Refusal::Overlap { with: upper });
             }
@@ -218,19 +216,10 @@ impl Planner {
 
     /// What lies below a new name and does not make room for it.
     fn blocked_below<'a>(&'a self, name: &DnsName, observed: &'a Observed) -> Option<&'a DnsName> {
-        observed.first_below(name).or_else(|| {
-            // In canonical order whatever lies below a name follows it directly.
-            let after = self.claims.range::<DnsName, _>((Bound::Excluded(name), Bound::Unbounded));
-            after
-                .map(|(below, _)| below)
-                .take_while(|below| below.is_below(name))
-                .find(|below| self.spelt(below))
-        })
-    }
-
-    fn spelt(&self, name: &DnsName) -> bool {
-        let keys = self.claims.get(name).into_iter().flatten();
-        keys.filter_map(|key| self.wanted(key, name)).any(|wanted| wanted.federation)
+        let spelt = |claims: &[Claim]| claims.iter().any(|claim| claim.federation);
+        observed
+            .first_below(name)
+            .or_else(|| self.claims.below(name).find(|(_, claims)| spelt(claims)).map(|(below, _)| below))
     }
 
     /// The change that makes a set be there; none when it is there.
