@@ -8,21 +8,13 @@ use std::time::Duration;
 
 use fleetdns_core::{ProbeKey, ProbeSpec};
 use futures::poll;
-use http_body_util::Empty;
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
-use crate::answer::{Answer, Failure, Snag, connect_error, local, stream_error};
+use crate::answer::{Answer, Failure, Snag, connect_error, local};
+use crate::http::get;
 use crate::pulse::LAG;
 use crate::tls::Tls;
-
-const AGENT: &str = concat!("fleetdns/", env!("CARGO_PKG_VERSION"));
 
 /// Probes a key to an end. All of it, from the first packet to the end of the headers, has to fit into `timeout`.
 pub(crate) async fn probe(key: ProbeKey, tls: Tls, timeout: Duration) -> Answer {
@@ -42,14 +34,14 @@ pub(crate) async fn probe(key: ProbeKey, tls: Tls, timeout: Duration) -> Answer 
     let asked = Box::pin(async {
         if *encrypted {
             let stream = tls.shake(host.as_str(), stream).await?;
-            ask(stream, path, host.as_str()).await
+            get(stream, path, host.as_str()).await
         } else {
-            ask(stream, path, host.as_str()).await
+            get(stream, path, host.as_str()).await
         }
     });
     match within(deadline, Failure::NoAnswer(timeout), asked).await {
-        Ok(status) if (200..400).contains(&status.as_u16()) => Answer::Pass,
-        Ok(status) => Answer::Fail(Failure::Status(status.as_u16())),
+        Ok(status) if (200..400).contains(&status) => Answer::Pass,
+        Ok(status) => Answer::Fail(Failure::Status(status)),
         Err(answer) => answer,
     }
 }
@@ -85,49 +77,6 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, Answer> {
         return Err(Answer::Fail(Failure::Refused));
     }
     Ok(stream)
-}
-
-async fn ask<S>(stream: S, path: &str, host: &str) -> Result<StatusCode, Answer>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let request = Request::get(path)
-        .header(HOST, host)
-        .header(USER_AGENT, AGENT)
-        .header(ACCEPT, "*/*")
-        .header(CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| Answer::Unclear(Snag::Unaskable(format!("'{path}': {error}").into())))?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| http_error(&error))?;
-    let mut connection = pin!(connection);
-    let mut answered = pin!(sender.send_request(request));
-    let answer = tokio::select! {
-        biased;
-        answer = &mut answered => answer,
-        ended = &mut connection => match ended {
-            Ok(()) => answered.await,
-            Err(error) => Err(error),
-        },
-    };
-    answer.map(|response| response.status()).map_err(|error| http_error(&error))
-}
-
-fn http_error(error: &hyper::Error) -> Answer {
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            return stream_error(io);
-        }
-        source = inner.source();
-    }
-    Answer::Fail(if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-        Failure::Closed
-    } else if error.is_parse() {
-        Failure::NotHttp
-    } else {
-        Failure::Other(error.to_string().into())
-    })
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod answer;
 mod attempt;
 mod demand;
 mod engine;
+mod http;
 mod lookup;
 mod names;
 mod news;
