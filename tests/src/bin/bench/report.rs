@@ -101,22 +101,20 @@ fn ratios(text: &mut String, runs: &[Run]) {
     let _ = writeln!(
         text,
         "\nHow many times what fleetdns takes:\n\n\
-         | Services | | p50 | p99 | CPU per patch | CPU per second | RSS | first sync |\n|---:|---|---:|---:|---:|---:|---:|---:|"
+         | Services | | p50 | p99 | CPU per patch | RSS | first sync |\n|---:|---|---:|---:|---:|---:|---:|"
     );
     let sorted = sorted(runs);
     for run in sorted.iter().filter(|run| run.peer != Peer::Fleetdns) {
         let same = |other: &&&Run| other.peer == Peer::Fleetdns && other.services == run.services;
         let Some(ours) = sorted.iter().find(same) else { continue };
-        let load = |run: &Run| run.cpu.as_secs_f64() / run.wall.as_secs_f64();
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} |",
             run.services,
             run.peer.name(),
             times(answered(run, 50).as_secs_f64(), answered(ours, 50).as_secs_f64()),
             times(answered(run, 99).as_secs_f64(), answered(ours, 99).as_secs_f64()),
             times(cpu_per_patch(run).as_secs_f64(), cpu_per_patch(ours).as_secs_f64()),
-            times(load(run), load(ours)),
             times(kib(run.resident.0), kib(ours.resident.0)),
             times(run.started.as_secs_f64(), ours.started.as_secs_f64()),
         );
