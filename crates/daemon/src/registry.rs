@@ -29,12 +29,8 @@ enum Make {
     NotYet(&'static [(&'static str, &'static str)]),
 }
 
-const fn key(name: &'static str, help: &'static str) -> KeySpec {
-    KeySpec { name, secret: false, help }
-}
-
 /// Every provider whose name is known.
-pub static PROVIDERS: [ProviderSpec; 4] = [
+pub static PROVIDERS: [ProviderSpec; 5] = [
     ProviderSpec {
         names: &["coredns"],
         keys: fleetdns_coredns::KEYS,
@@ -43,20 +39,13 @@ pub static PROVIDERS: [ProviderSpec; 4] = [
     ProviderSpec { names: &["embedded"], keys: fleetdns_embedded::KEYS, make: Make::With(Servers::connect) },
     ProviderSpec {
         names: &["azure-azuredns"],
-        keys: &[
-            key("subscription-id", "Azure subscription that has the zone"),
-            key("tenant-id", "tenant of the service principal"),
-            key("client-id", "application id of the service principal"),
-            KeySpec { name: "secret", secret: true, help: "password of the service principal" },
-            key("resource-group", "resource group that has the zone"),
-        ],
-        make: Make::NotYet(&[
-            ("subscription-id", "00000000-0000-0000-0000-000000000000"),
-            ("tenant-id", "00000000-0000-0000-0000-000000000000"),
-            ("client-id", "00000000-0000-0000-0000-000000000000"),
-            ("secret", "PASSWORD"),
-            ("resource-group", "fed-dns-rg"),
-        ]),
+        keys: fleetdns_azure::KEYS,
+        make: Make::With(|_, zone, owner, keys| fleetdns_azure::connect(zone, owner, keys)),
+    },
+    ProviderSpec {
+        names: &["azure-private-dns"],
+        keys: fleetdns_azure::KEYS,
+        make: Make::With(|_, zone, owner, keys| fleetdns_azure::connect_private(zone, owner, keys)),
     },
     ProviderSpec { names: &["aws-route53"], keys: &[], make: Make::NotYet(&[]) },
 ];
@@ -136,6 +125,7 @@ mod tests {
     fn a_provider_is_found_by_any_of_its_names() {
         assert_eq!(find("CoreDNS").map(ProviderSpec::name), Some("coredns"));
         assert_eq!(find("azure-azuredns").map(ProviderSpec::name), Some("azure-azuredns"));
+        assert_eq!(find("Azure-Private-DNS").map(ProviderSpec::name), Some("azure-private-dns"));
         assert!(find("google-clouddns").is_none());
         let names: Vec<&str> = PROVIDERS.iter().flat_map(|spec| spec.names).copied().collect();
         let once: std::collections::BTreeSet<&str> = names.iter().copied().collect();

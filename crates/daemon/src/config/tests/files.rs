@@ -146,7 +146,9 @@ fn the_examples_load() {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(format!("{FILES}/examples")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let case = case(&file(&format!("examples/{name}"))).variable("ETCD_PASSWORD", "x");
+        let case = case(&file(&format!("examples/{name}")))
+            .variable("ETCD_PASSWORD", "x")
+            .file("/run/secrets/azure-secret", "x");
         if name == "kubefed.conf" {
             let flags =
                 "--federation-name myfederation --dns-provider azure-azuredns --dns-zone-name syncweek.com";
@@ -158,7 +160,10 @@ fn the_examples_load() {
         names.push(name);
     }
     names.sort();
-    assert_eq!(names, ["coredns-etcd.conf", "coredns-file.conf", "embedded.conf", "kubefed.conf"]);
+    assert_eq!(
+        names,
+        ["azure.conf", "coredns-etcd.conf", "coredns-file.conf", "embedded.conf", "kubefed.conf"]
+    );
 }
 
 /// The documents of a manifest.

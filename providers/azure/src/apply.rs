@@ -1,0 +1,157 @@
+//! Writing a plan: names side by side, the changes of one name one after the other.
+
+use std::collections::VecDeque;
+
+use fleetdns_core::{Applied, Change, DnsName, NameChange, ObservedSet, Outcome, Plan, ProviderError};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::time::Instant;
+use tracing::info;
+
+use crate::fault::{Fault, Kind};
+use crate::zone::AzureZone;
+
+mod write;
+
+/// After so many faults in a row that say nothing of their record, the rest is not tried.
+const IN_A_ROW: usize = 5;
+
+/// Why a name was not written.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// Somebody else was faster.
+    Conflict,
+    Fault(Fault),
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+type Written = (DnsName, Result<Vec<ObservedSet>, Trouble>);
+
+/// Whether the rest of a plan is worth trying.
+#[derive(Debug, Default)]
+struct Mood {
+    in_a_row: usize,
+    stop: Option<Fault>,
+}
+
+impl Mood {
+    fn learn(&mut self, result: &Result<Vec<ObservedSet>, Trouble>) {
+        match result {
+            Err(Trouble::Fault(fault)) if matches!(fault.kind, Kind::Throttled(_)) => {
+                self.stop = Some(fault.clone());
+            }
+            Err(Trouble::Fault(fault)) if fault.is_general() => {
+                self.in_a_row += 1;
+                if self.in_a_row >= IN_A_ROW {
+                    self.stop.get_or_insert_with(|| fault.clone());
+                }
+            }
+            _ => self.in_a_row = 0,
+        }
+    }
+}
+
+impl AzureZone {
+    pub(crate) async fn apply_plan(&self, plan: &Plan) -> Applied {
+        let mut queue = self.order(plan);
+        let (mut applied, mut mood) = (Applied::default(), Mood::default());
+        let mut running = FuturesUnordered::new();
+        loop {
+            while mood.stop.is_none() && running.len() < self.arm.pace.width() {
+                let Some(change) = queue.pop_front() else { break };
+                running.push(self.write_name(change));
+            }
+            let Some((name, result)) = running.next().await else { break };
+            mood.learn(&result);
+            applied.names.push((name.clone(), self.outcome(&name, result)));
+        }
+        if let Some(fault) = mood.stop {
+            let failed = |change: &NameChange| {
+                let error = self.arm.error(fault.clone(), "write the zone");
+                (change.name.clone(), Outcome::Failed(error))
+            };
+            applied.names.extend(queue.into_iter().map(failed));
+        }
+        // Who reads from the start to the end learns last how long to wait.
+        applied
+            .names
+            .sort_by_key(|(_, outcome)| matches!(outcome, Outcome::Failed(ProviderError::Throttled { .. })));
+        applied
+    }
+
+    /// What people are using comes first, for Azure may cut us off at any point: names that have nothing at the moment,
+    /// then addresses that change, then types, then what is new, then what goes.
+    fn order<'a>(&self, plan: &'a Plan) -> VecDeque<&'a NameChange> {
+        let gaps = self.gaps();
+        let rank = |change: &&NameChange| {
+            let updates = change.changes.iter().any(|one| matches!(one, Change::Update { .. }));
+            let deletes = change.changes.iter().any(|one| matches!(one, Change::Delete { .. }));
+            match () {
+                () if gaps.contains(&change.name) => 0,
+                () if updates => 1,
+                () if deletes && !change.vanishes() => 2,
+                () if !deletes => 3,
+                () => 4,
+            }
+        };
+        let mut changes: Vec<&NameChange> = plan.changes.iter().collect();
+        changes.sort_by_key(rank);
+        changes.into()
+    }
+
+    async fn write_name(&self, change: &NameChange) -> Written {
+        let mut gone: Option<Instant> = None;
+        let mut sets = self.seen().at(&change.name).to_vec();
+        for one in &change.changes {
+            let record_type = one.record_type().as_str();
+            let result = match one {
+                Change::Delete { before, .. } => {
+                    let result = self.delete(&change.name, record_type, before).await;
+                    if result.is_ok() {
+                        gone.get_or_insert_with(Instant::now);
+                    }
+                    result.map(|()| None)
+                }
+                Change::Create { set, evidence } => {
+                    self.put(set, evidence, None, gone.is_some()).await.map(Some)
+                }
+                Change::Update { before, set, evidence } => {
+                    self.put(set, evidence, Some(before), gone.is_some()).await.map(Some)
+                }
+            };
+            match result {
+                Ok(set) => {
+                    sets.retain(|set| set.type_name() != record_type);
+                    sets.extend(set);
+                }
+                Err(trouble) => {
+                    if gone.is_some() {
+                        self.gaps().insert(change.name.clone());
+                    }
+                    return (change.name.clone(), Err(trouble));
+                }
+            }
+        }
+        self.gaps().remove(&change.name);
+        if let Some(gone) = gone.filter(|_| !change.vanishes()) {
+            info!(name = %change.name, gap_ms = gone.elapsed().as_millis(), "the type of a name changed");
+        }
+        (change.name.clone(), Ok(sets))
+    }
+
+    fn outcome(&self, name: &DnsName, result: Result<Vec<ObservedSet>, Trouble>) -> Outcome {
+        match result {
+            Ok(sets) => {
+                self.seen().replace(name.clone(), sets.clone());
+                Outcome::Done(sets)
+            }
+            Err(Trouble::Conflict) => Outcome::Conflict,
+            Err(Trouble::Fault(fault)) => Outcome::Failed(self.arm.error(fault, "write the zone")),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Writing one set.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use azure_core::http::Url;
+use fleetdns_core::{DnsName, Evidence, ObservedSet, RecordSet};
+use serde_json::Value;
+
+use super::Trouble;
+use crate::arm::{Answer, Condition};
+use crate::fault::{Fault, Kind};
+use crate::mark::Metadata;
+use crate::records::{self, Item};
+use crate::zone::AzureZone;
+
+/// Pauses before a write is tried again, where it is tried again at all.
+const PAUSES: [Duration; 3] =
+    [Duration::from_millis(200), Duration::from_millis(600), Duration::from_secs(2)];
+/// A name that lost its old type waits so long for its new one before the rest of the plan goes on.
+const GAP_WAIT: Duration = Duration::from_secs(15);
+
+impl AzureZone {
+    /// Deletes a set as it was read. That it is gone already is as good.
+    pub(super) async fn delete(
+        &self,
+        name: &DnsName,
+        record_type: &str,
+        before: &ObservedSet,
+    ) -> Result<(), Trouble> {
+        let url = self.set_url(name, record_type)?;
+        let (etag, _) = records::parts(&before.version);
+        let on = known(etag)?;
+        let result = self.patiently(false, || self.arm.delete(url.clone(), on)).await;
+        match result {
+            Ok(_) => Ok(()),
+            // It may have gone through before its answer was lost.
+            Err(Fault { kind: Kind::Changed, .. }) => match self.arm.get(url).await {
+                Err(Fault { kind: Kind::Missing, .. }) => Ok(()),
+                _ => Err(Trouble::Conflict),
+            },
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Writes a set where `before` stands, or where nothing does; gives what Azure has then.
+    pub(super) async fn put(
+        &self,
+        set: &RecordSet,
+        evidence: &Arc<Evidence>,
+        before: Option<&ObservedSet>,
+        in_gap: bool,
+    ) -> Result<ObservedSet, Trouble> {
+        let record_type = set.data.record_type().as_str();
+        let url = self.set_url(&set.name, record_type)?;
+        let (etag, others) = before.map_or(("", Metadata::new()), |before| records::parts(&before.version));
+        let on = if before.is_some() { known(etag)? } else { Condition::Absent };
+        let body = records::body(self.arm.settings().service, set, evidence, others).map_err(invalid)?;
+        match self.patiently(in_gap, || self.arm.put(url.clone(), on, &body)).await {
+            Ok(answer) => self.verify(&answer, url, set, evidence, before.is_none()).await,
+            Err(Fault { kind: Kind::Changed, .. }) => self.reread(url, set, evidence).await,
+            Err(Fault { kind: Kind::Exclusive, .. }) => Err(Trouble::Conflict),
+            Err(Fault { kind: Kind::Invalid, problem }) => {
+                Err(invalid(format!("{} {record_type}: {problem}", set.name)).into())
+            }
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    fn set_url(&self, name: &DnsName, record_type: &str) -> Result<Url, Fault> {
+        let relative = records::relative(name, &self.zone)
+            .ok_or_else(|| invalid(format!("{name} is not in the zone {}", self.zone)))?;
+        Ok(self.arm.url(&[record_type, relative]))
+    }
+
+    /// Tries again what Azure has queued; in a gap also what was not answered.
+    async fn patiently<F>(&self, in_gap: bool, call: impl Fn() -> F) -> Result<Answer, Fault>
+    where
+        F: Future<Output = Result<Answer, Fault>>,
+    {
+        for pause in PAUSES {
+            let fault = match call().await {
+                Err(fault) => fault,
+                answer => return answer,
+            };
+            match fault.kind {
+                Kind::Queued => tokio::time::sleep(pause).await,
+                Kind::Away if in_gap => tokio::time::sleep(pause).await,
+                Kind::Throttled(Some(wait)) if in_gap && wait <= GAP_WAIT => tokio::time::sleep(wait).await,
+                _ => return Err(fault),
+            }
+        }
+        call().await
+    }
+
+    /// Azure is known to answer with success and to keep less than it was given. A set that came to be without our mark
+    /// would be nobody's, so that it goes again.
+    async fn verify(
+        &self,
+        answer: &Answer,
+        url: Url,
+        set: &RecordSet,
+        evidence: &Arc<Evidence>,
+        is_new: bool,
+    ) -> Result<ObservedSet, Trouble> {
+        let Item { set: found, odd, .. } = self.item(answer)?;
+        if records::stands(&found, set, evidence) {
+            return Ok(found);
+        }
+        let (etag, _) = records::parts(&found.version);
+        if is_new && !etag.is_empty() {
+            // Should this fail, the set is foreign at the next listing, and said to be.
+            let _ = self.arm.delete(url, Condition::Etag(etag)).await;
+        }
+        let why = odd.unwrap_or_else(|| format!("it has {found} now"));
+        Err(invalid(format!("Azure took {set} and kept something else: {why}")).into())
+    }
+
+    /// The condition did not hold: somebody else was faster, or our own write was, whose answer got lost.
+    async fn reread(
+        &self,
+        url: Url,
+        set: &RecordSet,
+        evidence: &Arc<Evidence>,
+    ) -> Result<ObservedSet, Trouble> {
+        let answer = match self.arm.get(url).await {
+            Ok(answer) => answer,
+            Err(Fault { kind: Kind::Missing, .. }) => return Err(Trouble::Conflict),
+            Err(fault) => return Err(fault.into()),
+        };
+        let Item { set: found, .. } = self.item(&answer)?;
+        if records::stands(&found, set, evidence) { Ok(found) } else { Err(Trouble::Conflict) }
+    }
+
+    /// Asks for a write on a condition that is never true: the right to write is looked at first.
+    pub(crate) async fn try_write(&self, body: &Value) -> Result<(), Fault> {
+        const NEVER: &str = "00000000-0000-0000-0000-000000000000";
+        let url = self.arm.url(&["A", "_fleetdns-check"]);
+        match self.arm.put(url, Condition::Etag(NEVER), body).await {
+            Ok(_) | Err(Fault { kind: Kind::Changed, .. }) => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+/// Without an etag nothing could be proven, and everything overwritten.
+fn known(etag: &str) -> Result<Condition<'_>, Trouble> {
+    if etag.is_empty() { Err(Trouble::Conflict) } else { Ok(Condition::Etag(etag)) }
+}
+
+fn invalid(problem: String) -> Fault {
+    Fault { kind: Kind::Invalid, problem }
+}

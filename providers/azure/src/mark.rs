@@ -1,0 +1,112 @@
+//! The ownership evidence as record-set metadata, and back.
+//!
+//! Microsoft documents no limits for it. What its services are known to take for tags is kept to: 15 entries of 256
+//! characters. A key with a space is taken with success and not kept, so that keys are letters and digits only; what
+//! Azure did keep is looked at after each write.
+
+use std::collections::BTreeMap;
+
+use fleetdns_core::Evidence;
+
+/// Begins our keys; a number from 1 follows.
+const KEY: &str = "fleetdns";
+/// Longest value.
+const VALUE: usize = 256;
+/// Most entries of ours.
+const ENTRIES: usize = 15;
+
+/// Metadata of a record set.
+pub(crate) type Metadata = BTreeMap<String, String>;
+
+/// The longest evidence that fits for certain, in octets.
+pub(crate) const LONGEST: usize = (VALUE - 1) * ENTRIES;
+
+/// Splits the evidence over our keys. `None` when it is too long.
+///
+/// A value never begins or ends with a space: no server between here and there may think it spare.
+pub(crate) fn write(evidence: &Evidence) -> Option<Metadata> {
+    let text = evidence.to_string();
+    let mut rest = text.as_str();
+    let mut metadata = Metadata::new();
+    while !rest.is_empty() {
+        let mut end = rest.len().min(VALUE);
+        while end < rest.len() && (!rest.is_char_boundary(end) || at_space(rest, end)) {
+            end -= 1;
+        }
+        let (value, tail) = rest.split_at(end);
+        metadata.insert(format!("{KEY}{}", metadata.len() + 1), value.to_owned());
+        if metadata.len() > ENTRIES || value.is_empty() {
+            return None;
+        }
+        rest = tail;
+    }
+    Some(metadata)
+}
+
+fn at_space(text: &str, end: usize) -> bool {
+    let bytes = text.as_bytes();
+    [end.checked_sub(1), Some(end)].into_iter().flatten().any(|index| bytes.get(index) == Some(&b' '))
+}
+
+/// The text that [`write`] split, and the entries that are not ours.
+pub(crate) fn read(metadata: Metadata) -> (Option<String>, Metadata) {
+    let (ours, others): (Metadata, Metadata) =
+        metadata.into_iter().partition(|(key, _)| number(key).is_some());
+    let mut parts: Vec<(usize, String)> =
+        ours.into_iter().filter_map(|(key, value)| Some((number(&key)?, value))).collect();
+    parts.sort();
+    let text: String = parts.into_iter().map(|(_, value)| value).collect();
+    ((!text.is_empty()).then_some(text), others)
+}
+
+/// Keys may come back in another case.
+fn number(key: &str) -> Option<usize> {
+    let (name, number) = key.split_at_checked(KEY.len())?;
+    if !name.eq_ignore_ascii_case(KEY) || number.starts_with(['0', '+']) {
+        return None;
+    }
+    number.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence(members: usize) -> Evidence {
+        let mut text = "v=1 owner=fed service=default/web".to_owned();
+        for number in 0..members {
+            text += &format!(" member=cluster-{number:04};westus;1,2;tcp:80;203.0.113.1,2001:db8::{number}");
+        }
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn evidence_comes_back_whole_beside_what_others_wrote() {
+        for members in 0..50 {
+            let evidence = evidence(members);
+            let mut metadata = write(&evidence).unwrap();
+            for value in metadata.values() {
+                assert!(value.len() <= VALUE && value.trim() == value, "{value:?}");
+            }
+            metadata.insert("team".to_owned(), "web".to_owned());
+            metadata.insert("fleetdnsx".to_owned(), "no number".to_owned());
+            let (text, others) = read(metadata);
+            assert_eq!(text.unwrap(), evidence.to_string());
+            assert_eq!(others.keys().collect::<Vec<_>>(), ["fleetdnsx", "team"]);
+        }
+    }
+
+    #[test]
+    fn evidence_that_does_not_fit_is_refused() {
+        assert!(write(&evidence(90)).is_none());
+        let fits = (0..90).map(evidence).filter(|evidence| write(evidence).is_some());
+        assert!(fits.map(|evidence| evidence.to_string().len()).max().unwrap() > LONGEST - 100);
+    }
+
+    #[test]
+    fn the_case_of_keys_makes_no_difference_and_no_key_is_no_mark() {
+        let (text, _) = read(Metadata::from([("FleetDNS1".to_owned(), "v=1".to_owned())]));
+        assert_eq!(text.as_deref(), Some("v=1"));
+        assert_eq!(read(Metadata::new()).0, None);
+    }
+}

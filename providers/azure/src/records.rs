@@ -1,0 +1,192 @@
+//! Record sets as ARM writes them in JSON, and ours.
+//!
+//! The two services differ in the case of property names; reading takes any case.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use fleetdns_core::{
+    Claim, Content, DnsName, Evidence, Label, NonEmpty, ObservedSet, RecordData, RecordSet, RecordType, Ttl,
+    Version,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::mark::{self, Metadata};
+use crate::settings::Service;
+
+#[cfg(test)]
+mod tests;
+
+/// A record set in an answer.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Raw {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    etag: Option<String>,
+    #[serde(default)]
+    properties: Map<String, Value>,
+}
+
+/// A record set, understood.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) name: DnsName,
+    pub(crate) set: ObservedSet,
+    /// Why a set with our mark is not ours to change.
+    pub(crate) odd: Option<String>,
+}
+
+/// The relative name in URLs: `@` for the apex.
+pub(crate) fn relative<'a>(name: &'a DnsName, zone: &DnsName) -> Option<&'a str> {
+    name.relative_to(zone).map(|relative| if relative.is_empty() { "@" } else { relative })
+}
+
+impl Raw {
+    /// # Errors
+    /// One sentence when the name is none, or the TTL: such a set is left alone.
+    pub(crate) fn read(self, zone: &DnsName, owner: &Label) -> Result<Item, String> {
+        let Self { name: relative, kind, etag, properties } = self;
+        let record_type = kind.rsplit('/').next().unwrap_or_default().to_ascii_uppercase();
+        let name = match relative.as_str() {
+            "@" | "" => Ok(zone.clone()),
+            labels => zone.prepend(labels),
+        };
+        let name = name.map_err(|error| format!("{record_type} set '{relative}': {error}"))?;
+        let mut properties: BTreeMap<String, Value> =
+            properties.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect();
+        let ttl = properties.remove("ttl").and_then(|value| u32::try_from(value.as_u64()?).ok());
+        // An alias set that follows a Traffic Manager profile may have no TTL of its own.
+        let ttl =
+            Ttl::new(ttl.unwrap_or(0)).ok_or(format!("{record_type} set {name}: its TTL is out of range"))?;
+        let (text, others) = mark::read(metadata(properties.remove("metadata")));
+        let mark = Claim::read(text.as_deref(), owner);
+        let (content, odd) = match content(&record_type, properties) {
+            Ok(data) => (Content::Known(data), None),
+            Err(why) => (Content::Other(record_type.as_str().into()), why),
+        };
+        let odd = odd.filter(|_| mark.is_ours()).map(|why| {
+            format!(
+                "{record_type} set {name} has our mark and {why}; it is left alone: delete it or its metadata"
+            )
+        });
+        let claim = if matches!(content, Content::Known(_)) { mark } else { Claim::Foreign };
+        let version = version(etag.unwrap_or_default(), &others);
+        Ok(Item { name, set: ObservedSet { ttl, content, claim, version }, odd })
+    }
+}
+
+fn metadata(value: Option<Value>) -> Metadata {
+    let entries = match value {
+        Some(Value::Object(entries)) => entries,
+        _ => Map::new(),
+    };
+    let text = |value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    entries.into_iter().map(|(key, value)| (key, text(value))).collect()
+}
+
+/// The values, when nothing else stands in the set; otherwise what does, as far as it can surprise anyone.
+fn content(record_type: &str, mut properties: BTreeMap<String, Value>) -> Result<RecordData, Option<String>> {
+    let Ok(record_type) = record_type.parse::<RecordType>() else { return Err(None) };
+    let key = match record_type {
+        RecordType::A => "arecords",
+        RecordType::Aaaa => "aaaarecords",
+        RecordType::Cname => "cnamerecord",
+    };
+    let values = properties.remove(key).unwrap_or_default();
+    properties
+        .retain(|key, value| !(matches!(key.as_str(), "fqdn" | "provisioningstate") || is_nothing(value)));
+    if let Some(key) = properties.keys().next() {
+        return Err(Some(format!("the property '{key}', which is not known here")));
+    }
+    let data = match record_type {
+        RecordType::A => addresses(&values, "ipv4address").and_then(NonEmpty::new).map(RecordData::A),
+        RecordType::Aaaa => addresses(&values, "ipv6address").and_then(NonEmpty::new).map(RecordData::Aaaa),
+        RecordType::Cname => text(&values, "cname").and_then(|text| text.parse().ok()).map(RecordData::Cname),
+    };
+    data.ok_or_else(|| Some("no values, or values that cannot be read".to_owned()))
+}
+
+/// Whether a property says no more than its absence.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.values().all(is_nothing),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
+}
+
+fn addresses<T: FromStr>(values: &Value, key: &str) -> Option<Vec<T>> {
+    values.as_array()?.iter().map(|value| text(value, key)?.parse().ok()).collect()
+}
+
+/// The only property of an object; another one beside it is not ours to lose.
+fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    let entries = value.as_object()?;
+    let (name, value) = entries.iter().next()?;
+    (entries.len() == 1 && name.eq_ignore_ascii_case(key)).then_some(value.as_str()?)
+}
+
+/// The etag, and the metadata that is not ours: a write replaces the whole set.
+fn version(etag: String, others: &Metadata) -> Version {
+    if others.is_empty() {
+        return Version(etag.into());
+    }
+    Version(format!("{etag}\n{}", json!(others)).into())
+}
+
+/// Etag and foreign metadata of a [`Version`].
+pub(crate) fn parts(version: &Version) -> (&str, Metadata) {
+    match version.0.split_once('\n') {
+        None => (&version.0, Metadata::new()),
+        Some((etag, others)) => (etag, serde_json::from_str(others).unwrap_or_default()),
+    }
+}
+
+/// The body of a write, or why there is none.
+pub(crate) fn body(
+    service: Service,
+    set: &RecordSet,
+    evidence: &Evidence,
+    others: Metadata,
+) -> Result<Value, String> {
+    let marked = mark::write(evidence).ok_or_else(|| {
+        format!(
+            "{}: what says which cluster gave which address has {} octets, and record-set metadata holds {}; \
+             publish this name from fewer clusters",
+            set.name,
+            evidence.to_string().len(),
+            mark::LONGEST
+        )
+    })?;
+    let mut metadata = others;
+    metadata.extend(marked);
+    let [ttl, a, aaaa, cname] = match service {
+        Service::Public => ["TTL", "ARecords", "AAAARecords", "CNAMERecord"],
+        Service::Private => ["ttl", "aRecords", "aaaaRecords", "cnameRecord"],
+    };
+    let (key, values) = match &set.data {
+        RecordData::A(values) => (a, list("ipv4Address", values.iter())),
+        RecordData::Aaaa(values) => (aaaa, list("ipv6Address", values.iter())),
+        RecordData::Cname(target) => (cname, json!({ "cname": target.as_str() })),
+    };
+    Ok(json!({ "properties": { ttl: set.ttl.seconds(), "metadata": metadata, key: values } }))
+}
+
+fn list<T: Display>(key: &str, values: impl Iterator<Item = T>) -> Value {
+    values.map(|value| json!({ key: value.to_string() })).collect()
+}
+
+/// Whether a set that was read is what was written.
+pub(crate) fn stands(found: &ObservedSet, set: &RecordSet, evidence: &Arc<Evidence>) -> bool {
+    found.ours() == Some(&set.data) && found.ttl == set.ttl && found.claim.evidence() == Some(evidence)
+}

@@ -1,0 +1,184 @@
+//! A zone: listing it, and what the trait asks for.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azure_core::http::Url;
+use fleetdns_core::{
+    Applied, ApprovedPlan, Capabilities, DnsName, Finding, Label, Listing, Observed, ObservedSet, Provider,
+    ProviderError, Ttl,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::arm::{Answer, Arm};
+use crate::fault::{Fault, Kind};
+use crate::records::{Item, Raw};
+use crate::settings::Settings;
+
+/// Sets on one page. Azure's own default is 100, and a listing is limited by its pages.
+const PAGE: &str = "1000";
+/// Pauses before a page is asked for again.
+const PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(1)];
+/// Most values in one set; both services have the same limit.
+const MAX_VALUES: usize = 20;
+
+/// One zone of Azure.
+#[derive(Debug)]
+pub(crate) struct AzureZone {
+    pub(crate) zone: DnsName,
+    pub(crate) owner: Label,
+    pub(crate) arm: Arm,
+    /// The zone as we last saw it: a write answers for one set, and a name may have several.
+    seen: Mutex<Observed>,
+    /// Names from which one type was deleted and the next could not be written yet.
+    gaps: Mutex<BTreeSet<DnsName>>,
+    /// Whether Azure takes our page size.
+    wide: AtomicBool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    #[serde(default)]
+    value: Vec<Value>,
+    #[serde(default)]
+    next_link: Option<String>,
+}
+
+/// Pages become a listing.
+struct Collector<'a> {
+    zone: &'a DnsName,
+    owner: &'a Label,
+    /// A set may come twice when somebody writes while we read; the later one is newer.
+    sets: HashMap<(DnsName, String), ObservedSet>,
+    unreadable: Vec<String>,
+}
+
+impl AzureZone {
+    pub(crate) fn new(zone: DnsName, owner: Label, settings: Settings) -> Self {
+        let arm = Arm::new(settings, zone.clone());
+        Self { zone, owner, arm, seen: Mutex::default(), gaps: Mutex::default(), wide: AtomicBool::new(true) }
+    }
+
+    pub(crate) fn seen(&self) -> MutexGuard<'_, Observed> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn gaps(&self) -> MutexGuard<'_, BTreeSet<DnsName>> {
+        self.gaps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A set in an answer.
+    pub(crate) fn item(&self, answer: &Answer) -> Result<Item, Fault> {
+        let raw: Raw = serde_json::from_slice(&answer.body).map_err(|error| unreadable(&error))?;
+        raw.read(&self.zone, &self.owner).map_err(Fault::away)
+    }
+
+    pub(crate) async fn list_all(&self) -> Result<Listing, Fault> {
+        let mut collector =
+            Collector { zone: &self.zone, owner: &self.owner, sets: HashMap::new(), unreadable: Vec::new() };
+        let (mut page, mut links) = (self.first_page().await?, HashSet::new());
+        loop {
+            let next = collector.take(&page)?;
+            let Some(link) = next else { break };
+            let url = self.next(&link)?;
+            if !links.insert(link) {
+                return Err(Fault::away("a listing leads back to a page that was read"));
+            }
+            page = self.page(url).await?;
+        }
+        let listing = collector.finish();
+        *self.seen() = listing.observed.clone();
+        Ok(listing)
+    }
+
+    async fn first_page(&self) -> Result<Answer, Fault> {
+        let plain = self.arm.url(&[self.arm.settings().service.all()]);
+        if self.wide.load(Ordering::Relaxed) {
+            let mut url = plain.clone();
+            url.query_pairs_mut().append_pair("$top", PAGE);
+            match self.page(url).await {
+                // The largest page is documented nowhere.
+                Err(Fault { kind: Kind::Invalid, .. }) => self.wide.store(false, Ordering::Relaxed),
+                result => return result,
+            }
+        }
+        self.page(plain).await
+    }
+
+    /// Half a zone is never given, so that one page that fails would cost all pages before it.
+    async fn page(&self, url: Url) -> Result<Answer, Fault> {
+        for pause in PAUSES {
+            match self.arm.get(url.clone()).await {
+                Err(Fault { kind: Kind::Away | Kind::Queued, .. }) => tokio::time::sleep(pause).await,
+                result => return result,
+            }
+        }
+        self.arm.get(url).await
+    }
+
+    /// Our token goes where the link points.
+    fn next(&self, link: &str) -> Result<Url, Fault> {
+        let manager = &self.arm.settings().cloud.manager;
+        let url = Url::parse(link).ok().filter(|url| url.origin() == manager.origin());
+        url.ok_or_else(|| Fault::away(format!("the next page is elsewhere than at {manager}: {link}")))
+    }
+}
+
+impl Collector<'_> {
+    /// Gives the link to the next page.
+    fn take(&mut self, answer: &Answer) -> Result<Option<String>, Fault> {
+        let page: Page = serde_json::from_slice(&answer.body).map_err(|error| unreadable(&error))?;
+        for value in page.value {
+            let item = serde_json::from_value::<Raw>(value)
+                .map_err(|error| format!("a record set cannot be read: {error}"))
+                .and_then(|raw| raw.read(self.zone, self.owner));
+            match item {
+                Ok(Item { name, set, odd }) => {
+                    self.unreadable.extend(odd);
+                    self.sets.insert((name, set.type_name().to_owned()), set);
+                }
+                Err(why) => self.unreadable.push(why),
+            }
+        }
+        Ok(page.next_link.filter(|link| !link.is_empty()))
+    }
+
+    fn finish(self) -> Listing {
+        let observed = self.sets.into_iter().map(|((name, _), set)| (name, set)).collect();
+        Listing { observed, unreadable: self.unreadable }
+    }
+}
+
+fn unreadable(error: &serde_json::Error) -> Fault {
+    Fault::away(format!("the answer cannot be read: {error}"))
+}
+
+#[async_trait]
+impl Provider for AzureZone {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            wildcards: true,
+            apex: true,
+            answers_subtree: false,
+            ttl: (Ttl::new(1).unwrap_or(Ttl::DEFAULT), Ttl::MAX),
+            max_values: MAX_VALUES,
+        }
+    }
+
+    async fn list(&self) -> Result<Listing, ProviderError> {
+        self.list_all().await.map_err(|fault| self.arm.error(fault, "list the zone"))
+    }
+
+    async fn apply(&self, plan: &ApprovedPlan) -> Applied {
+        self.apply_plan(plan.plan()).await
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        self.check_all().await
+    }
+}

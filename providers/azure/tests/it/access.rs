@@ -1,0 +1,155 @@
+//! Credentials, rights, and what is said about them.
+
+use fleetdns_core::{Finding, ProviderError};
+
+use crate::fake::{Answer, Call, Fake, Kind, Mishap, SUBSCRIPTION, Zone};
+use crate::plans::{name, owner, wanted};
+use crate::support::{ZONE, keys, observed, pass, provider, provider_with, text};
+
+fn bad(findings: &[Finding]) -> String {
+    let texts: Vec<&str> = findings.iter().filter(|one| !one.good).map(|one| one.text.as_str()).collect();
+    texts.join("\n")
+}
+
+async fn denied(fake: &Fake, more: &[(&str, &str)], parts: &[&str]) {
+    let provider = provider_with(fake, more);
+    let error = provider.list().await.unwrap_err();
+    assert!(matches!(error, ProviderError::Denied { .. }), "{error:?}");
+    let error = text(&error);
+    for part in parts {
+        assert!(error.contains(part), "{part} is not in: {error}");
+    }
+    assert!(!error.contains("geheim") && !error.contains("p#a;ss"), "{error}");
+    let findings = provider.check().await;
+    for part in parts {
+        assert!(bad(&findings).contains(part), "{part} is not in: {}", bad(&findings));
+    }
+}
+
+#[tokio::test]
+async fn a_good_zone_passes_the_check_and_nothing_is_written() {
+    let fake = Fake::start().await;
+    let findings = provider(&fake).check().await;
+    assert_eq!(bad(&findings), "");
+    assert_eq!(findings.len(), 4, "{findings:?}");
+    assert_eq!(fake.world().zones[0].sets.len(), 2);
+}
+
+#[tokio::test]
+async fn a_wrong_secret_tenant_or_application_says_which_key_to_mend() {
+    let fake = Fake::start().await;
+    denied(&fake, &[("secret", "geheim")], &["AADSTS7000215", "set secret to the secret's value"]).await;
+    denied(&fake, &[("client-id", "other")], &["AADSTS700016", "look at client-id"]).await;
+    denied(&fake, &[("tenant-id", "other")], &["AADSTS90002", "look at tenant-id"]).await;
+    fake.world().token_fault = Some(("AADSTS7000222", "The provided client secret keys are expired."));
+    denied(&fake, &[], &["AADSTS7000222", "az ad app credential reset"]).await;
+}
+
+#[tokio::test]
+async fn a_missing_right_names_the_command_for_this_zone() {
+    let fake = Fake::start().await;
+    let message = "The client 'x' with object id 'o-1' does not have authorization to perform action \
+                   'Microsoft.Network/dnsZones/A/write' over scope '/subscriptions/x'.";
+    let refusal = Answer::arm(403, "AuthorizationFailed", message);
+    fake.trap(999, Mishap::Answer(refusal), Call::is_write);
+    let provider = provider(&fake);
+    let command = format!(
+        "az role assignment create --assignee o-1 --role \"DNS Zone Contributor\" --scope \
+         /subscriptions/{SUBSCRIPTION}/resourceGroups/Fed-DNS-rg/providers/Microsoft.Network/dnsZones/example.com"
+    );
+    assert!(bad(&provider.check().await).contains(&command));
+    let names: Vec<String> = (0..100).map(|index| format!("n{index}.example.com")).collect();
+    let sets =
+        wanted(&names.iter().map(|name| (name.as_str(), crate::plans::many(1, 1))).collect::<Vec<_>>());
+    fake.world().calls.clear();
+    let applied = pass(&*provider, ZONE, &sets).await;
+    assert!(crate::support::failure(&applied, "n99.example.com").contains(&command));
+    assert!(fake.count(Call::is_write) <= 13, "and it is not asked for every name");
+}
+
+#[tokio::test]
+async fn a_missing_zone_group_or_subscription_is_told_apart() {
+    let fake = Fake::start().await;
+    denied(
+        &fake,
+        &[("resource-group", "other")],
+        &["ResourceGroupNotFound", "look at resource-group (other)"],
+    )
+    .await;
+    denied(&fake, &[("subscription-id", "other")], &["SubscriptionNotFound", "look at subscription-id"])
+        .await;
+    // It is in another group, and we may see it there.
+    fake.world().zones[0].group = "elsewhere".to_owned();
+    let id = fake.world().zones[0].id();
+    denied(&fake, &[], &["ResourceNotFound", "az network dns zone create"]).await;
+    assert!(bad(&provider(&fake).check().await).contains(&format!("set zone-id = {id}")));
+    let provider = provider_with(&fake, &[("zone-id", &id), ("resource-group", "")]);
+    assert_eq!(bad(&provider.check().await), "");
+    fake.world().zones.retain(|zone| zone.kind == Kind::Private);
+    fake.world().zones.push(Zone::new(Kind::Public, "other.example"));
+    assert!(bad(&provider.check().await).contains("none of the 1 zones that we may see is example.com"));
+}
+
+#[tokio::test]
+async fn a_locked_zone_is_not_taken_for_a_queue() {
+    let fake = Fake::start().await;
+    let message =
+        "The scope '/x' cannot perform write operation because following scope(s) are locked: '/x'.";
+    fake.trap(1, Mishap::Answer(Answer::arm(409, "ScopeLocked", message)), Call::is_write);
+    let applied =
+        pass(&*provider(&fake), ZONE, &wanted(&[("a.example.com", crate::plans::many(1, 1))])).await;
+    assert!(crate::support::failure(&applied, "a.example.com").contains("az lock delete"));
+    assert_eq!(fake.count(Call::is_write), 1);
+}
+
+#[tokio::test]
+async fn an_unknown_authority_is_told_at_once_and_names_the_key() {
+    let (fake, other) = (Fake::start().await, Fake::start().await);
+    let started = std::time::Instant::now();
+    denied(&fake, &[("ca-file", &other.ca_file())], &["set ca-file", "invalid peer certificate"]).await;
+    assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+    denied(&fake, &[("ca-file", "/nonexistent")], &["/nonexistent: No such file", "mend ca-file"]).await;
+}
+
+#[tokio::test]
+async fn nobody_at_home_is_no_fault_of_a_person() {
+    let fake = Fake::start().await;
+    let provider = provider(&fake);
+    fake.stop().await;
+    let error = provider.list().await.unwrap_err();
+    assert!(matches!(error, ProviderError::Unavailable { .. }), "{}", text(&error));
+    assert!(text(&error).to_lowercase().contains("connection refused"), "{}", text(&error));
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_replaced() {
+    let fake = Fake::start().await;
+    let provider = provider(&fake);
+    observed(&*provider).await;
+    fake.world().tokens.clear();
+    let error = provider.list().await.unwrap_err();
+    assert!(text(&error).contains("HTTP 401 AuthenticationFailed"), "{}", text(&error));
+}
+
+#[tokio::test]
+async fn a_workload_identity_sends_its_token_without_the_end_of_the_line() {
+    let fake = Fake::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "eyJ.assertion.x\n").unwrap();
+    let file = file.display().to_string();
+    let more = [("credential", "workload"), ("token-file", file.as_str()), ("secret", "")];
+    observed(&*provider_with(&fake, &more)).await;
+    let gone = [("credential", "workload"), ("token-file", "/nonexistent"), ("secret", "")];
+    denied(&fake, &gone, &["the token file /nonexistent cannot be read"]).await;
+}
+
+#[tokio::test]
+async fn without_the_az_command_it_is_said() {
+    // The command is looked for in PATH, which a test cannot set for itself alone; without a login it fails as well.
+    let fake = Fake::start().await;
+    let keys = keys(&fake, &[("credential", "cli")]);
+    let provider = fleetdns_azure::connect(&name(ZONE), &owner(), &keys).unwrap();
+    let error = provider.list().await.unwrap_err();
+    assert!(matches!(error, ProviderError::Denied { .. }), "{}", text(&error));
+}

@@ -1,0 +1,238 @@
+//! A server that behaves as Azure Resource Manager, the DNS services behind it, and the token service do, as far as a
+//! provider can tell: it refuses what they refuse. It listens on loopback with TLS, and faults can be put in its way.
+
+mod answer;
+mod limits;
+mod route;
+mod rules;
+mod sets;
+mod tls;
+mod token;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub(crate) use answer::Answer;
+pub(crate) use limits::Limits;
+pub(crate) use sets::{Kind, Set, Zone};
+
+pub(crate) const SUBSCRIPTION: &str = "11111111-2222-3333-4444-555555555555";
+pub(crate) const TENANT: &str = "99999999-8888-7777-6666-555555555555";
+pub(crate) const CLIENT: &str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
+pub(crate) const SECRET: &str = "p#a;ss";
+pub(crate) const GROUP: &str = "Fed-DNS-rg";
+
+/// A call as it came in.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Bytes,
+}
+
+impl Call {
+    pub(crate) fn is_write(&self) -> bool {
+        self.is_arm() && self.method != "GET"
+    }
+
+    pub(crate) fn is_arm(&self) -> bool {
+        self.path.starts_with("/subscriptions/")
+    }
+}
+
+/// What happens to a call in place of, before or after being served.
+#[derive(Debug, Clone)]
+pub(crate) enum Mishap {
+    /// This, and nothing is done.
+    Answer(Answer),
+    /// The connection ends, and nothing was done.
+    CutBefore,
+    /// It is done, and the connection ends before the answer.
+    CutAfter,
+    /// Somebody else writes the same set first.
+    Race,
+    /// It is done, and what was written has lost its metadata.
+    Forget,
+}
+
+type Which = Box<dyn Fn(&Call) -> bool + Send>;
+
+struct Trap {
+    which: Which,
+    times: usize,
+    mishap: Mishap,
+}
+
+/// All that the server knows.
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) zones: Vec<Zone>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) tokens: Vec<String>,
+    /// Largest `$top`, and what is given without one.
+    pub(crate) page: (usize, usize),
+    pub(crate) limits: Option<Limits>,
+    pub(crate) latency: Duration,
+    /// Code of Entra ID for every token request, such as `AADSTS7000222`.
+    pub(crate) token_fault: Option<(&'static str, &'static str)>,
+    traps: Vec<Trap>,
+    origin: String,
+    etags: u64,
+}
+
+pub(crate) struct Fake {
+    world: Arc<Mutex<World>>,
+    pub(crate) origin: String,
+    folder: TempDir,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Fake {
+    /// A server with one zone of each kind, `example.com` and `private.example.com`.
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (listener, origin) = tls::listen(folder.path()).await;
+        let mut world = World { origin: origin.clone(), page: (1000, 100), ..World::default() };
+        world.zones.push(Zone::new(Kind::Public, "example.com"));
+        world.zones.push(Zone::new(Kind::Private, "private.example.com"));
+        let world = Arc::new(Mutex::new(world));
+        let router = Router::new().fallback(serve).with_state(Arc::clone(&world));
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { world, origin, folder, task }
+    }
+
+    /// Nobody listens any more.
+    pub(crate) async fn stop(&self) {
+        self.task.abort();
+        while !self.task.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    pub(crate) fn ca_file(&self) -> String {
+        self.folder.path().join("ca.pem").display().to_string()
+    }
+
+    /// The next `times` calls that `which` picks have a mishap.
+    pub(crate) fn trap(&self, times: usize, mishap: Mishap, which: impl Fn(&Call) -> bool + Send + 'static) {
+        self.world().traps.push(Trap { which: Box::new(which), times, mishap });
+    }
+
+    /// Puts a set there as somebody else would.
+    pub(crate) fn seed(&self, zone: &str, record_type: &str, relative: &str, properties: Value) {
+        let mut world = self.world();
+        let etag = world.etag();
+        let zone = world.zones.iter_mut().find(|one| one.name == zone).unwrap();
+        let set = Set { name: relative.to_owned(), etag, properties };
+        zone.sets.insert((record_type.to_owned(), relative.to_ascii_lowercase()), set);
+    }
+
+    /// The properties of a set.
+    pub(crate) fn at(&self, zone: &str, record_type: &str, relative: &str) -> Option<Value> {
+        let world = self.world();
+        let zone = world.zones.iter().find(|one| one.name == zone).unwrap();
+        zone.sets.get(&(record_type.to_owned(), relative.to_owned())).map(|set| set.properties.clone())
+    }
+
+    /// How many calls there were that `which` picks, and forgets none.
+    pub(crate) fn count(&self, which: impl Fn(&Call) -> bool) -> usize {
+        self.world().calls.iter().filter(|call| which(call)).count()
+    }
+}
+
+impl World {
+    fn etag(&mut self) -> String {
+        self.etags += 1;
+        format!("00000000-0000-0000-0000-{:012}", self.etags)
+    }
+
+    fn trapped(&mut self, call: &Call) -> Option<Mishap> {
+        let trap = self.traps.iter_mut().find(|trap| trap.times > 0 && (trap.which)(call))?;
+        trap.times -= 1;
+        Some(trap.mishap.clone())
+    }
+
+    fn answer(&mut self, call: &Call) -> (Answer, bool) {
+        if !call.is_arm() {
+            return (token::serve(self, call), false);
+        }
+        let mishap = self.trapped(call);
+        match mishap {
+            Some(Mishap::Answer(answer)) => return (answer, false),
+            Some(Mishap::CutBefore) => return (Answer::of(500, json!({})), true),
+            Some(Mishap::Race) => self.race(call),
+            _ => {}
+        }
+        let answer =
+            self.limited(call).unwrap_or_else(|| route::serve(self, call).unwrap_or_else(|refusal| refusal));
+        match mishap {
+            Some(Mishap::Forget) => (route::forget(self, call, answer), false),
+            mishap => (answer, matches!(mishap, Some(Mishap::CutAfter))),
+        }
+    }
+
+    fn limited(&mut self, call: &Call) -> Option<Answer> {
+        self.limits.as_mut()?.refuse(call)
+    }
+
+    /// Somebody else writes the set that this call is about.
+    fn race(&mut self, call: &Call) {
+        let etag = self.etag();
+        let Ok(route::Target { zone, rest }) = route::target(self, call) else { return };
+        let [record_type, relative] = &rest[..] else { return };
+        let key = (record_type.to_ascii_uppercase(), relative.to_ascii_lowercase());
+        let properties = json!({ "TTL": 77, "ARecords": [{ "ipv4Address": "198.51.100.77" }] });
+        let name = relative.clone();
+        self.zones[zone].sets.insert(key, Set { name, etag, properties });
+    }
+}
+
+async fn serve(State(world): State<Arc<Mutex<World>>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let decode = |text: &str| route::percent_decode(text);
+    let query = parts.uri.query().unwrap_or_default();
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let call = Call {
+        method: parts.method.to_string(),
+        path: parts.uri.path().to_owned(),
+        query: pairs.map(|(key, value)| (decode(key), decode(value))).collect(),
+        headers: parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect(),
+        body,
+    };
+    let latency = world.lock().unwrap().latency;
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    let (answer, cut) = {
+        let mut world = world.lock().unwrap();
+        let result = world.answer(&call);
+        world.calls.push(call);
+        result
+    };
+    answer.into_response(cut)
+}

@@ -1,0 +1,58 @@
+//! The token service: client credentials with a secret or an assertion.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::route::percent_decode;
+use super::{Answer, CLIENT, Call, SECRET, TENANT, World};
+
+/// The assertion that is taken.
+pub(crate) const ASSERTION: &str = "eyJ.assertion.x";
+
+pub(super) fn serve(world: &mut World, call: &Call) -> Answer {
+    let expected = format!("/{TENANT}/oauth2/v2.0/token");
+    if call.method != "POST" || call.path != expected {
+        return refuse("AADSTS90002", "Tenant not found. Check to make sure you have the correct tenant ID.");
+    }
+    if let Some((code, message)) = world.token_fault {
+        return refuse(code, message);
+    }
+    let text = String::from_utf8(call.body.to_vec()).unwrap();
+    let form: BTreeMap<String, String> = text
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (percent_decode(key), percent_decode(&value.replace('+', " "))))
+        .collect();
+    let field = |name: &str| form.get(name).map_or("", String::as_str);
+    if field("grant_type") != "client_credentials" || field("scope") != format!("{}/.default", world.origin) {
+        return refuse("AADSTS1002012", "The provided value for scope is not valid.");
+    }
+    if field("client_id") != CLIENT {
+        return refuse("AADSTS700016", "Application with this identifier was not found in the directory.");
+    }
+    let by_assertion = field("client_assertion") == ASSERTION
+        && field("client_assertion_type") == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    if field("client_secret") != SECRET && !by_assertion {
+        return refuse("AADSTS7000215", "Invalid client secret provided.");
+    }
+    let token = format!("token-{}", world.tokens.len());
+    world.tokens.push(token.clone());
+    Answer::of(
+        200,
+        json!({ "token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": token }),
+    )
+}
+
+fn refuse(code: &str, message: &str) -> Answer {
+    let number: u32 = code.trim_start_matches("AADSTS").parse().unwrap();
+    let body = json!({
+        "error": "invalid_client",
+        "error_description": format!("{code}: {message} Trace ID: 0 Correlation ID: 0 Timestamp: 2026-11-22 00:00:00Z"),
+        "error_codes": [number],
+        "timestamp": "2026-11-22 00:00:00Z",
+        "trace_id": "0",
+        "correlation_id": "0",
+    });
+    Answer::of(if code == "AADSTS90002" { 400 } else { 401 }, body)
+}
