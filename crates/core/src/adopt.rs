@@ -17,7 +17,7 @@ use crate::wanted::ZoneSettings;
 /// replaced by their first own list; all others `departed`, to be drained.
 pub fn adopt(zone: &ZoneSettings, observed: &Observed, configured: &BTreeSet<MemberName>) -> Vec<MemberView> {
     let mut members: BTreeMap<MemberName, MemberView> = BTreeMap::new();
-    for (name, sets) in observed.iter() {
+    for (name, sets) in observed.iter().filter(|(name, _)| zone.takes(name)) {
         for set in sets {
             let Some(evidence) = set.claim.evidence() else { continue };
             for (member, share) in &evidence.members {

@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 
 use crate::evidence::Claim;
 use crate::name::DnsName;
@@ -118,6 +119,15 @@ impl Observed {
     /// How many names [`Observed::owned`] gives, without counting them.
     pub const fn owned_count(&self) -> usize {
         self.owned
+    }
+
+    /// Names whose sets differ, or that only one of the two has.
+    pub fn changed<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a DnsName> {
+        self.names.diff(&other.names).map(|item| match item {
+            DiffItem::Add(name, _) | DiffItem::Remove(name, _) | DiffItem::Update { new: (name, _), .. } => {
+                name
+            }
+        })
     }
 
     /// The first name below `name` that exists.

@@ -64,6 +64,8 @@ pub struct Planner {
     /// Services that depend on a verdict, or on what a host name resolves to.
     probed: HashMap<ProbeKey, BTreeSet<ServiceKey>>,
     resolved: HashMap<DnsName, BTreeSet<ServiceKey>>,
+    /// Size of both up to which they are left alone.
+    roomy: usize,
     converged: bool,
     startup: Option<Arc<str>>,
     /// Members of which no whole list has come in yet.
@@ -82,6 +84,7 @@ impl Planner {
             claims: Claims::default(),
             probed: HashMap::new(),
             resolved: HashMap::new(),
+            roomy: 2000,
             converged: false,
             startup: Some("no cluster has been listed yet".into()),
             unlisted: BTreeSet::new(),
@@ -171,8 +174,8 @@ impl Planner {
         self.claims.replace(key, names(key, &parts, &self.zone))
     }
 
-    /// Entries are added and never taken away: an old one costs a needless look at a Service, no more. They are bounded
-    /// by what was ever probed; [`Planner::forget`] starts afresh.
+    /// Entries are added and never taken away: an old one costs a needless look at a Service, no more, until
+    /// [`Planner::forget`] finds that there are too many.
     fn index_probes(&mut self, key: &ServiceKey, parts: &[Part<'_>]) {
         for (_, service) in parts {
             for address in service.addresses.iter().flatten() {
@@ -194,16 +197,22 @@ impl Planner {
         }
     }
 
-    /// Drops what the indexes hold of Services that are gone. To be called now and then.
+    /// Drops what the indexes hold of Services that are gone, when they have grown to twice their size. To be called now
+    /// and then.
     pub fn forget(&mut self) {
+        let size = |planner: &Self| planner.probed.len() + planner.resolved.len();
+        if size(self) <= self.roomy {
+            return;
+        }
         self.probed.clear();
         self.resolved.clear();
-        let members: Vec<Arc<MemberView>> = self.snapshot.members.values().cloned().collect();
-        for member in &members {
+        let snapshot = self.snapshot.clone();
+        for member in snapshot.members.values() {
             for (key, service) in &member.services {
                 self.index_probes(key, &[(&**member, service)]);
             }
         }
+        self.roomy = 2 * size(self).max(1000);
     }
 
     fn waiting_for(&mut self) -> Option<Arc<str>> {

@@ -34,8 +34,8 @@ pub struct ZoneSettings {
 }
 
 impl ZoneSettings {
-    /// Whether a host name belongs to this zone and to no longer one.
-    fn takes(&self, name: &DnsName) -> bool {
+    /// Whether a name belongs to this zone and to no longer one that is configured too.
+    pub fn takes(&self, name: &DnsName) -> bool {
         name.is_within(&self.zone)
             && !self.other_zones.iter().any(|other| other.is_below(&self.zone) && name.is_within(other))
     }
@@ -166,11 +166,12 @@ impl<'a> Builder<'a> {
     }
 
     fn named(&mut self, text: &str, name: Result<DnsName, NameError>) -> Option<DnsName> {
-        let error = match name {
-            Ok(name) => return Some(name),
-            Err(error) => error,
+        let why = match name {
+            Ok(name) if self.zone.takes(&name) => return Some(name),
+            Ok(_) => "the name belongs to another zone that is configured".to_owned(),
+            Err(error) => error.to_string(),
         };
-        self.refuse(&format!("{text}.{}", self.zone.suffix), &format!("{}: {error}", self.key));
+        self.refuse(&format!("{text}.{}", self.zone.suffix), &format!("{}: {why}", self.key));
         None
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::adopt::adopt;
-use fleetdns_core::plan::{Held, Refused};
+use fleetdns_core::plan::{Held, Hold, Refused};
 use fleetdns_core::{
     Applied, Brakes, Capabilities, DnsName, Health, Listing, MemberName, MemberView, NameChange, Observed,
     Outcome, Planner, Provider, ProviderError, Scope, Snapshot, ZoneSettings, approve,
@@ -25,6 +25,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Plans of more names than this are said in one line.
 const MANY: usize = 50;
+/// Every so many lists the pass after it looks at all names.
+const LISTS_TO_A_WHOLE_PASS: u32 = 10;
 
 /// What the rest of the daemon may know of a zone at any moment.
 #[derive(Debug, Clone)]
@@ -64,6 +66,9 @@ pub struct ZoneTask {
     status: watch::Sender<ZoneStatus>,
     scope: Scope,
     observed: Option<Observed>,
+    /// Names that a plan had and that were not written.
+    unwritten: BTreeSet<DnsName>,
+    lists: u32,
     /// After the next fault. Grows until everything that is wanted is written.
     pause: Duration,
     /// Nothing is written before the zone was listed again.
@@ -116,6 +121,8 @@ impl ZoneTask {
             status,
             scope: Scope::All,
             observed: None,
+            unwritten: BTreeSet::new(),
+            lists: 0,
             pause: FIRST_PAUSE,
             resting: false,
             list_at: Instant::now(),
@@ -169,11 +176,29 @@ impl ZoneTask {
             let _ = self.adopted.send(members).await;
         }
         self.resting = false;
+        let looked_at = self.look_again(&observed);
+        self.scope.extend(looked_at);
         self.observed = Some(observed);
         self.planner.forget();
-        self.scope = Scope::All;
         self.list_at = Instant::now() + self.drift;
         self.status.send_modify(|status| status.listed_at = Some(Instant::now()));
+    }
+
+    /// The names that a list gives cause to look at: those that are not as we left them, and those that are held, refused
+    /// or failed. All of them at the start, after a fault and now and then, should anything have slipped.
+    fn look_again(&mut self, listed: &Observed) -> Scope {
+        self.lists = self.lists.wrapping_add(1);
+        let status = self.status.borrow();
+        let whole =
+            self.lists % LISTS_TO_A_WHOLE_PASS == 1 || !self.unwritten.is_empty() || status.fault.is_some();
+        match self.observed.as_ref().filter(|_| !whole) {
+            None => Scope::All,
+            Some(before) => {
+                let refused = status.refused.keys().filter_map(|name| name.parse().ok());
+                let stuck = status.held.keys().cloned().chain(refused);
+                Scope::Names(before.changed(listed).cloned().chain(stuck).collect())
+            }
+        }
     }
 
     /// The whole zone was read and everything that is wanted is there. A list alone proves nothing: a zone that can be
@@ -233,6 +258,10 @@ impl ZoneTask {
         let (mut written, mut failed) = (BTreeSet::new(), 0_u64);
         let mut again = false;
         for (name, outcome) in applied.names {
+            match &outcome {
+                Outcome::Done(_) => self.unwritten.remove(&name),
+                _ => self.unwritten.insert(name.clone()),
+            };
             match outcome {
                 Outcome::Done(sets) => {
                     if let Some(observed) = &mut self.observed {
@@ -312,8 +341,11 @@ impl ZoneTask {
         }
         self.status.send_modify(|status| {
             for (name, one) in &new_held {
-                if status.held.get(name) != Some(one) {
-                    info!(%zone, %name, reason = %one.reason, "kept for now");
+                match &one.reason {
+                    reason if status.held.get(name).is_some_and(|before| before.reason == *reason) => {}
+                    // Every new address passes through this, most for milliseconds.
+                    reason @ Hold::Undecided => debug!(%zone, %name, %reason, "kept for now"),
+                    reason => info!(%zone, %name, %reason, "kept for now"),
                 }
             }
             for (name, all) in &new_refused {

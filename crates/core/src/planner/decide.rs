@@ -19,6 +19,10 @@ pub(super) struct Decision {
 
 impl Planner {
     pub(super) fn plan_name(&self, name: &DnsName, observed: &Observed, plan: &mut Plan) {
+        // A backend may list a zone below this one too: its names are for that zone's own planner.
+        if !self.zone.takes(name) {
+            return;
+        }
         let (decision, refused) = self.decide(name, observed);
         plan.refused.extend(refused);
         let there = observed.at(name);
@@ -241,9 +245,10 @@ impl Planner {
         let evidence = Arc::clone(&decision.evidence);
         let mine = there.iter().find(|s| s.ours().is_some_and(|data| data.record_type() == record_type));
         if let Some(before) = mine {
-            let same = before.ours() == Some(&set.data)
-                && before.ttl == set.ttl
-                && before.claim.evidence() == Some(&*evidence);
+            // While a verdict is on its way the mark waits for it: a write now would only hold up the one that counts.
+            let waits = decision.hold == Some(Hold::Undecided);
+            let marked = before.claim.evidence().is_some_and(|mark| waits || *mark == *evidence);
+            let same = before.ours() == Some(&set.data) && before.ttl == set.ttl && marked;
             let change = Change::Update { before: before.clone(), set: set.clone(), evidence };
             return Ok((!same).then_some(change));
         }

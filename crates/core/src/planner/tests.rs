@@ -315,3 +315,25 @@ fn what_cannot_be_probed_from_here_is_published_on_the_word_of_its_cluster() {
     let scope = planner.update(&world.snapshot, &world.health);
     assert!(planner.plan(&scope, &Observed::default()).is_empty(), "a verdict wins over the cluster's word");
 }
+
+#[test]
+fn a_new_address_is_written_once_when_its_verdict_is_there() {
+    let mut world = World::default();
+    world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
+    world.happen(&Event::Judge { address: 1, verdict: Verdict::Healthy });
+    let (mut planner, mut observed) = (planner(), Observed::default());
+    let scope = planner.update(&world.snapshot, &world.health);
+    let plan = planner.plan(&scope, &observed);
+    apply(&mut observed, &plan);
+
+    world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![2]), hostname: false });
+    let scope = planner.update(&world.snapshot, &world.health);
+    let plan = planner.plan(&scope, &observed);
+    assert!(plan.changes.is_empty(), "no mark is written ahead of the verdict: {plan}");
+    assert_eq!(plan.held[0].reason, Hold::Undecided);
+
+    world.happen(&Event::Judge { address: 2, verdict: Verdict::Healthy });
+    let scope = planner.update(&world.snapshot, &world.health);
+    let plan = planner.plan(&scope, &observed);
+    assert_eq!(plan.changes.len(), 1, "{plan}");
+}

@@ -119,12 +119,16 @@ struct Rig {
 
 impl Rig {
     fn start(backend: Backend) -> Self {
+        Self::start_beside(backend, vec![])
+    }
+
+    fn start_beside(backend: Backend, other_zones: Vec<DnsName>) -> Self {
         let zone = StrictZone(Arc::new(Mutex::new(backend)));
         let apex: DnsName = "example.com".parse().unwrap();
         let settings = ZoneSettings {
             suffix: apex.clone(),
             zone: apex,
-            other_zones: vec![],
+            other_zones,
             owner: "fed".parse().unwrap(),
             fleet: Some("fed".parse().unwrap()),
             ttl: Ttl::DEFAULT,
@@ -370,4 +374,26 @@ async fn after_a_restart_the_zone_says_what_a_silent_member_had() {
     second.pass(30).await;
     assert_eq!(second.values(GLOBAL), ["203.0.113.1"], "nothing is removed while start-up waits");
     assert!(second.status.borrow().startup.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_below_this_one_in_the_same_backend_is_left_to_its_own_task() {
+    // Two nested zones in one etcd: each listing of the upper one has the records of the lower one too.
+    let lower: DnsName = "www.sub.example.com".parse().unwrap();
+    let first = Rig::start(Backend::default());
+    first.publish(&["203.0.113.1"]);
+    first.pass(10).await;
+    let marked = first.backend(|b| b.observed.at(&GLOBAL.parse().unwrap()).to_vec());
+    let mut backend = Backend::default();
+    backend.observed.replace(lower.clone(), marked);
+    let mut rig = Rig::start_beside(backend, vec!["sub.example.com".parse().unwrap()]);
+    assert_eq!(
+        rig.adopted.recv().await.unwrap(),
+        vec![],
+        "what the other zone says is for its own task to adopt"
+    );
+    rig.publish_as("other", &["203.0.113.2"]);
+    rig.pass(120).await;
+    assert_eq!(rig.status.borrow().startup, None);
+    assert_eq!(rig.values(lower.as_str()), ["203.0.113.1"]);
 }
