@@ -1,10 +1,11 @@
 //! Credentials, rights, and what is said about them.
 
+use fleetdns_core::keys::Keys;
 use fleetdns_core::{Finding, ProviderError};
 
-use crate::fake::{Answer, Call, Fake, Kind, Mishap, SUBSCRIPTION, Zone};
+use crate::fake::{Answer, Call, Fake, IDENTITY_HEADER, IDENTITY_PATH, Kind, Mishap, SUBSCRIPTION, Zone};
 use crate::plans::{name, owner, wanted};
-use crate::support::{ZONE, keys, observed, pass, provider, provider_with, text};
+use crate::support::{ZONE, observed, pass, provider, provider_with, text};
 
 fn bad(findings: &[Finding]) -> String {
     let texts: Vec<&str> = findings.iter().filter(|one| !one.good).map(|one| one.text.as_str()).collect();
@@ -144,12 +145,71 @@ async fn a_workload_identity_sends_its_token_without_the_end_of_the_line() {
     denied(&fake, &gone, &["the token file /nonexistent cannot be read"]).await;
 }
 
-#[tokio::test]
-async fn without_the_az_command_it_is_said() {
-    // The command is looked for in PATH, which a test cannot set for itself alone; without a login it fails as well.
-    let fake = Fake::start().await;
-    let keys = keys(&fake, &[("credential", "cli")]);
+/// Runs one test that needs variables of the environment in a process of its own: a test cannot set them for itself.
+async fn alone(test: &str, fake: &Fake, variables: &[(&str, String)]) {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args([&format!("access::{test}"), "--exact", "--ignored", "--nocapture"]);
+    command.env("FAKE_ORIGIN", &fake.origin).env("FAKE_CA_FILE", fake.ca_file());
+    command.envs(variables.iter().map(|(name, value)| (*name, value)));
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+/// Lists with the credential of that name, on a server in another process.
+async fn list_elsewhere(credential: &str) -> Result<usize, ProviderError> {
+    let (origin, ca_file) = (std::env::var("FAKE_ORIGIN").unwrap(), std::env::var("FAKE_CA_FILE").unwrap());
+    let pairs = [
+        ("subscription-id", SUBSCRIPTION),
+        ("resource-group", crate::fake::GROUP),
+        ("resource-manager", &origin),
+        ("authority-host", &origin),
+        ("ca-file", &ca_file),
+        ("credential", credential),
+    ];
+    let keys = Keys::new(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
     let provider = fleetdns_azure::connect(&name(ZONE), &owner(), &keys).unwrap();
-    let error = provider.list().await.unwrap_err();
+    provider.list().await.map(|listing| listing.observed.iter().count())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_identity_of_the_machine_and_the_az_command_give_tokens() {
+    let fake = Fake::start().await;
+    let endpoint = format!("{}{}", fake.origin, IDENTITY_PATH);
+    let variables = [("IDENTITY_ENDPOINT", endpoint), ("IDENTITY_HEADER", IDENTITY_HEADER.to_owned())];
+    alone("managed_alone", &fake, &variables).await;
+    assert_eq!(fake.count(|call| call.path == IDENTITY_PATH), 1);
+
+    fake.world().tokens.push("from-az".to_owned());
+    let folder = tempfile::tempdir().unwrap();
+    let script = "#!/bin/sh\necho '{\"accessToken\":\"from-az\",\"expires_on\":4102444800,\"tokenType\":\"Bearer\"}'\n";
+    let file = folder.path().join("az");
+    std::fs::write(&file, script).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    alone("cli_alone", &fake, &[("PATH", path)]).await;
+    std::fs::write(&file, "#!/bin/sh\necho \"ERROR: Please run 'az login' to setup account.\" >&2\nexit 1\n")
+        .unwrap();
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    alone("cli_without_login_alone", &fake, &[("PATH", path)]).await;
+}
+
+#[tokio::test]
+#[ignore = "run by another test"]
+async fn managed_alone() {
+    assert_eq!(list_elsewhere("managed").await.unwrap(), 1);
+}
+
+#[tokio::test]
+#[ignore = "run by another test"]
+async fn cli_alone() {
+    assert_eq!(list_elsewhere("cli").await.unwrap(), 1);
+}
+
+#[tokio::test]
+#[ignore = "run by another test"]
+async fn cli_without_login_alone() {
+    let error = list_elsewhere("cli").await.unwrap_err();
     assert!(matches!(error, ProviderError::Denied { .. }), "{}", text(&error));
+    assert!(text(&error).contains("az login"), "{}", text(&error));
 }

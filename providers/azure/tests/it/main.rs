@@ -3,6 +3,7 @@
 
 mod access;
 mod apply;
+mod clients;
 mod fake;
 mod faults;
 mod list;

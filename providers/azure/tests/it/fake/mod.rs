@@ -23,6 +23,7 @@ use tempfile::TempDir;
 pub(crate) use answer::Answer;
 pub(crate) use limits::Limits;
 pub(crate) use sets::{Kind, Set, Zone};
+pub(crate) use token::{IDENTITY_HEADER, IDENTITY_PATH};
 
 pub(crate) const SUBSCRIPTION: &str = "11111111-2222-3333-4444-555555555555";
 pub(crate) const TENANT: &str = "99999999-8888-7777-6666-555555555555";

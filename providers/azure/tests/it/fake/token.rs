@@ -10,7 +10,14 @@ use super::{Answer, CLIENT, Call, SECRET, TENANT, World};
 /// The assertion that is taken.
 pub(crate) const ASSERTION: &str = "eyJ.assertion.x";
 
+/// Where a machine asks for its identity, and what it has to send along.
+pub(crate) const IDENTITY_PATH: &str = "/msi/token";
+pub(crate) const IDENTITY_HEADER: &str = "a-guid";
+
 pub(super) fn serve(world: &mut World, call: &Call) -> Answer {
+    if call.path == IDENTITY_PATH {
+        return identity(world, call);
+    }
     let expected = format!("/{TENANT}/oauth2/v2.0/token");
     if call.method != "POST" || call.path != expected {
         return refuse("AADSTS90002", "Tenant not found. Check to make sure you have the correct tenant ID.");
@@ -36,11 +43,36 @@ pub(super) fn serve(world: &mut World, call: &Call) -> Answer {
     if field("client_secret") != SECRET && !by_assertion {
         return refuse("AADSTS7000215", "Invalid client secret provided.");
     }
-    let token = format!("token-{}", world.tokens.len());
-    world.tokens.push(token.clone());
+    let token = token(world);
     Answer::of(
         200,
         json!({ "token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": token }),
+    )
+}
+
+fn token(world: &mut World) -> String {
+    let token = format!("token-{}", world.tokens.len());
+    world.tokens.push(token.clone());
+    token
+}
+
+/// The identity service of App Service and its like.
+fn identity(world: &mut World, call: &Call) -> Answer {
+    let resource = call.query.get("resource").map(|text| text.trim_end_matches('/'));
+    let known = call.query.get("api-version").is_some_and(|version| version == "2019-08-01")
+        && call.headers.get("x-identity-header").is_some_and(|text| text == IDENTITY_HEADER)
+        && resource == Some(world.origin.as_str());
+    if call.method != "GET" || !known {
+        return Answer::of(
+            400,
+            json!({ "statusCode": 400, "message": "The request is not as it has to be." }),
+        );
+    }
+    let token = token(world);
+    Answer::of(
+        200,
+        json!({ "token_type": "Bearer", "expires_on": "4102444800", "access_token": token,
+        "resource": world.origin }),
     )
 }
 
