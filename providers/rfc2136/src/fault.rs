@@ -1,0 +1,177 @@
+//! What went wrong with the server, by what the caller does next.
+
+use std::io;
+use std::time::Duration;
+
+use fleetdns_core::ProviderError;
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::tsig::TsigError;
+use thiserror::Error;
+
+/// One exchange that came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum Fault {
+    /// No connection, or it broke.
+    #[error("{0}")]
+    Io(String),
+    /// Nothing came.
+    #[error("nothing came for {0:?}")]
+    Silent(Duration),
+    /// Something came that is no answer to what was asked, or whose signature is wrong.
+    #[error("{0}")]
+    Nonsense(String),
+    /// The server does not take our signature (RFC 8945 §5.2).
+    #[error("{error:?}")]
+    Signature {
+        /// What it says of it.
+        error: TsigError,
+        /// Seconds that its clock is ahead of ours, when it says so.
+        ahead: Option<i64>,
+    },
+    /// An answer without a signature.
+    #[error("an answer without a signature, {0}")]
+    Unsigned(ResponseCode),
+    /// A signed refusal.
+    #[error("{0}")]
+    Refused(ResponseCode),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error.to_string())
+    }
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    Read,
+    Write,
+}
+
+impl Action {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "transfer the zone",
+            Self::Write => "update the zone",
+        }
+    }
+}
+
+/// Whom we asked, with what and for what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) server: &'a str,
+    pub(crate) zone: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) action: Action,
+}
+
+impl Asked<'_> {
+    pub(crate) fn error(&self, fault: &Fault) -> ProviderError {
+        match fault {
+            Fault::Io(_) | Fault::Silent(_) | Fault::Nonsense(_) => self.unavailable(fault),
+            Fault::Signature { error, ahead } => self.bad_signature(*error, *ahead),
+            Fault::Unsigned(ResponseCode::Refused | ResponseCode::NotAuth) => self.denied(
+                "it refuses, and signs nothing".to_owned(),
+                format!(
+                    "most often the secret of the key {} is another one there, or the key may not do this: {}",
+                    self.key,
+                    self.grant()
+                ),
+            ),
+            Fault::Unsigned(code) => self.denied(
+                format!("its answer ({code}) is not signed"),
+                format!("make the key {} known to it, with the same secret and algorithm", self.key),
+            ),
+            Fault::Refused(code) => self.refused(*code, fault),
+        }
+    }
+
+    fn refused(&self, code: ResponseCode, fault: &Fault) -> ProviderError {
+        match code {
+            ResponseCode::Refused => {
+                self.denied(format!("the key {} may not do this (REFUSED)", self.key), self.grant())
+            }
+            ResponseCode::NotAuth => self.denied(
+                format!("it is not the primary of {} (NOTAUTH)", self.zone),
+                format!(
+                    "name the zone's primary name server in `server`, or make the zone {} there",
+                    self.zone
+                ),
+            ),
+            ResponseCode::NotImp => self.denied(
+                "it has no dynamic updates (NOTIMP)".to_owned(),
+                "switch them on, or name a server that has them".to_owned(),
+            ),
+            ResponseCode::FormErr | ResponseCode::NotZone => {
+                ProviderError::Rejected { problem: format!("{} answers {code}", self.server) }
+            }
+            _ => self.unavailable(fault),
+        }
+    }
+
+    fn bad_signature(&self, error: TsigError, ahead: Option<i64>) -> ProviderError {
+        let key = self.key;
+        match (error, ahead) {
+            (TsigError::BadSig, _) => self.denied(
+                format!("the secret of the key {key} is another one there (BADSIG)"),
+                "give the server's secret in tsig-secret".to_owned(),
+            ),
+            (TsigError::BadKey, _) => self.denied(
+                format!("the key {key} is not known there, or may not do this (BADKEY)"),
+                format!(
+                    "compare tsig-key-name and tsig-algorithm with the server's, and then: {}",
+                    self.grant()
+                ),
+            ),
+            (TsigError::BadTime, Some(ahead)) => self.denied(
+                format!("its clock is {} (BADTIME)", apart(ahead)),
+                "set the clock of this machine, and of the server, by NTP".to_owned(),
+            ),
+            (error, _) => self.denied(
+                format!("it does not take the signature ({error:?})"),
+                "set both clocks by NTP, and compare the key's algorithm".to_owned(),
+            ),
+        }
+    }
+
+    /// How rights are given.
+    fn grant(&self) -> String {
+        let (key, zone) = (self.key, self.zone);
+        match self.action {
+            Action::Read => format!(
+                "for BIND `allow-transfer {{ key {key}; }};` in zone {zone}, for Knot an acl with `key: {key}` and \
+                 `action: transfer`, for PowerDNS `pdnsutil set-meta {zone} TSIG-ALLOW-AXFR {key}`"
+            ),
+            Action::Write => format!(
+                "for BIND `update-policy {{ grant {key}. zonesub A AAAA CNAME TXT; }};` in zone {zone}, for Knot an \
+                 acl with `key: {key}` and `action: update`, for PowerDNS dnsupdate=yes and `pdnsutil set-meta \
+                 {zone} TSIG-ALLOW-DNSUPDATE {key}`"
+            ),
+        }
+    }
+
+    fn denied(&self, problem: String, remedy: String) -> ProviderError {
+        ProviderError::Denied {
+            endpoint: self.server.to_owned(),
+            action: self.action.as_str(),
+            problem,
+            remedy,
+        }
+    }
+
+    fn unavailable(&self, fault: &Fault) -> ProviderError {
+        ProviderError::Unavailable {
+            endpoint: self.server.to_owned(),
+            action: self.action.as_str(),
+            source: Some(Box::new(fault.clone())),
+        }
+    }
+}
+
+/// `7 s ahead of ours` or `7 s behind ours`.
+pub(crate) fn apart(ahead: i64) -> String {
+    let side = if ahead < 0 { "behind" } else { "ahead of" };
+    format!("{} s {side} ours", ahead.unsigned_abs())
+}

@@ -1,0 +1,47 @@
+//! Any primary name server that takes dynamic updates (RFC 2136) as a provider: BIND, Knot, PowerDNS and others.
+//!
+//! Reads: the zone, by transfer (AXFR, RFC 5936) over TCP. Gives: [`Listing`](fleetdns_core::Listing)s, and writes
+//! approved plans as updates. Every message is signed, and every answer has to be (TSIG, RFC 8945).
+//!
+//! ```text
+//! Keys ─settings→ link (TCP, TSIG) ─AXFR→ view: Known by name → record sets
+//!                   ↑                                   ↓
+//!                   └── run ←─ pack (messages) ←─ edit: prerequisites, deletions, additions, proof
+//! ```
+//!
+//! Whose a record set is stands in a TXT record at `_fleetdns.` before its name, see [`mark`], written in one message
+//! with the set. A change of a name has as prerequisite that everything of it is as it was listed (RFC 2136 §2.4.2),
+//! and is checked afterwards, as BIND and Knot answer NOERROR to additions that they ignore.
+//!
+//! Invariant: a name is changed whole or not at all, and only while it is as the plan saw it.
+//! Invariant: no answer is believed whose signature is not right.
+//! Invariant: the secret is in no log, no error and no `Debug`.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod check;
+mod edit;
+mod fault;
+mod link;
+mod mark;
+mod pack;
+mod provider;
+mod run;
+mod settings;
+mod transfer;
+mod view;
+mod wire;
+
+use fleetdns_core::keys::{KeyFault, Keys};
+use fleetdns_core::{DnsName, Label, Provider};
+
+pub use settings::KEYS;
+
+/// Makes the provider for `zone`. Does no I/O: the server is connected to at each call, which needs a tokio runtime.
+///
+/// # Errors
+/// All keys that are wrong or missing, each with what would be right.
+pub fn connect(zone: &DnsName, owner: &Label, keys: &Keys) -> Result<Box<dyn Provider>, Vec<KeyFault>> {
+    let settings = settings::read(zone, keys)?;
+    Ok(Box::new(provider::Rfc2136::new(zone.clone(), owner.clone(), settings)))
+}

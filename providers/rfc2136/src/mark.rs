@@ -1,0 +1,113 @@
+//! Whose the record sets of a name are, in TXT records at `_fleetdns.` before the name.
+//!
+//! ```text
+//! _fleetdns.web.example.com. 60 IN TXT "A AAAA" "v=1 owner=fed service=default/web member=…" "…"
+//! ```
+//!
+//! The first string names the types for which the rest holds; the rest, put together, is the text of an
+//! [`Evidence`](fleetdns_core::Evidence), cut where a string ends (255 octets, RFC 1035 §3.3.14). A set whose type is
+//! not named has no mark, so that an AAAA that somebody else puts beside our A is not taken for ours.
+
+use std::collections::BTreeMap;
+
+use fleetdns_core::{Claim, Label, RecordType};
+
+/// Seconds; nobody but us asks for them.
+pub(crate) const TTL: u32 = 60;
+
+const MAX_STRING: usize = 255;
+
+/// One TXT record: a mark, or something else that stands where marks do.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Mark(Vec<Vec<u8>>);
+
+impl Mark {
+    pub(crate) fn new(strings: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        Self(strings.into_iter().collect())
+    }
+
+    pub(crate) fn strings(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.0.iter()
+    }
+
+    /// Types and text; `None` when it is no mark.
+    fn read(&self) -> Option<(Vec<RecordType>, String)> {
+        let (first, rest) = self.0.split_first()?;
+        let types =
+            std::str::from_utf8(first).ok()?.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
+        let text = String::from_utf8(rest.concat()).ok()?;
+        Some((types, text))
+    }
+
+    /// Whether it is one, ours or another owner's.
+    pub(crate) fn is_mark(&self) -> bool {
+        self.read().is_some()
+    }
+
+    /// What it says of a type: `None` when nothing.
+    pub(crate) fn claim(&self, kind: RecordType, owner: &Label) -> Option<Claim> {
+        let (types, text) = self.read()?;
+        types.contains(&kind).then(|| Claim::read(Some(&text), owner))
+    }
+
+    /// Text by type, when it is ours.
+    pub(crate) fn ours(&self, owner: &Label) -> Option<BTreeMap<RecordType, String>> {
+        let (types, text) = self.read()?;
+        let ours = Claim::read(Some(&text), owner).is_ours();
+        ours.then(|| types.into_iter().map(|kind| (kind, text.clone())).collect())
+    }
+}
+
+/// The marks that say so: one for each text.
+pub(crate) fn write(texts: &BTreeMap<RecordType, String>) -> Vec<Mark> {
+    let mut by_text: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (kind, text) in texts {
+        by_text.entry(text).or_default().push(kind.as_str());
+    }
+    let mark = |(text, types): (&str, Vec<&str>)| {
+        let types = types.join(" ").into_bytes();
+        Mark::new([types].into_iter().chain(text.as_bytes().chunks(MAX_STRING).map(<[u8]>::to_vec)))
+    };
+    by_text.into_iter().map(mark).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_read_as_it_was_written() {
+        let owner: Label = "fed".parse().unwrap();
+        let member = |n: usize| format!(" member=cluster-{n};westus;1,2;tcp:80;203.0.113.1");
+        let long = format!("v=1 owner=fed service=default/web{}", (0..40).map(member).collect::<String>());
+        let short = "v=1 owner=fed service=default/web".to_owned();
+        let (a, aaaa) = (RecordType::A, RecordType::Aaaa);
+        for texts in [
+            BTreeMap::from([(a, long.clone()), (aaaa, long.clone())]),
+            BTreeMap::from([(a, short.clone()), (aaaa, long.clone())]),
+        ] {
+            let marks = write(&texts);
+            let same = texts.values().all(|text| *text == long);
+            assert_eq!(marks.len(), if same { 1 } else { 2 });
+            assert!(marks.iter().flat_map(Mark::strings).all(|string| string.len() <= MAX_STRING));
+            let read: BTreeMap<_, _> = marks.iter().flat_map(|mark| mark.ours(&owner).unwrap()).collect();
+            assert_eq!(read, texts);
+        }
+    }
+
+    #[test]
+    fn what_is_no_mark_or_anothers_is_not_ours() {
+        let owner: Label = "fed".parse().unwrap();
+        let mark = |strings: &[&str]| Mark::new(strings.iter().map(|string| string.as_bytes().to_vec()));
+        let other = mark(&["A", "v=1 owner=other service=default/web"]);
+        assert!(other.is_mark());
+        assert_eq!(other.ours(&owner), None);
+        assert_eq!(other.claim(RecordType::A, &owner), Some(Claim::Foreign));
+        assert_eq!(other.claim(RecordType::Aaaa, &owner), None);
+        for strings in [&["v=spf1 -all"][..], &["A MX", "v=1"], &["", "v=1"], &[]] {
+            assert!(!mark(strings).is_mark(), "{strings:?}");
+        }
+        let damaged = mark(&["A", "v=1 owner=fed service=default/web member=;;"]);
+        assert_eq!(damaged.claim(RecordType::A, &owner), Some(Claim::Ours(None)));
+    }
+}
