@@ -1,0 +1,50 @@
+//! Amazon Route 53 as a provider: public and private hosted zones.
+//!
+//! Reads: a hosted zone through the AWS SDK. Gives: [`Listing`](fleetdns_core::Listing)s, and writes approved plans.
+//!
+//! ```text
+//! Keys ─settings→ zone: which hosted zone it is · list (pages → view) · apply · check
+//!                  │ view (record sets ↔ sets with an owner) · mark (evidence ↔ TXT) · names (octal escapes)
+//!                  │ edit (change → deletes and creates) · pack → batches · said (who is to blame in a batch)
+//!                  └ link: one call → answer or fault
+//! ```
+//!
+//! The mark of a set is a TXT set at `_fleetdns.NAME` (`_fleetdns-wildcard.NAME` for `*.NAME`), written and deleted in
+//! the batch of its record.
+//!
+//! Invariant: a set is deleted with the exact values that were read, and created where none is; nothing is upserted. So a
+//! batch goes through only while the zone is as the plan saw it.
+//! Invariant: a set without our mark, with a routing policy, a health check or an alias target is never written.
+//! Invariant: record and mark of a name are never in two batches, unless they are too large for one; then the mark stands
+//! whenever a record of it does.
+//! Invariant: at most one batch of a zone is under way.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod apply;
+mod check;
+mod edit;
+mod fault;
+mod link;
+mod mark;
+mod names;
+mod pack;
+mod said;
+mod settings;
+mod view;
+mod zone;
+
+use fleetdns_core::keys::{KeyFault, Keys};
+use fleetdns_core::{DnsName, Label, Provider};
+
+pub use settings::KEYS;
+
+/// Makes the provider for `zone`. Does no I/O and needs no runtime: files are read and connections made at the first
+/// call. The calls themselves need a tokio runtime.
+///
+/// # Errors
+/// All keys that are wrong or missing, each with what would be right.
+pub fn connect(zone: &DnsName, owner: &Label, keys: &Keys) -> Result<Box<dyn Provider>, Vec<KeyFault>> {
+    let settings = settings::read(keys)?;
+    Ok(Box::new(zone::Zone::new(zone.clone(), owner.clone(), settings)))
+}
