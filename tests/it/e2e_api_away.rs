@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use fleetdns_tests::daemon::{Daemon, Race, cluster, name};
+use fleetdns_tests::conf::name;
+use fleetdns_tests::daemon::{Daemon, cluster};
 use fleetdns_tests::dns;
 use fleetdns_tests::endpoint::{Endpoint, Mode};
 use fleetdns_tests::fleet::Fleet;
 use fleetdns_tests::manifest::NewService;
+use fleetdns_tests::race::Race;
 
 use crate::e2e_endpoint::{BACK, REFUSED, both, without_east};
 

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use fleetdns_tests::daemon::{Daemon, Race, name};
+use fleetdns_tests::conf::name;
+use fleetdns_tests::daemon::Daemon;
 use fleetdns_tests::endpoint::{Endpoint, Mode};
 use fleetdns_tests::fleet::Fleet;
 use fleetdns_tests::manifest::NewService;
+use fleetdns_tests::race::Race;
 
 /// DESIGN's budgets: three probes in a row fail, each at its deadline where nothing is refused.
 pub(crate) const REFUSED: Duration = Duration::from_secs(10);

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use fleetdns_tests::conf::{Conf, ZONE};
 use fleetdns_tests::coredns::CoreDns;
-use fleetdns_tests::daemon::{Conf, Daemon, Race, ZONE};
+use fleetdns_tests::daemon::Daemon;
 use fleetdns_tests::endpoint::Endpoint;
 use fleetdns_tests::fleet::Fleet;
 use fleetdns_tests::manifest::NewService;
+use fleetdns_tests::race::Race;
 
 use crate::e2e_endpoint::{BACK, both};
 

@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use fleetdns_tests::conf::name;
 use fleetdns_tests::coredns::{CoreDns, ETCD_PATH};
-use fleetdns_tests::daemon::{Daemon, Race, name};
+use fleetdns_tests::daemon::Daemon;
 use fleetdns_tests::dns;
 use fleetdns_tests::endpoint::Endpoint;
 use fleetdns_tests::fleet::Fleet;
 use fleetdns_tests::manifest::NewService;
+use fleetdns_tests::race::Race;
 use hickory_proto::op::ResponseCode;
 
 use crate::e2e_endpoint::{both, without_east};

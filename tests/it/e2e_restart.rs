@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use fleetdns_tests::daemon::{Conf, Daemon, Race, cluster, name};
+use fleetdns_tests::conf::{Conf, name};
+use fleetdns_tests::daemon::{Daemon, cluster};
 use fleetdns_tests::dns;
 use fleetdns_tests::endpoint::{Endpoint, Mode};
 use fleetdns_tests::fleet::Fleet;
 use fleetdns_tests::manifest::NewService;
+use fleetdns_tests::race::Race;
 
 use crate::e2e_endpoint::{BACK, REFUSED, both, without_east};
 use crate::e2e_journey::keys;

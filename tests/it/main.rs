@@ -1,7 +1,10 @@
 //! Everything that needs real servers; `tests/setup` builds them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod bad_input;
 mod e2e_api_away;
+mod e2e_commands;
+mod e2e_deployment;
 mod e2e_endpoint;
 mod e2e_etcd_away;
 mod e2e_journey;

@@ -1,88 +1,24 @@
 //! The real daemon: the `fleetdns` binary with a `dns.conf` of its own.
 
-use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write as _};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::conf::Conf;
 use crate::process::Process;
 use crate::{eventually, ports, within};
-
-/// The zone that every daemon here writes.
-pub const ZONE: &str = "syncweek.com";
-/// The fleet that every daemon here is of.
-pub const FLEET: &str = "myfederation";
 
 /// How long a daemon may take to be ready when nothing is in its way.
 const READY: Duration = Duration::from_secs(20);
 /// How long a command may take: `check` waits 10 s for what does not answer.
 const COMMAND: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// What stands in a `dns.conf`, without `[admin]`.
-#[derive(Clone, Debug)]
-pub struct Conf {
-    zone: String,
-    clusters: Vec<(String, String)>,
-    more: String,
-}
-
-impl Conf {
-    /// [`ZONE`] in the etcd at this endpoint, for [`FLEET`], without clusters.
-    pub fn new(etcd_endpoint: &str) -> Self {
-        Self::with_zone(&format!("provider = coredns\netcd-endpoints = {etcd_endpoint}\n"))
-    }
-
-    /// [`ZONE`] with these keys.
-    pub fn with_zone(keys: &str) -> Self {
-        Self { zone: keys.to_owned(), clusters: Vec::new(), more: String::new() }
-    }
-
-    /// Adds a cluster whose kubeconfig is used as it is.
-    #[must_use]
-    pub fn cluster(self, name: &str, kubeconfig: &Path) -> Self {
-        self.cluster_with(name, kubeconfig, "")
-    }
-
-    /// Adds a cluster with further keys.
-    #[must_use]
-    pub fn cluster_with(mut self, name: &str, kubeconfig: &Path, keys: &str) -> Self {
-        self.clusters.push((name.to_owned(), format!("kubeconfig = {}\n{keys}\n", kubeconfig.display())));
-        self
-    }
-
-    /// Leaves a cluster out.
-    #[must_use]
-    pub fn without(mut self, name: &str) -> Self {
-        self.clusters.retain(|(cluster, _)| cluster != name);
-        self
-    }
-
-    /// Adds lines: whole sections.
-    #[must_use]
-    pub fn more(mut self, text: &str) -> Self {
-        self.more.push_str(text);
-        self.more.push('\n');
-        self
-    }
-
-    fn render(&self, admin: SocketAddr) -> String {
-        let mut text = format!(
-            "[fleet]\nname = {FLEET}\n\n[zone \"{ZONE}\"]\n{}\n[admin]\nlisten = {admin}\n\n",
-            self.zone
-        );
-        for (name, keys) in &self.clusters {
-            let _ = writeln!(text, "[cluster \"{name}\"]\n{keys}");
-        }
-        text + &self.more
-    }
-}
 
 /// What a command printed, and how it ended.
 #[derive(Clone, Debug)]
@@ -123,7 +59,10 @@ pub async fn fleetdns(arguments: &[&str]) -> Printed {
 }
 
 /// The binary that `cargo build -p fleetdns` puts beside this test.
-fn binary() -> PathBuf {
+///
+/// # Panics
+/// When it is not there.
+pub fn binary() -> PathBuf {
     let this = std::env::current_exe().expect("this test has a path");
     // target/[TRIPLE/]PROFILE/deps/TEST
     let path = this.ancestors().nth(2).expect("a test lies in target/PROFILE/deps").join("fleetdns");
@@ -329,44 +268,4 @@ fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
-}
-
-/// A federation name of a Service of namespace `default`: of the whole fleet (`""`), of a region (`"westus"`), or of a
-/// zone (`"1.westus"`).
-pub fn name(service: &str, place: &str) -> String {
-    let dot = if place.is_empty() { "" } else { "." };
-    format!("{service}.default.{FLEET}.svc{dot}{place}.{ZONE}")
-}
-
-/// A time budget for several things that follow from one event.
-#[derive(Debug)]
-pub struct Race {
-    what: String,
-    start: Instant,
-    budget: Duration,
-}
-
-impl Race {
-    /// The event happens now.
-    pub fn start(what: &str, budget: Duration) -> Self {
-        Self { what: what.to_owned(), start: Instant::now(), budget }
-    }
-
-    /// What is left of the budget.
-    pub fn left(&self) -> Duration {
-        self.budget.saturating_sub(self.start.elapsed())
-    }
-
-    /// Waits for DNS to answer so before the budget is over.
-    ///
-    /// # Panics
-    /// When it does not.
-    pub async fn answers(&self, server: SocketAddr, name: &str, record_type: &str, expected: &[&str]) {
-        crate::dns::wait_for(server, name, record_type, expected, self.left()).await;
-    }
-
-    /// Says how long all of it took.
-    pub fn done(self) {
-        eprintln!("{}: {:.2?} of {:?}", self.what, self.start.elapsed(), self.budget);
-    }
 }

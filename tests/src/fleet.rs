@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::conf::{Conf, ZONE};
 use crate::coredns::CoreDns;
-use crate::daemon::{Conf, ZONE};
 use crate::kube::Member;
 use crate::manifest::NewService;
 

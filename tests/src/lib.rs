@@ -17,6 +17,7 @@
 
 pub mod access;
 pub mod certs;
+pub mod conf;
 pub mod conformance;
 pub mod coredns;
 pub mod daemon;
@@ -26,8 +27,10 @@ pub mod etcd;
 pub mod fleet;
 pub mod kube;
 pub mod manifest;
+pub mod nameserver;
 pub mod ports;
 pub mod process;
+pub mod race;
 pub mod servers;
 
 use std::future::Future;

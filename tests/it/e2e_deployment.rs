@@ -1,0 +1,148 @@
+//! What stands in config/ to run the daemon by is true: manifests, their rights, the systemd unit and its readiness.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use fleetdns_tests::conf::Conf;
+use fleetdns_tests::daemon::{Daemon, binary};
+use fleetdns_tests::endpoint::Endpoint;
+use fleetdns_tests::fleet::Fleet;
+use fleetdns_tests::kube::{Member, client};
+use fleetdns_tests::manifest::NewService;
+use fleetdns_tests::ports;
+use fleetdns_tests::race::Race;
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{Node, Secret, Service, ServiceAccount};
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use serde_json::Value;
+
+use crate::e2e_endpoint::{BACK, both};
+
+fn config(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(path)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(config(path)).unwrap_or_else(|e| panic!("config/{path}: {e}"))
+}
+
+/// A kubeconfig with a token that the API made for a service account of namespace `fleetdns`.
+async fn kubeconfig_of(member: &Member, account: &str, folder: &Path) -> PathBuf {
+    let accounts: Api<ServiceAccount> = Api::namespaced(member.client(), "fleetdns");
+    let request = TokenRequest {
+        spec: TokenRequestSpec { expiration_seconds: Some(600), ..TokenRequestSpec::default() },
+        ..TokenRequest::default()
+    };
+    let token = accounts.create_token_request(account, &PostParams::default(), &request).await.unwrap();
+    let mut kubeconfig: Value =
+        serde_json::from_str(&fs::read_to_string(member.kubeconfig()).unwrap()).unwrap();
+    kubeconfig["users"][0]["user"]["token"] = token.status.unwrap().token.into();
+    let path = folder.join(format!("{}.kubeconfig", member.name()));
+    fs::write(&path, kubeconfig.to_string()).unwrap();
+    path
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_manifests_apply_and_their_rights_are_enough_and_no_more() {
+    let fleet = Fleet::start().await;
+    fleet.east.apply_yaml(&read("kubernetes/member-rbac.yaml")).await;
+    for file in ["rbac.yaml", "deployment.yaml", "sidecar.yaml"] {
+        fleet.west.apply_yaml(&read(&format!("kubernetes/{file}"))).await;
+    }
+    let tried = ["rbac.yaml", "deployment.yaml", "sidecar.yaml", "member-rbac.yaml"];
+    for file in fs::read_dir(config("kubernetes")).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        assert!(tried.contains(&&*name), "config/kubernetes/{name} is applied nowhere");
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let west = kubeconfig_of(&fleet.west, "fleetdns", folder.path()).await;
+    let east = kubeconfig_of(&fleet.east, "fleetdns-reader", folder.path()).await;
+    let conf = Conf::new(&fleet.dns.etcd_endpoint()).cluster("westus", &west).cluster("eastus", &east);
+    let daemon = Daemon::start(&conf).await;
+    let check = daemon.command(&["check"]).await;
+    assert_eq!(check.code, Some(0), "{check:?}");
+    let [in_west, in_east] = [(); 2].map(|()| Endpoint::on_port(5001));
+    let [one, other] = [&in_west, &in_east].map(|endpoint| endpoint.ip().to_string());
+    fleet.publish(&NewService::new("default", "calculatorlb").port(5001), &one, &other).await;
+    // Regions and zones come from the nodes, that they may read too.
+    let race = Race::start("published with the rights of the manifests", BACK);
+    both(&race, fleet.server(), "calculatorlb", &one, &other).await;
+    race.done();
+
+    for kubeconfig in [&west, &east] {
+        let client = client(kubeconfig).await;
+        let code = |error: kube::Error| match error {
+            kube::Error::Api(status) => status.code,
+            other => panic!("{other}"),
+        };
+        let secrets: Api<Secret> = Api::all(client.clone());
+        assert_eq!(secrets.list(&ListParams::default()).await.map_err(code).unwrap_err(), 403);
+        let nodes: Api<Node> = Api::all(client.clone());
+        assert!(!nodes.list(&ListParams::default()).await.unwrap().items.is_empty());
+        assert_eq!(nodes.delete("node-1", &DeleteParams::default()).await.map_err(code).unwrap_err(), 403);
+        let services: Api<Service> = Api::namespaced(client, "default");
+        let deleted = services.delete("calculatorlb", &DeleteParams::default()).await;
+        assert_eq!(deleted.map_err(code).unwrap_err(), 403);
+    }
+}
+
+#[test]
+fn systemd_accepts_the_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let unit = folder.path().join("fleetdns.service");
+    let text = read("systemd/fleetdns.service");
+    let is_start = |line: &&str| line.starts_with("ExecStart=/usr/bin/fleetdns run ");
+    assert_eq!(text.lines().filter(is_start).count(), 1, "{text}");
+    // systemd looks whether the program is there.
+    let text = text.replace("ExecStart=/usr/bin/fleetdns ", &format!("ExecStart={} ", binary().display()));
+    fs::write(&unit, text).unwrap();
+    let verified = Command::new("systemd-analyze").arg("verify").arg(&unit).output();
+    let verified = verified.unwrap_or_else(|e| {
+        panic!("systemd-analyze cannot be run: {e}; install it: apt-get install systemd, dnf install systemd")
+    });
+    let said = String::from_utf8_lossy(&verified.stderr);
+    assert!(verified.status.success() && !said.contains("fleetdns.service:"), "{said}");
+}
+
+/// What the daemon told its service manager until `enough`.
+fn told(socket: &UnixDatagram, budget: Duration, enough: impl Fn(&[String]) -> bool) -> Vec<String> {
+    let start = Instant::now();
+    let mut all = Vec::new();
+    let mut buffer = [0; 4096];
+    while !enough(&all) {
+        let left = budget.saturating_sub(start.elapsed());
+        assert!(!left.is_zero(), "not within {budget:?}; told: {all:#?}");
+        socket.set_read_timeout(Some(left)).unwrap();
+        if let Ok(length) = socket.recv(&mut buffer) {
+            all.extend(String::from_utf8_lossy(&buffer[..length]).lines().map(str::to_owned));
+        }
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_is_told_that_it_runs_and_goes_on_running() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let conf = Conf::with_zone(&format!("provider = embedded\nlisten = {}\n", ports::free_address()))
+        .cluster("away", &folder.path().join("nowhere"));
+    // Two seconds: it has to be told at least once in each.
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "2000000")];
+    let mut daemon = Daemon::spawn(&conf, &environment);
+    let counts = |all: &[String], start: &str| all.iter().filter(|line| line.starts_with(start)).count();
+    let first = told(&socket, Duration::from_secs(10), |all| counts(all, "STATUS=") > 0);
+    assert!(first.contains(&"READY=1".to_owned()), "{first:?}");
+    assert!(first.iter().any(|line| line.contains("0 of 1 clusters live")), "{first:?}");
+    let start = Instant::now();
+    told(&socket, Duration::from_secs(8), |all| counts(all, "WATCHDOG=1") >= 4);
+    eprintln!("4 signs of life in {:.2?} of 8s", start.elapsed());
+    let (ended, took) = daemon.terminate().await;
+    assert!(ended.success() && took < Duration::from_secs(6), "{ended} after {took:?}");
+    told(&socket, Duration::from_secs(1), |all| counts(all, "STOPPING=1") == 1);
+}

@@ -1,0 +1,81 @@
+//! A `dns.conf`, and the names that follow from it.
+
+use std::fmt::{Display, Write as _};
+use std::path::Path;
+
+/// The zone that every daemon here writes.
+pub const ZONE: &str = "syncweek.com";
+/// The fleet that every daemon here is of.
+pub const FLEET: &str = "myfederation";
+
+/// What stands in a `dns.conf`, without `[admin]`.
+#[derive(Clone, Debug)]
+pub struct Conf {
+    zone: String,
+    clusters: Vec<(String, String)>,
+    more: String,
+}
+
+impl Conf {
+    /// [`ZONE`] in the etcd at this endpoint, for [`FLEET`], without clusters.
+    pub fn new(etcd_endpoint: &str) -> Self {
+        Self::with_zone(&format!("provider = coredns\netcd-endpoints = {etcd_endpoint}\n"))
+    }
+
+    /// [`ZONE`] with these keys.
+    pub fn with_zone(keys: &str) -> Self {
+        Self { zone: keys.to_owned(), clusters: Vec::new(), more: String::new() }
+    }
+
+    /// Adds a cluster whose kubeconfig is used as it is.
+    #[must_use]
+    pub fn cluster(self, name: &str, kubeconfig: &Path) -> Self {
+        self.cluster_with(name, kubeconfig, "")
+    }
+
+    /// Adds a cluster with further keys.
+    #[must_use]
+    pub fn cluster_with(mut self, name: &str, kubeconfig: &Path, keys: &str) -> Self {
+        self.clusters.push((name.to_owned(), format!("kubeconfig = {}\n{keys}\n", kubeconfig.display())));
+        self
+    }
+
+    /// Leaves a cluster out.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.clusters.retain(|(cluster, _)| cluster != name);
+        self
+    }
+
+    /// Adds lines: whole sections.
+    #[must_use]
+    pub fn more(mut self, text: &str) -> Self {
+        self.more.push_str(text);
+        self.more.push('\n');
+        self
+    }
+
+    /// The whole file, of a daemon that nobody can ask.
+    pub fn text(&self) -> String {
+        self.render("off")
+    }
+
+    /// The whole file, of a daemon that is asked at `admin`.
+    pub(crate) fn render(&self, admin: impl Display) -> String {
+        let mut text = format!(
+            "[fleet]\nname = {FLEET}\n\n[zone \"{ZONE}\"]\n{}\n[admin]\nlisten = {admin}\n\n",
+            self.zone
+        );
+        for (name, keys) in &self.clusters {
+            let _ = writeln!(text, "[cluster \"{name}\"]\n{keys}");
+        }
+        text + &self.more
+    }
+}
+
+/// A federation name of a Service of namespace `default`: of the whole fleet (`""`), of a region (`"westus"`), or of a
+/// zone (`"1.westus"`).
+pub fn name(service: &str, place: &str) -> String {
+    let dot = if place.is_empty() { "" } else { "." };
+    format!("{service}.default.{FLEET}.svc{dot}{place}.{ZONE}")
+}
