@@ -1,6 +1,8 @@
 //! The conformance suite on every provider: a line each, and how its backend is reached from outside.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod rfc2136;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,8 +22,11 @@ use tempfile::TempDir;
 conformance!(coredns_etcd, CoreDnsEtcd);
 conformance!(coredns_zone_file, ZoneFile);
 conformance!(embedded, Embedded, no marks);
+conformance!(bind, rfc2136::Bind);
+conformance!(knot, rfc2136::Knot);
+conformance!(power_dns, rfc2136::PowerDns);
 
-fn keys(pairs: &[(&str, &str)]) -> Keys {
+pub(crate) fn keys(pairs: &[(&str, &str)]) -> Keys {
     Keys::new(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())))
 }
 

@@ -12,6 +12,7 @@ mod pass;
 use fleetdns_core::Provider;
 
 pub use fleet::Fleet;
+pub use pass::{converge, with_causes};
 
 /// The zone of every case.
 pub const ZONE: &str = "example.com";

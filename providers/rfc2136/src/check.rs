@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use fleetdns_core::{DnsName, Finding, ProviderError, RecordType as Kind};
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::tsig::TsigError;
 use hickory_proto::rr::{DNSClass, Record, RecordType};
 
 use crate::fault::{Action, Fault, apart};
@@ -28,8 +29,14 @@ impl Rfc2136 {
             }
             Err(fault) => {
                 findings.push(bad(&self.asked(Action::Read).error(&fault)));
-                // Without a connection or a key there is no more to say.
-                if !matches!(fault, Fault::Refused(_) | Fault::Unsigned(_)) {
+                // Without a connection or a good key there is no more to say. Knot says BADKEY of a right that is missing.
+                let right = matches!(
+                    fault,
+                    Fault::Refused(_)
+                        | Fault::Unsigned(_)
+                        | Fault::Signature { error: TsigError::BadKey, .. }
+                );
+                if !right {
                     return findings;
                 }
             }

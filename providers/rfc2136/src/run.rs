@@ -86,7 +86,11 @@ impl<'a> Run<'a> {
     }
 
     fn fail(&mut self, batch: Vec<Edit>, fault: Fault) {
-        let error = |edit: Edit| failed(edit.name, Failed::Error(self.asked.error(&fault)));
+        let error = |edit: Edit| {
+            let error =
+                check_names(&edit, &fault, self.asked.server).unwrap_or_else(|| self.asked.error(&fault));
+            failed(edit.name, Failed::Error(error))
+        };
         self.written.extend(batch.into_iter().map(error));
         self.refusals += 1;
         // A refusal may be about one name; anything else is about the server or the key.
@@ -130,6 +134,19 @@ impl<'a> Run<'a> {
             }
         }
     }
+}
+
+/// BIND takes no address at a name with an underscore, unless it is told to, and says no more than REFUSED.
+fn check_names(edit: &Edit, fault: &Fault, server: &str) -> Option<ProviderError> {
+    let name = &edit.name;
+    let told = *fault == Fault::Refused(ResponseCode::Refused) && name.as_str().contains('_');
+    told.then(|| {
+        let problem = format!(
+            "{server} refuses {name}; BIND takes '_' in the names of addresses only with `check-names ignore;` in the \
+             zone"
+        );
+        ProviderError::Rejected { problem }
+    })
 }
 
 fn ignored(name: DnsName, server: &str) -> Written {

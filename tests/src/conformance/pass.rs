@@ -17,7 +17,7 @@ pub(super) async fn list(provider: &dyn Provider) -> Listing {
 }
 
 /// The error and its causes, in one line.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -34,7 +34,10 @@ pub(super) async fn plan(provider: &dyn Provider, fleet: &Fleet) -> Plan {
 
 /// Lists, plans, applies, with nothing but success, and looks that it is so: the planner has nothing more to do, and
 /// what [`Outcome::Done`] told is what a new list says. Gives that list and what was refused.
-pub(super) async fn converge(provider: &dyn Provider, fleet: &Fleet) -> (Listing, Vec<String>) {
+///
+/// # Panics
+/// When it is not so.
+pub async fn converge(provider: &dyn Provider, fleet: &Fleet) -> (Listing, Vec<String>) {
     let first = plan(provider, fleet).await;
     let refused =
         first.refused.iter().map(|refused| format!("{}: {}", refused.name, refused.reason)).collect();
