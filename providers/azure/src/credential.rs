@@ -18,6 +18,10 @@ use secrecy::ExposeSecret;
 
 use crate::settings::{Choice, Settings};
 
+mod certificate;
+
+use certificate::Certificate;
+
 /// Asks a machine's identity service again; it is known to be away for moments.
 const IDENTITY_TRIES: u32 = 3;
 
@@ -42,6 +46,12 @@ pub(crate) fn make(
             Secret::new(secret.expose_secret().to_owned()),
             Some(ClientSecretCredentialOptions { client_options }),
         )?,
+        Choice::Certificate { tenant, client, file } => {
+            let endpoint = settings.cloud.authority.join(&format!("/{tenant}/oauth2/v2.0/token"))?;
+            let assertion = Certificate::new(file.clone(), client.clone(), endpoint.to_string());
+            let options = Some(ClientAssertionCredentialOptions { client_options });
+            ClientAssertionCredential::new(tenant.clone(), client.clone(), assertion, options)?
+        }
         Choice::Workload { tenant, client, token_file } => ClientAssertionCredential::new(
             tenant.clone(),
             client.clone(),

@@ -7,10 +7,12 @@ use fleetdns_core::keys::{KeyFault, KeySpec, Keys};
 use secrecy::SecretString;
 
 mod cloud;
+mod service;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use cloud::Cloud;
+pub(crate) use service::Service;
 
 const fn key(name: &'static str, help: &'static str) -> KeySpec {
     KeySpec { name, secret: false, help }
@@ -21,23 +23,23 @@ pub const KEYS: &[KeySpec] = &[
     key("subscription-id", "Azure subscription that has the zone"),
     key("resource-group", "resource group that has the zone"),
     key("zone-id", "instead of both: the zone's resource id, /subscriptions/…/dnszones/example.com"),
-    key("credential", "secret, workload, managed or cli; what the other keys say when it is not given"),
+    key(
+        "credential",
+        "secret, certificate, workload, managed or cli; what the other keys say when it is not given",
+    ),
     key("tenant-id", "tenant of the service principal"),
     key("client-id", "application id of the service principal, or client id of a user-assigned identity"),
     KeySpec { name: "secret", secret: true, help: "password of the service principal" },
+    key(
+        "certificate-file",
+        "instead of secret: PEM file with the service principal's certificate and its RSA key",
+    ),
     key("token-file", "token of the workload identity; what AZURE_FEDERATED_TOKEN_FILE says when not given"),
     key("resource-manager", "URL of the Azure Resource Manager; https://management.azure.com when not given"),
     key("authority-host", "URL that gives out tokens; the one of the same cloud when not given"),
     key("audience", "whom tokens are for; the one of the same cloud when not given"),
     key("ca-file", "PEM file of an authority that is trusted beside the system's"),
 ];
-
-/// Which of the two services has the zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Service {
-    Public,
-    Private,
-}
 
 /// All that is given.
 #[derive(Debug)]
@@ -65,6 +67,12 @@ pub(crate) enum Choice {
         client: String,
         secret: SecretString,
     },
+    /// Certificate and key are in one file.
+    Certificate {
+        tenant: String,
+        client: String,
+        file: PathBuf,
+    },
     Workload {
         tenant: String,
         client: String,
@@ -83,7 +91,9 @@ impl Choice {
     /// Our application or client id, as far as we know it.
     pub(crate) fn client(&self) -> Option<&str> {
         match self {
-            Self::Secret { client, .. } | Self::Workload { client, .. } => Some(client),
+            Self::Secret { client, .. }
+            | Self::Certificate { client, .. }
+            | Self::Workload { client, .. } => Some(client),
             Self::Managed { client } => client.as_deref(),
             Self::Cli { .. } => None,
         }
@@ -181,16 +191,21 @@ impl Reader<'_> {
         let choice = match self.given("credential") {
             Some(text) => text.to_ascii_lowercase(),
             None if self.keys.get("secret").is_some_and(|secret| !secret.is_empty()) => "secret".to_owned(),
+            None if self.given("certificate-file").is_some() => "certificate".to_owned(),
             None if token_file.is_some() => "workload".to_owned(),
             None => "secret".to_owned(),
         };
         match choice.as_str() {
             "secret" => self.secret(),
+            "certificate" => self.certificate(),
             "workload" => self.workload(token_file),
             "managed" => Some(Choice::Managed { client: self.given("client-id").map(str::to_owned) }),
             "cli" => Some(Choice::Cli { tenant: self.given("tenant-id").map(str::to_owned) }),
             other => {
-                self.fault("credential", format!("'{other}' is none of secret, workload, managed, cli"));
+                self.fault(
+                    "credential",
+                    format!("'{other}' is none of secret, certificate, workload, managed, cli"),
+                );
                 None
             }
         }
@@ -209,10 +224,18 @@ impl Reader<'_> {
         if secret.is_none() {
             self.fault(
                 "secret",
-                "is missing; for example secret = PASSWORD (or credential = workload, managed or cli)",
+                "is missing; for example secret = PASSWORD (or certificate-file, or credential = workload, managed or cli)",
             );
         }
         Some(Choice::Secret { tenant: tenant?, client: client?, secret: secret? })
+    }
+
+    fn certificate(&mut self) -> Option<Choice> {
+        let tenant = self.id("tenant-id", EXAMPLE_ID);
+        let client = self.id("client-id", EXAMPLE_ID);
+        let file = self.keys.required("certificate-file", "/etc/fleetdns/azure.pem", &mut self.faults);
+        let file = file.map(|file| PathBuf::from(file.trim()));
+        Some(Choice::Certificate { tenant: tenant?, client: client?, file: file? })
     }
 
     /// What a pod's service account gives by itself may be left out.
@@ -240,52 +263,3 @@ impl Reader<'_> {
 }
 
 const EXAMPLE_ID: &str = "00000000-0000-0000-0000-000000000000";
-
-impl Service {
-    /// The resource type in ids.
-    pub(crate) const fn segment(self) -> &'static str {
-        match self {
-            Self::Public => "dnsZones",
-            Self::Private => "privateDnsZones",
-        }
-    }
-
-    pub(crate) const fn api_version(self) -> &'static str {
-        match self {
-            Self::Public => "2018-05-01",
-            Self::Private => "2020-06-01",
-        }
-    }
-
-    /// Where all sets of a zone are listed.
-    pub(crate) const fn all(self) -> &'static str {
-        match self {
-            Self::Public => "all",
-            Self::Private => "ALL",
-        }
-    }
-
-    /// Built-in role that may write zones.
-    pub(crate) const fn role(self) -> &'static str {
-        match self {
-            Self::Public => "DNS Zone Contributor",
-            Self::Private => "Private DNS Zone Contributor",
-        }
-    }
-
-    /// How the service is called.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Public => "Azure DNS",
-            Self::Private => "Azure Private DNS",
-        }
-    }
-
-    /// The part of `az network` for these zones.
-    pub(crate) const fn command(self) -> &'static str {
-        match self {
-            Self::Public => "dns",
-            Self::Private => "private-dns",
-        }
-    }
-}

@@ -88,6 +88,9 @@ fn the_credential_follows_from_what_is_given() {
         read_more(&[("credential", "cli")]).unwrap().credential,
         Choice::Cli { tenant: Some(_) }
     ));
+    let certificate = [("certificate-file", "/c.pem"), ("secret", "")];
+    assert!(matches!(read_more(&certificate).unwrap().credential, Choice::Certificate { .. }));
+    faulty(&[("credential", "certificate")], &["certificate-file: is missing"]);
     faulty(&[("credential", "password")], &["'password' is none of"]);
     faulty(&[("credential", "workload")], &["AZURE_FEDERATED_TOKEN_FILE is not set"]);
     faulty(&[("secret", "")], &["secret: is missing"]);

@@ -145,6 +145,24 @@ async fn a_workload_identity_sends_its_token_without_the_end_of_the_line() {
     denied(&fake, &gone, &["the token file /nonexistent cannot be read"]).await;
 }
 
+#[tokio::test]
+async fn a_certificate_signs_for_a_token() {
+    use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, PublicKeyData};
+    let fake = Fake::start().await;
+    let pair = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+    let certificate = CertificateParams::new(vec![]).unwrap().self_signed(&pair).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("azure.pem");
+    std::fs::write(&file, format!("{}{}", pair.serialize_pem(), certificate.pem())).unwrap();
+    let file = file.display().to_string();
+    let more = [("certificate-file", file.as_str()), ("secret", "")];
+    denied(&fake, &more, &["AADSTS7000215"]).await;
+    fake.world().public_key = Some(pair.der_bytes().to_vec());
+    observed(&*provider_with(&fake, &more)).await;
+    let gone = [("certificate-file", "/nonexistent"), ("secret", "")];
+    denied(&fake, &gone, &["the certificate file /nonexistent cannot be used: No such file"]).await;
+}
+
 /// Runs one test that needs variables of the environment in a process of its own: a test cannot set them for itself.
 async fn alone(test: &str, fake: &Fake, variables: &[(&str, String)]) {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());

@@ -86,6 +86,8 @@ pub(crate) struct World {
     pub(crate) latency: Duration,
     /// Code of Entra ID for every token request, such as `AADSTS7000222`.
     pub(crate) token_fault: Option<(&'static str, &'static str)>,
+    /// Public key of the certificate that the application has (RFC 8017 A.1.1).
+    pub(crate) public_key: Option<Vec<u8>>,
     traps: Vec<Trap>,
     origin: String,
     etags: u64,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::BASE64URL_NOPAD;
+use rustls::SignatureScheme;
 use serde_json::json;
 
 use super::route::percent_decode;
@@ -38,7 +40,8 @@ pub(super) fn serve(world: &mut World, call: &Call) -> Answer {
     if field("client_id") != CLIENT {
         return refuse("AADSTS700016", "Application with this identifier was not found in the directory.");
     }
-    let by_assertion = field("client_assertion") == ASSERTION
+    let assertion = field("client_assertion");
+    let by_assertion = (assertion == ASSERTION || is_signed(world, assertion))
         && field("client_assertion_type") == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
     if field("client_secret") != SECRET && !by_assertion {
         return refuse("AADSTS7000215", "Invalid client secret provided.");
@@ -48,6 +51,27 @@ pub(super) fn serve(world: &mut World, call: &Call) -> Answer {
         200,
         json!({ "token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": token }),
     )
+}
+
+/// Whether the application signed this for us: issuer, audience and signature (RFC 7523 §3).
+fn is_signed(world: &World, assertion: &str) -> bool {
+    let (Some(key), Some((text, signature))) = (&world.public_key, assertion.rsplit_once('.')) else {
+        return false;
+    };
+    let decode = |part: &str| BASE64URL_NOPAD.decode(part.as_bytes()).unwrap_or_default();
+    let claims: serde_json::Value =
+        match text.split_once('.').map(|(_, claims)| serde_json::from_slice(&decode(claims))) {
+            Some(Ok(claims)) => claims,
+            _ => return false,
+        };
+    let endpoint = format!("{}/{TENANT}/oauth2/v2.0/token", world.origin);
+    let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.mapping;
+    let signed = algorithms
+        .iter()
+        .filter(|(scheme, _)| *scheme == SignatureScheme::RSA_PSS_SHA256)
+        .flat_map(|(_, algorithms)| *algorithms)
+        .any(|algorithm| algorithm.verify_signature(key, text.as_bytes(), &decode(signature)).is_ok());
+    signed && claims["iss"] == CLIENT && claims["sub"] == CLIENT && claims["aud"] == endpoint
 }
 
 fn token(world: &mut World) -> String {
