@@ -1,6 +1,6 @@
 //! Throttling, queues, cut connections and other mishaps.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fleetdns_core::{Outcome, ProviderError};
 
@@ -207,8 +207,6 @@ async fn writes_go_side_by_side_and_within_bounds() {
     let provider = provider(&fake);
     let plan = plan(&*provider, ZONE, &hundred()).await;
     fake.world().latency = Duration::from_millis(20);
-    let started = Instant::now();
     provider.apply(&crate::plans::approved(plan)).await;
-    let one_by_one = Duration::from_millis(20 * 100);
-    assert!(started.elapsed() < one_by_one / 2, "{:?}", started.elapsed());
+    assert_eq!(fake.world().under_way, (0, 8));
 }

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use fleetdns_core::{NonEmpty, Provider, RecordData};
+use fleetdns_core::{NonEmpty, Outcome, Provider, RecordData};
 
 use crate::fake::{Call, Fake, Limits};
-use crate::plans::{Wanted, a, many, name};
-use crate::support::{ZONE, converge, provider};
+use crate::plans::{Wanted, a, approved, many, name};
+use crate::support::{ZONE, converge, plan, provider};
 
 /// What Azure counts by.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -32,6 +32,23 @@ async fn measure(what: &str, fake: &Fake, provider: &dyn Provider, wanted: &Want
 
 fn thousand(data: &RecordData) -> Wanted {
     (0..1_000).map(|index| (name(&format!("n{index}.{ZONE}")), vec![(data.clone(), 30)])).collect()
+}
+
+#[tokio::test]
+async fn one_address_that_changes_among_a_thousand_names_is_one_call() {
+    let fake = Fake::start().await;
+    let provider = provider(&fake);
+    let mut wanted = thousand(&many(1, 10));
+    converge(&*provider, ZONE, &wanted).await;
+    wanted.insert(name("n500.example.com"), vec![(a(&["192.0.2.1"]), 30)]);
+    let plan = approved(plan(&*provider, ZONE, &wanted).await);
+    fake.world().latency = LATENCY;
+    fake.world().calls.clear();
+    let started = Instant::now();
+    let applied = provider.apply(&plan).await;
+    println!("written in {:.0?}, of which Azure took {LATENCY:?}", started.elapsed());
+    assert!(matches!(applied.names[..], [(_, Outcome::Done(_))]));
+    assert_eq!(fake.count(|_| true), 1);
 }
 
 #[tokio::test]

@@ -84,6 +84,8 @@ pub(crate) struct World {
     pub(crate) page: (usize, usize),
     pub(crate) limits: Option<Limits>,
     pub(crate) latency: Duration,
+    /// Calls being served, and the most that ever were.
+    pub(crate) under_way: (usize, usize),
     /// Code of Entra ID for every token request, such as `AADSTS7000222`.
     pub(crate) token_fault: Option<(&'static str, &'static str)>,
     /// Public key of the certificate that the application has (RFC 8017 A.1.1).
@@ -227,7 +229,13 @@ async fn serve(State(world): State<Arc<Mutex<World>>>, request: Request) -> Resp
             .collect(),
         body,
     };
-    let latency = world.lock().unwrap().latency;
+    let latency = {
+        let mut world = world.lock().unwrap();
+        let (now, most) = &mut world.under_way;
+        *now += 1;
+        *most = (*most).max(*now);
+        world.latency
+    };
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
@@ -235,6 +243,7 @@ async fn serve(State(world): State<Arc<Mutex<World>>>, request: Request) -> Resp
         let mut world = world.lock().unwrap();
         let result = world.answer(&call);
         world.calls.push(call);
+        world.under_way.0 -= 1;
         result
     };
     answer.into_response(cut)
