@@ -16,6 +16,9 @@ const AT_ONCE: usize = 64;
 /// First probes of many new keys are spread over this, or over the interval where that is shorter.
 const FIRST_SPREAD: Duration = Duration::from_secs(2);
 
+/// Starts at most so far apart fall together.
+const GRAIN: Duration = Duration::from_millis(10);
+
 /// Index of a key in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Slot(u32);
@@ -191,7 +194,9 @@ impl Table {
 fn phase(key: &ProbeKey, span: Duration) -> Duration {
     let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
     let nanos = (u128::from(hash) * span.as_nanos()) >> 64;
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    // Starts come in small groups: one wake-up then serves several.
+    let grain = (span / 500).min(GRAIN).as_nanos().max(1);
+    Duration::from_nanos(u64::try_from(nanos - nanos % grain).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
