@@ -30,7 +30,7 @@ enum Make {
 }
 
 /// Every provider whose name is known.
-pub static PROVIDERS: [ProviderSpec; 5] = [
+pub static PROVIDERS: [ProviderSpec; 6] = [
     ProviderSpec {
         names: &["coredns"],
         keys: fleetdns_coredns::KEYS,
@@ -46,6 +46,11 @@ pub static PROVIDERS: [ProviderSpec; 5] = [
         names: &["azure-private-dns"],
         keys: fleetdns_azure::KEYS,
         make: Make::With(|_, zone, owner, keys| fleetdns_azure::connect_private(zone, owner, keys)),
+    },
+    ProviderSpec {
+        names: &["rfc2136"],
+        keys: fleetdns_rfc2136::KEYS,
+        make: Make::With(|_, zone, owner, keys| fleetdns_rfc2136::connect(zone, owner, keys)),
     },
     ProviderSpec { names: &["aws-route53"], keys: &[], make: Make::NotYet(&[]) },
 ];

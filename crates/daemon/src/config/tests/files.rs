@@ -87,6 +87,8 @@ fn what_the_reference_shows_is_a_value_that_works() {
             .file("/etc/fleetdns/probe-ca.pem", "")
             .file("/run/secrets/etcd-password", "x")
             .file("/run/secrets/azure-secret", "x")
+            .file("/run/secrets/tsig-secret", "eA==")
+            .variable("TSIG_SECRET", "eA==")
             .variable("ETCD_PASSWORD", "x")
             .variable("AZURE_CLIENT_SECRET", "x")
             .parse()
@@ -148,7 +150,8 @@ fn the_examples_load() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let case = case(&file(&format!("examples/{name}")))
             .variable("ETCD_PASSWORD", "x")
-            .file("/run/secrets/azure-secret", "x");
+            .file("/run/secrets/azure-secret", "x")
+            .file("/run/secrets/tsig-secret", "eA==");
         if name == "kubefed.conf" {
             let flags =
                 "--federation-name myfederation --dns-provider azure-azuredns --dns-zone-name syncweek.com";
@@ -162,7 +165,14 @@ fn the_examples_load() {
     names.sort();
     assert_eq!(
         names,
-        ["azure.conf", "coredns-etcd.conf", "coredns-file.conf", "embedded.conf", "kubefed.conf"]
+        [
+            "azure.conf",
+            "coredns-etcd.conf",
+            "coredns-file.conf",
+            "embedded.conf",
+            "kubefed.conf",
+            "rfc2136.conf"
+        ]
     );
 }
 
