@@ -262,7 +262,9 @@ impl Planner {
 /// Whether somebody else's set stands in the way of a new one of ours: address sets and CNAMEs always do, anything
 /// else only beside a CNAME (RFC 2181 §10.1).
 fn conflicts(other: &ObservedSet, wanted: RecordType) -> bool {
-    !other.claim.is_ours() && (other.content.record_type().is_some() || wanted == RecordType::Cname)
+    // By name: an alias of some provider's own, say, has the type and no values that could be read.
+    let written = other.type_name().parse::<RecordType>().is_ok();
+    !other.claim.is_ours() && (written || wanted == RecordType::Cname)
 }
 
 fn deletions(decision: &Decision, there: &[ObservedSet]) -> Vec<Change> {
