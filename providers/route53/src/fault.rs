@@ -72,7 +72,7 @@ impl Fault {
             return Self::said(answer.raw().status().as_u16(), said);
         }
         let reason = chain(error);
-        if reason.contains("redentials") {
+        if reason.contains("credential") {
             return Self::of_credentials(error);
         }
         Self::new(Kind::Unavailable, reason)

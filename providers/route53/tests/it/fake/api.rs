@@ -19,7 +19,7 @@ type Server = Arc<Mutex<State>>;
 type Parameters = Query<HashMap<String, String>>;
 const NS: &str = "xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"";
 
-pub fn router(state: Server) -> Router {
+pub(crate) fn router(state: Server) -> Router {
     Router::new()
         .route("/2013-04-01/hostedzonesbyname", get(zones_by_name))
         .route("/2013-04-01/hostedzone/{id}", get(zone))
@@ -242,10 +242,18 @@ async fn write(
         tokio::time::sleep(takes).await;
     }
     let mut state = server.lock().unwrap();
-    let usual = state.usual_form;
+    let (usual, poison) = (state.usual_form, state.poison.clone());
     let zone = state.zones.get_mut(&id).unwrap();
     zone.busy = false;
-    match change(zone, &request) {
+    let poisoned = poison.is_some_and(|name| body.contains(&format!("<Name>{name}.</Name>")));
+    let done = if poisoned {
+        let message =
+            "Invalid Resource Record: FATAL problem: ARRDATAIllegalIPv4Address encountered with '300.1.1.1'";
+        Err(Refusal::Batch(vec![message.to_owned()]))
+    } else {
+        change(zone, &request)
+    };
+    match done {
         Err(Refusal::Input(message)) => return error(400, "InvalidInput", &message),
         Err(Refusal::Batch(messages)) if usual => {
             return error(400, "InvalidChangeBatch", &format!("[{}]", messages.join(", ")));

@@ -5,7 +5,7 @@
 
 mod api;
 mod rules;
-pub mod xml;
+pub(crate) mod xml;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub use rules::{Key, Set};
+pub(crate) use rules::{Key, Set};
 
 /// What goes wrong with the next call of an action.
 #[derive(Debug, Clone)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The connection ends without an answer, and nothing is done.
     CutBefore,
     /// The same after it is done.
@@ -37,34 +37,36 @@ struct Bucket {
 }
 
 /// What the server knows.
-pub struct State {
-    pub zones: BTreeMap<String, Zone>,
+pub(crate) struct State {
+    pub(crate) zones: BTreeMap<String, Zone>,
     /// Calls by action, refused ones too.
-    pub calls: HashMap<&'static str, usize>,
+    pub(crate) calls: HashMap<&'static str, usize>,
     /// Calls that were throttled.
-    pub throttled: usize,
+    pub(crate) throttled: usize,
     /// By action.
-    pub faults: HashMap<&'static str, VecDeque<Fault>>,
+    pub(crate) faults: HashMap<&'static str, VecDeque<Fault>>,
     /// Actions that the caller has no right to.
-    pub denied: BTreeSet<&'static str>,
+    pub(crate) denied: BTreeSet<&'static str>,
     /// Burst and calls per second, for each action and for all together.
-    pub rate: Option<(f64, f64)>,
+    pub(crate) rate: Option<(f64, f64)>,
     buckets: HashMap<&'static str, Bucket>,
     /// Whether a refused batch is answered in the usual form of errors in place of its own.
-    pub usual_form: bool,
+    pub(crate) usual_form: bool,
+    /// A batch that touches this name is refused, in words that do not name it.
+    pub(crate) poison: Option<String>,
     /// How long a change takes, during which no other one of its zone is taken.
-    pub change_takes: Duration,
+    pub(crate) change_takes: Duration,
     /// How long a change is PENDING.
-    pub sync_takes: Duration,
+    pub(crate) sync_takes: Duration,
     changes: HashMap<String, Instant>,
 }
 
 /// A hosted zone.
 #[derive(Clone, Default)]
-pub struct Zone {
-    pub name: String,
-    pub private: bool,
-    pub sets: BTreeMap<Key, Set>,
+pub(crate) struct Zone {
+    pub(crate) name: String,
+    pub(crate) private: bool,
+    pub(crate) sets: BTreeMap<Key, Set>,
     busy: bool,
 }
 
@@ -95,14 +97,14 @@ impl State {
     }
 
     /// All calls.
-    pub fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         self.calls.values().sum()
     }
 }
 
 /// The server; its drop ends it.
-pub struct Fake {
-    pub url: String,
+pub(crate) struct Fake {
+    pub(crate) url: String,
     state: Arc<Mutex<State>>,
     task: JoinHandle<()>,
     credentials: tempfile::TempDir,
@@ -114,13 +116,13 @@ impl Drop for Fake {
     }
 }
 
-pub const ZONE_ID: &str = "Z0123456789EXAMPLE";
-pub const OTHER_ID: &str = "Z0000000000PRIVATE";
-pub const ACCESS_KEY: &str = "AKIDFAKEFAKEFAKEFAKE";
+pub(crate) const ZONE_ID: &str = "Z0123456789EXAMPLE";
+pub(crate) const OTHER_ID: &str = "Z0000000000PRIVATE";
+pub(crate) const ACCESS_KEY: &str = "AKIDFAKEFAKEFAKEFAKE";
 
 impl Fake {
     /// With the public zone `example.com`, which has an SOA and name servers.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let state = Arc::new(Mutex::new(State {
             zones: BTreeMap::new(),
             calls: HashMap::new(),
@@ -130,6 +132,7 @@ impl Fake {
             rate: None,
             buckets: HashMap::new(),
             usual_form: false,
+            poison: None,
             change_takes: Duration::ZERO,
             sync_takes: Duration::from_secs(60),
             changes: HashMap::new(),
@@ -146,15 +149,15 @@ impl Fake {
         fake
     }
 
-    pub fn credentials_file(&self) -> String {
+    pub(crate) fn credentials_file(&self) -> String {
         self.credentials.path().join("credentials").to_str().unwrap().to_owned()
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
-    pub fn add_zone(&self, id: &str, name: &str, private: bool) {
+    pub(crate) fn add_zone(&self, id: &str, name: &str, private: bool) {
         let mut zone = Zone { name: name.to_owned(), private, ..Zone::default() };
         let soa = "ns-1.awsdns-00.com. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400";
         zone.put(Set::simple(name, "SOA", 900, &[soa]));
@@ -163,41 +166,41 @@ impl Fake {
     }
 
     /// Somebody else writes a set, whatever was there.
-    pub fn put(&self, set: Set) {
+    pub(crate) fn put(&self, set: Set) {
         self.state().zones.get_mut(ZONE_ID).unwrap().put(set);
     }
 
     /// Somebody else deletes a simple set.
-    pub fn delete(&self, name: &str, record_type: &str) -> Option<Set> {
+    pub(crate) fn delete(&self, name: &str, record_type: &str) -> Option<Set> {
         let key = Set::simple(name, record_type, 0, &[]).key();
         self.state().zones.get_mut(ZONE_ID).unwrap().sets.remove(&key)
     }
 
     /// A simple set as it stands there.
-    pub fn get(&self, name: &str, record_type: &str) -> Option<Set> {
+    pub(crate) fn get(&self, name: &str, record_type: &str) -> Option<Set> {
         let key = Set::simple(name, record_type, 0, &[]).key();
         self.state().zones[ZONE_ID].sets.get(&key).cloned()
     }
 
     /// The whole zone, one line for each set but SOA and NS.
-    pub fn dump(&self) -> Vec<String> {
+    pub(crate) fn dump(&self) -> Vec<String> {
         let state = self.state();
         let sets = state.zones[ZONE_ID].sets.values();
         sets.filter(|set| !matches!(&*set.record_type, "SOA" | "NS")).map(ToString::to_string).collect()
     }
 
-    pub fn fault(&self, action: &'static str, fault: Fault) {
+    pub(crate) fn fault(&self, action: &'static str, fault: Fault) {
         self.state().faults.entry(action).or_default().push_back(fault);
     }
 
     /// Calls of an action since the last time.
-    pub fn calls(&self, action: &'static str) -> usize {
+    pub(crate) fn calls(&self, action: &'static str) -> usize {
         self.state().calls.remove(action).unwrap_or_default()
     }
 }
 
 impl Zone {
-    pub fn put(&mut self, set: Set) {
+    pub(crate) fn put(&mut self, set: Set) {
         self.sets.insert(set.key(), set);
     }
 }

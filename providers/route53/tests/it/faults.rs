@@ -1,0 +1,98 @@
+//! Storms, cut connections and slow answers.
+
+use std::time::Duration;
+
+use fleetdns_core::{Outcome, ProviderError};
+
+use crate::conformance::{Backend, Fleet, OWNER};
+use crate::fake::{Fake, Fault};
+use crate::{all_done, names, pass, planned};
+
+fn throttling() -> Fault {
+    let body = "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>";
+    Fault::Answer(400, body.to_owned())
+}
+
+#[tokio::test]
+async fn a_short_storm_is_waited_out() {
+    let fake = Fake::start().await;
+    for action in ["ListHostedZonesByName", "ListResourceRecordSets", "ChangeResourceRecordSets"] {
+        fake.fault(action, throttling());
+        fake.fault(action, throttling());
+    }
+    all_done(&pass(&*fake.provider(OWNER), &names(3)).await, 3);
+    assert_eq!(fake.calls("ChangeResourceRecordSets"), 3);
+}
+
+/// What the caller wishes meanwhile is written in its place once the storm is over.
+#[tokio::test]
+async fn a_long_storm_ends_the_pass_and_the_newest_wish_is_written() {
+    let fake = Fake::start().await;
+    let provider = fake.provider(OWNER);
+    let plan = planned(&*provider, &names(600)).await;
+    (0..6).for_each(|_| fake.fault("ChangeResourceRecordSets", throttling()));
+    let applied = provider.apply(&plan).await;
+    assert_eq!(fake.calls("ChangeResourceRecordSets"), 6, "no other batch is tried");
+    assert_eq!(applied.names.len(), 600);
+    for (_, outcome) in applied.names {
+        assert!(
+            matches!(outcome, Outcome::Failed(ProviderError::Throttled { seconds: 10, .. })),
+            "{outcome:?}"
+        );
+    }
+    let newest = Fleet::of(&[("svc-0000.example.com", &["203.0.113.9"])]);
+    all_done(&pass(&*provider, &newest).await, 1);
+    assert_eq!(fake.dump().len(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_cut_in_a_write_is_made_good_by_the_next_pass() {
+    for (fault, left) in [(Fault::CutBefore, 2), (Fault::CutAfter, 0)] {
+        let fake = Fake::start().await;
+        let provider = fake.provider(OWNER);
+        let plan = planned(&*provider, &names(2)).await;
+        fake.fault("ChangeResourceRecordSets", fault.clone());
+        for (_, outcome) in provider.apply(&plan).await.names {
+            assert!(matches!(outcome, Outcome::Failed(ProviderError::Unavailable { .. })), "{outcome:?}");
+        }
+        assert_eq!(fake.calls("ChangeResourceRecordSets"), 1, "a write is not repeated blindly: {fault:?}");
+        all_done(&pass(&*provider, &names(2)).await, left);
+        assert!(planned(&*provider, &names(2)).await.plan().is_empty());
+        assert_eq!(fake.dump().len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn half_a_listing_is_none() {
+    let fake = Fake::start().await;
+    let provider = fake.provider(OWNER);
+    all_done(&pass(&*provider, &names(400)).await, 400);
+    fake.fault("ListResourceRecordSets", Fault::Slow(Duration::ZERO));
+    fake.fault("ListResourceRecordSets", Fault::CutBefore);
+    let error = provider.list().await.unwrap_err();
+    assert!(matches!(error, ProviderError::Unavailable { .. }), "{error:?}");
+    let text = "<html>busy</html>".to_owned();
+    fake.fault("ListResourceRecordSets", Fault::Answer(503, text));
+    assert!(matches!(provider.list().await, Err(ProviderError::Unavailable { .. })));
+    assert_eq!(provider.list().await.unwrap().observed.owned_count(), 400);
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_waited_for() {
+    let fake = Fake::start().await;
+    fake.fault("ChangeResourceRecordSets", Fault::Slow(Duration::from_millis(600)));
+    all_done(&pass(&*fake.provider(OWNER), &names(1)).await, 1);
+}
+
+#[tokio::test]
+async fn nobody_at_the_endpoint_is_unavailable() {
+    let fake = Fake::start().await;
+    let provider = fake.connect(OWNER, &[("endpoint-url", "http://127.0.0.1:9")]);
+    let error = provider.list().await.unwrap_err();
+    assert!(error.to_string().starts_with("http://127.0.0.1:9 does not answer"), "{error}");
+    let findings = provider.check().await;
+    assert!(
+        findings.iter().any(|finding| !finding.good && finding.text.contains("refused")),
+        "{findings:#?}"
+    );
+}

@@ -1,0 +1,117 @@
+//! The conformance suite, and what only Route 53 has, against the server in `fake`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+/// As a folder, so that the suite finds its own files.
+#[path = "../../../../tests/src"]
+pub mod suite {
+    pub mod conformance;
+}
+mod batches;
+mod fake;
+mod faults;
+mod foreign;
+mod marks;
+mod numbers;
+mod zones;
+
+pub use suite::conformance;
+
+use std::collections::BTreeMap;
+
+use conformance::{Backend, Fleet, Marked, OTHER, OWNER, ZONE};
+use fake::{Fake, Set};
+use fleetdns_core::keys::Keys;
+use fleetdns_core::{Applied, ApprovedPlan, Brakes, Outcome, Provider, approve};
+
+conformance!(route53, Fake);
+
+impl Fake {
+    /// With further keys.
+    fn connect(&self, owner: &str, more: &[(&str, &str)]) -> Box<dyn Provider> {
+        let file = self.credentials_file();
+        let pairs = [("endpoint-url", &*self.url), ("credentials-file", &*file)].into_iter();
+        let pairs = pairs.chain(more.iter().copied());
+        let keys = Keys::new(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        fleetdns_route53::connect(&ZONE.parse().unwrap(), &owner.parse().unwrap(), &keys).unwrap()
+    }
+}
+
+/// A pass: what is listed now, planned for what is published.
+async fn planned(provider: &dyn Provider, fleet: &Fleet) -> ApprovedPlan {
+    let listing = provider.list().await.unwrap();
+    let plan = fleet.plan(provider.capabilities(), &listing.observed);
+    approve(plan, &Brakes { max_delete: 100, ..Brakes::default() })
+}
+
+/// A pass whose outcomes are given by name: `done`, `conflict`, or the text of the error.
+async fn pass(provider: &dyn Provider, fleet: &Fleet) -> BTreeMap<String, String> {
+    words(&provider.apply(&planned(provider, fleet).await).await)
+}
+
+fn words(applied: &Applied) -> BTreeMap<String, String> {
+    let word = |outcome: &Outcome| match outcome {
+        Outcome::Done(_) => "done".to_owned(),
+        Outcome::Conflict => "conflict".to_owned(),
+        Outcome::Failed(error) => error.to_string(),
+    };
+    applied.names.iter().map(|(name, outcome)| (name.to_string(), word(outcome))).collect()
+}
+
+/// `count` names, each with one address.
+fn names(count: usize) -> Fleet {
+    let mut fleet = Fleet::new();
+    for index in 0..count {
+        fleet.publish(&name(index), &[&format!("10.0.{}.{}", index / 256, index % 256)]);
+    }
+    fleet
+}
+
+fn name(index: usize) -> String {
+    format!("svc-{index:04}.example.com")
+}
+
+#[track_caller]
+fn all_done(words: &BTreeMap<String, String>, count: usize) {
+    let bad: Vec<_> = words.iter().filter(|(_, word)| *word != "done").take(5).collect();
+    assert!(bad.is_empty() && words.len() == count, "{} names, {bad:?}", words.len());
+}
+
+impl Backend for Fake {
+    async fn start() -> Self {
+        Self::start().await
+    }
+
+    fn provider(&self, owner: &str) -> Box<dyn Provider> {
+        self.connect(owner, &[])
+    }
+
+    async fn put(&self, name: &str, record_type: &str, value: &str) {
+        let mut set = self.get(name, record_type).unwrap_or_else(|| Set::simple(name, record_type, 30, &[]));
+        set.values.push(value.to_owned());
+        Self::put(self, set);
+    }
+
+    async fn edit(&self, name: &str, record_type: &str, from: &str, to: &str) {
+        let mut set = self.get(name, record_type).unwrap();
+        assert!(set.values.iter().any(|value| value == from));
+        set.values.iter_mut().filter(|value| *value == from).for_each(|value| *value = to.to_owned());
+        Self::put(self, set);
+    }
+}
+
+impl Marked for Fake {
+    async fn unmark(&self, name: &str) {
+        assert!(self.delete(&format!("_fleetdns.{name}"), "TXT").is_some());
+    }
+
+    async fn hand_over(&self, name: &str) {
+        let mut set = self.get(&format!("_fleetdns.{name}"), "TXT").unwrap();
+        set.values[0] = set.values[0].replace(&format!("owner={OWNER}"), &format!("owner={OTHER}"));
+        Self::put(self, set);
+    }
+
+    async fn damage(&self, name: &str) {
+        let text = format!("\"v=1 owner={OWNER} service=default/web member=;;\"");
+        Self::put(self, Set::simple(&format!("_fleetdns.{name}"), "TXT", 300, &[&text]));
+    }
+}
