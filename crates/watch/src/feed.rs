@@ -166,6 +166,9 @@ impl<'a> Feed<'a> {
         let (client, peer) = self.connector.connect(self.settings.request_timeout).await?;
         let api = Api::new(client, peer, self.settings.request_timeout, self.settings.selector.clone());
         self.api.send_replace(Some(api.clone()));
+        // A new client means a gap, and after it another cluster may answer: one that was rebuilt at the same address
+        // may have come past the version that is known, and then a watch from there works and says nothing of it.
+        self.version = None;
         Ok(api)
     }
 

@@ -63,6 +63,20 @@ async fn a_list_that_was_a_lie_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_cluster_rebuilt_while_it_was_away_is_listed_though_its_version_is_higher() {
+    let mut east = three();
+    let mut fleet = Fleet::new(&[("east", &east)]).run();
+    fleet.until_services("east", ALL).await;
+    east.kill();
+    fleet.until("away", "east", |view| view.fault.is_some()).await;
+    east.cluster().services.clear();
+    east.cluster().version = 2000;
+    east.serve();
+    let view = fleet.until("doubted", "east", |view| fault(view).contains("misses")).await;
+    assert_eq!(crate::services(&view), ALL);
+}
+
+#[tokio::test]
 async fn a_rebuilt_cluster_is_noticed_by_its_version() {
     let east = three();
     let mut fleet = Fleet::new(&[("east", &east)]).run();
@@ -82,7 +96,8 @@ async fn a_rebuilt_cluster_is_noticed_by_its_uid() {
     east.cluster().watch = How::Silent;
     let mut fleet = Fleet::new(&[("east", &east)]).run();
     fleet.until_services("east", ALL).await;
-    east.asked("/api/v1/namespaces/kube-system", 1).await;
+    // The second question comes after the first was answered.
+    east.asked("/api/v1/namespaces/kube-system", 2).await;
     east.cluster().uid = "another".into();
     east.put(service("d", "203.0.113.4"));
     fleet.until_services("east", &format!("{ALL} d=203.0.113.4")).await;
