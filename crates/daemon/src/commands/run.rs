@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -20,6 +21,7 @@ pub async fn run(flags: &Flags) -> Result<ExitCode, CommandError> {
     for note in &config.notes {
         warn!(note = %note, "the config may not mean what it says");
     }
+    raise_descriptor_limit();
     let shutdown = CancellationToken::new();
     let listen = |kind| signal(kind).map_err(|error| CommandError::failed(&error));
     let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
@@ -46,5 +48,14 @@ async fn first(term: &mut Signal, int: &mut Signal) -> &'static str {
     tokio::select! {
         _ = term.recv() => "SIGTERM",
         _ = int.recv() => "SIGINT",
+    }
+}
+
+/// A probe in flight takes a descriptor, and the limit that a shell or systemd gives by default is for programs that
+/// use select(2), which we do not.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        warn!(%error, "the limit of file descriptors cannot be raised");
     }
 }
