@@ -18,15 +18,8 @@ pub struct ProviderSpec {
     pub names: &'static [&'static str],
     /// Keys that it reads.
     pub keys: &'static [KeySpec],
-    make: Make,
-}
-
-#[derive(Debug)]
-enum Make {
     /// How a zone is connected. Makes no connection yet, so that it serves to check the keys too.
-    With(Connect),
-    /// The name is known and the provider is not built in yet. Keys that have to be there, each with an example.
-    NotYet(&'static [(&'static str, &'static str)]),
+    connect: Connect,
 }
 
 /// Every provider whose name is known.
@@ -34,25 +27,29 @@ pub static PROVIDERS: [ProviderSpec; 6] = [
     ProviderSpec {
         names: &["coredns"],
         keys: fleetdns_coredns::KEYS,
-        make: Make::With(|_, zone, owner, keys| fleetdns_coredns::connect(zone, owner, keys)),
+        connect: |_, zone, owner, keys| fleetdns_coredns::connect(zone, owner, keys),
     },
-    ProviderSpec { names: &["embedded"], keys: fleetdns_embedded::KEYS, make: Make::With(Servers::connect) },
+    ProviderSpec { names: &["embedded"], keys: fleetdns_embedded::KEYS, connect: Servers::connect },
     ProviderSpec {
         names: &["azure-azuredns"],
         keys: fleetdns_azure::KEYS,
-        make: Make::With(|_, zone, owner, keys| fleetdns_azure::connect(zone, owner, keys)),
+        connect: |_, zone, owner, keys| fleetdns_azure::connect(zone, owner, keys),
     },
     ProviderSpec {
         names: &["azure-private-dns"],
         keys: fleetdns_azure::KEYS,
-        make: Make::With(|_, zone, owner, keys| fleetdns_azure::connect_private(zone, owner, keys)),
+        connect: |_, zone, owner, keys| fleetdns_azure::connect_private(zone, owner, keys),
     },
     ProviderSpec {
         names: &["rfc2136"],
         keys: fleetdns_rfc2136::KEYS,
-        make: Make::With(|_, zone, owner, keys| fleetdns_rfc2136::connect(zone, owner, keys)),
+        connect: |_, zone, owner, keys| fleetdns_rfc2136::connect(zone, owner, keys),
     },
-    ProviderSpec { names: &["aws-route53"], keys: &[], make: Make::NotYet(&[]) },
+    ProviderSpec {
+        names: &["aws-route53"],
+        keys: fleetdns_route53::KEYS,
+        connect: |_, zone, owner, keys| fleetdns_route53::connect(zone, owner, keys),
+    },
 ];
 
 /// The provider with a name; case makes no difference.
@@ -66,23 +63,9 @@ impl ProviderSpec {
         self.names.first().copied().unwrap_or_default()
     }
 
-    /// Whether zones can be connected to it.
-    pub const fn is_built_in(&self) -> bool {
-        matches!(self.make, Make::With(_))
-    }
-
     /// What is wrong with the keys, as far as that can be said without a connection.
     pub(crate) fn check(&self, zone: &DnsName, owner: &Label, keys: &Keys) -> Vec<KeyFault> {
-        match self.make {
-            Make::With(connect) => connect(&Servers::new(), zone, owner, keys).err().unwrap_or_default(),
-            Make::NotYet(required) => {
-                let mut faults = Vec::new();
-                for (key, example) in required {
-                    keys.required(key, example, &mut faults);
-                }
-                faults
-            }
-        }
+        (self.connect)(&Servers::new(), zone, owner, keys).err().unwrap_or_default()
     }
 }
 
@@ -103,13 +86,7 @@ impl Registry {
     /// # Errors
     /// All faults of its keys at once, each with its place in the config.
     pub fn connect(&mut self, zone: &ZoneConfig) -> Result<Box<dyn Provider>, Vec<Fault>> {
-        let Make::With(connect) = zone.spec.make else {
-            let built_in = PROVIDERS.iter().filter(|spec| spec.is_built_in()).map(ProviderSpec::name);
-            let there = built_in.collect::<Vec<_>>().join(", ");
-            let problem = format!("{} is not built in yet; the providers that are: {there}", zone.provider);
-            return Err(vec![zone.fault(&KeyFault { key: "provider".to_owned(), problem })]);
-        };
-        connect(&self.servers, &zone.settings.zone, &zone.settings.owner, &zone.keys)
+        (zone.spec.connect)(&self.servers, &zone.settings.zone, &zone.settings.owner, &zone.keys)
             .map_err(|faults| faults.iter().map(|fault| zone.fault(fault)).collect())
     }
 

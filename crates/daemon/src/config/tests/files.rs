@@ -171,7 +171,8 @@ fn the_examples_load() {
             "coredns-file.conf",
             "embedded.conf",
             "kubefed.conf",
-            "rfc2136.conf"
+            "rfc2136.conf",
+            "route53.conf"
         ]
     );
 }
