@@ -268,9 +268,9 @@ impl Site<'_> {
         if rights.transfer {
             pdnsutil(&["set-meta", zone, "TSIG-ALLOW-AXFR", KEY]);
         }
-        if !rights.types.is_empty() {
-            pdnsutil(&["set-meta", zone, "TSIG-ALLOW-DNSUPDATE", KEY]);
-        }
+        // Without this, every key that it knows may update.
+        let updater = if rights.types.is_empty() { "nobody" } else { KEY };
+        pdnsutil(&["set-meta", zone, "TSIG-ALLOW-DNSUPDATE", updater]);
         (installed("pdns_server"), vec![config_dir])
     }
 
