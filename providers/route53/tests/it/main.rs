@@ -7,6 +7,7 @@ pub mod suite {
     pub mod conformance;
 }
 mod batches;
+mod clients;
 mod fake;
 mod faults;
 mod foreign;

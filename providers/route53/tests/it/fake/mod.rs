@@ -50,7 +50,8 @@ pub(crate) struct State {
     /// Burst and calls per second, for each action and for all together.
     pub(crate) rate: Option<(f64, f64)>,
     buckets: HashMap<&'static str, Bucket>,
-    /// Whether a refused batch is answered in the usual form of errors in place of its own.
+    /// Whether a refused batch is answered in the usual form of errors, the only one that botocore can read, or in a form
+    /// of its own.
     pub(crate) usual_form: bool,
     /// A batch that touches this name is refused, in words that do not name it.
     pub(crate) poison: Option<String>,
@@ -131,7 +132,7 @@ impl Fake {
             denied: BTreeSet::new(),
             rate: None,
             buckets: HashMap::new(),
-            usual_form: false,
+            usual_form: true,
             poison: None,
             change_takes: Duration::ZERO,
             sync_takes: Duration::from_secs(60),

@@ -1,0 +1,53 @@
+"""Amazon's own client on our server: what it sends is understood, what it is told is what it expects."""
+
+import sys
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+url, access_key, zone = sys.argv[1:]
+client = boto3.client(
+    "route53", endpoint_url=url, region_name="us-east-1", aws_access_key_id=access_key,
+    aws_secret_access_key="geheim", config=Config(retries={"total_max_attempts": 1}),
+)
+
+
+def change(*changes):
+    batch = [
+        {"Action": action, "ResourceRecordSet": {
+            "Name": name, "Type": kind, "TTL": ttl, "ResourceRecords": [{"Value": value} for value in values]}}
+        for action, name, kind, ttl, values in changes
+    ]
+    return client.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": batch})["ChangeInfo"]
+
+
+def refused(part, *changes):
+    try:
+        change(*changes)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "InvalidChangeBatch", error
+        assert part in str(error.response), error.response
+    else:
+        raise AssertionError(f"taken: {changes}")
+
+
+assert client.list_hosted_zones_by_name(DNSName="example.com")["HostedZones"][0]["Id"] == "/hostedzone/" + zone
+a = ("a.example.com", "A", 60, ["203.0.113.1"])
+info = change(("CREATE", *a), ("CREATE", "*.example.com", "TXT", 60, ['"x"']))
+assert info["Status"] == "PENDING" and client.get_change(Id=info["Id"])["ChangeInfo"]["Id"] == info["Id"]
+refused("it already exists", ("CREATE", *a))
+refused("it was not found", ("DELETE", "b.example.com", "A", 60, ["203.0.113.1"]))
+refused("do not match the current values", ("DELETE", "a.example.com", "A", 61, ["203.0.113.1"]))
+refused("conflicts with other records", ("CREATE", "a.example.com", "CNAME", 60, ["b.example.net"]))
+refused("not permitted at apex", ("CREATE", "example.com", "CNAME", 60, ["b.example.net"]))
+refused("not permitted in zone", ("CREATE", "a.example.org", "A", 60, ["203.0.113.1"]))
+refused("ARRDATAIllegalIPv4Address", ("CREATE", "c.example.com", "A", 60, ["203.0.113.999"]), ("DELETE", *a))
+change(("DELETE", *a), ("CREATE", "a.example.com", "CNAME", 60, ["b.example.net"]))
+for start in range(0, 700, 350):
+    change(*[("UPSERT", f"n{n}.example.com", "A", 60, ["203.0.113.1"]) for n in range(start, start + 350)])
+refused("limit of 1000", *[("UPSERT", f"n{n}.example.com", "A", 60, ["203.0.113.1"]) for n in range(501)])
+pages = client.get_paginator("list_resource_record_sets").paginate(HostedZoneId=zone)
+names = [one["Name"] for page in pages for one in page["ResourceRecordSets"]]
+assert len(names) == 704 and "\\052.example.com." in names, len(names)
+print("ok")
