@@ -102,9 +102,16 @@ impl ZoneText {
 
     pub(crate) fn listing(&self) -> Listing {
         let mut listing = Listing { unreadable: self.unreadable.clone(), ..Listing::default() };
+        // What others have at the name is part of what was read of it: whoever adds to it has changed it.
+        let mut beside: BTreeMap<&DnsName, String> = BTreeMap::new();
+        for (name, set) in &self.foreign_sets {
+            let _ = write!(beside.entry(name).or_default(), "{set};");
+        }
         for (name, sets) in &self.ours {
+            let version = Version(beside.get(name).map_or("", String::as_str).into());
             for set in sets.values() {
-                listing.observed.push(name.clone(), set.observed());
+                let observed = ObservedSet { version: version.clone(), ..set.observed() };
+                listing.observed.push(name.clone(), observed);
             }
         }
         for (name, set) in &self.foreign_sets {
