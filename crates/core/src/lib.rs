@@ -19,6 +19,7 @@
 pub mod address;
 pub mod adopt;
 pub mod brakes;
+pub mod doubt;
 pub mod evidence;
 pub mod inventory;
 pub mod judge;
@@ -39,6 +40,7 @@ pub mod wanted;
 
 pub use address::Address;
 pub use brakes::{AllDown, ApprovedPlan, Brakes, approve};
+pub use doubt::Doubt;
 pub use evidence::{Claim, Evidence, Share};
 pub use member::{Health, Inventory, MemberName, MemberView, Snapshot};
 pub use name::{DnsName, Label};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use thiserror::Error;
 
+use crate::doubt::Doubt;
 use crate::name::{DnsName, Label};
 use crate::probe::{ProbeKey, Target, Verdict};
 use crate::service::{Published, ServiceKey};
@@ -152,6 +153,8 @@ pub struct Health {
     /// The verdict on a host name as a whole, where what it resolves to is not known: only a scenario from a file has
     /// such.
     pub named: OrdMap<Target, Verdict>,
+    /// Why none of the above must take anything out at the moment. Stands no later here than the verdicts that it is about.
+    pub doubt: Option<Doubt>,
 }
 
 impl Health {
