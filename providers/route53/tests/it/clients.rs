@@ -3,14 +3,14 @@
 use tokio::process::Command;
 
 use crate::fake::{ACCESS_KEY, Fake, ZONE_ID};
+use crate::suite::python::python;
 
 #[tokio::test]
-#[ignore = "needs boto3 for python3"]
 async fn boto3_works_with_the_server() {
     let fake = Fake::start().await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/clients.py");
     let output =
-        Command::new("python3").args([script, &fake.url, ACCESS_KEY, ZONE_ID]).output().await.unwrap();
+        Command::new(python()).args([script, &fake.url, ACCESS_KEY, ZONE_ID]).output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
 }

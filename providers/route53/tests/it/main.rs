@@ -5,6 +5,7 @@
 #[path = "../../../../tests/src"]
 pub mod suite {
     pub mod conformance;
+    pub mod python;
 }
 mod batches;
 mod clients;
