@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use fleetdns_core::wanted::Routing;
 use fleetdns_core::{
     Brakes, Capabilities, Claim, Content, DnsName, Health, Ingress, Inventory, MemberView, Observed,
     ObservedSet, Planner, Port, ProbeKey, PublishSettings, Scope, Service, Snapshot, Ttl, Verdict, Version,
@@ -40,6 +41,8 @@ fn main() {
         owner: "fleet".parse().unwrap(),
         fleet: Some("fleet".parse().unwrap()),
         ttl: Ttl::DEFAULT,
+        routing: Routing::All,
+        priorities: Arc::default(),
     };
     println!("start                {:>8.1} MB", rss_mb());
     let (mut snapshot, mut health) = (Snapshot::default(), Health::default());

@@ -99,6 +99,7 @@ fn add_service(
             hostnames: BTreeSet::new(),
             ttl,
             probe: Arc::new(share.probe.clone()),
+            routing: None,
             faults: Vec::new(),
         },
     };

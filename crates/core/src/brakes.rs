@@ -26,11 +26,16 @@ pub struct Brakes {
     pub all_down: AllDown,
     /// Percent of the names we own that one plan may delete.
     pub max_delete: u8,
+    /// Percent of a zone's addresses that may go within a minute because of what probes say; one member's worth always
+    /// may.
+    pub max_removals: u8,
+    /// Whether anything is removed at all. Without, everything that would go is kept and said.
+    pub removals: bool,
 }
 
 impl Default for Brakes {
     fn default() -> Self {
-        Self { min_kept: 1, all_down: AllDown::Keep, max_delete: 50 }
+        Self { min_kept: 1, all_down: AllDown::Keep, max_delete: 50, max_removals: 20, removals: true }
     }
 }
 
@@ -94,6 +99,7 @@ mod tests {
             owner: "fed".parse().unwrap(),
             service: service.parse().unwrap(),
             members: std::collections::BTreeMap::new(),
+            intents: crate::intent::Intents::default(),
         });
         let before = ObservedSet {
             ttl: Ttl::DEFAULT,

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::address::Address;
+use crate::intent::{Intents, from_line, to_line};
 use crate::member::MemberName;
 use crate::name::Label;
 use crate::probe::ProbeSpec;
@@ -36,6 +37,8 @@ pub struct Evidence {
     pub service: ServiceKey,
     /// What each member gave.
     pub members: BTreeMap<MemberName, Share>,
+    /// What persons say of it: kept here for a daemon that has no folder for its state.
+    pub intents: Intents,
 }
 
 /// `v=1 owner=fed service=default/web member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1 member=…`
@@ -49,7 +52,9 @@ impl fmt::Display for Evidence {
             write!(f, ";{};", share.probe)?;
             join(f, share.addresses.iter())?;
         }
-        Ok(())
+        self.intents
+            .iter()
+            .try_for_each(|(subject, intent)| write!(f, " intent={}", to_line(subject, intent)))
     }
 }
 
@@ -83,8 +88,13 @@ impl FromStr for Evidence {
         let owner = parts.next().and_then(|part| part.strip_prefix("owner=")).and_then(|v| v.parse().ok());
         let service =
             parts.next().and_then(|part| part.strip_prefix("service=")).and_then(|v| v.parse().ok());
-        let mut members = BTreeMap::new();
+        let (mut members, mut intents) = (BTreeMap::new(), Intents::default());
         for part in parts {
+            if let Some(line) = part.strip_prefix("intent=") {
+                let (subject, intent) = from_line(line).map_err(|_| bad(part))?;
+                intents.set(subject, intent);
+                continue;
+            }
             let (name, share) =
                 part.strip_prefix("member=").and_then(parse_share).ok_or_else(|| bad(part))?;
             members.insert(name, share);
@@ -93,6 +103,7 @@ impl FromStr for Evidence {
             owner: owner.ok_or_else(|| bad("owner"))?,
             service: service.ok_or_else(|| bad("service"))?,
             members,
+            intents,
         })
     }
 }
@@ -155,13 +166,14 @@ mod tests {
 
     const TEXT: &str = "v=1 owner=fed service=default/web \
         member=arn:aws:eks:x:1:cluster/c;;;https:443@www.example.com/a%2Cb%20c;lb.example.net \
-        member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1";
+        member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1 \
+        intent=cluster/west;drain;1700000000;;root;new%20kernel";
 
     #[test]
     fn evidence_is_read_back_as_it_was_written() {
         let evidence: Evidence = TEXT.parse().unwrap();
         assert_eq!(evidence.to_string(), TEXT);
-        assert_eq!(evidence.members.len(), 2);
+        assert_eq!((evidence.members.len(), evidence.intents.iter().count()), (2, 1));
         let west = &evidence.members[&"west".parse().unwrap()];
         assert_eq!(west.zones.len(), 2);
         assert_eq!(west.addresses.len(), 2);

@@ -213,19 +213,34 @@ impl Intents {
         self.0.values().filter_map(|intent| intent.until).min()
     }
 
+    /// All that is said of an address which a member gives for a Service; the particular before the general.
+    pub fn concerning<'a>(
+        &'a self,
+        member: &MemberName,
+        service: &ServiceKey,
+        address: &Address,
+    ) -> impl Iterator<Item = (Subject, &'a Intent)> {
+        let subjects = if self.0.is_empty() {
+            Vec::new()
+        } else {
+            vec![
+                Subject::Address(address.clone()),
+                Subject::ServiceIn(service.clone(), member.clone()),
+                Subject::Service(service.clone()),
+                Subject::Cluster(member.clone()),
+            ]
+        };
+        subjects.into_iter().filter_map(|subject| self.0.get(&subject).map(|intent| (subject, intent)))
+    }
+
     /// The wish that counts for an address which a member gives for a Service, and what it was said of.
-    pub fn of(&self, member: &MemberName, service: &ServiceKey, address: &Address) -> Option<(Subject, &Intent)> {
-        if self.0.is_empty() {
-            return None;
-        }
-        [
-            Subject::Address(address.clone()),
-            Subject::ServiceIn(service.clone(), member.clone()),
-            Subject::Service(service.clone()),
-            Subject::Cluster(member.clone()),
-        ]
-        .into_iter()
-        .find_map(|subject| self.0.get(&subject).map(|intent| (subject, intent)))
+    pub fn of(
+        &self,
+        member: &MemberName,
+        service: &ServiceKey,
+        address: &Address,
+    ) -> Option<(Subject, &Intent)> {
+        self.concerning(member, service, address).next()
     }
 }
 
@@ -258,7 +273,9 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Subject>().unwrap().to_string(), text);
         }
-        for bad in ["", "cluster", "cluster/", "cluster/a b", "service/web", "service/a/b@", "address/x y", "pod/a"] {
+        for bad in
+            ["", "cluster", "cluster/", "cluster/a b", "service/web", "service/a/b@", "address/x y", "pod/a"]
+        {
             assert!(bad.parse::<Subject>().is_err(), "{bad}");
         }
     }

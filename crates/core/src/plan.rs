@@ -23,6 +23,8 @@ pub enum Cause {
     FamilyDown,
     /// All endpoints are down, and `all-down = empty` was asked for.
     AllDown,
+    /// A person forced everything out that could stand there.
+    ForcedOut,
 }
 
 impl fmt::Display for Cause {
@@ -33,6 +35,7 @@ impl fmt::Display for Cause {
             Self::TypeChange => "another type takes its place",
             Self::FamilyDown => "all its endpoints are down",
             Self::AllDown => "all endpoints are down and all-down = empty",
+            Self::ForcedOut => "forced out by an operator",
         })
     }
 }
@@ -125,6 +128,16 @@ impl NameChange {
 pub enum Hold {
     /// Start-up has not converged.
     StartUp(Arc<str>),
+    /// `removals = off`: it would go.
+    Shadow,
+    /// We seem to be the ones who are cut off.
+    Vantage,
+    /// Half of the fleet went bad together.
+    Correlation,
+    /// More would go within a minute than may.
+    Velocity,
+    /// The settings of its probe changed and have not yet shown that they work.
+    NewProbe,
     /// Fewer than `min-kept` addresses would be left.
     Floor,
     /// Every endpoint is down: the last set stays, or what the members have now where nothing of it is left.
@@ -152,8 +165,20 @@ impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StartUp(what) => write!(f, "start-up: {what}"),
+            Self::Shadow => f.write_str("shadow: it would go, and removals = off keeps it"),
+            Self::Vantage => f.write_str("vantage: we seem to be cut off ourselves, so nothing is taken for dead"),
+            Self::Correlation => f.write_str(
+                "correlation: half of all endpoints went bad together; nothing goes until they are back or \
+                 fleetdns release says that it is true",
+            ),
+            Self::Velocity => {
+                f.write_str("velocity: more would go within a minute than max-removals allows, it waits its turn")
+            }
+            Self::NewProbe => f.write_str(
+                "new-probe: its probe settings changed, and a majority of the Service's endpoints does not pass with them",
+            ),
             Self::Floor => f.write_str("floor: fewer than min-kept addresses would be left"),
-            Self::AllDown => f.write_str("all-down: every endpoint is down, the name keeps its addresses"),
+            Self::AllDown => f.write_str("all-down: every endpoint is down or sent out, the name keeps its addresses"),
             Self::Undecided => f.write_str(
                 "undecided: an address has no verdict yet, or is a host name that was never resolved",
             ),

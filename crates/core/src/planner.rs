@@ -8,6 +8,8 @@ use imbl::ordset::DiffItem as SetDiffItem;
 
 use crate::address::Address;
 use crate::brakes::Brakes;
+use crate::doubt::Doubt;
+use crate::intent::Intents;
 use crate::member::{Health, Inventory, MemberName, MemberView, Snapshot};
 use crate::name::DnsName;
 use crate::observed::Observed;
@@ -60,6 +62,9 @@ pub struct Planner {
     brakes: Brakes,
     snapshot: Snapshot,
     health: Health,
+    intents: Intents,
+    /// Addresses that the velocity brake keeps for now.
+    waiting: BTreeSet<Address>,
     claims: Claims,
     /// Services that depend on a verdict, or on what a host name resolves to.
     probed: HashMap<ProbeKey, BTreeSet<ServiceKey>>,
@@ -81,6 +86,8 @@ impl Planner {
             brakes,
             snapshot: Snapshot::default(),
             health: Health::default(),
+            intents: Intents::default(),
+            waiting: BTreeSet::new(),
             claims: Claims::default(),
             probed: HashMap::new(),
             resolved: HashMap::new(),
@@ -113,6 +120,8 @@ impl Planner {
     pub fn update(&mut self, snapshot: &Snapshot, health: &Health) -> Scope {
         let changed = self.changed_services(snapshot);
         let (judged, resolved) = (self.judged_anew(health), self.resolved_anew(health));
+        let same_doubt =
+            self.health.doubt.as_ref().map(Doubt::kind) == health.doubt.as_ref().map(Doubt::kind);
         self.snapshot = snapshot.clone();
         self.health = health.clone();
         let mut names: BTreeSet<DnsName> = changed.iter().flat_map(|key| self.regroup(key)).collect();
@@ -127,9 +136,37 @@ impl Planner {
         let same_list = self.unlisted == unlisted;
         self.unlisted = unlisted;
         self.startup = self.waiting_for();
-        // The brakes of start-up look at every name.
-        let same_brakes = same_list && was_starting == self.startup.is_some();
+        // These brakes look at every name.
+        let same_brakes = same_doubt && same_list && was_starting == self.startup.is_some();
         if same_brakes { Scope::Names(names) } else { Scope::All }
+    }
+
+    /// Takes in what persons say of the fleet; gives the names that may have to change.
+    pub fn heed(&mut self, intents: &Intents) -> Scope {
+        if self.intents == *intents {
+            return Scope::Names(BTreeSet::new());
+        }
+        self.intents = intents.clone();
+        Scope::All
+    }
+
+    /// What the velocity brake keeps for now.
+    pub fn hold_back(&mut self, waiting: BTreeSet<Address>) {
+        self.waiting = waiting;
+    }
+
+    /// Why nothing goes at the moment, whatever the cause.
+    fn freeze(&self) -> Option<Hold> {
+        let startup = self.startup.clone().map(Hold::StartUp);
+        startup.or_else(|| (!self.brakes.removals).then_some(Hold::Shadow))
+    }
+
+    /// Why nothing goes at the moment because of what probes say.
+    fn doubt(&self) -> Option<Hold> {
+        self.health.doubt.as_ref().map(|doubt| match doubt {
+            Doubt::Vantage { .. } => Hold::Vantage,
+            Doubt::Correlation { .. } => Hold::Correlation,
+        })
     }
 
     fn changed_services(&self, snapshot: &Snapshot) -> BTreeSet<ServiceKey> {

@@ -8,6 +8,7 @@ use crate::name::{DnsName, Label};
 use crate::probe::ProbeSpec;
 use crate::record::Ttl;
 use crate::service::{Ingress, Published, Service, ServiceFault, ServiceKey};
+use crate::wanted::Routing;
 
 /// Which protocol a probe speaks when a Service does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -88,7 +89,13 @@ pub fn publish(service: Arc<Service>, settings: &PublishSettings) -> Option<Publ
         ttl
     });
     let probe = Arc::new(probe(&service, &key, &hostnames, settings, &mut faults));
-    Some(Published { key, service, addresses, hostnames, ttl, probe, faults })
+    let routing = routing(&service, &mut faults);
+    Some(Published { key, service, addresses, hostnames, ttl, probe, routing, faults })
+}
+
+fn routing(service: &Service, faults: &mut Vec<ServiceFault>) -> Option<Routing> {
+    let asked = service.annotation("routing")?.parse();
+    asked.map_err(|error| faults.push(ServiceFault::Routing(error))).ok()
 }
 
 fn opted_out(service: &Service) -> bool {

@@ -12,6 +12,7 @@ use crate::address::{Address, AddressError};
 use crate::name::{DnsName, NameError};
 use crate::probe::{ProbeSpec, Target};
 use crate::record::Ttl;
+use crate::wanted::{Routing, UnknownRouting};
 
 /// Namespace and name: one service of the fleet where both are the same in several members.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -151,6 +152,9 @@ pub enum ServiceFault {
         /// What was given.
         text: String,
     },
+    /// The routing annotation.
+    #[error("the routing annotation cannot be used: {0}; the zone's routing counts")]
+    Routing(UnknownRouting),
     /// One of the probe annotations.
     #[error("the annotation {annotation} = '{text}' cannot be used: {expected} would be right")]
     Probe {
@@ -178,6 +182,8 @@ pub struct Published {
     pub ttl: Option<Ttl>,
     /// How its endpoints are probed.
     pub probe: Arc<ProbeSpec>,
+    /// Which of the healthy members stand at its names; `None` as the zone says.
+    pub routing: Option<Routing>,
     /// What could not be used.
     pub faults: Vec<ServiceFault>,
 }

@@ -5,17 +5,18 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 
+use crate::address::Address;
 use crate::brakes::{AllDown, Brakes};
 use crate::evidence::Evidence;
+use crate::intent::Wish;
 use crate::member::MemberName;
 use crate::name::DnsName;
 use crate::observed::ObservedSet;
 use crate::plan::{Cause, Hold};
-use crate::probe::Verdict;
+use crate::probe::{ProbeSpec, Verdict};
 use crate::record::{NonEmpty, RecordData};
-use crate::wanted::{Wanted, standing};
+use crate::wanted::{Candidate, Wanted, alive, rank};
 
 mod ours;
 mod stays;
@@ -24,10 +25,17 @@ use ours::Ours;
 use stays::Stays;
 
 /// What the decision depends on besides the name itself.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Gate<'a> {
-    /// Set while start-up has not converged.
-    pub(crate) startup: Option<Arc<str>>,
+    /// Nothing goes, whatever the cause.
+    pub(crate) freeze: Option<Hold>,
+    /// Nothing goes because of what probes say.
+    pub(crate) doubt: Option<Hold>,
+    /// What has to wait before it goes because of what probes say.
+    pub(crate) waiting: &'a BTreeSet<Address>,
+    /// Whether probing in this way has shown that it works: a majority of the Service's endpoints that are probed so
+    /// answer.
+    pub(crate) proven: &'a dyn Fn(&ProbeSpec) -> bool,
     /// Members of which no whole list has come in yet.
     pub(crate) unlisted: &'a BTreeSet<MemberName>,
     pub(crate) brakes: &'a Brakes,
@@ -52,34 +60,60 @@ pub(crate) struct Settled {
     pub(crate) hold: Option<Hold>,
 }
 
+/// An IP address that could stand at the name.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    ip: IpAddr,
+    verdict: Verdict,
+    wish: Option<Wish>,
+}
+
+impl Seen {
+    fn alive(self) -> Option<bool> {
+        alive(self.verdict, self.wish)
+    }
+}
+
 /// The candidates as IP addresses: a host name stands for what it resolves to.
 struct Flat {
-    ips: Vec<(IpAddr, Verdict)>,
+    ips: Vec<Seen>,
     /// Members of which a candidate has no verdict yet, or stands for addresses that are not known.
     undecided: BTreeSet<MemberName>,
     /// Members that have a candidate.
     members: BTreeSet<MemberName>,
 }
 
+impl Flat {
+    fn seen(&self, ip: IpAddr) -> Option<Seen> {
+        self.ips.iter().find(|seen| seen.ip == ip).copied()
+    }
+}
+
 /// `merge`: a host name cannot stand as it is, what it resolves to is needed.
 fn flatten(wanted: &Wanted, merge: bool) -> Flat {
     let mut flat = Flat { ips: Vec::new(), undecided: BTreeSet::new(), members: BTreeSet::new() };
     for (address, candidate) in &wanted.candidates {
+        let wish = candidate.wish;
         flat.members.extend(candidate.members.iter().cloned());
         match (address.ip(), &candidate.resolved) {
-            (Some(ip), _) => flat.ips.push((ip, candidate.verdict)),
-            (None, Some(resolved)) => flat.ips.extend(resolved.iter().copied()),
+            (Some(ip), _) => flat.ips.push(Seen { ip, verdict: candidate.verdict, wish }),
+            (None, Some(resolved)) => {
+                flat.ips.extend(resolved.iter().map(|(ip, verdict)| Seen {
+                    ip: *ip,
+                    verdict: *verdict,
+                    wish,
+                }));
+            }
             (None, None) => {}
         }
         let unresolved = address.ip().is_none() && candidate.resolved.is_none();
-        let alive = candidate.verdict.is_in();
-        if alive.is_none() || (merge && unresolved && alive == Some(true)) {
+        if candidate.alive().is_none() || (merge && unresolved && candidate.alive() == Some(true)) {
             flat.undecided.extend(candidate.members.iter().cloned());
         }
     }
-    // An address that several candidates stand for keeps the best verdict on it.
-    flat.ips.sort_by_key(|(ip, verdict)| (*ip, std::cmp::Reverse(standing(*verdict))));
-    flat.ips.dedup_by_key(|(ip, _)| *ip);
+    // An address that several candidates stand for keeps the best that is said of it.
+    flat.ips.sort_by_key(|seen| (seen.ip, std::cmp::Reverse(rank(seen.verdict, seen.wish))));
+    flat.ips.dedup_by_key(|seen| seen.ip);
     flat
 }
 
@@ -98,8 +132,8 @@ pub(crate) fn settle(wanted: &Wanted, observed: &[ObservedSet], apex: bool, gate
     let mut evidence = wanted.evidence.clone();
     let (kept, hold) = stays.addresses(&mut evidence);
     match sole_hostname(wanted).filter(|_| !apex && kept.is_empty()) {
-        Some((alias, verdict)) => {
-            let (answer, hold) = settle_alias(wanted, alias, verdict, &ours, gate);
+        Some((alias, candidate)) => {
+            let (answer, hold) = settle_alias(wanted, alias, candidate, &ours, gate);
             done(answer, hold)
         }
         None => {
@@ -112,18 +146,18 @@ pub(crate) fn settle(wanted: &Wanted, observed: &[ObservedSet], apex: bool, gate
 fn settle_alias(
     wanted: &Wanted,
     alias: &DnsName,
-    verdict: Verdict,
+    candidate: &Candidate,
     ours: &Ours<'_>,
     gate: &Gate<'_>,
 ) -> (Answer, Option<Hold>) {
     let publish = Answer::Sets(vec![RecordData::Cname(alias.clone())]);
-    let keep_all = matches!(gate.brakes.all_down, AllDown::Keep | AllDown::All) && wanted.up.is_none();
-    match verdict.is_in() {
+    let sent_out = candidate.wish == Some(Wish::ForceOut);
+    let keep_all =
+        matches!(gate.brakes.all_down, AllDown::Keep | AllDown::All) && wanted.up.is_none() && !sent_out;
+    match candidate.alive() {
         Some(true) => (publish, None),
         None => (Answer::AsItIs, ours.exists().then_some(Hold::Undecided)),
-        Some(false) if ours.exists() && gate.startup.is_some() => {
-            (Answer::AsItIs, gate.startup.clone().map(Hold::StartUp))
-        }
+        Some(false) if ours.exists() && gate.freeze.is_some() => (Answer::AsItIs, gate.freeze.clone()),
         Some(false) if keep_all && (ours.exists() || gate.brakes.all_down == AllDown::All) => {
             (publish, Some(Hold::AllDown))
         }
@@ -131,10 +165,10 @@ fn settle_alias(
     }
 }
 
-fn sole_hostname(wanted: &Wanted) -> Option<(&DnsName, Verdict)> {
+fn sole_hostname(wanted: &Wanted) -> Option<(&DnsName, &Candidate)> {
     let (address, candidate) = wanted.candidates.first_key_value()?;
     let alias = address.hostname().filter(|_| wanted.candidates.len() == 1)?;
-    Some((alias, candidate.verdict))
+    Some((alias, candidate))
 }
 
 /// Where a name goes that has no address.
@@ -142,8 +176,14 @@ fn fallback(wanted: &Wanted) -> Answer {
     match &wanted.up {
         Some(up) => Answer::Sets(vec![RecordData::Cname(up.clone())]),
         None if wanted.candidates.is_empty() => Answer::Nothing(Cause::ServiceGone),
+        None if all_sent_out(wanted) => Answer::Nothing(Cause::ForcedOut),
         None => Answer::Nothing(Cause::AllDown),
     }
+}
+
+/// Whether a person wants everything out that could stand here.
+fn all_sent_out(wanted: &Wanted) -> bool {
+    wanted.candidates.values().all(|candidate| candidate.wish == Some(Wish::ForceOut))
 }
 
 fn settle_addresses(
@@ -153,7 +193,7 @@ fn settle_addresses(
 ) -> (Answer, Option<Hold>) {
     let Stays { wanted, flat, ours, gate } = *stays;
     let alive: BTreeSet<IpAddr> =
-        flat.ips.iter().filter(|(_, verdict)| verdict.is_in() == Some(true)).map(|(ip, _)| *ip).collect();
+        flat.ips.iter().filter(|seen| seen.alive() == Some(true)).map(|seen| seen.ip).collect();
     if wanted.up.is_none() {
         stays.floor(&alive, &mut kept, &mut hold);
     }
@@ -163,8 +203,8 @@ fn settle_addresses(
     } else if !flat.undecided.is_empty() {
         hold = hold.or_else(|| ours.exists().then_some(Hold::Undecided));
         Answer::AsItIs
-    } else if wanted.up.is_none() && ours.exists() && gate.startup.is_some() {
-        hold = gate.startup.clone().map(Hold::StartUp);
+    } else if wanted.up.is_none() && ours.exists() && gate.freeze.is_some() {
+        hold = gate.freeze.clone();
         Answer::AsItIs
     } else if wanted.up.is_none() && stays.last_set() {
         hold = Some(Hold::AllDown);

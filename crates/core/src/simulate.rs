@@ -22,14 +22,17 @@ mod report;
 
 pub use report::{ChangeLine, ReasonLine, Report, SetLine};
 
-use read::{parse, read_brakes, read_health, read_members, read_zones};
+use read::{parse, read_brakes, read_health, read_intents, read_members, read_zones};
 
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// Name of the fleet, and owner id.
+    /// Name of the fleet.
     pub fleet: String,
+    /// Owner id, when it is not the fleet's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// Zones that are written.
     pub zones: Vec<ZoneState>,
     /// Members of the fleet.
@@ -41,6 +44,12 @@ pub struct Scenario {
     /// What load balancer host names resolve to.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub resolved: BTreeMap<String, Vec<IpAddr>>,
+    /// What persons say of the fleet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intents: Vec<IntentState>,
+    /// `vantage` or `correlation`: why the prober doubts itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
     /// Brakes other than the default ones.
     #[serde(default, skip_serializing_if = "BrakeState::is_default")]
     pub brakes: BrakeState,
@@ -58,6 +67,9 @@ pub struct ZoneState {
     /// TTL of sets whose Service asks for none; 30 when it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u32>,
+    /// `all` (when it is not given) or `failover`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<String>,
     /// What the provider can represent; everything when it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<CapabilityState>,
@@ -120,6 +132,9 @@ pub struct MemberState {
     /// `pending`, `live` (when it is not given), `stale` or `departed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<String>,
+    /// Its priority, lowest first; 100 when it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u16>,
     /// Its region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
@@ -144,6 +159,28 @@ pub struct VerdictState {
     pub verdict: String,
 }
 
+/// What a person says of a part of the fleet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntentState {
+    /// `cluster/NAME`, `service/NAMESPACE/NAME`, `service/NAMESPACE/NAME@CLUSTER` or `address/ADDRESS`.
+    pub of: String,
+    /// `drain`, `force-in` or `force-out`.
+    pub wish: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Since when, in seconds of Unix time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// Until when, in seconds of Unix time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
 /// Brakes, each at its default when it is not given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -157,6 +194,9 @@ pub struct BrakeState {
     /// Percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_delete: Option<u8>,
+    /// `false`: shadow mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removals: Option<bool>,
 }
 
 impl BrakeState {
@@ -193,10 +233,12 @@ pub fn simulate(scenario: &Scenario, down: &[String]) -> Result<Report, Scenario
         fill(&mut snapshot, zone, observed);
     }
     let health = read_health(scenario, &snapshot, down)?;
+    let intents = read_intents(scenario)?;
     let mut report = Report::default();
     for (zone, capabilities, observed) in zones {
         let mut planner = Planner::new(zone, capabilities, brakes.clone());
         planner.update(&snapshot, &health);
+        planner.heed(&intents);
         planner.assume_probed();
         report.desired.extend(planner.desired(&observed).iter().map(SetLine::from));
         report.add(approve(planner.plan(&Scope::All, &observed), &brakes).plan());

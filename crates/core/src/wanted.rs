@@ -2,18 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use imbl::OrdSet;
+use thiserror::Error;
 
 use crate::address::Address;
 use crate::evidence::{Evidence, Share};
+use crate::intent::{Intents, Wish};
 use crate::member::{Health, Inventory, MemberName, MemberView};
 use crate::name::{DnsName, Label, NameError};
+use crate::observed::ObservedSet;
 use crate::plan::{Refusal, Refused};
 use crate::probe::{ProbeKey, ProbeSpec, Target, Verdict};
 use crate::publish::global_name;
-use crate::record::Ttl;
+use crate::record::{RecordData, Ttl};
 use crate::service::{Published, ServiceFault, ServiceKey};
 
 /// One zone as the planner sees it.
@@ -31,9 +35,57 @@ pub struct ZoneSettings {
     pub fleet: Option<Label>,
     /// TTL of sets whose Service asks for none.
     pub ttl: Ttl,
+    /// Which of the healthy members stand at a name, unless its Service says otherwise.
+    pub routing: Routing,
+    /// Priorities of members, lowest first; a member that is missing has [`DEFAULT_PRIORITY`].
+    pub priorities: Arc<BTreeMap<MemberName, u16>>,
 }
 
+/// Which of the healthy members stand at a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Routing {
+    /// All of them.
+    #[default]
+    All,
+    /// Those of the best priority that has any.
+    Failover,
+}
+
+/// Priority of a member of which the config says none.
+pub const DEFAULT_PRIORITY: u16 = 100;
+
+impl Routing {
+    /// `all` or `failover`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Failover => "failover",
+        }
+    }
+}
+
+impl FromStr for Routing {
+    type Err = UnknownRouting;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRouting> {
+        [Self::All, Self::Failover]
+            .into_iter()
+            .find(|routing| routing.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| UnknownRouting(text.to_owned()))
+    }
+}
+
+/// Not a [`Routing`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("'{0}' is none of all, failover")]
+pub struct UnknownRouting(pub String);
+
 impl ZoneSettings {
+    /// The priority of a member; the lowest one comes first.
+    pub fn priority(&self, member: &MemberName) -> u16 {
+        self.priorities.get(member).copied().unwrap_or(DEFAULT_PRIORITY)
+    }
+
     /// Whether a name belongs to this zone and to no longer one that is configured too.
     pub fn takes(&self, name: &DnsName) -> bool {
         name.is_within(&self.zone)
@@ -45,9 +97,27 @@ impl ZoneSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) verdict: Verdict,
+    /// What a person says of it.
+    pub(crate) wish: Option<Wish>,
     pub(crate) members: BTreeSet<MemberName>,
     /// What a host name resolves to, each with its verdict; `None` while it was never resolved.
     pub(crate) resolved: Option<Vec<(IpAddr, Verdict)>>,
+}
+
+impl Candidate {
+    /// Whether it should be in; `None` while nobody knows.
+    pub(crate) fn alive(&self) -> Option<bool> {
+        alive(self.verdict, self.wish)
+    }
+}
+
+/// What a person says counts before what probes say.
+pub(crate) fn alive(verdict: Verdict, wish: Option<Wish>) -> Option<bool> {
+    match wish {
+        Some(Wish::ForceIn) => Some(true),
+        Some(Wish::Drain | Wish::ForceOut) => Some(false),
+        None => verdict.is_in(),
+    }
 }
 
 /// A name that a service of the fleet wants.
@@ -58,6 +128,9 @@ pub(crate) struct Wanted {
     /// Where the name points when no address is in.
     pub(crate) up: Option<DnsName>,
     pub(crate) candidates: BTreeMap<Address, Candidate>,
+    pub(crate) routing: Routing,
+    /// Candidates that wait for those of a better priority to fail.
+    pub(crate) standby: BTreeMap<Address, Candidate>,
     /// Members that give addresses, none of which can be used: a slip, and no wish to be without.
     pub(crate) unreadable: BTreeSet<MemberName>,
     pub(crate) evidence: Evidence,
@@ -88,15 +161,22 @@ pub(crate) fn names(key: &ServiceKey, parts: &[Part<'_>], zone: &ZoneSettings) -
     builder.group
 }
 
+/// What a candidate is judged by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Judges<'a> {
+    pub(crate) health: &'a Health,
+    pub(crate) intents: &'a Intents,
+}
+
 /// What a service of the fleet wants at one name.
 pub(crate) fn wanted_at(
     key: &ServiceKey,
     parts: &[Part<'_>],
     zone: &ZoneSettings,
-    health: &Health,
+    judges: Judges<'_>,
     name: &DnsName,
 ) -> Option<Wanted> {
-    let mut builder = Builder { key, zone, only: Some((name, health)), group: Group::default() };
+    let mut builder = Builder { key, zone, only: Some((name, judges)), group: Group::default() };
     builder.all(parts);
     builder.group.names.remove(name)
 }
@@ -105,7 +185,7 @@ struct Builder<'a> {
     key: &'a ServiceKey,
     zone: &'a ZoneSettings,
     /// The one name that is looked at, and what its candidates are judged by; otherwise just all names.
-    only: Option<(&'a DnsName, &'a Health)>,
+    only: Option<(&'a DnsName, Judges<'a>)>,
     group: Group,
 }
 
@@ -204,30 +284,67 @@ impl<'a> Builder<'a> {
             return;
         }
         let asked_ttl = parts.iter().filter_map(|(_, service)| service.ttl).min();
+        let asked_routing = parts.iter().filter_map(|(_, service)| service.routing).max();
         let wanted = self.group.names.entry(name.clone()).or_insert_with(|| Wanted {
             service: self.key.clone(),
             ttl: asked_ttl.unwrap_or(self.zone.ttl),
             up: up.cloned(),
             candidates: BTreeMap::new(),
+            routing: asked_routing.unwrap_or(self.zone.routing),
+            standby: BTreeMap::new(),
             unreadable: BTreeSet::new(),
             evidence: Evidence {
                 owner: self.zone.owner.clone(),
                 service: self.key.clone(),
                 members: BTreeMap::new(),
+                intents: Intents::default(),
             },
             departed,
             federation,
         });
-        let Some((_, health)) = self.only else { return };
+        let Some((_, judges)) = self.only else { return };
         for (member, service) in parts {
             wanted.evidence.members.insert(member.name.clone(), share(member, service));
             if unreadable(service) {
                 wanted.unreadable.insert(member.name.clone());
             }
             for address in service.addresses.iter().flatten() {
-                add_candidate(wanted, address, &service.probe, &member.name, health);
+                add_candidate(wanted, address, &service.probe, &member.name, judges);
             }
         }
+    }
+}
+
+impl Wanted {
+    /// Sets aside what stands by. A candidate does while one of a better priority is in; and one that is not published
+    /// does while one of a better priority may turn out to be in.
+    pub(crate) fn route(&mut self, zone: &ZoneSettings, there: &[ObservedSet]) {
+        if self.routing == Routing::All {
+            return;
+        }
+        let priority =
+            |candidate: &Candidate| candidate.members.iter().map(|member| zone.priority(member)).min();
+        let best = |state: Option<bool>| {
+            let such = self.candidates.values().filter(|candidate| candidate.alive() == state);
+            such.filter_map(priority).min().unwrap_or(u16::MAX)
+        };
+        let (alive, unknown) = (best(Some(true)), best(None));
+        let published = |address: &Address, candidate: &Candidate| {
+            let resolved = candidate.resolved.iter().flatten().map(|(ip, _)| *ip);
+            let ips: BTreeSet<IpAddr> = address.ip().into_iter().chain(resolved).collect();
+            there.iter().filter_map(ObservedSet::ours).any(|data| match data {
+                RecordData::A(set) => set.iter().any(|ip| ips.contains(&IpAddr::V4(*ip))),
+                RecordData::Aaaa(set) => set.iter().any(|ip| ips.contains(&IpAddr::V6(*ip))),
+                RecordData::Cname(target) => address.hostname() == Some(target),
+            })
+        };
+        let stands_by = |address: &Address, candidate: &Candidate| {
+            let mine = priority(candidate).unwrap_or(u16::MAX);
+            alive < mine || (unknown < mine && !published(address, candidate))
+        };
+        let all = std::mem::take(&mut self.candidates);
+        (self.standby, self.candidates) =
+            all.into_iter().partition(|(address, candidate)| stands_by(address, candidate));
     }
 }
 
@@ -254,17 +371,24 @@ fn add_candidate(
     address: &Address,
     probe: &Arc<ProbeSpec>,
     member: &MemberName,
-    health: &Health,
+    judges: Judges<'_>,
 ) {
-    let (verdict, resolved) = judge_address(address, probe, health);
+    let (verdict, resolved) = judge_address(address, probe, judges.health);
+    let mut wish = None;
+    for (subject, intent) in judges.intents.concerning(member, &wanted.service, address) {
+        wish = wish.or(Some(intent.wish));
+        wanted.evidence.intents.set(subject, intent.clone());
+    }
     let candidate = wanted.candidates.entry(address.clone()).or_insert_with(|| Candidate {
         verdict,
+        wish,
         members: BTreeSet::new(),
         resolved: resolved.clone(),
     });
     // An address stays while any member's claim of it answers.
-    if standing(verdict) > standing(candidate.verdict) {
+    if rank(verdict, wish) > rank(candidate.verdict, candidate.wish) {
         candidate.verdict = verdict;
+        candidate.wish = wish;
         candidate.resolved = resolved;
     }
     candidate.members.insert(member.clone());
@@ -326,4 +450,15 @@ pub(crate) const fn standing(verdict: Verdict) -> u8 {
         Verdict::Recovering => 1,
         Verdict::Unhealthy => 0,
     }
+}
+
+/// Which of two claims of one address speaks for it.
+pub(crate) const fn rank(verdict: Verdict, wish: Option<Wish>) -> (u8, u8) {
+    let wish = match wish {
+        Some(Wish::ForceIn) => 3,
+        None => 2,
+        Some(Wish::Drain) => 1,
+        Some(Wish::ForceOut) => 0,
+    };
+    (wish, standing(verdict))
 }

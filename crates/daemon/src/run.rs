@@ -119,7 +119,7 @@ async fn start(
 
     let servers = registry.bind().await.map_err(RunError::Embedded)?;
     let view = View {
-        fleet: config.fleet.owner.to_string(),
+        fleet: config.fleet.name.to_string(),
         started: Instant::now(),
         snapshots: snapshots.clone(),
         health: health.clone(),

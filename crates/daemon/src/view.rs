@@ -3,6 +3,7 @@
 //! Invariant: everything here is a copy of what the channels hold; nothing can be changed through it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use fleetdns_core::simulate::Scenario;
 use fleetdns_core::{Content, Health, Inventory, MemberView, Observed, Snapshot, Verdict};
@@ -169,7 +170,9 @@ impl View {
             let observed = status.observed.unwrap_or_default();
             scenario.add_zone(&status.settings, &status.capabilities, &observed);
         }
-        scenario.add_members(&self.snapshots.borrow().clone(), &self.health.borrow().clone());
+        let priorities = self.zones.first().map(|zone| Arc::clone(&zone.borrow().settings.priorities));
+        let (snapshot, health) = (self.snapshots.borrow().clone(), self.health.borrow().clone());
+        scenario.add_members(&snapshot, &health, &priorities.unwrap_or_default());
         scenario
     }
 

@@ -87,6 +87,7 @@ fn fleet(targets: u32, dead: u32, good: u16, hole: u16) -> Result<Snapshot, Fail
             hostnames: [].into(),
             ttl: None,
             probe: Arc::clone(probe),
+            routing: None,
             faults: Vec::new(),
         };
         member.services.insert(key, Arc::new(published));

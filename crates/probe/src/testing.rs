@@ -16,6 +16,7 @@ pub(crate) fn published((name, address, probe): Words<'_>) -> Published {
         hostnames: [].into(),
         ttl: None,
         probe: Arc::new(probe.parse().unwrap()),
+        routing: None,
         faults: Vec::new(),
     }
 }

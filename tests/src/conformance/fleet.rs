@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use fleetdns_core::wanted::Routing;
 use fleetdns_core::{
     Address, Brakes, Capabilities, DnsName, Health, Inventory, MemberName, MemberView, Observed, Plan,
     Planner, ProbeSpec, Published, Scope, Service, ServiceKey, Snapshot, Ttl, ZoneSettings,
@@ -83,6 +84,7 @@ impl Fleet {
             hostnames: [hostname].into(),
             ttl: ttl.map(|seconds| Ttl::new(seconds).expect("a TTL")),
             probe: Arc::new(ProbeSpec::None),
+            routing: None,
             faults: Vec::new(),
         };
         self.services.insert(key, Arc::new(published));
@@ -117,6 +119,8 @@ impl Fleet {
             owner: self.owner.parse().expect("an owner is a label"),
             fleet: None,
             ttl: Ttl::DEFAULT,
+            routing: Routing::All,
+            priorities: Arc::default(),
         };
         let mut planner =
             Planner::new(settings, capabilities, Brakes { max_delete: 100, ..Brakes::default() });

@@ -5,7 +5,7 @@ use super::*;
 use crate::observed::{Content, ObservedSet};
 use crate::plan::Refusal;
 use crate::record::{RecordData, RecordType};
-use crate::wanted::wanted_at;
+use crate::wanted::{Judges, wanted_at};
 
 /// What should stand at a name, and why not otherwise.
 pub(super) struct Decision {
@@ -64,7 +64,7 @@ impl Planner {
         let mut hold = None;
         for set in there {
             let Some(data) = set.ours() else { continue };
-            let stays = self.startup.clone().map(Hold::StartUp).or_else(|| self.of_unlisted(set));
+            let stays = self.freeze().or_else(|| self.of_unlisted(set));
             if stays.is_some() {
                 hold = stays;
                 continue;
@@ -108,12 +108,21 @@ impl Planner {
     pub(super) fn decide(&self, name: &DnsName, observed: &Observed) -> (Option<Decision>, Vec<Refused>) {
         let refuse = |reason| Refused { name: name.as_str().into(), reason };
         let there = observed.at(name);
-        let Some((wanted, mut refused)) = self.holder(name, there) else { return (None, Vec::new()) };
+        let Some((mut wanted, mut refused)) = self.holder(name, there) else { return (None, Vec::new()) };
+        wanted.route(&self.zone, there);
         if let Some(reason) = self.unservable(name, observed) {
             refused.push(refuse(reason));
             return (None, refused);
         }
-        let gate = Gate { startup: self.startup.clone(), unlisted: &self.unlisted, brakes: &self.brakes };
+        let proven = |spec: &ProbeSpec| self.proven(&wanted.service, spec);
+        let gate = Gate {
+            freeze: self.freeze(),
+            doubt: self.doubt(),
+            waiting: &self.waiting,
+            proven: &proven,
+            unlisted: &self.unlisted,
+            brakes: &self.brakes,
+        };
         let apex = *name == self.zone.zone;
         let Settled { answer, evidence, hold } = settle(&wanted, there, apex, &gate);
         let mut decision = Decision {
@@ -153,15 +162,30 @@ impl Planner {
         (Some(decision), refused)
     }
 
-    /// While start-up has not converged nothing goes, not even what a departed member gave.
+    /// Whether probing in this way works: a majority of the Service's endpoints that are probed so answer.
+    fn proven(&self, key: &ServiceKey, spec: &ProbeSpec) -> bool {
+        let parts = parts(&self.snapshot, key);
+        let here = parts
+            .iter()
+            .filter(|(member, service)| member.inventory != Inventory::Departed && *service.probe == *spec);
+        let verdicts: Vec<bool> = here
+            .flat_map(|(_, service)| {
+                service.addresses.iter().flatten().map(|a| self.health.of(a, &service.probe))
+            })
+            .map(|verdict| verdict.is_in() == Some(true))
+            .collect();
+        verdicts.iter().filter(|passes| **passes).count() * 2 > verdicts.len()
+    }
+
+    /// While nothing goes at all, what a departed member gave stays too.
     fn hold_departure(&self, decision: &mut Decision, there: &[ObservedSet]) -> Option<Hold> {
-        let what = self.startup.as_ref()?;
+        let freeze = self.freeze()?;
         let removes = decision.sets.is_empty() && there.iter().any(|set| set.ours().is_some());
         if !removes || decision.as_it_is {
             return None;
         }
         decision.as_it_is = true;
-        Some(Hold::StartUp(Arc::clone(what)))
+        Some(freeze)
     }
 
     /// Who has a name: the Service that it spells, otherwise who has it in the zone, otherwise the first by namespace and
@@ -186,7 +210,8 @@ impl Planner {
             })
             .collect();
         let key = &holder.service;
-        let wanted = wanted_at(key, &parts(&self.snapshot, key), &self.zone, &self.health, name)?;
+        let judges = Judges { health: &self.health, intents: &self.intents };
+        let wanted = wanted_at(key, &parts(&self.snapshot, key), &self.zone, judges, name)?;
         Some((wanted, refused))
     }
 
@@ -289,7 +314,7 @@ fn deletions(decision: &Decision, there: &[ObservedSet]) -> Vec<Change> {
 
 /// Why one address family goes while the other stays.
 fn family_cause(wanted: &Wanted) -> Cause {
-    let down = wanted.candidates.values().any(|candidate| candidate.verdict.is_in() == Some(false));
+    let down = wanted.candidates.values().any(|candidate| candidate.alive() == Some(false));
     if down { Cause::FamilyDown } else { Cause::ServiceGone }
 }
 

@@ -11,6 +11,7 @@ use crate::probe::Verdict;
 use crate::publish::{PublishSettings, publish};
 use crate::record::{RecordData, Ttl};
 use crate::service::{Ingress, Port, Published, Service};
+use crate::wanted::Routing;
 
 const MEMBERS: [&str; 3] = ["east", "north", "west"];
 const SERVICES: [&str; 3] = ["api", "shop", "web"];
@@ -24,6 +25,8 @@ fn zone() -> ZoneSettings {
         owner: "fed".parse().unwrap(),
         fleet: Some("fed".parse().unwrap()),
         ttl: Ttl::DEFAULT,
+        routing: Routing::All,
+        priorities: Arc::default(),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::evidence::{Evidence, Share};
 use crate::member::MemberName;
 use crate::name::DnsName;
 use crate::observed::ObservedSet;
+use crate::probe::ProbeSpec;
 use crate::record::RecordData;
 
 /// What is ours at a name.
@@ -49,6 +50,30 @@ impl<'a> Ours<'a> {
             return Some(who(&|given| given.hostname().is_some()));
         }
         Some(exact)
+    }
+
+    /// How an address is probed now, when every mark of it tells of another way.
+    pub(super) fn probed_otherwise<'b>(&self, address: &Address, now: &'b Evidence) -> Option<&'b ProbeSpec> {
+        let known = &self.evidence?.members;
+        let mut other = None;
+        for giver in self.givers(address)? {
+            let (before, now) = (&known.get(giver)?.probe, &now.members.get(giver)?.probe);
+            if before == now {
+                return None;
+            }
+            other = Some(now);
+        }
+        other
+    }
+
+    /// Goes on saying how an address was probed when it last answered.
+    pub(super) fn keep_probe(&self, address: &Address, evidence: &mut Evidence) {
+        for giver in self.givers(address).into_iter().flatten() {
+            let before = self.evidence.and_then(|old| old.members.get(giver));
+            if let (Some(before), Some(share)) = (before, evidence.members.get_mut(giver)) {
+                share.probe = before.probe.clone();
+            }
+        }
     }
 
     /// Carries over who gave an address.

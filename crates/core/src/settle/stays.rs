@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::ours::Ours;
-use super::{Flat, Gate};
+use super::{Flat, Gate, Seen, all_sent_out};
 use crate::address::Address;
 use crate::brakes::AllDown;
 use crate::evidence::Evidence;
+use crate::intent::Wish;
 use crate::member::MemberName;
 use crate::plan::Hold;
-use crate::probe::Verdict;
 use crate::wanted::Wanted;
 
 /// What is there and must stay, whatever inventory or health would like.
@@ -31,17 +30,17 @@ impl Stays<'_> {
         let address = Address::Hostname(target.clone());
         let Some(candidate) = wanted.candidates.get(&address) else { return self.unlisted_or_new(&address) };
         let alone = wanted.candidates.len() == 1;
-        match candidate.verdict.is_in() {
+        match candidate.alive() {
             Some(true) if alone || candidate.resolved.is_some() => None,
             Some(true) | None => Some(Hold::Undecided),
-            Some(false) => self.gate.startup.clone().map(Hold::StartUp),
+            Some(false) => self.dead(&address, candidate.wish),
         }
     }
 
     /// Whether what is there is better than nothing: members have something, none of which can stand here.
     pub(super) fn last_set(&self) -> bool {
         let asked_for = self.gate.brakes.all_down == AllDown::Empty;
-        self.ours.exists() && !self.wanted.candidates.is_empty() && !asked_for
+        self.ours.exists() && !all_sent_out(self.wanted) && !asked_for
     }
 
     /// Addresses that must stay without being alive.
@@ -49,29 +48,43 @@ impl Stays<'_> {
         let (mut kept, mut hold) = (BTreeSet::new(), None);
         for ip in &self.ours.ips {
             let address = Address::from(*ip);
-            let verdict =
-                self.flat.ips.iter().find(|(candidate, _)| candidate == ip).map(|(_, verdict)| *verdict);
-            let reason = match verdict.map(Verdict::is_in) {
-                Some(Some(true)) => None,
-                Some(None) => Some(Hold::Undecided),
-                Some(Some(false)) => self.gate.startup.clone().map(Hold::StartUp),
+            let seen = self.flat.seen(*ip);
+            let reason = match seen.map(|seen| (seen.alive(), seen.wish)) {
+                Some((Some(true), _)) => None,
+                Some((None, _)) => Some(Hold::Undecided),
+                Some((Some(false), wish)) => self.dead(&address, wish),
                 None => self.unlisted_or_new(&address),
             };
             let Some(reason) = reason else { continue };
             kept.insert(*ip);
-            // The mark goes on saying who gave what is kept.
-            if verdict.is_none() {
-                self.ours.attribute(&address, evidence);
+            // The mark goes on saying who gave what is kept, and how it was probed when it last answered.
+            match (&reason, seen) {
+                (Hold::NewProbe, _) => self.ours.keep_probe(&address, evidence),
+                (_, None) => self.ours.attribute(&address, evidence),
+                _ => {}
             }
             hold.get_or_insert(reason);
         }
         (kept, hold)
     }
 
+    /// Why something stays that is not alive. Only a freeze keeps what a person wants out.
+    fn dead(&self, address: &Address, wish: Option<Wish>) -> Option<Hold> {
+        let gate = self.gate;
+        if gate.freeze.is_some() || wish.is_some() {
+            return gate.freeze.clone();
+        }
+        let untried = || self.ours.probed_otherwise(address, &self.wanted.evidence);
+        gate.doubt
+            .clone()
+            .or_else(|| untried().filter(|spec| !(gate.proven)(spec)).map(|_| Hold::NewProbe))
+            .or_else(|| gate.waiting.contains(address).then_some(Hold::Velocity))
+    }
+
     /// Why something stays that no member has any more, as far as is known.
     fn unlisted_or_new(&self, address: &Address) -> Option<Hold> {
-        if let Some(what) = &self.gate.startup {
-            return Some(Hold::StartUp(Arc::clone(what)));
+        if self.gate.freeze.is_some() {
+            return self.gate.freeze.clone();
         }
         let givers = self.ours.givers(address).unwrap_or_default();
         if givers.iter().any(|name| self.flat.undecided.contains(*name)) {
@@ -101,12 +114,11 @@ impl Stays<'_> {
         hold: &mut Option<Hold>,
     ) {
         let Self { wanted, flat, ours, gate } = self;
-        let failing: Vec<IpAddr> = flat
-            .ips
-            .iter()
-            .filter(|(_, verdict)| verdict.is_in() == Some(false))
-            .map(|(ip, _)| *ip)
-            .collect();
+        let out = |seen: &&Seen| seen.alive() == Some(false) && seen.wish != Some(Wish::ForceOut);
+        let mut failing: Vec<Seen> = flat.ips.iter().filter(out).copied().collect();
+        // What was sent out and answers is better than what is dead.
+        failing.sort_by_key(|seen| (seen.verdict.is_in() != Some(true), seen.ip));
+        let failing: Vec<IpAddr> = failing.iter().map(|seen| seen.ip).collect();
         let published: Vec<IpAddr> =
             failing.iter().copied().filter(|ip| ours.ips.contains(ip) && !kept.contains(ip)).collect();
         if alive.is_empty() && kept.is_empty() && !failing.is_empty() {

@@ -1,13 +1,16 @@
 //! A running fleet, written down as a scenario.
 
-use super::{CapabilityState, MemberState, Scenario, SetState, VerdictState, ZoneState};
-use crate::member::{Health, MemberView, Snapshot};
+use std::collections::BTreeMap;
+
+use super::{CapabilityState, IntentState, MemberState, Scenario, SetState, VerdictState, ZoneState};
+use crate::intent::Intents;
+use crate::member::{Health, MemberName, MemberView, Snapshot};
 use crate::name::DnsName;
 use crate::observed::{Content, Observed, ObservedSet};
 use crate::probe::Verdict;
 use crate::provider::Capabilities;
 use crate::record::Ttl;
-use crate::wanted::{ZoneSettings, judge_address};
+use crate::wanted::{Routing, ZoneSettings, judge_address};
 
 impl Scenario {
     /// An empty scenario of a fleet.
@@ -24,10 +27,13 @@ impl Scenario {
             answers_subtree: capabilities.answers_subtree,
             max_values,
         };
+        let owner = zone.owner.as_str();
+        self.owner = (owner != self.fleet).then(|| owner.to_owned());
         self.zones.push(ZoneState {
             name: zone.zone.to_string(),
             suffix: (zone.suffix != zone.zone).then(|| zone.suffix.to_string()),
             ttl: (zone.ttl != Ttl::DEFAULT).then(|| zone.ttl.seconds()),
+            routing: (zone.routing != Routing::All).then(|| zone.routing.as_str().to_owned()),
             capabilities: (state != CapabilityState::default()).then_some(state),
             observed: observed
                 .iter()
@@ -36,10 +42,29 @@ impl Scenario {
         });
     }
 
+    /// Adds what persons say of the fleet.
+    pub fn add_intents(&mut self, intents: &Intents) {
+        self.intents.extend(intents.iter().map(|(subject, intent)| IntentState {
+            of: subject.to_string(),
+            wish: intent.wish.to_string(),
+            reason: Some(intent.reason.to_string()).filter(|text| !text.is_empty()),
+            by: Some(intent.by.to_string()).filter(|text| !text.is_empty()),
+            since: Some(intent.since),
+            until: intent.until,
+        }));
+    }
+
     /// Adds all members, with every verdict that is not healthy.
-    pub fn add_members(&mut self, snapshot: &Snapshot, health: &Health) {
+    pub fn add_members(
+        &mut self,
+        snapshot: &Snapshot,
+        health: &Health,
+        priorities: &BTreeMap<MemberName, u16>,
+    ) {
+        self.doubt = health.doubt.as_ref().map(|doubt| doubt.kind().to_owned());
         for member in snapshot.members.values() {
-            self.members.push(member_state(member));
+            let priority = priorities.get(&member.name).copied();
+            self.members.push(MemberState { priority, ..member_state(member) });
             for service in member.services.values() {
                 for address in service.addresses.iter().flatten() {
                     let (verdict, resolved) = judge_address(address, &service.probe, health);
@@ -79,6 +104,7 @@ fn member_state(member: &MemberView) -> MemberState {
     let services: Vec<_> = member.services.values().map(|published| (*published.service).clone()).collect();
     MemberState {
         name: member.name.to_string(),
+        priority: None,
         inventory: Some(member.inventory.to_string()),
         region: member.region.as_ref().map(ToString::to_string),
         zones: member.zones.iter().map(ToString::to_string).collect(),

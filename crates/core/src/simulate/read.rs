@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use super::{BrakeState, CapabilityState, Scenario, ScenarioError, SetState};
+use super::{BrakeState, CapabilityState, IntentState, Scenario, ScenarioError, SetState};
 use crate::address::Address;
 use crate::brakes::{AllDown, Brakes};
+use crate::doubt::Doubt;
 use crate::evidence::Claim;
+use crate::intent::{Intent, Intents, Wish};
 use crate::member::{Health, Inventory, MemberName, MemberView, Snapshot};
 use crate::name::{DnsName, Label};
 use crate::observed::{Content, Observed, ObservedSet, Version};
@@ -18,7 +20,7 @@ use crate::provider::Capabilities;
 use crate::publish::{PublishSettings, publish};
 use crate::record::{NonEmpty, RecordData, RecordType, Ttl};
 use crate::service::Published;
-use crate::wanted::{ZoneSettings, standing};
+use crate::wanted::{Routing, ZoneSettings, standing};
 
 fn fail<T>(place: impl Into<String>, problem: impl ToString) -> Result<T, ScenarioError> {
     Err(ScenarioError { place: place.into(), problem: problem.to_string() })
@@ -37,6 +39,7 @@ pub(super) type Zone = (ZoneSettings, Capabilities, Observed);
 pub(super) fn read_zones(scenario: &Scenario, fleet: &Label) -> Result<Vec<Zone>, ScenarioError> {
     let names: Vec<DnsName> =
         scenario.zones.iter().map(|zone| parse("zones.name", &zone.name)).collect::<Result<_, _>>()?;
+    let priorities = read_priorities(scenario)?;
     let mut zones = Vec::new();
     for (state, name) in scenario.zones.iter().zip(&names) {
         let suffix = match &state.suffix {
@@ -47,18 +50,55 @@ pub(super) fn read_zones(scenario: &Scenario, fleet: &Label) -> Result<Vec<Zone>
             zone: name.clone(),
             suffix,
             other_zones: names.iter().filter(|other| *other != name).cloned().collect(),
-            owner: fleet.clone(),
+            owner: read_owner(scenario, fleet)?,
             fleet: Some(fleet.clone()),
             ttl: read_ttl("zones.ttl", state.ttl)?,
+            routing: state
+                .routing
+                .as_deref()
+                .map_or(Ok(Routing::All), |text| parse("zones.routing", text))?,
+            priorities: Arc::clone(&priorities),
         };
         let mut observed = Observed::default();
         for set in &state.observed {
-            let (name, set) = read_set(set, fleet)?;
+            let (name, set) = read_set(set, &settings.owner)?;
             observed.push(name, set);
         }
         zones.push((settings, read_capabilities(state.capabilities.as_ref()), observed));
     }
     Ok(zones)
+}
+
+/// The owner id: the fleet's name unless the scenario says otherwise.
+fn read_owner(scenario: &Scenario, fleet: &Label) -> Result<Label, ScenarioError> {
+    scenario.owner.as_deref().map_or_else(|| Ok(fleet.clone()), |text| parse("owner", text))
+}
+
+fn read_priorities(scenario: &Scenario) -> Result<Arc<BTreeMap<MemberName, u16>>, ScenarioError> {
+    let given = scenario.members.iter().filter_map(|member| Some((&member.name, member.priority?)));
+    let read = given.map(|(name, priority)| Ok((parse("members.name", name)?, priority)));
+    read.collect::<Result<BTreeMap<_, _>, _>>().map(Arc::new)
+}
+
+/// What persons say of the fleet.
+pub(super) fn read_intents(scenario: &Scenario) -> Result<Intents, ScenarioError> {
+    let read = |state: &IntentState| {
+        let text = |text: &Option<String>| Arc::from(text.as_deref().unwrap_or_default());
+        let wish: Wish = parse("intents.wish", &state.wish)?;
+        let (reason, by) = (text(&state.reason), text(&state.by));
+        let intent = Intent { wish, reason, by, since: state.since.unwrap_or(0), until: state.until };
+        Ok((parse("intents.of", &state.of)?, intent))
+    };
+    scenario.intents.iter().map(read).collect()
+}
+
+fn read_doubt(scenario: &Scenario) -> Result<Option<Doubt>, ScenarioError> {
+    match scenario.doubt.as_deref() {
+        None => Ok(None),
+        Some("vantage") => Ok(Some(Doubt::Vantage { canaries: 0, silent: 0, keys: 0, heard: 0 })),
+        Some("correlation") => Ok(Some(Doubt::Correlation { keys: 0, bad: 0, members: Arc::from([]) })),
+        Some(other) => fail("doubt", format!("'{other}' is none of vantage, correlation")),
+    }
 }
 
 fn read_capabilities(state: Option<&CapabilityState>) -> Capabilities {
@@ -137,6 +177,8 @@ pub(super) fn read_brakes(state: &BrakeState) -> Result<Brakes, ScenarioError> {
         min_kept: state.min_kept.unwrap_or(defaults.min_kept),
         all_down,
         max_delete: state.max_delete.unwrap_or(defaults.max_delete).min(100),
+        removals: state.removals.unwrap_or(defaults.removals),
+        max_removals: defaults.max_removals,
     })
 }
 
@@ -186,7 +228,7 @@ pub(super) fn read_health(
     snapshot: &Snapshot,
     down: &[String],
 ) -> Result<Health, ScenarioError> {
-    let mut health = Health::default();
+    let mut health = Health { doubt: read_doubt(scenario)?, ..Health::default() };
     for (name, ips) in &scenario.resolved {
         health.resolved.insert(parse("resolved", name)?, ips.iter().copied().collect());
     }

@@ -1,6 +1,6 @@
 //! The `[cluster "NAME"]` sections, or the contexts of the kubeconfig in their place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleetdns_core::{Label, MemberName};
 use fleetdns_watch::{Access, MemberConfig};
@@ -66,6 +66,19 @@ fn member(section: &Section, outside: &Outside<'_>, reader: &mut Reader<'_>) -> 
         (None, None) => Access::InCluster,
     };
     Some(MemberConfig { name: name?, access, region, zones: zones.into_iter().collect() })
+}
+
+/// The priorities that sections give.
+pub(super) fn priorities(raw: &Raw, faults: &mut Vec<Fault>) -> BTreeMap<MemberName, u16> {
+    let mut priorities = BTreeMap::new();
+    for section in raw.of_kind("cluster") {
+        let mut reader = Reader::of(section, faults);
+        let right = "a number from 0 to 65535, the lowest comes first";
+        let priority = reader.parse("priority", right, |text| text.parse::<u16>().ok());
+        let name = section.label.as_deref().and_then(|label| label.parse().ok());
+        priorities.extend(name.zip(priority));
+    }
+    priorities
 }
 
 /// The members when no section names one: all contexts of the kubeconfig, otherwise the cluster that we run in.

@@ -31,6 +31,7 @@ mod zones;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use fleetdns_core::{DnsName, Label, Ttl};
 use fleetdns_watch::MemberConfig;
@@ -134,6 +135,12 @@ impl Config {
             check_template(fleet, &zones, &mut Reader::new(&raw, "fleet", file, &mut faults));
         }
         let members = members::read(&raw, file, outside, &mut faults);
+        let priorities = Arc::new(members::priorities(&raw, &mut faults));
+        let with_priorities = |mut zone: ZoneConfig| {
+            zone.settings.priorities = Arc::clone(&priorities);
+            zone
+        };
+        let zones = zones.into_iter().map(with_priorities).collect();
         let probe = settings::probe(&mut Reader::new(&raw, "probe", file, &mut faults), outside);
         let brakes = settings::brakes(&mut Reader::new(&raw, "brakes", file, &mut faults));
         let admin = settings::admin(&mut Reader::new(&raw, "admin", file, &mut faults));

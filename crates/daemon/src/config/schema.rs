@@ -49,6 +49,7 @@ pub const ZONE: SectionSpec = SectionSpec {
         key("provider", "who serves the zone"),
         key("suffix", "what federation names end in; the zone unless said otherwise"),
         key("ttl", "TTL of records whose Service asks for none"),
+        key("routing", "who stands at a name: all healthy clusters, or failover, those of the best priority"),
     ],
 };
 
@@ -61,6 +62,7 @@ pub const CLUSTER: SectionSpec = SectionSpec {
         key("context", "context of the kubeconfig; its current one unless said otherwise"),
         key("region", "region; what the nodes say unless said otherwise"),
         key("zones", "zones of the region; what the nodes say unless said otherwise"),
+        key("priority", "for routing = failover: the lowest number comes first"),
     ],
 };
 
@@ -92,6 +94,8 @@ pub const BRAKES: SectionSpec = SectionSpec {
         key("min-kept", "health never leaves fewer addresses at a name"),
         key("all-down", "what stays when every endpoint of a name is down: keep, all or empty"),
         key("max-delete", "percent of our names that one plan may delete"),
+        key("max-removals", "percent of a zone's addresses that may die within a minute"),
+        key("removals", "on, or off: say what would go and keep it"),
         key("startup-timeout", "how long start-up waits for a member before it goes on without"),
         key("grace", "how long an emptied load balancer keeps its addresses"),
         key("drift", "from one reading of a zone to the next when nothing happens"),

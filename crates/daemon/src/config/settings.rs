@@ -176,12 +176,16 @@ pub(super) fn brakes(reader: &mut Reader<'_>) -> Brakes {
         })
     });
     let max_delete = reader.parse("max-delete", "a percentage from 0% to 100%", parse::percent);
+    let max_removals = reader.parse("max-removals", "a percentage from 0% to 100%", parse::percent);
+    let removals = reader.parse("removals", "on or off", parse::switch);
     let min_kept = count(reader, "min-kept", 1000).and_then(|number| usize::try_from(number).ok());
     Brakes {
         brakes: fleetdns_core::Brakes {
             min_kept: min_kept.unwrap_or(default.min_kept),
             all_down: all_down.unwrap_or(default.all_down),
             max_delete: max_delete.unwrap_or(default.max_delete),
+            max_removals: max_removals.unwrap_or(default.max_removals),
+            removals: removals.unwrap_or(default.removals),
         },
         startup_timeout: duration(reader, "startup-timeout", SECOND..=HOUR).unwrap_or(watch.startup_timeout),
         grace: duration(reader, "grace", Duration::ZERO..=24 * HOUR).unwrap_or(watch.grace),

@@ -1,8 +1,10 @@
 //! The `[zone "NAME"]` sections, with the provider keys of `[Global]` under them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use fleetdns_core::keys::{KeyFault, Keys};
+use fleetdns_core::wanted::Routing;
 use fleetdns_core::{DnsName, Label, Ttl, ZoneSettings};
 
 use super::fault::{Fault, Place, suggestion};
@@ -112,6 +114,7 @@ impl Zones<'_> {
                 format!("'{suffix}' does not lie in the zone; it has to be {name} or end in .{name}");
             reader.fault("suffix", problem);
         }
+        let routing = reader.parse("routing", "all or failover", |text| text.parse::<Routing>().ok());
         let provider = self.provider(section);
         let (name, spec) = (name?, provider?);
         let owner =
@@ -123,6 +126,8 @@ impl Zones<'_> {
             owner,
             fleet: fleet.filter(|fleet| fleet.federation_names).map(|fleet| fleet.name.clone()),
             ttl: ttl.unwrap_or_else(|| fleet.map_or(Ttl::DEFAULT, |fleet| fleet.ttl)),
+            routing: routing.unwrap_or_default(),
+            priorities: Arc::default(),
         };
         let (keys, places) = self.keys(section, spec);
         let zone = ZoneConfig { settings, provider: spec.name(), keys, spec, places };

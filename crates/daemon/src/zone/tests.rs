@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use fleetdns_core::wanted::Routing;
 use fleetdns_core::{
     ApprovedPlan, Claim, Content, Finding, Ingress, Inventory, NonEmpty, ObservedSet, Port, ProbeKey,
     PublishSettings, RecordData, Service, Ttl, Verdict, Version, publish,
@@ -132,6 +133,8 @@ impl Rig {
             owner: "fed".parse().unwrap(),
             fleet: Some("fed".parse().unwrap()),
             ttl: Ttl::DEFAULT,
+            routing: Routing::All,
+            priorities: Arc::default(),
         };
         let upkeep = Upkeep {
             brakes: Brakes::default(),

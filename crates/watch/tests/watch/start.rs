@@ -18,6 +18,7 @@ fn adopted(member: &str, service: &str, ip: &str) -> MemberView {
         hostnames: std::collections::BTreeSet::new(),
         ttl: None,
         probe: Arc::new(ProbeSpec::None),
+        routing: None,
         faults: Vec::new(),
     };
     view.services.insert(key(service), Arc::new(published));

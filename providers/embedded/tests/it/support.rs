@@ -73,7 +73,12 @@ pub(crate) fn set(text: &str) -> RecordSet {
 
 pub(crate) fn evidence() -> Arc<Evidence> {
     let service = "default/web".parse().unwrap();
-    Arc::new(Evidence { owner: owner(), service, members: BTreeMap::new() })
+    Arc::new(Evidence {
+        owner: owner(),
+        service,
+        members: BTreeMap::new(),
+        intents: fleetdns_core::Intents::default(),
+    })
 }
 
 pub(crate) fn creation(record: &str) -> NameChange {
