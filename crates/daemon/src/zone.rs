@@ -3,15 +3,13 @@
 //! Invariant: this is the only place that calls `Provider::apply`.
 //! Invariant: a fault of the provider never ends the task; it waits with growing pauses and lists afresh.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fleetdns_core::adopt::adopt;
-use fleetdns_core::plan::{Held, Hold, Refused};
 use fleetdns_core::{
-    Applied, Brakes, Capabilities, DnsName, Health, Listing, MemberName, MemberView, NameChange, Observed,
-    Outcome, Planner, Provider, ProviderError, Scope, Snapshot, ZoneSettings, approve,
+    Applied, Brakes, DnsName, Health, Listing, MemberName, MemberView, NameChange, Observed, Outcome,
+    Planner, Provider, ProviderError, Scope, Snapshot, ZoneSettings, approve,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -20,40 +18,16 @@ use tracing::{debug, info, warn};
 
 use crate::chain;
 
+mod status;
+mod tell;
+
+pub use status::ZoneStatus;
+
 /// Pause after the first failure; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Plans of more names than this are said in one line.
-const MANY: usize = 50;
 /// Every so many lists the pass after it looks at all names.
 const LISTS_TO_A_WHOLE_PASS: u32 = 10;
-
-/// What the rest of the daemon may know of a zone at any moment.
-#[derive(Debug, Clone)]
-pub struct ZoneStatus {
-    /// The zone.
-    pub settings: ZoneSettings,
-    /// Name of its provider.
-    pub provider: Arc<str>,
-    /// What the provider can represent.
-    pub capabilities: Capabilities,
-    /// The zone as it was last read or written; `None` before the first list.
-    pub observed: Option<Observed>,
-    /// When the zone was last listed.
-    pub listed_at: Option<Instant>,
-    /// What start-up waits for.
-    pub startup: Option<String>,
-    /// Why the zone cannot be read or written at the moment.
-    pub fault: Option<String>,
-    /// Names kept by a brake.
-    pub held: BTreeMap<DnsName, Held>,
-    /// What is wanted and not written.
-    pub refused: BTreeMap<Arc<str>, Vec<Refused>>,
-    /// Names written since the start.
-    pub written: u64,
-    /// Names not written since the start because of a fault.
-    pub failed: u64,
-}
 
 /// What the task of one zone needs.
 pub struct ZoneTask {
@@ -98,19 +72,8 @@ impl ZoneTask {
         adopted: mpsc::Sender<Vec<MemberView>>,
     ) -> (Self, watch::Receiver<ZoneStatus>) {
         let capabilities = provider.capabilities();
-        let (status, receiver) = watch::channel(ZoneStatus {
-            settings: settings.clone(),
-            provider: provider_name.into(),
-            capabilities: capabilities.clone(),
-            observed: None,
-            listed_at: None,
-            startup: None,
-            fault: None,
-            held: BTreeMap::new(),
-            refused: BTreeMap::new(),
-            written: 0,
-            failed: 0,
-        });
+        let initial = ZoneStatus::new(settings.clone(), provider_name, capabilities.clone());
+        let (status, receiver) = watch::channel(initial);
         let task = Self {
             provider,
             planner: Planner::new(settings, capabilities, upkeep.brakes.clone()),
@@ -300,77 +263,6 @@ impl ZoneTask {
             status.failed += failed;
         });
         !again && !self.resting
-    }
-
-    fn say_written(&self, changes: &[NameChange], written: &BTreeSet<DnsName>, took: Duration) {
-        let zone = &self.planner.zone().zone;
-        let took_ms = took.as_millis();
-        if written.len() > MANY {
-            info!(%zone, names = written.len(), took_ms, "many names written");
-        }
-        for change in changes.iter().filter(|change| written.contains(&change.name)) {
-            for one in &change.changes {
-                let (verb, record_type, name) = (one.verb(), one.record_type(), &change.name);
-                let values = one.after().map(|(set, _)| set.data.values().join(" ")).unwrap_or_default();
-                if written.len() > MANY {
-                    debug!(%zone, verb, %name, %record_type, %values, "record set written");
-                } else {
-                    info!(%zone, verb, %name, %record_type, %values, took_ms, "record set written");
-                }
-            }
-        }
-    }
-
-    /// Says what is newly held or refused, and what no longer is.
-    fn tell(&self, scope: &Scope, held: &[Held], refused: &[Refused]) {
-        let zone = &self.planner.zone().zone;
-        let in_scope = |name: &str| match scope {
-            Scope::All => true,
-            Scope::Names(names) => names.iter().any(|one| one.as_str() == name),
-        };
-        let new_held: BTreeMap<DnsName, Held> =
-            held.iter().map(|one| (one.name.clone(), one.clone())).collect();
-        let mut new_refused: BTreeMap<Arc<str>, Vec<Refused>> = BTreeMap::new();
-        // What Services say of themselves is not bound to a name in scope: it is always told anew.
-        let faults: Vec<Refused> = match scope {
-            Scope::All => Vec::new(),
-            Scope::Names(_) => self.planner.faults().cloned().collect(),
-        };
-        for one in refused.iter().chain(&faults) {
-            new_refused.entry(Arc::clone(&one.name)).or_default().push(one.clone());
-        }
-        self.status.send_modify(|status| {
-            for (name, one) in &new_held {
-                match &one.reason {
-                    reason if status.held.get(name).is_some_and(|before| before.reason == *reason) => {}
-                    // Every new address passes through this, most for milliseconds.
-                    reason @ Hold::Undecided => debug!(%zone, %name, %reason, "kept for now"),
-                    reason => info!(%zone, %name, %reason, "kept for now"),
-                }
-            }
-            for (name, all) in &new_refused {
-                for one in
-                    all.iter().filter(|one| !status.refused.get(name).is_some_and(|old| old.contains(one)))
-                {
-                    warn!(%zone, %name, reason = %one.reason, "not written");
-                }
-            }
-            status.held.retain(|name, _| !in_scope(name.as_str()));
-            status.held.extend(new_held);
-            let is_name = |text: &str| text.parse::<DnsName>().is_ok() && !text.contains('/');
-            status.refused.retain(|name, _| is_name(name) && !in_scope(name));
-            status.refused.extend(new_refused);
-        });
-    }
-
-    fn tell_startup(&self) {
-        let startup = self.planner.startup().map(str::to_owned);
-        if self.status.borrow().startup != startup {
-            if startup.is_none() {
-                info!(zone = %self.planner.zone().zone, "start-up has converged, removals are possible from now on");
-            }
-            self.status.send_modify(|status| status.startup = startup);
-        }
     }
 }
 

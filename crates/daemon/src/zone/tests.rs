@@ -1,12 +1,12 @@
 //! The loop in paused time, against a strict zone in memory that refuses what a real one refuses.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use fleetdns_core::wanted::Routing;
 use fleetdns_core::{
-    ApprovedPlan, Claim, Content, Finding, Ingress, Inventory, NonEmpty, ObservedSet, Port, ProbeKey,
-    PublishSettings, RecordData, Service, Ttl, Verdict, Version, publish,
+    ApprovedPlan, Capabilities, Claim, Content, Finding, Ingress, Inventory, NonEmpty, ObservedSet, Port,
+    ProbeKey, PublishSettings, RecordData, Service, Ttl, Verdict, Version, publish,
 };
 
 use super::*;

@@ -1,0 +1,54 @@
+//! What a zone's task says of itself to the rest of the daemon.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fleetdns_core::plan::{Held, Refused};
+use fleetdns_core::{Capabilities, DnsName, Observed, ZoneSettings};
+use tokio::time::Instant;
+
+/// What the rest of the daemon may know of a zone at any moment.
+#[derive(Debug, Clone)]
+pub struct ZoneStatus {
+    /// The zone.
+    pub settings: ZoneSettings,
+    /// Name of its provider.
+    pub provider: Arc<str>,
+    /// What the provider can represent.
+    pub capabilities: Capabilities,
+    /// The zone as it was last read or written; `None` before the first list.
+    pub observed: Option<Observed>,
+    /// When the zone was last listed.
+    pub listed_at: Option<Instant>,
+    /// What start-up waits for.
+    pub startup: Option<String>,
+    /// Why the zone cannot be read or written at the moment.
+    pub fault: Option<String>,
+    /// Names kept by a brake.
+    pub held: BTreeMap<DnsName, Held>,
+    /// What is wanted and not written.
+    pub refused: BTreeMap<Arc<str>, Vec<Refused>>,
+    /// Names written since the start.
+    pub written: u64,
+    /// Names not written since the start because of a fault.
+    pub failed: u64,
+}
+
+impl ZoneStatus {
+    /// Before anything is known.
+    pub(super) fn new(settings: ZoneSettings, provider: &str, capabilities: Capabilities) -> Self {
+        Self {
+            settings,
+            provider: provider.into(),
+            capabilities,
+            observed: None,
+            listed_at: None,
+            startup: None,
+            fault: None,
+            held: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            written: 0,
+            failed: 0,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What is said of a pass, in the log and to the rest of the daemon: each change of state once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetdns_core::plan::{Held, Hold, Refused};
+use fleetdns_core::{DnsName, NameChange, Scope};
+use tracing::{debug, info, warn};
+
+use super::ZoneTask;
+
+/// Plans of more names than this are said in one line.
+const MANY: usize = 50;
+
+impl ZoneTask {
+    pub(super) fn say_written(&self, changes: &[NameChange], written: &BTreeSet<DnsName>, took: Duration) {
+        let zone = &self.planner.zone().zone;
+        let took_ms = took.as_millis();
+        if written.len() > MANY {
+            info!(%zone, names = written.len(), took_ms, "many names written");
+        }
+        for change in changes.iter().filter(|change| written.contains(&change.name)) {
+            for one in &change.changes {
+                let (verb, record_type, name) = (one.verb(), one.record_type(), &change.name);
+                let values = one.after().map(|(set, _)| set.data.values().join(" ")).unwrap_or_default();
+                if written.len() > MANY {
+                    debug!(%zone, verb, %name, %record_type, %values, "record set written");
+                } else {
+                    info!(%zone, verb, %name, %record_type, %values, took_ms, "record set written");
+                }
+            }
+        }
+    }
+
+    /// Says what is newly held or refused, and what no longer is.
+    pub(super) fn tell(&self, scope: &Scope, held: &[Held], refused: &[Refused]) {
+        let zone = &self.planner.zone().zone;
+        let in_scope = |name: &str| match scope {
+            Scope::All => true,
+            Scope::Names(names) => names.iter().any(|one| one.as_str() == name),
+        };
+        let new_held: BTreeMap<DnsName, Held> =
+            held.iter().map(|one| (one.name.clone(), one.clone())).collect();
+        let mut new_refused: BTreeMap<Arc<str>, Vec<Refused>> = BTreeMap::new();
+        // What Services say of themselves is not bound to a name in scope: it is always told anew.
+        let faults: Vec<Refused> = match scope {
+            Scope::All => Vec::new(),
+            Scope::Names(_) => self.planner.faults().cloned().collect(),
+        };
+        for one in refused.iter().chain(&faults) {
+            new_refused.entry(Arc::clone(&one.name)).or_default().push(one.clone());
+        }
+        self.status.send_modify(|status| {
+            for (name, one) in &new_held {
+                match &one.reason {
+                    reason if status.held.get(name).is_some_and(|before| before.reason == *reason) => {}
+                    // Every new address passes through this, most for milliseconds.
+                    reason @ Hold::Undecided => debug!(%zone, %name, %reason, "kept for now"),
+                    reason => info!(%zone, %name, %reason, "kept for now"),
+                }
+            }
+            for (name, all) in &new_refused {
+                for one in
+                    all.iter().filter(|one| !status.refused.get(name).is_some_and(|old| old.contains(one)))
+                {
+                    warn!(%zone, %name, reason = %one.reason, "not written");
+                }
+            }
+            status.held.retain(|name, _| !in_scope(name.as_str()));
+            status.held.extend(new_held);
+            let is_name = |text: &str| text.parse::<DnsName>().is_ok() && !text.contains('/');
+            status.refused.retain(|name, _| is_name(name) && !in_scope(name));
+            status.refused.extend(new_refused);
+        });
+    }
+
+    pub(super) fn tell_startup(&self) {
+        let startup = self.planner.startup().map(str::to_owned);
+        if self.status.borrow().startup != startup {
+            if startup.is_none() {
+                info!(zone = %self.planner.zone().zone, "start-up has converged, removals are possible from now on");
+            }
+            self.status.send_modify(|status| status.startup = startup);
+        }
+    }
+}
