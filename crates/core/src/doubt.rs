@@ -1,4 +1,6 @@
 //! Doubt of the prober in itself: why what it says of endpoints must take nothing out at the moment.
+//!
+//! [`Sight`] is fed with every probe and gives the [`Doubt`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,6 +8,17 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use crate::member::MemberName;
+
+mod canary;
+mod crowd;
+mod episode;
+mod key;
+mod round;
+mod sight;
+
+pub use episode::Turn;
+pub use key::{KeyId, Probed, Sound};
+pub use sight::{Pace, Sight};
 
 /// Members that are named one by one; of more, their number is said.
 const NAMED: usize = 5;
@@ -21,16 +34,16 @@ pub enum Doubt {
         canaries: usize,
         /// Canaries that were not heard when last probed.
         silent: usize,
-        /// Probe keys.
+        /// Probe keys that were asked: all of them, or a sample of each member's.
         keys: usize,
-        /// Probe keys that were heard when last probed, whatever they said.
+        /// Of those the ones that were heard when last probed, whatever they said.
         heard: usize,
     },
     /// Half of everything went bad together, in several members. Ends when fewer are bad, or when a person says so.
     Correlation {
         /// Probe keys.
         keys: usize,
-        /// Probe keys that went bad, or are about to.
+        /// Probe keys that went bad, or are about to; an estimate where members have many.
         bad: usize,
         /// Members of whose keys at least half went bad, in order.
         members: Arc<[MemberName]>,
@@ -52,8 +65,8 @@ impl fmt::Display for Doubt {
         match self {
             Self::Vantage { canaries, silent, keys, heard } => write!(
                 f,
-                "vantage: {silent} of {canaries} canaries and {} of {keys} endpoints are silent, it seems that we are cut \
-                 off",
+                "vantage: {silent} of {canaries} canaries and {} of {keys} endpoints asked are silent, it seems that we are \
+                 cut off",
                 keys.saturating_sub(*heard)
             ),
             Self::Correlation { keys, bad, members } => {
@@ -80,7 +93,10 @@ impl Serialize for Doubt {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod words {
     use super::*;
 
     #[test]
@@ -88,7 +104,7 @@ mod tests {
         let vantage = Doubt::Vantage { canaries: 4, silent: 3, keys: 100, heard: 2 };
         assert_eq!(
             vantage.to_string(),
-            "vantage: 3 of 4 canaries and 98 of 100 endpoints are silent, it seems that we are cut off"
+            "vantage: 3 of 4 canaries and 98 of 100 endpoints asked are silent, it seems that we are cut off"
         );
         let correlation = |count: usize| Doubt::Correlation {
             keys: 100,

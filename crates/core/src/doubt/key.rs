@@ -1,0 +1,124 @@
+//! One probe key, and what a probe makes of it.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::probe::Verdict;
+
+/// A probe key, by a small number that whoever probes it gives it, and may give again once it is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId(pub u32);
+
+/// Whether anything came back from the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sound {
+    /// An answer, a refusal, an error of the other side.
+    Heard,
+    /// Nothing, or a router's word that there is no way.
+    Silent,
+    /// The probe failed on our side.
+    Unclear,
+}
+
+/// One probe that has ended. Times are on any clock that does not run backwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probed {
+    /// When it began.
+    pub started: Duration,
+    /// When it ended.
+    pub ended: Duration,
+    /// What came back.
+    pub sound: Sound,
+    /// The verdict that follows.
+    pub verdict: Verdict,
+    /// Failures in a row up to now.
+    pub failures: u32,
+}
+
+/// What is to be known of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum State {
+    /// No probe has said anything yet.
+    #[default]
+    New,
+    /// Healthy.
+    Good,
+    /// Failed, and not yet often enough to be out.
+    Suspect,
+    /// Went out lately, or within the episode that stands.
+    Out,
+    /// Is out, or will be, and does not count: it went out long ago, or a person said so. Ends when it is healthy.
+    Past,
+}
+
+impl State {
+    pub(super) const fn is_bad(self) -> bool {
+        matches!(self, Self::Suspect | Self::Out)
+    }
+}
+
+/// A key's place in one member.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seat {
+    pub(super) group: u32,
+    /// Endpoints of the member that share the key.
+    pub(super) claims: u32,
+    pub(super) speaks: bool,
+}
+
+pub(super) type Seats = SmallVec<[Seat; 1]>;
+
+/// All that is known of a key.
+#[derive(Debug, Default)]
+pub(super) struct Row {
+    pub(super) seats: Seats,
+    pub(super) state: State,
+    pub(super) sound: Option<Sound>,
+    /// It is probed at the slow interval: asking it out of turn does not hurry its verdict.
+    pub(super) calm: bool,
+    /// Canaries of which it is an address.
+    pub(super) canaries: u32,
+    /// When it went out.
+    pub(super) since: Duration,
+}
+
+impl Row {
+    /// Whether it can say whether we see: a speaker of a member, or a canary.
+    pub(super) fn is_asked(&self) -> bool {
+        self.canaries > 0 || self.seats.iter().any(|seat| seat.speaks)
+    }
+
+    pub(super) fn is_heard(&self) -> bool {
+        self.sound == Some(Sound::Heard)
+    }
+}
+
+impl Probed {
+    /// What the probe makes of a key.
+    pub(super) const fn state(&self, before: State) -> State {
+        match (before, self.verdict) {
+            (_, Verdict::Healthy) => State::Good,
+            (State::Past, Verdict::Suspect | Verdict::Unhealthy | Verdict::Recovering) => State::Past,
+            (_, Verdict::Unhealthy | Verdict::Recovering) => State::Out,
+            (_, Verdict::Suspect) => State::Suspect,
+            (State::Past, Verdict::Unknown) => State::Past,
+            (before, Verdict::Unknown) => {
+                if self.failures == 0 {
+                    before
+                } else {
+                    State::Suspect
+                }
+            }
+        }
+    }
+
+    /// Whether the next probe comes after the slow interval.
+    pub(super) const fn is_calm(&self) -> bool {
+        match self.verdict {
+            Verdict::Healthy | Verdict::Unhealthy => true,
+            Verdict::Unknown => self.failures == 0,
+            Verdict::Suspect | Verdict::Recovering => false,
+        }
+    }
+}

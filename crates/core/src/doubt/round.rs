@@ -1,0 +1,88 @@
+//! Rounds of questions: before an endpoint goes out, those who can tell whether we see are asked anew.
+//!
+//! Probes are spread over time, so the first endpoint to reach its last failure does so while others have not been
+//! probed since the network went. A round asks canaries and speakers after its first failure; what they said before
+//! does not count.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use super::key::KeyId;
+
+/// Rounds, and who waits for one.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    /// The least time from the start of one to the start of the next.
+    gap: Duration,
+    /// The last first failure.
+    wanted: Option<Duration>,
+    started: Option<Duration>,
+    /// Who has not been asked yet in the round that is open.
+    missing: HashSet<KeyId>,
+    open: bool,
+    /// Start of the last round that is complete.
+    complete: Option<Duration>,
+    /// When each key that fails now failed first.
+    failing: HashMap<KeyId, Duration>,
+}
+
+impl Rounds {
+    pub(super) fn new(gap: Duration) -> Self {
+        Self { gap, ..Self::default() }
+    }
+
+    /// A key that was good has failed.
+    pub(super) fn failed_first(&mut self, key: KeyId, now: Duration) {
+        self.failing.insert(key, now);
+        self.wanted = Some(now);
+    }
+
+    /// A key does not fail any more, or is known to be out.
+    pub(super) fn settled(&mut self, key: KeyId) {
+        self.failing.remove(&key);
+    }
+
+    /// Whether others were asked since the key failed first.
+    pub(super) fn asked_since(&self, key: KeyId) -> bool {
+        self.failing.get(&key).is_none_or(|first| self.complete.is_some_and(|start| start >= *first))
+    }
+
+    /// When the next round should start.
+    pub(super) fn due(&self) -> Option<Duration> {
+        let wanted = self.wanted.filter(|wanted| !self.open && self.started.is_none_or(|at| at < *wanted))?;
+        Some(self.started.map_or(wanted, |started| wanted.max(started + self.gap)))
+    }
+
+    pub(super) fn start(&mut self, now: Duration, ask: impl Iterator<Item = KeyId>) {
+        self.started = Some(now);
+        self.open = true;
+        self.missing.clear();
+        self.missing.extend(ask);
+        self.close_when_complete();
+    }
+
+    /// A probe has ended. Gives whether its key has to be asked once more: it answered, but may have done so before the
+    /// round began. `may_be_old` is asked with the start of the round.
+    pub(super) fn reported(&mut self, key: KeyId, may_be_old: impl FnOnce(Duration) -> bool) -> bool {
+        if !self.open || !self.missing.contains(&key) {
+            return false;
+        }
+        if self.started.is_some_and(may_be_old) {
+            return true;
+        }
+        self.forget(key);
+        false
+    }
+
+    pub(super) fn forget(&mut self, key: KeyId) {
+        self.missing.remove(&key);
+        self.close_when_complete();
+    }
+
+    fn close_when_complete(&mut self) {
+        if self.open && self.missing.is_empty() {
+            self.open = false;
+            self.complete = self.started;
+        }
+    }
+}

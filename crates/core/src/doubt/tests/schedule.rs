@@ -1,0 +1,243 @@
+//! A prober without a network: probes by the clock, judges, and publishes as the engine does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::doubt::{KeyId, Pace, Probed, Sight, Sound};
+use crate::judge::{Judge, Outcome, Thresholds};
+use crate::member::MemberName;
+use crate::probe::Verdict;
+
+pub(super) const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// Times in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) interval: u64,
+    pub(super) fast: u64,
+    pub(super) timeout: u64,
+    pub(super) fall: u32,
+}
+
+impl Times {
+    pub(super) const DEFAULT: Self = Self { interval: 5000, fast: 2000, timeout: 2000, fall: 3 };
+
+    pub(super) const fn pace(&self) -> Pace {
+        Pace { gap: ms(self.fast), linger: ms(self.interval + 2 * self.fast + 2 * self.timeout) }
+    }
+
+    const fn thresholds(&self) -> Thresholds {
+        Thresholds { fall: self.fall, rise: 2 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reply {
+    Pass,
+    Refused,
+    Silent,
+}
+
+#[derive(Debug)]
+struct Target {
+    members: BTreeSet<usize>,
+    canary: Option<usize>,
+    phase: u64,
+    judge: Judge,
+    /// When the probe under way started, and how it will end.
+    under_way: Option<(u64, Reply)>,
+    published: Verdict,
+}
+
+/// What was published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) at: u64,
+    pub(super) key: usize,
+    pub(super) verdict: Verdict,
+}
+
+pub(super) struct Prober {
+    times: Times,
+    pub(super) sight: Sight,
+    targets: Vec<Target>,
+    /// When something happens to which key.
+    events: BTreeSet<(u64, usize)>,
+    /// What may have to be published.
+    fresh: BTreeSet<usize>,
+    pub(super) said: Vec<Said>,
+    /// Each time that doubt changed.
+    pub(super) doubts: Vec<(u64, Option<&'static str>)>,
+    pub(super) probes: usize,
+}
+
+impl Prober {
+    pub(super) fn new(times: Times, canaries: usize) -> Self {
+        let sight = Sight::new(times.pace(), canaries);
+        let mut prober = Self {
+            times,
+            sight,
+            targets: Vec::new(),
+            events: BTreeSet::new(),
+            fresh: BTreeSet::new(),
+            said: Vec::new(),
+            doubts: Vec::new(),
+            probes: 0,
+        };
+        for canary in 0..canaries {
+            let key = prober.add(&[], canary as u64 * 777);
+            prober.targets[key].canary = Some(canary);
+            prober.sight.set_canary(canary, id(key), true);
+        }
+        prober
+    }
+
+    /// A key of these members, with its place in the interval.
+    pub(super) fn add(&mut self, members: &[usize], phase: u64) -> usize {
+        let key = self.targets.len();
+        self.events.insert((phase % self.times.interval, key));
+        for member in members {
+            self.sight.join(id(key), &member_name(*member));
+        }
+        self.targets.push(Target {
+            members: members.iter().copied().collect(),
+            canary: None,
+            phase: phase % self.times.interval,
+            judge: Judge::default(),
+            under_way: None,
+            published: Verdict::Unknown,
+        });
+        key
+    }
+
+    pub(super) fn is_canary(&self, key: usize) -> bool {
+        self.targets[key].canary.is_some()
+    }
+
+    pub(super) fn belongs_to(&self, key: usize, member: usize) -> bool {
+        self.targets[key].members.contains(&member)
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = usize> {
+        (0..self.targets.len()).filter(|key| !self.is_canary(*key))
+    }
+
+    pub(super) fn published(&self, key: usize) -> Verdict {
+        self.targets[key].published
+    }
+
+    /// Goes on up to this time. `network` says how a probe ends that starts at a time.
+    pub(super) fn run(&mut self, to: u64, network: &dyn Fn(usize, u64) -> Reply) {
+        loop {
+            let turn = self.sight.next_turn().map(|at| u64::try_from(at.as_millis()).unwrap());
+            let event = self.events.first().map(|(at, _)| *at);
+            let Some(now) = event.into_iter().chain(turn).min().filter(|now| *now <= to) else { return };
+            while let Some((_, key)) = self.events.first().copied().filter(|(at, _)| *at <= now) {
+                self.events.pop_first();
+                match self.targets[key].under_way.take() {
+                    Some((started, reply)) => self.land(key, started, reply, now),
+                    None => self.start(key, now, network),
+                }
+            }
+            for asked in self.sight.ask(ms(now)) {
+                let key = asked.0 as usize;
+                if self.targets[key].under_way.is_none() {
+                    self.events.retain(|(_, one)| *one != key);
+                    self.start(key, now, network);
+                }
+            }
+            self.publish(now);
+        }
+    }
+
+    fn start(&mut self, key: usize, now: u64, network: &dyn Fn(usize, u64) -> Reply) {
+        self.probes += 1;
+        let reply = network(key, now);
+        let took = if reply == Reply::Silent { self.times.timeout } else { 5 };
+        self.targets[key].under_way = Some((now, reply));
+        self.events.insert((now + took, key));
+    }
+
+    fn land(&mut self, key: usize, started: u64, reply: Reply, now: u64) {
+        let Times { interval, fast, .. } = self.times;
+        let target = &mut self.targets[key];
+        let outcome = if reply == Reply::Pass { Outcome::Pass } else { Outcome::Fail };
+        if target.judge.step(outcome, ms(now), &self.times.thresholds()).is_some() {
+            self.fresh.insert(key);
+        }
+        let pause = u64::try_from(target.judge.next_interval(ms(interval), ms(fast)).as_millis()).unwrap();
+        let slow = target.phase + (started + interval - target.phase) / interval * interval;
+        let mut due = if pause < interval { started + pause } else { slow }.max(now);
+        let sound = if reply == Reply::Silent { Sound::Silent } else { Sound::Heard };
+        let probed = Probed {
+            started: ms(started),
+            ended: ms(now),
+            sound,
+            verdict: target.judge.verdict(),
+            failures: target.judge.failures(),
+        };
+        if self.sight.take(id(key), &probed) {
+            due = now;
+        }
+        self.events.insert((due, key));
+    }
+
+    fn publish(&mut self, now: u64) {
+        let before = self.sight.doubt().map(crate::Doubt::kind);
+        self.sight.look(ms(now));
+        let doubt = self.sight.doubt().map(crate::Doubt::kind);
+        if doubt != before {
+            self.doubts.push((now, doubt));
+        }
+        let sight = &self.sight;
+        self.fresh.retain(|key| {
+            let target = &mut self.targets[*key];
+            let verdict = target.judge.verdict();
+            let goes_out = verdict.is_in() == Some(false) && target.published.is_in() != Some(false);
+            if goes_out && !sight.may_go_out(id(*key)) {
+                return true;
+            }
+            if target.published != verdict && target.canary.is_none() {
+                target.published = verdict;
+                self.said.push(Said { at: now, key: *key, verdict });
+            }
+            false
+        });
+    }
+
+    /// When something was first taken for out while there was no doubt, and what.
+    pub(super) fn taken_out(&self) -> Option<(u64, BTreeSet<usize>)> {
+        let mut times: BTreeMap<u64, (Vec<Said>, Option<Option<&str>>)> = BTreeMap::new();
+        for said in &self.said {
+            times.entry(said.at).or_default().0.push(*said);
+        }
+        for (at, doubt) in &self.doubts {
+            times.entry(*at).or_default().1 = Some(*doubt);
+        }
+        let (mut out, mut doubt) = (BTreeSet::new(), None);
+        for (at, (said, change)) in times {
+            doubt = change.unwrap_or(doubt);
+            for Said { key, verdict, .. } in said {
+                if verdict.is_in() == Some(false) {
+                    out.insert(key)
+                } else {
+                    out.remove(&key)
+                };
+            }
+            if doubt.is_none() && !out.is_empty() {
+                return Some((at, out));
+            }
+        }
+        None
+    }
+}
+
+pub(super) const fn id(key: usize) -> KeyId {
+    KeyId(key as u32)
+}
+
+pub(super) fn member_name(member: usize) -> MemberName {
+    format!("m{member}").parse().unwrap()
+}
