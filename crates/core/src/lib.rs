@@ -37,6 +37,7 @@ pub mod record;
 pub mod service;
 mod settle;
 pub mod simulate;
+pub mod velocity;
 pub mod wanted;
 
 pub use address::Address;
@@ -48,7 +49,7 @@ pub use member::{Health, Inventory, MemberName, MemberView, Snapshot};
 pub use name::{DnsName, Label};
 pub use observed::{Content, Observed, ObservedSet, Version};
 pub use plan::{Change, NameChange, Plan};
-pub use planner::{Planner, Scope};
+pub use planner::{Move, MoveCause, Planner, Scope, Way};
 pub use probe::{ProbeKey, ProbeSpec, Target, Verdict};
 pub use provider::{Applied, Capabilities, Finding, Listing, Outcome, Provider, ProviderError};
 pub use publish::{ProbeDefaults, Protocol, PublishSettings, publish};

@@ -18,11 +18,15 @@ use crate::probe::{ProbeKey, ProbeSpec, Target};
 use crate::provider::Capabilities;
 use crate::record::RecordSet;
 use crate::service::ServiceKey;
-use crate::settle::{Answer, Gate, Settled, settle};
+use crate::settle::{Answer, Gate, Ours, Settled, settle};
+use crate::velocity::budget;
 use crate::wanted::{Part, Wanted, ZoneSettings, judge_address, names};
 
 mod claims;
 mod decide;
+mod moves;
+
+pub use moves::{Move, MoveCause, Way};
 
 use claims::Claims;
 

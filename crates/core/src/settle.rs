@@ -21,7 +21,7 @@ use crate::wanted::{Candidate, Wanted, alive, rank};
 mod ours;
 mod stays;
 
-use ours::Ours;
+pub(crate) use ours::Ours;
 use stays::Stays;
 
 /// What the decision depends on besides the name itself.

@@ -190,7 +190,7 @@ impl Planner {
 
     /// Who has a name: the Service that it spells, otherwise who has it in the zone, otherwise the first by namespace and
     /// name. The others are refused.
-    fn holder(&self, name: &DnsName, there: &[ObservedSet]) -> Option<(Wanted, Vec<Refused>)> {
+    pub(super) fn holder(&self, name: &DnsName, there: &[ObservedSet]) -> Option<(Wanted, Vec<Refused>)> {
         let claims = self.claims.at(name);
         let marked = there.iter().find_map(|set| set.claim.evidence()).map(|evidence| &evidence.service);
         let alive = |claim: &&Claim| !claim.departed;

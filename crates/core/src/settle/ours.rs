@@ -13,14 +13,14 @@ use crate::record::RecordData;
 
 /// What is ours at a name.
 #[derive(Debug, Default)]
-pub(super) struct Ours<'a> {
-    pub(super) ips: BTreeSet<IpAddr>,
-    pub(super) cname: Option<&'a DnsName>,
-    pub(super) evidence: Option<&'a Evidence>,
+pub(crate) struct Ours<'a> {
+    pub(crate) ips: BTreeSet<IpAddr>,
+    pub(crate) cname: Option<&'a DnsName>,
+    pub(crate) evidence: Option<&'a Evidence>,
 }
 
 impl<'a> Ours<'a> {
-    pub(super) fn of(sets: &'a [ObservedSet]) -> Self {
+    pub(crate) fn of(sets: &'a [ObservedSet]) -> Self {
         let mut ours = Self::default();
         for set in sets {
             match set.ours() {
@@ -34,12 +34,18 @@ impl<'a> Ours<'a> {
         ours
     }
 
-    pub(super) fn exists(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         self.cname.is_some() || !self.ips.is_empty()
     }
 
+    /// Whether a host name stands, as it is or as what it resolves to.
+    pub(crate) fn stood(&self, address: &Address) -> bool {
+        let name = address.hostname();
+        name.is_some() && (self.cname == name || (self.cname.is_none() && !self.ips.is_empty()))
+    }
+
     /// Members to which an address is attributed; `None` when nothing can be said.
-    pub(super) fn givers(&self, address: &Address) -> Option<BTreeSet<&'a MemberName>> {
+    pub(crate) fn givers(&self, address: &Address) -> Option<BTreeSet<&'a MemberName>> {
         let evidence = self.evidence?;
         let who = |gave: &dyn Fn(&Address) -> bool| -> BTreeSet<&'a MemberName> {
             let gives = |share: &Share| share.addresses.iter().any(gave);
@@ -53,7 +59,7 @@ impl<'a> Ours<'a> {
     }
 
     /// How an address is probed now, when every mark of it tells of another way.
-    pub(super) fn probed_otherwise<'b>(&self, address: &Address, now: &'b Evidence) -> Option<&'b ProbeSpec> {
+    pub(crate) fn probed_otherwise<'b>(&self, address: &Address, now: &'b Evidence) -> Option<&'b ProbeSpec> {
         let known = &self.evidence?.members;
         let mut other = None;
         for giver in self.givers(address)? {
@@ -67,7 +73,7 @@ impl<'a> Ours<'a> {
     }
 
     /// Goes on saying how an address was probed when it last answered.
-    pub(super) fn keep_probe(&self, address: &Address, evidence: &mut Evidence) {
+    pub(crate) fn keep_probe(&self, address: &Address, evidence: &mut Evidence) {
         for giver in self.givers(address).into_iter().flatten() {
             let before = self.evidence.and_then(|old| old.members.get(giver));
             if let (Some(before), Some(share)) = (before, evidence.members.get_mut(giver)) {
@@ -77,7 +83,7 @@ impl<'a> Ours<'a> {
     }
 
     /// Carries over who gave an address.
-    pub(super) fn attribute(&self, address: &Address, evidence: &mut Evidence) {
+    pub(crate) fn attribute(&self, address: &Address, evidence: &mut Evidence) {
         let known = self.evidence.map(|old| &old.members);
         for giver in self.givers(address).into_iter().flatten() {
             let Some(old) = known.and_then(|members| members.get(giver)) else { continue };
