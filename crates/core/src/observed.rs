@@ -21,16 +21,27 @@ pub struct Version(pub Arc<str>);
 pub enum Content {
     /// One of the types that are written, with values that could be read.
     Known(RecordData),
+    /// The same in a shape that its provider would not give it: half of what it writes for these values, or what an
+    /// older version wrote. To be written anew even when the values are right.
+    Misshapen(RecordData),
     /// Anything else: only the type is known. Never ours to change.
     Other(Arc<str>),
 }
 
 impl Content {
+    /// The values, when they could be read.
+    pub const fn data(&self) -> Option<&RecordData> {
+        match self {
+            Self::Known(data) | Self::Misshapen(data) => Some(data),
+            Self::Other(_) => None,
+        }
+    }
+
     /// The type, when it is one that is written.
     pub const fn record_type(&self) -> Option<RecordType> {
-        match self {
-            Self::Known(data) => Some(data.record_type()),
-            Self::Other(_) => None,
+        match self.data() {
+            Some(data) => Some(data.record_type()),
+            None => None,
         }
     }
 }
@@ -51,16 +62,13 @@ pub struct ObservedSet {
 impl ObservedSet {
     /// The values, when the set is ours.
     pub const fn ours(&self) -> Option<&RecordData> {
-        match (&self.content, self.claim.is_ours()) {
-            (Content::Known(data), true) => Some(data),
-            _ => None,
-        }
+        if self.claim.is_ours() { self.content.data() } else { None }
     }
 
     /// Type as text, for a person.
     pub fn type_name(&self) -> &str {
         match &self.content {
-            Content::Known(data) => data.record_type().as_str(),
+            Content::Known(data) | Content::Misshapen(data) => data.record_type().as_str(),
             Content::Other(name) => name,
         }
     }
@@ -69,7 +77,7 @@ impl ObservedSet {
 impl fmt::Display for ObservedSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.content {
-            Content::Known(data) => {
+            Content::Known(data) | Content::Misshapen(data) => {
                 write!(f, "{} {} {}", self.ttl, data.record_type(), data.values().join(" "))
             }
             Content::Other(name) => write!(f, "{} {name} …", self.ttl),

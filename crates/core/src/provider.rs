@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use thiserror::Error;
@@ -24,6 +25,16 @@ pub struct Capabilities {
     pub ttl: (Ttl, Ttl),
     /// Most values in one record set.
     pub max_values: usize,
+    /// A CNAME to a name below one of these is served as an alias of the backend's own, which is no CNAME in the DNS: it
+    /// may stand at the zone's apex, and other types beside it. Never addresses, which it has itself.
+    pub alias_below: Arc<[DnsName]>,
+}
+
+impl Capabilities {
+    /// Whether a CNAME to this name is served as an alias of the backend's own.
+    pub fn serves_as_alias(&self, target: &DnsName) -> bool {
+        self.alias_below.iter().any(|suffix| target.is_below(suffix))
+    }
 }
 
 impl Default for Capabilities {
@@ -35,6 +46,7 @@ impl Default for Capabilities {
             answers_subtree: false,
             ttl: (Ttl::new(0).unwrap_or(Ttl::DEFAULT), Ttl::MAX),
             max_values: usize::MAX,
+            alias_below: Arc::new([]),
         }
     }
 }

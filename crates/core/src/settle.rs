@@ -117,21 +117,21 @@ fn flatten(wanted: &Wanted, merge: bool) -> Flat {
     flat
 }
 
-/// Decides what stands at a wanted name. `apex` forbids a CNAME.
-pub(crate) fn settle(wanted: &Wanted, observed: &[ObservedSet], apex: bool, gate: &Gate<'_>) -> Settled {
+/// Decides what stands at a wanted name. `bare`: no host name can stand there as it is.
+pub(crate) fn settle(wanted: &Wanted, observed: &[ObservedSet], bare: bool, gate: &Gate<'_>) -> Settled {
     let ours = Ours::of(observed);
     let done = |answer, hold| Settled { answer, evidence: wanted.evidence.clone(), hold };
     if wanted.departed {
         return done(Answer::Nothing(Cause::MemberDeparted), None);
     }
-    let flat = flatten(wanted, apex || wanted.candidates.len() > 1);
+    let flat = flatten(wanted, bare || wanted.candidates.len() > 1);
     let stays = Stays { wanted, flat: &flat, ours: &ours, gate };
     if let Some(hold) = stays.alias() {
         return done(Answer::AsItIs, Some(hold));
     }
     let mut evidence = wanted.evidence.clone();
     let (kept, hold) = stays.addresses(&mut evidence);
-    match sole_hostname(wanted).filter(|_| !apex && kept.is_empty()) {
+    match sole_hostname(wanted).filter(|_| !bare && kept.is_empty()) {
         Some((alias, candidate)) => {
             let (answer, hold) = settle_alias(wanted, alias, candidate, &ours, gate);
             done(answer, hold)
@@ -165,7 +165,8 @@ fn settle_alias(
     }
 }
 
-fn sole_hostname(wanted: &Wanted) -> Option<(&DnsName, &Candidate)> {
+/// The host name that is all that is wanted.
+pub(crate) fn sole_hostname(wanted: &Wanted) -> Option<(&DnsName, &Candidate)> {
     let (address, candidate) = wanted.candidates.first_key_value()?;
     let alias = address.hostname().filter(|_| wanted.candidates.len() == 1)?;
     Some((alias, candidate))

@@ -92,11 +92,20 @@ pub struct CapabilityState {
     /// Most values in one set.
     #[serde(rename = "max-values", skip_serializing_if = "Option::is_none")]
     pub max_values: Option<usize>,
+    /// A CNAME to a name below one of these is served as an alias of the provider's own.
+    #[serde(rename = "alias-below", skip_serializing_if = "Vec::is_empty")]
+    pub alias_below: Vec<String>,
 }
 
 impl Default for CapabilityState {
     fn default() -> Self {
-        Self { wildcards: true, apex: true, answers_subtree: false, max_values: None }
+        Self {
+            wildcards: true,
+            apex: true,
+            answers_subtree: false,
+            max_values: None,
+            alias_below: Vec::new(),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fleetdns_core::simulate::Scenario;
-use fleetdns_core::{Content, Health, Inventory, MemberView, Observed, Snapshot, Verdict};
+use fleetdns_core::{Health, Inventory, MemberView, Observed, RecordData, Snapshot, Verdict};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -146,10 +146,7 @@ impl View {
                         name: name.to_string(),
                         record_type: set.type_name().to_owned(),
                         ttl: set.ttl.seconds(),
-                        values: match &set.content {
-                            Content::Known(data) => data.values(),
-                            Content::Other(_) => Vec::new(),
-                        },
+                        values: set.content.data().map(RecordData::values).unwrap_or_default(),
                         ours: set.claim.is_ours(),
                         service: evidence.map(|e| e.service.to_string()),
                         members: evidence

@@ -167,6 +167,7 @@ impl Provider for AzureZone {
             answers_subtree: false,
             ttl: (Ttl::new(1).unwrap_or(Ttl::DEFAULT), Ttl::MAX),
             max_values: MAX_VALUES,
+            ..Capabilities::default()
         }
     }
 

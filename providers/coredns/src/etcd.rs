@@ -121,6 +121,7 @@ impl Provider for EtcdZone {
             // CoreDNS takes 0 for "not given", and answers with 300.
             ttl: (Ttl::new(1).unwrap_or(Ttl::DEFAULT), Ttl::MAX),
             max_values: pack::MAX_VALUES,
+            ..Capabilities::default()
         }
     }
 

@@ -5,6 +5,7 @@ use super::*;
 use crate::observed::{Content, ObservedSet};
 use crate::plan::Refusal;
 use crate::record::{RecordData, RecordType};
+use crate::settle::sole_hostname;
 use crate::wanted::{Judges, wanted_at};
 
 /// What should stand at a name, and why not otherwise.
@@ -123,8 +124,9 @@ impl Planner {
             unlisted: &self.unlisted,
             brakes: &self.brakes,
         };
-        let apex = *name == self.zone.zone;
-        let Settled { answer, evidence, hold } = settle(&wanted, there, apex, &gate);
+        let bare = *name == self.zone.zone
+            && !sole_hostname(&wanted).is_some_and(|(target, _)| self.capabilities.serves_as_alias(target));
+        let Settled { answer, evidence, hold } = settle(&wanted, there, bare, &gate);
         let mut decision = Decision {
             sets: Vec::new(),
             evidence: Arc::new(evidence),
@@ -151,7 +153,7 @@ impl Planner {
             Answer::AsItIs => {
                 decision.as_it_is = true;
                 decision.sets = there.iter().filter_map(|set| as_set(name, set)).collect();
-                if apex && unresolved(&wanted) {
+                if bare && unresolved(&wanted) {
                     refused.push(refuse(Refusal::ApexCname));
                 }
             }
@@ -260,7 +262,8 @@ impl Planner {
         there: &[ObservedSet],
     ) -> Result<Option<Change>, Refusal> {
         let record_type = set.data.record_type();
-        if record_type == RecordType::Cname && *name == self.zone.zone {
+        let lone = self.is_lone(&set.data);
+        if lone && *name == self.zone.zone {
             return Err(Refusal::ApexCname);
         }
         let (values, limit) = (set.data.count(), self.capabilities.max_values);
@@ -269,27 +272,43 @@ impl Planner {
         }
         let evidence = Arc::clone(&decision.evidence);
         let mine = there.iter().find(|s| s.ours().is_some_and(|data| data.record_type() == record_type));
-        if let Some(before) = mine {
-            // While a verdict is on its way the mark waits for it: a write now would only hold up the one that counts.
-            let waits = decision.hold == Some(Hold::Undecided);
+        // While a verdict is on its way the mark waits for it: a write now would only hold up the one that counts.
+        let waits = decision.hold == Some(Hold::Undecided);
+        let as_wanted = |before: &&ObservedSet| {
             let marked = before.claim.evidence().is_some_and(|mark| waits || *mark == *evidence);
-            let same = before.ours() == Some(&set.data) && before.ttl == set.ttl && marked;
-            let change = Change::Update { before: before.clone(), set: set.clone(), evidence };
-            return Ok((!same).then_some(change));
+            let same = matches!(&before.content, Content::Known(data) if *data == set.data);
+            same && before.ttl == set.ttl && marked
+        };
+        if mine.filter(as_wanted).is_some() {
+            return Ok(None);
         }
-        if let Some(foreign) = there.iter().find(|other| conflicts(other, record_type)) {
+        // What stands beside an alias would be in the way of the CNAME that takes its place.
+        let has_room = |before: &ObservedSet| match &before.content {
+            Content::Known(data) => !lone || self.is_lone(data),
+            _ => false,
+        };
+        let foreign = there.iter().find(|other| conflicts(other, lone));
+        if let Some(foreign) = foreign.filter(|_| !mine.is_some_and(has_room)) {
             return Err(Refusal::Foreign { record_type: foreign.type_name().into() });
         }
-        Ok(Some(Change::Create { set: set.clone(), evidence }))
+        Ok(Some(match mine {
+            Some(before) => Change::Update { before: before.clone(), set: set.clone(), evidence },
+            None => Change::Create { set: set.clone(), evidence },
+        }))
+    }
+
+    /// Whether it is a CNAME in the DNS too, which has its name for itself and is none at the apex.
+    fn is_lone(&self, data: &RecordData) -> bool {
+        matches!(data, RecordData::Cname(target) if !self.capabilities.serves_as_alias(target))
     }
 }
 
 /// Whether somebody else's set stands in the way of a new one of ours: address sets and CNAMEs always do, anything
-/// else only beside a CNAME (RFC 2181 §10.1).
-fn conflicts(other: &ObservedSet, wanted: RecordType) -> bool {
+/// else only beside one that has to be alone, a CNAME (RFC 2181 §10.1).
+fn conflicts(other: &ObservedSet, lone: bool) -> bool {
     // By name: an alias of some provider's own, say, has the type and no values that could be read.
     let written = other.type_name().parse::<RecordType>().is_ok();
-    !other.claim.is_ours() && (written || wanted == RecordType::Cname)
+    !other.claim.is_ours() && (written || lone)
 }
 
 fn deletions(decision: &Decision, there: &[ObservedSet]) -> Vec<Change> {
@@ -326,10 +345,5 @@ fn unresolved(wanted: &Wanted) -> bool {
 }
 
 fn as_set(name: &DnsName, set: &ObservedSet) -> Option<RecordSet> {
-    match &set.content {
-        Content::Known(data) if set.claim.is_ours() => {
-            Some(RecordSet { name: name.clone(), ttl: set.ttl, data: data.clone() })
-        }
-        _ => None,
-    }
+    set.ours().map(|data| RecordSet { name: name.clone(), ttl: set.ttl, data: data.clone() })
 }

@@ -422,3 +422,31 @@ fn what_waits_its_turn_stays_and_the_rest_goes() {
     planner.hold_back(BTreeSet::new());
     assert_eq!(moves(&planner, &mut observed), ["out 203.0.113.2 unhealthy east"]);
 }
+
+#[test]
+fn what_is_misshapen_is_written_anew_and_nothing_else() {
+    let mut world = World::default();
+    world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
+    world.happen(&Event::Judge { address: 1, verdict: Verdict::Healthy });
+    let (mut planner, mut observed) = (planner(), Observed::default());
+    planner.update(&world.snapshot, &world.health);
+    let plan = planner.plan(&Scope::All, &observed);
+    apply(&mut observed, &plan);
+    assert!(planner.plan(&Scope::All, &observed).is_empty());
+
+    let name = observed.owned().next().unwrap().clone();
+    let [mut set] = <[ObservedSet; 1]>::try_from(observed.at(&name).to_vec()).unwrap();
+    set.content = Content::Misshapen(set.content.data().unwrap().clone());
+    observed.replace(name.clone(), vec![set.clone()]);
+    let plan = planner.plan(&Scope::All, &observed);
+    let [Change::Update { before, .. }] = &plan.changes[0].changes[..] else { panic!("{plan}") };
+    assert_eq!((before, plan.changes.len()), (&set, 1), "{plan}");
+
+    // Somebody put a record in the place of the missing half.
+    set.content = Content::Misshapen(RecordData::Cname("lb.example.net".parse().unwrap()));
+    let foreign = ObservedSet { claim: Claim::Foreign, content: Content::Other("A".into()), ..set.clone() };
+    observed.replace(name, vec![set, foreign]);
+    let plan = planner.plan(&Scope::All, &observed);
+    assert!(plan.changes.is_empty(), "{plan}");
+    assert!(plan.refused[0].reason.to_string().contains("somebody else's A"), "{plan}");
+}

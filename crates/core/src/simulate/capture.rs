@@ -6,10 +6,10 @@ use super::{CapabilityState, IntentState, MemberState, Scenario, SetState, Verdi
 use crate::intent::Intents;
 use crate::member::{Health, MemberName, MemberView, Snapshot};
 use crate::name::DnsName;
-use crate::observed::{Content, Observed, ObservedSet};
+use crate::observed::{Observed, ObservedSet};
 use crate::probe::Verdict;
 use crate::provider::Capabilities;
-use crate::record::Ttl;
+use crate::record::{RecordData, Ttl};
 use crate::wanted::{Routing, ZoneSettings, judge_address};
 
 impl Scenario {
@@ -26,6 +26,7 @@ impl Scenario {
             apex: capabilities.apex,
             answers_subtree: capabilities.answers_subtree,
             max_values,
+            alias_below: capabilities.alias_below.iter().map(ToString::to_string).collect(),
         };
         let owner = zone.owner.as_str();
         self.owner = (owner != self.fleet).then(|| owner.to_owned());
@@ -86,10 +87,7 @@ impl Scenario {
 }
 
 fn set_state(name: &DnsName, set: &ObservedSet, zone: &ZoneSettings) -> SetState {
-    let values = match &set.content {
-        Content::Known(data) => data.values(),
-        Content::Other(_) => Vec::new(),
-    };
+    let values = set.content.data().map(RecordData::values).unwrap_or_default();
     SetState {
         name: name.to_string(),
         record_type: set.type_name().to_owned(),

@@ -64,7 +64,7 @@ pub(super) fn read_zones(scenario: &Scenario, fleet: &Label) -> Result<Vec<Zone>
             let (name, set) = read_set(set, &settings.owner)?;
             observed.push(name, set);
         }
-        zones.push((settings, read_capabilities(state.capabilities.as_ref()), observed));
+        zones.push((settings, read_capabilities(state.capabilities.as_ref())?, observed));
     }
     Ok(zones)
 }
@@ -101,16 +101,22 @@ fn read_doubt(scenario: &Scenario) -> Result<Option<Doubt>, ScenarioError> {
     }
 }
 
-fn read_capabilities(state: Option<&CapabilityState>) -> Capabilities {
+fn read_capabilities(state: Option<&CapabilityState>) -> Result<Capabilities, ScenarioError> {
     let defaults = Capabilities::default();
-    let Some(state) = state else { return defaults };
-    Capabilities {
+    let Some(state) = state else { return Ok(defaults) };
+    let alias_below: Vec<DnsName> = state
+        .alias_below
+        .iter()
+        .map(|name| parse("zones.capabilities.alias-below", name))
+        .collect::<Result<_, _>>()?;
+    Ok(Capabilities {
         wildcards: state.wildcards,
         apex: state.apex,
         answers_subtree: state.answers_subtree,
         max_values: state.max_values.unwrap_or(defaults.max_values),
         ttl: defaults.ttl,
-    }
+        alias_below: alias_below.into(),
+    })
 }
 
 fn read_ttl(place: &str, seconds: Option<u32>) -> Result<Ttl, ScenarioError> {
