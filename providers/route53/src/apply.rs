@@ -11,6 +11,7 @@ use crate::fault::{Fault, Kind};
 use crate::names::{marked_name, write_name};
 use crate::pack::pack;
 use crate::said::{Blame, Said, blamed};
+use crate::shape::Body;
 use crate::zone::Zone;
 
 const ACTION: &str = "write the zone";
@@ -21,7 +22,7 @@ impl Zone {
         let mut groups = Vec::with_capacity(plan.changes.len());
         let view = self.view();
         for change in &plan.changes {
-            match edit(&self.name, &view, change) {
+            match edit(&self.name, &view, change, self.shapes()) {
                 Ok(group) => groups.push(group),
                 Err(unfit) => applied.names.push((change.name.clone(), unfit_outcome(unfit))),
             }
@@ -60,7 +61,7 @@ impl Zone {
             };
             let Ok(at) = crate::names::mark_name(&name) else { continue };
             info!(zone = %self.name, %name, "deleting an ownership mark whose record is gone");
-            let delta = Delta { delete: true, name: at, record_type: None, raw };
+            let delta = Delta { delete: true, name: at, record_type: None, body: Body::Values(raw) };
             groups.push(Group { name, steps: vec![vec![delta]], after: Vec::new(), mark: None });
         }
     }
@@ -163,15 +164,16 @@ fn isolate(batch: Vec<Group>, said: &Said, names: &mut Vec<(DnsName, Outcome)>) 
 }
 
 fn sdk_change(delta: &Delta) -> Option<SdkChange> {
-    let records: Option<Vec<ResourceRecord>> =
-        delta.raw.values.iter().map(|value| ResourceRecord::builder().value(value).build().ok()).collect();
-    let set = ResourceRecordSet::builder()
-        .name(write_name(&delta.name))
-        .r#type(sdk_type(delta.record_type))
-        .ttl(i64::from(delta.raw.ttl))
-        .set_resource_records(Some(records?))
-        .build()
-        .ok()?;
+    let set = ResourceRecordSet::builder().name(write_name(&delta.name)).r#type(sdk_type(delta.record_type));
+    let set = match &delta.body {
+        Body::Values(raw) => {
+            let record = |value: &String| ResourceRecord::builder().value(value).build().ok();
+            let records: Option<Vec<ResourceRecord>> = raw.values.iter().map(record).collect();
+            set.ttl(i64::from(raw.ttl)).set_resource_records(Some(records?))
+        }
+        Body::Alias(alias) => set.alias_target(alias.write()?),
+    };
+    let set = set.build().ok()?;
     let action = if delta.delete { ChangeAction::Delete } else { ChangeAction::Create };
     SdkChange::builder().action(action).resource_record_set(set).build().ok()
 }

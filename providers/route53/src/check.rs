@@ -8,7 +8,7 @@ use fleetdns_core::{Finding, ProviderError};
 use crate::edit::Delta;
 use crate::fault::{Fault, Kind};
 use crate::names::write_text;
-use crate::view::Raw;
+use crate::shape::{Body, Raw};
 use crate::zone::{Zone, kind};
 
 impl Zone {
@@ -77,7 +77,7 @@ impl Zone {
         let never = format!("fleetdns check {:016x}{:016x}", random.hash_one(1), random.hash_one(2));
         let Ok(name) = self.name.prepend("_fleetdns-check") else { return Ok(()) };
         let raw = Raw { ttl: 0, values: vec![write_text(&never)] };
-        match self.send(&[&Delta { delete: true, name, record_type: None, raw }]).await {
+        match self.send(&[&Delta { delete: true, name, record_type: None, body: Body::Values(raw) }]).await {
             Ok(()) => Ok(()),
             Err(Fault { kind: Kind::Refused(said), .. }) if said.text().contains("not found") => Ok(()),
             Err(Fault { kind: Kind::Refused(said), .. }) if said.code == "InvalidChangeBatch" => Ok(()),

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use fleetdns_core::{
-    Change, Claim, Content, DnsName, Evidence, NameChange, ObservedSet, RecordData, RecordType,
+    Change, Claim, Content, DnsName, Evidence, NameChange, ObservedSet, RecordData, RecordType, Ttl,
 };
 
 use crate::mark::{self, LONGEST, TooLong, Types};
 use crate::names::mark_name;
-use crate::view::{Mark, Raw, View, version};
+use crate::shape::{Body, Raw, Shapes, standing, version};
+use crate::view::{Mark, View};
 
 /// TTL of marks. Nobody resolves them.
 const MARK_TTL: u32 = 300;
@@ -25,7 +26,7 @@ pub(crate) struct Delta {
     pub(crate) name: DnsName,
     /// `None` for the TXT set of a mark.
     pub(crate) record_type: Option<RecordType>,
-    pub(crate) raw: Raw,
+    pub(crate) body: Body,
 }
 
 /// What deltas take of the limits of a batch.
@@ -37,8 +38,14 @@ pub(crate) struct Size {
 
 impl Size {
     pub(crate) fn of(deltas: &[Delta]) -> Self {
-        let values = || deltas.iter().flat_map(|delta| &delta.raw.values);
-        Self { elements: values().count(), characters: values().map(|value| value.chars().count()).sum() }
+        let size = |delta: &Delta| match &delta.body {
+            Body::Values(raw) => Self {
+                elements: raw.values.len(),
+                characters: raw.values.iter().map(|value| value.chars().count()).sum(),
+            },
+            Body::Alias(alias) => Self { elements: 1, characters: alias.characters() },
+        };
+        deltas.iter().map(size).fold(Self::default(), Self::and)
     }
 
     pub(crate) const fn and(self, other: Self) -> Self {
@@ -72,9 +79,9 @@ pub(crate) enum Unfit {
 }
 
 /// Works out what to send for a change, from what is known of the zone.
-pub(crate) fn edit(zone: &DnsName, view: &View, change: &NameChange) -> Result<Group, Unfit> {
+pub(crate) fn edit(zone: &DnsName, view: &View, change: &NameChange, shapes: Shapes) -> Result<Group, Unfit> {
     let name = &change.name;
-    possible(zone, change)?;
+    possible(zone, change, shapes)?;
     let there = view.observed.at(name);
     for one in &change.changes {
         let fresh = match one.before() {
@@ -85,22 +92,26 @@ pub(crate) fn edit(zone: &DnsName, view: &View, change: &NameChange) -> Result<G
             return Err(Unfit::Stale);
         }
     }
+    let mut after = after(there, change, shapes);
     let old_mark = view.marks.get(name);
-    let new_mark = new_mark(name, there, change, old_mark)?;
+    let new_mark = new_mark(name, &after, change, old_mark, shapes)?;
+    speak_for(&mut after, new_mark.as_ref());
     let mut deletes = Vec::new();
     let mut creates = Vec::new();
     for one in &change.changes {
-        add(name, one, &mut deletes, &mut creates);
+        add(name, one, shapes, &mut deletes, &mut creates);
     }
-    let marks = mark_deltas(name, old_mark, new_mark.as_ref())?;
-    let after = after(there, change, new_mark.as_ref());
+    let keeps_ttl = alias_ttl(&after, shapes).is_some();
+    let marks = mark_deltas(name, old_mark, new_mark.as_ref(), keeps_ttl)?;
     let steps = steps(deletes, creates, marks)?;
     Ok(Group { name: name.clone(), steps, after, mark: new_mark })
 }
 
-fn possible(zone: &DnsName, change: &NameChange) -> Result<(), Unfit> {
-    let cname =
-        |one: &Change| matches!(one.after(), Some((set, _)) if matches!(set.data, RecordData::Cname(_)));
+fn possible(zone: &DnsName, change: &NameChange, shapes: Shapes) -> Result<(), Unfit> {
+    let cname = |one: &Change| {
+        let data = one.after().map(|(set, _)| &set.data);
+        data.is_some_and(|data| matches!(data, RecordData::Cname(_)) && shapes.aliases(data).is_none())
+    };
     if !change.name.is_within(zone) {
         return Err(Unfit::Impossible(format!("it does not lie in {zone}")));
     }
@@ -110,38 +121,33 @@ fn possible(zone: &DnsName, change: &NameChange) -> Result<(), Unfit> {
     Ok(())
 }
 
-fn add(name: &DnsName, change: &Change, deletes: &mut Vec<Delta>, creates: &mut Vec<Delta>) {
-    let delta =
-        |delete, raw| Delta { delete, name: name.clone(), record_type: Some(change.record_type()), raw };
+fn add(name: &DnsName, change: &Change, shapes: Shapes, deletes: &mut Vec<Delta>, creates: &mut Vec<Delta>) {
+    let delta = |delete| {
+        move |(record_type, body)| Delta { delete, name: name.clone(), record_type: Some(record_type), body }
+    };
     if let (Some(before), Some((set, _))) = (change.before(), change.after())
-        && before.ours() == Some(&set.data)
-        && before.ttl == set.ttl
+        && shapes.stands(before, set)
     {
         return; // The mark alone changes.
     }
-    deletes.extend(change.before().map(|before| delta(true, Raw::of(before))));
-    creates.extend(change.after().map(|(set, _)| delta(false, Raw::new(set.ttl, &set.data))));
+    deletes.extend(change.before().into_iter().flat_map(standing).map(delta(true)));
+    creates.extend(change.after().into_iter().flat_map(|(set, _)| shapes.bodies(set)).map(delta(false)));
 }
 
-/// Types of ours that are at the name afterwards.
-fn types_after(there: &[ObservedSet], change: &NameChange) -> Types {
-    let mut types: Types = there.iter().filter_map(|set| set.ours().map(RecordData::record_type)).collect();
-    for one in &change.changes {
-        if one.after().is_none() {
-            types.remove(&one.record_type());
-        }
-    }
-    types.extend(change.changes.iter().filter_map(|one| Some(one.after()?.0.data.record_type())));
-    types
+/// The TTL that was wished for an alias at the name, which only the mark can keep.
+fn alias_ttl(after: &[ObservedSet], shapes: Shapes) -> Option<Ttl> {
+    let is_alias = |set: &&ObservedSet| set.ours().is_some_and(|data| shapes.aliases(data).is_some());
+    after.iter().find(is_alias).map(|set| set.ttl)
 }
 
 fn new_mark(
     name: &DnsName,
-    there: &[ObservedSet],
+    after: &[ObservedSet],
     change: &NameChange,
     old: Option<&Mark>,
+    shapes: Shapes,
 ) -> Result<Option<Mark>, Unfit> {
-    let types = types_after(there, change);
+    let types: Types = after.iter().filter_map(|set| set.ours().map(RecordData::record_type)).collect();
     if types.is_empty() {
         return Ok(None);
     }
@@ -161,25 +167,33 @@ fn new_mark(
     })?;
     let mut values = values;
     values.sort_unstable();
-    let raw = Some(Raw { ttl: MARK_TTL, values });
+    let ttl = alias_ttl(after, shapes).map_or(MARK_TTL, Ttl::seconds);
+    let raw = Some(Raw { ttl, values });
     Ok(Some(Mark { raw, claim: Claim::Ours(Some(evidence)), types }))
 }
 
-fn mark_deltas(name: &DnsName, old: Option<&Mark>, new: Option<&Mark>) -> Result<Vec<Delta>, Unfit> {
+fn mark_deltas(
+    name: &DnsName,
+    old: Option<&Mark>,
+    new: Option<&Mark>,
+    keeps_ttl: bool,
+) -> Result<Vec<Delta>, Unfit> {
     let mark = mark_name(name)
         .map_err(|error| Unfit::Impossible(format!("there is no room for its ownership mark: {error}")))?;
     let taken = || {
         Unfit::Impossible(format!("somebody else has a record at {mark}, where its ownership mark belongs"))
     };
-    let delta = |delete, raw| Delta { delete, name: mark.clone(), record_type: None, raw };
+    let delta =
+        |delete, raw| Delta { delete, name: mark.clone(), record_type: None, body: Body::Values(raw) };
     let old = match old {
         Some(Mark { raw: Some(raw), claim: Claim::Ours(_), .. }) => Some(raw),
         Some(_) => return Err(taken()),
         None => None,
     };
     let new = new.and_then(|mark| mark.raw.as_ref());
-    // A mark whose values stay is left alone, whatever its TTL.
-    if old.map(|raw| &raw.values) == new.map(|raw| &raw.values) {
+    // A mark whose values stay is left alone, whatever its TTL, unless that says the TTL of an alias.
+    let same_values = old.map(|raw| &raw.values) == new.map(|raw| &raw.values);
+    if same_values && (old == new || !keeps_ttl) {
         return Ok(Vec::new());
     }
     let delete = old.map(|raw| delta(true, raw.clone()));
@@ -197,7 +211,8 @@ fn steps(deletes: Vec<Delta>, creates: Vec<Delta>, marks: Vec<Delta>) -> Result<
         return Ok(vec![whole]);
     }
     let mark: Vec<Delta> = old_mark.into_iter().chain(new_mark).collect();
-    let swaps_cname = |delta: &Delta| delta.record_type == Some(RecordType::Cname);
+    let swaps_cname =
+        |delta: &Delta| delta.record_type == Some(RecordType::Cname) || matches!(delta.body, Body::Alias(_));
     let goes = |old: &Delta| creates.iter().all(|new| new.record_type != old.record_type);
     let mark_last = deletes.iter().any(goes);
     let mut steps = Vec::new();
@@ -220,23 +235,31 @@ fn steps(deletes: Vec<Delta>, creates: Vec<Delta>, marks: Vec<Delta>) -> Result<
     }
 }
 
-fn after(there: &[ObservedSet], change: &NameChange, mark: Option<&Mark>) -> Vec<ObservedSet> {
+/// What stands at the name afterwards, before its mark has spoken.
+fn after(there: &[ObservedSet], change: &NameChange, shapes: Shapes) -> Vec<ObservedSet> {
     let touched = |set: &ObservedSet| change.changes.iter().any(|one| one.before() == Some(set));
     let mut after: Vec<ObservedSet> = there.iter().filter(|set| !touched(set)).cloned().collect();
-    for (set, _) in change.changes.iter().filter_map(|one| one.after()) {
+    for (set, evidence) in change.changes.iter().filter_map(|one| one.after()) {
         // A set of which the mark alone changes keeps the spelling of its values.
-        let kept = there.iter().find(|old| old.ours() == Some(&set.data) && old.ttl == set.ttl);
-        let version =
-            kept.map_or_else(|| version(&Raw::new(set.ttl, &set.data).values), |old| old.version.clone());
-        let content = Content::Known(set.data.clone());
-        after.push(ObservedSet { ttl: set.ttl, content, claim: Claim::Foreign, version });
+        let kept = there.iter().find(|old| shapes.stands(old, set));
+        let written = || version(shapes.bodies(set).iter().map(|(_, body)| body));
+        after.push(ObservedSet {
+            ttl: set.ttl,
+            content: Content::Known(set.data.clone()),
+            claim: Claim::Ours(Some((**evidence).clone())),
+            version: kept.map_or_else(written, |old| old.version.clone()),
+        });
     }
-    for set in &mut after {
+    after
+}
+
+/// What the mark says of the sets at its name.
+fn speak_for(after: &mut [ObservedSet], mark: Option<&Mark>) {
+    for set in after {
         let record_type = set.content.record_type();
         set.claim = match mark {
             Some(mark) if record_type.is_some_and(|one| mark.types.contains(&one)) => mark.claim.clone(),
             _ => Claim::Foreign,
         };
     }
-    after
 }

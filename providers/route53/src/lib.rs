@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! Keys ─settings→ zone: which hosted zone it is · list (pages → view) · apply · check
-//!                  │ view (record sets ↔ sets with an owner) · mark (evidence ↔ TXT) · names (octal escapes)
+//!                  │ view (record sets ↔ sets with an owner) · shape and alias (a set ↔ its record sets)
+//!                  │ mark (evidence ↔ TXT) · names (octal escapes)
 //!                  │ edit (change → deletes and creates) · pack → batches · said (who is to blame in a batch)
 //!                  └ link: one call → answer or fault
 //! ```
@@ -14,13 +15,15 @@
 //!
 //! Invariant: a set is deleted with the exact values that were read, and created where none is; nothing is upserted. So a
 //! batch goes through only while the zone is as the plan saw it.
-//! Invariant: a set without our mark, with a routing policy, a health check or an alias target is never written.
+//! Invariant: a set without our mark, with a routing policy or a health check is never written; nor is an alias, but to a
+//! load balancer of AWS under a mark of ours that speaks for a CNAME.
 //! Invariant: record and mark of a name are never in two batches, unless they are too large for one; then the mark stands
 //! whenever a record of it does.
 //! Invariant: at most one batch of a zone is under way.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod alias;
 mod apply;
 mod check;
 mod edit;
@@ -31,6 +34,7 @@ mod names;
 mod pack;
 mod said;
 mod settings;
+mod shape;
 mod view;
 mod zone;
 

@@ -32,13 +32,14 @@ pub(crate) fn pack(groups: Vec<Group>) -> Vec<Vec<Group>> {
 mod tests {
     use super::*;
     use crate::edit::{CHARACTERS, Delta, ELEMENTS};
-    use crate::view::Raw;
+    use crate::shape::{Body, Raw};
     use fleetdns_core::RecordType;
 
     fn group(number: usize, values: usize, length: usize, steps: usize) -> Group {
         let name: fleetdns_core::DnsName = format!("n{number}.example.com").parse().unwrap();
         let raw = Raw { ttl: 30, values: vec!["x".repeat(length); values] };
-        let delta = Delta { delete: false, name: name.clone(), record_type: Some(RecordType::A), raw };
+        let (record_type, body) = (Some(RecordType::A), Body::Values(raw));
+        let delta = Delta { delete: false, name: name.clone(), record_type, body };
         Group { name, steps: vec![vec![delta]; steps], after: vec![], mark: None }
     }
 

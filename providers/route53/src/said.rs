@@ -64,7 +64,9 @@ impl Blame {
     /// From what is said of one name, or of a batch of one name.
     pub(crate) fn of(text: &str) -> Self {
         let stale = ["already exists", "was not found", "do not match", "conflict"];
-        if stale.iter().any(|part| text.contains(part)) {
+        // "…an alias that targets …, but that target was not found": no other reading of the zone mends that.
+        let of_target = text.contains("alias that targets");
+        if !of_target && stale.iter().any(|part| text.contains(part)) {
             Self::Stale
         } else {
             Self::Unfit(text.trim().to_owned())
@@ -170,6 +172,14 @@ mod tests {
         let apex =
             "RRSet of type CNAME with DNS name example.com. is not permitted at apex in zone example.com.";
         assert!(matches!(&blame(apex, &batch)[..], [(name, Blame::Unfit(_))] if name == "example.com"));
+    }
+
+    #[test]
+    fn an_alias_whose_target_is_not_found_will_not_pass_at_a_second_try() {
+        let text = "Tried to create an alias that targets lb-1.us-east-1.elb.amazonaws.com., type A in zone \
+            Z35SXDOTRQ7X7K, but that target was not found";
+        assert_eq!(Blame::of(text), Blame::Unfit(text.to_owned()));
+        assert_eq!(blame(text, &["x.example.com"]), [], "it does not say whose alias it is");
     }
 
     #[test]

@@ -19,11 +19,16 @@ pub const KEYS: &[KeySpec] = &[
     key("external-id", "external id that the role's trust policy asks for"),
     key("zone-id", "id of the hosted zone; else it is found by its name"),
     key("zone-type", "public or private, where there are hosted zones of both kinds with the name"),
+    key(
+        "alias",
+        "on or off: write the host name of an AWS load balancer as alias A and AAAA, which may stand at the zone's apex; \
+         off writes a CNAME [on]",
+    ),
     key("endpoint-url", "URL of a private endpoint, or of a test server, in place of AWS's own"),
 ];
 
 /// How Route 53 is reached, and which hosted zone it is.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) profile: Option<String>,
     pub(crate) credentials_file: Option<PathBuf>,
@@ -34,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) zone_id: Option<String>,
     /// Whether it has to be a private one; either will do when not given.
     pub(crate) private: Option<bool>,
+    /// Whether load balancers of AWS are written as aliases.
+    pub(crate) aliases: bool,
 }
 
 /// A role to assume.
@@ -52,6 +59,7 @@ pub(crate) fn read(keys: &Keys) -> Result<Settings, Vec<KeyFault>> {
         endpoint: read_endpoint(keys, &mut faults),
         zone_id: read_zone_id(keys, &mut faults),
         private: read_zone_type(keys, &mut faults),
+        aliases: read_switch(keys, "alias", ["off", "on"], true, &mut faults),
     };
     if faults.is_empty() { Ok(settings) } else { Err(faults) }
 }
@@ -119,6 +127,16 @@ fn read_zone_type(keys: &Keys, faults: &mut Vec<KeyFault>) -> Option<bool> {
     }
 }
 
+/// One of two words; the second is yes.
+fn read_switch(keys: &Keys, key: &str, words: [&str; 2], default: bool, faults: &mut Vec<KeyFault>) -> bool {
+    let Some(text) = given(keys, key) else { return default };
+    let position = words.iter().position(|word| text.eq_ignore_ascii_case(word));
+    if position.is_none() {
+        fault(faults, key, format!("'{text}' is neither {} nor {}", words[1], words[0]));
+    }
+    position == Some(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,7 +150,16 @@ mod tests {
 
     #[test]
     fn nothing_has_to_be_said() {
-        assert_eq!(read_pairs(&[]).unwrap(), Settings::default());
+        let nothing = Settings {
+            profile: None,
+            credentials_file: None,
+            role: None,
+            endpoint: None,
+            zone_id: None,
+            private: None,
+            aliases: true,
+        };
+        assert_eq!(read_pairs(&[]).unwrap(), nothing);
     }
 
     #[test]
@@ -144,10 +171,11 @@ mod tests {
             ("endpoint-url", "http://127.0.0.1:4566/"),
             ("zone-id", "/hostedzone/Z0123"),
             ("zone-type", "Private"),
+            ("alias", "Off"),
         ])
         .unwrap();
         assert_eq!(settings.zone_id.as_deref(), Some("Z0123"));
-        assert_eq!(settings.private, Some(true));
+        assert_eq!((settings.private, settings.aliases), (Some(true), false));
         assert_eq!(settings.endpoint.as_deref(), Some("http://127.0.0.1:4566"));
         assert_eq!(settings.role.unwrap().external_id.as_deref(), Some("x"));
     }
@@ -159,10 +187,16 @@ mod tests {
             ("endpoint-url", "route53.example.com"),
             ("zone-id", "my zone"),
             ("zone-type", "hidden"),
+            ("alias", "maybe"),
         ])
         .unwrap_err();
-        let expected =
-            ["role-arn: 'arn:aws:iam::1:user/me'", "endpoint-url: '", "zone-id: '", "zone-type: '"];
+        let expected = [
+            "role-arn: 'arn:aws:iam::1:user/me'",
+            "endpoint-url: '",
+            "zone-id: '",
+            "zone-type: '",
+            "alias: '",
+        ];
         assert_eq!(faults.len(), expected.len(), "{faults:?}");
         for (fault, part) in faults.iter().zip(expected) {
             assert!(fault.starts_with(part), "{fault}");

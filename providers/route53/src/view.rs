@@ -1,6 +1,6 @@
 //! What stands in the zone: from record sets as Route 53 lists them, to sets with an owner.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use aws_sdk_route53::types::ResourceRecordSet;
@@ -9,16 +9,10 @@ use fleetdns_core::{
     Version,
 };
 
+use crate::alias::Alias;
 use crate::mark::{self, Types};
 use crate::names::{marked_name, read_name};
-
-/// A simple record set as Route 53 spells it: what has to be repeated to delete it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Raw {
-    pub(crate) ttl: u32,
-    /// Sorted.
-    pub(crate) values: Vec<String>,
-}
+use crate::shape::{Body, Raw, Shapes, version};
 
 /// What is at the place where the mark of a name is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +21,13 @@ pub(crate) struct Mark {
     pub(crate) raw: Option<Raw>,
     pub(crate) claim: Claim,
     pub(crate) types: Types,
+}
+
+impl Mark {
+    /// Whether it says that what stands there of a type is ours.
+    fn speaks_for(&self, record_type: RecordType) -> bool {
+        self.claim.is_ours() && self.types.contains(&record_type)
+    }
 }
 
 /// A zone as it was last read and written.
@@ -40,7 +41,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    pub(crate) fn of(sets: &[ResourceRecordSet], owner: &Label) -> Self {
+    pub(crate) fn of(sets: &[ResourceRecordSet], owner: &Label, shapes: Shapes) -> Self {
         let mut view = Self::default();
         let mut named = Vec::with_capacity(sets.len());
         for set in sets {
@@ -60,12 +61,27 @@ impl View {
                 view.add_mark(marked, set, owner);
             }
         }
+        let mut aliases: BTreeMap<DnsName, Vec<Alias>> = BTreeMap::new();
         for (name, set) in named {
             let is_our_mark = marked_name(&name)
                 .and_then(|marked| view.marks.get(&marked))
                 .is_some_and(|mark| mark.claim.is_ours() && set.r#type().as_str() == "TXT");
-            if !is_our_mark {
-                let set = observe(set, view.marks.get(&name));
+            let mark = view.marks.get(&name);
+            let may_be_alias = mark.is_some_and(|mark| mark.speaks_for(RecordType::Cname));
+            if is_our_mark {
+                continue;
+            }
+            match Alias::of(set).filter(|_| may_be_alias) {
+                Some(alias) => aliases.entry(name).or_default().push(alias),
+                None => {
+                    let set = observe(set, mark, shapes);
+                    view.observed.push(name, set);
+                }
+            }
+        }
+        for (name, aliases) in aliases {
+            let set = view.marks.get(&name).and_then(|mark| observe_aliases(&aliases, mark, shapes));
+            if let Some(set) = set {
                 view.observed.push(name, set);
             }
         }
@@ -73,7 +89,7 @@ impl View {
     }
 
     fn add_mark(&mut self, marked: DnsName, set: &ResourceRecordSet, owner: &Label) {
-        let mark = match (set.r#type().as_str(), raw(set)) {
+        let mark = match (set.r#type().as_str(), Raw::of(set)) {
             ("TXT", Some(raw)) => {
                 let (claim, types) = mark::read(&raw.values, owner);
                 Mark { raw: Some(raw), claim, types }
@@ -98,24 +114,8 @@ impl View {
     }
 }
 
-/// Values and TTL, unless the set is an alias, has a routing policy or a health check.
-fn raw(set: &ResourceRecordSet) -> Option<Raw> {
-    let plain = set.alias_target().is_none()
-        && set.set_identifier().is_none()
-        && set.health_check_id().is_none()
-        && set.traffic_policy_instance_id().is_none()
-        && !set.resource_records().is_empty();
-    if !plain {
-        return None;
-    }
-    let mut values: Vec<String> =
-        set.resource_records().iter().map(|record| record.value().to_owned()).collect();
-    values.sort_unstable();
-    Some(Raw { ttl: u32::try_from(set.ttl()?).ok()?, values })
-}
-
-fn observe(set: &ResourceRecordSet, mark: Option<&Mark>) -> ObservedSet {
-    let raw = raw(set);
+fn observe(set: &ResourceRecordSet, mark: Option<&Mark>, shapes: Shapes) -> ObservedSet {
+    let raw = Raw::of(set);
     let data = raw.as_ref().and_then(|raw| data(set.r#type().as_str(), &raw.values));
     let ttl = raw.as_ref().and_then(|raw| Ttl::new(raw.ttl)).or_else(|| Ttl::new(0)).unwrap_or(Ttl::DEFAULT);
     match (raw, data) {
@@ -124,7 +124,10 @@ fn observe(set: &ResourceRecordSet, mark: Option<&Mark>) -> ObservedSet {
                 Some(mark) if mark.types.contains(&data.record_type()) => mark.claim.clone(),
                 _ => Claim::Foreign,
             };
-            ObservedSet { ttl, content: Content::Known(data), claim, version: version(&raw.values) }
+            // A CNAME of an older version, or of a time when aliases were off.
+            let misshapen = claim.is_ours() && shapes.aliases(&data).is_some();
+            let content = if misshapen { Content::Misshapen(data) } else { Content::Known(data) };
+            ObservedSet { ttl, content, claim, version: version(&[Body::Values(raw)]) }
         }
         _ => ObservedSet {
             ttl,
@@ -133,6 +136,17 @@ fn observe(set: &ResourceRecordSet, mark: Option<&Mark>) -> ObservedSet {
             version: Version::default(),
         },
     }
+}
+
+/// The aliases of a name under our mark as the CNAME that they stand for. One of them alone, two that lead to different
+/// names, or any of them while aliases are off, are to be written anew.
+fn observe_aliases(aliases: &[Alias], mark: &Mark, shapes: Shapes) -> Option<ObservedSet> {
+    let data = RecordData::Cname(aliases.first()?.target()?);
+    let shaped = Alias::are_pair(aliases) && shapes.aliases(&data).is_some();
+    let content = if shaped { Content::Known(data) } else { Content::Misshapen(data) };
+    let ttl = mark.raw.as_ref().and_then(|raw| Ttl::new(raw.ttl)).unwrap_or(Ttl::DEFAULT);
+    let bodies: Vec<Body> = aliases.iter().cloned().map(Body::Alias).collect();
+    Some(ObservedSet { ttl, content, claim: mark.claim.clone(), version: version(&bodies) })
 }
 
 fn data(record_type: &str, values: &[String]) -> Option<RecordData> {
@@ -147,27 +161,5 @@ fn data(record_type: &str, values: &[String]) -> Option<RecordData> {
         }
         (RecordType::Cname, [value]) => read_name(value).map(RecordData::Cname),
         (RecordType::Cname, _) => None,
-    }
-}
-
-/// The proof that a set is as it was read: its values as they stand there.
-pub(crate) fn version(values: &[String]) -> Version {
-    Version(values.join("\n").into())
-}
-
-impl Raw {
-    /// What [`version`] said, with the TTL beside it.
-    pub(crate) fn of(set: &ObservedSet) -> Self {
-        Self { ttl: set.ttl.seconds(), values: set.version.0.split('\n').map(str::to_owned).collect() }
-    }
-
-    /// As it is written anew.
-    pub(crate) fn new(ttl: Ttl, data: &RecordData) -> Self {
-        let mut values = data.values();
-        if matches!(data, RecordData::Cname(_)) {
-            values.iter_mut().for_each(|value| value.push('.'));
-        }
-        values.sort_unstable();
-        Self { ttl: ttl.seconds(), values }
     }
 }

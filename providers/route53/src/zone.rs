@@ -10,11 +10,13 @@ use fleetdns_core::{
 };
 use tokio::sync::Mutex;
 
+use crate::alias::suffixes;
 use crate::edit::Group;
 use crate::fault::{Fault, Kind, Whom};
 use crate::link::Link;
 use crate::names::{read_name, write_name};
 use crate::settings::Settings;
+use crate::shape::Shapes;
 use crate::view::{Mark, View};
 
 /// Most sets of a page.
@@ -63,6 +65,10 @@ impl Zone {
             id: StdMutex::default(),
             seen: StdMutex::default(),
         }
+    }
+
+    pub(crate) const fn shapes(&self) -> Shapes {
+        Shapes { aliases: self.link.settings.aliases }
     }
 
     /// The zone as it was last read and written.
@@ -205,7 +211,7 @@ impl Zone {
             }
             result => result?,
         };
-        let view = View::of(&sets, &self.owner);
+        let view = View::of(&sets, &self.owner, self.shapes());
         let listing = view.listing();
         let mut seen = lock(&self.seen);
         let before: HashMap<DnsName, Mark> =
@@ -224,7 +230,8 @@ impl Zone {
 #[async_trait]
 impl Provider for Zone {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { max_values: MAX_VALUES, ..Capabilities::default() }
+        let alias_below = if self.shapes().aliases { suffixes().collect() } else { Arc::default() };
+        Capabilities { max_values: MAX_VALUES, alias_below, ..Capabilities::default() }
     }
 
     async fn list(&self) -> Result<Listing, ProviderError> {

@@ -22,14 +22,24 @@ def change(*changes):
     return client.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": batch})["ChangeInfo"]
 
 
-def refused(part, *changes):
+def alias(name, kind, target_zone, target, **more):
+    to = {"HostedZoneId": target_zone, "DNSName": target, "EvaluateTargetHealth": False}
+    batch = [{"Action": "CREATE", "ResourceRecordSet": {"Name": name, "Type": kind, **more, "AliasTarget": to}}]
+    client.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": batch})
+
+
+def refused_call(part, call, code="InvalidChangeBatch"):
     try:
-        change(*changes)
+        call()
     except ClientError as error:
-        assert error.response["Error"]["Code"] == "InvalidChangeBatch", error
+        assert error.response["Error"]["Code"] == code, error
         assert part in str(error.response), error.response
     else:
-        raise AssertionError(f"taken: {changes}")
+        raise AssertionError(f"taken, and should be: {part}")
+
+
+def refused(part, *changes):
+    refused_call(part, lambda: change(*changes))
 
 
 assert client.list_hosted_zones_by_name(DNSName="example.com")["HostedZones"][0]["Id"] == "/hostedzone/" + zone
@@ -44,10 +54,21 @@ refused("not permitted at apex", ("CREATE", "example.com", "CNAME", 60, ["b.exam
 refused("not permitted in zone", ("CREATE", "a.example.org", "A", 60, ["203.0.113.1"]))
 refused("ARRDATAIllegalIPv4Address", ("CREATE", "c.example.com", "A", 60, ["203.0.113.999"]), ("DELETE", *a))
 change(("DELETE", *a), ("CREATE", "a.example.com", "CNAME", 60, ["b.example.net"]))
+balancer = ("Z35SXDOTRQ7X7K", "dualstack.lb-1.us-east-1.elb.amazonaws.com")
+for name in ["l.example.com", "example.com"]:
+    alias(name, "A", *balancer)
+    alias(name, "AAAA", *balancer)
+refused_call("zone was not found", lambda: alias("m.example.com", "A", "Z0000000000000", balancer[1]))
+refused_call("does not lie within", lambda: alias("m.example.com", "A", balancer[0], "lb-1.example.net"))
+refused_call("target was not found", lambda: alias("m.example.com", "CNAME", *balancer))
+refused_call("conflicting RRSet of type  CNAME", lambda: alias("a.example.com", "A", *balancer))
+refused_call("more than one", lambda: alias("m.example.com", "A", *balancer, TTL=60), "InvalidInput")
+refused("it already exists", ("CREATE", "l.example.com", "A", 60, ["203.0.113.1"]))
+refused("do not match the current values", ("DELETE", "l.example.com", "A", 60, ["203.0.113.1"]))
 for start in range(0, 700, 350):
     change(*[("UPSERT", f"n{n}.example.com", "A", 60, ["203.0.113.1"]) for n in range(start, start + 350)])
 refused("limit of 1000", *[("UPSERT", f"n{n}.example.com", "A", 60, ["203.0.113.1"]) for n in range(501)])
 pages = client.get_paginator("list_resource_record_sets").paginate(HostedZoneId=zone)
 names = [one["Name"] for page in pages for one in page["ResourceRecordSets"]]
-assert len(names) == 704 and "\\052.example.com." in names, len(names)
+assert len(names) == 708 and "\\052.example.com." in names, len(names)
 print("ok")

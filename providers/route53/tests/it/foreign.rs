@@ -1,7 +1,7 @@
 //! What is not ours stays as it is.
 
 use crate::conformance::{Backend, Fleet, OWNER};
-use crate::fake::{Fake, Set};
+use crate::fake::{Alias, Fake, Set};
 use crate::{all_done, pass, planned};
 
 fn weighted(name: &str, number: u32) -> Set {
@@ -26,7 +26,7 @@ async fn routing_policies_aliases_and_health_checks_are_left_alone() {
     }
     fake.put(weighted(names[0], 1));
     fake.put(weighted(names[0], 2));
-    let alias = Some(("Z35SXDOTRQ7X7K".to_owned(), "lb.us-east-1.elb.amazonaws.com.".to_owned()));
+    let alias = Some(Alias::new("Z35SXDOTRQ7X7K", "lb.us-east-1.elb.amazonaws.com."));
     fake.put(Set { alias, ttl: None, ..Set::simple(names[1], "A", 0, &[]) });
     let health_check = Some("5e1b6a7e".to_owned());
     fake.put(Set { health_check, ..Set::simple(names[2], "A", 30, &["203.0.113.1"]) });

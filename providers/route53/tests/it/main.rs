@@ -7,6 +7,7 @@ pub mod suite {
     pub mod conformance;
     pub mod python;
 }
+mod aliases;
 mod batches;
 mod clients;
 mod fake;

@@ -158,12 +158,8 @@ fn set_xml(set: &Set) -> String {
     let mut text = tag("Name", &escaped(&set.name)) + &tag("Type", &set.record_type);
     text += &set.identifier.as_ref().map(|id| tag("SetIdentifier", id)).unwrap_or_default();
     text += &set.weight.map(|weight| tag("Weight", &weight.to_string())).unwrap_or_default();
-    if let Some((zone, name)) = &set.alias {
-        text += &format!(
-            "<AliasTarget>{}{}<EvaluateTargetHealth>false</EvaluateTargetHealth></AliasTarget>",
-            tag("HostedZoneId", zone),
-            tag("DNSName", name)
-        );
+    if let Some(alias) = &set.alias {
+        text += &alias.xml();
     } else {
         text += &set.ttl.map(|ttl| tag("TTL", &ttl.to_string())).unwrap_or_default();
         let records = set

@@ -1,8 +1,9 @@
 //! A Route 53 on loopback that refuses what the real one refuses: atomic batches, exact deletes, CNAME rules, limits,
-//! pages with three cursors, octal escapes, rate limits, one change at a time; and that can be told to go wrong.
+//! aliases, pages with three cursors, octal escapes, rate limits, one change at a time; and that can be told to go wrong.
 //!
 //! Signatures are looked at for their scope only.
 
+mod alias;
 mod api;
 mod rules;
 pub(crate) mod xml;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub(crate) use alias::Alias;
 pub(crate) use rules::{Key, Set};
 
 /// What goes wrong with the next call of an action.

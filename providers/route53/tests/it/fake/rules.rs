@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Zone;
+use super::alias::Alias;
 use super::xml::Element;
 
 /// Labels from the top, type, identifier: the order of a listing.
@@ -20,13 +21,15 @@ pub(crate) struct Set {
     pub(crate) weight: Option<u8>,
     pub(crate) ttl: Option<u32>,
     pub(crate) values: Vec<String>,
-    /// Zone id and name.
-    pub(crate) alias: Option<(String, String)>,
+    pub(crate) alias: Option<Alias>,
     pub(crate) health_check: Option<String>,
 }
 
 impl fmt::Display for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(alias) = &self.alias {
+            return write!(f, "{} {} alias {}", self.name, self.record_type, alias.name);
+        }
         write!(f, "{} {} {}", self.name, self.record_type, self.values.join(" "))
     }
 }
@@ -96,13 +99,22 @@ impl Set {
             return Err("the elements are out of order".to_owned());
         }
         let number = |name: &str| element.text_of(name).map(|text| text.parse::<u32>()).transpose();
-        let alias = element.child("AliasTarget").map(|alias| {
-            (alias.text_of("HostedZoneId").unwrap_or_default(), alias.text_of("DNSName").unwrap_or_default())
-        });
+        let alias = element.child("AliasTarget").map(Alias::parse).transpose()?;
         let records = element.child("ResourceRecords").map(|all| &all.children[..]).unwrap_or_default();
+        let (name, record_type) = (
+            element.text_of("Name").ok_or("Name is missing")?,
+            element.text_of("Type").ok_or("Type is missing")?,
+        );
+        if alias.is_some() == (!records.is_empty() || element.child("TTL").is_some()) {
+            let found = if alias.is_some() { "more than one" } else { "none" };
+            return Err(format!(
+                "Invalid request: Expected exactly one of [AliasTarget, all of [TTL, and ResourceRecords], or \
+                 TrafficPolicyInstanceId], but found {found} in Change with [Name={name}, Type={record_type}]"
+            ));
+        }
         Ok(Self {
-            name: plain(&element.text_of("Name").ok_or("Name is missing")?),
-            record_type: element.text_of("Type").ok_or("Type is missing")?,
+            name: plain(&name),
+            record_type,
             identifier: element.text_of("SetIdentifier"),
             weight: number("Weight").map_err(|_| "Weight")?.map(|weight| weight as u8),
             ttl: number("TTL").map_err(|_| "TTL is not a number")?,
@@ -210,12 +222,8 @@ fn valid(zone: &Zone, set: &Set) -> Result<(), String> {
             zone.name
         ));
     }
-    if set.alias.is_some() {
-        return if set.ttl.is_some() || !set.values.is_empty() {
-            Err("an alias has no TTL".to_owned())
-        } else {
-            Ok(())
-        };
+    if let Some(alias) = &set.alias {
+        return alias.valid(set);
     }
     if set.identifier.is_some() != set.weight.is_some() {
         return Err(
