@@ -7,9 +7,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fleetdns_core::adopt::adopt;
+use fleetdns_core::plan::Hold;
+use fleetdns_core::velocity::Velocity;
 use fleetdns_core::{
-    Applied, Brakes, DnsName, Health, Listing, MemberName, MemberView, NameChange, Observed, Outcome,
-    Planner, Provider, ProviderError, Scope, Snapshot, ZoneSettings, approve,
+    Address, Applied, ApprovedPlan, Brakes, DnsName, Health, Listing, MemberName, MemberView, Move,
+    MoveCause, NameChange, Observed, Outcome, Planner, Provider, ProviderError, Scope, Snapshot,
+    ZoneSettings, approve,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -49,6 +52,11 @@ pub struct ZoneTask {
     resting: bool,
     /// When the zone has to be listed again.
     list_at: Instant,
+    /// What left the zone lately because of its probes.
+    velocity: Velocity,
+    /// When what waits for its turn is looked at again.
+    turn_at: Option<Instant>,
+    started: Instant,
 }
 
 /// How a zone is kept, besides what core needs.
@@ -89,6 +97,9 @@ impl ZoneTask {
             pause: FIRST_PAUSE,
             resting: false,
             list_at: Instant::now(),
+            velocity: Velocity::default(),
+            turn_at: None,
+            started: Instant::now(),
         };
         (task, receiver)
     }
@@ -111,6 +122,10 @@ impl ZoneTask {
                         () = shutdown.cancelled() => return,
                         () = self.list() => {}
                     }
+                }
+                () = turn(self.turn_at) => {
+                    let waiting = self.waiting();
+                    self.scope.extend(waiting);
                 }
                 // Both senders are gone: the daemon is ending.
                 else => return,
@@ -200,13 +215,14 @@ impl ZoneTask {
             return;
         }
         let scope = std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new()));
-        let approved = approve(self.planner.plan(&scope, observed), &self.brakes);
+        let observed = observed.clone();
+        let (approved, moves) = self.plan(&scope, &observed);
         self.tell(&scope, &approved.plan().held, &approved.plan().refused);
         let mut settled = true;
         if !approved.plan().is_empty() {
             let started = Instant::now();
             let applied = self.provider.apply(&approved).await;
-            settled = self.take_in(&approved.plan().changes, applied, started.elapsed());
+            settled = self.take_in(&approved.plan().changes, &moves, applied, started.elapsed());
         }
         if settled && scope == Scope::All {
             self.recovered();
@@ -216,8 +232,39 @@ impl ZoneTask {
         self.tell_startup();
     }
 
+    /// Plans what is in scope. When more would leave because of probes than may within a minute, the rest waits: it is
+    /// planned again with that.
+    fn plan(&mut self, scope: &Scope, observed: &Observed) -> (ApprovedPlan, Vec<Move>) {
+        self.planner.hold_back(BTreeSet::new());
+        let plan = self.planner.plan(scope, observed);
+        let moves = self.planner.moves(&plan, observed);
+        let dead = |one: &&Move| one.cause == MoveCause::Unhealthy;
+        let leaving: BTreeSet<Address> = moves.iter().filter(dead).map(|one| one.address.clone()).collect();
+        if leaving.is_empty() {
+            return (approve(plan, &self.brakes), moves);
+        }
+        let budget = self.planner.removal_budget();
+        let waiting = self.velocity.admit(self.started.elapsed(), &leaving, budget);
+        if waiting.is_empty() {
+            return (approve(plan, &self.brakes), moves);
+        }
+        self.turn_at = self.velocity.room_at().map(|at| self.started + at);
+        self.planner.hold_back(waiting);
+        let plan = self.planner.plan(scope, observed);
+        let moves = self.planner.moves(&plan, observed);
+        (approve(plan, &self.brakes), moves)
+    }
+
+    /// The names at which something waits for its turn.
+    fn waiting(&mut self) -> Scope {
+        self.turn_at = None;
+        let status = self.status.borrow();
+        let waits = status.held.values().filter(|held| held.reason == Hold::Velocity);
+        Scope::Names(waits.map(|held| held.name.clone()).collect())
+    }
+
     /// Learns what became of a plan; gives whether nothing of it has to be tried again.
-    fn take_in(&mut self, changes: &[NameChange], applied: Applied, took: Duration) -> bool {
+    fn take_in(&mut self, changes: &[NameChange], moves: &[Move], applied: Applied, took: Duration) -> bool {
         let (mut written, mut failed) = (BTreeSet::new(), 0_u64);
         let mut again = false;
         for (name, outcome) in applied.names {
@@ -258,11 +305,20 @@ impl ZoneTask {
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         }
         self.say_written(changes, &written, took);
+        self.say_moved(moves, &written);
         self.status.send_modify(|status| {
             status.written += written.len() as u64;
             status.failed += failed;
         });
         !again && !self.resting
+    }
+}
+
+/// The moment at which it is the turn of what waits; never when nothing does.
+async fn turn(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

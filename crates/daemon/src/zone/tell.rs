@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::plan::{Held, Hold, Refused};
-use fleetdns_core::{DnsName, NameChange, Scope};
+use fleetdns_core::{DnsName, Move, NameChange, Scope, Way};
 use tracing::{debug, info, warn};
 
 use super::ZoneTask;
@@ -29,6 +29,22 @@ impl ZoneTask {
                 } else {
                     info!(%zone, verb, %name, %record_type, %values, took_ms, "record set written");
                 }
+            }
+        }
+    }
+
+    /// Says which addresses came and went, and why.
+    pub(super) fn say_moved(&self, moves: &[Move], written: &BTreeSet<DnsName>) {
+        let zone = &self.planner.zone().zone;
+        for one in moves.iter().filter(|one| written.contains(&one.name)) {
+            let (name, address, cause) = (&one.name, &one.address, one.cause.as_str());
+            let members = one.members.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            match one.way {
+                _ if written.len() > MANY => {
+                    debug!(%zone, %name, %address, way = ?one.way, cause, members, "address moved");
+                }
+                Way::In => debug!(%zone, %name, %address, cause, members, "address in"),
+                Way::Out => info!(%zone, %name, %address, cause, members, "address out"),
             }
         }
     }

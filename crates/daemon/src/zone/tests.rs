@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use fleetdns_core::wanted::Routing;
 use fleetdns_core::{
     ApprovedPlan, Capabilities, Claim, Content, Finding, Ingress, Inventory, NonEmpty, ObservedSet, Port,
-    ProbeKey, PublishSettings, RecordData, Service, Ttl, Verdict, Version, publish,
+    ProbeKey, ProbeSpec, PublishSettings, RecordData, Service, Ttl, Verdict, Version, publish,
 };
 
 use super::*;
@@ -156,6 +156,17 @@ impl Rig {
     }
 
     fn publish_as(&self, name: &str, addresses: &[&str]) {
+        self.publish_from("east", name, addresses);
+    }
+
+    /// What probing says of an address.
+    fn judge(&self, address: &str, verdict: Verdict) {
+        let spec = Arc::new(ProbeSpec::Tcp { port: 80 });
+        let key = ProbeKey { address: address.parse().unwrap(), spec };
+        self.health.send_modify(|health| drop(health.verdicts.insert(key, verdict)));
+    }
+
+    fn publish_from(&self, member: &str, name: &str, addresses: &[&str]) {
         let apex: DnsName = "example.com".parse().unwrap();
         let settings = PublishSettings {
             fleet: Some("fed".parse().unwrap()),
@@ -178,7 +189,7 @@ impl Rig {
             }
         });
         self.snapshots.send_modify(|snapshot| {
-            let name: MemberName = "east".parse().unwrap();
+            let name: MemberName = member.parse().unwrap();
             let mut view = snapshot
                 .members
                 .get(&name)
@@ -399,4 +410,50 @@ async fn a_zone_below_this_one_in_the_same_backend_is_left_to_its_own_task() {
     rig.pass(120).await;
     assert_eq!(rig.status.borrow().startup, None);
     assert_eq!(rig.values(lower.as_str()), ["203.0.113.1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_leaves_within_a_minute_than_may() {
+    let rig = Rig::start(Backend::default());
+    let all: Vec<String> = (1..=10).map(|n| format!("203.0.113.{n}")).collect();
+    for member in 0..10 {
+        rig.publish_from(&format!("c{member}"), "web", &[&all[member]]);
+    }
+    rig.pass(10).await;
+    assert_eq!(rig.values(GLOBAL).len(), 10);
+    // Five of ten clusters die within one second: 20 % of the addresses go at once, the others one minute later each.
+    for dead in &all[..5] {
+        rig.judge(dead, Verdict::Unhealthy);
+        rig.pass(0).await;
+    }
+    rig.pass(1).await;
+    assert_eq!(rig.values(GLOBAL).len(), 8);
+    let held = rig.status.borrow().held.values().map(|held| held.reason.clone()).collect::<Vec<_>>();
+    assert_eq!(held, [Hold::Velocity]);
+    // One that waits answers again: it has not been taken out.
+    rig.judge(&all[4], Verdict::Healthy);
+    rig.pass(57).await;
+    assert_eq!(rig.values(GLOBAL).len(), 8);
+    rig.pass(5).await;
+    assert_eq!(rig.values(GLOBAL).len(), 6);
+    rig.pass(120).await;
+    assert_eq!(rig.values(GLOBAL), all[4..]);
+    assert!(rig.status.borrow().held.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_clusters_worth_goes_at_once_however_much_that_is() {
+    let rig = Rig::start(Backend::default());
+    for n in 1..=30 {
+        rig.publish_from("east", &format!("s{n}"), &[&format!("203.0.113.{n}")]);
+        rig.publish_from("west", &format!("s{n}"), &[&format!("198.51.100.{n}")]);
+    }
+    rig.pass(10).await;
+    for n in 1..=30 {
+        rig.judge(&format!("203.0.113.{n}"), Verdict::Unhealthy);
+    }
+    rig.pass(1).await;
+    for n in 1..=30 {
+        assert_eq!(rig.values(&format!("s{n}.default.fed.svc.example.com")), [format!("198.51.100.{n}")]);
+    }
 }
