@@ -51,7 +51,7 @@ pub use observed::{Content, Observed, ObservedSet, Version};
 pub use plan::{Change, NameChange, Plan};
 pub use planner::{Move, MoveCause, Planner, Scope, Way};
 pub use probe::{ProbeKey, ProbeSpec, Target, Verdict};
-pub use provider::{Applied, Capabilities, Finding, Listing, Outcome, Provider, ProviderError};
+pub use provider::{Applied, Capabilities, Finding, Gauge, Listing, Outcome, Provider, ProviderError};
 pub use publish::{ProbeDefaults, Protocol, PublishSettings, publish};
 pub use record::{NonEmpty, RecordData, RecordSet, RecordType, Ttl};
 pub use service::{Ingress, Port, Published, Service, ServiceKey};

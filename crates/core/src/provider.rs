@@ -123,6 +123,17 @@ pub enum ProviderError {
     },
 }
 
+/// A number that a provider reports of its zone besides what everybody knows of one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gauge {
+    /// In the metrics `fleetdns_zone_NAME`: small letters and `_`, the unit last.
+    pub name: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+    /// Now.
+    pub value: f64,
+}
+
 /// One line of what `fleetdns check` found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -159,4 +170,9 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Looks, without changing anything, whether the zone can be read and written; at least one finding.
     async fn check(&self) -> Vec<Finding>;
+
+    /// What is measured of the zone at the moment, without asking anybody.
+    fn gauges(&self) -> Vec<Gauge> {
+        Vec::new()
+    }
 }

@@ -5,6 +5,7 @@
 //!
 //! Invariant: nothing can be changed here, and no secret is among what is shown.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
@@ -17,7 +18,7 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::view::{Status, View};
+use crate::view::{Status, View, ZoneGauge};
 
 /// Serves until `shutdown`.
 ///
@@ -58,13 +59,16 @@ async fn records(State(view): State<View>, Query(which): Query<Which>) -> impl I
 }
 
 async fn metrics(State(view): State<View>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], render(&view.status()))
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], render(&view.status(), &view.gauges()))
 }
 
+/// Labels and value.
+type Samples = Vec<(String, f64)>;
+
 /// The status in the Prometheus text format.
-fn render(status: &Status) -> String {
+fn render(status: &Status, gauges: &[ZoneGauge]) -> String {
     let mut text = String::new();
-    let mut family = |name: &str, kind: &str, help: &str, samples: Vec<(String, u64)>| {
+    let mut family = |name: &str, kind: &str, help: &str, samples: Samples| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "# HELP fleetdns_{name} {help}\n# TYPE fleetdns_{name} {kind}");
         for (labels, value) in samples {
@@ -72,8 +76,8 @@ fn render(status: &Status) -> String {
         }
     };
     let zone = |name: &str| format!("zone=\"{name}\"");
-    let zones = |value: &dyn Fn(&crate::view::ZoneLine) -> u64| -> Vec<(String, u64)> {
-        status.zones.iter().map(|line| (zone(&line.name), value(line))).collect()
+    let zones = |value: &dyn Fn(&crate::view::ZoneLine) -> u64| -> Samples {
+        status.zones.iter().map(|line| (zone(&line.name), value(line) as f64)).collect()
     };
     family("zone_owned_names", "gauge", "Names in the zone that are ours.", zones(&|z| z.owned as u64));
     family("zone_written_total", "counter", "Names written since the start.", zones(&|z| z.written));
@@ -95,12 +99,42 @@ fn render(status: &Status) -> String {
     let mut endpoints = Vec::new();
     for cluster in &status.clusters {
         let label = format!("cluster=\"{}\"", cluster.name);
-        live.push((label.clone(), u64::from(cluster.inventory == "live")));
+        live.push((label.clone(), f64::from(u8::from(cluster.inventory == "live"))));
         for (verdict, count) in &cluster.verdicts {
-            endpoints.push((format!("{label},verdict=\"{verdict}\""), *count as u64));
+            endpoints.push((format!("{label},verdict=\"{verdict}\""), *count as f64));
         }
     }
     family("cluster_live", "gauge", "1 while the cluster's inventory is fresh.", live);
     family("cluster_endpoints", "gauge", "Addresses by verdict.", endpoints);
+    // All samples of a family stand together, and providers of one kind have the same families.
+    let mut of_providers: BTreeMap<&str, (&str, Samples)> = BTreeMap::new();
+    for ZoneGauge { zone: name, gauge } in gauges {
+        let (_, samples) = of_providers.entry(gauge.name).or_insert((gauge.help, Vec::new()));
+        samples.push((zone(name), gauge.value));
+    }
+    for (name, (help, samples)) in of_providers {
+        family(&format!("zone_{name}"), "gauge", help, samples);
+    }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetdns_core::Gauge;
+
+    use super::*;
+
+    #[test]
+    fn what_providers_measure_is_one_family_for_all_zones() {
+        let (version, fleet) = (String::new(), String::new());
+        let status = Status { version, fleet, uptime_seconds: 0, clusters: vec![], zones: vec![] };
+        let gauge = |zone: &str, value| ZoneGauge {
+            zone: zone.to_owned(),
+            gauge: Gauge { name: "insync_seconds", help: "How long.", value },
+        };
+        let text = render(&status, &[gauge("a.example", 2.0), gauge("b.example", 0.5)]);
+        let expected = "# HELP fleetdns_zone_insync_seconds How long.\n# TYPE fleetdns_zone_insync_seconds gauge\n\
+            fleetdns_zone_insync_seconds{zone=\"a.example\"} 2\nfleetdns_zone_insync_seconds{zone=\"b.example\"} 0.5\n";
+        assert!(text.ends_with(expected), "{text}");
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fleetdns_core::simulate::Scenario;
-use fleetdns_core::{Health, Inventory, MemberView, Observed, RecordData, Snapshot, Verdict};
+use fleetdns_core::{Gauge, Health, Inventory, MemberView, Observed, RecordData, Snapshot, Verdict};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -120,6 +120,15 @@ pub struct RecordLine {
     pub members: Vec<String>,
 }
 
+/// One number of one zone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ZoneGauge {
+    /// The zone.
+    pub zone: String,
+    /// The number.
+    pub gauge: Gauge,
+}
+
 impl View {
     /// The whole status.
     pub fn status(&self) -> Status {
@@ -157,6 +166,15 @@ impl View {
             }
         }
         lines
+    }
+
+    /// What the providers measure, zone by zone.
+    pub fn gauges(&self) -> Vec<ZoneGauge> {
+        let of_zone = |status: &ZoneStatus| -> Vec<ZoneGauge> {
+            let zone = status.settings.zone.to_string();
+            status.gauges.read().into_iter().map(|gauge| ZoneGauge { zone: zone.clone(), gauge }).collect()
+        };
+        self.zones.iter().flat_map(|zone| of_zone(&zone.borrow())).collect()
     }
 
     /// The fleet as a scenario for `simulate`.

@@ -4,6 +4,7 @@
 //! Invariant: a fault of the provider never ends the task; it waits with growing pauses and lists afresh.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::adopt::adopt;
@@ -24,7 +25,7 @@ use crate::chain;
 mod status;
 mod tell;
 
-pub use status::ZoneStatus;
+pub use status::{Gauges, ZoneStatus};
 
 /// Pause after the first failure; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -34,7 +35,7 @@ const LISTS_TO_A_WHOLE_PASS: u32 = 10;
 
 /// What the task of one zone needs.
 pub struct ZoneTask {
-    provider: Box<dyn Provider>,
+    provider: Arc<dyn Provider>,
     planner: Planner,
     brakes: Brakes,
     drift: Duration,
@@ -79,8 +80,10 @@ impl ZoneTask {
         upkeep: Upkeep,
         adopted: mpsc::Sender<Vec<MemberView>>,
     ) -> (Self, watch::Receiver<ZoneStatus>) {
+        let provider: Arc<dyn Provider> = provider.into();
         let capabilities = provider.capabilities();
-        let initial = ZoneStatus::new(settings.clone(), provider_name, capabilities.clone());
+        let gauges = Gauges(Arc::clone(&provider));
+        let initial = ZoneStatus::new(settings.clone(), provider_name, capabilities.clone(), gauges);
         let (status, receiver) = watch::channel(initial);
         let task = Self {
             provider,

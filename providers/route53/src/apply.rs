@@ -1,5 +1,7 @@
 //! Writing a plan: batch after batch, what Route 53 blames taken out and the rest sent again.
 
+use std::sync::Arc;
+
 use aws_sdk_route53::types::{
     Change as SdkChange, ChangeAction, ChangeBatch, ChangeInfo, ResourceRecord, ResourceRecordSet, RrType,
 };
@@ -105,6 +107,13 @@ impl Zone {
             .await?;
         let change = answer.change_info().map(ChangeInfo::id).unwrap_or_default();
         debug!(zone = %self.name, changes = deltas.len(), change, "batch written");
+        if let Some(insync) = &self.insync {
+            let link = Arc::clone(&self.link);
+            insync.add(change.trim_start_matches("/change/").to_owned(), move |change| {
+                let link = Arc::clone(&link);
+                async move { link.is_insync(&change).await }
+            });
+        }
         Ok(())
     }
 }

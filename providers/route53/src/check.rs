@@ -42,6 +42,12 @@ impl Zone {
             Ok(()) => good("the zone can be written".to_owned()),
             Err(fault) => self.bad(fault, "write the zone").await,
         });
+        if self.insync.is_some() {
+            findings.push(match self.try_to_follow().await {
+                Ok(()) => good("batches can be followed to the name servers".to_owned()),
+                Err(fault) => self.bad(fault, "see what became of a batch").await,
+            });
+        }
         findings
     }
 
@@ -82,6 +88,14 @@ impl Zone {
             Err(Fault { kind: Kind::Refused(said), .. }) if said.text().contains("not found") => Ok(()),
             Err(Fault { kind: Kind::Refused(said), .. }) if said.code == "InvalidChangeBatch" => Ok(()),
             Err(fault) => Err(fault),
+        }
+    }
+
+    /// Asks after a change that cannot be there.
+    async fn try_to_follow(&self) -> Result<(), Fault> {
+        match self.link.is_insync("C00000000000000000000").await {
+            Err(Fault { kind: Kind::Refused(said), .. }) if said.code == "NoSuchChange" => Ok(()),
+            other => other.map(|_| ()),
         }
     }
 

@@ -131,6 +131,8 @@ pub(crate) struct Whom<'a> {
     /// `aws`, `aws-cn` or `aws-us-gov`.
     pub(crate) partition: &'a str,
     pub(crate) zone_id: Option<&'a str>,
+    /// Whether changes are asked after too.
+    pub(crate) wait_insync: bool,
 }
 
 impl Whom<'_> {
@@ -138,11 +140,18 @@ impl Whom<'_> {
     pub(crate) fn policy(&self) -> String {
         let Self { partition, .. } = self;
         let zone = self.zone_id.unwrap_or("*");
+        let change = if self.wait_insync {
+            format!(
+                ",{{\"Effect\":\"Allow\",\"Action\":\"route53:GetChange\",\"Resource\":\"arn:{partition}:route53:::change/*\"}}"
+            )
+        } else {
+            String::new()
+        };
         format!(
             "grant this policy: {{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Effect\":\"Allow\",\"Action\":\
              [\"route53:GetHostedZone\",\"route53:ListResourceRecordSets\",\"route53:ChangeResourceRecordSets\"],\
              \"Resource\":\"arn:{partition}:route53:::hostedzone/{zone}\"}},{{\"Effect\":\"Allow\",\"Action\":\
-             \"route53:ListHostedZonesByName\",\"Resource\":\"*\"}}]}}"
+             \"route53:ListHostedZonesByName\",\"Resource\":\"*\"}}{change}]}}"
         )
     }
 }
@@ -195,12 +204,16 @@ mod tests {
     fn a_missing_right_names_the_policy() {
         let fault =
             Fault::said(403, Said { code: "AccessDenied".to_owned(), messages: vec!["no".to_owned()] });
-        let whom = Whom { endpoint: "Route 53", partition: "aws-cn", zone_id: Some("Z1") };
+        let whom = Whom { endpoint: "Route 53", partition: "aws-cn", zone_id: Some("Z1"), wait_insync: true };
         let text = fault.into_error(&whom, "list the zone").to_string();
         assert!(
             text.starts_with("Route 53 refuses to list the zone: AccessDenied: no; grant this policy: {"),
             "{text}"
         );
         assert!(text.contains("\"arn:aws-cn:route53:::hostedzone/Z1\""), "{text}");
+        assert!(
+            text.contains("\"route53:GetChange\",\"Resource\":\"arn:aws-cn:route53:::change/*\"}]}"),
+            "{text}"
+        );
     }
 }

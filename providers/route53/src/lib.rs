@@ -7,6 +7,7 @@
 //!                  │ view (record sets ↔ sets with an owner) · shape and alias (a set ↔ its record sets)
 //!                  │ mark (evidence ↔ TXT) · names (octal escapes)
 //!                  │ edit (change → deletes and creates) · pack → batches · said (who is to blame in a batch)
+//!                  │ insync: when the name servers have a batch
 //!                  └ link: one call → answer or fault
 //! ```
 //!
@@ -28,6 +29,7 @@ mod apply;
 mod check;
 mod edit;
 mod fault;
+mod insync;
 mod link;
 mod mark;
 mod names;

@@ -22,6 +22,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_route53::Client;
 use aws_sdk_route53::config::SharedCredentialsProvider;
 use aws_sdk_route53::error::SdkError;
+use aws_sdk_route53::types::ChangeStatus;
 use tokio::sync::OnceCell;
 use tracing::debug;
 
@@ -92,6 +93,12 @@ impl Link {
                 _ => return Err(fault),
             }
         }
+    }
+
+    /// Whether a change is on all name servers.
+    pub(crate) async fn is_insync(&self, change: &str) -> Result<bool, Fault> {
+        let answer = self.call(|client| client.get_change().id(change).send()).await?;
+        Ok(answer.change_info().is_some_and(|info| *info.status() == ChangeStatus::Insync))
     }
 }
 

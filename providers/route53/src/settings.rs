@@ -24,6 +24,10 @@ pub const KEYS: &[KeySpec] = &[
         "on or off: write the host name of an AWS load balancer as alias A and AAAA, which may stand at the zone's apex; \
          off writes a CNAME [on]",
     ),
+    key(
+        "wait-insync",
+        "yes or no: ask when each batch is on all name servers of Route 53, for the log and the metrics [no]",
+    ),
     key("endpoint-url", "URL of a private endpoint, or of a test server, in place of AWS's own"),
 ];
 
@@ -41,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) private: Option<bool>,
     /// Whether load balancers of AWS are written as aliases.
     pub(crate) aliases: bool,
+    /// Whether Route 53 is asked when a batch is on all its name servers.
+    pub(crate) wait_insync: bool,
 }
 
 /// A role to assume.
@@ -60,6 +66,7 @@ pub(crate) fn read(keys: &Keys) -> Result<Settings, Vec<KeyFault>> {
         zone_id: read_zone_id(keys, &mut faults),
         private: read_zone_type(keys, &mut faults),
         aliases: read_switch(keys, "alias", ["off", "on"], true, &mut faults),
+        wait_insync: read_switch(keys, "wait-insync", ["no", "yes"], false, &mut faults),
     };
     if faults.is_empty() { Ok(settings) } else { Err(faults) }
 }
@@ -158,6 +165,7 @@ mod tests {
             zone_id: None,
             private: None,
             aliases: true,
+            wait_insync: false,
         };
         assert_eq!(read_pairs(&[]).unwrap(), nothing);
     }
@@ -172,10 +180,11 @@ mod tests {
             ("zone-id", "/hostedzone/Z0123"),
             ("zone-type", "Private"),
             ("alias", "Off"),
+            ("wait-insync", "yes"),
         ])
         .unwrap();
         assert_eq!(settings.zone_id.as_deref(), Some("Z0123"));
-        assert_eq!((settings.private, settings.aliases), (Some(true), false));
+        assert_eq!((settings.private, settings.aliases, settings.wait_insync), (Some(true), false, true));
         assert_eq!(settings.endpoint.as_deref(), Some("http://127.0.0.1:4566"));
         assert_eq!(settings.role.unwrap().external_id.as_deref(), Some("x"));
     }
@@ -188,6 +197,7 @@ mod tests {
             ("zone-id", "my zone"),
             ("zone-type", "hidden"),
             ("alias", "maybe"),
+            ("wait-insync", "on"),
         ])
         .unwrap_err();
         let expected = [
@@ -196,6 +206,7 @@ mod tests {
             "zone-id: '",
             "zone-type: '",
             "alias: '",
+            "wait-insync: '",
         ];
         assert_eq!(faults.len(), expected.len(), "{faults:?}");
         for (fault, part) in faults.iter().zip(expected) {

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use aws_sdk_route53::types::{HostedZone, HostedZoneConfig, ResourceRecordSet, RrType};
 use fleetdns_core::{
-    Applied, ApprovedPlan, Capabilities, DnsName, Finding, Label, Listing, Provider, ProviderError,
+    Applied, ApprovedPlan, Capabilities, DnsName, Finding, Gauge, Label, Listing, Provider, ProviderError,
 };
 use tokio::sync::Mutex;
 
 use crate::alias::suffixes;
 use crate::edit::Group;
 use crate::fault::{Fault, Kind, Whom};
+use crate::insync::Insync;
 use crate::link::Link;
 use crate::names::{read_name, write_name};
 use crate::settings::Settings;
@@ -29,7 +30,9 @@ const MAX_VALUES: usize = 400;
 pub(crate) struct Zone {
     pub(crate) name: DnsName,
     owner: Label,
-    pub(crate) link: Link,
+    pub(crate) link: Arc<Link>,
+    /// Batches on their way to the name servers, where that is to be known.
+    pub(crate) insync: Option<Insync>,
     /// One batch at a time, and none while pages are read: Route 53 wants the former, a whole picture the latter.
     pub(crate) turn: Mutex<()>,
     id: StdMutex<Option<Hosted>>,
@@ -58,16 +61,17 @@ fn lock<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
 impl Zone {
     pub(crate) fn new(name: DnsName, owner: Label, settings: Settings) -> Self {
         Self {
+            insync: settings.wait_insync.then(|| Insync::new(name.clone())),
             name,
             owner,
-            link: Link::new(settings),
+            link: Arc::new(Link::new(settings)),
             turn: Mutex::default(),
             id: StdMutex::default(),
             seen: StdMutex::default(),
         }
     }
 
-    pub(crate) const fn shapes(&self) -> Shapes {
+    pub(crate) fn shapes(&self) -> Shapes {
         Shapes { aliases: self.link.settings.aliases }
     }
 
@@ -101,7 +105,8 @@ impl Zone {
         let partition = self.link.connection().await.partition;
         let found = lock(&self.id).clone().map(|hosted| hosted.id);
         let zone_id = found.as_deref().or(self.link.settings.zone_id.as_deref());
-        fault.into_error(&Whom { endpoint: self.link.endpoint(), partition, zone_id }, action)
+        let wait_insync = self.insync.is_some();
+        fault.into_error(&Whom { endpoint: self.link.endpoint(), partition, zone_id, wait_insync }, action)
     }
 
     /// To be looked for again at the next call.
@@ -247,6 +252,10 @@ impl Provider for Zone {
 
     async fn check(&self) -> Vec<Finding> {
         self.check_all().await
+    }
+
+    fn gauges(&self) -> Vec<Gauge> {
+        self.insync.as_ref().map(Insync::gauges).unwrap_or_default()
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a zone's task says of itself to the rest of the daemon.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use fleetdns_core::plan::{Held, Refused};
-use fleetdns_core::{Capabilities, DnsName, Observed, ZoneSettings};
+use fleetdns_core::{Capabilities, DnsName, Gauge, Observed, Provider, ZoneSettings};
 use tokio::time::Instant;
 
 /// What the rest of the daemon may know of a zone at any moment.
@@ -32,11 +33,35 @@ pub struct ZoneStatus {
     pub written: u64,
     /// Names not written since the start because of a fault.
     pub failed: u64,
+    /// What the provider measures, as it is at the moment of reading.
+    pub gauges: Gauges,
+}
+
+/// A provider of which no more can be had than its gauges.
+#[derive(Clone)]
+pub struct Gauges(pub(super) Arc<dyn Provider>);
+
+impl Gauges {
+    /// The gauges now.
+    pub fn read(&self) -> Vec<Gauge> {
+        self.0.gauges()
+    }
+}
+
+impl fmt::Debug for Gauges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.read().fmt(f)
+    }
 }
 
 impl ZoneStatus {
     /// Before anything is known.
-    pub(super) fn new(settings: ZoneSettings, provider: &str, capabilities: Capabilities) -> Self {
+    pub(super) fn new(
+        settings: ZoneSettings,
+        provider: &str,
+        capabilities: Capabilities,
+        gauges: Gauges,
+    ) -> Self {
         Self {
             settings,
             provider: provider.into(),
@@ -49,6 +74,7 @@ impl ZoneStatus {
             refused: BTreeMap::new(),
             written: 0,
             failed: 0,
+            gauges,
         }
     }
 }

@@ -13,6 +13,7 @@ mod clients;
 mod fake;
 mod faults;
 mod foreign;
+mod insync;
 mod marks;
 mod numbers;
 mod zones;
