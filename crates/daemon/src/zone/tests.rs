@@ -163,7 +163,9 @@ impl Rig {
     fn judge(&self, address: &str, verdict: Verdict) {
         let spec = Arc::new(ProbeSpec::Tcp { port: 80 });
         let key = ProbeKey { address: address.parse().unwrap(), spec };
-        self.health.send_modify(|health| drop(health.verdicts.insert(key, verdict)));
+        self.health.send_modify(|health| {
+            health.verdicts.insert(key, verdict);
+        });
     }
 
     fn publish_from(&self, member: &str, name: &str, addresses: &[&str]) {
@@ -416,8 +418,8 @@ async fn a_zone_below_this_one_in_the_same_backend_is_left_to_its_own_task() {
 async fn no_more_leaves_within_a_minute_than_may() {
     let rig = Rig::start(Backend::default());
     let all: Vec<String> = (1..=10).map(|n| format!("203.0.113.{n}")).collect();
-    for member in 0..10 {
-        rig.publish_from(&format!("c{member}"), "web", &[&all[member]]);
+    for (member, address) in all.iter().enumerate() {
+        rig.publish_from(&format!("c{member}"), "web", &[address]);
     }
     rig.pass(10).await;
     assert_eq!(rig.values(GLOBAL).len(), 10);
