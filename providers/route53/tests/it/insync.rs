@@ -10,12 +10,12 @@ use crate::{all_done, names, pass};
 
 const WAITING: [(&str, &str); 1] = [("wait-insync", "yes")];
 
-fn gauge(provider: &dyn Provider, name: &str) -> Option<f64> {
+pub(crate) fn gauge(provider: &dyn Provider, name: &str) -> Option<f64> {
     provider.gauges().iter().find(|gauge| gauge.name == name).map(|gauge| gauge.value)
 }
 
 /// Polls until it holds: the time is that of a server in this process, which cannot be paused.
-async fn until(holds: impl Fn() -> bool) {
+pub(crate) async fn until(holds: impl Fn() -> bool) {
     let start = Instant::now();
     while !holds() {
         assert!(start.elapsed() < Duration::from_secs(20), "it takes too long");

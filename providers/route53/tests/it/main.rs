@@ -15,6 +15,7 @@ mod faults;
 mod foreign;
 mod insync;
 mod marks;
+mod moto;
 mod numbers;
 mod zones;
 
@@ -32,12 +33,14 @@ conformance!(route53, Fake);
 impl Fake {
     /// With further keys.
     fn connect(&self, owner: &str, more: &[(&str, &str)]) -> Box<dyn Provider> {
-        let file = self.credentials_file();
-        let pairs = [("endpoint-url", &*self.url), ("credentials-file", &*file)].into_iter();
-        let pairs = pairs.chain(more.iter().copied());
-        let keys = Keys::new(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
-        fleetdns_route53::connect(&ZONE.parse().unwrap(), &owner.parse().unwrap(), &keys).unwrap()
+        connect(&self.url, &self.credentials_file(), owner, more)
     }
+}
+
+fn connect(url: &str, credentials: &str, owner: &str, more: &[(&str, &str)]) -> Box<dyn Provider> {
+    let pairs = [("endpoint-url", url), ("credentials-file", credentials)];
+    let pairs = pairs.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    fleetdns_route53::connect(&ZONE.parse().unwrap(), &owner.parse().unwrap(), &Keys::new(pairs)).unwrap()
 }
 
 /// A pass: what is listed now, planned for what is published.
