@@ -17,6 +17,17 @@ pub enum AllDown {
     Empty,
 }
 
+impl AllDown {
+    /// `keep`, `all` or `empty`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::All => "all",
+            Self::Empty => "empty",
+        }
+    }
+}
+
 /// Settings of the brakes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Brakes {

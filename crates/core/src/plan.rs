@@ -161,6 +161,27 @@ pub enum Hold {
     },
 }
 
+impl Hold {
+    /// Its name, in one word: what its text begins with.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::StartUp(_) => "start-up",
+            Self::Shadow => "shadow",
+            Self::Vantage => "vantage",
+            Self::Correlation => "correlation",
+            Self::Velocity => "velocity",
+            Self::NewProbe => "new-probe",
+            Self::Floor => "floor",
+            Self::AllDown => "all-down",
+            Self::Undecided => "undecided",
+            Self::Unattributed => "unattributed",
+            Self::Unreadable => "unreadable",
+            Self::Unlisted(_) => "unlisted",
+            Self::MaxDelete { .. } => "max-delete",
+        }
+    }
+}
+
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

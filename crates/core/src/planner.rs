@@ -24,6 +24,7 @@ use crate::wanted::{Part, Wanted, ZoneSettings, judge_address, names};
 
 mod claims;
 mod decide;
+mod look;
 mod moves;
 
 pub use moves::{Move, MoveCause, Way};

@@ -1,7 +1,8 @@
 //! A fleet written down in a file: what would DNS become?
 //!
 //! Reads a [`Scenario`]: members, their Services, verdicts, and what zones hold. Gives a [`Report`]: what is desired,
-//! the plan that the brakes let through, and what is held or refused and why. Both are JSON by serde.
+//! the plan that the brakes let through, and what is held or refused and why; or an [`Explanation`] of one name. All are
+//! JSON by serde.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,20 +10,19 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::adopt::fill;
-use crate::brakes::approve;
-use crate::name::Label;
-use crate::planner::{Planner, Scope};
-use crate::publish::PublishSettings;
+use crate::explain::Explanation;
+use crate::name::DnsName;
 use crate::service::Service;
 
 mod capture;
+mod down;
 mod read;
 mod report;
+mod world;
 
 pub use report::{ChangeLine, ReasonLine, Report, SetLine};
 
-use read::{parse, read_brakes, read_health, read_intents, read_members, read_zones};
+use world::World;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,12 @@ pub struct Scenario {
     /// Owner id, when it is not the fleet's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// Whether federation names are written; they are when it is not given.
+    #[serde(default, rename = "federation-names", skip_serializing_if = "Option::is_none")]
+    pub federation_names: Option<bool>,
+    /// Host name for every Service, with `{name}`, `{namespace}` and `{fleet}` in it.
+    #[serde(default, rename = "name-template", skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
     /// Zones that are written.
     pub zones: Vec<ZoneState>,
     /// Members of the fleet.
@@ -95,6 +101,12 @@ pub struct CapabilityState {
     /// A CNAME to a name below one of these is served as an alias of the provider's own.
     #[serde(rename = "alias-below", skip_serializing_if = "Vec::is_empty")]
     pub alias_below: Vec<String>,
+    /// Smallest TTL in seconds; 0 when it is not given.
+    #[serde(rename = "min-ttl", skip_serializing_if = "Option::is_none")]
+    pub min_ttl: Option<u32>,
+    /// Largest TTL in seconds; none when it is not given.
+    #[serde(rename = "max-ttl", skip_serializing_if = "Option::is_none")]
+    pub max_ttl: Option<u32>,
 }
 
 impl Default for CapabilityState {
@@ -105,6 +117,8 @@ impl Default for CapabilityState {
             answers_subtree: false,
             max_values: None,
             alias_below: Vec::new(),
+            min_ttl: None,
+            max_ttl: None,
         }
     }
 }
@@ -154,6 +168,9 @@ pub struct MemberState {
     /// marks say that it gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<Service>>,
+    /// How Services are probed, by `NAMESPACE/NAME`, where it is not what they say themselves: the config says it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub probes: BTreeMap<String, String>,
 }
 
 /// What probing says of one address of one member.
@@ -224,33 +241,25 @@ pub struct ScenarioError {
     pub problem: String,
 }
 
-/// Plans a scenario, with every endpoint of the members in `down` taken for dead.
+/// Plans a scenario, with everything in `down` taken for dead: members by their name, or what an intent can be about.
 ///
 /// # Errors
 /// The first thing in the scenario that cannot be understood.
 pub fn simulate(scenario: &Scenario, down: &[String]) -> Result<Report, ScenarioError> {
-    let fleet: Label = parse("fleet", &scenario.fleet)?;
-    let zones = read_zones(scenario, &fleet)?;
-    let brakes = read_brakes(&scenario.brakes)?;
-    let settings = PublishSettings {
-        fleet: Some(fleet.clone()),
-        zones: zones.iter().map(|(zone, ..)| (zone.zone.clone(), zone.suffix.clone())).collect(),
-        ..PublishSettings::default()
-    };
-    let mut snapshot = read_members(scenario, &settings)?;
-    for (zone, _, observed) in &zones {
-        fill(&mut snapshot, zone, observed);
-    }
-    let health = read_health(scenario, &snapshot, down)?;
-    let intents = read_intents(scenario)?;
-    let mut report = Report::default();
-    for (zone, capabilities, observed) in zones {
-        let mut planner = Planner::new(zone, capabilities, brakes.clone());
-        planner.update(&snapshot, &health);
-        planner.heed(&intents);
-        planner.assume_probed();
-        report.desired.extend(planner.desired(&observed).iter().map(SetLine::from));
-        report.add(approve(planner.plan(&Scope::All, &observed), &brakes).plan());
-    }
-    Ok(report)
+    Ok(World::read(scenario, down)?.report())
+}
+
+/// Says why a name would hold what it would hold.
+///
+/// # Errors
+/// The first thing in the scenario that cannot be understood.
+pub fn why(scenario: &Scenario, name: &DnsName, down: &[String]) -> Result<Explanation, ScenarioError> {
+    Ok(World::read(scenario, down)?.why(name))
+}
+
+/// The first zone of a scenario, and its members.
+#[cfg(test)]
+pub(crate) fn parts_of(scenario: &Scenario) -> (crate::wanted::ZoneSettings, crate::member::Snapshot) {
+    let World { zones, snapshot, .. } = World::read(scenario, &[]).unwrap();
+    (zones[0].0.clone(), snapshot)
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fleetdns_core::simulate::{Scenario, simulate};
+use fleetdns_core::simulate::{Scenario, simulate, why};
 
 #[test]
 fn every_scenario_gives_its_transcript() {
@@ -25,6 +25,44 @@ fn every_scenario_gives_its_transcript() {
     let update = std::env::var_os("UPDATE").is_some();
     faults.extend(names.iter().filter_map(|stem| check(stem, update).err()));
     assert!(faults.is_empty(), "{} of {} scenarios:\n\n{}", faults.len(), names.len(), faults.join("\n"));
+}
+
+/// What is said of one name is what the planner of everything makes of it, with each member down too.
+#[test]
+fn why_says_of_each_name_what_the_whole_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
+    let mut asked = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let Ok(scenario) = serde_json::from_str::<Scenario>(&text) else { continue };
+        let mut downs = vec![Vec::new()];
+        downs.extend(scenario.members.iter().map(|member| vec![member.name.clone()]));
+        for down in downs {
+            let Ok(report) = simulate(&scenario, &down) else { continue };
+            let there = scenario.zones.iter().flat_map(|zone| &zone.observed).map(|set| &set.name);
+            let names: BTreeSet<&String> = report.desired.iter().map(|set| &set.name).chain(there).collect();
+            for name in names {
+                let said = why(&scenario, &name.parse().unwrap(), &down).unwrap();
+                let of_name = |other: &str| other.eq_ignore_ascii_case(name);
+                let mut desired: Vec<_> =
+                    report.desired.iter().filter(|set| of_name(&set.name)).cloned().collect();
+                desired.dedup(); // A zone may be written down twice.
+                assert_eq!(said.wanted, desired, "{name} in {} without {down:?}", path.display());
+                let (claims, refused): (BTreeSet<&String>, BTreeSet<&String>) = report
+                    .refused
+                    .iter()
+                    .filter(|line| of_name(&line.name))
+                    .map(|line| &line.reason)
+                    .partition(|reason| reason.starts_with("claimed:"));
+                let said_refused: BTreeSet<&String> = said.refused.iter().collect();
+                assert_eq!(said_refused, refused, "{name} in {} without {down:?}", path.display());
+                assert_eq!(said.refused_services.len(), claims.len(), "{name} in {}", path.display());
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 500, "{asked}");
 }
 
 /// Compares one transcript; says what is wrong with it.
@@ -66,14 +104,20 @@ fn answer(file: &str, text: &str, old: &str) -> Result<String, String> {
             new.push_str(&run(file, text, line)?);
         }
     }
-    if commands == 0 { Err(format!("has no line '$ simulate {file}'")) } else { Ok(new) }
+    if commands == 0 {
+        Err(format!("has no line '$ simulate {file}' or '$ why {file} NAME'"))
+    } else {
+        Ok(new)
+    }
 }
 
 fn run(file: &str, text: &str, command: &str) -> Result<String, String> {
-    let mut words = command.split_whitespace();
-    if [words.next(), words.next(), words.next()] != [Some("$"), Some("simulate"), Some(file)] {
-        return Err(format!("'{command}' does not begin with '$ simulate {file}'"));
-    }
+    let mut words = command.split_whitespace().skip(1);
+    let name = match (words.next(), words.next()) {
+        (Some("simulate"), Some(given)) if given == file => None,
+        (Some("why"), Some(given)) if given == file => Some(words.next().unwrap_or_default()),
+        _ => return Err(format!("'{command}' does not begin with '$ simulate {file}' or '$ why {file}'")),
+    };
     let mut down = Vec::new();
     while let Some(word) = words.next() {
         match (word, words.next()) {
@@ -85,10 +129,14 @@ fn run(file: &str, text: &str, command: &str) -> Result<String, String> {
         Ok(scenario) => scenario,
         Err(error) => return Ok(format!("error: {error}\n")),
     };
-    Ok(match simulate(&scenario, &down) {
-        Ok(report) => report.to_string(),
-        Err(error) => format!("error: {error}\n"),
-    })
+    let answer = match name {
+        None => simulate(&scenario, &down).map(|report| report.to_string()),
+        Some(name) => {
+            let name = name.parse().map_err(|error| format!("'{command}': {error}"))?;
+            why(&scenario, &name, &down).map(|said| said.to_string())
+        }
+    };
+    Ok(answer.unwrap_or_else(|error| format!("error: {error}\n")))
 }
 
 /// Line by line from the first difference to the last.

@@ -1,15 +1,21 @@
 //! A running fleet, written down as a scenario.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::{CapabilityState, IntentState, MemberState, Scenario, SetState, VerdictState, ZoneState};
+use super::{
+    BrakeState, CapabilityState, IntentState, MemberState, Scenario, SetState, VerdictState, ZoneState, read,
+};
+use crate::brakes::Brakes;
 use crate::intent::Intents;
 use crate::member::{Health, MemberName, MemberView, Snapshot};
 use crate::name::DnsName;
 use crate::observed::{Observed, ObservedSet};
 use crate::probe::Verdict;
 use crate::provider::Capabilities;
+use crate::publish::{PublishSettings, publish};
 use crate::record::{RecordData, Ttl};
+use crate::service::Published;
 use crate::wanted::{Routing, ZoneSettings, judge_address};
 
 impl Scenario {
@@ -27,9 +33,12 @@ impl Scenario {
             answers_subtree: capabilities.answers_subtree,
             max_values,
             alias_below: capabilities.alias_below.iter().map(ToString::to_string).collect(),
+            min_ttl: Some(capabilities.ttl.0.seconds()).filter(|seconds| *seconds > 0),
+            max_ttl: Some(capabilities.ttl.1).filter(|ttl| *ttl < Ttl::MAX).map(Ttl::seconds),
         };
         let owner = zone.owner.as_str();
         self.owner = (owner != self.fleet).then(|| owner.to_owned());
+        self.federation_names = zone.fleet.is_none().then_some(false);
         self.zones.push(ZoneState {
             name: zone.zone.to_string(),
             suffix: (zone.suffix != zone.zone).then(|| zone.suffix.to_string()),
@@ -41,6 +50,28 @@ impl Scenario {
                 .flat_map(|(name, sets)| sets.iter().map(|set| set_state(name, set, zone)))
                 .collect(),
         });
+    }
+
+    /// How Services will be read back.
+    fn plain_settings(&self) -> Option<PublishSettings> {
+        let zone = |zone: &ZoneState| {
+            let name: DnsName = zone.name.parse().ok()?;
+            let suffix = zone.suffix.as_ref().map_or(Ok(name.clone()), |text| text.parse()).ok()?;
+            Some((name, suffix))
+        };
+        let zones = self.zones.iter().filter_map(zone).collect();
+        Some(read::settings(self, &self.fleet.parse().ok()?, zones))
+    }
+
+    /// Adds the brakes that are not at their defaults.
+    pub fn add_brakes(&mut self, brakes: &Brakes) {
+        let usual = Brakes::default();
+        self.brakes = BrakeState {
+            min_kept: (brakes.min_kept != usual.min_kept).then_some(brakes.min_kept),
+            all_down: (brakes.all_down != usual.all_down).then(|| brakes.all_down.as_str().to_owned()),
+            max_delete: (brakes.max_delete != usual.max_delete).then_some(brakes.max_delete),
+            removals: (!brakes.removals).then_some(false),
+        };
     }
 
     /// Adds what persons say of the fleet.
@@ -55,17 +86,23 @@ impl Scenario {
         }));
     }
 
-    /// Adds all members, with every verdict that is not healthy.
+    /// Adds all members, with every verdict that is not healthy. To be called after everything that says how Services
+    /// are read: the template and the zones.
     pub fn add_members(
         &mut self,
         snapshot: &Snapshot,
         health: &Health,
         priorities: &BTreeMap<MemberName, u16>,
     ) {
+        let plain = self.plain_settings();
         self.doubt = health.doubt.as_ref().map(|doubt| doubt.kind().to_owned());
         for member in snapshot.members.values() {
             let priority = priorities.get(&member.name).copied();
-            self.members.push(MemberState { priority, ..member_state(member) });
+            self.members.push(MemberState {
+                priority,
+                probes: probes(member, plain.as_ref()),
+                ..member_state(member)
+            });
             for service in member.services.values() {
                 for address in service.addresses.iter().flatten() {
                     let (verdict, resolved) = judge_address(address, &service.probe, health);
@@ -84,6 +121,13 @@ impl Scenario {
             }
         }
     }
+}
+
+/// How Services are probed, where reading them back would give another way.
+fn probes(member: &MemberView, plain: Option<&PublishSettings>) -> BTreeMap<String, String> {
+    let read = |service: &Published| publish(Arc::clone(&service.service), plain?).map(|again| again.probe);
+    let other = member.services.values().filter(|service| read(service).as_ref() != Some(&service.probe));
+    other.map(|service| (service.key.to_string(), service.probe.to_string())).collect()
 }
 
 fn set_state(name: &DnsName, set: &ObservedSet, zone: &ZoneSettings) -> SetState {
@@ -106,6 +150,7 @@ fn member_state(member: &MemberView) -> MemberState {
         inventory: Some(member.inventory.to_string()),
         region: member.region.as_ref().map(ToString::to_string),
         zones: member.zones.iter().map(ToString::to_string).collect(),
+        probes: BTreeMap::new(),
         services: (member.listed || !services.is_empty()).then_some(services),
     }
 }

@@ -1,11 +1,12 @@
 //! From what a scenario says to what the planner takes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use imbl::OrdMap;
 
+use super::down::Down;
 use super::{BrakeState, CapabilityState, IntentState, Scenario, ScenarioError, SetState};
 use crate::address::Address;
 use crate::brakes::{AllDown, Brakes};
@@ -22,7 +23,7 @@ use crate::record::{NonEmpty, RecordData, RecordType, Ttl};
 use crate::service::Published;
 use crate::wanted::{Routing, ZoneSettings, standing};
 
-fn fail<T>(place: impl Into<String>, problem: impl ToString) -> Result<T, ScenarioError> {
+pub(super) fn fail<T>(place: impl Into<String>, problem: impl ToString) -> Result<T, ScenarioError> {
     Err(ScenarioError { place: place.into(), problem: problem.to_string() })
 }
 
@@ -51,7 +52,7 @@ pub(super) fn read_zones(scenario: &Scenario, fleet: &Label) -> Result<Vec<Zone>
             suffix,
             other_zones: names.iter().filter(|other| *other != name).cloned().collect(),
             owner: read_owner(scenario, fleet)?,
-            fleet: Some(fleet.clone()),
+            fleet: scenario.federation_names.unwrap_or(true).then(|| fleet.clone()),
             ttl: read_ttl("zones.ttl", state.ttl)?,
             routing: state
                 .routing
@@ -67,6 +68,20 @@ pub(super) fn read_zones(scenario: &Scenario, fleet: &Label) -> Result<Vec<Zone>
         zones.push((settings, read_capabilities(state.capabilities.as_ref())?, observed));
     }
     Ok(zones)
+}
+
+/// What reading a Service depends on.
+pub(super) fn settings(
+    scenario: &Scenario,
+    fleet: &Label,
+    zones: Vec<(DnsName, DnsName)>,
+) -> PublishSettings {
+    PublishSettings {
+        fleet: scenario.federation_names.unwrap_or(true).then(|| fleet.clone()),
+        zones,
+        template: scenario.template.as_ref().map(|text| text.replace("{fleet}", fleet.as_str())),
+        ..PublishSettings::default()
+    }
 }
 
 /// The owner id: the fleet's name unless the scenario says otherwise.
@@ -109,12 +124,19 @@ fn read_capabilities(state: Option<&CapabilityState>) -> Result<Capabilities, Sc
         .iter()
         .map(|name| parse("zones.capabilities.alias-below", name))
         .collect::<Result<_, _>>()?;
+    let bound = |given: Option<u32>, default: Ttl| {
+        given.map_or(Ok(default), |seconds| read_ttl("zones.capabilities", Some(seconds)))
+    };
+    let (least, most) = (bound(state.min_ttl, defaults.ttl.0)?, bound(state.max_ttl, defaults.ttl.1)?);
+    if least > most {
+        return fail("zones.capabilities", "min-ttl is larger than max-ttl");
+    }
     Ok(Capabilities {
         wildcards: state.wildcards,
         apex: state.apex,
         answers_subtree: state.answers_subtree,
         max_values: state.max_values.unwrap_or(defaults.max_values),
-        ttl: defaults.ttl,
+        ttl: (least, most),
         alias_below: alias_below.into(),
     })
 }
@@ -219,6 +241,9 @@ pub(super) fn read_members(
                     let port = service.ports.first().map_or(80, |port| port.port);
                     published.probe = Arc::new(ProbeSpec::Tcp { port });
                 }
+                if let Some(text) = state.probes.get(&published.key.to_string()) {
+                    published.probe = Arc::new(parse(&format!("{place} probes {}", published.key), text)?);
+                }
                 view.services.insert(published.key.clone(), Arc::new(published));
             }
         }
@@ -247,15 +272,11 @@ pub(super) fn read_health(
         }
         said.insert((member, parse(&place, &state.address)?), parse(&place, &state.verdict)?);
     }
-    let down: BTreeSet<MemberName> =
-        down.iter().map(|name| parse("--down", name)).collect::<Result<_, _>>()?;
-    if let Some(missing) = down.iter().find(|name| !snapshot.members.contains_key(*name)) {
-        return fail("--down", format!("there is no member {missing}"));
-    }
+    let down = Down::read(down, snapshot)?;
     for member in snapshot.members.values() {
         for service in member.services.values() {
             for address in service.addresses.iter().flatten() {
-                let verdict = if down.contains(&member.name) {
+                let verdict = if down.hits(&member.name, &service.key, address) {
                     Verdict::Unhealthy
                 } else {
                     said.get(&(member.name.clone(), address.clone())).copied().unwrap_or(Verdict::Healthy)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::name::DnsName;
 use crate::observed::ObservedSet;
@@ -23,7 +23,7 @@ pub struct Report {
 }
 
 /// One record set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetLine {
     /// Owner name.
     pub name: String,
