@@ -2,6 +2,8 @@
 //!
 //! One line of text, so that every provider can keep it: in record-set metadata, in a JSON field, or in a TXT.
 
+mod packed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +16,8 @@ use crate::member::MemberName;
 use crate::name::Label;
 use crate::probe::ProbeSpec;
 use crate::service::ServiceKey;
+
+pub use packed::{pack, unpack};
 
 /// What one member had to say about a Service when the record set was written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The ownership evidence as record-set metadata, and back.
+//! The ownership evidence as record-set metadata, and back. A long one is packed.
 //!
 //! Microsoft documents no limits for it. What its services are known to take for tags is kept to: 15 entries of 256
 //! characters. A key with a space is taken with success and not kept, so that keys are letters and digits only; what
@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use fleetdns_core::Evidence;
+use fleetdns_core::evidence::{pack, unpack};
 
 /// Begins our keys; a number from 1 follows.
 const KEY: &str = "fleetdns";
@@ -18,15 +19,28 @@ const ENTRIES: usize = 15;
 /// Metadata of a record set.
 pub(crate) type Metadata = BTreeMap<String, String>;
 
-/// The longest evidence that fits for certain, in octets.
+/// The longest text that fits for certain, in octets.
 pub(crate) const LONGEST: usize = (VALUE - 1) * ENTRIES;
 
-/// Splits the evidence over our keys. `None` when it is too long.
+/// A text that does not fit, in octets after packing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooLong(pub(crate) usize);
+
+/// The evidence under our keys, packed when it would not fit otherwise.
+pub(crate) fn write(evidence: &Evidence) -> Result<Metadata, TooLong> {
+    let text = evidence.to_string();
+    if let Some(metadata) = split(&text) {
+        return Ok(metadata);
+    }
+    let packed = pack(&text);
+    split(&packed).ok_or(TooLong(packed.len()))
+}
+
+/// Splits a text over our keys. `None` when it is too long.
 ///
 /// A value never begins or ends with a space: no server between here and there may think it spare.
-pub(crate) fn write(evidence: &Evidence) -> Option<Metadata> {
-    let text = evidence.to_string();
-    let mut rest = text.as_str();
+fn split(text: &str) -> Option<Metadata> {
+    let mut rest = text;
     let mut metadata = Metadata::new();
     while !rest.is_empty() {
         let mut end = rest.len().min(VALUE);
@@ -48,7 +62,7 @@ fn at_space(text: &str, end: usize) -> bool {
     [end.checked_sub(1), Some(end)].into_iter().flatten().any(|index| bytes.get(index) == Some(&b' '))
 }
 
-/// The text that [`write`] split, and the entries that are not ours.
+/// The text that [`write`] was given, and the entries that are not ours.
 pub(crate) fn read(metadata: Metadata) -> (Option<String>, Metadata) {
     let (ours, others): (Metadata, Metadata) =
         metadata.into_iter().partition(|(key, _)| number(key).is_some());
@@ -56,7 +70,7 @@ pub(crate) fn read(metadata: Metadata) -> (Option<String>, Metadata) {
         ours.into_iter().filter_map(|(key, value)| Some((number(&key)?, value))).collect();
     parts.sort();
     let text: String = parts.into_iter().map(|(_, value)| value).collect();
-    ((!text.is_empty()).then_some(text), others)
+    ((!text.is_empty()).then(|| unpack(&text).into_owned()), others)
 }
 
 /// Keys may come back in another case.
@@ -72,18 +86,21 @@ fn number(key: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn evidence(members: usize) -> Evidence {
+    fn evidence(members: usize, random: bool) -> Evidence {
         let mut text = "v=1 owner=fed service=default/web".to_owned();
+        let mut seed = 1_u64;
         for number in 0..members {
-            text += &format!(" member=cluster-{number:04};westus;1,2;tcp:80;203.0.113.1,2001:db8::{number}");
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let host = if random { seed } else { 7 };
+            text += &format!(" member=cluster-{number:04};westus;1,2;tcp:80;a{host:016x}.elb.example.com");
         }
         text.parse().unwrap()
     }
 
     #[test]
     fn evidence_comes_back_whole_beside_what_others_wrote() {
-        for members in 0..50 {
-            let evidence = evidence(members);
+        for (members, random) in (0..60).map(|members| (members, true)).chain([(500, false)]) {
+            let evidence = evidence(members, random);
             let mut metadata = write(&evidence).unwrap();
             for value in metadata.values() {
                 assert!(value.len() <= VALUE && value.trim() == value, "{value:?}");
@@ -97,10 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn evidence_that_does_not_fit_is_refused() {
-        assert!(write(&evidence(90)).is_none());
-        let fits = (0..90).map(evidence).filter(|evidence| write(evidence).is_some());
-        assert!(fits.map(|evidence| evidence.to_string().len()).max().unwrap() > LONGEST - 100);
+    fn what_fits_is_not_packed_and_what_never_fits_is_refused() {
+        let first = |members| write(&evidence(members, true)).map(|metadata| metadata["fleetdns1"].clone());
+        assert!(first(40).unwrap().contains("member="));
+        assert!(first(100).unwrap().contains(" z="));
+        let TooLong(octets) = first(400).unwrap_err();
+        assert!(octets > LONGEST, "{octets}");
     }
 
     #[test]

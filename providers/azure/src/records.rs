@@ -159,12 +159,11 @@ pub(crate) fn body(
     evidence: &Evidence,
     others: Metadata,
 ) -> Result<Value, String> {
-    let marked = mark::write(evidence).ok_or_else(|| {
+    let marked = mark::write(evidence).map_err(|mark::TooLong(octets)| {
         format!(
-            "{}: what says which cluster gave which address has {} octets, and record-set metadata holds {}; \
+            "{}: what says which cluster gave which address has {octets} octets, and record-set metadata holds {}; \
              publish this name from fewer clusters",
             set.name,
-            evidence.to_string().len(),
             mark::LONGEST
         )
     })?;

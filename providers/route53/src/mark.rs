@@ -2,18 +2,12 @@
 //!
 //! `v=1 owner=fed service=default/web member=west;…;203.0.113.1 types=A,AAAA`
 //!
-//! The types keep somebody's AAAA beside our A from being taken for ours. What follows the Service is deflated
-//! (RFC 1951, `z=` in base64) when the text would not fit in one value; what still does not fit is spread over several
-//! values, each of which begins with `part=1/3`.
+//! The types keep somebody's AAAA beside our A from being taken for ours. A text that would not fit in one value is
+//! packed ([`pack`]); what still does not fit is spread over several values, each of which begins with `part=1/3`.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
+use fleetdns_core::evidence::{pack, unpack};
 use fleetdns_core::{Claim, Label, RecordType};
 
 use crate::names::{read_text, write_text};
@@ -24,8 +18,6 @@ const VALUE: usize = 4000;
 const TEXT: usize = 3850;
 /// Most values of a mark: the old and the new one have to fit into one batch.
 const VALUES: usize = 3;
-/// Longest text that is unpacked.
-const UNPACKED: u64 = 1 << 20;
 
 /// The types that a mark speaks for.
 pub(crate) type Types = BTreeSet<RecordType>;
@@ -92,36 +84,6 @@ fn text(values: &[String]) -> Option<String> {
     parts.sort_unstable();
     let complete = parts.iter().enumerate().all(|(at, (index, _))| at + 1 == *index);
     complete.then(|| parts.into_iter().map(|(_, part)| part).collect())
-}
-
-/// Where the members begin: behind version, owner and Service.
-fn head(text: &str) -> usize {
-    text.match_indices(' ').nth(2).map_or(text.len(), |(at, _)| at)
-}
-
-fn pack(text: &str) -> String {
-    let (head, tail) = text.split_at(head(text));
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
-    // Writing to memory does not fail; if it did, the text would be left as it is, and found too long.
-    match encoder.write_all(tail.as_bytes()).and_then(|()| encoder.finish()) {
-        Ok(packed) => format!("{head} z={}", STANDARD.encode(packed)),
-        Err(_) => text.to_owned(),
-    }
-}
-
-/// The text itself when there is nothing to unpack, or nothing that can be.
-fn unpack(text: &str) -> String {
-    let (head, tail) = text.split_at(head(text));
-    let unpacked = tail.strip_prefix(" z=").and_then(|packed| {
-        let mut unpacked = String::new();
-        let packed = STANDARD.decode(packed).ok()?;
-        DeflateDecoder::new(&*packed).take(UNPACKED).read_to_string(&mut unpacked).ok()?;
-        Some(unpacked)
-    });
-    match unpacked {
-        Some(members) => format!("{head}{members}"),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use azure_core::http::Url;
-use fleetdns_core::{DnsName, Evidence, ObservedSet, RecordSet};
+use fleetdns_core::{DnsName, Evidence, ObservedSet, RecordData, RecordSet};
 use serde_json::Value;
 
 use super::Trouble;
@@ -52,6 +52,11 @@ impl AzureZone {
         in_gap: bool,
     ) -> Result<ObservedSet, Trouble> {
         let record_type = set.data.record_type().as_str();
+        if set.name == self.zone && matches!(set.data, RecordData::Cname(_)) {
+            // Azure says of it what it says of a CNAME that somebody else's record forbids.
+            let problem = "the zone's own name, which cannot have a CNAME (RFC 1034 §3.6.2)";
+            return Err(invalid(format!("{} is {problem}", set.name)).into());
+        }
         let url = self.set_url(&set.name, record_type)?;
         let (etag, others) = before.map_or(("", Metadata::new()), |before| records::parts(&before.version));
         let on = if before.is_some() { known(etag)? } else { Condition::Absent };

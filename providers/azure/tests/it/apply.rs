@@ -175,8 +175,11 @@ async fn evidence_that_no_metadata_holds_is_refused_with_the_name() {
     let mut plan = difference(&name(ZONE), &owner(), &observed(&*provider).await, &sets);
     let mut evidence = (*evidence_of(&owner(), &name("a.example.com"), &[])).clone();
     let share = evidence.members.values().next().unwrap().clone();
-    for number in 0..300 {
-        evidence.members.insert(format!("cluster-{number}").parse().unwrap(), share.clone());
+    let mut seed = 1_u64;
+    for _ in 0..300 {
+        // What has no pattern cannot be packed.
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        evidence.members.insert(format!("cluster-{seed:016x}").parse().unwrap(), share.clone());
     }
     for change in &mut plan.changes[0].changes {
         let fleetdns_core::Change::Create { evidence: marked, set } = change else { panic!() };
