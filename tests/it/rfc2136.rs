@@ -1,14 +1,23 @@
 //! Dynamic updates on real name servers: the backends of the conformance suite, and what only they have.
 
 use fleetdns_core::{Brakes, Outcome, Provider, ProviderError, approve};
-use fleetdns_tests::conformance::{Backend, Fleet, Marked, OTHER, OWNER, ZONE, converge, with_causes};
+use std::net::SocketAddr;
+
+use fleetdns_tests::conformance::{
+    Backend, Cut, Fleet, Forbid, Marked, Moment, OTHER, OWNER, Vanish, ZONE, converge, with_causes,
+};
 use fleetdns_tests::nameserver::{KEY, NameServer, Rights, SECRET, Software};
+use fleetdns_tests::proxy::Proxy;
 
 use crate::keys;
 
 /// The provider with the right key, or with other values of some keys.
 fn connect(server: &NameServer, owner: &str, other: &[(&str, &str)]) -> Box<dyn Provider> {
-    let address = server.address().to_string();
+    connect_at(server.address(), owner, other)
+}
+
+fn connect_at(address: SocketAddr, owner: &str, other: &[(&str, &str)]) -> Box<dyn Provider> {
+    let address = address.to_string();
     let right = [("server", address.as_str()), ("tsig-key-name", KEY), ("tsig-secret", SECRET)];
     let pairs: Vec<(&str, &str)> = right.iter().chain(other).copied().collect();
     fleetdns_rfc2136::connect(&ZONE.parse().unwrap(), &owner.parse().unwrap(), &keys(&pairs)).unwrap()
@@ -16,26 +25,31 @@ fn connect(server: &NameServer, owner: &str, other: &[(&str, &str)]) -> Box<dyn 
 
 macro_rules! backend {
     ($name:ident, $many:literal) => {
-        pub(crate) struct $name(NameServer);
+        pub(crate) struct $name {
+            server: NameServer,
+            proxy: Proxy,
+        }
 
         impl Backend for $name {
             const MANY: usize = $many;
 
             async fn start() -> Self {
-                Self(NameServer::start(Software::$name, ZONE, Rights::default()).await)
+                let server = NameServer::start(Software::$name, ZONE, Rights::default()).await;
+                let proxy = Proxy::start(server.address()).await;
+                Self { server, proxy }
             }
 
             fn provider(&self, owner: &str) -> Box<dyn Provider> {
-                connect(&self.0, owner, &[])
+                connect_at(self.proxy.address(), owner, &[])
             }
 
             async fn put(&self, name: &str, record_type: &str, value: &str) {
                 let value = if record_type == "CNAME" { format!("{value}.") } else { value.to_owned() };
-                self.0.nsupdate(&[format!("update add {name}. 30 {record_type} {value}")]);
+                self.server.nsupdate(&[format!("update add {name}. 30 {record_type} {value}")]);
             }
 
             async fn edit(&self, name: &str, record_type: &str, from: &str, to: &str) {
-                self.0.nsupdate(&[
+                self.server.nsupdate(&[
                     format!("update delete {name}. {record_type} {from}"),
                     format!("update add {name}. 30 {record_type} {to}"),
                 ]);
@@ -44,18 +58,44 @@ macro_rules! backend {
 
         impl Marked for $name {
             async fn unmark(&self, name: &str) {
-                self.0.nsupdate(&[format!("update delete _fleetdns.{name}. TXT")]);
+                self.server.nsupdate(&[format!("update delete _fleetdns.{name}. TXT")]);
             }
 
             async fn hand_over(&self, name: &str) {
-                remark(&self.0, name, |text| {
+                remark(&self.server, name, |text| {
                     text.replace(&format!("owner={OWNER} "), &format!("owner={OTHER} "))
                 });
             }
 
             async fn damage(&self, name: &str) {
                 let text = format!("v=1 owner={OWNER} service=default/web member=;;");
-                remark(&self.0, name, |_| text.clone());
+                remark(&self.server, name, |_| text.clone());
+            }
+        }
+
+        impl Cut for $name {
+            async fn cut(&self, moment: Moment) {
+                self.proxy.cut(moment);
+            }
+
+            fn cuts(&self) -> usize {
+                self.proxy.cuts()
+            }
+        }
+
+        impl Forbid for $name {
+            async fn forbid(&self) {
+                self.server.grant("").await;
+            }
+
+            async fn allow(&self) {
+                self.server.grant(Rights::default().types).await;
+            }
+        }
+
+        impl Vanish for $name {
+            async fn vanish(&self) {
+                self.server.drop_zone().await;
             }
         }
     };

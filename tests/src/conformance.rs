@@ -5,6 +5,7 @@
 //! [`conformance!`](crate::conformance!) makes one test of each case, so that adding a provider is one line.
 
 pub mod cases;
+pub mod faults;
 mod fleet;
 pub mod marks;
 mod pass;
@@ -54,31 +55,87 @@ pub trait Marked: Backend {
     async fn damage(&self, name: &str);
 }
 
-/// One test for each case, in a module: `conformance!(bind, Bind)`, or `conformance!(embedded, Embedded, no marks)`
-/// where nobody else can reach the marks.
+/// A backend behind a connection that can be cut.
+#[expect(async_fn_in_trait, reason = "as for Backend")]
+pub trait Cut: Backend {
+    /// The connection ends in the middle of the next write, once.
+    async fn cut(&self, moment: Moment);
+
+    /// How often that happened.
+    fn cuts(&self) -> usize;
+}
+
+/// When a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// The write is not carried out.
+    Before,
+    /// It is, and its answer is lost.
+    After,
+}
+
+/// A backend that knows rights.
+#[expect(async_fn_in_trait, reason = "as for Backend")]
+pub trait Forbid: Backend {
+    /// Takes the right to write away.
+    async fn forbid(&self);
+
+    /// Gives it back.
+    async fn allow(&self);
+}
+
+/// A backend whose zone can be gone.
+#[expect(async_fn_in_trait, reason = "as for Backend")]
+pub trait Vanish: Backend {
+    /// Somebody else deletes the zone.
+    async fn vanish(&self);
+}
+
+/// A backend that asks to wait.
+#[expect(async_fn_in_trait, reason = "as for Backend")]
+pub trait Storm: Backend {
+    /// Every call is refused from now on, with the request to wait.
+    async fn storm(&self);
+
+    /// It is over.
+    async fn calm(&self);
+
+    /// Calls that were made since the storm began.
+    fn calls(&self) -> usize;
+}
+
+/// One test for each case, in a module. The list says what of the backend can be reached or disturbed from outside:
+/// `marks` ([`Marked`]), `cut` ([`Cut`]), `forbid` ([`Forbid`]), `vanish` ([`Vanish`]) and `storm` ([`Storm`]), such as
+/// `conformance!(bind, Bind, [marks, cut, forbid, vanish])`.
+///
+/// `conformance!(bind, Bind)` stands for `[marks]`, and `conformance!(embedded, Embedded, no marks)` for `[]`.
 #[macro_export]
 macro_rules! conformance {
     ($module:ident, $backend:ty) => {
-        mod $module {
-            use super::*;
-            $crate::conformance!(@cases $backend);
-            $crate::conformance!(@tests $backend, marks: [mark_lost, mark_of_another, mark_damaged,]);
-        }
+        $crate::conformance!($module, $backend, [marks]);
     };
     ($module:ident, $backend:ty, no marks) => {
+        $crate::conformance!($module, $backend, []);
+    };
+    ($module:ident, $backend:ty, [$($what:ident),*]) => {
         mod $module {
             use super::*;
-            $crate::conformance!(@cases $backend);
+            $crate::conformance!(@tests $backend, cases: [
+                empty_zone, every_type_round_trips, foreign_records_stay, created_replaced_deleted,
+                names_that_begin_alike, wildcard_and_apex, many_names, applied_twice, stale_plan,
+                editor_between_list_and_apply, clashing_types, one_fault_stops_no_other, ttl_is_clamped,
+                case_and_idna, longest_names, largest_sets,
+            ]);
+            $($crate::conformance!(@$what $backend);)*
         }
     };
-    (@cases $backend:ty) => {
-        $crate::conformance!(@tests $backend, cases: [
-            empty_zone, every_type_round_trips, foreign_records_stay, created_replaced_deleted,
-            names_that_begin_alike, wildcard_and_apex, many_names, applied_twice, stale_plan,
-            editor_between_list_and_apply, clashing_types, one_fault_stops_no_other, ttl_is_clamped,
-            case_and_idna, longest_names, largest_sets,
-        ]);
+    (@marks $backend:ty) => {
+        $crate::conformance!(@tests $backend, marks: [mark_lost, mark_of_another, mark_damaged,]);
     };
+    (@cut $backend:ty) => { $crate::conformance!(@tests $backend, faults: [cut_in_a_write,]); };
+    (@forbid $backend:ty) => { $crate::conformance!(@tests $backend, faults: [forbidden,]); };
+    (@vanish $backend:ty) => { $crate::conformance!(@tests $backend, faults: [zone_gone,]); };
+    (@storm $backend:ty) => { $crate::conformance!(@tests $backend, faults: [storm,]); };
     (@tests $backend:ty, $list:ident: [$($case:ident,)*]) => {
         $(
             #[tokio::test(flavor = "multi_thread")]

@@ -30,6 +30,7 @@ pub mod manifest;
 pub mod nameserver;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod python;
 pub mod race;
 pub mod servers;

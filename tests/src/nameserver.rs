@@ -1,15 +1,17 @@
 //! Real name servers that take dynamic updates: BIND, Knot and PowerDNS, as Debian ships them.
 
+mod site;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use self::site::{Site, installed};
 use crate::etcd::START_BUDGET;
 use crate::process::Process;
 use crate::{dns, eventually, ports};
@@ -53,8 +55,9 @@ pub struct NameServer {
     process: Process,
     address: SocketAddr,
     zone: String,
-    algorithm: &'static str,
-    _folder: TempDir,
+    software: Software,
+    rights: Rights,
+    folder: TempDir,
 }
 
 impl NameServer {
@@ -73,8 +76,7 @@ impl NameServer {
         };
         let log = folder.path().join("log");
         let process = Process::start(format!("{software:?}"), program, arguments, &[], log);
-        let (zone, algorithm) = (zone.to_owned(), rights.algorithm);
-        let mut server = Self { process, address, zone, algorithm, _folder: folder };
+        let mut server = Self { process, address, zone: zone.to_owned(), software, rights, folder };
         server.ready().await;
         server
     }
@@ -98,6 +100,57 @@ impl NameServer {
         self.ready().await;
     }
 
+    /// Lets the key update these record types only, as [`Rights::types`] has them.
+    ///
+    /// # Panics
+    /// When the server does not take that over.
+    pub async fn grant(&self, types: &'static str) {
+        let site = self.site(Rights { types, ..self.rights });
+        match self.software {
+            Software::Bind => self.reload(site.bind_config(true)).await,
+            Software::Knot => self.reload(site.knot_config(true)).await,
+            Software::PowerDns => site.power_dns_updater(),
+        }
+    }
+
+    /// Takes the zone from the server.
+    ///
+    /// # Panics
+    /// When the server keeps it.
+    pub async fn drop_zone(&self) {
+        let site = self.site(self.rights);
+        match self.software {
+            Software::Bind => self.reload(site.bind_config(false)).await,
+            Software::Knot => self.reload(site.knot_config(false)).await,
+            Software::PowerDns => site.pdnsutil(&["delete-zone", &self.zone]),
+        }
+    }
+
+    fn site(&self, rights: Rights) -> Site<'_> {
+        Site { folder: self.folder.path(), address: self.address, zone: &self.zone, rights }
+    }
+
+    /// Has a new configuration read; returns when the server says that it was.
+    async fn reload(&self, (file, text): (&str, String)) {
+        let said = || {
+            let log = fs::read_to_string(self.process.log_path()).expect("its log can be read");
+            log.matches("reloading configuration succeeded").count()
+                + log.matches("configuration reloaded").count()
+        };
+        let before = said();
+        fs::write(self.folder.path().join(file), text).expect("the temporary folder can be written to");
+        self.process.hang_up();
+        eventually(
+            "the server to read its configuration",
+            START_BUDGET,
+            Duration::from_millis(10),
+            async || {
+                if said() > before { Ok(()) } else { Err(self.process.log_tail()) }
+            },
+        )
+        .await;
+    }
+
     /// Runs lines of `nsupdate(1)`, signed with the key: what somebody else does by hand.
     ///
     /// # Panics
@@ -110,7 +163,7 @@ impl NameServer {
             script.push('\n');
         }
         script.push_str("send\n");
-        let key = format!("{}:{KEY}:{SECRET}", self.algorithm);
+        let key = format!("{}:{KEY}:{SECRET}", self.rights.algorithm);
         let mut command = Command::new(installed("nsupdate"));
         command.args(["-v", "-y", &key]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("nsupdate can be started");
@@ -150,139 +203,5 @@ impl NameServer {
             if answer.values("SOA").is_empty() { Err(answer.to_string()) } else { Ok(()) }
         })
         .await;
-    }
-}
-
-/// The path of an installed program.
-fn installed(name: &str) -> PathBuf {
-    let places = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
-    let found = places.iter().map(|place| Path::new(place).join(name)).find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("no {name} in any of {places:?}: run tests/setup and test again"))
-}
-
-/// What a server is made from.
-struct Site<'a> {
-    folder: &'a Path,
-    address: SocketAddr,
-    zone: &'a str,
-    rights: Rights,
-}
-
-type Started = (PathBuf, Vec<String>);
-
-impl Site<'_> {
-    fn write(&self, name: &str, text: &str) -> String {
-        let path = self.folder.join(name);
-        fs::write(&path, text).expect("the temporary folder can be written to");
-        path.display().to_string()
-    }
-
-    fn zone_file(&self) {
-        let text = format!(
-            "$ORIGIN {}.\n$TTL 60\n@ IN SOA ns hostmaster 1 3600 600 604800 30\n@ IN NS ns\nns IN A 192.0.2.53\n",
-            self.zone
-        );
-        self.write("zone", &text);
-    }
-
-    fn bind(&self) -> Started {
-        self.zone_file();
-        let (zone, folder, rights) = (self.zone, self.folder.display(), self.rights);
-        let policy = match rights.types {
-            "" => String::new(),
-            types => format!("update-policy {{ grant {KEY}. zonesub {types}; }};"),
-        };
-        let transfer = if rights.transfer { format!("key {KEY};") } else { "none;".to_owned() };
-        let text = format!(
-            "options {{ directory \"{folder}\"; listen-on port {} {{ {}; }}; listen-on-v6 {{ none; }};\n\
-             pid-file none; session-keyfile none; recursion no; dnssec-validation no; notify no; }};\n\
-             controls {{ }};\n\
-             key \"{KEY}.\" {{ algorithm {}; secret \"{SECRET}\"; }};\n\
-             zone \"{zone}\" {{ type primary; file \"zone\"; {policy} allow-transfer {{ {transfer} }}; }};\n",
-            self.address.port(),
-            self.address.ip(),
-            rights.algorithm,
-        );
-        let config = self.write("named.conf", &text);
-        (installed("named"), ["-g", "-n", "1", "-c", &config].map(str::to_owned).into())
-    }
-
-    fn knot(&self) -> Started {
-        self.zone_file();
-        let (folder, rights) = (self.folder.display(), self.rights);
-        fs::create_dir(self.folder.join("db")).expect("the temporary folder can be written to");
-        let mut acl = String::new();
-        let mut names = Vec::new();
-        if rights.transfer {
-            acl.push_str(&format!("  - id: transfer\n    key: {KEY}.\n    action: transfer\n"));
-            names.push("transfer");
-        }
-        if !rights.types.is_empty() {
-            let types = rights.types.replace(' ', ", ");
-            acl.push_str(&format!(
-                "  - id: update\n    key: {KEY}.\n    action: update\n    update-type: [{types}]\n"
-            ));
-            names.push("update");
-        }
-        let acl = if acl.is_empty() { acl } else { format!("acl:\n{acl}") };
-        let text = format!(
-            "server:\n  rundir: \"{folder}\"\n  listen: {}@{}\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
-             control:\n  listen: \"{folder}/knot.sock\"\n\
-             log:\n  - target: stderr\n    any: info\n\
-             database:\n  storage: \"{folder}/db\"\n\
-             key:\n  - id: {KEY}.\n    algorithm: {}\n    secret: {SECRET}\n\
-             {acl}zone:\n  - domain: {}\n    storage: \"{folder}\"\n    file: zone\n    acl: [{}]\n    \
-             zonefile-sync: -1\n    zonefile-load: difference-no-serial\n    journal-content: all\n",
-            self.address.ip(),
-            self.address.port(),
-            rights.algorithm,
-            self.zone,
-            names.join(", "),
-        );
-        let config = self.write("knot.conf", &text);
-        (installed("knotd"), ["-c", &config].map(str::to_owned).into())
-    }
-
-    fn power_dns(&self) -> Started {
-        let (folder, zone, rights) = (self.folder.display(), self.zone, self.rights);
-        let text = format!(
-            "launch=gsqlite3\ngsqlite3-database={folder}/db\ngsqlite3-pragma-synchronous=0\nsocket-dir={folder}\n\
-             local-address={}\nlocal-port={}\ndnsupdate=yes\nallow-dnsupdate-from=127.0.0.0/8\nallow-axfr-ips=\n\
-             daemon=no\nguardian=no\ndisable-syslog=yes\nwrite-pid=no\nzone-cache-refresh-interval=0\n\
-             cache-ttl=0\nquery-cache-ttl=0\nnegquery-cache-ttl=0\nversion-string=anonymous\nsecurity-poll-suffix=\n",
-            self.address.ip(),
-            self.address.port(),
-        );
-        let config_dir = format!("--config-dir={folder}");
-        self.write("pdns.conf", &text);
-        self.database();
-        let pdnsutil = |arguments: &[&str]| {
-            let output = Command::new(installed("pdnsutil")).arg(&config_dir).args(arguments).output();
-            let output = output.expect("pdnsutil can be started");
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(output.status.success(), "pdnsutil {arguments:?}: {said}");
-        };
-        pdnsutil(&["create-zone", zone, &format!("ns.{zone}")]);
-        pdnsutil(&["add-record", zone, "ns", "A", "60", "192.0.2.53"]);
-        pdnsutil(&["import-tsig-key", KEY, rights.algorithm, SECRET]);
-        if rights.transfer {
-            pdnsutil(&["set-meta", zone, "TSIG-ALLOW-AXFR", KEY]);
-        }
-        // Without this, every key that it knows may update.
-        let updater = if rights.types.is_empty() { "nobody" } else { KEY };
-        pdnsutil(&["set-meta", zone, "TSIG-ALLOW-DNSUPDATE", updater]);
-        (installed("pdns_server"), vec![config_dir])
-    }
-
-    /// The tables of PowerDNS's SQLite backend, from the file that its package brings.
-    fn database(&self) {
-        let path = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
-        let schema = fs::read_to_string(path)
-            .unwrap_or_else(|e| panic!("{path}: {e}: run tests/setup and test again"));
-        let mut command = Command::new(installed("sqlite3"));
-        let mut child =
-            command.arg(self.folder.join("db")).stdin(Stdio::piped()).spawn().expect("sqlite3 starts");
-        child.stdin.take().expect("it has a stdin").write_all(schema.as_bytes()).expect("sqlite3 reads");
-        assert!(child.wait().expect("sqlite3 ends").success());
     }
 }

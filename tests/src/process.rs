@@ -105,7 +105,7 @@ impl Process {
         }
     }
 
-    fn signal(&mut self, signal: Signal) {
+    fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().unwrap_or_else(|| panic!("{} was killed", self.name));
         let sent = kill_process(Pid::from_child(child), signal);
         sent.unwrap_or_else(|e| panic!("cannot signal {}: {e}", self.name));
@@ -132,6 +132,11 @@ impl Process {
     /// Whether [`stop`](Self::stop) was the last word.
     pub fn is_stopped(&self) -> bool {
         self.stopped
+    }
+
+    /// SIGHUP: most servers read their configuration again.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
     }
 
     /// SIGTERM, as a service manager does; its end is seen by [`exited`](Self::exited).

@@ -24,6 +24,13 @@ pub(crate) enum Trouble {
     Fault(Fault),
 }
 
+impl Trouble {
+    /// Whether trying the same again, later, would meet the same.
+    const fn is_final(&self) -> bool {
+        matches!(self, Self::Conflict | Self::Fault(Fault { kind: Kind::Invalid, .. }))
+    }
+}
+
 impl From<Fault> for Trouble {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
@@ -105,23 +112,22 @@ impl AzureZone {
     }
 
     async fn write_name(&self, change: &NameChange) -> Written {
-        let mut gone: Option<Instant> = None;
+        let mut gone: Vec<(Instant, &ObservedSet)> = Vec::new();
         let mut sets = self.seen().at(&change.name).to_vec();
         for one in &change.changes {
             let record_type = one.record_type().as_str();
+            let in_gap = !gone.is_empty();
             let result = match one {
                 Change::Delete { before, .. } => {
                     let result = self.delete(&change.name, record_type, before).await;
                     if result.is_ok() {
-                        gone.get_or_insert_with(Instant::now);
+                        gone.push((Instant::now(), before));
                     }
                     result.map(|()| None)
                 }
-                Change::Create { set, evidence } => {
-                    self.put(set, evidence, None, gone.is_some()).await.map(Some)
-                }
+                Change::Create { set, evidence } => self.put(set, evidence, None, in_gap).await.map(Some),
                 Change::Update { before, set, evidence } => {
-                    self.put(set, evidence, Some(before), gone.is_some()).await.map(Some)
+                    self.put(set, evidence, Some(before), in_gap).await.map(Some)
                 }
             };
             match result {
@@ -130,7 +136,8 @@ impl AzureZone {
                     sets.extend(set);
                 }
                 Err(trouble) => {
-                    if gone.is_some() {
+                    let closed = trouble.is_final() && self.close(change, &gone).await;
+                    if in_gap && !closed {
                         self.gaps().insert(change.name.clone());
                     }
                     return (change.name.clone(), Err(trouble));
@@ -138,10 +145,28 @@ impl AzureZone {
             }
         }
         self.gaps().remove(&change.name);
-        if let Some(gone) = gone.filter(|_| !change.vanishes()) {
+        if let Some((gone, _)) = gone.first().filter(|_| !change.vanishes()) {
             info!(name = %change.name, gap_ms = gone.elapsed().as_millis(), "the type of a name changed");
         }
         (change.name.clone(), Ok(sets))
+    }
+
+    /// Puts back what was deleted for the sake of a type that cannot be written, so that the name is not left empty.
+    /// Gives whether all of it is there again.
+    async fn close(&self, change: &NameChange, gone: &[(Instant, &ObservedSet)]) -> bool {
+        let evidence = change.changes.iter().find_map(Change::after).map(|(_, evidence)| evidence);
+        let Some(evidence) = evidence else { return true };
+        let mut closed = true;
+        for (since, before) in gone {
+            match self.put_back(&change.name, before, evidence).await {
+                Ok(set) => {
+                    let gap_ms = since.elapsed().as_millis();
+                    info!(name = %change.name, %set, gap_ms, "another type cannot be written, the old one is back");
+                }
+                Err(_) => closed = false,
+            }
+        }
+        closed
     }
 
     fn outcome(&self, name: &DnsName, result: Result<Vec<ObservedSet>, Trouble>) -> Outcome {

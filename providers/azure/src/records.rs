@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use fleetdns_core::{
     Claim, Content, DnsName, Evidence, Label, NonEmpty, ObservedSet, RecordData, RecordSet, RecordType, Ttl,
@@ -186,6 +185,6 @@ fn list<T: Display>(key: &str, values: impl Iterator<Item = T>) -> Value {
 }
 
 /// Whether a set that was read is what was written.
-pub(crate) fn stands(found: &ObservedSet, set: &RecordSet, evidence: &Arc<Evidence>) -> bool {
+pub(crate) fn stands(found: &ObservedSet, set: &RecordSet, evidence: &Evidence) -> bool {
     found.ours() == Some(&set.data) && found.ttl == set.ttl && found.claim.evidence() == Some(evidence)
 }

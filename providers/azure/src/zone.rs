@@ -1,6 +1,6 @@
 //! A zone: listing it, and what the trait asks for.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -54,7 +54,7 @@ struct Collector<'a> {
     zone: &'a DnsName,
     owner: &'a Label,
     /// A set may come twice when somebody writes while we read; the later one is newer.
-    sets: HashMap<(DnsName, String), ObservedSet>,
+    sets: BTreeMap<(DnsName, String), ObservedSet>,
     unreadable: Vec<String>,
 }
 
@@ -80,7 +80,7 @@ impl AzureZone {
 
     pub(crate) async fn list_all(&self) -> Result<Listing, Fault> {
         let mut collector =
-            Collector { zone: &self.zone, owner: &self.owner, sets: HashMap::new(), unreadable: Vec::new() };
+            Collector { zone: &self.zone, owner: &self.owner, sets: BTreeMap::new(), unreadable: Vec::new() };
         let (mut page, mut links) = (self.first_page().await?, HashSet::new());
         loop {
             let next = collector.take(&page)?;

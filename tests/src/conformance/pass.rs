@@ -60,7 +60,7 @@ pub async fn converge(provider: &dyn Provider, fleet: &Fleet) -> (Listing, Vec<S
 }
 
 /// As sets: neither the order of types nor anything else may differ, versions included.
-fn same_sets(name: &DnsName, told: &[ObservedSet], listed: &[ObservedSet]) {
+pub(super) fn same_sets(name: &DnsName, told: &[ObservedSet], listed: &[ObservedSet]) {
     let same = told.len() == listed.len() && told.iter().all(|set| listed.contains(set));
     assert!(same, "{name}: told {told:#?}, listed {listed:#?}");
 }

@@ -1,6 +1,5 @@
 //! Writing one set.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use azure_core::http::Url;
@@ -47,22 +46,49 @@ impl AzureZone {
     pub(super) async fn put(
         &self,
         set: &RecordSet,
-        evidence: &Arc<Evidence>,
+        evidence: &Evidence,
         before: Option<&ObservedSet>,
         in_gap: bool,
     ) -> Result<ObservedSet, Trouble> {
-        let record_type = set.data.record_type().as_str();
         if set.name == self.zone && matches!(set.data, RecordData::Cname(_)) {
             // Azure says of it what it says of a CNAME that somebody else's record forbids.
             let problem = "the zone's own name, which cannot have a CNAME (RFC 1034 §3.6.2)";
             return Err(invalid(format!("{} is {problem}", set.name)).into());
         }
+        let Some(before) = before else {
+            return self.put_on(set, evidence, Condition::Absent, Metadata::new(), in_gap).await;
+        };
+        let (etag, others) = records::parts(&before.version);
+        self.put_on(set, evidence, known(etag)?, others, in_gap).await
+    }
+
+    /// Writes a set again that was deleted to make room for another type, which then could not be written.
+    pub(super) async fn put_back(
+        &self,
+        name: &DnsName,
+        before: &ObservedSet,
+        evidence: &Evidence,
+    ) -> Result<ObservedSet, Trouble> {
+        let data = before.ours().cloned().ok_or(Trouble::Conflict)?;
+        let set = RecordSet { name: name.clone(), ttl: before.ttl, data };
+        let evidence = before.claim.evidence().unwrap_or(evidence);
+        let (_, others) = records::parts(&before.version);
+        self.put_on(&set, evidence, Condition::Absent, others, true).await
+    }
+
+    async fn put_on(
+        &self,
+        set: &RecordSet,
+        evidence: &Evidence,
+        on: Condition<'_>,
+        others: Metadata,
+        in_gap: bool,
+    ) -> Result<ObservedSet, Trouble> {
+        let record_type = set.data.record_type().as_str();
         let url = self.set_url(&set.name, record_type)?;
-        let (etag, others) = before.map_or(("", Metadata::new()), |before| records::parts(&before.version));
-        let on = if before.is_some() { known(etag)? } else { Condition::Absent };
         let body = records::body(self.arm.settings().service, set, evidence, others).map_err(invalid)?;
         match self.patiently(in_gap, || self.arm.put(url.clone(), on, &body)).await {
-            Ok(answer) => self.verify(&answer, url, set, evidence, before.is_none()).await,
+            Ok(answer) => self.verify(&answer, url, set, evidence, matches!(on, Condition::Absent)).await,
             Err(Fault { kind: Kind::Changed, .. }) => self.reread(url, set, evidence).await,
             Err(Fault { kind: Kind::Exclusive, .. }) => Err(Trouble::Conflict),
             Err(Fault { kind: Kind::Invalid, problem }) => {
@@ -105,7 +131,7 @@ impl AzureZone {
         answer: &Answer,
         url: Url,
         set: &RecordSet,
-        evidence: &Arc<Evidence>,
+        evidence: &Evidence,
         is_new: bool,
     ) -> Result<ObservedSet, Trouble> {
         let Item { set: found, odd, .. } = self.item(answer)?;
@@ -122,12 +148,7 @@ impl AzureZone {
     }
 
     /// The condition did not hold: somebody else was faster, or our own write was, whose answer got lost.
-    async fn reread(
-        &self,
-        url: Url,
-        set: &RecordSet,
-        evidence: &Arc<Evidence>,
-    ) -> Result<ObservedSet, Trouble> {
+    async fn reread(&self, url: Url, set: &RecordSet, evidence: &Evidence) -> Result<ObservedSet, Trouble> {
         let answer = match self.arm.get(url).await {
             Ok(answer) => answer,
             Err(Fault { kind: Kind::Missing, .. }) => return Err(Trouble::Conflict),

@@ -16,8 +16,8 @@ fn a() -> RecordData {
     RecordData::A(NonEmpty::new(["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()]).unwrap())
 }
 
-fn evidence() -> Arc<Evidence> {
-    Arc::new("v=1 owner=fed service=default/web member=west;;;tcp:80;192.0.2.1".parse().unwrap())
+fn evidence() -> Evidence {
+    "v=1 owner=fed service=default/web member=west;;;tcp:80;192.0.2.1".parse().unwrap()
 }
 
 fn answer(kind: &str, relative: &str, properties: Value) -> Value {

@@ -12,4 +12,7 @@ mod numbers;
 #[allow(dead_code, unreachable_pub, reason = "shared with other providers; a part of it is used here")]
 mod plans;
 mod private;
+#[path = "../../../../tests/src/python.rs"]
+#[allow(unreachable_pub, reason = "shared with other providers")]
+mod python;
 mod support;

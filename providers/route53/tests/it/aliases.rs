@@ -1,6 +1,6 @@
 //! Load balancers of AWS as alias sets.
 
-use crate::conformance::{Backend, Fleet, OTHER, OWNER};
+use crate::conformance::{Fleet, OTHER, OWNER};
 use crate::fake::{Alias, Fake, Set};
 use crate::{all_done, pass, planned, words};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::conformance::{Backend, Fleet, OWNER};
+use crate::conformance::{Fleet, OWNER};
 use crate::fake::{Fake, Set};
 use crate::{all_done, name, names, pass, planned, words};
 

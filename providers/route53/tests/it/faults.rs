@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fleetdns_core::{Outcome, ProviderError};
 
-use crate::conformance::{Backend, Fleet, OWNER};
+use crate::conformance::{Fleet, OWNER};
 use crate::fake::{Fake, Fault};
 use crate::{all_done, names, pass, planned};
 

@@ -1,6 +1,6 @@
 //! What is not ours stays as it is.
 
-use crate::conformance::{Backend, Fleet, OWNER};
+use crate::conformance::{Fleet, OWNER};
 use crate::fake::{Alias, Fake, Set};
 use crate::{all_done, pass, planned};
 

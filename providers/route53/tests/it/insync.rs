@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use fleetdns_core::Provider;
 
-use crate::conformance::{Backend, OWNER};
+use crate::conformance::OWNER;
 use crate::fake::Fake;
 use crate::{all_done, names, pass};
 

@@ -1,8 +1,10 @@
-//! The conformance suite, and what only Route 53 has, against the server in `fake`.
+//! What only Route 53 has, against the server in `fake`. The conformance suite runs on the same server, in
+//! `tests/it/conformance.rs` of the workspace.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-/// As a folder, so that the suite finds its own files.
+/// The suite's way to say what a fleet publishes. As a folder, so that it finds its own files.
 #[path = "../../../../tests/src"]
+#[allow(dead_code, unused_macros, reason = "a part of it is used here")]
 pub mod suite {
     pub mod conformance;
     pub mod python;
@@ -23,14 +25,16 @@ pub use suite::conformance;
 
 use std::collections::BTreeMap;
 
-use conformance::{Backend, Fleet, Marked, OTHER, OWNER, ZONE};
-use fake::{Fake, Set};
+use conformance::{Fleet, ZONE};
+use fake::Fake;
 use fleetdns_core::keys::Keys;
 use fleetdns_core::{Applied, ApprovedPlan, Brakes, Outcome, Provider, approve};
 
-conformance!(route53, Fake);
-
 impl Fake {
+    fn provider(&self, owner: &str) -> Box<dyn Provider> {
+        self.connect(owner, &[])
+    }
+
     /// With further keys.
     fn connect(&self, owner: &str, more: &[(&str, &str)]) -> Box<dyn Provider> {
         connect(&self.url, &self.credentials_file(), owner, more)
@@ -81,44 +85,4 @@ fn name(index: usize) -> String {
 fn all_done(words: &BTreeMap<String, String>, count: usize) {
     let bad: Vec<_> = words.iter().filter(|(_, word)| *word != "done").take(5).collect();
     assert!(bad.is_empty() && words.len() == count, "{} names, {bad:?}", words.len());
-}
-
-impl Backend for Fake {
-    async fn start() -> Self {
-        Self::start().await
-    }
-
-    fn provider(&self, owner: &str) -> Box<dyn Provider> {
-        self.connect(owner, &[])
-    }
-
-    async fn put(&self, name: &str, record_type: &str, value: &str) {
-        let mut set = self.get(name, record_type).unwrap_or_else(|| Set::simple(name, record_type, 30, &[]));
-        set.values.push(value.to_owned());
-        Self::put(self, set);
-    }
-
-    async fn edit(&self, name: &str, record_type: &str, from: &str, to: &str) {
-        let mut set = self.get(name, record_type).unwrap();
-        assert!(set.values.iter().any(|value| value == from));
-        set.values.iter_mut().filter(|value| *value == from).for_each(|value| *value = to.to_owned());
-        Self::put(self, set);
-    }
-}
-
-impl Marked for Fake {
-    async fn unmark(&self, name: &str) {
-        assert!(self.delete(&format!("_fleetdns.{name}"), "TXT").is_some());
-    }
-
-    async fn hand_over(&self, name: &str) {
-        let mut set = self.get(&format!("_fleetdns.{name}"), "TXT").unwrap();
-        set.values[0] = set.values[0].replace(&format!("owner={OWNER}"), &format!("owner={OTHER}"));
-        Self::put(self, set);
-    }
-
-    async fn damage(&self, name: &str) {
-        let text = format!("\"v=1 owner={OWNER} service=default/web member=;;\"");
-        Self::put(self, Set::simple(&format!("_fleetdns.{name}"), "TXT", 300, &[&text]));
-    }
 }

@@ -1,6 +1,6 @@
 //! Ownership: whose a record is, and what becomes of marks that have lost theirs.
 
-use crate::conformance::{Backend, Fleet, OWNER};
+use crate::conformance::{Fleet, OWNER};
 use crate::fake::{Fake, Set};
 use crate::{all_done, pass, planned};
 

@@ -10,7 +10,7 @@ use fleetdns_core::{
     approve,
 };
 
-use crate::conformance::{Backend, Fleet, OWNER, ZONE};
+use crate::conformance::{Fleet, OWNER, ZONE};
 use crate::fake::Fake;
 use crate::{all_done, name, pass, words};
 

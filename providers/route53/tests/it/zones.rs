@@ -2,7 +2,7 @@
 
 use fleetdns_core::ProviderError;
 
-use crate::conformance::{Backend, OWNER};
+use crate::conformance::OWNER;
 use crate::fake::{Fake, OTHER_ID, ZONE_ID};
 use crate::{all_done, names, pass, planned};
 

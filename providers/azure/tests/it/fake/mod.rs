@@ -68,7 +68,7 @@ pub(crate) enum Mishap {
 
 type Which = Box<dyn Fn(&Call) -> bool + Send>;
 
-struct Trap {
+pub(crate) struct Trap {
     which: Which,
     times: usize,
     mishap: Mishap,
@@ -90,7 +90,7 @@ pub(crate) struct World {
     pub(crate) token_fault: Option<(&'static str, &'static str)>,
     /// Public key of the certificate that the application has (RFC 8017 A.1.1).
     pub(crate) public_key: Option<Vec<u8>>,
-    traps: Vec<Trap>,
+    pub(crate) traps: Vec<Trap>,
     origin: String,
     etags: u64,
 }
