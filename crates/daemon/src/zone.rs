@@ -51,6 +51,8 @@ pub struct ZoneTask {
     pause: Duration,
     /// Nothing is written before the zone was listed again.
     resting: bool,
+    /// The last fault was a request to wait, which is said once.
+    asked_to_wait: bool,
     /// When the zone has to be listed again.
     list_at: Instant,
     /// What left the zone lately because of its probes.
@@ -99,6 +101,7 @@ impl ZoneTask {
             lists: 0,
             pause: FIRST_PAUSE,
             resting: false,
+            asked_to_wait: false,
             list_at: Instant::now(),
             velocity: Velocity::default(),
             turn_at: None,
@@ -186,6 +189,7 @@ impl ZoneTask {
     /// read and not written would be asked again and again without a pause.
     fn recovered(&mut self) {
         self.pause = FIRST_PAUSE;
+        self.asked_to_wait = false;
         let mended = self.status.borrow().fault.is_some();
         if mended {
             info!(zone = %self.planner.zone().zone, "the zone can be read and written again");
@@ -202,11 +206,18 @@ impl ZoneTask {
         self.list_at = Instant::now() + pause;
         self.resting = true;
         let text = chain(error);
+        let asked = matches!(error, ProviderError::Throttled { .. });
         if self.status.borrow().fault.as_deref() != Some(&text) {
-            let zone = &self.planner.zone().zone;
-            warn!(%zone, error = %text, retry_ms = pause.as_millis(), "the zone cannot be read or written");
+            let (zone, retry_ms) = (&self.planner.zone().zone, pause.as_millis());
+            match (asked, self.asked_to_wait) {
+                (false, _) => warn!(%zone, error = %text, retry_ms, "the zone cannot be read or written"),
+                (true, false) => warn!(%zone, error = %text, retry_ms, "the provider asks to wait"),
+                // The same wait, of which less is left.
+                (true, true) => debug!(%zone, error = %text, retry_ms, "the provider asks to wait on"),
+            }
             self.status.send_modify(|status| status.fault = Some(text));
         }
+        self.asked_to_wait = asked;
     }
 
     /// Plans and writes what is in scope. Nothing happens while the zone waits to be listed after a fault.
