@@ -9,6 +9,7 @@ mod e2e_endpoint;
 mod e2e_etcd_away;
 mod e2e_journey;
 mod e2e_others;
+mod e2e_providers;
 mod e2e_rebuilt;
 mod e2e_restart;
 mod harness;
