@@ -31,6 +31,9 @@ pub(crate) enum Fault {
     /// An answer without a signature.
     #[error("an answer without a signature, {0}")]
     Unsigned(ResponseCode),
+    /// A signed refusal to tell of the zone what everybody may know.
+    #[error("no such zone")]
+    NoZone,
     /// A signed refusal.
     #[error("{0}")]
     Refused(ResponseCode),
@@ -75,14 +78,20 @@ impl Asked<'_> {
             Fault::Unsigned(ResponseCode::Refused | ResponseCode::NotAuth) => self.denied(
                 "it refuses, and signs nothing".to_owned(),
                 format!(
-                    "most often the secret of the key {} is another one there, or the key may not do this: {}",
+                    "most often the secret of the key {} is another one there, or there is no zone {} there, or the key \
+                     may not do this: {}",
                     self.key,
+                    self.zone,
                     self.grant()
                 ),
             ),
             Fault::Unsigned(code) => self.denied(
                 format!("its answer ({code}) is not signed"),
                 format!("make the key {} known to it, with the same secret and algorithm", self.key),
+            ),
+            Fault::NoZone => self.denied(
+                format!("there is no zone {} there (REFUSED)", self.zone),
+                "make the zone there, or name its primary name server in `server`".to_owned(),
             ),
             Fault::Refused(code) => self.refused(*code, fault),
         }

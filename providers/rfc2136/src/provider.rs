@@ -65,10 +65,25 @@ impl Rfc2136 {
                 return Ok(seen.zone.listing(&self.owner));
             }
         }
-        let Transfer { zone, serial } = transfer::transfer(&mut link, &self.zone).await?;
+        let Transfer { zone, serial } = match transfer::transfer(&mut link, &self.zone).await {
+            Ok(transfer) => transfer,
+            Err(fault) => return Err(self.explain(fault).await),
+        };
         let listing = zone.listing(&self.owner);
         *seen = Some(Seen { zone, serial: Some(serial), skips: 0 });
         Ok(listing)
+    }
+
+    /// A transfer is refused without the right to it, and without the zone; who asks for the SOA learns which it is.
+    async fn explain(&self, fault: Fault) -> Fault {
+        if !matches!(fault, Fault::Refused(_)) {
+            return fault;
+        }
+        let Ok(mut link) = self.link().await else { return fault };
+        match transfer::serial(&mut link).await {
+            Err(Fault::NoZone) => Fault::NoZone,
+            _ => fault,
+        }
     }
 
     /// Edits that can be written, and the outcomes of the rest.

@@ -1,6 +1,7 @@
 //! A whole zone over a link (AXFR, RFC 5936).
 
 use fleetdns_core::DnsName;
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{RData, Record, RecordType};
 
 use crate::fault::Fault;
@@ -16,7 +17,12 @@ pub(crate) struct Transfer {
 
 /// The serial of the zone, and how far the server's clock is ahead of ours in seconds.
 pub(crate) async fn serial(link: &mut Link<'_>) -> Result<(u32, Option<i64>), Fault> {
-    let (Part { message, ahead }, _) = link.ask(RecordType::SOA).await?;
+    let answer = link.ask(RecordType::SOA).await.map_err(|fault| match fault {
+        // Everybody may ask for it, where there is one.
+        Fault::Refused(ResponseCode::Refused) => Fault::NoZone,
+        fault => fault,
+    });
+    let (Part { message, ahead }, _) = answer?;
     let serial = message.answers.iter().find_map(serial_of);
     let serial = serial.ok_or_else(|| Fault::Nonsense("an answer without the zone's SOA".to_owned()))?;
     Ok((serial, ahead))
