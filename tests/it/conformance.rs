@@ -27,6 +27,9 @@ conformance!(power_dns, rfc2136::PowerDns, [marks, cut, forbid, vanish]);
 conformance!(coredns_etcd, coredns::CoreDnsEtcd, [marks, cut, forbid]);
 conformance!(coredns_zone_file, coredns::ZoneFile, [marks, vanish]);
 conformance!(embedded_server, embedded::Embedded, []);
+conformance!(webhook_strict, fleetdns_tests::webhook::Webhook, [marks]);
+conformance!(webhook_of_external_dns, fleetdns_tests::external_dns::ExternalDns, [marks]);
+conformance!(webhook_of_external_dns_on_bind, fleetdns_tests::external_dns::OnBind, [marks]);
 
 pub(crate) fn keys(pairs: &[(&str, &str)]) -> Keys {
     Keys::new(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())))

@@ -24,6 +24,7 @@ pub mod daemon;
 pub mod dns;
 pub mod endpoint;
 pub mod etcd;
+pub mod external_dns;
 pub mod fleet;
 pub mod kube;
 pub mod manifest;
@@ -34,6 +35,7 @@ pub mod proxy;
 pub mod python;
 pub mod race;
 pub mod servers;
+pub mod webhook;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

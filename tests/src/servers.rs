@@ -11,6 +11,8 @@ pub enum Server {
     Etcd,
     /// `coredns`
     CoreDns,
+    /// `webhook`: external-dns's webhook server with providers of its own
+    Webhook,
     /// `external-dns`, only there after `tests/setup --bench`
     ExternalDns,
 }
@@ -22,6 +24,7 @@ impl Server {
             Self::KubeApiserver => "kube-apiserver",
             Self::Etcd => "etcd",
             Self::CoreDns => "coredns",
+            Self::Webhook => "webhook",
             Self::ExternalDns => "external-dns",
         }
     }

@@ -23,7 +23,7 @@ pub struct ProviderSpec {
 }
 
 /// Every provider whose name is known.
-pub static PROVIDERS: [ProviderSpec; 6] = [
+pub static PROVIDERS: [ProviderSpec; 7] = [
     ProviderSpec {
         names: &["coredns"],
         keys: fleetdns_coredns::KEYS,
@@ -49,6 +49,11 @@ pub static PROVIDERS: [ProviderSpec; 6] = [
         names: &["aws-route53"],
         keys: fleetdns_route53::KEYS,
         connect: |_, zone, owner, keys| fleetdns_route53::connect(zone, owner, keys),
+    },
+    ProviderSpec {
+        names: &["webhook"],
+        keys: fleetdns_webhook::KEYS,
+        connect: |_, zone, owner, keys| fleetdns_webhook::connect(zone, owner, keys),
     },
 ];
 

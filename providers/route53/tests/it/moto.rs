@@ -26,7 +26,11 @@ impl Moto {
     async fn start() -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/moto_server.py");
         let mut command = Command::new(python());
-        command.args(["-I", script, ACCESS_KEY]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command
+            .args(["-I", script, ACCESS_KEY])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
         let mut process = command.spawn().unwrap();
         let stdin = process.stdin.take().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap()).lines();

@@ -31,7 +31,7 @@ fn all_faults_come_at_once_by_line() {
             "dns.conf:4: [fleet] ttl: '1 day' is not a TTL",
             "dns.conf:5: [fleet]: is neither",
             "dns.conf:7: [zone \"example.com\"] provider: 'azure' is not a provider; there are coredns, embedded, \
-             azure-azuredns, azure-private-dns, rfc2136, aws-route53",
+             azure-azuredns, azure-private-dns, rfc2136, aws-route53, webhook",
             "dns.conf:8: [probes]: is no section that is known; there are [Global], [fleet], [zone \"NAME\"], \
              [cluster \"NAME\"], [probe], [brakes], [admin]; did you mean 'probe'?",
             "dns.conf:9: [cluster \"a b\"]: 'a b' cannot name a cluster",
@@ -118,7 +118,7 @@ fn zones() {
         "[zone \"example.com\"]\nprovider = core-dns",
         &[
             "dns.conf:4: [zone \"example.com\"] provider: 'core-dns' is not a provider; there are coredns, embedded, \
-         azure-azuredns, azure-private-dns, rfc2136, aws-route53; did you mean 'coredns'?",
+         azure-azuredns, azure-private-dns, rfc2136, aws-route53, webhook; did you mean 'coredns'?",
         ],
     );
     zones(

@@ -88,7 +88,9 @@ fn what_the_reference_shows_is_a_value_that_works() {
             .file("/run/secrets/etcd-password", "x")
             .file("/run/secrets/azure-secret", "x")
             .file("/run/secrets/tsig-secret", "eA==")
+            .file("/run/secrets/webhook-token", "x")
             .variable("TSIG_SECRET", "eA==")
+            .variable("WEBHOOK_TOKEN", "x")
             .variable("ETCD_PASSWORD", "x")
             .variable("AZURE_CLIENT_SECRET", "x")
             .parse()
@@ -172,7 +174,8 @@ fn the_examples_load() {
             "embedded.conf",
             "kubefed.conf",
             "rfc2136.conf",
-            "route53.conf"
+            "route53.conf",
+            "webhook.conf"
         ]
     );
 }

@@ -1,0 +1,236 @@
+//! The four calls of the protocol, with the headers that external-dns sends.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use fleetdns_core::ProviderError;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Client, Method, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+use tracing::debug;
+
+use crate::fault::{Action, Fault};
+use crate::filter::Filter;
+use crate::settings::Settings;
+use crate::wire::{Changes, Domains, Endpoint, MEDIA_TYPE};
+
+const CONNECT: Duration = Duration::from_secs(5);
+/// Longest pause that is waited out at once; for a longer one the caller plans anew when it is over.
+const SHORT: u64 = 2;
+/// How often.
+const PATIENCE: usize = 3;
+/// Pause when the webhook asks for one and does not say, in a way that can be read, how long.
+const UNSAID: u64 = 30;
+/// Longest answer: some hundred thousand records.
+const LONGEST: usize = 256 << 20;
+/// How much of an error's text is repeated.
+const TOLD: usize = 200;
+
+/// A webhook as one zone uses it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) settings: Settings,
+    client: OnceCell<Client>,
+}
+
+/// What a call sends.
+struct Call<'a> {
+    method: Method,
+    path: &'static str,
+    accept: bool,
+    body: Option<&'a [u8]>,
+}
+
+impl Link {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, client: OnceCell::new() }
+    }
+
+    pub(crate) fn error(&self, fault: Fault, action: Action) -> ProviderError {
+        fault.into_error(&self.settings.url, action)
+    }
+
+    /// `GET /`: whether it speaks our version, and which domains it serves.
+    pub(crate) async fn negotiate(&self) -> Result<Filter, Fault> {
+        let answer = self.call(Call { method: Method::GET, path: "", accept: true, body: None }).await?;
+        let given = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        // external-dns compares it letter by letter; blanks and capitals are no reason to give up.
+        let same = |byte: &u8| byte.to_ascii_lowercase();
+        if !given.iter().filter(|byte| **byte != b' ').map(same).eq(MEDIA_TYPE.bytes()) {
+            let given = String::from_utf8_lossy(given).into_owned();
+            return Err(Fault::Denied {
+                problem: format!("it answers with the media type '{given}' in place of '{MEDIA_TYPE}'"),
+                remedy: "set url to an external-dns webhook provider, not to its health or metrics port"
+                    .to_owned(),
+            });
+        }
+        let domains: Domains = parse::<Option<_>>(&read(answer).await?)?.unwrap_or_default();
+        Filter::read(&domains).map_err(|problem| Fault::Denied {
+            problem,
+            remedy: "mend the domain filter of the webhook".to_owned(),
+        })
+    }
+
+    /// `GET /records`
+    pub(crate) async fn records(&self) -> Result<Vec<Endpoint>, Fault> {
+        let answer =
+            self.call(Call { method: Method::GET, path: "/records", accept: true, body: None }).await?;
+        Ok(parse::<Option<_>>(&read(answer).await?)?.unwrap_or_default())
+    }
+
+    /// `POST /adjustendpoints`. A webhook that does not have it leaves everything as it is.
+    pub(crate) async fn adjust(&self, endpoints: &[Endpoint]) -> Result<Vec<Endpoint>, Fault> {
+        let body = json(&endpoints)?;
+        let call = Call { method: Method::POST, path: "/adjustendpoints", accept: true, body: Some(&body) };
+        match self.call(call).await {
+            Ok(answer) => Ok(parse::<Option<_>>(&read(answer).await?)?.unwrap_or_default()),
+            Err(Fault::Refused { status: 404 | 405 | 501, .. }) => Ok(endpoints.to_vec()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// `POST /records`. That it was answered says nothing of what was done.
+    pub(crate) async fn write(&self, changes: &Changes) -> Result<(), Fault> {
+        let body = json(changes)?;
+        let call = Call { method: Method::POST, path: "/records", accept: false, body: Some(&body) };
+        read(self.call(call).await?).await.map(drop)
+    }
+
+    async fn call(&self, call: Call<'_>) -> Result<Response, Fault> {
+        let client = self.client.get_or_try_init(|| client(&self.settings)).await?;
+        let url = format!("{}{}", self.settings.url, call.path);
+        let mut pauses = 0;
+        loop {
+            let mut request = client.request(call.method.clone(), &url);
+            if call.accept {
+                request = request.header(ACCEPT, MEDIA_TYPE);
+            }
+            if let Some(body) = call.body {
+                request = request.header(CONTENT_TYPE, MEDIA_TYPE).body(body.to_vec());
+            }
+            if let Some(token) = &self.settings.token {
+                request = request.bearer_auth(token);
+            }
+            let answer = request.send().await.map_err(|error| self.lost(&error))?;
+            if answer.status().is_success() {
+                return Ok(answer);
+            }
+            match of_status(answer).await {
+                Fault::Throttled(seconds) if seconds <= SHORT && pauses < PATIENCE => {
+                    debug!(url = %self.settings.url, seconds, "the webhook asks to wait");
+                    pauses += 1;
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                }
+                fault => return Err(fault),
+            }
+        }
+    }
+
+    fn lost(&self, error: &reqwest::Error) -> Fault {
+        if error.is_connect() {
+            Fault::Unreachable(chain(error))
+        } else if error.is_timeout() {
+            Fault::silent(self.settings.timeout)
+        } else {
+            Fault::Lost(chain(error))
+        }
+    }
+}
+
+async fn client(settings: &Settings) -> Result<Client, Fault> {
+    let mut builder = Client::builder()
+        .connect_timeout(CONNECT)
+        .timeout(settings.timeout)
+        // A redirect would lose the token, or send it elsewhere.
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    if let Some(file) = &settings.ca_file {
+        let denied = |why: String| Fault::Denied {
+            problem: format!("{}: {why}", file.display()),
+            remedy: "mend ca-file, or let the user that fleetdns runs as read the file".to_owned(),
+        };
+        let pem = tokio::fs::read(file).await.map_err(|error| denied(error.to_string()))?;
+        let certificates =
+            reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| denied(error.to_string()))?;
+        if certificates.is_empty() {
+            return Err(denied("no certificate is in it".to_owned()));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder
+        .build()
+        .map_err(|error| Fault::Unreachable(format!("no HTTP client can be made: {}", chain(&error))))
+}
+
+/// The causes of an error, without its URL, which is told anyway.
+fn chain(error: &reqwest::Error) -> String {
+    let mut texts = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        texts.push(error.to_string());
+        cause = error.source();
+    }
+    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
+}
+
+async fn of_status(answer: Response) -> Fault {
+    let status = answer.status();
+    let wait = answer.headers().get(RETRY_AFTER).map(|value| {
+        let seconds = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+        seconds.unwrap_or(UNSAID)
+    });
+    let location = location(answer.headers());
+    let denied = |problem: String, remedy: &str| Fault::Denied { problem, remedy: remedy.to_owned() };
+    match (status, wait) {
+        (StatusCode::TOO_MANY_REQUESTS, wait) => Fault::Throttled(wait.unwrap_or(UNSAID)),
+        (StatusCode::SERVICE_UNAVAILABLE, Some(seconds)) => Fault::Throttled(seconds),
+        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => denied(
+            format!("it answers {}", status.as_u16()),
+            "give the token that it, or the proxy before it, asks for in bearer-token-file",
+        ),
+        (status, _) if status.is_redirection() => denied(
+            format!("it answers {} and points to {location}", status.as_u16()),
+            "set url to where the webhook is",
+        ),
+        (StatusCode::NOT_ACCEPTABLE | StatusCode::UNSUPPORTED_MEDIA_TYPE, _) => denied(
+            format!("it answers {} to the media type '{MEDIA_TYPE}'", status.as_u16()),
+            "use a release of the webhook that speaks version 1 of the protocol",
+        ),
+        (status, _) => {
+            let text = read(answer).await.unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).split_whitespace().collect::<Vec<&str>>().join(" ");
+            let text: String = text.chars().take(TOLD).collect();
+            let text = if text.is_empty() { text } else { format!(": {text}") };
+            Fault::Refused { status: status.as_u16(), text }
+        }
+    }
+}
+
+fn location(headers: &HeaderMap) -> String {
+    headers.get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("nowhere").to_owned()
+}
+
+async fn read(mut answer: Response) -> Result<Vec<u8>, Fault> {
+    let mut body = Vec::new();
+    loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > LONGEST => {
+                return Err(Fault::Nonsense(format!("its answer is longer than {} MiB", LONGEST >> 20)));
+            }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(body),
+            Err(error) => return Err(Fault::Lost(format!("its answer ends early: {}", chain(&error)))),
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    serde_json::from_slice(body)
+        .map_err(|error| Fault::Nonsense(format!("an answer that cannot be read: {error}")))
+}
+
+fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
+    serde_json::to_vec(value).map_err(|error| Fault::Nonsense(format!("cannot be sent: {error}")))
+}

@@ -1,0 +1,234 @@
+//! Batches of edits are written; what a refused batch left is tried again in halves, and nothing is believed that was not
+//! read back.
+
+mod prove;
+
+use std::collections::BTreeMap;
+
+use fleetdns_core::{DnsName, Outcome, ProviderError};
+use tracing::{debug, info};
+
+use crate::edit::{Edit, Op, Part, Unfit, changes, key};
+use crate::fault::{Action, Fault};
+use crate::proof::{Progress, progress};
+use crate::provider::{MOST_AT_ONCE, State, Webhook};
+use crate::wire::Endpoint;
+
+/// Refusals of single names, without any success between them, after which the rest is not tried.
+const PATIENCE: usize = 3;
+/// Passes in a row in which a name may be refused by a webhook in trouble, before it is taken for the name's own fault.
+const TRANSIENT: u32 = 3;
+/// One plan being written.
+pub(crate) struct Run<'a> {
+    hook: &'a Webhook,
+    state: &'a mut State,
+    pub(crate) outcomes: Vec<(DnsName, Outcome)>,
+    /// What the webhook called done.
+    told: Vec<Edit>,
+    /// What nobody knows the end of.
+    unsure: Vec<Edit>,
+    refusals: usize,
+    /// After this nothing is tried any more.
+    end: Option<(Fault, Action)>,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(hook: &'a Webhook, state: &'a mut State) -> Self {
+        Self {
+            hook,
+            state,
+            outcomes: Vec::new(),
+            told: Vec::new(),
+            unsure: Vec::new(),
+            refusals: 0,
+            end: None,
+        }
+    }
+
+    pub(crate) async fn write(&mut self, mut edits: Vec<Edit>) {
+        let mut waiting = Vec::new();
+        while !edits.is_empty() {
+            waiting.push(edits.split_off(edits.len().saturating_sub(self.state.at_once)));
+        }
+        while let Some(batch) = waiting.pop() {
+            if let Some((fault, action)) = self.end.clone() {
+                self.fail(batch, &fault, action);
+            } else {
+                self.try_batch(batch, &mut waiting).await;
+            }
+        }
+        self.prove().await;
+    }
+
+    async fn try_batch(&mut self, batch: Vec<Edit>, waiting: &mut Vec<Vec<Edit>>) {
+        let batch = match self.adjust(batch).await {
+            Ok(batch) => batch,
+            Err((batch, fault @ Fault::Refused { .. })) => {
+                return self.halve(batch, fault, Action::Adjust, waiting).await;
+            }
+            Err((batch, fault)) => {
+                self.fail(batch, &fault, Action::Adjust);
+                self.end = Some((fault, Action::Adjust));
+                return;
+            }
+        };
+        if batch.is_empty() {
+            return;
+        }
+        let call = changes(batch.iter().flat_map(|edit| &edit.ops));
+        debug!(url = %self.hook.link.settings.url, names = batch.len(), "writing");
+        match self.hook.link.write(&call).await {
+            Ok(()) => {
+                self.refusals = 0;
+                self.state.at_once = (self.state.at_once * 2).min(MOST_AT_ONCE);
+                self.told.extend(batch);
+            }
+            Err(fault @ Fault::Refused { .. }) => self.refused(batch, fault, waiting).await,
+            Err(fault @ (Fault::Lost(_) | Fault::Nonsense(_))) => {
+                // Perhaps it is more than it can do in the time.
+                self.state.at_once = (batch.len() / 2).max(1);
+                self.unsure.extend(batch);
+                self.end = Some((fault, Action::Write));
+            }
+            Err(fault) => {
+                self.fail(batch, &fault, Action::Write);
+                self.end = Some((fault, Action::Write));
+            }
+        }
+    }
+
+    /// What the webhook would make of each edit; those of which it would make something else are left out.
+    async fn adjust(&mut self, batch: Vec<Edit>) -> Result<Vec<Edit>, (Vec<Edit>, Fault)> {
+        let wishes: Vec<Endpoint> =
+            batch.iter().filter(|edit| !edit.adjusted).flat_map(Edit::wishes).cloned().collect();
+        let answers = match wishes.is_empty() {
+            true => Vec::new(),
+            false => match self.hook.link.adjust(&wishes).await {
+                Ok(answers) => answers,
+                Err(fault) => return Err((batch, fault)),
+            },
+        };
+        let answers: BTreeMap<_, Endpoint> = answers.into_iter().map(|one| (key(&one), one)).collect();
+        let learned = &self.state.learned;
+        let mut good = Vec::with_capacity(batch.len());
+        for mut edit in batch {
+            let taken = if edit.adjusted {
+                Ok(())
+            } else {
+                edit.take(&answers, |kind, sent| learned.get(&(kind, sent)).copied())
+            };
+            match taken {
+                Ok(()) => good.push(edit),
+                Err(Unfit::Stale) => self.outcomes.push((edit.name, Outcome::Conflict)),
+                Err(Unfit::Impossible(problem)) => self.outcomes.push((edit.name, rejected(problem))),
+            }
+        }
+        Ok(good)
+    }
+
+    /// A call was refused whole, or so it says: what it left undone is tried again.
+    async fn refused(&mut self, batch: Vec<Edit>, fault: Fault, waiting: &mut Vec<Vec<Edit>>) {
+        let view = match self.hook.read().await {
+            Ok(view) => view,
+            Err((fault, action)) => {
+                self.unsure.extend(batch);
+                self.end = Some((fault, action));
+                return;
+            }
+        };
+        let mut left = Vec::new();
+        for mut edit in batch {
+            match progress(&edit, &view.at(&edit.name), false) {
+                Progress::Done => self.told.push(edit),
+                Progress::Pending(ops) => {
+                    edit.ops = ops;
+                    left.push(edit);
+                }
+                Progress::Else => self.outcomes.push((edit.name, Outcome::Conflict)),
+            }
+        }
+        self.halve(left, fault, Action::Write, waiting).await;
+    }
+
+    async fn halve(
+        &mut self,
+        mut batch: Vec<Edit>,
+        fault: Fault,
+        action: Action,
+        waiting: &mut Vec<Vec<Edit>>,
+    ) {
+        if batch.len() > 1 {
+            let rest = batch.split_off(batch.len() / 2);
+            waiting.extend([rest, batch]);
+        } else if let Some(edit) = batch.pop() {
+            let fault = match in_steps(&edit) {
+                Some(steps) if action == Action::Write => match self.step_by_step(&edit, steps).await {
+                    Ok(()) => return self.told.push(edit),
+                    Err(fault) => fault,
+                },
+                _ => fault,
+            };
+            self.give_up(edit.name, fault, action);
+        }
+    }
+
+    /// Some webhooks create before they delete, and their backends refuse a CNAME beside anything else.
+    async fn step_by_step(&mut self, edit: &Edit, (first, second): (Vec<Op>, Vec<Op>)) -> Result<(), Fault> {
+        self.hook.link.write(&changes(&first)).await?;
+        let fault = match self.hook.link.write(&changes(&second)).await {
+            Ok(()) => return Ok(()),
+            Err(fault) => fault,
+        };
+        info!(name = %edit.name, error = %fault, "the new type was refused, putting the old one back");
+        let back: Vec<Op> =
+            first.into_iter().map(|Op { part, old, new }| Op { part, old: new, new: old }).collect();
+        if let Err(error) = self.hook.link.write(&changes(&back)).await {
+            info!(name = %edit.name, %error, "the old type could not be put back, the next pass will");
+        }
+        Err(fault)
+    }
+
+    /// A name that was refused for itself.
+    fn give_up(&mut self, name: DnsName, fault: Fault, action: Action) {
+        self.refusals += 1;
+        let count = self.state.refused.entry(name.clone()).or_default();
+        *count += 1;
+        let url = &self.hook.link.settings.url;
+        let own = matches!(fault, Fault::Refused { status: 400..500, .. }) || *count > TRANSIENT;
+        let outcome = if own {
+            rejected(format!("{url} refuses it, alone too: {fault}"))
+        } else {
+            Outcome::Failed(self.hook.link.error(fault.clone(), action))
+        };
+        self.outcomes.push((name, outcome));
+        if self.refusals >= PATIENCE && self.told.is_empty() {
+            self.end = Some((fault, action));
+        }
+    }
+
+    fn fail(&mut self, batch: Vec<Edit>, fault: &Fault, action: Action) {
+        let error = |edit: Edit| (edit.name, Outcome::Failed(self.hook.link.error(fault.clone(), action)));
+        self.outcomes.extend(batch.into_iter().map(error));
+    }
+}
+
+pub(crate) fn rejected(problem: String) -> Outcome {
+    Outcome::Failed(ProviderError::Rejected { problem })
+}
+
+pub(crate) fn too_many_targets(edit: &Edit) -> String {
+    format!(
+        "its ownership text for {} needs {} values of a TXT record, and the webhook keeps one; fewer clusters or shorter \
+         load balancer names are needed",
+        edit.name,
+        edit.mark_size()
+    )
+}
+
+/// Deletions and the mark, then what takes their place; `None` where nothing takes the place of anything.
+fn in_steps(edit: &Edit) -> Option<(Vec<Op>, Vec<Op>)> {
+    let comes = |op: &Op| op.part != Part::Mark && op.old.is_none();
+    let goes = |op: &Op| op.part != Part::Mark && op.new.is_none();
+    let (second, first): (Vec<Op>, Vec<Op>) = edit.ops.iter().cloned().partition(comes);
+    (!second.is_empty() && first.iter().any(goes)).then_some((first, second))
+}

@@ -1,0 +1,65 @@
+//! The server as a backend of the conformance suite.
+
+use fleetdns_core::Provider;
+use fleetdns_core::keys::Keys;
+
+use super::super::conformance::{Backend, Marked, OTHER, OWNER, ZONE};
+use super::{Webhook, endpoint};
+
+impl Backend for Webhook {
+    async fn start() -> Self {
+        Self::start().await
+    }
+
+    fn provider(&self, owner: &str) -> Box<dyn Provider> {
+        self.connect(owner, &[])
+    }
+
+    async fn put(&self, name: &str, record_type: &str, value: &str) {
+        let there = self.get(name, record_type);
+        match there {
+            Some(_) => self
+                .change(name, record_type, |one| one["targets"].as_array_mut().unwrap().push(value.into())),
+            None => Self::put(self, endpoint(name, record_type, 30, &[value])),
+        }
+    }
+
+    async fn edit(&self, name: &str, record_type: &str, from: &str, to: &str) {
+        self.change(name, record_type, |one| {
+            let targets = one["targets"].as_array_mut().unwrap();
+            let value = targets.iter_mut().find(|target| *target == from).unwrap();
+            *value = to.into();
+        });
+    }
+}
+
+impl Marked for Webhook {
+    async fn unmark(&self, name: &str) {
+        assert!(self.remove(&format!("_fleetdns.{name}"), "TXT").is_some());
+    }
+
+    async fn hand_over(&self, name: &str) {
+        self.change(&format!("_fleetdns.{name}"), "TXT", |mark| {
+            let text = mark["targets"][0].as_str().unwrap();
+            let text = text.replace(&format!("owner={OWNER} "), &format!("owner={OTHER} "));
+            mark["targets"] = vec![text].into();
+        });
+    }
+
+    async fn damage(&self, name: &str) {
+        let text = format!("\"v=1 owner={OWNER} service=default/web member=;;\"");
+        self.change(&format!("_fleetdns.{name}"), "TXT", |mark| mark["targets"] = vec![text].into());
+    }
+}
+
+impl Webhook {
+    /// The provider with further keys.
+    ///
+    /// # Panics
+    /// When they are wrong.
+    pub fn connect(&self, owner: &str, more: &[(&str, &str)]) -> Box<dyn Provider> {
+        let pairs = [("url", &*self.url)].into_iter().chain(more.iter().copied());
+        let keys = Keys::new(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        fleetdns_webhook::connect(&ZONE.parse().unwrap(), &owner.parse().unwrap(), &keys).unwrap()
+    }
+}
