@@ -11,6 +11,7 @@ pub const FLEET: &str = "myfederation";
 /// What stands in a `dns.conf`, without `[admin]`.
 #[derive(Clone, Debug)]
 pub struct Conf {
+    fleet: String,
     zone: String,
     clusters: Vec<(String, String)>,
     more: String,
@@ -24,7 +25,7 @@ impl Conf {
 
     /// [`ZONE`] with these keys.
     pub fn with_zone(keys: &str) -> Self {
-        Self { zone: keys.to_owned(), clusters: Vec::new(), more: String::new() }
+        Self { fleet: String::new(), zone: keys.to_owned(), clusters: Vec::new(), more: String::new() }
     }
 
     /// Adds a cluster whose kubeconfig is used as it is.
@@ -55,16 +56,24 @@ impl Conf {
         self
     }
 
-    /// The whole file, of a daemon that nobody can ask.
-    pub fn text(&self) -> String {
-        self.render("off")
+    /// Adds lines to `[fleet]`.
+    #[must_use]
+    pub fn fleet(mut self, keys: &str) -> Self {
+        self.fleet.push_str(keys);
+        self.fleet.push('\n');
+        self
     }
 
-    /// The whole file, of a daemon that is asked at `admin`.
-    pub(crate) fn render(&self, admin: impl Display) -> String {
+    /// The whole file, of a daemon that nobody can ask.
+    pub fn text(&self) -> String {
+        self.render("off", "off")
+    }
+
+    /// The whole file, of a daemon that is asked at `admin` and takes orders at `socket`.
+    pub(crate) fn render(&self, admin: impl Display, socket: impl Display) -> String {
         let mut text = format!(
-            "[fleet]\nname = {FLEET}\n\n[zone \"{ZONE}\"]\n{}\n[admin]\nlisten = {admin}\n\n",
-            self.zone
+            "[fleet]\nname = {FLEET}\n{}\n[zone \"{ZONE}\"]\n{}\n[admin]\nlisten = {admin}\nsocket = {socket}\n\n",
+            self.fleet, self.zone
         );
         for (name, keys) in &self.clusters {
             let _ = writeln!(text, "[cluster \"{name}\"]\n{keys}");

@@ -18,6 +18,7 @@ use crate::{eventually, ports, within};
 const READY: Duration = Duration::from_secs(20);
 /// How long a command may take: `check` waits 10 s for what does not answer.
 const COMMAND: Duration = Duration::from_secs(30);
+const SOCKET: &str = "fleetdns.sock";
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a command printed, and how it ended.
@@ -97,7 +98,9 @@ impl Daemon {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let admin = ports::free_address();
         let file = folder.path().join("dns.conf");
-        fs::write(&file, conf.render(admin)).expect("the temporary folder can be written to");
+        let socket = folder.path().join(SOCKET);
+        fs::write(&file, conf.render(admin, socket.display()))
+            .expect("the temporary folder can be written to");
         let arguments = ["run".to_owned(), "-c".to_owned(), file.display().to_string()];
         let log = folder.path().join("fleetdns.log");
         let process = Process::start("fleetdns", binary(), arguments, environment, log);
@@ -138,7 +141,8 @@ impl Daemon {
     /// # Panics
     /// When that takes longer than 20 s.
     pub async fn restart_with(&mut self, conf: &Conf) {
-        fs::write(self.conf_path(), conf.render(self.admin)).expect("the temporary folder can be written to");
+        let text = conf.render(self.admin, self.socket().display());
+        fs::write(self.conf_path(), text).expect("the temporary folder can be written to");
         self.process.restart();
         self.ready(READY).await;
     }
@@ -164,6 +168,11 @@ impl Daemon {
     /// Its `dns.conf`.
     pub fn conf_path(&self) -> PathBuf {
         self.folder.path().join("dns.conf")
+    }
+
+    /// Where it takes orders.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(SOCKET)
     }
 
     /// Everything that it has said, over restarts too.

@@ -326,6 +326,11 @@ impl Planner {
         sets
     }
 
+    /// Names that somebody wants, whether they can have them or not.
+    pub fn names(&self) -> impl Iterator<Item = &DnsName> {
+        self.claims.names()
+    }
+
     /// What Services say that cannot be used; independent of the zone's state.
     pub fn faults(&self) -> impl Iterator<Item = &Refused> {
         self.claims.refused()

@@ -1,7 +1,7 @@
 //! The admin API: reading, over HTTP on loopback.
 //!
 //! `GET /healthz` (the process runs), `/readyz` (zones and members were read), `/v1/status`, `/v1/records[?all=true]`,
-//! `/v1/snapshot`, `/metrics` (Prometheus text format 0.0.4).
+//! `/v1/intents`, `/v1/snapshot`, `/metrics` (Prometheus text format 0.0.4).
 //!
 //! Invariant: nothing can be changed here, and no secret is among what is shown.
 
@@ -14,6 +14,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
+use fleetdns_core::Wish;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,7 @@ pub async fn serve(listener: TcpListener, view: View, shutdown: CancellationToke
         .route("/readyz", get(ready))
         .route("/v1/status", get(async |State(view): State<View>| Json(view.status())))
         .route("/v1/records", get(records))
+        .route("/v1/intents", get(async |State(view): State<View>| Json(view.intents())))
         .route("/v1/snapshot", get(async |State(view): State<View>| Json(view.scenario())))
         .route("/metrics", get(metrics))
         .with_state(view);
@@ -95,6 +97,7 @@ fn render(status: &Status, gauges: &[ZoneGauge]) -> String {
         "1 while the zone cannot be read or written.",
         zones(&|z| u64::from(z.fault.is_some())),
     );
+    family("intents", "gauge", "What persons say of clusters, services and addresses.", wishes(status));
     let mut live = Vec::new();
     let mut endpoints = Vec::new();
     for cluster in &status.clusters {
@@ -118,6 +121,13 @@ fn render(status: &Status, gauges: &[ZoneGauge]) -> String {
     text
 }
 
+fn wishes(status: &Status) -> Samples {
+    let count = |wish: Wish| status.intents.iter().filter(|line| line.wish == wish.as_str()).count() as f64;
+    [Wish::Drain, Wish::ForceIn, Wish::ForceOut]
+        .map(|wish| (format!("wish=\"{wish}\""), count(wish)))
+        .to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use fleetdns_core::Gauge;
@@ -127,7 +137,8 @@ mod tests {
     #[test]
     fn what_providers_measure_is_one_family_for_all_zones() {
         let (version, fleet) = (String::new(), String::new());
-        let status = Status { version, fleet, uptime_seconds: 0, clusters: vec![], zones: vec![] };
+        let status =
+            Status { version, fleet, uptime_seconds: 0, clusters: vec![], zones: vec![], intents: vec![] };
         let gauge = |zone: &str, value| ZoneGauge {
             zone: zone.to_owned(),
             gauge: Gauge { name: "insync_seconds", help: "How long.", value },

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use fleetdns_core::Wish;
 use tracing_subscriber::EnvFilter;
 
 use crate::commands::{self, CommandError};
@@ -49,6 +50,19 @@ enum Command {
     Clusters(#[command(flatten)] Daemon),
     /// Print the state of the running daemon: zones, clusters, what is held or refused and why.
     Status(#[command(flatten)] Daemon),
+    /// Take clusters, Services or addresses out of DNS, at once; the last address of a name stays.
+    Drain(#[command(flatten)] Wishing),
+    /// Take back what was wished: probes decide again.
+    #[command(visible_alias = "auto")]
+    Undrain(#[command(flatten)] Wishing),
+    /// Keep clusters, Services or addresses in DNS, whatever their probes say.
+    ForceIn(#[command(flatten)] Wishing),
+    /// Take clusters, Services or addresses out of DNS, the last address of a name too.
+    ForceOut(#[command(flatten)] Wishing),
+    /// Print what is drained and forced, by whom, until when and why.
+    Intents(#[command(flatten)] Daemon),
+    /// Say that what went bad together is really bad, so that it is no longer held back.
+    Release(#[command(flatten)] Operate),
     /// Write the running daemon's fleet down as a file for `simulate`.
     Snapshot {
         #[command(flatten)]
@@ -108,6 +122,43 @@ pub struct Daemon {
     pub output: Output,
 }
 
+/// Where the running daemon takes orders.
+#[derive(Debug, Args)]
+pub struct Operate {
+    /// Control socket of the daemon; what the config says without.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// The config of the daemon.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What is wished of what.
+#[derive(Debug, Args)]
+pub struct Wishing {
+    /// cluster/NAME, service/NAMESPACE/NAME, service/NAMESPACE/NAME@CLUSTER, address/ADDRESS, or the name of a cluster.
+    #[arg(required = true, value_name = "SUBJECT")]
+    pub subjects: Vec<String>,
+    /// For how long, such as 45s, 30m, 2h or 3d; until it is taken back without.
+    #[arg(long = "for", value_name = "DURATION")]
+    pub span: Option<String>,
+    /// Why; is shown to others.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Also when nobody knows the subject, or when a restart would forget it.
+    #[arg(long)]
+    pub anyway: bool,
+    /// Also when a name loses its last address.
+    #[arg(long)]
+    pub yes: bool,
+    /// The daemon.
+    #[command(flatten)]
+    pub operate: Operate,
+}
+
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -140,6 +191,12 @@ async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
         Command::Records { daemon, all } => commands::read::records(&daemon, all).await,
         Command::Clusters(daemon) => commands::read::clusters(&daemon).await,
         Command::Status(daemon) => commands::read::status(&daemon).await,
+        Command::Drain(wishing) => commands::intent::wish(&wishing, Some(Wish::Drain)).await,
+        Command::Undrain(wishing) => commands::intent::wish(&wishing, None).await,
+        Command::ForceIn(wishing) => commands::intent::wish(&wishing, Some(Wish::ForceIn)).await,
+        Command::ForceOut(wishing) => commands::intent::wish(&wishing, Some(Wish::ForceOut)).await,
+        Command::Intents(daemon) => commands::intent::intents(&daemon).await,
+        Command::Release(operate) => commands::intent::release(&operate).await,
         Command::Snapshot { daemon, file } => commands::read::snapshot(&daemon, file.as_deref()).await,
         Command::Simulate { file, down, output } => commands::simulate::simulate(&file, &down, output.output),
         Command::Demo { stay } => {

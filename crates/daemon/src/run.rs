@@ -12,9 +12,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use crate::config::{Config, Fault};
+use crate::config::{Config, Fault, Socket};
+use crate::control::{self, BindError, Bound};
+use crate::intents::order::Desk;
+use crate::intents::{Clock, Keeper, Store, StoreError, Wishes};
 use crate::registry::Registry;
 use crate::view::View;
 use crate::zone::{Upkeep, ZoneTask};
@@ -40,9 +43,15 @@ pub enum RunError {
         #[source]
         source: std::io::Error,
     },
+    /// The control socket cannot be made where the config wants it.
+    #[error("no orders such as drain can be taken")]
+    Socket(#[source] BindError),
     /// The embedded DNS server cannot be started.
     #[error("the embedded DNS server cannot start")]
     Embedded(#[source] fleetdns_embedded::BindError),
+    /// What was drained and forced cannot be read back.
+    #[error("what is drained and forced cannot be read back")]
+    State(#[source] StoreError),
     /// Probing cannot be set up.
     #[error("probing cannot start; [probe] says how")]
     Probe(#[source] ProbeError),
@@ -89,6 +98,10 @@ async fn start(
     // One message for each zone, read at once.
     let (adopted_out, adopted) = mpsc::channel(16);
 
+    let wishes = keep_intents(&config, tasks, stop).map_err(RunError::State)?;
+    // The prober's ear for `fleetdns release`.
+    let (release, _released) = watch::channel(0);
+
     let mut registry = Registry::new();
     let mut zones = Vec::new();
     let mut views = Vec::new();
@@ -106,6 +119,7 @@ async fn start(
             brakes: config.brakes.brakes.clone(),
             drift: config.brakes.drift,
             configured: configured.clone(),
+            wishes: wishes.clone(),
         };
         let (task, view) =
             ZoneTask::new(zone.settings.clone(), zone.provider, provider, upkeep, adopted_out.clone());
@@ -123,6 +137,7 @@ async fn start(
         started: Instant::now(),
         snapshots: snapshots.clone(),
         health: health.clone(),
+        intents: wishes.receiver(),
         zones: views,
     };
     if let Some(address) = config.admin.listen {
@@ -130,6 +145,12 @@ async fn start(
         let listener = bound.map_err(|source| RunError::Admin { address, source })?;
         let serving = admin::serve(listener, view.clone(), stop.clone());
         tasks.spawn(async move { ("admin", serving.await.map_err(|error| error.to_string())) });
+    }
+    if let Some(bound) = open_socket(&config.admin.socket).await? {
+        let (brakes, keeps) = (config.brakes.brakes.clone(), config.fleet.state_dir.is_some());
+        let desk = Desk { view: view.clone(), wishes, configured, brakes, keeps, release };
+        let serving = control::serve(bound, desk, stop.clone());
+        tasks.spawn(async move { ("control socket", serving.await.map_err(|error| error.to_string())) });
     }
     let token = stop.clone();
     tasks.spawn(async move {
@@ -160,6 +181,35 @@ async fn start(
     });
     info!(clusters = config.members.len(), zones = config.zones.len(), "fleetdns runs");
     Ok(())
+}
+
+/// Starts the keeper of what is drained and forced, with what a state directory has of it.
+fn keep_intents(
+    config: &Config,
+    tasks: &mut JoinSet<Ending>,
+    stop: &CancellationToken,
+) -> Result<Wishes, StoreError> {
+    let store = config.fleet.state_dir.as_deref().map(Store::open).transpose()?;
+    let (keeper, wishes) = Keeper::new(store, Clock::system())?;
+    let token = stop.clone();
+    tasks.spawn(async move {
+        keeper.run(token).await;
+        ("intents", Ok(()))
+    });
+    Ok(wishes)
+}
+
+/// The control socket. At its usual place it is missed with a warning; where the config names it, it has to be.
+async fn open_socket(socket: &Socket) -> Result<Option<Bound>, RunError> {
+    let Some(path) = socket.path() else { return Ok(None) };
+    match (Bound::new(path).await, socket) {
+        (Ok(bound), _) => Ok(Some(bound)),
+        (Err(error), Socket::Usual(_)) => {
+            warn!(error = %crate::chain(&error), "no orders such as drain can be taken");
+            Ok(None)
+        }
+        (Err(error), _) => Err(RunError::Socket(error)),
+    }
 }
 
 async fn supervise(tasks: &mut JoinSet<Ending>, stop: &CancellationToken) -> Result<(), RunError> {

@@ -2,11 +2,14 @@
 //!
 //! Invariant: everything here is a copy of what the channels hold; nothing can be changed through it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetdns_core::simulate::Scenario;
-use fleetdns_core::{Gauge, Health, Inventory, MemberView, Observed, RecordData, Snapshot, Verdict};
+use fleetdns_core::{
+    Address, Gauge, Health, Intent, Intents, Inventory, MemberView, Observed, RecordData, Snapshot, Subject,
+    Verdict,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -24,6 +27,8 @@ pub struct View {
     pub snapshots: watch::Receiver<Snapshot>,
     /// Verdicts.
     pub health: watch::Receiver<Health>,
+    /// What persons say.
+    pub intents: watch::Receiver<Intents>,
     /// Zones.
     pub zones: Vec<watch::Receiver<ZoneStatus>>,
 }
@@ -41,6 +46,9 @@ pub struct Status {
     pub clusters: Vec<ClusterLine>,
     /// Zones.
     pub zones: Vec<ZoneLine>,
+    /// What persons say of the fleet.
+    #[serde(default)]
+    pub intents: Vec<IntentLine>,
 }
 
 /// One member.
@@ -98,6 +106,27 @@ pub struct Reason {
     pub reason: String,
 }
 
+/// A wish in force; one item of `GET /v1/intents`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntentLine {
+    /// What it is about.
+    pub subject: String,
+    /// `drain`, `force-in` or `force-out`.
+    pub wish: String,
+    /// Who said it.
+    pub by: String,
+    /// Since when, in seconds of Unix time.
+    pub since: u64,
+    /// Until when, in seconds of Unix time; `None` until it is taken back.
+    pub until: Option<u64>,
+    /// Why; may be empty.
+    pub reason: String,
+    /// Addresses that it is about.
+    pub addresses: usize,
+    /// Names in the zones that could hold one of them.
+    pub names: usize,
+}
+
 /// One item of `GET /v1/records`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordLine {
@@ -139,7 +168,60 @@ impl View {
             uptime_seconds: self.started.elapsed().as_secs(),
             clusters: snapshot.members.values().map(|member| cluster_line(member, &health)).collect(),
             zones: self.zones.iter().map(|zone| zone_line(&zone.borrow())).collect(),
+            intents: self.intents(),
         }
+    }
+
+    /// The wishes in force, the general ones first.
+    pub fn intents(&self) -> Vec<IntentLine> {
+        let intents = self.intents.borrow().clone();
+        if intents.is_empty() {
+            return Vec::new();
+        }
+        let (addresses, names) = (self.addresses_of(&intents), self.names_of(&intents));
+        let line = |(subject, intent): (&Subject, &Intent)| IntentLine {
+            subject: subject.to_string(),
+            wish: intent.wish.to_string(),
+            by: intent.by.to_string(),
+            since: intent.since,
+            until: intent.until,
+            reason: intent.reason.to_string(),
+            addresses: addresses.get(subject).map_or(0, BTreeSet::len),
+            names: names.get(subject).copied().unwrap_or_default(),
+        };
+        intents.iter().map(line).collect()
+    }
+
+    fn addresses_of(&self, intents: &Intents) -> BTreeMap<Subject, BTreeSet<Address>> {
+        let mut found: BTreeMap<Subject, BTreeSet<Address>> = BTreeMap::new();
+        let snapshot = self.snapshots.borrow().clone();
+        for member in snapshot.members.values() {
+            for (key, service) in &member.services {
+                for address in service.addresses.iter().flatten() {
+                    for (subject, _) in intents.concerning(&member.name, key, address) {
+                        found.entry(subject).or_default().insert(address.clone());
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// How many names carry a wish in their mark.
+    fn names_of(&self, intents: &Intents) -> BTreeMap<Subject, usize> {
+        let mut found: BTreeMap<Subject, usize> = BTreeMap::new();
+        for zone in &self.zones {
+            let observed = zone.borrow().observed.clone().unwrap_or_default();
+            for (_, sets) in observed.iter() {
+                let marks = sets.iter().filter_map(|set| set.claim.evidence());
+                let said: BTreeSet<&Subject> =
+                    marks.flat_map(|mark| mark.intents.iter().map(|(subject, _)| subject)).collect();
+                for subject in said.into_iter().filter(|subject| intents.get(subject).is_some()) {
+                    *found.entry(subject.clone()).or_default() += 1;
+                }
+            }
+        }
+        found
     }
 
     /// Record sets of all zones, ours first to last by name; others' too when `all` is set.
@@ -188,6 +270,7 @@ impl View {
         let priorities = self.zones.first().map(|zone| Arc::clone(&zone.borrow().settings.priorities));
         let (snapshot, health) = (self.snapshots.borrow().clone(), self.health.borrow().clone());
         scenario.add_members(&snapshot, &health, &priorities.unwrap_or_default());
+        scenario.add_intents(&self.intents.borrow());
         scenario
     }
 

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::chain;
+use crate::intents::Wishes;
 
 mod status;
 mod tell;
@@ -40,6 +41,7 @@ pub struct ZoneTask {
     brakes: Brakes,
     drift: Duration,
     configured: BTreeSet<MemberName>,
+    wishes: Wishes,
     adopted: mpsc::Sender<Vec<MemberView>>,
     status: watch::Sender<ZoneStatus>,
     scope: Scope,
@@ -71,6 +73,8 @@ pub struct Upkeep {
     pub drift: Duration,
     /// Members that the config names.
     pub configured: BTreeSet<MemberName>,
+    /// What persons say of the fleet.
+    pub wishes: Wishes,
 }
 
 impl ZoneTask {
@@ -93,6 +97,7 @@ impl ZoneTask {
             brakes: upkeep.brakes,
             drift: upkeep.drift,
             configured: upkeep.configured,
+            wishes: upkeep.wishes,
             adopted,
             status,
             scope: Scope::All,
@@ -123,6 +128,7 @@ impl ZoneTask {
                 () = shutdown.cancelled() => return,
                 Ok(()) = snapshots.changed() => {}
                 Ok(()) = health.changed() => {}
+                Ok(()) = self.wishes.changed() => {}
                 () = tokio::time::sleep_until(self.list_at) => {
                     tokio::select! {
                         () = shutdown.cancelled() => return,
@@ -140,6 +146,8 @@ impl ZoneTask {
                 (snapshots.borrow_and_update().clone(), health.borrow_and_update().clone());
             let changed = self.planner.update(&snapshot, &verdicts);
             self.scope.extend(changed);
+            let heeded = self.planner.heed(&self.wishes.latest());
+            self.scope.extend(heeded);
             self.pass().await;
         }
     }
@@ -158,6 +166,7 @@ impl ZoneTask {
             debug!(zone = %self.planner.zone().zone, members = members.len(), "adopted what the zone says");
             // The receiver is gone only when the daemon is ending.
             let _ = self.adopted.send(members).await;
+            self.wishes.adopt(&self.planner.zone().zone, &observed).await;
         }
         self.resting = false;
         let looked_at = self.look_again(&observed);

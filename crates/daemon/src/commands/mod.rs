@@ -1,6 +1,7 @@
 //! One module for each command, or for commands that work alike.
 
 pub mod check;
+pub mod intent;
 pub mod plan;
 pub mod read;
 pub mod run;

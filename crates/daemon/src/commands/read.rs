@@ -8,6 +8,7 @@ use std::time::Duration;
 use fleetdns_core::simulate::Scenario;
 use serde::de::DeserializeOwned;
 
+use super::intent::intent_table;
 use super::{CommandError, load, show};
 use crate::cli::Daemon;
 use crate::config::DEFAULT_ADMIN;
@@ -17,7 +18,7 @@ use crate::view::{ClusterLine, Reason, RecordLine, Status, ZoneLine};
 /// How long the daemon may take to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-async fn ask<T: DeserializeOwned>(daemon: &Daemon, path: &str) -> Result<T, CommandError> {
+pub(super) async fn ask<T: DeserializeOwned>(daemon: &Daemon, path: &str) -> Result<T, CommandError> {
     let base = match &daemon.admin {
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => format!("http://{}", configured(daemon)?),
@@ -98,6 +99,10 @@ pub async fn status(daemon: &Daemon) -> Result<ExitCode, CommandError> {
         cluster_table(&mut out, &status.clusters)?;
         writeln!(out)?;
         zone_table(&mut out, &status.zones)?;
+        if !status.intents.is_empty() {
+            writeln!(out)?;
+            intent_table(&mut out, &status.intents)?;
+        }
         for zone in &status.zones {
             let said = |text: &Option<String>| {
                 text.iter()

@@ -30,7 +30,7 @@ mod wiring;
 mod zones;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fleetdns_core::{DnsName, Label, Ttl};
@@ -39,8 +39,9 @@ use fleetdns_watch::MemberConfig;
 pub use fault::{Fault, Place};
 pub use flags::{DEFAULT_FILE, Flags};
 pub use outside::Outside;
+pub(crate) use parse::duration as parse_duration;
 pub use raw::{Raw, RawValue, Section};
-pub use settings::{Admin, Brakes, DEFAULT_ADMIN, LogFormat, Probe};
+pub use settings::{Admin, Brakes, DEFAULT_ADMIN, LogFormat, Probe, Socket};
 pub use zones::ZoneConfig;
 
 use fault::sort;
@@ -82,6 +83,8 @@ pub struct Fleet {
     pub template: Option<String>,
     /// TTL of records whose zone and Service ask for none.
     pub ttl: Ttl,
+    /// Where wishes are kept over a restart; the ownership marks of the zones keep them when it is `None`.
+    pub state_dir: Option<PathBuf>,
 }
 
 impl Config {
@@ -129,7 +132,7 @@ impl Config {
         let mut notes = Vec::new();
         flags.apply(&mut raw, &mut faults);
         unknown::find(&raw, &mut faults);
-        let fleet = fleet(&mut Reader::new(&raw, "fleet", file, &mut faults));
+        let fleet = fleet(&mut Reader::new(&raw, "fleet", file, &mut faults), outside);
         let zones = zones::read(&mut raw, file, fleet.as_ref(), outside, &mut faults, &mut notes);
         if let Some(fleet) = &fleet {
             check_template(fleet, &zones, &mut Reader::new(&raw, "fleet", file, &mut faults));
@@ -143,7 +146,7 @@ impl Config {
         let zones = zones.into_iter().map(with_priorities).collect();
         let probe = settings::probe(&mut Reader::new(&raw, "probe", file, &mut faults), outside);
         let brakes = settings::brakes(&mut Reader::new(&raw, "brakes", file, &mut faults));
-        let admin = settings::admin(&mut Reader::new(&raw, "admin", file, &mut faults));
+        let admin = settings::admin(&mut Reader::new(&raw, "admin", file, &mut faults), outside);
         sort(&mut faults);
         sort(&mut notes);
         match fleet {
@@ -155,7 +158,7 @@ impl Config {
     }
 }
 
-fn fleet(reader: &mut Reader<'_>) -> Option<Fleet> {
+fn fleet(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Option<Fleet> {
     if !reader.has("name") {
         reader.missing("name", "myfederation, or --federation-name myfederation");
     }
@@ -173,6 +176,7 @@ fn fleet(reader: &mut Reader<'_>) -> Option<Fleet> {
     let selector = reader.parse("selector", right, |text| parse::is_selector(text).then(|| text.to_owned()));
     let ttl = reader.parse("ttl", TTL_RIGHT, parse::ttl);
     let template = reader.text("name-template").map(str::to_owned);
+    let state_dir = reader.text("state-dir").map(|text| outside.path(text));
     let name = name?;
     Some(Fleet {
         owner: owner.unwrap_or_else(|| name.clone()),
@@ -182,6 +186,7 @@ fn fleet(reader: &mut Reader<'_>) -> Option<Fleet> {
         // Federation names may be off, and the fleet still has its name here.
         template: template.map(|text| text.replace("{fleet}", name.as_str())),
         ttl: ttl.unwrap_or(Ttl::DEFAULT),
+        state_dir: state_dir.or_else(|| outside.directory("STATE_DIRECTORY")),
         name,
     })
 }

@@ -14,6 +14,8 @@ type Contexts<'a> = &'a dyn Fn(&[PathBuf]) -> Result<Vec<String>, String>;
 pub struct Outside<'a> {
     /// Environment variables.
     pub variables: BTreeMap<String, String>,
+    /// Whether this process is root's.
+    pub root: bool,
     /// Gives the bytes of a file.
     pub read: Read<'a>,
     /// Gives the names of the contexts that kubeconfig files have, or why it cannot.
@@ -31,7 +33,8 @@ impl<'a> Outside<'a> {
     pub fn system(contexts: Contexts<'a>) -> Self {
         let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
         let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
-        Self { variables, read: &|path| std::fs::read(path), contexts }
+        let root = rustix::process::geteuid().is_root();
+        Self { variables, root, read: &|path| std::fs::read(path), contexts }
     }
 
     /// A variable that is set to something.
@@ -55,6 +58,12 @@ impl<'a> Outside<'a> {
         }
         let default = self.path("~/.kube/config");
         if (self.read)(&default).is_ok() { vec![default] } else { Vec::new() }
+    }
+
+    /// The first directory that systemd made for the service, as the variable says (systemd.exec(5)).
+    pub(super) fn directory(&self, variable: &str) -> Option<PathBuf> {
+        let list = self.variable(variable)?;
+        list.split(':').find(|text| !text.is_empty()).map(PathBuf::from)
     }
 
     /// The paths of a list with `:` between them.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fleetdns_core::Ttl;
 
 /// `5s`, `500ms`, `1m30s`, `2h`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {

@@ -38,6 +38,7 @@ pub const FLEET: SectionSpec = SectionSpec {
         key("selector", "label selector of the Services that are read"),
         key("name-template", "host name for every Service, with {name}, {namespace} and {fleet}"),
         key("ttl", "TTL of records whose zone and Service ask for none"),
+        key("state-dir", "directory that keeps what is drained and forced; systemd's unless said otherwise"),
     ],
 };
 
@@ -106,7 +107,11 @@ pub const BRAKES: SectionSpec = SectionSpec {
 pub const ADMIN: SectionSpec = SectionSpec {
     kind: "admin",
     label: None,
-    keys: &[key("listen", "loopback address and port of the admin API, or off"), key("log", "text or json")],
+    keys: &[
+        key("listen", "loopback address and port of the admin API, or off"),
+        key("socket", "path of the socket that takes orders such as drain, or off"),
+        key("log", "text or json"),
+    ],
 };
 
 /// All sections.

@@ -1,7 +1,7 @@
 //! The sections `[probe]`, `[brakes]` and `[admin]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleetdns_core::{AllDown, DnsName, ProbeDefaults, Protocol};
@@ -49,9 +49,45 @@ pub enum LogFormat {
 pub struct Admin {
     /// Where the admin API listens, always on loopback; `None` switches it off.
     pub listen: Option<SocketAddr>,
+    /// Where orders are taken.
+    pub socket: Socket,
     /// Form of the log.
     pub log: LogFormat,
 }
+
+/// Where orders are taken: a Unix socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Socket {
+    /// Nowhere.
+    Off,
+    /// Where the config says; the daemon does not run without it.
+    At(PathBuf),
+    /// Where it is when the config says nothing; the daemon runs without it if need be.
+    Usual(PathBuf),
+}
+
+impl Socket {
+    /// Its path.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Off => None,
+            Self::At(path) | Self::Usual(path) => Some(path),
+        }
+    }
+
+    /// In the directory that systemd made for the service, in root's place for such, or in the user's own.
+    fn usual(outside: &Outside<'_>) -> Self {
+        let system = || outside.root.then(|| PathBuf::from(SYSTEM_DIRECTORY));
+        let directory = outside
+            .directory("RUNTIME_DIRECTORY")
+            .or_else(system)
+            .or_else(|| outside.directory("XDG_RUNTIME_DIR"));
+        directory.map_or(Self::Off, |directory| Self::Usual(directory.join("fleetdns.sock")))
+    }
+}
+
+/// What the unit has as RuntimeDirectory.
+const SYSTEM_DIRECTORY: &str = "/run/fleetdns";
 
 /// Where the admin API listens when nothing says so.
 pub const DEFAULT_ADMIN: &str = "127.0.0.1:8053";
@@ -194,7 +230,7 @@ pub(super) fn brakes(reader: &mut Reader<'_>) -> Brakes {
 }
 
 /// `[admin]`.
-pub(super) fn admin(reader: &mut Reader<'_>) -> Admin {
+pub(super) fn admin(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Admin {
     let right = "a loopback address and port, such as 127.0.0.1:8053, or off";
     let listen = reader.parse("listen", right, |text| match text.to_ascii_lowercase().as_str() {
         "off" => Some(None),
@@ -217,5 +253,14 @@ pub(super) fn admin(reader: &mut Reader<'_>) -> Admin {
             _ => return None,
         })
     });
-    Admin { listen: listen.unwrap_or(Some(LISTEN)), log: log.unwrap_or_default() }
+    let right = "an absolute path, or off";
+    let socket = reader.parse("socket", right, |text| match text.to_ascii_lowercase().as_str() {
+        "off" => Some(Socket::Off),
+        _ => Some(outside.path(text)).filter(|path| path.is_absolute()).map(Socket::At),
+    });
+    Admin {
+        listen: listen.unwrap_or(Some(LISTEN)),
+        socket: socket.unwrap_or_else(|| Socket::usual(outside)),
+        log: log.unwrap_or_default(),
+    }
 }

@@ -19,6 +19,7 @@ struct Case {
     variables: BTreeMap<String, String>,
     files: BTreeMap<PathBuf, Vec<u8>>,
     contexts: Vec<String>,
+    root: bool,
 }
 
 /// What every case needs and is not about.
@@ -67,7 +68,8 @@ impl Case {
             let broken = self.contexts.first().is_some_and(|name| name == "!");
             if broken { Err("it is broken".to_owned()) } else { Ok(self.contexts.clone()) }
         };
-        let outside = Outside { variables: self.variables.clone(), read: &read, contexts: &contexts };
+        let (variables, root) = (self.variables.clone(), self.root);
+        let outside = Outside { variables, root, read: &read, contexts: &contexts };
         Config::parse("dns.conf", self.text.as_bytes(), &self.flags, &outside)
     }
 

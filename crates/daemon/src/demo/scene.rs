@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -153,6 +153,11 @@ impl Scene {
         Ok(Self { west, east, dns: net.dns(), admin: net.admin(), started, directory })
     }
 
+    /// Where the daemon takes orders.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.directory.path().join("fleetdns.sock")
+    }
+
     /// Where the files are.
     #[cfg(test)]
     pub(super) fn directory(&self) -> &Path {
@@ -181,8 +186,10 @@ impl Scene {
     fn dns_conf(&self, directory: &Path) -> String {
         let mut text = format!(
             "[fleet]\nname = {FLEET}\n\n[zone \"{DNS_ZONE}\"]\nprovider = embedded\nlisten = {}\n\n\
-             [admin]\nlisten = {}\n",
-            self.dns, self.admin
+             [admin]\nlisten = {}\nsocket = {}\n",
+            self.dns,
+            self.admin,
+            self.socket().display()
         );
         for Member { name, .. } in self.members() {
             let kubeconfig = directory.join(format!("{name}.kubeconfig"));

@@ -25,6 +25,8 @@ pub(super) async fn stay(screen: &mut Screen<'_>, scene: &mut Scene) -> Result<(
     }
     screen.hint(&format!("curl http://{}/api/v1/services", scene.west.api_address()))?;
     screen.hint(&format!("fleetdns status --admin http://{}", scene.admin))?;
+    let (east, socket) = (scene.east.name, scene.socket());
+    screen.hint(&format!("fleetdns drain cluster/{east} --for 1m --socket {}", socket.display()))?;
     help(screen)?;
     let mut typed = typed();
     let mut shown = scene.look().await.map_err(DemoError::Dns)?;

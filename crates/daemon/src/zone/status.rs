@@ -39,7 +39,7 @@ pub struct ZoneStatus {
 
 /// A provider of which no more can be had than its gauges.
 #[derive(Clone)]
-pub struct Gauges(pub(super) Arc<dyn Provider>);
+pub struct Gauges(pub(crate) Arc<dyn Provider>);
 
 impl Gauges {
     /// The gauges now.
@@ -56,7 +56,7 @@ impl fmt::Debug for Gauges {
 
 impl ZoneStatus {
     /// Before anything is known.
-    pub(super) fn new(
+    pub(crate) fn new(
         settings: ZoneSettings,
         provider: &str,
         capabilities: Capabilities,

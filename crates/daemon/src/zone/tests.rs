@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use fleetdns_core::wanted::Routing;
 use fleetdns_core::{
     ApprovedPlan, Capabilities, Claim, Content, Finding, Ingress, Inventory, NonEmpty, ObservedSet, Port,
-    ProbeKey, ProbeSpec, PublishSettings, RecordData, Service, Ttl, Verdict, Version, publish,
+    ProbeKey, ProbeSpec, PublishSettings, RecordData, Service, Ttl, Verdict, Version, Wish, publish,
 };
 
 use super::*;
+use crate::intents::{Clock, Keeper, Saying};
 
 /// What the zone in memory does next, and what was asked of it.
 #[derive(Debug, Default)]
@@ -124,6 +125,10 @@ impl Rig {
     }
 
     fn start_beside(backend: Backend, other_zones: Vec<DnsName>) -> Self {
+        Self::start_heeding(backend, other_zones, Wishes::none())
+    }
+
+    fn start_heeding(backend: Backend, other_zones: Vec<DnsName>, wishes: Wishes) -> Self {
         let zone = StrictZone(Arc::new(Mutex::new(backend)));
         let apex: DnsName = "example.com".parse().unwrap();
         let settings = ZoneSettings {
@@ -140,6 +145,7 @@ impl Rig {
             brakes: Brakes::default(),
             drift: Duration::from_secs(60),
             configured: ["east".parse().unwrap()].into(),
+            wishes,
         };
         let (adopted_out, adopted) = mpsc::channel(4);
         let (task, status) = ZoneTask::new(settings, "strict", Box::new(zone.clone()), upkeep, adopted_out);
@@ -458,4 +464,45 @@ async fn one_clusters_worth_goes_at_once_however_much_that_is() {
     for n in 1..=30 {
         assert_eq!(rig.values(&format!("s{n}.default.fed.svc.example.com")), [format!("198.51.100.{n}")]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_is_heeded_at_once_and_read_back_from_the_marks_before_the_first_plan() {
+    let keep = |backend: Backend| {
+        let (keeper, wishes) = Keeper::new(None, Clock::system()).unwrap();
+        let keeping = tokio::spawn(keeper.run(CancellationToken::new()));
+        (Rig::start_heeding(backend, vec![], wishes.clone()), wishes, keeping)
+    };
+    let (rig, wishes, _keeping) = keep(Backend::default());
+    rig.publish(&["203.0.113.1", "203.0.113.2"]);
+    rig.pass(5).await;
+    let subjects = vec!["address/203.0.113.1".parse().unwrap()];
+    let saying =
+        |wish| Saying { subjects: subjects.clone(), wish, by: "root".into(), reason: "".into(), span: None };
+    wishes.say(saying(Some(Wish::Drain))).await.unwrap();
+    rig.pass(0).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.2"]);
+
+    // Another daemon, that knows nothing but the zone.
+    rig.shutdown.cancel();
+    rig.pass(0).await;
+    let backend = rig.backend(std::mem::take);
+    let (rig, wishes, keeping) = keep(backend);
+    rig.publish(&["203.0.113.1", "203.0.113.2"]);
+    rig.pass(120).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.2"]);
+    assert_eq!(rig.backend(|b| b.applies), 2, "the second daemon found nothing to write");
+    wishes.say(saying(None)).await.unwrap();
+    rig.pass(0).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.1", "203.0.113.2"]);
+    assert!(!keeping.is_finished());
+
+    // Taken back is taken back.
+    rig.shutdown.cancel();
+    rig.pass(0).await;
+    let (rig, mut wishes, _keeping) = keep(rig.backend(std::mem::take));
+    rig.publish(&["203.0.113.1", "203.0.113.2"]);
+    rig.pass(120).await;
+    assert!(wishes.latest().is_empty());
+    assert_eq!(rig.values(GLOBAL).len(), 2);
 }

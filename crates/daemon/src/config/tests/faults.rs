@@ -302,6 +302,7 @@ fn admin() {
 #[test]
 fn a_file_that_is_not_there() {
     let outside = Outside {
+        root: false,
         variables: BTreeMap::new(),
         read: &|_| Err(io::Error::from(io::ErrorKind::NotFound)),
         contexts: &|_| Ok(Vec::new()),

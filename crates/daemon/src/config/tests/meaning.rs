@@ -5,7 +5,7 @@ use std::time::Duration;
 use fleetdns_core::{AllDown, Protocol};
 
 use super::*;
-use crate::config::LogFormat;
+use crate::config::{LogFormat, Socket};
 use fleetdns_watch::Access;
 
 #[test]
@@ -35,13 +35,14 @@ fn what_is_not_said_has_a_default() {
 fn every_key_reaches_its_field() {
     let text = "[fleet]\nname = Fed\nowner = blue\nfederation-names = off\nnamespaces = a, b\nselector = app=web\n\
                 name-template = {name}.{fleet}.example.com\nttl = 1m\n\
+                state-dir = ~/state\n\
                 [zone \"Example.COM.\"]\nprovider = embedded\nsuffix = f.example.com.\n\
                 [zone \"sub.example.com\"]\nprovider = embedded\nttl = 5\n\
                 [cluster \"west\"]\nkubeconfig = ~/west:/b\ncontext = w\nregion = WestUS\nzones = 2, 1\n\
                 [probe]\nprotocol = https\nport = 8443\npath = /ok\nhost = WWW.example.com\ninterval = 10s\n\
                 fast-interval = 3s\ntimeout = 1s\nfall = 4\nrise = 5\nca-file = /ca.pem\nnameservers = 9.9.9.9\n\
                 [brakes]\nmin-kept = 2\nall-down = all\nmax-delete = 10%\nstartup-timeout = 7s\ngrace = 8s\ndrift = 9s\n\
-                [admin]\nlisten = off\nlog = json\n";
+                [admin]\nlisten = off\nsocket = ~/s\nlog = json\n";
     let config = case(text).variable("HOME", "/home/x").file("/ca.pem", "").config();
     let fleet = &config.fleet;
     assert_eq!((fleet.name.as_str(), fleet.owner.as_str(), fleet.federation_names), ("fed", "blue", false));
@@ -78,6 +79,8 @@ fn every_key_reaches_its_field() {
     );
     assert_eq!((brakes.startup_timeout, brakes.grace, brakes.drift), (seconds(7), seconds(8), seconds(9)));
     assert_eq!((config.admin.listen, config.admin.log), (None, LogFormat::Json));
+    assert_eq!(config.admin.socket, Socket::At("/home/x/s".into()));
+    assert_eq!(fleet.state_dir.as_deref(), Some(Path::new("/home/x/state")));
     let watch = config.watch_settings();
     assert_eq!(
         (watch.selector.as_deref(), watch.startup_timeout, watch.grace),
@@ -192,4 +195,31 @@ fn members_without_sections_are_the_contexts_of_the_kubeconfig() {
     kubeconfig(&["!"]).faults(&[
         "dns.conf: [cluster \"NAME\"]: is missing, and the contexts of /k cannot be used in its place: it is broken",
     ]);
+}
+
+#[test]
+fn the_socket_and_the_state_have_their_usual_places() {
+    let usual = |path: &str| Socket::Usual(path.into());
+    for (variables, root, socket) in [
+        (&[][..], false, Socket::Off),
+        (&[("XDG_RUNTIME_DIR", "/run/user/7")], false, usual("/run/user/7/fleetdns.sock")),
+        (&[("XDG_RUNTIME_DIR", "/run/user/0")], true, usual("/run/fleetdns/fleetdns.sock")),
+        (&[("RUNTIME_DIRECTORY", "/run/a:/run/b")], true, usual("/run/a/fleetdns.sock")),
+    ] {
+        let mut case = case(BASE);
+        case.root = root;
+        for (name, value) in variables {
+            case = case.variable(name, value);
+        }
+        assert_eq!(case.config().admin.socket, socket);
+    }
+    let off =
+        case(&format!("{BASE}[admin]\nsocket = OFF\n")).variable("RUNTIME_DIRECTORY", "/run/a").config();
+    assert_eq!((off.admin.socket, off.fleet.state_dir), (Socket::Off, None));
+    let kept = case(BASE).variable("STATE_DIRECTORY", "/var/lib/a:/var/lib/b").config();
+    assert_eq!(kept.fleet.state_dir.as_deref(), Some(Path::new("/var/lib/a")));
+    check(
+        &format!("{BASE}[admin]\nsocket = run/s\n"),
+        &["dns.conf:7: [admin] socket: 'run/s' is not an absolute path, or off"],
+    );
 }

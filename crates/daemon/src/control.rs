@@ -1,0 +1,171 @@
+//! The control socket: everything that changes state, over a Unix socket that only its owner can open.
+//!
+//! Reads: `POST /v1/intents` with an [`Order`], `POST /v1/release`, both HTTP/1.1 with JSON. Gives: an answer, or
+//! `{"error": …}` with 400 (cannot be understood), 403 (not the caller's to ask), 404 (about nothing that is known),
+//! 409 (not as things are) or 500 (cannot be kept).
+//!
+//! Invariant: nobody but the owner of the process and root is listened to, whoever could open the socket.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::serve::IncomingStream;
+use axum::{Extension, Json, Router};
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::chain;
+use crate::intents::SayError;
+use crate::intents::order::{Desk, Order, OrderError};
+
+mod bind;
+
+pub use bind::{BindError, Bound};
+
+/// Who called, as the kernel says.
+#[derive(Debug, Clone, Copy)]
+struct Peer(Option<u32>);
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        Self(stream.io().peer_cred().ok().map(|credentials| credentials.uid()))
+    }
+}
+
+/// Somebody who may give orders.
+#[derive(Debug, Clone)]
+struct Caller(Arc<str>);
+
+/// What is answered when nothing is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Why, and what to do.
+    pub error: String,
+}
+
+/// What `POST /v1/release` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Released {
+    /// What was doubted, and is taken for true from now on.
+    pub released: String,
+}
+
+/// Serves until `shutdown`, then removes the socket.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(bound: Bound, desk: Desk, shutdown: CancellationToken) -> std::io::Result<()> {
+    let (listener, _file) = bound.into_parts();
+    let routes = Router::new()
+        .route("/v1/intents", post(intents))
+        .route("/v1/release", post(release))
+        .layer(from_fn(only_the_owner))
+        .with_state(Arc::new(desk));
+    axum::serve(listener, routes.into_make_service_with_connect_info::<Peer>())
+        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .await
+}
+
+async fn only_the_owner(
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let owner = rustix::process::geteuid().as_raw();
+    match peer.filter(|uid| may_order(*uid, owner)) {
+        Some(uid) => {
+            request.extensions_mut().insert(Caller(user(uid, &passwd()).into()));
+            next.run(request).await
+        }
+        None => {
+            warn!(uid = peer, "an order of another user is refused");
+            let who = user(owner, &passwd());
+            refusal(
+                StatusCode::FORBIDDEN,
+                format!("only {who}, who runs the daemon, and root may ask for this"),
+            )
+        }
+    }
+}
+
+const fn may_order(uid: u32, owner: u32) -> bool {
+    uid == owner || uid == 0
+}
+
+/// The system's users; without them, they are numbers.
+fn passwd() -> String {
+    std::fs::read_to_string("/etc/passwd").unwrap_or_default()
+}
+
+/// The name of a user in the form of passwd(5), or else the number.
+fn user(uid: u32, passwd: &str) -> String {
+    let named = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        let found = fields.nth(1)?.parse::<u32>().ok()?;
+        (found == uid).then(|| name.to_owned())
+    };
+    passwd.lines().find_map(named).unwrap_or_else(|| format!("uid {uid}"))
+}
+
+fn refusal(status: StatusCode, error: String) -> Response {
+    (status, Json(Refusal { error })).into_response()
+}
+
+fn refuse(error: &OrderError) -> Response {
+    let status = match error {
+        OrderError::Unknown { .. } => StatusCode::NOT_FOUND,
+        OrderError::Empties { .. } | OrderError::NoCorrelation => StatusCode::CONFLICT,
+        OrderError::Say(SayError::Store(_)) => StatusCode::INTERNAL_SERVER_ERROR,
+        OrderError::Say(SayError::Ending) => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    refusal(status, chain(error))
+}
+
+async fn intents(
+    State(desk): State<Arc<Desk>>,
+    Extension(Caller(caller)): Extension<Caller>,
+    body: Bytes,
+) -> Response {
+    let order: Order = match serde_json::from_slice(&body) {
+        Ok(order) => order,
+        Err(error) => {
+            return refusal(StatusCode::BAD_REQUEST, format!("the order is no JSON of its kind: {error}"));
+        }
+    };
+    match desk.take(&order, &on_behalf(order.sudo_user.as_deref(), &caller)).await {
+        Ok(answer) => Json(answer).into_response(),
+        Err(error) => refuse(&error),
+    }
+}
+
+async fn release(State(desk): State<Arc<Desk>>, Extension(Caller(caller)): Extension<Caller>) -> Response {
+    match desk.release(&caller) {
+        Ok(released) => Json(Released { released }).into_response(),
+        Err(error) => refuse(&error),
+    }
+}
+
+/// sudo's word for who has become root is worth saying, and no more than that.
+fn on_behalf(sudo_user: Option<&str>, caller: &str) -> String {
+    let is_name = |name: &&str| {
+        (1..=64).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-@".contains(&b))
+    };
+    match sudo_user.filter(is_name).filter(|name| *name != caller) {
+        Some(name) => format!("{name} as {caller}"),
+        None => caller.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,341 @@
+//! The real socket, asked by the real client.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fleetdns_core::{
+    Applied, ApprovedPlan, Brakes, Doubt, Finding, Health, Ingress, Inventory, Listing, MemberView, Observed,
+    ObservedSet, Planner, Port, ProbeDefaults, Protocol, Provider, ProviderError, PublishSettings, Scope,
+    Service, Snapshot, Ttl, Version, ZoneSettings, publish,
+};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::*;
+use crate::intents::{Clock, Keeper, Wishes};
+use crate::view::View;
+use crate::zone::{Gauges, ZoneStatus};
+
+/// Nobody writes here: what orders do to a zone is worked out beforehand.
+struct Nowhere;
+
+#[async_trait]
+impl Provider for Nowhere {
+    fn capabilities(&self) -> fleetdns_core::Capabilities {
+        fleetdns_core::Capabilities::default()
+    }
+
+    async fn list(&self) -> Result<Listing, ProviderError> {
+        Ok(Listing { observed: Observed::default(), unreadable: vec![] })
+    }
+
+    async fn apply(&self, _: &ApprovedPlan) -> Applied {
+        Applied { names: vec![] }
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        vec![]
+    }
+}
+
+/// A socket with a desk behind it, for a zone in which two clusters publish `default/web` and one `default/api`.
+struct Rig {
+    folder: tempfile::TempDir,
+    wishes: Wishes,
+    health: watch::Sender<Health>,
+    released: watch::Receiver<u64>,
+    _zone: watch::Sender<ZoneStatus>,
+    _snapshots: watch::Sender<Snapshot>,
+    stop: CancellationToken,
+}
+
+fn settings() -> ZoneSettings {
+    ZoneSettings {
+        zone: "example.com".parse().unwrap(),
+        suffix: "example.com".parse().unwrap(),
+        other_zones: vec![],
+        owner: "fed".parse().unwrap(),
+        fleet: Some("fed".parse().unwrap()),
+        ttl: Ttl::DEFAULT,
+        routing: fleetdns_core::wanted::Routing::All,
+        priorities: Arc::default(),
+    }
+}
+
+fn member(name: &str, services: &[(&str, &str)]) -> (fleetdns_core::MemberName, Arc<MemberView>) {
+    let settings = PublishSettings {
+        fleet: Some("fed".parse().unwrap()),
+        zones: vec![("example.com".parse().unwrap(), "example.com".parse().unwrap())],
+        probe: ProbeDefaults { protocol: Protocol::None, ..ProbeDefaults::default() },
+        ..PublishSettings::default()
+    };
+    let mut view = MemberView::pending(name.parse().unwrap());
+    view.inventory = Inventory::Live;
+    view.listed = true;
+    for (name, ip) in services {
+        let service = Service {
+            namespace: "default".into(),
+            name: (*name).into(),
+            ports: vec![Port { port: 80, protocol: "TCP".into() }],
+            ingress: Some(vec![Ingress { ip: Some((*ip).into()), hostname: None }]),
+            ..Service::default()
+        };
+        let published = publish(Arc::new(service), &settings).unwrap();
+        view.services.insert(published.key.clone(), Arc::new(published));
+    }
+    (view.name.clone(), Arc::new(view))
+}
+
+/// The zone with everything written that is wanted.
+fn written(snapshot: &Snapshot) -> Observed {
+    let mut planner = Planner::new(settings(), fleetdns_core::Capabilities::default(), Brakes::default());
+    planner.update(snapshot, &Health::default());
+    let mut observed = Observed::default();
+    for change in planner.plan(&Scope::All, &Observed::default()).changes {
+        for (set, evidence) in change.changes.iter().filter_map(fleetdns_core::Change::after) {
+            let set = ObservedSet {
+                ttl: set.ttl,
+                content: fleetdns_core::Content::Known(set.data.clone()),
+                claim: fleetdns_core::Claim::Ours(Some((**evidence).clone())),
+                version: Version::default(),
+            };
+            observed.push(change.name.clone(), set);
+        }
+    }
+    observed
+}
+
+impl Rig {
+    async fn start(keeps: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshot = Snapshot {
+            members: [
+                member("east", &[("web", "203.0.113.2"), ("api", "203.0.113.3")]),
+                member("west", &[("web", "203.0.113.1")]),
+            ]
+            .into_iter()
+            .collect(),
+        };
+        let mut status = ZoneStatus::new(
+            settings(),
+            "none",
+            fleetdns_core::Capabilities::default(),
+            Gauges(Arc::new(Nowhere)),
+        );
+        status.observed = Some(written(&snapshot));
+        let (zone, zone_in) = watch::channel(status);
+        let (snapshots, snapshots_in) = watch::channel(snapshot);
+        let (health, health_in) = watch::channel(Health::default());
+        let (keeper, wishes) = Keeper::new(None, Clock::system()).unwrap();
+        let (release, released) = watch::channel(0);
+        let view = View {
+            fleet: "fed".into(),
+            started: Instant::now(),
+            snapshots: snapshots_in,
+            health: health_in,
+            intents: wishes.receiver(),
+            zones: vec![zone_in],
+        };
+        let configured: BTreeSet<_> =
+            ["east", "west", "service/a/b"].map(|name| name.parse().unwrap()).into();
+        let desk =
+            Desk { view, wishes: wishes.clone(), configured, brakes: Brakes::default(), keeps, release };
+        let stop = CancellationToken::new();
+        tokio::spawn(keeper.run(stop.clone()));
+        let rig = Self { folder, wishes, health, released, _zone: zone, _snapshots: snapshots, stop };
+        let bound = Bound::new(&rig.path()).await.unwrap();
+        tokio::spawn(serve(bound, desk, rig.stop.clone()));
+        rig
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("run/fleetdns.sock")
+    }
+
+    async fn post(&self, path: &str, body: String) -> (u16, Value) {
+        let client = reqwest::Client::builder().no_proxy().unix_socket(self.path()).build().unwrap();
+        let answer = client.post(format!("http://localhost{path}")).body(body).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap_or_default())
+    }
+
+    /// An order, and more of it.
+    async fn order(&self, wish: &str, subject: &str, more: Value) -> (u16, Value) {
+        let mut order = json!({"wish": wish, "subjects": [subject]});
+        order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.post("/v1/intents", order.to_string()).await
+    }
+}
+
+fn said(answer: &Value) -> &str {
+    answer["error"].as_str().unwrap_or_else(|| panic!("no error: {answer}"))
+}
+
+#[tokio::test]
+async fn a_drain_says_what_changes_and_what_keeps_its_last_address() {
+    let mut rig = Rig::start(true).await;
+    let more = json!({"seconds": 7200, "reason": "kernel", "sudo_user": "alice"});
+    let (status, answer) = rig.order("drain", "east", more).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["names"], 1, "{answer}");
+    assert_eq!(answer["held"][0]["name"], "api.default.fed.svc.example.com", "{answer}");
+    assert_eq!(answer["emptied"], json!([]));
+    assert_eq!(
+        (&answer["subjects"][0]["subject"], &answer["subjects"][0]["wish"]),
+        (&json!("cluster/east"), &json!("drain"))
+    );
+    let intents = rig.wishes.latest();
+    let intent = intents.get(&"cluster/east".parse().unwrap()).unwrap();
+    assert_eq!(intent.until, Some(intent.since + 7200));
+    assert!(intent.by.starts_with("alice as ") && &*intent.reason == "kernel", "{intent:?}");
+    let (status, answer) = rig.order("auto", "cluster/east", json!({})).await;
+    assert_eq!((status, &answer["subjects"][0]["before"]), (200, &json!("drain")), "{answer}");
+    assert!(rig.wishes.latest().is_empty());
+}
+
+#[tokio::test]
+async fn a_force_out_of_a_last_address_has_to_be_meant() {
+    for keeps in [true, false] {
+        let mut rig = Rig::start(keeps).await;
+        let (status, answer) = rig.order("force-out", "east", json!({})).await;
+        assert_eq!(status, 409, "{answer}");
+        assert!(
+            said(&answer).contains("api.default.fed.svc.example.com") && said(&answer).contains("--yes"),
+            "{answer}"
+        );
+        let (status, answer) = rig.order("force-out", "east", json!({"yes": true})).await;
+        if !keeps {
+            assert_eq!(status, 409, "{answer}");
+            assert!(said(&answer).contains("state-dir") && said(&answer).contains("--anyway"), "{answer}");
+            assert!(rig.wishes.latest().is_empty(), "what is refused changes nothing");
+        }
+        let (status, answer) = if keeps {
+            (status, answer)
+        } else {
+            rig.order("force-out", "east", json!({"yes": true, "anyway": true})).await
+        };
+        assert_eq!(
+            (status, &answer["emptied"]),
+            (200, &json!(["api.default.fed.svc.example.com"])),
+            "{answer}"
+        );
+        assert_eq!(answer["names"], 2);
+        // Where something is left nobody has to confirm.
+        let (status, answer) = rig.order("force-out", "address/203.0.113.1", json!({})).await;
+        assert_eq!(status, 409, "{answer}");
+        rig.order("auto", "east", json!({})).await;
+        let (status, answer) = rig.order("force-out", "address/203.0.113.1", json!({})).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_known_or_cannot_be_understood_is_refused() {
+    let mut rig = Rig::start(true).await;
+    for (subject, status, part) in [
+        ("cluster/north", 404, "the config has east, service/a/b, west"),
+        ("service/default/shop", 404, "no cluster has this Service"),
+        ("service/default/api@west", 404, "this cluster does not have"),
+        ("address/203.0.113.9", 404, "no Service of a cluster has this address"),
+        ("north", 400, "none of cluster/NAME"),
+        ("service/a/b", 400, "write cluster/service/a/b"),
+        ("", 400, "none of cluster/NAME"),
+    ] {
+        let (got, answer) = rig.order("drain", subject, json!({})).await;
+        assert_eq!(got, status, "{subject}: {answer}");
+        assert!(said(&answer).contains(part), "{subject}: {answer}");
+    }
+    for (body, part) in [
+        ("", "no JSON of its kind"),
+        ("{", "no JSON of its kind"),
+        (r#"{"wish":"drain"}"#, "subjects"),
+        (r#"{"wish":"drain","subjects":["east"],"force":true}"#, "force"),
+        (r#"{"wish":"drain","subjects":[]}"#, "no subject"),
+        (r#"{"wish":"stop","subjects":["east"]}"#, "'stop' is none of"),
+        (r#"{"wish":"drain","subjects":["east"],"seconds":0}"#, "1 second"),
+        (r#"{"wish":"drain","subjects":["east"],"seconds":18446744073709551615}"#, "366 days"),
+    ] {
+        let (status, answer) = rig.post("/v1/intents", body.to_owned()).await;
+        assert_eq!(status, 400, "{body}: {answer}");
+        assert!(said(&answer).contains(part), "{body}: {answer}");
+    }
+    let long = json!({"reason": "x".repeat(201)});
+    assert_eq!(rig.order("drain", "east", long).await.0, 400);
+    assert!(rig.wishes.latest().is_empty());
+    // Said all the same; and what is wished can be taken back, though nobody knows it.
+    assert_eq!(rig.order("drain", "cluster/north", json!({"anyway": true})).await.0, 200);
+    assert_eq!(rig.order("auto", "cluster/north", json!({})).await.0, 200);
+    assert_eq!(rig.order("auto", "cluster/north", json!({})).await.0, 404);
+}
+
+#[tokio::test]
+async fn only_a_correlation_can_be_released() {
+    let rig = Rig::start(true).await;
+    let (status, answer) = rig.post("/v1/release", String::new()).await;
+    assert_eq!(status, 409, "{answer}");
+    let members = ["east", "west"].map(|name| name.parse().unwrap());
+    rig.health.send_modify(|health| {
+        health.doubt = Some(Doubt::Correlation { keys: 4, bad: 3, members: members.into() });
+    });
+    let (status, answer) = rig.post("/v1/release", String::new()).await;
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer["released"].as_str().unwrap().contains("correlation"), "{answer}");
+    assert_eq!(*rig.released.borrow(), 1);
+}
+
+#[tokio::test]
+async fn the_socket_is_its_owners_alone_and_goes_with_the_daemon() {
+    let rig = Rig::start(true).await;
+    let path = rig.path();
+    let socket = std::fs::symlink_metadata(&path).unwrap();
+    assert!(socket.file_type().is_socket());
+    assert_eq!(socket.permissions().mode() & 0o777, 0o600);
+    let directory = path.parent().unwrap();
+    assert_eq!(std::fs::metadata(directory).unwrap().mode() & 0o777, 0o700);
+    assert_eq!(std::fs::read_dir(directory).unwrap().count(), 1, "nothing is left of how it was made");
+    // A second daemon does not take it away.
+    let live = Bound::new(&path).await.unwrap_err();
+    assert!(matches!(live, BindError::Live { .. }) && live.to_string().contains("fleetdns.sock"), "{live}");
+    rig.stop.cancel();
+    while path.exists() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_nobody_listens_on_is_replaced_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fleetdns.sock");
+    // What a daemon leaves that was killed.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let bound = Bound::new(&path).await.unwrap();
+    tokio::net::UnixStream::connect(&path).await.unwrap();
+    drop(bound);
+    assert!(!path.exists());
+    std::fs::write(&path, "a file").unwrap();
+    assert!(matches!(Bound::new(&path).await, Err(BindError::NoSocket { .. })));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "a file");
+    let open = folder.path().join("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let refused = Bound::new(&open.join("s")).await.unwrap_err();
+    assert!(matches!(refused, BindError::OpenDirectory { .. }), "{refused}");
+    let long = folder.path().join("x".repeat(120));
+    assert!(matches!(Bound::new(&long).await, Err(BindError::Io { .. })));
+}
+
+#[test]
+fn only_the_owner_and_root_are_listened_to() {
+    assert!(may_order(1000, 1000) && may_order(0, 1000));
+    assert!(!may_order(1001, 1000) && !may_order(1001, 0));
+    let passwd = "root:x:0:0:root:/root:/bin/sh\n\n:x:7::\nalice:x:1000:1000::/home/alice:/bin/sh\n";
+    assert_eq!([0, 1000, 7, 4].map(|uid| user(uid, passwd)), ["root", "alice", "uid 7", "uid 4"]);
+    assert_eq!(on_behalf(Some("alice"), "root"), "alice as root");
+    for odd in [None, Some(""), Some("root"), Some("a b"), Some("x\ny")] {
+        assert_eq!(on_behalf(odd, "root"), "root");
+    }
+}
