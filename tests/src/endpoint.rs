@@ -24,6 +24,12 @@ pub enum Mode {
     Hang,
     /// Every request is answered with this status code.
     Status(u16),
+    /// The answer comes, one byte each quarter of a second.
+    Drip,
+    /// The connection is reset in the middle of the answer's head.
+    ResetInHead,
+    /// The connection is reset in the middle of the answer's body; its head was whole, and good.
+    ResetInBody,
 }
 
 /// A running endpoint. Dropping it closes it.
@@ -86,7 +92,7 @@ impl Endpoint {
         self.listening = match mode {
             Mode::Refuse => None,
             Mode::BlackHole => Some(Listening::black_hole(self.address).unwrap_or_else(failed)),
-            Mode::Ok | Mode::Hang | Mode::Status(_) => {
+            Mode::Ok | Mode::Hang | Mode::Status(_) | Mode::Drip | Mode::ResetInHead | Mode::ResetInBody => {
                 Some(Listening::accept(self.address, mode, &self.seen).unwrap_or_else(failed))
             }
         };
@@ -227,11 +233,30 @@ fn serve(mut stream: &TcpStream, mode: Mode, seen: &Seen) -> io::Result<()> {
         Mode::Status(status) => (status, "out of order".to_owned()),
         _ => calculator(path),
     };
-    write!(
-        stream,
-        "HTTP/1.1 {status} Status\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+    // Where it leads answers: who follows it takes a redirect for something else.
+    let place = if (300..400).contains(&status) { "Location: /\r\n" } else { "" };
+    let head = format!(
+        "HTTP/1.1 {status} Status\r\n{place}Content-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
-    )
+    );
+    match mode {
+        Mode::Drip => (head + &body).bytes().try_for_each(|byte| {
+            stream.write_all(&[byte])?;
+            std::thread::sleep(Duration::from_millis(250));
+            Ok(())
+        }),
+        Mode::ResetInHead => reset(stream, &head[..20]),
+        Mode::ResetInBody => reset(stream, &(head + &body[..3])),
+        _ => write!(stream, "{head}{body}"),
+    }
+}
+
+/// Says so much, and resets the connection.
+fn reset(mut stream: &TcpStream, said: &str) -> io::Result<()> {
+    stream.write_all(said.as_bytes())?;
+    // What has not been read when the reset comes is thrown away.
+    std::thread::sleep(Duration::from_millis(50));
+    net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).map_err(io::Error::from)
 }
 
 /// The guide's app: a welcome at `/`, a sum at `/add/A/B`.

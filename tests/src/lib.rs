@@ -34,6 +34,7 @@ pub mod process;
 pub mod proxy;
 pub mod python;
 pub mod race;
+pub mod secure;
 pub mod servers;
 pub mod webhook;
 
