@@ -14,7 +14,7 @@ mod azure;
     unused_imports,
     reason = "shared with the provider's own tests; a part of it is used here"
 )]
-mod route53;
+pub(crate) mod route53;
 
 use std::fs;
 

@@ -13,5 +13,6 @@ mod e2e_others;
 mod e2e_providers;
 mod e2e_rebuilt;
 mod e2e_restart;
+mod e2e_route53;
 mod e2e_webhook;
 mod harness;

@@ -200,6 +200,16 @@ impl Daemon {
         printed.json()
     }
 
+    /// `GET /metrics`
+    ///
+    /// # Panics
+    /// When nobody answers.
+    pub fn metrics(&self) -> String {
+        let answer = get(self.admin, "/metrics").expect("the admin address answers");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        answer
+    }
+
     /// `fleetdns status -o json`
     ///
     /// # Panics
