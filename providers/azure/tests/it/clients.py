@@ -105,6 +105,8 @@ def exercise(sets, zone, listing, keys):
 
 public = client(DnsManagementClient, "2018-05-01")
 assert public.zones.get(GROUP, "example.com").max_number_of_record_sets == 10_000
+assert [zone.name for zone in public.zones.list_by_resource_group(GROUP)] == ["example.com"]
+assert not list(public.zones.list_by_resource_group("other"))
 exercise(
     public.record_sets,
     "example.com",

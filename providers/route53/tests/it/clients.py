@@ -42,6 +42,7 @@ def refused(part, *changes):
     refused_call(part, lambda: change(*changes))
 
 
+assert [one["Id"] for one in client.list_hosted_zones()["HostedZones"]] == ["/hostedzone/" + zone]
 assert client.list_hosted_zones_by_name(DNSName="example.com")["HostedZones"][0]["Id"] == "/hostedzone/" + zone
 a = ("a.example.com", "A", 60, ["203.0.113.1"])
 info = change(("CREATE", *a), ("CREATE", "*.example.com", "TXT", 60, ['"x"']))

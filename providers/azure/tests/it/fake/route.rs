@@ -34,9 +34,13 @@ pub(super) fn serve(world: &mut World, call: &Call) -> Served {
     }
     let parts = parts(call);
     let is = |index: usize, text: &str| parts.get(index).is_some_and(|part| part.eq_ignore_ascii_case(text));
-    if parts.len() == 5 && is(2, "providers") {
-        let zones = world.zones.iter().filter(|zone| is(4, zone.kind.segment()));
-        let list: Vec<Value> = zones.map(super::sets::Zone::resource).collect();
+    // All zones of the subscription, or of a resource group.
+    let of_group = parts.len() == 7 && is(2, "resourceGroups") && is(4, "providers");
+    if (parts.len() == 5 && is(2, "providers")) || of_group {
+        let of = |zone: &&super::Zone| {
+            is(parts.len() - 1, zone.kind.segment()) && (!of_group || is(3, &zone.group))
+        };
+        let list: Vec<Value> = world.zones.iter().filter(of).map(super::Zone::resource).collect();
         return Ok(Answer::of(200, json!({ "value": list })));
     }
     let Target { zone, rest } = target(world, call)?;

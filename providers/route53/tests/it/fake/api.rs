@@ -21,6 +21,7 @@ const NS: &str = "xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"";
 
 pub(crate) fn router(state: Server) -> Router {
     Router::new()
+        .route("/2013-04-01/hostedzone", get(zones))
         .route("/2013-04-01/hostedzonesbyname", get(zones_by_name))
         .route("/2013-04-01/hostedzone/{id}", get(zone))
         .route("/2013-04-01/hostedzone/{id}/rrset", get(list).post(write))
@@ -119,6 +120,25 @@ async fn zone(Shared(server): Shared<Server>, Path(id): Path<String>, headers: H
         }
         None => no_zone(&id),
     }
+}
+
+/// In the order of their ids, from a marker on.
+async fn zones(Shared(server): Shared<Server>, Query(asked): Parameters, headers: HeaderMap) -> Response {
+    if let Err(answer) = admit(&server, "ListHostedZones", &headers).await {
+        return answer;
+    }
+    let state = server.lock().unwrap();
+    let marker = asked.get("marker").cloned().unwrap_or_default();
+    let most = asked.get("maxitems").and_then(|text| text.parse().ok()).unwrap_or(100).min(100);
+    let mut rest = state.zones.range(marker..);
+    let page: String = rest.by_ref().take(most).map(|(id, zone)| hosted(id, zone)).collect();
+    let next = rest.next().map(|(id, _)| tag("NextMarker", id));
+    let body = format!(
+        "<HostedZones>{page}</HostedZones><IsTruncated>{}</IsTruncated>{}<MaxItems>{most}</MaxItems>",
+        next.is_some(),
+        next.unwrap_or_default()
+    );
+    xml(200, &format!("<ListHostedZonesResponse {NS}>{body}</ListHostedZonesResponse>"))
 }
 
 /// From a name on, through all zones, in the order of names from the top.

@@ -95,7 +95,8 @@ impl Set {
         let order: Option<Vec<usize>> =
             element.children.iter().map(|child| ORDER.iter().position(|name| *name == child.name)).collect();
         let order = order.ok_or("an element is not known")?;
-        if !order.is_sorted() {
+        // As the API reference has them; Amazon's SDK for Go sorts them by name, and is served too.
+        if !order.is_sorted() && !element.children.is_sorted_by_key(|child| &child.name) {
             return Err("the elements are out of order".to_owned());
         }
         let number = |name: &str| element.text_of(name).map(|text| text.parse::<u32>()).transpose();

@@ -48,8 +48,33 @@ pub(crate) fn parse(text: &str) -> Option<Element> {
 }
 
 fn unescape(text: &str) -> String {
-    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'");
-    text.replace("&#xA;", "\n").replace("&amp;", "&")
+    let mut parts = text.split('&');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(';').and_then(|(entity, rest)| Some((entity_char(entity)?, rest))) {
+            Some((char, rest)) => plain.extend([&*char.to_string(), rest]),
+            None => plain.extend(["&", part]),
+        }
+    }
+    plain
+}
+
+fn entity_char(entity: &str) -> Option<char> {
+    match entity {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        "amp" => Some('&'),
+        _ => {
+            let number = entity.strip_prefix('#')?;
+            let code = match number.strip_prefix('x') {
+                Some(hex) => u32::from_str_radix(hex, 16),
+                None => number.parse(),
+            };
+            char::from_u32(code.ok()?)
+        }
+    }
 }
 
 pub(crate) fn escape(text: &str) -> String {
