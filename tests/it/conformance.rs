@@ -18,6 +18,9 @@ use fleetdns_tests::conformance;
 // - coredns_zone_file: there is no connection and no rate; the rights of files do not bind root, as whom tests may run.
 // - coredns_etcd: a zone is a prefix of keys, which cannot be missing; etcd refuses for load only at 5,000 proposals.
 // - bind, knot, power_dns: no answer of RFC 2136 asks to wait.
+// - webhook_strict: the protocol knows domain filters only, which are asked for once, and no zone that could be gone.
+// - webhook_of_external_dns: the in-memory provider and the one for BIND have no rate, and its server no rights; on a cut
+//   connection it differs in nothing from the strict one.
 conformance!(azure_azuredns, azure::Public, [marks, cut, forbid, vanish, storm]);
 conformance!(azure_private_dns, azure::Private, [marks, cut, forbid, vanish, storm]);
 conformance!(aws_route53, route53::Route53, [marks, cut, forbid, vanish, storm]);
@@ -27,7 +30,7 @@ conformance!(power_dns, rfc2136::PowerDns, [marks, cut, forbid, vanish]);
 conformance!(coredns_etcd, coredns::CoreDnsEtcd, [marks, cut, forbid]);
 conformance!(coredns_zone_file, coredns::ZoneFile, [marks, vanish]);
 conformance!(embedded_server, embedded::Embedded, []);
-conformance!(webhook_strict, fleetdns_tests::webhook::Webhook, [marks]);
+conformance!(webhook_strict, fleetdns_tests::webhook::Webhook, [marks, cut, forbid, storm]);
 conformance!(webhook_of_external_dns, fleetdns_tests::external_dns::ExternalDns, [marks]);
 conformance!(webhook_of_external_dns_on_bind, fleetdns_tests::external_dns::OnBind, [marks]);
 

@@ -3,8 +3,12 @@
 use fleetdns_core::Provider;
 use fleetdns_core::keys::Keys;
 
-use super::super::conformance::{Backend, Marked, OTHER, OWNER, ZONE};
-use super::{Webhook, endpoint};
+use super::super::conformance::{Backend, Cut, Forbid, Marked, Moment, OTHER, OWNER, Storm, ZONE};
+use super::{Fault, Route, Webhook, endpoint};
+
+const ROUTES: [Route; 4] = [Route::Negotiate, Route::Records, Route::Adjust, Route::Apply];
+/// More calls than a storm may cause.
+const MANY: usize = 1_000;
 
 impl Backend for Webhook {
     async fn start() -> Self {
@@ -49,6 +53,50 @@ impl Marked for Webhook {
     async fn damage(&self, name: &str) {
         let text = format!("\"v=1 owner={OWNER} service=default/web member=;;\"");
         self.change(&format!("_fleetdns.{name}"), "TXT", |mark| mark["targets"] = vec![text].into());
+    }
+}
+
+/// Changes are written by one call.
+impl Cut for Webhook {
+    async fn cut(&self, moment: Moment) {
+        let fault = match moment {
+            Moment::Before => Fault::CutBefore,
+            Moment::After => Fault::Cut,
+        };
+        self.fault(Route::Apply, fault);
+    }
+
+    fn cuts(&self) -> usize {
+        let queue = self.state().faults.get(&Route::Apply).map(std::collections::VecDeque::len);
+        queue.map_or(0, |waiting| 1 - waiting)
+    }
+}
+
+impl Forbid for Webhook {
+    async fn forbid(&self) {
+        self.state().token = Some("another one");
+    }
+
+    async fn allow(&self) {
+        self.state().token = None;
+    }
+}
+
+impl Storm for Webhook {
+    async fn storm(&self) {
+        self.state().calls.clear();
+        for route in ROUTES {
+            let wait = vec![("retry-after", "1".to_owned())];
+            (0..MANY).for_each(|_| self.fault(route, Fault::Answer(429, wait.clone())));
+        }
+    }
+
+    async fn calm(&self) {
+        self.state().faults.clear();
+    }
+
+    fn calls(&self) -> usize {
+        self.state().calls.values().sum()
     }
 }
 
