@@ -113,7 +113,7 @@ impl Backend for ExternalDns {
         match self.get(&name, record_type).await {
             Some(_) => self.change(&name, record_type, |targets| targets.push(value.into())).await,
             None => {
-                self.write(json!({ "create": [webhook::endpoint(&name, record_type, 30, &[value])] })).await
+                self.write(json!({ "create": [webhook::endpoint(&name, record_type, 30, &[value])] })).await;
             }
         }
     }
