@@ -8,7 +8,6 @@ use crate::evidence::Share;
 use crate::member::{Inventory, MemberName, MemberView, Snapshot};
 use crate::name::DnsName;
 use crate::observed::Observed;
-use crate::probe::ProbeSpec;
 use crate::record::Ttl;
 use crate::service::{Ingress, Port, Published, Service, ServiceKey};
 use crate::wanted::ZoneSettings;
@@ -115,10 +114,7 @@ fn as_service(published: &Published) -> Service {
         Address::Hostname(name) => Ingress { ip: None, hostname: Some(name.to_string()) },
         ip => Ingress { ip: Some(ip.to_string()), hostname: None },
     };
-    let port = match *published.probe {
-        ProbeSpec::Tcp { port } | ProbeSpec::Http { port, .. } => Some(port),
-        ProbeSpec::None => None,
-    };
+    let port = published.probe.port();
     let hostnames: Vec<&str> = published.hostnames.iter().map(DnsName::as_str).collect();
     let mut annotations = BTreeMap::new();
     if !hostnames.is_empty() {

@@ -205,7 +205,7 @@ pub fn explain(facts: Facts<'_>, name: &DnsName) -> Explanation {
     let planner = Planner::still(
         (facts.zone.clone(), facts.capabilities.clone(), facts.brakes.clone()),
         few,
-        (facts.health.clone(), facts.intents.clone()),
+        (crate::cluster::complete(facts.health, facts.snapshot), facts.intents.clone()),
         facts.startup,
     );
     let there = facts.observed.at(name);

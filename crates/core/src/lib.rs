@@ -19,6 +19,7 @@
 pub mod address;
 pub mod adopt;
 pub mod brakes;
+pub mod cluster;
 pub mod doubt;
 pub mod evidence;
 pub mod explain;
@@ -44,6 +45,7 @@ pub mod wanted;
 
 pub use address::Address;
 pub use brakes::{AllDown, ApprovedPlan, Brakes, approve};
+pub use cluster::ClusterVerdict;
 pub use doubt::Doubt;
 pub use evidence::{Claim, Evidence, Share};
 pub use explain::{Explanation, explain};
@@ -53,7 +55,7 @@ pub use name::{DnsName, Label};
 pub use observed::{Content, Observed, ObservedSet, Version};
 pub use plan::{Change, NameChange, Plan};
 pub use planner::{Move, MoveCause, Planner, Scope, Way};
-pub use probe::{ProbeKey, ProbeSpec, Target, Verdict};
+pub use probe::{Check, Pace, ProbeKey, ProbeSpec, Target, Timing, Trust, Verdict};
 pub use provider::{Applied, Capabilities, Finding, Gauge, Listing, Outcome, Provider, ProviderError};
 pub use publish::{ProbeDefaults, Protocol, PublishSettings, publish};
 pub use record::{NonEmpty, RecordData, RecordSet, RecordType, Ttl};

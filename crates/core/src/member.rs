@@ -9,6 +9,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use thiserror::Error;
 
+use crate::cluster::ClusterVerdict;
 use crate::doubt::Doubt;
 use crate::name::{DnsName, Label};
 use crate::probe::{ProbeKey, Target, Verdict};
@@ -153,6 +154,9 @@ pub struct Health {
     /// The verdict on a host name as a whole, where what it resolves to is not known: only a scenario from a file has
     /// such.
     pub named: OrdMap<Target, Verdict>,
+    /// The verdict on each member as a whole; one that is missing is [`ClusterVerdict::Unprobed`]. It follows from the rest
+    /// and the snapshot: a planner works it out for itself, and takes what stands here for given.
+    pub clusters: OrdMap<MemberName, ClusterVerdict>,
     /// Why none of the above must take anything out at the moment. Stands no later here than the verdicts that it is about.
     pub doubt: Option<Doubt>,
 }

@@ -8,13 +8,14 @@ use imbl::ordset::DiffItem as SetDiffItem;
 
 use crate::address::Address;
 use crate::brakes::Brakes;
+use crate::cluster::{ClusterVerdict, Clusters};
 use crate::doubt::Doubt;
 use crate::intent::Intents;
 use crate::member::{Health, Inventory, MemberName, MemberView, Snapshot};
 use crate::name::DnsName;
 use crate::observed::Observed;
 use crate::plan::{Cause, Change, Held, Hold, NameChange, Plan, Refused};
-use crate::probe::{ProbeKey, ProbeSpec, Target};
+use crate::probe::{Check, ProbeKey, Target};
 use crate::provider::Capabilities;
 use crate::record::RecordSet;
 use crate::service::ServiceKey;
@@ -71,6 +72,9 @@ pub struct Planner {
     /// Addresses that the velocity brake keeps for now.
     waiting: BTreeSet<Address>,
     claims: Claims,
+    clusters: Clusters,
+    /// Members whose verdict as a whole is another one since this was last taken.
+    turned: BTreeSet<MemberName>,
     /// Services that depend on a verdict, or on what a host name resolves to.
     probed: HashMap<ProbeKey, BTreeSet<ServiceKey>>,
     resolved: HashMap<DnsName, BTreeSet<ServiceKey>>,
@@ -94,6 +98,8 @@ impl Planner {
             intents: Intents::default(),
             waiting: BTreeSet::new(),
             claims: Claims::default(),
+            clusters: Clusters::default(),
+            turned: BTreeSet::new(),
             probed: HashMap::new(),
             resolved: HashMap::new(),
             roomy: 2000,
@@ -127,9 +133,17 @@ impl Planner {
         let (judged, resolved) = (self.judged_anew(health), self.resolved_anew(health));
         let same_doubt =
             self.health.doubt.as_ref().map(Doubt::kind) == health.doubt.as_ref().map(Doubt::kind);
+        let counted = changed.iter().chain(&judged).chain(&resolved).collect();
+        self.clusters.update((&self.snapshot, &self.health), (snapshot, health), &counted);
+        let clusters = health.clusters.clone();
+        let clusters = clusters.union(self.clusters.verdicts());
+        let turned: BTreeSet<MemberName> =
+            self.health.clusters.diff(&clusters).map(|item| map_key(&item).clone()).collect();
         self.snapshot = snapshot.clone();
-        self.health = health.clone();
+        self.health = Health { clusters, ..health.clone() };
         let mut names: BTreeSet<DnsName> = changed.iter().flat_map(|key| self.regroup(key)).collect();
+        names.extend(self.following(&turned));
+        self.turned.extend(turned);
         for key in resolved.difference(&changed) {
             self.index_probes(key, &parts(snapshot, key));
         }
@@ -172,6 +186,21 @@ impl Planner {
             Doubt::Vantage { .. } => Hold::Vantage,
             Doubt::Correlation { .. } => Hold::Correlation,
         })
+    }
+
+    /// The names of services that have no verdict of their own in these members.
+    fn following<'a>(&'a self, members: &'a BTreeSet<MemberName>) -> impl Iterator<Item = DnsName> + 'a {
+        let members = members.iter().filter_map(|name| self.snapshot.members.get(name));
+        let services = members.flat_map(|member| &member.services);
+        let following = services.filter(|(_, service)| service.probe.check == Check::Cluster);
+        following.flat_map(|(key, _)| self.claims.of(key).iter().cloned())
+    }
+
+    /// The members whose verdict as a whole has changed since this was last asked, each with the verdict as it stands.
+    pub fn turned(&mut self) -> Vec<(MemberName, ClusterVerdict)> {
+        let turned = std::mem::take(&mut self.turned);
+        let verdict = |name: &MemberName| self.health.clusters.get(name).copied().unwrap_or_default();
+        turned.into_iter().map(|name| (name.clone(), verdict(&name))).collect()
     }
 
     fn changed_services(&self, snapshot: &Snapshot) -> BTreeSet<ServiceKey> {
@@ -228,7 +257,7 @@ impl Planner {
                     }
                     other => other.ip().into_iter().collect(),
                 };
-                if *service.probe == ProbeSpec::None {
+                if !service.probe.is_probed() {
                     continue;
                 }
                 for ip in ips {
@@ -283,7 +312,8 @@ impl Planner {
     }
 
     fn unjudged(&self) -> usize {
-        let judged = |target: &Target| match judge_address(&target.address, &target.spec, &self.health) {
+        let judged = |target: &Target| match judge_address(None, &target.address, &target.spec, &self.health)
+        {
             (_, Some(ips)) => ips.iter().all(|(_, verdict)| verdict.is_in().is_some()),
             (verdict, None) => verdict.is_in().is_some(),
         };

@@ -5,41 +5,24 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use thiserror::Error;
 
 use crate::address::Address;
-use crate::name::DnsName;
 
-/// How the endpoints of one Service are probed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ProbeSpec {
-    /// Not probed: always taken for healthy.
-    None,
-    /// A TCP connection that is accepted.
-    Tcp {
-        /// TCP port.
-        port: u16,
-    },
-    /// `GET path` that is answered with 200 to 399; redirects are not followed.
-    Http {
-        /// TCP port.
-        port: u16,
-        /// `https`: certificates are verified against `host`.
-        tls: bool,
-        /// Begins with `/`.
-        path: Arc<str>,
-        /// Host header and SNI: the published name.
-        host: DnsName,
-    },
-}
+mod expect;
+mod pace;
+mod spec;
+
+pub use expect::{BadExpect, Expect};
+pub use pace::{BadMillis, Millis, Pace, Timing};
+pub use spec::{BadProbeSpec, Check, GrpcCheck, GuessCheck, HttpCheck, ProbeSpec, Trust};
 
 /// What is really probed. Many endpoints may share one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProbeKey {
     /// The address that is connected to.
     pub address: IpAddr,
-    /// Port, protocol, path and host.
+    /// What is asked there, and how often.
     pub spec: Arc<ProbeSpec>,
 }
 
@@ -112,83 +95,9 @@ impl FromStr for Verdict {
     }
 }
 
-/// What must not stand bare in the one-line form of the ownership evidence.
-const RESERVED: &AsciiSet = &CONTROLS.add(b' ').add(b';').add(b',').add(b'%').add(b'"').add(b'\\');
-
-/// One word without spaces, `;` and `,`: `none`, `tcp:5001`, `http:8080@www.example.com/healthz`.
-impl fmt::Display for ProbeSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("none"),
-            Self::Tcp { port } => write!(f, "tcp:{port}"),
-            Self::Http { port, tls, path, host } => {
-                let scheme = if *tls { "https" } else { "http" };
-                write!(f, "{scheme}:{port}@{host}{}", utf8_percent_encode(path, RESERVED))
-            }
-        }
-    }
-}
-
-/// Not the one-word form of a probe.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is no probe; tcp:PORT, http:PORT@HOST/PATH, https:PORT@HOST/PATH or none would be")]
-pub struct BadProbeSpec(pub String);
-
-impl FromStr for ProbeSpec {
-    type Err = BadProbeSpec;
-
-    fn from_str(text: &str) -> Result<Self, BadProbeSpec> {
-        let bad = || BadProbeSpec(text.to_owned());
-        if text == "none" {
-            return Ok(Self::None);
-        }
-        let (scheme, rest) = text.split_once(':').ok_or_else(bad)?;
-        if scheme == "tcp" {
-            return rest.parse().map(|port| Self::Tcp { port }).map_err(|_| bad());
-        }
-        let tls = match scheme {
-            "http" => false,
-            "https" => true,
-            _ => return Err(bad()),
-        };
-        let (port, rest) = rest.split_once('@').ok_or_else(bad)?;
-        let slash = rest.find('/').ok_or_else(bad)?;
-        let (host, path) = rest.split_at(slash);
-        let path = percent_decode_str(path).decode_utf8().map_err(|_| bad())?;
-        Ok(Self::Http {
-            port: port.parse().map_err(|_| bad())?,
-            tls,
-            path: path.as_ref().into(),
-            host: host.parse().map_err(|_| bad())?,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_probe_is_read_back_as_it_was_written() {
-        let specs = [
-            ProbeSpec::None,
-            ProbeSpec::Tcp { port: 5001 },
-            ProbeSpec::Http {
-                port: 443,
-                tls: true,
-                path: "/healthz?a=1,2;b c%20\"".into(),
-                host: "www.example.com".parse().unwrap(),
-            },
-        ];
-        for spec in specs {
-            let text = spec.to_string();
-            assert!(!text.contains([' ', ';', ',', '"']), "{text}");
-            assert_eq!(text.parse::<ProbeSpec>().unwrap(), spec);
-        }
-        for bad in ["", "tcp", "tcp:x", "tcp:70000", "udp:53", "http:80", "http:80@h", "http:80@/x"] {
-            assert!(bad.parse::<ProbeSpec>().is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn suspect_is_published_and_recovering_is_not() {

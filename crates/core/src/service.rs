@@ -87,7 +87,7 @@ pub struct Service {
     pub namespace: String,
     /// Kubernetes name.
     pub name: String,
-    /// Annotations; those under other prefixes than [`PREFIXES`] may be left out.
+    /// Annotations; those that [`is_read`] does not name may be left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// Ports in their order.
@@ -101,6 +101,11 @@ pub struct Service {
 /// Prefixes under which annotations are read; an earlier one wins.
 pub const PREFIXES: [&str; 3] =
     ["fleetdns.io/", "external-dns.kubernetes.io/", "external-dns.alpha.kubernetes.io/"];
+
+/// Whether an annotation is read at all: ours, external-dns's, and what says the health path to a cloud's load balancer.
+pub fn is_read(annotation: &str) -> bool {
+    PREFIXES.iter().any(|prefix| annotation.starts_with(prefix)) || crate::publish::is_cloud(annotation)
+}
 
 impl Service {
     /// Namespace and name.
@@ -191,7 +196,7 @@ pub struct Published {
 impl Published {
     /// What has to be probed for it.
     pub fn targets(&self) -> impl Iterator<Item = Target> {
-        let probed = *self.probe != ProbeSpec::None;
+        let probed = self.probe.is_probed();
         self.addresses.iter().flatten().filter_map(move |address| {
             let resolve = matches!(address, Address::Hostname(_));
             (probed || resolve).then(|| Target { address: address.clone(), spec: Arc::clone(&self.probe) })

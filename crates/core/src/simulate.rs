@@ -168,7 +168,8 @@ pub struct MemberState {
     /// marks say that it gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<Service>>,
-    /// How Services are probed, by `NAMESPACE/NAME`, where it is not what they say themselves: the config says it.
+    /// How Services are probed, by `NAMESPACE/NAME` and in the form that marks have (`https:443@www.example.com/healthz`),
+    /// where that follows neither from their ports nor from their annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub probes: BTreeMap<String, String>,
 }

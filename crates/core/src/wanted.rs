@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use imbl::OrdSet;
 use thiserror::Error;
 
 use crate::address::Address;
@@ -15,7 +14,7 @@ use crate::member::{Health, Inventory, MemberName, MemberView};
 use crate::name::{DnsName, Label, NameError};
 use crate::observed::ObservedSet;
 use crate::plan::{Refusal, Refused};
-use crate::probe::{ProbeKey, ProbeSpec, Target, Verdict};
+use crate::probe::{Check, ProbeKey, ProbeSpec, Target, Verdict};
 use crate::publish::global_name;
 use crate::record::{RecordData, Ttl};
 use crate::service::{Published, ServiceFault, ServiceKey};
@@ -373,7 +372,7 @@ fn add_candidate(
     member: &MemberName,
     judges: Judges<'_>,
 ) {
-    let (verdict, resolved) = judge_address(address, probe, judges.health);
+    let (verdict, resolved) = judge_address(Some(member), address, probe, judges.health);
     let mut wish = None;
     for (subject, intent) in judges.intents.concerning(member, &wanted.service, address) {
         wish = wish.or(Some(intent.wish));
@@ -394,14 +393,16 @@ fn add_candidate(
     candidate.members.insert(member.clone());
 }
 
-/// The verdict on an address, and on each address that a host name resolves to (`None`: it was never resolved).
+/// The verdict on an address of a member, and on each address that a host name resolves to (`None`: it was never
+/// resolved). Without a member, what has no verdict of its own counts as healthy.
 pub(crate) fn judge_address(
+    member: Option<&MemberName>,
     address: &Address,
     probe: &Arc<ProbeSpec>,
     health: &Health,
 ) -> (Verdict, Option<Vec<(IpAddr, Verdict)>>) {
     let name = match (address, address.ip()) {
-        (_, Some(ip)) => return (verdict(ip, probe, health), None),
+        (_, Some(ip)) => return (verdict(member, ip, probe, health), None),
         (Address::Hostname(name), _) => name,
         _ => return (Verdict::Unknown, None),
     };
@@ -410,34 +411,33 @@ pub(crate) fn judge_address(
         let unresolvable = health.unresolvable.contains(name).then_some(Verdict::Suspect);
         return (health.named.get(&target).copied().or(unresolvable).unwrap_or_default(), None);
     };
-    let judged = judge(ips, probe, health);
+    let judged: Vec<_> = ips.iter().map(|ip| (*ip, verdict(member, *ip, probe, health))).collect();
     // A host name answers while any of its addresses does; one without addresses is dead.
     let best = judged.iter().map(|(_, verdict)| *verdict).max_by_key(|v| standing(*v));
     (best.unwrap_or(Verdict::Unhealthy), Some(judged))
 }
 
-fn judge(ips: &OrdSet<IpAddr>, probe: &Arc<ProbeSpec>, health: &Health) -> Vec<(IpAddr, Verdict)> {
-    ips.iter().map(|ip| (*ip, verdict(*ip, probe, health))).collect()
-}
-
-fn verdict(ip: IpAddr, probe: &Arc<ProbeSpec>, health: &Health) -> Verdict {
-    match **probe {
-        ProbeSpec::None => Verdict::Healthy,
-        _ => {
-            let key = ProbeKey { address: ip, spec: Arc::clone(probe) };
-            match health.verdict(&key) {
-                // Published with a doubt: nobody can tell from here.
-                Verdict::Unknown if health.blind.contains(&key) => Verdict::Suspect,
-                verdict => verdict,
-            }
+fn verdict(member: Option<&MemberName>, ip: IpAddr, probe: &Arc<ProbeSpec>, health: &Health) -> Verdict {
+    match (&probe.check, member) {
+        (Check::Cluster, Some(member)) => {
+            return health.clusters.get(member).copied().unwrap_or_default().verdict();
         }
+        (Check::None | Check::Cluster, _) => return Verdict::Healthy,
+        _ => {}
+    }
+    let key = ProbeKey { address: ip, spec: Arc::clone(probe) };
+    match health.verdict(&key) {
+        // Published with a doubt: nobody can tell from here.
+        Verdict::Unknown if health.blind.contains(&key) => Verdict::Suspect,
+        verdict => verdict,
     }
 }
 
 impl Health {
-    /// The verdict on an address that is probed in some way; a host name answers while any of its addresses does.
-    pub fn of(&self, address: &Address, probe: &Arc<ProbeSpec>) -> Verdict {
-        judge_address(address, probe, self).0
+    /// The verdict on an address of a member that is probed in some way; a host name answers while any of its addresses
+    /// does.
+    pub fn of(&self, member: &MemberName, address: &Address, probe: &Arc<ProbeSpec>) -> Verdict {
+        judge_address(Some(member), address, probe, self).0
     }
 }
 

@@ -120,6 +120,7 @@ async fn start(
             drift: config.brakes.drift,
             configured: configured.clone(),
             wishes: wishes.clone(),
+            says_clusters: zones.is_empty(),
         };
         let (task, view) =
             ZoneTask::new(zone.settings.clone(), zone.provider, provider, upkeep, adopted_out.clone());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fleetdns_core::simulate::Scenario;
 use fleetdns_core::{
     Address, Gauge, Health, Intent, Intents, Inventory, MemberView, Observed, RecordData, Snapshot, Subject,
-    Verdict,
+    Verdict, cluster,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -68,6 +68,9 @@ pub struct ClusterLine {
     pub endpoints: usize,
     /// Addresses by verdict.
     pub verdicts: BTreeMap<String, usize>,
+    /// The verdict on it as a whole: `in` while an endpoint is, `out`, `unknown`, or `unprobed` where nothing can be.
+    #[serde(default)]
+    pub health: String,
     /// What is wrong with it.
     pub fault: Option<String>,
 }
@@ -161,12 +164,12 @@ pub struct ZoneGauge {
 impl View {
     /// The whole status.
     pub fn status(&self) -> Status {
-        let (snapshot, health) = (self.snapshots.borrow().clone(), self.health.borrow().clone());
+        let (snapshot, mut health) = (self.snapshots.borrow().clone(), self.health.borrow().clone());
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             fleet: self.fleet.clone(),
             uptime_seconds: self.started.elapsed().as_secs(),
-            clusters: snapshot.members.values().map(|member| cluster_line(member, &health)).collect(),
+            clusters: snapshot.members.values().map(|member| cluster_line(member, &mut health)).collect(),
             zones: self.zones.iter().map(|zone| zone_line(&zone.borrow())).collect(),
             intents: self.intents(),
         }
@@ -282,13 +285,15 @@ impl View {
     }
 }
 
-fn cluster_line(member: &MemberView, health: &Health) -> ClusterLine {
+fn cluster_line(member: &MemberView, health: &mut Health) -> ClusterLine {
+    let whole = cluster::verdict(member, health);
+    health.clusters.insert(member.name.clone(), whole);
     let mut verdicts = BTreeMap::new();
     let mut endpoints = 0;
     for service in member.services.values() {
         for address in service.addresses.iter().flatten() {
             endpoints += 1;
-            let verdict: Verdict = health.of(address, &service.probe);
+            let verdict: Verdict = health.of(&member.name, address, &service.probe);
             *verdicts.entry(verdict.to_string()).or_default() += 1;
         }
     }
@@ -300,6 +305,7 @@ fn cluster_line(member: &MemberView, health: &Health) -> ClusterLine {
         services: member.services.len(),
         endpoints,
         verdicts,
+        health: whole.to_string(),
         fault: member.fault.as_deref().map(str::to_owned),
     }
 }

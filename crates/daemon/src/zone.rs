@@ -42,6 +42,7 @@ pub struct ZoneTask {
     drift: Duration,
     configured: BTreeSet<MemberName>,
     wishes: Wishes,
+    says_clusters: bool,
     adopted: mpsc::Sender<Vec<MemberView>>,
     status: watch::Sender<ZoneStatus>,
     scope: Scope,
@@ -75,6 +76,8 @@ pub struct Upkeep {
     pub configured: BTreeSet<MemberName>,
     /// What persons say of the fleet.
     pub wishes: Wishes,
+    /// Whether this task says what becomes of clusters as a whole: one of all the zones' tasks does.
+    pub says_clusters: bool,
 }
 
 impl ZoneTask {
@@ -98,6 +101,7 @@ impl ZoneTask {
             drift: upkeep.drift,
             configured: upkeep.configured,
             wishes: upkeep.wishes,
+            says_clusters: upkeep.says_clusters,
             adopted,
             status,
             scope: Scope::All,
@@ -148,6 +152,7 @@ impl ZoneTask {
             self.scope.extend(changed);
             let heeded = self.planner.heed(&self.wishes.latest());
             self.scope.extend(heeded);
+            self.tell_clusters();
             self.pass().await;
         }
     }

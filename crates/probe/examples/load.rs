@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetdns_core::member::{Inventory, MemberView, Snapshot};
+use fleetdns_core::probe::{Check, Expect, HttpCheck};
 use fleetdns_core::{Address, DnsName, Health, ProbeSpec, Published, Service, ServiceKey, Verdict};
 use fleetdns_probe::{LAG_CLASSES, ProbeSettings, Prober, Stats};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -70,8 +71,11 @@ async fn black_hole() -> Result<(TcpListener, Vec<TcpStream>), Failed> {
 
 fn fleet(targets: u32, dead: u32, good: u16, hole: u16) -> Result<Snapshot, Failed> {
     let host: DnsName = "www.example.com".parse()?;
-    let spec =
-        |port| Arc::new(ProbeSpec::Http { port, tls: false, path: "/healthz".into(), host: host.clone() });
+    let spec = |port| {
+        let (path, host) = ("/healthz".into(), host.clone());
+        let http = HttpCheck { port, tls: None, path, host, expect: Expect::default() };
+        Arc::new(ProbeSpec::of(Check::Http(Box::new(http))))
+    };
     let (good, hole) = (spec(good), spec(hole));
     let mut member = MemberView::pending("load".parse()?);
     (member.inventory, member.listed) = (Inventory::Live, true);
@@ -125,8 +129,7 @@ async fn measure(targets: u32, seconds: u32, dead: u32, good: u16, hole: u16) ->
     println!("passed {}, failed {}, unclear {}, stalls {}", new.passed, new.failed, new.unclear, new.stalls);
     let mut wrong = 0;
     for (key, verdict) in &health.borrow().verdicts {
-        let ProbeSpec::Http { port, .. } = *key.spec else { continue };
-        let expected = if port == hole { Verdict::Unhealthy } else { Verdict::Healthy };
+        let expected = if key.spec.port() == Some(hole) { Verdict::Unhealthy } else { Verdict::Healthy };
         wrong += usize::from(*verdict != expected);
     }
     println!("verdicts {}, wrong {wrong}", health.borrow().verdicts.len());

@@ -14,6 +14,8 @@ pub enum Answer {
     Pass,
     /// The endpoint is at fault.
     Fail(Failure),
+    /// The connection was accepted, and a guess that never held yet does not hold: as good as a success.
+    Open(Failure),
     /// We are at fault: nothing was learnt.
     Unclear(Snag),
 }
@@ -39,12 +41,21 @@ pub enum Failure {
     /// A router on the way says that there is no way.
     #[error("the network says that the host cannot be reached")]
     Unreachable,
-    /// An HTTP status outside of 200 to 399.
+    /// An HTTP status that is not expected.
     #[error("status {0}")]
     Status(u16),
     /// Something else than HTTP/1.
     #[error("the answer is not HTTP")]
     NotHttp,
+    /// Something else than HTTP/2.
+    #[error("the answer is not HTTP/2")]
+    NotHttp2,
+    /// HTTP/2, and not gRPC in it.
+    #[error("the answer is not gRPC")]
+    NotGrpc,
+    /// What the gRPC health service said, or why it said nothing: `NOT_SERVING`, `UNIMPLEMENTED`.
+    #[error("gRPC health check: {0}")]
+    Health(Box<str>),
     /// The certificate does not stand up to verification.
     #[error("certificate {0}")]
     Certificate(Box<str>),
@@ -80,17 +91,20 @@ impl Answer {
     /// What the judge makes of it.
     pub const fn outcome(&self) -> Outcome {
         match self {
-            Self::Pass => Outcome::Pass,
+            Self::Pass | Self::Open(_) => Outcome::Pass,
             Self::Fail(_) => Outcome::Fail,
             Self::Unclear(_) => Outcome::Inconclusive,
         }
     }
 
-    /// The error as text; `None` after a success.
+    /// The error as text; `None` after a success without reserve.
     pub fn error(&self) -> Option<String> {
         match self {
             Self::Pass => None,
             Self::Fail(failure) => Some(failure.to_string()),
+            Self::Open(failure) => {
+                Some(format!("connected; the cloud's path was never answered yet: {failure}"))
+            }
             Self::Unclear(snag) => Some(snag.to_string()),
         }
     }

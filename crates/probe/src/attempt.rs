@@ -1,49 +1,81 @@
 //! One probe over real sockets.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use fleetdns_core::{ProbeKey, ProbeSpec};
+use fleetdns_core::ProbeKey;
+use fleetdns_core::probe::{Check, Expect, GrpcCheck, GuessCheck, HttpCheck};
 use futures::poll;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
 use crate::answer::{Answer, Failure, Snag, connect_error, local};
+use crate::grpc;
 use crate::http::get;
 use crate::pulse::LAG;
-use crate::tls::Tls;
+use crate::tls::{Alpn, Trusts};
 
 /// Probes a key to an end. All of it, from the first packet to the end of the headers, has to fit into `timeout`.
-pub(crate) async fn probe(key: ProbeKey, tls: Tls, timeout: Duration) -> Answer {
+pub(crate) async fn probe(key: ProbeKey, trusts: Trusts, timeout: Duration) -> Answer {
     let deadline = Instant::now() + timeout;
-    let (ProbeSpec::Tcp { port } | ProbeSpec::Http { port, .. }) = &*key.spec else {
-        return Answer::Pass;
-    };
-    let address = SocketAddr::new(key.address, *port);
+    let Some(port) = key.spec.port() else { return Answer::Pass };
+    let address = SocketAddr::new(key.address, port);
     let stream = match within(deadline, Failure::NoConnection(timeout), connect(address)).await {
         Ok(stream) => stream,
         Err(answer) => return answer,
     };
-    let ProbeSpec::Http { tls: encrypted, path, host, .. } = &*key.spec else {
-        return Answer::Pass;
-    };
+    let late = Failure::NoAnswer(timeout);
     // On the heap: most of what is in flight at one time hangs in the connect, and should not carry this along.
-    let asked = Box::pin(async {
-        if *encrypted {
-            let stream = tls.shake(host.as_str(), stream).await?;
-            get(stream, path, host.as_str()).await
-        } else {
-            get(stream, path, host.as_str()).await
+    let asked = match &key.spec.check {
+        Check::None | Check::Cluster | Check::Tcp { .. } => return Answer::Pass,
+        Check::Http(http) => within(deadline, late, Box::pin(ask_http(stream, http, &trusts))).await,
+        Check::Guess(guess) => {
+            let asked = within(deadline, late, Box::pin(ask_guess(stream, guess, key.address))).await;
+            asked.map_err(|answer| match answer {
+                Answer::Fail(failure) => Answer::Open(failure),
+                other => other,
+            })
         }
-    });
-    match within(deadline, Failure::NoAnswer(timeout), asked).await {
-        Ok(status) if (200..400).contains(&status) => Answer::Pass,
-        Ok(status) => Answer::Fail(Failure::Status(status)),
-        Err(answer) => answer,
+        Check::Grpc(grpc) => within(deadline, late, Box::pin(ask_grpc(stream, grpc, &trusts))).await,
+    };
+    asked.err().unwrap_or(Answer::Pass)
+}
+
+async fn ask_http(stream: TcpStream, http: &HttpCheck, trusts: &Trusts) -> Result<(), Answer> {
+    let status = match &http.tls {
+        Some(trust) => {
+            let stream = trusts.of(trust)?.shake(http.host.as_str(), stream, Alpn::Http1).await?;
+            get(stream, &http.path, &http.host).await?
+        }
+        None => get(stream, &http.path, &http.host).await?,
+    };
+    expect(status, &http.expect)
+}
+
+/// As the cloud's load balancer asks: it knows addresses, and no names.
+async fn ask_guess(stream: TcpStream, guess: &GuessCheck, address: IpAddr) -> Result<(), Answer> {
+    let status = match address {
+        IpAddr::V4(ip) => get(stream, &guess.path, ip).await?,
+        IpAddr::V6(ip) => get(stream, &guess.path, format!("[{ip}]")).await?,
+    };
+    expect(status, &guess.expect)
+}
+
+async fn ask_grpc(stream: TcpStream, grpc: &GrpcCheck, trusts: &Trusts) -> Result<(), Answer> {
+    match &grpc.tls {
+        Some(trust) => {
+            let stream = trusts.of(trust)?.shake(grpc.host.as_str(), stream, Alpn::Http2).await?;
+            grpc::check(stream, grpc).await
+        }
+        None => grpc::check(stream, grpc).await,
     }
+}
+
+fn expect(status: u16, expect: &Expect) -> Result<(), Answer> {
+    if expect.takes(status) { Ok(()) } else { Err(Answer::Fail(Failure::Status(status))) }
 }
 
 /// Waits until the deadline, and does not blame the endpoint when our own timer woke us too late.

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use fleetdns_core::judge::{Outcome, Thresholds};
-use fleetdns_core::{Address, DnsName, Health, ProbeKey, Snapshot, Target, Verdict};
+use fleetdns_core::judge::Outcome;
+use fleetdns_core::{Address, DnsName, Health, ProbeKey, Snapshot, Target, Timing, Verdict};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -43,8 +43,8 @@ struct Landed {
 }
 
 pub(crate) struct Engine<P, L, G> {
-    settings: ProbeSettings,
-    thresholds: Thresholds,
+    /// Of keys that ask for no other.
+    timing: Timing,
     room: usize,
     probe: P,
     resolver: Resolver<L, G>,
@@ -69,13 +69,17 @@ where
     L: Fn(DnsName) -> G,
     G: Future<Output = (DnsName, Families)>,
 {
-    pub(crate) fn new(settings: ProbeSettings, probe: P, resolver: Resolver<L, G>, reports: Reports) -> Self {
+    pub(crate) fn new(
+        settings: &ProbeSettings,
+        probe: P,
+        resolver: Resolver<L, G>,
+        reports: Reports,
+    ) -> Self {
         let epoch = Instant::now();
         Self {
-            thresholds: settings.thresholds(),
+            timing: settings.timing(),
             room: settings.room(),
-            table: Table::new(epoch, settings.interval),
-            settings,
+            table: Table::new(epoch, settings.timing()),
             probe,
             resolver,
             reports,
@@ -175,7 +179,7 @@ where
             }
         }
         let Some(addresses) = addresses else {
-            if self.names.failed(&name) == self.thresholds.fall.max(1) {
+            if self.names.failed(&name) == self.timing.thresholds.fall.max(1) {
                 self.news.unresolvable(name, true);
             }
             return;
@@ -205,7 +209,7 @@ where
     }
 
     fn is_blind(&self, row: &Row) -> bool {
-        is_blind(row, &self.thresholds)
+        is_blind(row, &self.timing)
     }
 
     fn start_due(&mut self) {
@@ -215,7 +219,7 @@ where
             let Some(row) = self.table.row_mut(slot) else { continue };
             let lag = now.saturating_duration_since(due);
             self.reports.count_start(lag);
-            let late = (lag > self.settings.interval / 2).then_some(lag);
+            let late = (lag > self.timing.with(&row.key.spec.pace).interval / 2).then_some(lag);
             let probe = (self.probe)(row.key.clone());
             self.queue.push(Box::pin(async move {
                 Event::Landed(Landed { slot, started: now, late, answer: probe.await })
@@ -259,15 +263,18 @@ where
 
     fn take_landed(&mut self, landed: Landed, now: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        let answer = self.excuse(landed.answer, landed.started, landed.late, now);
+        let Some(row) = self.table.row_mut(landed.slot) else { return };
+        let answer = weigh(row, landed.answer);
+        let answer = self.excuse(answer, landed.started, landed.late, now);
         let unclear = answer.outcome() == Outcome::Inconclusive;
         let Some(row) = self.table.row_mut(landed.slot) else { return };
         let was_unclear = row.unclear > 0;
-        let blind = |row: &Row| is_blind(row, &self.thresholds);
+        let blind = |row: &Row| is_blind(row, &self.timing);
         let was_blind = blind(row);
         row.unclear = if unclear { row.unclear.saturating_add(1) } else { 0 };
         let before = row.judge.verdict();
-        if let Some(after) = row.judge.step(answer.outcome(), now - self.epoch, &self.thresholds) {
+        let thresholds = self.timing.with(&row.key.spec.pace).thresholds;
+        if let Some(after) = row.judge.step(answer.outcome(), now - self.epoch, &thresholds) {
             self.news.verdict(&row.key, before, after, &answer);
         }
         if blind(row) != was_blind {
@@ -278,8 +285,7 @@ where
         let error = if unclear && !was_unclear { report.last.error().map(|e| (address, e)) } else { None };
         self.reports.put(&row.key, report);
         self.set_unclear(was_unclear, unclear, error);
-        let fast = self.settings.fast_interval;
-        if let Some(row) = self.table.landed(landed.slot, landed.started, now, fast) {
+        if let Some(row) = self.table.landed(landed.slot, landed.started, now) {
             self.drop_row(row);
         }
     }
@@ -310,8 +316,21 @@ where
 }
 
 /// Whether as many probes as would take an endpoint out said nothing of it, and none ever did.
-fn is_blind(row: &Row, thresholds: &Thresholds) -> bool {
-    row.judge.verdict() == Verdict::Unknown && row.unclear >= thresholds.fall.max(1)
+fn is_blind(row: &Row, timing: &Timing) -> bool {
+    let fall = timing.with(&row.key.spec.pace).thresholds.fall.max(1);
+    row.judge.verdict() == Verdict::Unknown && row.unclear >= fall
+}
+
+/// A guess that held once has to hold on; until then a connection is enough.
+fn weigh(row: &mut Row, answer: Answer) -> Answer {
+    match answer {
+        Answer::Open(failure) if row.proven => Answer::Fail(failure),
+        Answer::Pass => {
+            row.proven = true;
+            Answer::Pass
+        }
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! An HTTP library would bring a connection task and 8 KiB of buffer for each probe in flight. All that is wanted here is
 //! the status, once the head is whole.
 
+use std::fmt::Display;
+
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::answer::{Answer, Failure, Snag, stream_error};
@@ -12,7 +14,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 const VERSION: &[u8] = b"HTTP/1.";
 
 /// Asks for the path; gives the status when all of the head has come.
-pub(crate) async fn get<S>(mut stream: S, path: &str, host: &str) -> Result<u16, Answer>
+pub(crate) async fn get<S>(mut stream: S, path: &str, host: impl Display) -> Result<u16, Answer>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -12,12 +12,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use fleetdns_core::judge::Thresholds;
-use fleetdns_core::{Health, Snapshot};
+use fleetdns_core::{Health, MemberName, ProbeKey, Snapshot, Timing};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,7 @@ mod answer;
 mod attempt;
 mod demand;
 mod engine;
+mod grpc;
 mod http;
 mod lookup;
 mod names;
@@ -46,7 +48,7 @@ pub use report::{LAG_CLASSES, Report, Reports, Stats};
 use crate::engine::Engine;
 use crate::lookup::NameServers;
 use crate::resolve::Resolver;
-use crate::tls::Tls;
+use crate::tls::Trusts;
 
 /// How everything is probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,14 +63,23 @@ pub struct ProbeSettings {
     pub fall: u32,
     /// Successes in a row that bring it back.
     pub rise: u32,
-    /// PEM file of the authorities that https probes trust, instead of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Takes any certificate.
-    pub insecure: bool,
+    /// Whose word on certificates counts.
+    pub trust: TrustSettings,
+    /// The same for members that have a word of their own.
+    pub trust_of: BTreeMap<MemberName, TrustSettings>,
     /// Probes in flight at one time; never more than half of the file descriptors that the process may have.
     pub max_inflight: usize,
     /// Name servers for load balancer host names; empty means the system's.
     pub nameservers: Vec<SocketAddr>,
+}
+
+/// Whom probes over TLS trust.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustSettings {
+    /// PEM file of the authorities that are trusted, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Takes any certificate.
+    pub insecure: bool,
 }
 
 impl Default for ProbeSettings {
@@ -80,8 +91,8 @@ impl Default for ProbeSettings {
             timeout: Duration::from_secs(2),
             fall: thresholds.fall,
             rise: thresholds.rise,
-            ca_file: None,
-            insecure: false,
+            trust: TrustSettings::default(),
+            trust_of: BTreeMap::new(),
             max_inflight: 10_000,
             nameservers: Vec::new(),
         }
@@ -89,8 +100,14 @@ impl Default for ProbeSettings {
 }
 
 impl ProbeSettings {
-    const fn thresholds(&self) -> Thresholds {
-        Thresholds { fall: self.fall, rise: self.rise }
+    /// Times and thresholds of a key that asks for no others.
+    pub const fn timing(&self) -> Timing {
+        Timing {
+            interval: self.interval,
+            fast_interval: self.fast_interval,
+            timeout: self.timeout,
+            thresholds: Thresholds { fall: self.fall, rise: self.rise },
+        }
     }
 
     /// What the settings and the file descriptor limit allow.
@@ -130,7 +147,7 @@ pub enum ProbeError {
 /// Probing, set up and not yet running.
 pub struct Prober {
     settings: ProbeSettings,
-    tls: Tls,
+    trusts: Trusts,
     servers: NameServers,
     reports: Reports,
 }
@@ -141,9 +158,9 @@ impl Prober {
     /// # Errors
     /// [`ProbeError::CaFile`] and [`ProbeError::Tls`].
     pub fn new(settings: ProbeSettings) -> Result<Self, ProbeError> {
-        let tls = Tls::new(settings.ca_file.as_deref(), settings.insecure)?;
+        let trusts = Trusts::new(&settings.trust, &settings.trust_of)?;
         let servers = NameServers::new(&settings.nameservers);
-        Ok(Self { settings, tls, servers, reports: Reports::default() })
+        Ok(Self { settings, trusts, servers, reports: Reports::default() })
     }
 
     /// A handle on what the last probes said.
@@ -161,18 +178,24 @@ impl Prober {
         out: watch::Sender<Health>,
         shutdown: CancellationToken,
     ) -> Result<(), ProbeError> {
-        let Self { settings, tls, servers, reports } = self;
-        let timeout = settings.timeout;
-        let probe = move |key| attempt::probe(key, tls.clone(), timeout);
+        let Self { settings, trusts, servers, reports } = self;
+        let timing = settings.timing();
+        let probe = move |key: ProbeKey| {
+            let timeout = timing.with(&key.spec.pace).timeout;
+            attempt::probe(key, trusts.clone(), timeout)
+        };
         let resolver = Resolver::new(move |name| servers.clone().lookup(name));
-        Engine::new(settings, probe, resolver, reports).run(snapshots, &out, shutdown).await
+        Engine::new(&settings, probe, resolver, reports).run(snapshots, &out, shutdown).await
     }
 
     /// One full round, for `fleetdns plan`: each key is probed until it has a verdict, at most `fall` times. Bounded in
     /// time; what is not known then is missing.
     pub async fn round(&self, snapshot: &Snapshot) -> Health {
-        let (tls, timeout) = (self.tls.clone(), self.settings.timeout);
-        let probe = move |key| attempt::probe(key, tls.clone(), timeout);
+        let (trusts, timing) = (self.trusts.clone(), self.settings.timing());
+        let probe = move |key: ProbeKey| {
+            let timeout = timing.with(&key.spec.pace).timeout;
+            attempt::probe(key, trusts.clone(), timeout)
+        };
         let servers = self.servers.clone();
         let lookup = move |name| servers.clone().lookup(name);
         round::round(&self.settings, snapshot, probe, lookup).await

@@ -70,7 +70,7 @@ impl Names {
 }
 
 fn keys(spec: &Arc<ProbeSpec>, addresses: &OrdSet<IpAddr>) -> Vec<ProbeKey> {
-    if **spec == ProbeSpec::None {
+    if !spec.is_probed() {
         return Vec::new();
     }
     addresses.iter().map(|address| ProbeKey { address: *address, spec: Arc::clone(spec) }).collect()
@@ -115,7 +115,7 @@ mod tests {
     fn the_first_answer_is_news_even_when_it_is_empty() {
         let mut names = Names::default();
         let name: DnsName = "lb.example.com".parse().unwrap();
-        names.want(&name, &Arc::new(ProbeSpec::None));
+        names.want(&name, &Arc::new(ProbeSpec::NONE));
         assert_eq!(names.resolved(&name, &addresses(&[])), Some(Keys::default()));
         assert_eq!(names.resolved(&name, &addresses(&[])), None);
     }

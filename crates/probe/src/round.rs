@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::judge::Judge;
-use fleetdns_core::{Address, DnsName, Health, ProbeKey, ProbeSpec, Snapshot, Verdict};
+use fleetdns_core::{Address, DnsName, Health, ProbeKey, Snapshot, Verdict};
 use futures::{StreamExt, stream};
 use imbl::OrdSet;
 use tokio::time::{sleep, timeout};
@@ -47,7 +47,7 @@ where
     resolve(names, lookup, &mut health).await;
     let keys: BTreeSet<ProbeKey> = targets
         .iter()
-        .filter(|target| *target.spec != ProbeSpec::None)
+        .filter(|target| target.spec.is_probed())
         .flat_map(|target| {
             let addresses = addresses(&target.address, &health);
             addresses.into_iter().map(|address| ProbeKey { address, spec: Arc::clone(&target.spec) })
@@ -90,8 +90,12 @@ where
 {
     let abreast = settings.room().min(ABREAST);
     let batches = u32::try_from(keys.len().div_ceil(abreast)).unwrap_or(u32::MAX);
-    let bound =
-        (settings.timeout + PAUSE).saturating_mul(settings.fall.max(1)).saturating_mul(batches.max(1));
+    let all = settings.timing();
+    let longest = |key: &ProbeKey| {
+        let timing = all.with(&key.spec.pace);
+        (timing.timeout + PAUSE).saturating_mul(timing.thresholds.fall.max(1))
+    };
+    let bound = keys.iter().map(longest).max().unwrap_or_default().saturating_mul(batches.max(1));
     let probe = &probe;
     let mut verdicts: Vec<(ProbeKey, Verdict)> = Vec::new();
     let all = stream::iter(keys)
@@ -111,12 +115,13 @@ where
     F: Future<Output = Answer>,
 {
     let mut judge = Judge::default();
-    for attempt in 0..settings.fall.max(1) {
+    let timing = settings.timing().with(&key.spec.pace);
+    for attempt in 0..timing.thresholds.fall.max(1) {
         if attempt > 0 {
-            sleep(PAUSE.min(settings.fast_interval)).await;
+            sleep(PAUSE.min(timing.fast_interval)).await;
         }
         let answer = probe(key.clone()).await;
-        if judge.step(answer.outcome(), Duration::ZERO, &settings.thresholds()).is_some() {
+        if judge.step(answer.outcome(), Duration::ZERO, &timing.thresholds).is_some() {
             break;
         }
     }

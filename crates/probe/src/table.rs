@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use fleetdns_core::judge::Judge;
-use fleetdns_core::{ProbeKey, Verdict};
+use fleetdns_core::{ProbeKey, Timing, Verdict};
 use tokio::time::Instant;
 
 /// So many new keys at once are probed without delay; more are spread.
@@ -30,13 +30,15 @@ pub(crate) struct Row {
     pub(crate) judge: Judge,
     /// Targets that want it; at zero it goes as soon as it is not in flight.
     wanted: u32,
-    timing: Timing,
+    state: State,
     /// Inconclusive probes in a row, up to now.
     pub(crate) unclear: u32,
+    /// Whether a guess was right once: only then its failures count.
+    pub(crate) proven: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Timing {
+enum State {
     /// Not in the time table yet.
     Fresh,
     Due(Instant),
@@ -53,11 +55,12 @@ pub(crate) struct Table {
     due: BinaryHeap<Reverse<(Instant, Slot)>>,
     fresh: Vec<Slot>,
     epoch: Instant,
-    interval: Duration,
+    /// Of keys that ask for no other.
+    timing: Timing,
 }
 
 impl Table {
-    pub(crate) fn new(epoch: Instant, interval: Duration) -> Self {
+    pub(crate) fn new(epoch: Instant, timing: Timing) -> Self {
         Self {
             rows: Vec::new(),
             free: Vec::new(),
@@ -65,7 +68,7 @@ impl Table {
             due: BinaryHeap::new(),
             fresh: Vec::new(),
             epoch,
-            interval: interval.max(Duration::from_millis(1)),
+            timing: Timing { interval: timing.interval.max(Duration::from_millis(1)), ..timing },
         }
     }
 
@@ -93,7 +96,14 @@ impl Table {
                     self.free.pop().unwrap_or_else(|| u32::try_from(self.rows.len()).unwrap_or(u32::MAX));
                 entry.insert(index);
                 self.fresh.push(Slot(index));
-                let row = Row { key, judge: Judge::default(), wanted: 1, timing: Timing::Fresh, unclear: 0 };
+                let row = Row {
+                    key,
+                    judge: Judge::default(),
+                    wanted: 1,
+                    state: State::Fresh,
+                    unclear: 0,
+                    proven: false,
+                };
                 (index, row)
             }
         };
@@ -108,31 +118,28 @@ impl Table {
         let slot = Slot(*self.index.get(key)?);
         let row = self.row_mut(slot)?;
         row.wanted = row.wanted.saturating_sub(1);
-        if row.wanted > 0 || row.timing == Timing::InFlight { None } else { self.take(slot) }
+        if row.wanted > 0 || row.state == State::InFlight { None } else { self.take(slot) }
     }
 
     /// Puts the keys that are new into the time table: a few at once, many spread.
     pub(crate) fn schedule_fresh(&mut self, now: Instant) {
         let fresh = std::mem::take(&mut self.fresh);
-        let spread = (fresh.len() > AT_ONCE).then(|| self.interval.min(FIRST_SPREAD));
+        let many = fresh.len() > AT_ONCE;
+        let all = self.timing;
         for slot in fresh {
             // One that came and went and came again stands here twice.
-            let Some(row) = self.row_mut(slot).filter(|row| row.timing == Timing::Fresh) else { continue };
-            let delay = spread.map_or(Duration::ZERO, |spread| phase(&row.key, spread));
+            let Some(row) = self.row_mut(slot).filter(|row| row.state == State::Fresh) else { continue };
+            let spread = all.with(&row.key.spec.pace).interval.min(FIRST_SPREAD);
+            let delay = if many { phase(&row.key, spread) } else { Duration::ZERO };
             self.set_due(slot, now + delay);
         }
     }
 
     /// The probe of a key has ended: plans the next. Gives the row if nobody wants the key any more.
-    pub(crate) fn landed(
-        &mut self,
-        slot: Slot,
-        started: Instant,
-        now: Instant,
-        fast: Duration,
-    ) -> Option<Row> {
-        let interval = self.interval;
+    pub(crate) fn landed(&mut self, slot: Slot, started: Instant, now: Instant) -> Option<Row> {
+        let all = self.timing;
         let row = self.row_mut(slot)?;
+        let Timing { interval, fast_interval: fast, .. } = all.with(&row.key.spec.pace);
         if row.wanted == 0 {
             return self.take(slot);
         }
@@ -140,7 +147,7 @@ impl Table {
         let unheard = row.unclear > 0 && row.judge.verdict() == Verdict::Unknown;
         let pause = if unheard { fast } else { row.judge.next_interval(interval, fast) };
         let phase = phase(&row.key, interval);
-        let due = if pause < interval { started + pause } else { self.aligned(phase, started) };
+        let due = if pause < interval { started + pause } else { self.aligned(phase, interval, started) };
         let due = if due >= now { due } else { now };
         self.set_due(slot, due);
         None
@@ -153,8 +160,8 @@ impl Table {
                 return None;
             }
             self.due.pop();
-            if let Some(row) = self.row_mut(slot).filter(|row| row.timing == Timing::Due(due)) {
-                row.timing = Timing::InFlight;
+            if let Some(row) = self.row_mut(slot).filter(|row| row.state == State::Due(due)) {
+                row.state = State::InFlight;
                 return Some((slot, due));
             }
         }
@@ -168,7 +175,7 @@ impl Table {
 
     fn set_due(&mut self, slot: Slot, due: Instant) {
         if let Some(row) = self.row_mut(slot) {
-            row.timing = Timing::Due(due);
+            row.state = State::Due(due);
             self.due.push(Reverse((due, slot)));
         }
     }
@@ -181,12 +188,12 @@ impl Table {
     }
 
     /// The first time after `start` at which a key of this phase is due: at most one interval away.
-    fn aligned(&self, phase: Duration, start: Instant) -> Instant {
+    fn aligned(&self, phase: Duration, interval: Duration, start: Instant) -> Instant {
         let first = self.epoch + phase;
         let Some(since) = start.checked_duration_since(first) else { return first };
-        let rounds = since.as_nanos() / self.interval.as_nanos() + 1;
+        let rounds = since.as_nanos() / interval.as_nanos().max(1) + 1;
         let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
-        first + self.interval.saturating_mul(rounds)
+        first + interval.saturating_mul(rounds)
     }
 }
 
@@ -208,9 +215,13 @@ mod tests {
     const INTERVAL: Duration = Duration::from_secs(5);
     const FAST: Duration = Duration::from_secs(2);
 
+    fn timing() -> Timing {
+        Timing { interval: INTERVAL, fast_interval: FAST, timeout: FAST, thresholds: Thresholds::default() }
+    }
+
     fn table(count: usize) -> (Table, Instant) {
         let start = Instant::now();
-        let mut table = Table::new(start, INTERVAL);
+        let mut table = Table::new(start, timing());
         for host in 0..count {
             table.want(key(&format!("10.0.{}.{}", host / 256, host % 256), "tcp:80"));
         }
@@ -241,19 +252,39 @@ mod tests {
         let (mut table, start) = table(1);
         let (slot, _) = table.pop_due(start).unwrap();
         judge(&mut table, slot, Outcome::Pass);
-        table.landed(slot, start, start, FAST);
+        table.landed(slot, start, start);
         let second = table.next_due().unwrap();
         assert!(second > start && second <= start + INTERVAL);
         for _ in 0..3 {
             let (slot, due) = table.pop_due(table.next_due().unwrap()).unwrap();
             // A little late each time: that must not add up.
-            table.landed(slot, due + Duration::from_millis(3), due + Duration::from_millis(9), FAST);
+            table.landed(slot, due + Duration::from_millis(3), due + Duration::from_millis(9));
             assert_eq!(table.next_due().unwrap(), due + INTERVAL);
         }
         let (slot, due) = table.pop_due(table.next_due().unwrap()).unwrap();
         judge(&mut table, slot, Outcome::Fail);
-        table.landed(slot, due, due + Duration::from_millis(1), FAST);
+        table.landed(slot, due, due + Duration::from_millis(1));
         assert_eq!(table.next_due().unwrap(), due + FAST);
+    }
+
+    #[test]
+    fn a_key_may_have_a_pace_of_its_own() {
+        let start = Instant::now();
+        let mut table = Table::new(start, timing());
+        table.want(key("10.0.0.1", "tcp!interval=30s:80"));
+        table.want(key("10.0.0.1", "tcp:80"));
+        table.schedule_fresh(start);
+        let mut probes = [0, 0];
+        let end = start + Duration::from_secs(300);
+        while let Some(due) = table.next_due().filter(|due| *due < end) {
+            let (slot, _) = table.pop_due(due).unwrap();
+            let own = table.row_mut(slot).unwrap().key.spec.pace.interval.is_some();
+            probes[usize::from(own)] += 1;
+            judge(&mut table, slot, Outcome::Pass);
+            table.landed(slot, due, due);
+        }
+        // The first one at once, and then each in its phase.
+        assert!((60..=61).contains(&probes[0]) && (10..=11).contains(&probes[1]), "{probes:?}");
     }
 
     #[test]
@@ -262,7 +293,7 @@ mod tests {
         let (slot, _) = table.pop_due(start).unwrap();
         judge(&mut table, slot, Outcome::Fail);
         let end = start + FAST + Duration::from_millis(1);
-        table.landed(slot, start, end, FAST);
+        table.landed(slot, start, end);
         assert_eq!(table.next_due(), Some(end));
     }
 
@@ -276,7 +307,7 @@ mod tests {
         assert!(table.unwant(&wanted).is_none());
         let (slot, _) = table.pop_due(start).unwrap();
         assert!(table.unwant(&wanted).is_none(), "it is in flight");
-        assert_eq!(table.landed(slot, start, start, FAST).unwrap().key, wanted);
+        assert_eq!(table.landed(slot, start, start).unwrap().key, wanted);
         assert_eq!((table.len(), table.next_due()), (0, None));
     }
 
@@ -291,7 +322,7 @@ mod tests {
         table.want(wanted.clone());
         table.schedule_fresh(start);
         assert_eq!(table.pop_due(start), None, "it is still in flight");
-        assert!(table.landed(slot, start, start, FAST).is_none());
+        assert!(table.landed(slot, start, start).is_none());
         assert!(table.unwant(&wanted).is_some());
         table.want(key("10.0.0.2", "tcp:80"));
         table.schedule_fresh(start);

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use fleetdns_core::member::{MemberView, Snapshot};
 use fleetdns_core::{Inventory, MemberName, ProbeKey, Published, Service, ServiceKey, Target};
 
+pub(crate) mod tls;
+
 /// Name, address and probe of a service.
 pub(crate) type Words<'a> = (&'a str, &'a str, &'a str);
 

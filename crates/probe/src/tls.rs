@@ -1,9 +1,11 @@
-//! TLS of https probes: what is trusted, and what is said of a certificate that is not.
+//! TLS of https and grpcs probes: what is trusted, and what is said of a certificate that is not.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use fleetdns_core::{MemberName, Trust};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -13,12 +15,59 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 use tokio_rustls::TlsConnector;
 use tracing::warn;
 
-use crate::ProbeError;
 use crate::answer::{Answer, Failure, Snag, stream_error};
+use crate::{ProbeError, TrustSettings};
 
-/// How https probes connect; `None` where this machine trusts nobody.
+/// How probes over TLS connect, by whose word on certificates counts. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Tls(Option<TlsConnector>);
+pub(crate) struct Trusts(Arc<(Tls, BTreeMap<MemberName, Tls>)>);
+
+impl Trusts {
+    pub(crate) fn new(
+        fleet: &TrustSettings,
+        members: &BTreeMap<MemberName, TrustSettings>,
+    ) -> Result<Self, ProbeError> {
+        let tls = |settings: &TrustSettings| Tls::new(settings.ca_file.as_deref(), settings.insecure);
+        let members = members.iter().map(|(name, own)| Ok((name.clone(), tls(own)?)));
+        Ok(Self(Arc::new((tls(fleet)?, members.collect::<Result<_, ProbeError>>()?))))
+    }
+
+    /// A member that the config knows no more may still be in a mark in the zone: whom it trusted cannot be told.
+    pub(crate) fn of(&self, trust: &Trust) -> Result<&Tls, Answer> {
+        match trust {
+            Trust::Fleet => Ok(&self.0.0),
+            Trust::Member(name) => self.0.1.get(name).ok_or_else(|| {
+                unaskable(format!("nothing is known any more of whom the cluster {name} trusts"))
+            }),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn only(tls: Tls) -> Self {
+        Self(Arc::new((tls, BTreeMap::new())))
+    }
+}
+
+fn unaskable(why: String) -> Answer {
+    Answer::Unclear(Snag::Unaskable(why.into()))
+}
+
+/// What is spoken over TLS.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Alpn {
+    Http1,
+    Http2,
+}
+
+/// How probes connect over TLS; `None` where this machine trusts nobody.
+#[derive(Clone)]
+pub(crate) struct Tls(Option<Connectors>);
+
+#[derive(Clone)]
+struct Connectors {
+    http1: TlsConnector,
+    http2: TlsConnector,
+}
 
 impl Tls {
     pub(crate) fn new(ca_file: Option<&Path>, insecure: bool) -> Result<Self, ProbeError> {
@@ -41,8 +90,12 @@ impl Tls {
         };
         // A resumed session shows no certificate, and one that has expired would go unseen.
         config.resumption = Resumption::disabled();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(Some(TlsConnector::from(Arc::new(config)))))
+        let speaking = |protocol: &[u8]| {
+            let mut config = config.clone();
+            config.alpn_protocols = vec![protocol.to_vec()];
+            TlsConnector::from(Arc::new(config))
+        };
+        Ok(Self(Some(Connectors { http1: speaking(b"http/1.1"), http2: speaking(b"h2") })))
     }
 
     #[cfg(test)]
@@ -55,18 +108,22 @@ impl Tls {
         &self,
         host: &str,
         stream: S,
+        alpn: Alpn,
     ) -> Result<tokio_rustls::client::TlsStream<S>, Answer>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     {
-        let unaskable = |why: String| Answer::Unclear(Snag::Unaskable(why.into()));
-        let connector = self.0.as_ref().ok_or_else(|| {
+        let connectors = self.0.as_ref().ok_or_else(|| {
             unaskable(
                 "this machine trusts no certificates; install ca-certificates or set the ca-file".to_owned(),
             )
         })?;
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| unaskable(format!("'{host}' cannot stand in a certificate")))?;
+        let connector = match alpn {
+            Alpn::Http1 => &connectors.http1,
+            Alpn::Http2 => &connectors.http2,
+        };
         connector.connect(name, stream).await.map_err(|error| handshake_error(&error, host))
     }
 }
@@ -87,7 +144,7 @@ fn from_system() -> RootCertStore {
     let (_, ignored) = roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         let error = found.errors.first().map(ToString::to_string).unwrap_or_default();
-        warn!(ignored, error, "no trusted certificates on this machine, https probes will say nothing");
+        warn!(ignored, error, "no trusted certificates on this machine, probes over TLS will say nothing");
     }
     roots
 }

@@ -46,7 +46,11 @@ impl Entry {
         out.send_modify(|snapshot| {
             snapshot.members.insert(view.name.clone(), Arc::new(view.clone()));
         });
-        let catalog = Catalog::new(Arc::new(settings.publish.clone()), patience);
+        let mut publish = settings.publish.clone();
+        if let Some(probe) = &config.probe {
+            publish.probe = probe.clone();
+        }
+        let catalog = Catalog::new(Arc::new(publish), patience);
         let state = State::new(catalog, view);
         Self {
             config,

@@ -30,7 +30,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::{Label, MemberName, MemberView, PublishSettings, Snapshot};
+use fleetdns_core::{Label, MemberName, MemberView, ProbeDefaults, PublishSettings, Snapshot};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,8 @@ pub struct MemberConfig {
     pub region: Option<Label>,
     /// Zones; win over what its nodes say unless there are none.
     pub zones: BTreeSet<Label>,
+    /// How its endpoints are probed, where not as those of all members.
+    pub probe: Option<ProbeDefaults>,
 }
 
 /// How members are watched.

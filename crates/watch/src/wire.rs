@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use fleetdns_core::inventory::Listed;
-use fleetdns_core::service::PREFIXES;
+use fleetdns_core::service::is_read;
 use fleetdns_core::{Ingress, Port, Service, ServiceKey};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -133,7 +133,7 @@ struct Balancer {
     ingress: Option<Vec<Ingress>>,
 }
 
-/// Annotations under the prefixes that are read; the rest, often long, is passed over.
+/// Annotations that are read; the rest, often long, is passed over.
 #[derive(Default)]
 struct Annotations(BTreeMap<String, String>);
 
@@ -154,7 +154,7 @@ impl<'de> Deserialize<'de> for Annotations {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
                 let mut kept = BTreeMap::new();
                 while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-                    if PREFIXES.iter().any(|prefix| key.starts_with(prefix)) {
+                    if is_read(&key) {
                         kept.insert(key.into_owned(), map.next_value()?);
                     } else {
                         map.next_value::<IgnoredAny>()?;

@@ -83,7 +83,7 @@ impl Fleet {
             addresses: Some(addresses.into_iter().collect()),
             hostnames: [hostname].into(),
             ttl: ttl.map(|seconds| Ttl::new(seconds).expect("a TTL")),
-            probe: Arc::new(ProbeSpec::None),
+            probe: Arc::new(ProbeSpec::NONE),
             routing: None,
             faults: Vec::new(),
         };

@@ -11,7 +11,7 @@ use crate::member::{Inventory, MemberName};
 use crate::name::DnsName;
 use crate::observed::ObservedSet;
 use crate::plan::{Change, Hold, Plan, Refusal};
-use crate::probe::{ProbeKey, ProbeSpec, Verdict};
+use crate::probe::{Check, ProbeKey, ProbeSpec, Verdict};
 use crate::record::{RecordData, RecordType};
 use crate::stamp;
 use crate::wanted::{Candidate, Routing, Wanted};
@@ -203,7 +203,7 @@ impl Lines<'_> {
 
     fn unprobed(&self, candidate: &Candidate) -> bool {
         let specs: Vec<_> = candidate.members.iter().filter_map(|member| self.spec(member)).collect();
-        specs.iter().all(|spec| ***spec == ProbeSpec::None)
+        specs.iter().all(|spec| spec.check == Check::None)
     }
 
     fn is_blind(&self, address: &Address, candidate: &Candidate) -> bool {
@@ -237,13 +237,13 @@ impl Lines<'_> {
             ProbeLine {
                 address: Some(ip.to_string()),
                 probe: spec.to_string(),
-                verdict: self.facts.health.of(&Address::from(*ip), spec).to_string(),
+                verdict: self.facts.health.of(member, &Address::from(*ip), spec).to_string(),
                 last: (self.facts.last)(&key),
             }
         };
         let mut probes: Vec<ProbeLine> = ips.iter().map(line).collect();
         if probes.is_empty() {
-            let verdict = self.facts.health.of(address, spec).to_string();
+            let verdict = self.facts.health.of(member, address, spec).to_string();
             probes.push(ProbeLine { address: None, probe: spec.to_string(), verdict, last: None });
         }
         let failover = self.wanted.is_some_and(|wanted| wanted.routing == Routing::Failover);

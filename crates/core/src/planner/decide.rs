@@ -4,6 +4,7 @@ use super::claims::Claim;
 use super::*;
 use crate::observed::{Content, ObservedSet};
 use crate::plan::Refusal;
+use crate::probe::ProbeSpec;
 use crate::record::{RecordData, RecordType};
 use crate::settle::sole_hostname;
 use crate::wanted::{Judges, wanted_at};
@@ -171,8 +172,9 @@ impl Planner {
             .iter()
             .filter(|(member, service)| member.inventory != Inventory::Departed && *service.probe == *spec);
         let verdicts: Vec<bool> = here
-            .flat_map(|(_, service)| {
-                service.addresses.iter().flatten().map(|a| self.health.of(a, &service.probe))
+            .flat_map(|(member, service)| {
+                let addresses = service.addresses.iter().flatten();
+                addresses.map(|address| self.health.of(&member.name, address, &service.probe))
             })
             .map(|verdict| verdict.is_in() == Some(true))
             .collect();

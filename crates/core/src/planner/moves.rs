@@ -169,7 +169,7 @@ impl Planner {
         let service = members
             .iter()
             .filter_map(|name| self.snapshot.members.get(name)?.services.get(key))
-            .find(|service| *service.probe != ProbeSpec::None)?;
+            .find(|service| service.probe.is_probed())?;
         Some(ProbeKey { address: address.ip()?, spec: Arc::clone(&service.probe) })
     }
 }

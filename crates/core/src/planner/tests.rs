@@ -8,6 +8,7 @@ use crate::evidence::Claim;
 use crate::intent::{Intent, Wish};
 use crate::member::MemberName;
 use crate::observed::{Content, ObservedSet, Version};
+use crate::probe::ProbeSpec;
 use crate::probe::Verdict;
 use crate::publish::{PublishSettings, publish};
 use crate::record::{RecordData, Ttl};
@@ -146,7 +147,7 @@ impl World {
             }
             Event::Judge { address, verdict } => {
                 let ip = std::net::IpAddr::from([203, 0, 113, *address]);
-                let spec = Arc::new(ProbeSpec::Tcp { port: 80 });
+                let spec = Arc::new(ProbeSpec::tcp(80));
                 self.health.verdicts.insert(ProbeKey { address: ip, spec }, *verdict);
             }
             Event::Inventory { member, inventory } => {
@@ -170,14 +171,16 @@ impl World {
 fn service_of(name: &str, addresses: &[u8], hostname: bool) -> Published {
     let ingress = |n: &u8| Ingress { ip: Some(format!("203.0.113.{n}")), hostname: None };
     let mut annotations = BTreeMap::new();
-    if hostname {
+    // What has nothing to probe asks for no name that another one may have: its mark would tell of two kinds of probes.
+    if hostname && name != "shop" {
         annotations.insert("fleetdns.io/hostname".to_owned(), "www.example.com".to_owned());
     }
     let service = Service {
         namespace: "default".into(),
         name: name.into(),
         annotations,
-        ports: vec![Port { port: 80, protocol: "TCP".into() }],
+        // One of them has nothing to probe, and goes by the rest of its member.
+        ports: vec![Port { port: 80, protocol: if name == "shop" { "UDP" } else { "TCP" }.into() }],
         ingress: Some(addresses.iter().map(ingress).collect()),
     };
     let zone: DnsName = "example.com".parse().unwrap();
@@ -223,6 +226,10 @@ proptest! {
         for event in &events {
             world.happen(event);
             stepwise.update(&world.snapshot, &world.health);
+        }
+        for (name, member) in &world.snapshot.members {
+            let kept = stepwise.health.clusters.get(name).copied().unwrap_or_default();
+            prop_assert_eq!(kept, crate::cluster::verdict(member, &world.health));
         }
         let mut fresh = planner();
         fresh.update(&world.snapshot, &world.health);
@@ -308,7 +315,7 @@ fn what_cannot_be_probed_from_here_is_published_on_the_word_of_its_cluster() {
     let mut planner = planner();
     planner.update(&world.snapshot, &world.health);
     assert!(planner.startup().unwrap().contains("1 endpoints"), "{:?}", planner.startup());
-    let spec = Arc::new(ProbeSpec::Tcp { port: 80 });
+    let spec = Arc::new(ProbeSpec::tcp(80));
     let key = ProbeKey { address: std::net::IpAddr::from([203, 0, 113, 1]), spec };
     world.health.blind.insert(key.clone());
     let scope = planner.update(&world.snapshot, &world.health);

@@ -105,7 +105,8 @@ impl Scenario {
             });
             for service in member.services.values() {
                 for address in service.addresses.iter().flatten() {
-                    let (verdict, resolved) = judge_address(address, &service.probe, health);
+                    let (verdict, resolved) =
+                        judge_address(Some(&member.name), address, &service.probe, health);
                     if let (Some(name), Some(ips)) = (address.hostname(), resolved) {
                         self.resolved.insert(name.to_string(), ips.into_iter().map(|(ip, _)| ip).collect());
                     }
@@ -114,7 +115,8 @@ impl Scenario {
                         address: address.to_string(),
                         verdict: verdict.to_string(),
                     };
-                    if verdict != Verdict::Healthy && !self.verdicts.contains(&state) {
+                    let own = service.probe.is_probed();
+                    if own && verdict != Verdict::Healthy && !self.verdicts.contains(&state) {
                         self.verdicts.push(state);
                     }
                 }

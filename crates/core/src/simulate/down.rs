@@ -44,6 +44,11 @@ impl Down {
         texts.iter().map(read).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Whether a member is taken for dead as a whole.
+    pub(super) fn takes(&self, member: &MemberName) -> bool {
+        self.0.contains(&Subject::Cluster(member.clone()))
+    }
+
     pub(super) fn hits(&self, member: &MemberName, service: &ServiceKey, address: &Address) -> bool {
         self.0.iter().any(|subject| match subject {
             Subject::Cluster(name) => name == member,

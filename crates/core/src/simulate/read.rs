@@ -10,6 +10,7 @@ use super::down::Down;
 use super::{BrakeState, CapabilityState, IntentState, Scenario, ScenarioError, SetState};
 use crate::address::Address;
 use crate::brakes::{AllDown, Brakes};
+use crate::cluster::ClusterVerdict;
 use crate::doubt::Doubt;
 use crate::evidence::Claim;
 use crate::intent::{Intent, Intents, Wish};
@@ -236,10 +237,9 @@ pub(super) fn read_members(
         view.zones = state.zones.iter().map(|zone| parse(&place, zone)).collect::<Result<_, _>>()?;
         for service in state.services.iter().flatten() {
             if let Some(mut published) = publish(Arc::new(service.clone()), settings) {
-                if *published.probe == ProbeSpec::None && service.annotation("probe") != Some("none") {
+                if *published.probe == ProbeSpec::CLUSTER && service.ports.is_empty() {
                     // A scenario may leave the ports out and still say that an address is dead.
-                    let port = service.ports.first().map_or(80, |port| port.port);
-                    published.probe = Arc::new(ProbeSpec::Tcp { port });
+                    published.probe = Arc::new(ProbeSpec::tcp(80));
                 }
                 if let Some(text) = state.probes.get(&published.key.to_string()) {
                     published.probe = Arc::new(parse(&format!("{place} probes {}", published.key), text)?);
@@ -283,6 +283,10 @@ pub(super) fn read_health(
                 };
                 judge(&mut health, service, address, verdict);
             }
+        }
+        // Else what is not probed would outlive its cluster.
+        if down.takes(&member.name) {
+            health.clusters.insert(member.name.clone(), ClusterVerdict::Out);
         }
     }
     Ok(health)

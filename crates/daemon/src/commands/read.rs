@@ -129,12 +129,17 @@ fn cluster_table(mut out: &mut impl Write, clusters: &[ClusterLine]) -> std::io:
             dash(&line.region),
             dash(&line.zones.join(",")),
             line.services.to_string(),
+            dash(&line.health),
             dash(&verdicts.join(", ")),
             dash(line.fault.as_deref().unwrap_or_default()),
         ]
     };
     let rows: Vec<Vec<String>> = clusters.iter().map(row).collect();
-    print(&mut out, &["CLUSTER", "STATUS", "REGION", "ZONES", "SERVICES", "ENDPOINTS", "FAULT"], &rows)
+    print(
+        &mut out,
+        &["CLUSTER", "STATUS", "REGION", "ZONES", "SERVICES", "HEALTH", "ENDPOINTS", "FAULT"],
+        &rows,
+    )
 }
 
 fn zone_table(mut out: &mut impl Write, zones: &[ZoneLine]) -> std::io::Result<()> {

@@ -7,6 +7,7 @@ use fleetdns_watch::{Access, MemberConfig};
 
 use super::fault::{Fault, Place};
 use super::outside::Outside;
+use super::probing::{self, Probe};
 use super::raw::{Raw, Section};
 use super::reader::Reader;
 
@@ -15,6 +16,7 @@ pub(super) fn read(
     raw: &Raw,
     file: &str,
     outside: &Outside<'_>,
+    probe: &mut Probe,
     faults: &mut Vec<Fault>,
 ) -> Vec<MemberConfig> {
     let mut members: Vec<MemberConfig> = Vec::new();
@@ -22,7 +24,7 @@ pub(super) fn read(
     for section in raw.of_kind("cluster") {
         seen = true;
         let mut reader = Reader::of(section, faults);
-        let Some(member) = member(section, outside, &mut reader) else { continue };
+        let Some(member) = member(section, outside, probe, &mut reader) else { continue };
         if let Some(same) = members.iter().find(|other| other.access == member.access) {
             let problem =
                 format!("is the same cluster as [cluster \"{}\"]; leave one of them out", same.name);
@@ -42,13 +44,19 @@ pub(super) fn read(
     }
 }
 
-fn member(section: &Section, outside: &Outside<'_>, reader: &mut Reader<'_>) -> Option<MemberConfig> {
+fn member(
+    section: &Section,
+    outside: &Outside<'_>,
+    probe: &mut Probe,
+    reader: &mut Reader<'_>,
+) -> Option<MemberConfig> {
     let label = section.label.as_deref()?;
     let name = label.parse::<MemberName>().map_err(|error| reader.fault("", error.to_string())).ok();
     let paths = reader.text("kubeconfig").map(|list| outside.path_list(list));
     let context = reader.text("context").map(str::to_owned);
     let region = reader.typed("region");
     let zones = reader.list("zones", "the label of a zone", |text| text.parse::<Label>().ok());
+    let probe = probing::of_member(reader, name.as_ref(), probe, outside);
     let access = match (paths, context) {
         (Some(paths), _) if paths.is_empty() => {
             reader.fault("kubeconfig", "names no file");
@@ -65,7 +73,7 @@ fn member(section: &Section, outside: &Outside<'_>, reader: &mut Reader<'_>) -> 
         (None, Some(context)) => Access::Kubeconfig { paths: outside.kubeconfig(), context: Some(context) },
         (None, None) => Access::InCluster,
     };
-    Some(MemberConfig { name: name?, access, region, zones: zones.into_iter().collect() })
+    Some(MemberConfig { name: name?, access, region, zones: zones.into_iter().collect(), probe })
 }
 
 /// The priorities that sections give.
@@ -83,7 +91,13 @@ pub(super) fn priorities(raw: &Raw, faults: &mut Vec<Fault>) -> BTreeMap<MemberN
 
 /// The members when no section names one: all contexts of the kubeconfig, otherwise the cluster that we run in.
 fn found(outside: &Outside<'_>) -> Result<Vec<MemberConfig>, String> {
-    let bare = |name: MemberName, access| MemberConfig { name, access, region: None, zones: BTreeSet::new() };
+    let bare = |name: MemberName, access| MemberConfig {
+        name,
+        access,
+        region: None,
+        zones: BTreeSet::new(),
+        probe: None,
+    };
     let paths = outside.kubeconfig();
     if paths.is_empty() {
         outside.variable("KUBERNETES_SERVICE_HOST").ok_or(

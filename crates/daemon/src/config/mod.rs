@@ -18,6 +18,7 @@ mod ini;
 mod members;
 mod outside;
 mod parse;
+mod probing;
 mod raw;
 mod reader;
 pub mod schema;
@@ -40,8 +41,9 @@ pub use fault::{Fault, Place};
 pub use flags::{DEFAULT_FILE, Flags};
 pub use outside::Outside;
 pub(crate) use parse::duration as parse_duration;
+pub use probing::Probe;
 pub use raw::{Raw, RawValue, Section};
-pub use settings::{Admin, Brakes, DEFAULT_ADMIN, LogFormat, Probe, Socket};
+pub use settings::{Admin, Brakes, DEFAULT_ADMIN, LogFormat, Socket};
 pub use zones::ZoneConfig;
 
 use fault::sort;
@@ -137,14 +139,14 @@ impl Config {
         if let Some(fleet) = &fleet {
             check_template(fleet, &zones, &mut Reader::new(&raw, "fleet", file, &mut faults));
         }
-        let members = members::read(&raw, file, outside, &mut faults);
+        let mut probe = probing::probe(&mut Reader::new(&raw, "probe", file, &mut faults), outside);
+        let members = members::read(&raw, file, outside, &mut probe, &mut faults);
         let priorities = Arc::new(members::priorities(&raw, &mut faults));
         let with_priorities = |mut zone: ZoneConfig| {
             zone.settings.priorities = Arc::clone(&priorities);
             zone
         };
         let zones = zones.into_iter().map(with_priorities).collect();
-        let probe = settings::probe(&mut Reader::new(&raw, "probe", file, &mut faults), outside);
         let brakes = settings::brakes(&mut Reader::new(&raw, "brakes", file, &mut faults));
         let admin = settings::admin(&mut Reader::new(&raw, "admin", file, &mut faults), outside);
         sort(&mut faults);

@@ -1,25 +1,15 @@
-//! The sections `[probe]`, `[brakes]` and `[admin]`.
+//! The sections `[brakes]` and `[admin]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fleetdns_core::{AllDown, DnsName, ProbeDefaults, Protocol};
-use fleetdns_probe::ProbeSettings;
+use fleetdns_core::AllDown;
 use fleetdns_watch::WatchSettings;
 
 use super::outside::Outside;
 use super::parse;
 use super::reader::Reader;
-
-/// How endpoints are probed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe {
-    /// What a Service may say for itself.
-    pub defaults: ProbeDefaults,
-    /// Times, thresholds and trust. Invariant: `timeout` <= `fast_interval` <= `interval`.
-    pub settings: ProbeSettings,
-}
 
 /// What a plan has to pass, and how long we wait for what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,9 +84,9 @@ pub const DEFAULT_ADMIN: &str = "127.0.0.1:8053";
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8053);
 
 const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
-fn duration(
+pub(super) fn duration(
     reader: &mut Reader<'_>,
     key: &str,
     range: std::ops::RangeInclusive<Duration>,
@@ -112,91 +102,9 @@ fn duration(
     None
 }
 
-fn count(reader: &mut Reader<'_>, key: &str, largest: u32) -> Option<u32> {
+pub(super) fn count(reader: &mut Reader<'_>, key: &str, largest: u32) -> Option<u32> {
     let right = format!("a number from 1 to {largest}");
     reader.parse(key, &right, |text| text.parse().ok().filter(|number| (1..=largest).contains(number)))
-}
-
-/// `[probe]`.
-pub(super) fn probe(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Probe {
-    let protocol = reader.parse("protocol", "tcp, http, https or none", |text| {
-        Some(match text.to_ascii_lowercase().as_str() {
-            "none" => Protocol::None,
-            "tcp" => Protocol::Tcp,
-            "http" => Protocol::Http,
-            "https" => Protocol::Https,
-            _ => return None,
-        })
-    });
-    let port =
-        reader.parse("port", "a port from 1 to 65535", |text| text.parse().ok().filter(|port| *port > 0));
-    let right = "a path that begins with '/' and has no spaces";
-    let path = reader.parse("path", right, |text| {
-        (text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic())).then(|| text.into())
-    });
-    let host: Option<DnsName> = reader.typed("host");
-    if host.as_ref().is_some_and(DnsName::is_wildcard) {
-        reader.fault("host", "is a wildcard, which is no host; give the name that clients use");
-    }
-    let default = ProbeDefaults::default();
-    let defaults = ProbeDefaults {
-        protocol: protocol.unwrap_or(default.protocol),
-        port,
-        path: path.unwrap_or(default.path),
-        host,
-    };
-    let (interval, fast_interval, timeout) = times(reader);
-    let insecure = reader.parse("insecure", "on or off", parse::switch).unwrap_or(false);
-    let default = ProbeSettings::default();
-    let settings = ProbeSettings {
-        interval,
-        fast_interval,
-        timeout,
-        fall: count(reader, "fall", 100).unwrap_or(default.fall),
-        rise: count(reader, "rise", 100).unwrap_or(default.rise),
-        ca_file: ca_file(reader, insecure, outside),
-        insecure,
-        nameservers: reader.list("nameservers", "an IP address with or without a port", parse::nameserver),
-        ..default
-    };
-    Probe { defaults, settings }
-}
-
-/// Interval, fast interval and timeout: what is not given fits what is.
-fn times(reader: &mut Reader<'_>) -> (Duration, Duration, Duration) {
-    let bounds = Duration::from_millis(100)..=HOUR;
-    let interval = duration(reader, "interval", bounds.clone());
-    let fast = duration(reader, "fast-interval", bounds.clone());
-    let timeout = duration(reader, "timeout", Duration::from_millis(10)..=HOUR);
-    let default = ProbeSettings::default();
-    let longest = interval.unwrap_or_else(|| default.interval.max(fast.or(timeout).unwrap_or_default()));
-    if let Some(fast) = fast.filter(|fast| *fast > longest) {
-        let problem =
-            format!("{fast:?} is longer than the interval of {longest:?}; make it as long or shorter");
-        reader.fault("fast-interval", problem);
-    }
-    let between = fast.unwrap_or_else(|| default.fast_interval.max(timeout.unwrap_or_default()).min(longest));
-    if let Some(timeout) = timeout.filter(|timeout| *timeout > between) {
-        let which = if fast.is_some() { "fast-interval" } else { "interval" };
-        let problem = format!(
-            "{timeout:?} is longer than the {which} of {between:?}: a probe would start before the one before it \
-             has ended; make it as long or shorter"
-        );
-        reader.fault("timeout", problem);
-    }
-    (longest, between, timeout.unwrap_or_else(|| default.timeout.min(between)))
-}
-
-fn ca_file(reader: &mut Reader<'_>, insecure: bool, outside: &Outside<'_>) -> Option<PathBuf> {
-    let path = reader.text("ca-file").map(|text| outside.path(text))?;
-    if insecure {
-        let problem = "says whom to trust, and insecure = on to trust anybody; leave one of them out";
-        reader.fault("ca-file", problem);
-    }
-    if let Err(error) = (outside.read)(&path) {
-        reader.fault("ca-file", format!("{} cannot be read: {error}", path.display()));
-    }
-    Some(path)
 }
 
 /// `[brakes]`.

@@ -70,7 +70,7 @@ fn member(name: &str, services: &[(&str, &str)]) -> (fleetdns_core::MemberName, 
     let settings = PublishSettings {
         fleet: Some("fed".parse().unwrap()),
         zones: vec![("example.com".parse().unwrap(), "example.com".parse().unwrap())],
-        probe: ProbeDefaults { protocol: Protocol::None, ..ProbeDefaults::default() },
+        probe: ProbeDefaults { protocol: Some(Protocol::None), ..ProbeDefaults::default() },
         ..PublishSettings::default()
     };
     let mut view = MemberView::pending(name.parse().unwrap());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::plan::{Held, Hold, Refused};
-use fleetdns_core::{DnsName, Move, NameChange, Scope, Way};
+use fleetdns_core::{ClusterVerdict, DnsName, Move, NameChange, Scope, Way};
 use tracing::{debug, info, warn};
 
 use super::ZoneTask;
@@ -45,6 +45,20 @@ impl ZoneTask {
                 }
                 Way::In => debug!(%zone, %name, %address, cause, members, "address in"),
                 Way::Out => info!(%zone, %name, %address, cause, members, "address out"),
+            }
+        }
+    }
+
+    /// Says which clusters have another verdict as a whole.
+    pub(super) fn tell_clusters(&mut self) {
+        let turned = self.planner.turned();
+        for (cluster, verdict) in turned.iter().filter(|_| self.says_clusters) {
+            match verdict {
+                ClusterVerdict::Out => warn!(%cluster, %verdict, "every endpoint of the cluster is out"),
+                ClusterVerdict::In => info!(%cluster, %verdict, "the cluster has endpoints that answer"),
+                ClusterVerdict::Unknown | ClusterVerdict::Unprobed => {
+                    debug!(%cluster, %verdict, "the cluster has no verdict as a whole");
+                }
             }
         }
     }

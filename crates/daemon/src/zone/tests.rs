@@ -146,6 +146,7 @@ impl Rig {
             drift: Duration::from_secs(60),
             configured: ["east".parse().unwrap()].into(),
             wishes,
+            says_clusters: true,
         };
         let (adopted_out, adopted) = mpsc::channel(4);
         let (task, status) = ZoneTask::new(settings, "strict", Box::new(zone.clone()), upkeep, adopted_out);
@@ -167,7 +168,7 @@ impl Rig {
 
     /// What probing says of an address.
     fn judge(&self, address: &str, verdict: Verdict) {
-        let spec = Arc::new(ProbeSpec::Tcp { port: 80 });
+        let spec = Arc::new(ProbeSpec::tcp(80));
         let key = ProbeKey { address: address.parse().unwrap(), spec };
         self.health.send_modify(|health| {
             health.verdicts.insert(key, verdict);

@@ -1,17 +1,17 @@
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use fleetdns_core::{MemberName, ProbeSpec};
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::ProbeError;
+use crate::testing::tls::Authority;
+use crate::tls::Tls;
+use crate::{ProbeError, TrustSettings};
 
 const TIMEOUT: Duration = Duration::from_millis(400);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -27,6 +27,8 @@ enum Manner {
     Drip(&'static [u8]),
     /// Half a head, then a reset.
     Reset,
+    /// 200 to the address as Host, 400 to any other.
+    Echo,
     /// The head of a large answer, whose body never comes.
     Headers,
 }
@@ -41,6 +43,11 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, manner: Manner)
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.ok()?;
         }
         Manner::Say(answer) => stream.write_all(answer).await.ok()?,
+        Manner::Echo => {
+            let right = request.starts_with("get /healthz http/1.1\r\nhost: 127.0.0.1\r\n");
+            let answer = if right { OK } else { b"HTTP/1.1 400 Bad Request\r\n\r\n" };
+            stream.write_all(answer).await.ok()?;
+        }
         Manner::Hang => std::future::pending().await,
         Manner::Drip(answer) => {
             for byte in answer {
@@ -93,16 +100,20 @@ fn key(spec: &str) -> ProbeKey {
     ProbeKey { address: IpAddr::from([127, 0, 0, 1]), spec: Arc::new(spec.parse().unwrap()) }
 }
 
+fn anyone() -> Trusts {
+    Trusts::only(Tls::new(None, true).unwrap())
+}
+
 async fn get(port: u16, tls: &Tls) -> Answer {
-    probe(key(&format!("https:{port}@www.example.com/healthz")), tls.clone(), TIMEOUT * 5).await
+    probe(key(&format!("https:{port}@www.example.com/healthz")), Trusts::only(tls.clone()), TIMEOUT * 5).await
 }
 
 async fn http(port: u16) -> Answer {
-    probe(key(&format!("http:{port}@www.example.com/healthz")), Tls::new(None, true).unwrap(), TIMEOUT).await
+    probe(key(&format!("http:{port}@www.example.com/healthz")), anyone(), TIMEOUT).await
 }
 
 async fn tcp(port: u16) -> Answer {
-    probe(key(&format!("tcp:{port}")), Tls::new(None, true).unwrap(), TIMEOUT).await
+    probe(key(&format!("tcp:{port}")), anyone(), TIMEOUT).await
 }
 
 fn failed(answer: &Answer) -> String {
@@ -182,65 +193,17 @@ async fn the_body_is_not_waited_for() {
 async fn no_route_and_no_askable_path_are_no_failures() {
     // Class E: Linux has no route to it.
     let away = ProbeKey { address: IpAddr::from([255, 255, 255, 255]), spec: key("tcp:80").spec };
-    let answer = probe(away, Tls::new(None, true).unwrap(), TIMEOUT).await;
+    let answer = probe(away, anyone(), TIMEOUT).await;
     assert!(matches!(answer, Answer::Unclear(_)), "{answer:?}");
-    let spec = ProbeSpec::Http {
+    let spec = ProbeSpec::of(Check::Http(Box::new(HttpCheck {
         port: server(Manner::Say(OK)).await,
-        tls: false,
+        tls: None,
         path: "/a b".into(),
         host: "www.example.com".parse().unwrap(),
-    };
-    let answer = probe(
-        ProbeKey { address: key("tcp:1").address, spec: Arc::new(spec) },
-        Tls::new(None, true).unwrap(),
-        TIMEOUT,
-    );
+        expect: Expect::default(),
+    })));
+    let answer = probe(ProbeKey { address: key("tcp:1").address, spec: Arc::new(spec) }, anyone(), TIMEOUT);
     assert!(matches!(answer.await, Answer::Unclear(Snag::Unaskable(_))));
-}
-
-/// An authority, its PEM file, and servers with certificates of its own making.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    file: PathBuf,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let file = std::env::temp_dir().join(format!("fleetdns-probe-{}-{name}.pem", std::process::id()));
-        std::fs::write(&file, issuer.pem()).unwrap();
-        Self { issuer, file }
-    }
-
-    async fn server(&self, name: &str, expired: bool) -> u16 {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        if expired {
-            params.not_before = date_time_ymd(2020, 1, 1);
-            params.not_after = date_time_ymd(2021, 1, 1);
-        }
-        let pair = KeyPair::generate().unwrap();
-        let certificate = CertificateDer::from(params.signed_by(&pair, &self.issuer).unwrap());
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], PrivateKeyDer::try_from(pair.serialize_der()).unwrap())
-            .unwrap();
-        tls_server(config).await
-    }
-
-    fn trusted(&self) -> Tls {
-        Tls::new(Some(&self.file), false).unwrap()
-    }
-}
-
-impl Drop for Authority {
-    fn drop(&mut self) {
-        std::fs::remove_file(&self.file).ok();
-    }
 }
 
 #[tokio::test]
@@ -249,13 +212,16 @@ async fn certificates_are_verified_and_faults_have_names() {
     let stranger = Authority::new("stranger");
     let trusted = authority.trusted();
     let (_held, closed) = closed_port();
-    let good = authority.server("www.example.com", false).await;
+    let good = tls_server(authority.config("www.example.com", false)).await;
     assert_eq!(get(good, &trusted).await, Answer::Pass);
     let table = [
-        (authority.server("www.example.com", true).await, "certificate expired"),
-        (authority.server("elsewhere.example.com", false).await, "certificate not for www.example.com"),
+        (tls_server(authority.config("www.example.com", true)).await, "certificate expired"),
         (
-            stranger.server("www.example.com", false).await,
+            tls_server(authority.config("elsewhere.example.com", false)).await,
+            "certificate not for www.example.com",
+        ),
+        (
+            tls_server(stranger.config("www.example.com", false)).await,
             "certificate signed by nobody whom this machine trusts",
         ),
         (server(Manner::Say(b"HTTP/1.1 400 Bad Request\r\n\r\n")).await, "TLS failed: the answer is not TLS"),
@@ -269,7 +235,7 @@ async fn certificates_are_verified_and_faults_have_names() {
     }
     let hangs = probe(
         key(&format!("https:{}@www.example.com/", server(Manner::Hang).await)),
-        trusted.clone(),
+        Trusts::only(trusted.clone()),
         TIMEOUT,
     );
     assert_eq!(failed(&hangs.await), "no answer within 400ms");
@@ -277,7 +243,7 @@ async fn certificates_are_verified_and_faults_have_names() {
 
 #[tokio::test]
 async fn a_machine_without_trust_blames_itself() {
-    let port = Authority::new("lonely").server("www.example.com", false).await;
+    let port = tls_server(Authority::new("lonely").config("www.example.com", false)).await;
     let answer = get(port, &Tls::nobody()).await;
     assert!(matches!(answer, Answer::Unclear(Snag::Unaskable(_))), "{answer:?}");
 }
@@ -291,4 +257,60 @@ async fn a_bad_ca_file_is_named() {
     let empty = Tls::new(Some(&file), false).err().unwrap();
     std::fs::remove_file(&file).ok();
     assert!(matches!(&empty, ProbeError::CaFile { why, .. } if why.contains("no certificate")), "{empty}");
+}
+
+#[tokio::test]
+async fn each_cluster_trusts_whom_it_says() {
+    let (fleet, west) = (Authority::new("fleet"), Authority::new("west"));
+    let own = |ca_file: &Authority| TrustSettings { ca_file: Some(ca_file.file.clone()), insecure: false };
+    let careless = TrustSettings { ca_file: None, insecure: true };
+    let name = |text: &str| text.parse::<MemberName>().unwrap();
+    let members = BTreeMap::from([(name("west"), own(&west)), (name("lab"), careless)]);
+    let trusts = Trusts::new(&own(&fleet), &members).unwrap();
+    let of_fleet = tls_server(fleet.config("www.example.com", false)).await;
+    let of_west = tls_server(west.config("www.example.com", false)).await;
+    let expired = tls_server(west.config("www.example.com", true)).await;
+    for (port, trust, expected) in [
+        (of_fleet, "", None),
+        (of_west, "", Some("certificate signed by nobody whom this machine trusts")),
+        (of_fleet, "!trust=west", Some("certificate signed by nobody whom this machine trusts")),
+        (of_west, "!trust=west", None),
+        (expired, "!trust=west", Some("certificate expired")),
+        (expired, "!trust=lab", None),
+        (
+            of_fleet,
+            "!trust=east",
+            Some("the probe cannot be made: nothing is known any more of whom the cluster east trusts"),
+        ),
+    ] {
+        let key = key(&format!("https{trust}:{port}@www.example.com/"));
+        let answer = probe(key, trusts.clone(), TIMEOUT * 5).await;
+        assert_eq!(answer.error().as_deref(), expected, "{trust}");
+        // What is not known takes nothing out.
+        assert_eq!(matches!(answer, Answer::Unclear(_)), trust == "!trust=east");
+    }
+}
+
+#[tokio::test]
+async fn only_statuses_that_are_expected_pass() {
+    let port = server(Manner::Say(b"HTTP/1.1 404 Not Found\r\n\r\n")).await;
+    for (expect, expected) in
+        [("", Some("status 404")), ("!expect=200+400-404", None), ("!expect=200", Some("status 404"))]
+    {
+        let key = key(&format!("http{expect}:{port}@www.example.com/healthz"));
+        assert_eq!(probe(key, anyone(), TIMEOUT).await.error().as_deref(), expected, "{expect}");
+    }
+}
+
+#[tokio::test]
+async fn a_guess_asks_as_a_cloud_does_and_its_failures_are_open() {
+    // This server answers whom it is told to answer, and 400 to all others.
+    let strict = server(Manner::Say(OK)).await;
+    let guess = |port: u16| probe(key(&format!("guess:{port}/healthz")), anyone(), TIMEOUT);
+    assert_eq!(guess(strict).await, Answer::Open(Failure::Status(400)), "the Host is the address");
+    assert_eq!(guess(server(Manner::Hang).await).await, Answer::Open(Failure::NoAnswer(TIMEOUT)));
+    let (_held, closed) = closed_port();
+    assert_eq!(guess(closed).await, Answer::Fail(Failure::Refused));
+    let seen = server(Manner::Echo).await;
+    assert_eq!(guess(seen).await, Answer::Pass, "GET /healthz with Host: 127.0.0.1");
 }

@@ -81,7 +81,7 @@ fn world(network: &Network, settings: ProbeSettings, snapshot: Snapshot) -> Worl
     let (reports, shutdown) = (Reports::default(), CancellationToken::new());
     let (probing, naming) = (network.clone(), network.clone());
     let resolver = Resolver::new(move |name| naming.clone().lookup(name));
-    let engine = Engine::new(settings, move |key| probing.clone().probe(key), resolver, reports.clone());
+    let engine = Engine::new(&settings, move |key| probing.clone().probe(key), resolver, reports.clone());
     let token = shutdown.clone();
     let task = tokio::spawn(async move { engine.run(receiver, &out, token).await });
     World { network: network.clone(), snapshots, health, reports, shutdown, task }
@@ -419,4 +419,54 @@ async fn it_ends_on_shutdown_and_complains_when_its_source_ends() {
     sleep(SECOND).await;
     drop(second.snapshots);
     assert!(matches!(second.task.await.unwrap(), Err(ProbeError::NoSnapshots)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_keeps_its_own_times_and_thresholds() {
+    let network = Network::default();
+    network.set("10.0.0.1", Duration::ZERO, REFUSED);
+    let slow = "tcp!interval=30s!fall=5:80";
+    let world = world(
+        &network,
+        settings(),
+        west(&[("a", "10.0.0.1", slow), ("b", "10.0.0.2", slow), ("c", "10.0.0.3", "tcp:80")]),
+    );
+    // Two seconds apart while in doubt, as for all; five of them, as it asked for itself.
+    let verdict = |address| world.health.borrow().verdict(&key(address, slow));
+    sleep(SECOND * 7).await;
+    assert_eq!((network.asked("10.0.0.1").len(), verdict("10.0.0.1")), (4, Verdict::Unknown));
+    sleep(SECOND * 2).await;
+    assert_eq!((network.asked("10.0.0.1").len(), verdict("10.0.0.1")), (5, Unhealthy));
+    sleep(SECOND * 291).await;
+    let asked = ["10.0.0.2", "10.0.0.3"].map(|address| network.asked(address).len());
+    assert!((10..=11).contains(&asked[0]) && (60..=61).contains(&asked[1]), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guess_counts_from_the_first_time_that_it_holds() {
+    let network = Network::default();
+    let open = Answer::Open(Failure::Status(404));
+    network.set("10.0.0.1", Duration::ZERO, open.clone());
+    let guess = "guess:80/healthz";
+    let world = world(&network, settings(), west(&[("a", "10.0.0.1", guess)]));
+    let state = || {
+        let report = world.reports.get(&key("10.0.0.1", guess)).unwrap();
+        (report.verdict, report.last)
+    };
+    // A path that nobody answers takes nothing out, and is to be seen.
+    sleep(SECOND * 60).await;
+    assert_eq!(state(), (Healthy, open.clone()));
+    assert!(state().1.error().unwrap().ends_with("never answered yet: status 404"));
+    // A connection that fails does.
+    network.set("10.0.0.1", Duration::ZERO, REFUSED);
+    sleep(SECOND * 12).await;
+    assert_eq!(state(), (Unhealthy, REFUSED));
+    network.set("10.0.0.1", Duration::ZERO, open.clone());
+    sleep(SECOND * 12).await;
+    assert_eq!(state(), (Healthy, open.clone()));
+    network.set("10.0.0.1", Duration::ZERO, Answer::Pass);
+    sleep(SECOND * 6).await;
+    network.set("10.0.0.1", Duration::ZERO, open);
+    sleep(SECOND * 12).await;
+    assert_eq!(state(), (Unhealthy, Answer::Fail(Failure::Status(404))));
 }

@@ -81,6 +81,7 @@ impl Fleet {
                 },
                 region: None,
                 zones: BTreeSet::new(),
+                probe: None,
             })
             .collect();
         let (adopted, _) = mpsc::channel(1);

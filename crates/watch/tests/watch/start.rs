@@ -17,7 +17,7 @@ fn adopted(member: &str, service: &str, ip: &str) -> MemberView {
         addresses: Some([ip.parse().unwrap()].into()),
         hostnames: std::collections::BTreeSet::new(),
         ttl: None,
-        probe: Arc::new(ProbeSpec::None),
+        probe: Arc::new(ProbeSpec::NONE),
         routing: None,
         faults: Vec::new(),
     };

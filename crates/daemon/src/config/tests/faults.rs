@@ -212,6 +212,37 @@ fn clusters() {
         &["dns.conf:8: [cluster \"east\"]: is the same cluster as [cluster \"west\"]"],
     );
     cluster(
+        "[cluster \"west\"]\nprobe-protocol = grpc\nprobe-interval = 1s\nprobe-timeout = 1s\nprobe-insecure = off",
+        &[],
+    );
+    for (key, fault) in [
+        ("protocol = ping", "protocol: 'ping' is not tcp, http, https, grpc, grpcs or none"),
+        ("port = 0", "port: '0' is not a port from 1 to 65535"),
+        ("path = x", "path: 'x' is not a path"),
+        ("host = *.example.com", "host: is a wildcard"),
+        ("service = a b", "service: 'a b' is not the name"),
+        ("expect = 99", "expect: '99' is no list of statuses"),
+        ("interval = 1ms", "interval: 1ms is out of bounds"),
+        ("timeout = 1ms", "timeout: 1ms is out of bounds"),
+        ("fall = 0", "fall: '0' is not a number from 1 to 100"),
+        ("rise = 101", "rise: '101' is not a number from 1 to 100"),
+        ("insecure = perhaps", "insecure: 'perhaps' is not on or off"),
+        ("ca-file = /none", "ca-file: /none cannot be read: there is no such file"),
+    ] {
+        cluster(
+            &format!("[cluster \"west\"]\nprobe-{key}"),
+            &[&format!("dns.conf:6: [cluster \"west\"] probe-{fault}")],
+        );
+    }
+    cluster(
+        "[cluster \"west\"]\nprobe-timeout = 6s\nprobe-interval = 5s",
+        &["dns.conf:6: [cluster \"west\"] probe-timeout: 6s is longer than the probe-interval of 5s"],
+    );
+    let both = format!("{BASE}probe-insecure = on\nprobe-ca-file = /ca.pem\n");
+    case(&both).file("/ca.pem", "").faults(&[
+        "dns.conf:7: [cluster \"here\"] probe-ca-file: says whom to trust, and probe-insecure = on",
+    ]);
+    cluster(
         "[cluster \"west\"]\n[cluster \"east\"]",
         &["dns.conf:6: [cluster \"east\"]: is the same cluster as"],
     );
@@ -227,11 +258,14 @@ fn probe() {
         "interval = 3s\ntimeout = 3s\nfast-interval = 3s",
         "nameservers = 9.9.9.9, [2620:fe::fe]:53",
         "fall = 1\nrise = 1",
+        "protocol = grpc\nservice = my.pkg.Greeter\nexpect = 200,204,300-399",
     ] {
         section(&format!("[probe]\n{good}"), &[]);
     }
     for (keys, fault) in [
-        ("protocol = ping", "protocol: 'ping' is not tcp, http, https or none"),
+        ("protocol = ping", "protocol: 'ping' is not tcp, http, https, grpc, grpcs or none"),
+        ("service = a b", "service: 'a b' is not the name of a gRPC service"),
+        ("expect = 2xx", "expect: '2xx' is no list of statuses from 200 to 599, such as 200,204"),
         ("port = 0", "port: '0' is not a port"),
         ("port = 65536", "port: '65536' is not a port"),
         ("path = healthz", "path: 'healthz' is not a path"),

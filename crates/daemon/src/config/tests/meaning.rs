@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use fleetdns_core::{AllDown, Protocol};
+use fleetdns_core::{AllDown, Pace, ProbeDefaults, Protocol, Trust};
+use fleetdns_probe::TrustSettings;
 
 use super::*;
 use crate::config::{LogFormat, Socket};
@@ -20,7 +21,7 @@ fn what_is_not_said_has_a_default() {
     assert_eq!((zone.provider, config.members[0].access.clone()), ("embedded", Access::InCluster));
     let probe = &config.probe;
     let seconds = |n| Duration::from_secs(n);
-    assert_eq!(probe.defaults, fleetdns_core::ProbeDefaults::default());
+    assert_eq!(probe.defaults, ProbeDefaults::default());
     let times = (probe.settings.interval, probe.settings.fast_interval, probe.settings.timeout);
     assert_eq!(times, (seconds(5), seconds(2), seconds(2)));
     assert_eq!((probe.settings.fall, probe.settings.rise), (3, 2));
@@ -39,11 +40,15 @@ fn every_key_reaches_its_field() {
                 [zone \"Example.COM.\"]\nprovider = embedded\nsuffix = f.example.com.\n\
                 [zone \"sub.example.com\"]\nprovider = embedded\nttl = 5\n\
                 [cluster \"west\"]\nkubeconfig = ~/west:/b\ncontext = w\nregion = WestUS\nzones = 2, 1\n\
-                [probe]\nprotocol = https\nport = 8443\npath = /ok\nhost = WWW.example.com\ninterval = 10s\n\
+                probe-protocol = grpcs\nprobe-port = 50051\nprobe-path = /w\nprobe-host = w.example.com\n\
+                probe-service = a.B\nprobe-expect = 204\nprobe-interval = 20s\nprobe-timeout = 1500ms\n\
+                probe-fall = 6\nprobe-rise = 7\nprobe-ca-file = /west.pem\n\
+                [cluster \"east\"]\nprobe-insecure = on\n[cluster \"north\"]\ncontext = n\nkubeconfig = /n\n\
+                [probe]\nprotocol = https\nport = 8443\npath = /ok\nservice = c.D\nexpect = 200,404\nhost = WWW.example.com\ninterval = 10s\n\
                 fast-interval = 3s\ntimeout = 1s\nfall = 4\nrise = 5\nca-file = /ca.pem\nnameservers = 9.9.9.9\n\
                 [brakes]\nmin-kept = 2\nall-down = all\nmax-delete = 10%\nstartup-timeout = 7s\ngrace = 8s\ndrift = 9s\n\
                 [admin]\nlisten = off\nsocket = ~/s\nlog = json\n";
-    let config = case(text).variable("HOME", "/home/x").file("/ca.pem", "").config();
+    let config = case(text).variable("HOME", "/home/x").file("/ca.pem", "").file("/west.pem", "").config();
     let fleet = &config.fleet;
     assert_eq!((fleet.name.as_str(), fleet.owner.as_str(), fleet.federation_names), ("fed", "blue", false));
     assert_eq!(fleet.namespaces.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "b"]);
@@ -60,8 +65,28 @@ fn every_key_reaches_its_field() {
     assert_eq!(west.region.as_ref().map(fleetdns_core::Label::as_str), Some("westus"));
     assert_eq!(west.zones.iter().map(fleetdns_core::Label::as_str).collect::<Vec<_>>(), ["1", "2"]);
     let probe = &config.probe;
-    assert_eq!((probe.defaults.protocol, probe.defaults.port), (Protocol::Https, Some(8443)));
+    assert_eq!((probe.defaults.protocol, probe.defaults.port), (Some(Protocol::Https), Some(8443)));
     assert_eq!(probe.defaults.path.as_ref(), "/ok");
+    assert_eq!(
+        (probe.defaults.service.as_ref(), probe.defaults.expect.to_string().as_str()),
+        ("c.D", "200,404")
+    );
+    let own = west.probe.as_ref().unwrap();
+    assert_eq!((own.protocol, own.port, own.path.as_ref()), (Some(Protocol::Grpcs), Some(50051), "/w"));
+    assert_eq!(own.host.as_ref().map(fleetdns_core::DnsName::as_str), Some("w.example.com"));
+    assert_eq!((own.service.as_ref(), own.expect.to_string().as_str()), ("a.B", "204"));
+    let pace = Pace {
+        interval: "20s".parse().ok(),
+        timeout: "1500ms".parse().ok(),
+        fall: "6".parse().ok(),
+        rise: "7".parse().ok(),
+    };
+    assert_eq!((own.pace, &own.trust), (pace, &Trust::Member(west.name.clone())));
+    // What a cluster leaves open is what [probe] says; one that says nothing has nothing of its own.
+    let east = config.members[1].probe.clone().unwrap();
+    let trust = Trust::Member(config.members[1].name.clone());
+    assert_eq!(east, ProbeDefaults { trust, ..probe.defaults.clone() });
+    assert_eq!(config.members[2].probe, None);
     assert_eq!(probe.defaults.host.as_ref().map(fleetdns_core::DnsName::as_str), Some("www.example.com"));
     let settings = config.probe_settings();
     let seconds = |n| Duration::from_secs(n);
@@ -69,8 +94,12 @@ fn every_key_reaches_its_field() {
         (settings.interval, settings.fast_interval, settings.timeout),
         (seconds(10), seconds(3), seconds(1))
     );
-    assert_eq!((settings.fall, settings.rise, settings.insecure), (4, 5, false));
-    assert_eq!(settings.ca_file.as_deref(), Some(Path::new("/ca.pem")));
+    assert_eq!((settings.fall, settings.rise), (4, 5));
+    let trust =
+        |ca_file: Option<&str>, insecure| TrustSettings { ca_file: ca_file.map(PathBuf::from), insecure };
+    assert_eq!(settings.trust, trust(Some("/ca.pem"), false));
+    let of: Vec<_> = settings.trust_of.iter().map(|(name, trust)| (name.as_str(), trust.clone())).collect();
+    assert_eq!(of, [("east", trust(None, true)), ("west", trust(Some("/west.pem"), false))]);
     assert_eq!(settings.nameservers.len(), 1);
     let brakes = &config.brakes;
     assert_eq!(

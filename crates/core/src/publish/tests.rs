@@ -1,0 +1,110 @@
+//! What is read of a Service, beside its probe.
+
+use super::*;
+use crate::service::Port;
+
+fn settings() -> PublishSettings {
+    let zone: DnsName = "example.com".parse().unwrap();
+    PublishSettings {
+        fleet: Some("fed".parse().unwrap()),
+        zones: vec![(zone.clone(), zone)],
+        ..PublishSettings::default()
+    }
+}
+
+fn service(annotations: &[(&str, &str)]) -> Service {
+    Service {
+        namespace: "default".into(),
+        name: "web".into(),
+        annotations: annotations.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        ports: vec![Port { port: 53, protocol: "UDP".into() }, Port { port: 8080, protocol: "TCP".into() }],
+        ingress: Some(vec![Ingress { ip: Some("203.0.113.10".into()), hostname: None }]),
+    }
+}
+
+fn read(annotations: &[(&str, &str)]) -> Published {
+    publish(Arc::new(service(annotations)), &settings()).unwrap()
+}
+
+#[track_caller]
+fn fault(annotations: &[(&str, &str)], part: &str) -> Published {
+    let read = read(annotations);
+    assert_eq!(read.faults.len(), 1, "{:?}", read.faults);
+    assert!(read.faults[0].to_string().contains(part), "{}", read.faults[0]);
+    read
+}
+
+#[test]
+fn all_three_prefixes_are_read_and_our_own_wins() {
+    for prefix in crate::service::PREFIXES {
+        let read = read(&[(&format!("{prefix}hostname"), "a.example.com, b.example.com.")]);
+        assert_eq!(read.hostnames.len(), 2, "{prefix}");
+    }
+    let both = read(&[("external-dns.alpha.kubernetes.io/ttl", "60"), ("fleetdns.io/ttl", "10m")]);
+    assert_eq!(both.ttl, Ttl::new(600));
+}
+
+#[test]
+fn ttl_is_seconds_or_a_duration() {
+    for (text, seconds) in [("1", 1), ("600", 600), ("10m", 600), ("1h30m", 5400), ("45s", 45)] {
+        assert_eq!(read(&[("fleetdns.io/ttl", text)]).ttl, Ttl::new(seconds), "{text}");
+    }
+    for text in ["foo", "-10", "0", "", "10x", "m", "99999999999", "2147483648", "1.5h"] {
+        assert_eq!(fault(&[("fleetdns.io/ttl", text)], "no TTL").ttl, None, "{text}");
+    }
+}
+
+#[test]
+fn one_bad_hostname_or_target_leaves_the_others() {
+    let one = fault(&[("fleetdns.io/hostname", "good.example.com,bad..example.com")], "empty label");
+    assert_eq!(one.hostnames.len(), 1);
+    fault(&[("fleetdns.io/hostname", "www.elsewhere.org")], "none of the zones");
+    fault(&[("fleetdns.io/hostname", "notexample.com")], "none of the zones");
+    let one = fault(&[("fleetdns.io/target", "203.0.113.1, 999.1.1.1")], "target annotation");
+    assert_eq!(one.addresses.unwrap().len(), 1);
+}
+
+#[test]
+fn the_target_annotation_replaces_the_load_balancer() {
+    let read = read(&[("external-dns.kubernetes.io/target", "2001:db8::1,lb.example.net")]);
+    let texts: Vec<String> = read.addresses.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["2001:db8::1", "lb.example.net"]);
+}
+
+#[test]
+fn no_load_balancer_yet_is_not_an_emptied_one() {
+    let mut one = service(&[]);
+    one.ingress = None;
+    assert_eq!(publish(Arc::new(one.clone()), &settings()).unwrap().addresses, None);
+    one.ingress = Some(vec![]);
+    assert_eq!(publish(Arc::new(one), &settings()).unwrap().addresses, Some(BTreeSet::new()));
+}
+
+#[test]
+fn opting_out_and_other_controllers_and_namespaces_are_not_read() {
+    let out = |pairs: &[(&str, &str)]| publish(Arc::new(service(pairs)), &settings()).is_none();
+    assert!(out(&[("fleetdns.io/exclude", "true")]));
+    assert!(!out(&[("fleetdns.io/exclude", "false")]));
+    assert!(out(&[("external-dns.alpha.kubernetes.io/controller", "other")]));
+    assert!(!out(&[("external-dns.alpha.kubernetes.io/controller", "dns-controller")]));
+    let elsewhere = PublishSettings { namespaces: ["prod".to_owned()].into(), ..settings() };
+    assert!(publish(Arc::new(service(&[])), &elsewhere).is_none());
+}
+
+#[test]
+fn a_template_names_every_service() {
+    let settings =
+        PublishSettings { template: Some("{name}-{namespace}.{fleet}.example.com".into()), ..settings() };
+    let read = publish(Arc::new(service(&[])), &settings).unwrap();
+    assert_eq!(read.hostnames.first().unwrap().as_str(), "web-default.fed.example.com");
+}
+
+#[test]
+fn nonsense_addresses_are_left_out_with_a_reason() {
+    let mut one = service(&[]);
+    let item = |ip: &str| Ingress { ip: Some(ip.into()), hostname: None };
+    one.ingress = Some(vec![item("0.0.0.0"), item("203.0.113.1"), Ingress::default()]);
+    let read = publish(Arc::new(one), &settings()).unwrap();
+    assert_eq!(read.addresses.unwrap().len(), 1);
+    assert_eq!(read.faults.len(), 2);
+}
