@@ -3,13 +3,18 @@
 //! `cargo run --release -p fleetdns-probe --example load -- [TARGETS] [SECONDS] [PERCENT-DEAD]` prints the share of one
 //! core, the memory, how late probes started, and verdicts that were wrong. The server is a process of its own, so that
 //! only the prober is measured. Dead targets are black holes: their server never accepts, and its queue is full.
+//! With a folder of a CPU cgroup in `FLEETDNS_CGROUP` the prober, and not the server, moves there: `tests/soak` starves it
+//! so. A false removal is a target that answers, and was unhealthy at any moment.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use imbl::ordmap::DiffItem;
 
 use fleetdns_core::member::{Inventory, MemberView, Snapshot};
 use fleetdns_core::probe::{Check, Expect, HttpCheck};
@@ -34,6 +39,9 @@ fn main() -> Result<(), Failed> {
     let mut ports = String::new();
     BufReader::new(server.stdout.take().ok_or("no output of the server")?).read_line(&mut ports)?;
     let (good, hole) = ports.trim().split_once(' ').ok_or("the server says no ports")?;
+    if let Some(folder) = std::env::var_os("FLEETDNS_CGROUP") {
+        std::fs::write(std::path::Path::new(&folder).join("cgroup.procs"), std::process::id().to_string())?;
+    }
     let result = runtime.block_on(measure(targets, seconds, dead, good.parse()?, hole.parse()?));
     server.kill()?;
     server.wait()?;
@@ -110,6 +118,7 @@ async fn measure(targets: u32, seconds: u32, dead: u32, good: u16, hole: u16) ->
     let (out, health) = watch::channel(Health::default());
     let prober = Prober::new(settings)?;
     let reports = prober.reports();
+    let removals = tokio::spawn(false_removals(health.clone(), good));
     let run = tokio::spawn(prober.run(receiver, out, CancellationToken::new()));
     // The start, and the time until all that is dead has been found out.
     tokio::time::sleep(Duration::from_secs(25)).await;
@@ -133,7 +142,31 @@ async fn measure(targets: u32, seconds: u32, dead: u32, good: u16, hole: u16) ->
         wrong += usize::from(*verdict != expected);
     }
     println!("verdicts {}, wrong {wrong}", health.borrow().verdicts.len());
+    // It ends with the prober, which alone can send.
+    println!("false removals {}", removals.await?);
     Ok(())
+}
+
+/// Targets that answer, and were unhealthy at any moment until the prober ended.
+async fn false_removals(mut health: watch::Receiver<Health>, good: u16) -> usize {
+    let mut removed = BTreeSet::new();
+    let mut old = Health::default();
+    while health.changed().await.is_ok() {
+        let new = health.borrow_and_update().clone();
+        for (key, verdict) in old.verdicts.diff(&new.verdicts).filter_map(|change| match change {
+            DiffItem::Add(key, verdict) | DiffItem::Update { new: (key, verdict), .. } => {
+                Some((key, verdict))
+            }
+            DiffItem::Remove(..) => None,
+        }) {
+            let answers = matches!(*key.spec, ProbeSpec::Http { port, .. } if port == good);
+            if answers && *verdict == Verdict::Unhealthy {
+                removed.insert(key.clone());
+            }
+        }
+        old = new;
+    }
+    removed.len()
 }
 
 const fn total(stats: &Stats) -> u64 {
