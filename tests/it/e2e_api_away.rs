@@ -23,6 +23,10 @@ async fn an_api_that_is_killed_or_frozen_changes_nothing_until_its_endpoint_dies
     let server = fleet.server();
     let mut daemon = Daemon::start(&fleet.conf()).await;
     let [in_west, mut in_east, mut other_west, other_east] = [(); 4].map(|()| Endpoint::on_port(5001));
+    // Half of all endpoints, in both members, would be too many to be believed: these stay well.
+    let [steady_west, steady_east] = [(); 2].map(|()| Endpoint::on_port(5001));
+    let steady = NewService::new("default", "steady").port(5001);
+    fleet.publish(&steady, &steady_west.ip().to_string(), &steady_east.ip().to_string()).await;
     let [west, east, west_2, east_2] =
         [&in_west, &in_east, &other_west, &other_east].map(|endpoint| endpoint.ip().to_string());
     for (service, west, east) in [("calculatorlb", &west, &east), ("shop", &west_2, &east_2)] {

@@ -98,6 +98,15 @@ fn render(status: &Status, gauges: &[ZoneGauge]) -> String {
         zones(&|z| u64::from(z.fault.is_some())),
     );
     family("intents", "gauge", "What persons say of clusters, services and addresses.", wishes(status));
+    let doubts = ["vantage", "correlation"].map(|kind| {
+        let stands = status.doubt.as_ref().is_some_and(|doubt| doubt.kind == kind);
+        (format!("kind=\"{kind}\""), f64::from(u8::from(stands)))
+    });
+    family("doubt", "gauge", "1 while the prober doubts itself and removes nothing.", doubts.into());
+    let heard = status.canaries.iter().filter_map(|canary| {
+        Some((format!("canary=\"{}\"", canary.name), f64::from(u8::from(canary.heard?))))
+    });
+    family("canary_heard", "gauge", "1 while the canary was heard when last probed.", heard.collect());
     let mut live = Vec::new();
     let mut endpoints = Vec::new();
     for cluster in &status.clusters {
@@ -133,12 +142,22 @@ mod tests {
     use fleetdns_core::Gauge;
 
     use super::*;
+    use crate::doubts::DoubtLine;
 
     #[test]
     fn what_providers_measure_is_one_family_for_all_zones() {
         let (version, fleet) = (String::new(), String::new());
-        let status =
-            Status { version, fleet, uptime_seconds: 0, clusters: vec![], zones: vec![], intents: vec![] };
+        let doubt = DoubtLine { kind: "vantage".to_owned(), reason: String::new() };
+        let status = Status {
+            version,
+            fleet,
+            uptime_seconds: 0,
+            clusters: vec![],
+            zones: vec![],
+            intents: vec![],
+            doubt: Some(doubt),
+            canaries: vec![],
+        };
         let gauge = |zone: &str, value| ZoneGauge {
             zone: zone.to_owned(),
             gauge: Gauge { name: "insync_seconds", help: "How long.", value },
@@ -147,5 +166,7 @@ mod tests {
         let expected = "# HELP fleetdns_zone_insync_seconds How long.\n# TYPE fleetdns_zone_insync_seconds gauge\n\
             fleetdns_zone_insync_seconds{zone=\"a.example\"} 2\nfleetdns_zone_insync_seconds{zone=\"b.example\"} 0.5\n";
         assert!(text.ends_with(expected), "{text}");
+        let doubts = "fleetdns_doubt{kind=\"vantage\"} 1\nfleetdns_doubt{kind=\"correlation\"} 0\n";
+        assert!(text.contains(doubts), "{text}");
     }
 }

@@ -18,6 +18,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod doubts;
 pub mod intents;
 pub mod notify;
 pub mod registry;

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, Fault, Socket};
 use crate::control::{self, BindError, Bound};
+use crate::doubts::canaries;
 use crate::intents::order::Desk;
 use crate::intents::{Clock, Keeper, Store, StoreError, Wishes};
 use crate::registry::Registry;
@@ -100,7 +101,7 @@ async fn start(
 
     let wishes = keep_intents(&config, tasks, stop).map_err(RunError::State)?;
     // The prober's ear for `fleetdns release`.
-    let (release, _released) = watch::channel(0);
+    let (release, released) = watch::channel(0);
 
     let mut registry = Registry::new();
     let mut zones = Vec::new();
@@ -133,12 +134,15 @@ async fn start(
     }
 
     let servers = registry.bind().await.map_err(RunError::Embedded)?;
+    let prober = Prober::new(config.probe_settings()).map_err(RunError::Probe)?;
+    let prober = prober.with_canaries(canaries(&config).await);
     let view = View {
         fleet: config.fleet.name.to_string(),
         started: Instant::now(),
         snapshots: snapshots.clone(),
         health: health.clone(),
         intents: wishes.receiver(),
+        reports: prober.reports(),
         zones: views,
     };
     if let Some(address) = config.admin.listen {
@@ -157,8 +161,7 @@ async fn start(
     tasks.spawn(async move {
         ("embedded DNS", Servers::run(servers, token).await.map_err(|error| crate::chain(&error)))
     });
-    let prober = Prober::new(config.probe_settings()).map_err(RunError::Probe)?;
-    let probing = prober.run(snapshots.clone(), health_out, stop.clone());
+    let probing = prober.run(snapshots.clone(), health_out, released, stop.clone());
     tasks.spawn(async move { ("probe", probing.await.map_err(|error| crate::chain(&error))) });
     for zone in zones {
         let (snapshots, health, token) = (snapshots.clone(), health.clone(), stop.clone());

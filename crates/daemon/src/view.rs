@@ -10,10 +10,12 @@ use fleetdns_core::{
     Address, Gauge, Health, Intent, Intents, Inventory, MemberView, Observed, RecordData, Snapshot, Subject,
     Verdict, cluster,
 };
+use fleetdns_probe::Reports;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::doubts::{CanaryLine, DoubtLine};
 use crate::zone::ZoneStatus;
 
 /// The receiving ends of everything that can be shown.
@@ -29,6 +31,8 @@ pub struct View {
     pub health: watch::Receiver<Health>,
     /// What persons say.
     pub intents: watch::Receiver<Intents>,
+    /// What the last probes said.
+    pub reports: Reports,
     /// Zones.
     pub zones: Vec<watch::Receiver<ZoneStatus>>,
 }
@@ -49,6 +53,10 @@ pub struct Status {
     /// What persons say of the fleet.
     #[serde(default)]
     pub intents: Vec<IntentLine>,
+    /// Why the prober doubts itself, so that nothing is removed on its word.
+    pub doubt: Option<DoubtLine>,
+    /// What tells it whether its own network works.
+    pub canaries: Vec<CanaryLine>,
 }
 
 /// One member.
@@ -172,6 +180,8 @@ impl View {
             clusters: snapshot.members.values().map(|member| cluster_line(member, &mut health)).collect(),
             zones: self.zones.iter().map(|zone| zone_line(&zone.borrow())).collect(),
             intents: self.intents(),
+            doubt: health.doubt.as_ref().map(DoubtLine::from),
+            canaries: self.reports.canaries().iter().map(CanaryLine::from).collect(),
         }
     }
 

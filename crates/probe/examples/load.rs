@@ -119,7 +119,8 @@ async fn measure(targets: u32, seconds: u32, dead: u32, good: u16, hole: u16) ->
     let prober = Prober::new(settings)?;
     let reports = prober.reports();
     let removals = tokio::spawn(false_removals(health.clone(), good));
-    let run = tokio::spawn(prober.run(receiver, out, CancellationToken::new()));
+    let (_release, released) = watch::channel(0);
+    let run = tokio::spawn(prober.run(receiver, out, released, CancellationToken::new()));
     // The start, and the time until all that is dead has been found out.
     tokio::time::sleep(Duration::from_secs(25)).await;
     let (start, cpu, old) = (Instant::now(), cpu_time()?, reports.stats());
@@ -159,7 +160,7 @@ async fn false_removals(mut health: watch::Receiver<Health>, good: u16) -> usize
             }
             DiffItem::Remove(..) => None,
         }) {
-            let answers = matches!(*key.spec, ProbeSpec::Http { port, .. } if port == good);
+            let answers = key.spec.port() == Some(good);
             if answers && *verdict == Verdict::Unhealthy {
                 removed.insert(key.clone());
             }

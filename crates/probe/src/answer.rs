@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use fleetdns_core::doubt::Sound;
 use fleetdns_core::judge::Outcome;
 use rustix::io::Errno;
 use thiserror::Error;
@@ -94,6 +95,16 @@ impl Answer {
             Self::Pass | Self::Open(_) => Outcome::Pass,
             Self::Fail(_) => Outcome::Fail,
             Self::Unclear(_) => Outcome::Inconclusive,
+        }
+    }
+
+    /// Whether anything came back over the network. A router's word that there is no way is none of the endpoint's, and
+    /// what cannot be told apart from silence is taken for it.
+    pub const fn sound(&self) -> Sound {
+        match self {
+            Self::Unclear(_) => Sound::Unclear,
+            Self::Fail(Failure::NoConnection(_) | Failure::Unreachable | Failure::Other(_)) => Sound::Silent,
+            _ => Sound::Heard,
         }
     }
 

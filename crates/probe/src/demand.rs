@@ -4,15 +4,51 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fleetdns_core::member::{Inventory, MemberView, Snapshot};
-use fleetdns_core::{Published, ServiceKey, Target};
+use fleetdns_core::{MemberName, Published, ServiceKey, Target};
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
+use smallvec::SmallVec;
 
-/// How many services of how many members want each target.
+/// Which members want each target.
 #[derive(Debug, Default)]
 pub(crate) struct Demand {
     snapshot: Snapshot,
-    wanted: HashMap<Target, usize>,
+    wanted: HashMap<Target, Claims>,
+}
+
+/// Who wants one target.
+#[derive(Debug, Default)]
+struct Claims {
+    /// Members, and how many of their services.
+    members: SmallVec<[(MemberName, usize); 1]>,
+    /// Wanted for its own sake.
+    pinned: bool,
+}
+
+impl Claims {
+    fn is_empty(&self) -> bool {
+        self.members.is_empty() && !self.pinned
+    }
+
+    /// Gives whether the member wants it anew, or no more.
+    fn change(&mut self, member: &MemberName, change: isize) -> Option<bool> {
+        let found = self.members.iter().position(|(name, _)| name == member);
+        let before = found.and_then(|at| self.members.get(at)).map_or(0, |(_, count)| *count);
+        let after = before.saturating_add_signed(change);
+        match found {
+            Some(at) if after == 0 => {
+                self.members.swap_remove(at);
+            }
+            Some(at) => self.members.get_mut(at).into_iter().for_each(|(_, count)| *count = after),
+            None if after > 0 => self.members.push((member.clone(), after)),
+            None => {}
+        }
+        match (before, after) {
+            (0, 1..) => Some(true),
+            (1.., 0) => Some(false),
+            _ => None,
+        }
+    }
 }
 
 /// What a snapshot changed.
@@ -20,47 +56,66 @@ pub(crate) struct Demand {
 pub(crate) struct Changes {
     pub(crate) added: Vec<Target>,
     pub(crate) removed: Vec<Target>,
+    /// Members that want a target and did not.
+    pub(crate) joined: Vec<(Target, MemberName)>,
+    /// Members that do not want a target any more.
+    pub(crate) left: Vec<(Target, MemberName)>,
 }
 
+/// By target: how many services more of which members want it.
+type Delta = HashMap<Target, SmallVec<[(MemberName, isize); 1]>>;
+
 impl Demand {
+    /// The target is wanted whatever members want, and no change will ever speak of it coming or going.
+    pub(crate) fn pin(&mut self, target: Target) {
+        self.wanted.entry(target).or_default().pinned = true;
+    }
+
+    /// Members that want a target.
+    pub(crate) fn members(&self, target: &Target) -> impl Iterator<Item = &MemberName> {
+        self.wanted.get(target).into_iter().flat_map(|claims| &claims.members).map(|(name, _)| name)
+    }
+
     /// Takes in a snapshot. Costs what changed, not what there is.
     pub(crate) fn update(&mut self, snapshot: &Snapshot) -> Changes {
         let none = OrdMap::new();
-        let mut delta = HashMap::new();
+        let mut delta = Delta::new();
         for (name, member) in &snapshot.members {
             let old = self.snapshot.members.get(name);
             if old.is_some_and(|old| Arc::ptr_eq(old, member)) {
                 continue;
             }
-            count(old.map_or(&none, |old| probed(old, &none)), probed(member, &none), &mut delta);
+            count(name, old.map_or(&none, |old| probed(old, &none)), probed(member, &none), &mut delta);
         }
         for (name, member) in &self.snapshot.members {
             if !snapshot.members.contains_key(name) {
-                count(probed(member, &none), &none, &mut delta);
+                count(name, probed(member, &none), &none, &mut delta);
             }
         }
         self.snapshot = snapshot.clone();
         self.apply(delta)
     }
 
-    fn apply(&mut self, delta: HashMap<Target, isize>) -> Changes {
+    fn apply(&mut self, delta: Delta) -> Changes {
         let mut changes = Changes::default();
-        for (target, change) in delta {
-            let before = self.wanted.get(&target).copied().unwrap_or(0);
-            let after = before.saturating_add_signed(change);
-            match (before, after) {
-                (0, 0) => {}
-                (_, 0) => {
-                    self.wanted.remove(&target);
-                    changes.removed.push(target);
+        for (target, members) in delta {
+            let claims = self.wanted.entry(target.clone()).or_default();
+            let was_empty = claims.is_empty();
+            for (member, change) in members {
+                match claims.change(&member, change) {
+                    Some(true) => changes.joined.push((target.clone(), member)),
+                    Some(false) => changes.left.push((target.clone(), member)),
+                    None => {}
                 }
-                (0, _) => {
-                    self.wanted.insert(target.clone(), after);
-                    changes.added.push(target);
-                }
-                _ => {
-                    self.wanted.insert(target, after);
-                }
+            }
+            let is_empty = claims.is_empty();
+            if is_empty {
+                self.wanted.remove(&target);
+            }
+            match (was_empty, is_empty) {
+                (true, false) => changes.added.push(target),
+                (false, true) => changes.removed.push(target),
+                _ => {}
             }
         }
         changes
@@ -73,10 +128,14 @@ fn probed<'a>(member: &'a MemberView, none: &'a Services) -> &'a Services {
     if member.inventory == Inventory::Departed { none } else { &member.services }
 }
 
-fn count(old: &Services, new: &Services, delta: &mut HashMap<Target, isize>) {
+fn count(member: &MemberName, old: &Services, new: &Services, delta: &mut Delta) {
     let mut add = |service: &Published, change: isize| {
         for target in service.targets() {
-            *delta.entry(target).or_default() += change;
+            let changes = delta.entry(target).or_default();
+            match changes.iter_mut().find(|(name, _)| name == member) {
+                Some((_, sum)) => *sum += change,
+                None => changes.push((member.clone(), change)),
+            }
         }
     };
     for difference in old.diff(new) {
@@ -99,6 +158,14 @@ mod tests {
     fn changes(demand: &mut Demand, snapshot: &Snapshot) -> (Vec<String>, Vec<String>) {
         let changes = demand.update(snapshot);
         (targets_of(&changes.added), targets_of(&changes.removed))
+    }
+
+    /// Members that joined and left, where no target came or went.
+    fn moves(demand: &mut Demand, snapshot: &Snapshot) -> (Vec<String>, Vec<String>) {
+        let Changes { added, removed, joined, left } = demand.update(snapshot);
+        assert!(added.is_empty() && removed.is_empty(), "{added:?} {removed:?}");
+        let names = |all: Vec<(Target, MemberName)>| all.iter().map(|(_, name)| name.to_string()).collect();
+        (names(joined), names(left))
     }
 
     fn texts(list: &[&str]) -> Vec<String> {
@@ -129,14 +196,27 @@ mod tests {
         let mut snapshot = fleet(&[member("west", &[shared]), member("east", &[shared])]);
         assert_eq!(changes(&mut demand, &snapshot), (texts(&["10.0.0.1 tcp:80"]), texts(&[])));
         drop_service(&mut snapshot, "west", "a");
-        assert_eq!(demand.update(&snapshot), Changes::default());
+        assert_eq!(moves(&mut demand, &snapshot), (texts(&[]), texts(&["west"])));
         // It moves to another service within one snapshot: nothing stops.
         drop_service(&mut snapshot, "east", "a");
         put_service(&mut snapshot, "west", ("b", "10.0.0.1", "tcp:80"));
-        assert_eq!(demand.update(&snapshot), Changes::default());
+        assert_eq!(moves(&mut demand, &snapshot), (texts(&["west"]), texts(&["east"])));
         snapshot.members.clear();
         assert_eq!(changes(&mut demand, &snapshot), (texts(&[]), texts(&["10.0.0.1 tcp:80"])));
         assert!(demand.wanted.is_empty());
+    }
+
+    #[test]
+    fn what_is_pinned_neither_comes_nor_goes() {
+        let mut demand = Demand::default();
+        let mut snapshot = fleet(&[member("west", &[("a", "10.0.0.1", "tcp:80")])]);
+        let target = snapshot.targets().into_iter().next().unwrap();
+        demand.pin(target.clone());
+        assert_eq!(moves(&mut demand, &snapshot), (texts(&["west"]), texts(&[])));
+        assert_eq!(demand.members(&target).count(), 1);
+        snapshot.members.clear();
+        assert_eq!(moves(&mut demand, &snapshot), (texts(&[]), texts(&["west"])));
+        assert_eq!(demand.members(&target).count(), 0);
     }
 
     #[test]

@@ -6,24 +6,28 @@ use std::pin::pin;
 use std::time::Duration;
 
 use fleetdns_core::judge::Outcome;
-use fleetdns_core::{Address, DnsName, Health, ProbeKey, Snapshot, Target, Timing, Verdict};
+use fleetdns_core::{DnsName, Health, ProbeKey, Snapshot, Timing, Verdict};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::answer::{Answer, Snag};
+use crate::canary::Canary;
 use crate::demand::Demand;
 use crate::names::Names;
 use crate::news::News;
 use crate::pulse::Pulse;
 use crate::report::{Report, Reports};
-use crate::resolve::{Families, Resolved, Resolver};
+use crate::resolve::{Families, Resolver};
+use crate::sight::Watcher;
 use crate::table::{Row, Slot, Table};
 use crate::{ProbeError, ProbeSettings};
+
+mod targets;
 
 /// A stall that goes on is said again after this.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
@@ -59,6 +63,7 @@ pub(crate) struct Engine<P, L, G> {
     stall_said: Option<Instant>,
     /// Keys whose last probe was inconclusive.
     unclear: usize,
+    watcher: Watcher,
     news: News,
 }
 
@@ -80,6 +85,7 @@ where
             timing: settings.timing(),
             room: settings.room(),
             table: Table::new(epoch, settings.timing()),
+            watcher: Watcher::new(&settings.timing(), epoch, Vec::new(), reports.clone()),
             probe,
             resolver,
             reports,
@@ -95,19 +101,36 @@ where
         }
     }
 
+    /// Before it runs.
+    pub(crate) fn with_canaries(mut self, canaries: Vec<Canary>) -> Self {
+        self.watcher = Watcher::new(&self.timing, self.epoch, canaries, self.reports.clone());
+        for target in self.watcher.targets() {
+            self.add(&target);
+            for key in self.keys_of(&target) {
+                self.seat_canary(&target, &key, true);
+            }
+            self.demand.pin(target);
+        }
+        self.table.schedule_fresh(Instant::now());
+        self
+    }
+
     pub(crate) async fn run(
         mut self,
         mut snapshots: watch::Receiver<Snapshot>,
         out: &watch::Sender<Health>,
+        mut release: watch::Receiver<u64>,
         shutdown: CancellationToken,
     ) -> Result<(), ProbeError> {
         let mut alarm = pin!(sleep_until(self.epoch));
         let mut stop = pin!(shutdown.cancelled());
         snapshots.mark_changed();
         loop {
+            self.look();
             self.start_due();
             self.news.publish(out);
-            let next = self.table.next_due().filter(|_| self.in_flight < self.room);
+            let due = self.table.next_due().filter(|_| self.in_flight < self.room);
+            let next = due.into_iter().chain(self.watcher.next_turn()).min();
             if let Some(next) = next.filter(|next| *next != alarm.deadline()) {
                 alarm.as_mut().reset(next);
             }
@@ -119,6 +142,7 @@ where
                     let snapshot = snapshots.borrow_and_update().clone();
                     self.take_snapshot(&snapshot);
                 }
+                Ok(()) = release.changed() => self.watcher.release(&mut self.news),
                 resolved = self.resolver.next() => self.take_resolved(resolved),
                 Some(event) = self.queue.next() => self.take_event(event),
                 () = &mut alarm, if next.is_some() => {}
@@ -126,86 +150,13 @@ where
         }
     }
 
-    fn take_snapshot(&mut self, snapshot: &Snapshot) {
-        let changes = self.demand.update(snapshot);
-        // First what comes, so that a key that only changes hands is not dropped in between.
-        for Target { address, spec } in &changes.added {
-            match address {
-                Address::Hostname(name) => {
-                    let (new, keys) = self.names.want(name, spec);
-                    keys.into_iter().for_each(|key| self.table.want(key));
-                    if new {
-                        self.resolver.watch(name.clone());
-                    }
-                }
-                Address::V4(ip) => self.table.want(ProbeKey { address: (*ip).into(), spec: spec.clone() }),
-                Address::V6(ip) => self.table.want(ProbeKey { address: (*ip).into(), spec: spec.clone() }),
-            }
+    /// Asks whom has to be asked, and says what follows for all.
+    fn look(&mut self) {
+        let now = Instant::now();
+        for slot in self.watcher.ask(now) {
+            self.table.hasten(slot, now);
         }
-        for Target { address, spec } in &changes.removed {
-            match address {
-                Address::Hostname(name) => {
-                    let (gone, keys) = self.names.unwant(name, spec);
-                    keys.iter().for_each(|key| self.unwant(key));
-                    if gone {
-                        self.resolver.forget(name);
-                        self.reports.set_resolve_error(name, None);
-                        self.news.forgotten(name.clone());
-                    }
-                }
-                Address::V4(ip) => self.unwant(&ProbeKey { address: (*ip).into(), spec: spec.clone() }),
-                Address::V6(ip) => self.unwant(&ProbeKey { address: (*ip).into(), spec: spec.clone() }),
-            }
-        }
-        self.table.schedule_fresh(Instant::now());
-        if !changes.added.is_empty() || !changes.removed.is_empty() {
-            debug!(
-                added = changes.added.len(),
-                removed = changes.removed.len(),
-                keys = self.table.len(),
-                "targets changed"
-            );
-        }
-    }
-
-    fn take_resolved(&mut self, resolved: Resolved) {
-        let Resolved { name, addresses, error } = resolved;
-        if self.reports.set_resolve_error(&name, error.as_deref()) {
-            match &error {
-                Some(error) => {
-                    warn!(%name, error, "host name does not resolve, its last addresses stand");
-                }
-                None => info!(%name, "host name resolves again"),
-            }
-        }
-        let Some(addresses) = addresses else {
-            if self.names.failed(&name) == self.timing.thresholds.fall.max(1) {
-                self.news.unresolvable(name, true);
-            }
-            return;
-        };
-        let Some(keys) = self.names.resolved(&name, &addresses) else { return };
-        info!(%name, addresses = addresses.len(), "host name resolved anew");
-        keys.wanted.into_iter().for_each(|key| self.table.want(key));
-        keys.unwanted.iter().for_each(|key| self.unwant(key));
-        self.table.schedule_fresh(Instant::now());
-        self.news.resolved(name, addresses);
-    }
-
-    fn unwant(&mut self, key: &ProbeKey) {
-        if let Some(row) = self.table.unwant(key) {
-            self.drop_row(row);
-        }
-    }
-
-    fn drop_row(&mut self, row: Row) {
-        self.set_unclear(row.unclear > 0, false, None);
-        self.reports.forget(&row.key);
-        if self.is_blind(&row) {
-            self.news.blind(row.key, false);
-        } else if row.judge.verdict() != Verdict::Unknown {
-            self.news.gone(row.key);
-        }
+        self.watcher.look(now, &self.table, &mut self.news);
     }
 
     fn is_blind(&self, row: &Row) -> bool {
@@ -274,10 +225,12 @@ where
         row.unclear = if unclear { row.unclear.saturating_add(1) } else { 0 };
         let before = row.judge.verdict();
         let thresholds = self.timing.with(&row.key.spec.pace).thresholds;
-        if let Some(after) = row.judge.step(answer.outcome(), now - self.epoch, &thresholds) {
-            self.news.verdict(&row.key, before, after, &answer);
+        let change = row.judge.step(answer.outcome(), now - self.epoch, &thresholds);
+        let again = self.watcher.landed(landed.slot, &row.judge, &answer, (landed.started, now));
+        if let Some(after) = change {
+            self.watcher.verdict((landed.slot, &row.key), (before, after), &answer, &mut self.news);
         }
-        if blind(row) != was_blind {
+        if blind(row) != was_blind && self.watcher.is_endpoint(landed.slot) {
             self.news.blind(row.key.clone(), !was_blind);
         }
         let report = Report::new(&row.judge, answer, now.saturating_duration_since(landed.started));
@@ -286,7 +239,9 @@ where
         self.reports.put(&row.key, report);
         self.set_unclear(was_unclear, unclear, error);
         if let Some(row) = self.table.landed(landed.slot, landed.started, now) {
-            self.drop_row(row);
+            self.drop_row(landed.slot, &row);
+        } else if again {
+            self.table.hasten(landed.slot, now);
         }
     }
 

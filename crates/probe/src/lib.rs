@@ -9,6 +9,7 @@
 //! Invariant: a fault on our side - no route, no descriptors, no name server, no time to run in - never changes a verdict.
 //! Invariant: a key that is new is probed at once, and a verdict that changes is published at once.
 //! Invariant: nothing is published when nothing changed.
+//! Invariant: what takes an endpoint out is published no sooner than the doubt that forbids to heed it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -26,6 +27,7 @@ use tracing::warn;
 
 mod answer;
 mod attempt;
+mod canary;
 mod demand;
 mod engine;
 mod grpc;
@@ -37,12 +39,14 @@ mod pulse;
 mod report;
 mod resolve;
 mod round;
+mod sight;
 mod table;
 #[cfg(test)]
 mod testing;
 mod tls;
 
 pub use answer::{Answer, Failure, Snag};
+pub use canary::{Canary, CanaryReport};
 pub use report::{LAG_CLASSES, Report, Reports, Stats};
 
 use crate::engine::Engine;
@@ -150,6 +154,7 @@ pub struct Prober {
     trusts: Trusts,
     servers: NameServers,
     reports: Reports,
+    canaries: Vec<Canary>,
 }
 
 impl Prober {
@@ -160,7 +165,7 @@ impl Prober {
     pub fn new(settings: ProbeSettings) -> Result<Self, ProbeError> {
         let trusts = Trusts::new(&settings.trust, &settings.trust_of)?;
         let servers = NameServers::new(&settings.nameservers);
-        Ok(Self { settings, trusts, servers, reports: Reports::default() })
+        Ok(Self { settings, trusts, servers, reports: Reports::default(), canaries: Vec::new() })
     }
 
     /// A handle on what the last probes said.
@@ -168,7 +173,13 @@ impl Prober {
         self.reports.clone()
     }
 
-    /// Probes until the shutdown.
+    /// With canaries, by which it knows when it is cut off itself. They are probed as endpoints are, and are none.
+    #[must_use]
+    pub fn with_canaries(self, canaries: Vec<Canary>) -> Self {
+        Self { canaries, ..self }
+    }
+
+    /// Probes until the shutdown. Whenever `release` changes, a person has said that what went bad together is really bad.
     ///
     /// # Errors
     /// [`ProbeError::NoSnapshots`] when the sender of the snapshots is dropped first.
@@ -176,16 +187,18 @@ impl Prober {
         self,
         snapshots: watch::Receiver<Snapshot>,
         out: watch::Sender<Health>,
+        release: watch::Receiver<u64>,
         shutdown: CancellationToken,
     ) -> Result<(), ProbeError> {
-        let Self { settings, trusts, servers, reports } = self;
+        let Self { settings, trusts, servers, reports, canaries } = self;
         let timing = settings.timing();
         let probe = move |key: ProbeKey| {
             let timeout = timing.with(&key.spec.pace).timeout;
             attempt::probe(key, trusts.clone(), timeout)
         };
         let resolver = Resolver::new(move |name| servers.clone().lookup(name));
-        Engine::new(&settings, probe, resolver, reports).run(snapshots, &out, shutdown).await
+        let engine = Engine::new(&settings, probe, resolver, reports).with_canaries(canaries);
+        engine.run(snapshots, &out, release, shutdown).await
     }
 
     /// One full round, for `fleetdns plan`: each key is probed until it has a verdict, at most `fall` times. Bounded in
@@ -202,7 +215,7 @@ impl Prober {
     }
 }
 
-/// [`Prober::run`] without the reports.
+/// [`Prober::run`] without reports, canaries and release.
 ///
 /// # Errors
 /// Any [`ProbeError`].
@@ -212,7 +225,9 @@ pub async fn run(
     out: watch::Sender<Health>,
     shutdown: CancellationToken,
 ) -> Result<(), ProbeError> {
-    Prober::new(settings)?.run(snapshots, out, shutdown).await
+    // Nobody can release anything.
+    let (_, release) = watch::channel(0);
+    Prober::new(settings)?.run(snapshots, out, release, shutdown).await
 }
 
 /// [`Prober::round`] in one call.

@@ -47,6 +47,11 @@ impl Names {
         (gone, keys)
     }
 
+    /// The keys that a name stands for with a probe.
+    pub(crate) fn keys(&self, name: &DnsName, spec: &Arc<ProbeSpec>) -> Vec<ProbeKey> {
+        self.0.get(name).map(|entry| keys(spec, &entry.addresses)).unwrap_or_default()
+    }
+
     /// A name was not resolved. Gives how often, as long as it never was.
     pub(crate) fn failed(&mut self, name: &DnsName) -> u32 {
         let Some(entry) = self.0.get_mut(name).filter(|entry| !entry.known) else { return 0 };

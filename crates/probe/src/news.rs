@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use fleetdns_core::{DnsName, Health, ProbeKey, Verdict};
+use fleetdns_core::{DnsName, Doubt, Health, ProbeKey, Verdict};
 use imbl::OrdSet;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -15,6 +15,7 @@ pub(crate) struct News {
     resolved: Vec<(DnsName, Option<OrdSet<IpAddr>>)>,
     blind: Vec<(ProbeKey, bool)>,
     unresolvable: Vec<(DnsName, bool)>,
+    doubt: Option<Option<Doubt>>,
 }
 
 impl News {
@@ -34,7 +35,17 @@ impl News {
         self.verdicts.push((key.clone(), Some(after)));
     }
 
-    /// A key with a verdict is not probed any more.
+    /// A verdict that stands already becomes an endpoint's.
+    pub(crate) fn known(&mut self, key: ProbeKey, verdict: Verdict) {
+        self.verdicts.push((key, Some(verdict)));
+    }
+
+    /// Doubt begins, changes or ends.
+    pub(crate) fn doubt(&mut self, doubt: Option<Doubt>) {
+        self.doubt = Some(doubt);
+    }
+
+    /// A key with a verdict is no endpoint's any more.
     pub(crate) fn gone(&mut self, key: ProbeKey) {
         self.verdicts.push((key, None));
     }
@@ -68,6 +79,7 @@ impl News {
             && self.resolved.is_empty()
             && self.blind.is_empty()
             && self.unresolvable.is_empty()
+            && self.doubt.is_none()
     }
 
     /// Touches only what changed, and sends nothing when that is nothing.
@@ -76,6 +88,9 @@ impl News {
             return;
         }
         out.send_modify(|health| {
+            if let Some(doubt) = self.doubt.take() {
+                health.doubt = doubt;
+            }
             for (key, verdict) in self.verdicts.drain(..) {
                 match verdict {
                     Some(verdict) => health.verdicts.insert(key, verdict),

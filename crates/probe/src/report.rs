@@ -9,6 +9,7 @@ use fleetdns_core::judge::{Judge, Outcome};
 use fleetdns_core::{DnsName, ProbeKey, Verdict};
 
 use crate::answer::Answer;
+use crate::canary::{CanaryReport, Known};
 
 /// The last probe of a key, and what follows from all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +71,7 @@ struct Shared {
     probes: RwLock<HashMap<ProbeKey, Report>>,
     /// Host names that could not be resolved the last time, and why.
     names: RwLock<HashMap<DnsName, Arc<str>>>,
+    canaries: RwLock<Vec<Known>>,
     counters: Counters,
 }
 
@@ -97,6 +99,12 @@ impl Reports {
         self.0.names.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    /// The canaries, and what they last said.
+    pub fn canaries(&self) -> Vec<CanaryReport> {
+        let canaries = self.0.canaries.read().unwrap_or_else(PoisonError::into_inner).clone();
+        canaries.iter().map(|known| known.report(self)).collect()
+    }
+
     /// Numbers since the start.
     pub fn stats(&self) -> Stats {
         let counters = &self.0.counters;
@@ -122,6 +130,10 @@ impl Reports {
                 probes.insert(key.clone(), report);
             }
         }
+    }
+
+    pub(crate) fn set_canaries(&self, canaries: &[Known]) {
+        *self.0.canaries.write().unwrap_or_else(PoisonError::into_inner) = canaries.to_vec();
     }
 
     pub(crate) fn forget(&self, key: &ProbeKey) {

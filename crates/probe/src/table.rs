@@ -6,6 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
+use fleetdns_core::doubt::KeyId;
 use fleetdns_core::judge::Judge;
 use fleetdns_core::{ProbeKey, Timing, Verdict};
 use tokio::time::Instant;
@@ -20,8 +21,20 @@ const FIRST_SPREAD: Duration = Duration::from_secs(2);
 const GRAIN: Duration = Duration::from_millis(10);
 
 /// Index of a key in the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Slot(u32);
+
+impl From<Slot> for KeyId {
+    fn from(Slot(index): Slot) -> Self {
+        Self(index)
+    }
+}
+
+impl From<KeyId> for Slot {
+    fn from(KeyId(index): KeyId) -> Self {
+        Self(index)
+    }
+}
 
 /// One probe key.
 #[derive(Debug)]
@@ -78,6 +91,14 @@ impl Table {
 
     pub(crate) fn row_mut(&mut self, slot: Slot) -> Option<&mut Row> {
         self.rows.get_mut(slot.0 as usize).and_then(Option::as_mut)
+    }
+
+    pub(crate) fn slot(&self, key: &ProbeKey) -> Option<Slot> {
+        self.index.get(key).copied().map(Slot)
+    }
+
+    pub(crate) fn row(&self, slot: Slot) -> Option<&Row> {
+        self.rows.get(slot.0 as usize).and_then(Option::as_ref)
     }
 
     /// One more target wants the key.
@@ -151,6 +172,13 @@ impl Table {
         let due = if due >= now { due } else { now };
         self.set_due(slot, due);
         None
+    }
+
+    /// Makes a key due now, unless it is under way.
+    pub(crate) fn hasten(&mut self, slot: Slot, now: Instant) {
+        if self.row(slot).is_some_and(|row| matches!(row.state, State::Due(due) if due > now)) {
+            self.set_due(slot, now);
+        }
     }
 
     /// Takes out a key that is due, with the time at which it was.

@@ -109,6 +109,22 @@ fn from_files(paths: &[PathBuf], context: Option<&str>) -> Result<(Config, Arc<s
     Ok((config, credentials))
 }
 
+/// Host and port of a member's API server, for a TCP connection to it; `None` when it is reached through a proxy. Reads
+/// files, and so may block.
+///
+/// # Errors
+/// When the kubeconfig cannot be read or used, or this is no pod.
+pub fn server(access: &Access) -> Result<Option<(String, u16)>, WatchError> {
+    let (config, _) = config(access)?;
+    if config.proxy_url.is_some() {
+        return Ok(None);
+    }
+    let url = &config.cluster_url;
+    let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("http") { 80 } else { 443 });
+    let host = url.host().map(|host| host.trim_start_matches('[').trim_end_matches(']').to_owned());
+    Ok(host.map(|host| (host, port)))
+}
+
 /// Whether the kubeconfig itself names a proxy; otherwise one may come from the environment.
 fn names_a_proxy(file: &Kubeconfig, context: &str) -> bool {
     let context = file.contexts.iter().find(|known| known.name == context);

@@ -35,7 +35,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use access::{Access, contexts};
+pub use access::{Access, contexts, server};
 pub use check::check;
 pub use error::{AccessError, WatchError};
 pub use once::list_once;

@@ -12,6 +12,7 @@ use super::intent::intent_table;
 use super::{CommandError, load, show};
 use crate::cli::Daemon;
 use crate::config::DEFAULT_ADMIN;
+use crate::doubts::CanaryLine;
 use crate::table::{age, dash, print};
 use crate::view::{ClusterLine, Reason, RecordLine, Status, ZoneLine};
 
@@ -95,8 +96,13 @@ pub async fn status(daemon: &Daemon) -> Result<ExitCode, CommandError> {
             status.version,
             age(status.uptime_seconds)
         )?;
+        if let Some(doubt) = &status.doubt {
+            writeln!(out, "doubt: {}", doubt.reason)?;
+        }
         writeln!(out)?;
         cluster_table(&mut out, &status.clusters)?;
+        writeln!(out)?;
+        canary_table(&mut out, &status.canaries)?;
         writeln!(out)?;
         zone_table(&mut out, &status.zones)?;
         if !status.intents.is_empty() {
@@ -140,6 +146,20 @@ fn cluster_table(mut out: &mut impl Write, clusters: &[ClusterLine]) -> std::io:
         &["CLUSTER", "STATUS", "REGION", "ZONES", "SERVICES", "HEALTH", "ENDPOINTS", "FAULT"],
         &rows,
     )
+}
+
+fn canary_table(mut out: &mut impl Write, canaries: &[CanaryLine]) -> std::io::Result<()> {
+    let row = |line: &CanaryLine| {
+        let heard = match line.heard {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "",
+        };
+        let ago = line.seconds_ago.map(age).unwrap_or_default();
+        vec![line.name.clone(), dash(heard), dash(&line.last), dash(&ago)]
+    };
+    let rows: Vec<Vec<String>> = canaries.iter().map(row).collect();
+    print(&mut out, &["CANARY", "HEARD", "LAST PROBE", "AGE"], &rows)
 }
 
 fn zone_table(mut out: &mut impl Write, zones: &[ZoneLine]) -> std::io::Result<()> {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use fleetdns_core::Ttl;
+use fleetdns_core::{Address, Ttl};
 
 /// `5s`, `500ms`, `1m30s`, `2h`.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
@@ -61,6 +61,16 @@ pub(super) fn nameserver(text: &str) -> Option<SocketAddr> {
     let address = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)).ok();
     let address = address.or_else(|| text.parse().ok())?;
     (address.port() > 0 && !address.ip().is_unspecified()).then_some(address)
+}
+
+/// `host:port`, `address:port` or `[address]:port`.
+pub(super) fn host_port(text: &str) -> Option<(Address, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    let address: Address = bare.unwrap_or(host).parse().ok()?;
+    // Only an IPv6 address has brackets, and it needs them.
+    (matches!(address, Address::V6(_)) == bare.is_some()).then_some((address, port))
 }
 
 /// The name of a namespace: a DNS label (RFC 1123).
@@ -176,6 +186,27 @@ mod tests {
             ("9.9.9.9:0", None),
         ] {
             assert_eq!(nameserver(text).map(|a| a.to_string()).as_deref(), address, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_a_port() {
+        for (text, parts) in [
+            ("9.9.9.9:53", Some("9.9.9.9 53")),
+            ("www.Example.com:443", Some("www.example.com 443")),
+            ("[2620:fe::fe]:53", Some("2620:fe::fe 53")),
+            ("2620:fe::fe:53", None),
+            ("[9.9.9.9]:53", None),
+            ("www.example.com", None),
+            ("www.example.com:0", None),
+            ("www.example.com:65536", None),
+            ("*.example.com:443", None),
+            ("https://www.example.com:443", None),
+            ("0.0.0.0:53", None),
+            (":53", None),
+        ] {
+            let found = host_port(text).map(|(address, port)| format!("{address} {port}"));
+            assert_eq!(found.as_deref(), parts, "{text}");
         }
     }
 

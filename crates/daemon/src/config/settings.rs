@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleetdns_core::AllDown;
+use fleetdns_probe::Canary;
 use fleetdns_watch::WatchSettings;
 
 use super::outside::Outside;
@@ -22,6 +23,8 @@ pub struct Brakes {
     pub grace: Duration,
     /// From one reading of a zone to the next when nothing happens.
     pub drift: Duration,
+    /// What else than the members' APIs should be heard as long as our own network works.
+    pub anchors: Vec<Canary>,
 }
 
 /// Form of the log.
@@ -133,8 +136,23 @@ pub(super) fn brakes(reader: &mut Reader<'_>) -> Brakes {
         },
         startup_timeout: duration(reader, "startup-timeout", SECOND..=HOUR).unwrap_or(watch.startup_timeout),
         grace: duration(reader, "grace", Duration::ZERO..=24 * HOUR).unwrap_or(watch.grace),
+        anchors: anchors(reader),
         drift: duration(reader, "drift", SECOND..=24 * HOUR).unwrap_or(60 * SECOND),
     }
+}
+
+fn anchors(reader: &mut Reader<'_>) -> Vec<Canary> {
+    let right = "host:port, such as 9.9.9.9:53, [2620:fe::fe]:53 or www.example.com:443";
+    let mut anchors: Vec<Canary> = Vec::new();
+    for (address, port) in reader.list("anchors", right, parse::host_port) {
+        let canary = Canary { what: "anchor".into(), address, port };
+        if anchors.contains(&canary) {
+            reader.fault("anchors", format!("names {}:{port} twice; once is enough", canary.address));
+        } else {
+            anchors.push(canary);
+        }
+    }
+    anchors
 }
 
 /// `[admin]`.

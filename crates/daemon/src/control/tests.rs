@@ -138,6 +138,7 @@ impl Rig {
             snapshots: snapshots_in,
             health: health_in,
             intents: wishes.receiver(),
+            reports: fleetdns_probe::Reports::default(),
             zones: vec![zone_in],
         };
         let configured: BTreeSet<_> =

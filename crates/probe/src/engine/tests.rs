@@ -67,6 +67,7 @@ struct World {
     snapshots: watch::Sender<Snapshot>,
     health: watch::Receiver<Health>,
     reports: Reports,
+    release: watch::Sender<u64>,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), ProbeError>>,
 }
@@ -76,15 +77,26 @@ fn settings() -> ProbeSettings {
 }
 
 fn world(network: &Network, settings: ProbeSettings, snapshot: Snapshot) -> World {
+    world_with(network, settings, snapshot, Vec::new())
+}
+
+fn world_with(
+    network: &Network,
+    settings: ProbeSettings,
+    snapshot: Snapshot,
+    canaries: Vec<Canary>,
+) -> World {
     let (snapshots, receiver) = watch::channel(snapshot);
     let (out, health) = watch::channel(Health::default());
     let (reports, shutdown) = (Reports::default(), CancellationToken::new());
     let (probing, naming) = (network.clone(), network.clone());
     let resolver = Resolver::new(move |name| naming.clone().lookup(name));
     let engine = Engine::new(&settings, move |key| probing.clone().probe(key), resolver, reports.clone());
+    let engine = engine.with_canaries(canaries);
     let token = shutdown.clone();
-    let task = tokio::spawn(async move { engine.run(receiver, &out, token).await });
-    World { network: network.clone(), snapshots, health, reports, shutdown, task }
+    let (release, released) = watch::channel(0);
+    let task = tokio::spawn(async move { engine.run(receiver, &out, released, token).await });
+    World { network: network.clone(), snapshots, health, reports, release, shutdown, task }
 }
 
 fn west(services: &[Words<'_>]) -> Snapshot {
@@ -470,3 +482,4 @@ async fn a_guess_counts_from_the_first_time_that_it_holds() {
     sleep(SECOND * 12).await;
     assert_eq!(state(), (Unhealthy, Answer::Fail(Failure::Status(404))));
 }
+mod doubt;

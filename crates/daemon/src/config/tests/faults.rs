@@ -305,6 +305,8 @@ fn brakes() {
         ("min-kept = 0", "min-kept: '0' is not a number from 1 to 1000"),
         ("all-down = drop", "all-down: 'drop' is not keep, all or empty"),
         ("max-delete = 101%", "max-delete: '101%' is not a percentage"),
+        ("anchors = 9.9.9.9:53, 9.9.9.9", "anchors: '9.9.9.9' is not host:port"),
+        ("anchors = 9.9.9.9:53, 9.9.9.9:53", "anchors: names 9.9.9.9:53 twice"),
         ("startup-timeout = 0s", "startup-timeout: 0ns is out of bounds"),
         ("grace = 25h", "grace: 90000s is out of bounds"),
         ("drift = 10ms", "drift: 10ms is out of bounds"),

@@ -1,0 +1,81 @@
+//! Canaries: what is probed only to know whether we hear anything.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use fleetdns_core::doubt::Sound;
+use fleetdns_core::probe::BadProbeSpec;
+use fleetdns_core::{Address, ProbeKey, ProbeSpec, Target};
+
+use crate::report::{Report, Reports};
+
+/// Something that should accept a TCP connection as long as our own network works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Canary {
+    /// What it is, for people: `API of westus`, `anchor`.
+    pub what: Arc<str>,
+    /// Address or host name.
+    pub address: Address,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl Canary {
+    pub(crate) fn target(&self) -> Result<Target, BadProbeSpec> {
+        let spec: ProbeSpec = format!("tcp:{}", self.port).parse()?;
+        Ok(Target { address: self.address.clone(), spec: Arc::new(spec) })
+    }
+}
+
+/// What it is and where: `API of westus at 192.0.2.1:6443`.
+impl fmt::Display for Canary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, address, port } = self;
+        match address {
+            Address::V6(ip) => write!(f, "{what} at [{ip}]:{port}"),
+            _ => write!(f, "{what} at {address}:{port}"),
+        }
+    }
+}
+
+/// A canary, and its last probes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CanaryReport {
+    /// The canary.
+    pub canary: Canary,
+    /// The last probe of each of its addresses.
+    pub probes: Vec<(IpAddr, Report)>,
+    /// Why its host name does not resolve.
+    pub error: Option<Arc<str>>,
+}
+
+impl CanaryReport {
+    /// Whether it was heard when last probed; `None` while no probe has ended.
+    pub fn heard(&self) -> Option<bool> {
+        if self.probes.is_empty() {
+            return self.error.as_ref().map(|_| false);
+        }
+        Some(self.probes.iter().any(|(_, report)| report.last.sound() == Sound::Heard))
+    }
+}
+
+/// A canary and the keys that its addresses make.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) canary: Canary,
+    pub(crate) target: Target,
+    pub(crate) keys: Vec<ProbeKey>,
+}
+
+impl Known {
+    pub(crate) fn report(&self, reports: &Reports) -> CanaryReport {
+        let probe = |key: &ProbeKey| reports.get(key).map(|report| (key.address, report));
+        let name = self.canary.address.hostname();
+        CanaryReport {
+            canary: self.canary.clone(),
+            probes: self.keys.iter().filter_map(probe).collect(),
+            error: name.and_then(|name| reports.resolve_error(name)),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What has to be probed comes and goes: from snapshots, and from what host names resolve to.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use fleetdns_core::{Address, DnsName, MemberName, ProbeKey, ProbeSpec, Snapshot, Target, Verdict};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::Engine;
+use crate::answer::Answer;
+use crate::resolve::{Families, Resolved};
+use crate::table::{Row, Slot};
+
+impl<P, F, L, G> Engine<P, L, G>
+where
+    P: Fn(ProbeKey) -> F,
+    F: Future<Output = Answer> + Send + 'static,
+    L: Fn(DnsName) -> G,
+    G: Future<Output = (DnsName, Families)>,
+{
+    pub(super) fn take_snapshot(&mut self, snapshot: &Snapshot) {
+        let changes = self.demand.update(snapshot);
+        // First what comes, so that a key that only changes hands is not dropped in between.
+        for target in &changes.added {
+            self.add(target);
+        }
+        for (target, member) in &changes.joined {
+            self.keys_of(target).iter().for_each(|key| self.join(key, member));
+        }
+        for (target, member) in &changes.left {
+            self.keys_of(target).iter().for_each(|key| self.leave(key, member));
+        }
+        for target in &changes.removed {
+            self.remove(target);
+        }
+        self.table.schedule_fresh(Instant::now());
+        if !changes.added.is_empty() || !changes.removed.is_empty() {
+            debug!(
+                added = changes.added.len(),
+                removed = changes.removed.len(),
+                keys = self.table.len(),
+                "targets changed"
+            );
+        }
+    }
+
+    pub(super) fn add(&mut self, Target { address, spec }: &Target) {
+        let keys = match address {
+            Address::Hostname(name) => {
+                let (new, keys) = self.names.want(name, spec);
+                if new {
+                    self.resolver.watch(name.clone());
+                }
+                keys
+            }
+            address => key_of(address, spec).into_iter().collect(),
+        };
+        keys.into_iter().for_each(|key| self.table.want(key));
+    }
+
+    fn remove(&mut self, Target { address, spec }: &Target) {
+        let keys = match address {
+            Address::Hostname(name) => {
+                let (gone, keys) = self.names.unwant(name, spec);
+                if gone {
+                    self.resolver.forget(name);
+                    self.reports.set_resolve_error(name, None);
+                    self.news.forgotten(name.clone());
+                }
+                keys
+            }
+            address => key_of(address, spec).into_iter().collect(),
+        };
+        keys.iter().for_each(|key| self.unwant(key));
+    }
+
+    /// The keys that a target stands for now.
+    pub(super) fn keys_of(&self, Target { address, spec }: &Target) -> Vec<ProbeKey> {
+        match address {
+            Address::Hostname(name) => self.names.keys(name, spec),
+            address => key_of(address, spec).into_iter().collect(),
+        }
+    }
+
+    /// An endpoint of a member has the key. What is known of it already is published when it is the first.
+    fn join(&mut self, key: &ProbeKey, member: &MemberName) {
+        let Some(slot) = self.table.slot(key) else { return };
+        let Some(row) = self.table.row(slot).filter(|_| self.watcher.sight().join(slot.into(), member))
+        else {
+            return;
+        };
+        if self.is_blind(row) {
+            self.news.blind(key.clone(), true);
+        } else if row.judge.verdict() != Verdict::Unknown {
+            self.news.known(key.clone(), row.judge.verdict());
+        }
+    }
+
+    fn leave(&mut self, key: &ProbeKey, member: &MemberName) {
+        let Some(slot) = self.table.slot(key) else { return };
+        let Some(row) = self.table.row(slot).filter(|_| self.watcher.sight().leave(slot.into(), member))
+        else {
+            return;
+        };
+        if self.is_blind(row) {
+            self.news.blind(key.clone(), false);
+        } else if row.judge.verdict() != Verdict::Unknown {
+            self.news.gone(key.clone());
+        }
+        self.watcher.hide(slot);
+    }
+
+    pub(super) fn seat_canary(&mut self, target: &Target, key: &ProbeKey, is: bool) {
+        if let Some(slot) = self.table.slot(key) {
+            self.watcher.set_canary(target, key, slot, is);
+        }
+    }
+
+    pub(super) fn take_resolved(&mut self, resolved: Resolved) {
+        let Resolved { name, addresses, error } = resolved;
+        if self.reports.set_resolve_error(&name, error.as_deref()) {
+            match &error {
+                Some(error) => {
+                    warn!(%name, error, "host name does not resolve, its last addresses stand");
+                }
+                None => info!(%name, "host name resolves again"),
+            }
+        }
+        let Some(addresses) = addresses else {
+            if self.names.failed(&name) == self.timing.thresholds.fall.max(1) {
+                self.news.unresolvable(name.clone(), true);
+            }
+            self.watcher.set_unresolved(&name, error.is_some());
+            return;
+        };
+        self.watcher.set_unresolved(&name, addresses.is_empty());
+        let Some(keys) = self.names.resolved(&name, &addresses) else { return };
+        info!(%name, addresses = addresses.len(), "host name resolved anew");
+        let target =
+            |key: &ProbeKey| Target { address: Address::Hostname(name.clone()), spec: Arc::clone(&key.spec) };
+        for key in keys.wanted {
+            let target = target(&key);
+            self.table.want(key.clone());
+            self.seat_canary(&target, &key, true);
+            let members: Vec<MemberName> = self.demand.members(&target).cloned().collect();
+            members.iter().for_each(|member| self.join(&key, member));
+        }
+        for key in keys.unwanted {
+            let target = target(&key);
+            self.seat_canary(&target, &key, false);
+            let members: Vec<MemberName> = self.demand.members(&target).cloned().collect();
+            members.iter().for_each(|member| self.leave(&key, member));
+            self.unwant(&key);
+        }
+        self.table.schedule_fresh(Instant::now());
+        self.news.resolved(name, addresses);
+    }
+
+    fn unwant(&mut self, key: &ProbeKey) {
+        let Some(slot) = self.table.slot(key) else { return };
+        if let Some(row) = self.table.unwant(key) {
+            self.drop_row(slot, &row);
+        }
+    }
+
+    pub(super) fn drop_row(&mut self, slot: Slot, row: &Row) {
+        self.set_unclear(row.unclear > 0, false, None);
+        self.reports.forget(&row.key);
+        self.watcher.forget(slot);
+    }
+}
+
+fn key_of(address: &Address, spec: &Arc<ProbeSpec>) -> Option<ProbeKey> {
+    address.ip().map(|address| ProbeKey { address, spec: Arc::clone(spec) })
+}

@@ -1,0 +1,199 @@
+//! When the prober doubts itself.
+
+use fleetdns_core::Doubt;
+
+use super::*;
+use crate::canary::CanaryReport;
+
+/// Half of the fleet, and a canary for each member.
+const WEST: [Words<'_>; 2] = [("a", "10.0.0.1", "tcp:80"), ("b", "10.0.0.2", "tcp:80")];
+const EAST: [Words<'_>; 2] = [("a", "10.0.1.1", "tcp:80"), ("b", "10.0.1.2", "tcp:80")];
+const CANARIES: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
+
+fn canary(address: &str) -> Canary {
+    Canary { what: "API".into(), address: address.parse().unwrap(), port: 6443 }
+}
+
+fn two_members(network: &Network) -> World {
+    let snapshot = fleet(&[member("west", &WEST), member("east", &EAST)]);
+    world_with(network, settings(), snapshot, CANARIES.map(canary).into())
+}
+
+fn silent() -> Answer {
+    Answer::Fail(Failure::NoConnection(SECOND * 2))
+}
+
+impl World {
+    fn all_are(&self, words: &[Words<'_>], verdict: Verdict) -> bool {
+        words.iter().all(|(_, address, _)| self.verdict(address) == verdict)
+    }
+
+    fn doubt(&self) -> Option<&'static str> {
+        self.health.borrow().doubt.as_ref().map(Doubt::kind)
+    }
+
+    fn set_all(&self, addresses: &[&str], after: Duration, answer: &Answer) {
+        for address in addresses {
+            self.network.set(address, after, answer.clone());
+        }
+    }
+
+    /// Looks at every publication for a while: what must not be seen in any.
+    async fn never(&mut self, time: Duration, bad: impl Fn(&Health) -> bool) -> Vec<Option<&'static str>> {
+        let end = Instant::now() + time;
+        let mut doubts = vec![self.doubt()];
+        loop {
+            tokio::select! {
+                changed = self.health.changed() => changed.unwrap(),
+                () = sleep_until(end) => return doubts,
+            }
+            let health = self.health.borrow_and_update().clone();
+            assert!(!bad(&health), "{health:?}");
+            if doubts.last() != Some(&self.doubt()) {
+                doubts.push(self.doubt());
+            }
+        }
+    }
+}
+
+fn out(health: &Health) -> bool {
+    health.verdicts.values().any(|verdict| verdict.is_in() == Some(false))
+}
+
+fn out_without_doubt(health: &Health) -> bool {
+    out(health) && health.doubt.is_none()
+}
+
+const ALL: [&str; 4] = ["10.0.0.1", "10.0.0.2", "10.0.1.1", "10.0.1.2"];
+
+#[tokio::test(start_paused = true)]
+async fn cut_off_at_any_moment_it_doubts_before_it_takes_anything_out() {
+    for moment in 0..50 {
+        let network = Network::default();
+        let mut world = two_members(&network);
+        sleep(SECOND * 30 + Duration::from_millis(100 * moment)).await;
+        world.set_all(&ALL, SECOND * 2, &silent());
+        world.set_all(&CANARIES, SECOND * 2, &silent());
+        world.health.mark_unchanged();
+        world.never(SECOND * 60, out_without_doubt).await;
+        assert_eq!(world.doubt(), Some("vantage"));
+        assert!(world.all_are(&WEST, Unhealthy) && world.all_are(&EAST, Unhealthy));
+        world.set_all(&ALL, Duration::ZERO, &Answer::Pass);
+        world.set_all(&CANARIES, Duration::ZERO, &Answer::Pass);
+        world.never(SECOND * 60, out_without_doubt).await;
+        assert_eq!(world.doubt(), None);
+        assert!(world.all_are(&WEST, Healthy) && world.all_are(&EAST, Healthy));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_route_nothing_changes_but_that_it_is_said() {
+    let network = Network::default();
+    let mut world = two_members(&network);
+    sleep(SECOND * 30).await;
+    world.set_all(&ALL, Duration::ZERO, &Answer::Unclear(Snag::NoRoute));
+    world.set_all(&CANARIES, Duration::ZERO, &Answer::Unclear(Snag::NoRoute));
+    world.health.mark_unchanged();
+    assert_eq!(world.never(SECOND * 60, out).await, [None, Some("vantage")]);
+    assert!(world.all_are(&WEST, Healthy) && world.all_are(&EAST, Healthy));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_firewall_before_all_targets_is_a_correlation_while_canaries_answer() {
+    for answer in [REFUSED, silent()] {
+        let after = if answer == REFUSED { Duration::ZERO } else { SECOND * 2 };
+        let network = Network::default();
+        let mut world = two_members(&network);
+        sleep(SECOND * 32).await;
+        world.set_all(&ALL, after, &answer);
+        world.health.mark_unchanged();
+        assert_eq!(world.never(SECOND * 600, out_without_doubt).await, [None, Some("correlation")]);
+        let doubt = world.health.borrow().doubt.clone();
+        let members = ["east", "west"].map(|name| name.parse().unwrap());
+        assert!(
+            matches!(&doubt, Some(Doubt::Correlation { keys: 4, members: found, .. }) if **found == members),
+            "{doubt:?}"
+        );
+        // It stands until most are back.
+        world.set_all(&ALL[..1], Duration::ZERO, &Answer::Pass);
+        assert_eq!(world.never(SECOND * 60, out_without_doubt).await, [Some("correlation")]);
+        world.set_all(&ALL[1..], Duration::ZERO, &Answer::Pass);
+        assert_eq!(world.never(SECOND * 60, out_without_doubt).await, [Some("correlation"), None]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_dies_with_its_api_is_out_in_time_and_without_doubt() {
+    for after in [Duration::ZERO, SECOND * 2] {
+        let network = Network::default();
+        let mut world = two_members(&network);
+        sleep(SECOND * 31).await;
+        let answer = if after.is_zero() { REFUSED } else { silent() };
+        world.set_all(&ALL[2..], after, &answer);
+        world.set_all(&CANARIES[..1], after, &answer);
+        world.health.mark_unchanged();
+        assert_eq!(world.never(SECOND * 11, |health| health.doubt.is_some()).await, [None]);
+        assert!(world.all_are(&EAST, Unhealthy) && world.all_are(&WEST, Healthy));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_releases_what_is_held() {
+    let network = Network::default();
+    let mut world = two_members(&network);
+    sleep(SECOND * 31).await;
+    world.set_all(&ALL, Duration::ZERO, &REFUSED);
+    sleep(SECOND * 30).await;
+    assert_eq!(world.doubt(), Some("correlation"));
+    world.release.send_modify(|count| *count += 1);
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(world.doubt(), None);
+    world.health.mark_unchanged();
+    assert_eq!(world.never(SECOND * 600, |health| health.doubt.is_some()).await, [None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_one_failure_to_go_by_it_asks_before_it_says_so() {
+    let network = Network::default();
+    let at_once = ProbeSettings { fall: 1, ..settings() };
+    let snapshot = fleet(&[member("west", &WEST), member("east", &EAST)]);
+    let mut world = world_with(&network, at_once, snapshot, CANARIES.map(canary).into());
+    sleep(SECOND * 31).await;
+    let died = next_probe(&network, "10.0.0.1").await;
+    network.set("10.0.0.1", Duration::ZERO, REFUSED);
+    // The others take their time to answer.
+    world.set_all(&ALL[1..], SECOND, &Answer::Pass);
+    world.health.mark_unchanged();
+    while world.verdict("10.0.0.1") != Unhealthy {
+        world.health.changed().await.unwrap();
+    }
+    let took = died.elapsed();
+    assert!(took > SECOND * 5 && took < SECOND * 8, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn canaries_are_probed_and_are_no_endpoints() {
+    let network = Network::default();
+    network.name("api.example.com", (found(&["192.0.2.9"], 60), Family::Empty));
+    network.set("192.0.2.1", Duration::ZERO, REFUSED);
+    let canaries = vec![canary("192.0.2.1"), canary("api.example.com"), canary("10.0.0.1")];
+    let mut shared = ONE;
+    shared.2 = "tcp:6443";
+    let world = world_with(&network, settings(), west(&[]), canaries);
+    sleep(SECOND * 60).await;
+    let heard: Vec<_> = world.reports.canaries().iter().map(CanaryReport::heard).collect();
+    assert_eq!(heard, [Some(true); 3], "a refusal is heard too");
+    let asked = world.network.asked("192.0.2.9").len();
+    assert!((12..=13).contains(&asked), "{asked} probes in a minute");
+    assert!(world.health.borrow().verdicts.is_empty());
+    // One that is an endpoint too is known at once, and stays a canary afterwards.
+    world.change(|snapshot| put_service(snapshot, "west", shared));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(world.health.borrow().verdict(&key("10.0.0.1", "tcp:6443")), Healthy);
+    world.change(|snapshot| snapshot.members.clear());
+    sleep(Duration::from_millis(1)).await;
+    assert!(world.health.borrow().verdicts.is_empty());
+    let asked = world.network.asked("10.0.0.1").len();
+    sleep(SECOND * 60).await;
+    assert!(world.network.asked("10.0.0.1").len() >= asked + 12);
+}

@@ -1,0 +1,212 @@
+//! The engine's sight: who is asked whether we see, and which verdicts wait for the answer.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use fleetdns_core::doubt::{Pace, Probed, Sight, Turn};
+use fleetdns_core::judge::Judge;
+use fleetdns_core::{DnsName, ProbeKey, Target, Timing, Verdict};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::answer::Answer;
+use crate::canary::{Canary, Known};
+use crate::news::News;
+use crate::report::Reports;
+use crate::table::{Slot, Table};
+
+/// A verdict that takes an endpoint out, until others have been asked.
+#[derive(Debug)]
+struct Waiting {
+    before: Verdict,
+    answer: Answer,
+}
+
+/// What [`Sight`] needs of the engine, and what it decides there.
+///
+/// Invariant: a verdict that takes an endpoint out is published together with the doubt that stands then, or after it.
+pub(crate) struct Watcher {
+    sight: Sight,
+    epoch: Instant,
+    waiting: HashMap<Slot, Waiting>,
+    canaries: Vec<Known>,
+    reports: Reports,
+}
+
+impl Watcher {
+    pub(crate) fn new(timing: &Timing, epoch: Instant, canaries: Vec<Canary>, reports: Reports) -> Self {
+        let rise = timing.fast_interval.saturating_mul(timing.thresholds.rise.max(1));
+        let pace = Pace {
+            gap: timing.fast_interval,
+            // One probe that is under way, the next in its turn, those that are needed to come back.
+            linger: timing.interval + rise + timing.timeout * 2,
+        };
+        let known = |canary: Canary| {
+            let target = canary.target().ok()?;
+            Some(Known { canary, target, keys: Vec::new() })
+        };
+        let canaries: Vec<Known> = canaries.into_iter().filter_map(known).collect();
+        reports.set_canaries(&canaries);
+        let sight = Sight::new(pace, canaries.len());
+        Self { sight, epoch, waiting: HashMap::new(), canaries, reports }
+    }
+
+    /// What has to be probed for canaries.
+    pub(crate) fn targets(&self) -> Vec<Target> {
+        self.canaries.iter().map(|canary| canary.target.clone()).collect()
+    }
+
+    pub(crate) const fn sight(&mut self) -> &mut Sight {
+        &mut self.sight
+    }
+
+    pub(crate) fn is_endpoint(&self, slot: Slot) -> bool {
+        self.sight.is_endpoint(slot.into())
+    }
+
+    /// A key comes or goes for a target.
+    pub(crate) fn set_canary(&mut self, target: &Target, key: &ProbeKey, slot: Slot, is: bool) {
+        let mut changed = false;
+        for (index, canary) in self.canaries.iter_mut().enumerate().filter(|(_, one)| one.target == *target) {
+            canary.keys.retain(|known| known != key);
+            if is {
+                canary.keys.push(key.clone());
+            }
+            self.sight.set_canary(index, slot.into(), is);
+            changed = true;
+        }
+        if changed {
+            self.reports.set_canaries(&self.canaries);
+        }
+    }
+
+    /// A host name has no address, or has some.
+    pub(crate) fn set_unresolved(&mut self, name: &DnsName, is: bool) {
+        for (index, canary) in self.canaries.iter().enumerate() {
+            if canary.canary.address.hostname() == Some(name) {
+                self.sight.set_unresolved(index, is);
+            }
+        }
+    }
+
+    /// A probe has ended. Gives whether its key has to be probed again at once.
+    pub(crate) fn landed(
+        &mut self,
+        slot: Slot,
+        judge: &Judge,
+        answer: &Answer,
+        (started, ended): (Instant, Instant),
+    ) -> bool {
+        let probed = Probed {
+            started: started.saturating_duration_since(self.epoch),
+            ended: ended.saturating_duration_since(self.epoch),
+            sound: answer.sound(),
+            verdict: judge.verdict(),
+            failures: judge.failures(),
+        };
+        self.sight.take(slot.into(), &probed)
+    }
+
+    /// A verdict has changed: passes it on, or lets it wait.
+    pub(crate) fn verdict(
+        &mut self,
+        (slot, key): (Slot, &ProbeKey),
+        (before, after): (Verdict, Verdict),
+        answer: &Answer,
+        news: &mut News,
+    ) {
+        if !self.is_endpoint(slot) {
+            return self.tell_of_canary(key, after, answer);
+        }
+        if let Some(waiting) = self.waiting.get(&slot) {
+            // Nobody was told yet that it failed.
+            if after == Verdict::Healthy {
+                if waiting.before != after {
+                    news.verdict(key, waiting.before, after, answer);
+                }
+                self.waiting.remove(&slot);
+            }
+            return;
+        }
+        let goes_out = after == Verdict::Unhealthy && before != Verdict::Recovering;
+        if goes_out && !self.sight.may_go_out(slot.into()) {
+            self.waiting.insert(slot, Waiting { before, answer: answer.clone() });
+        } else {
+            news.verdict(key, before, after, answer);
+        }
+    }
+
+    fn tell_of_canary(&self, key: &ProbeKey, verdict: Verdict, answer: &Answer) {
+        let Some(known) = self.canaries.iter().find(|known| known.keys.contains(key)) else { return };
+        let (canary, address) = (&known.canary, key.address);
+        match verdict {
+            Verdict::Unhealthy => info!(%canary, %address, error = answer.error(), "canary does not answer"),
+            Verdict::Recovering => info!(%canary, %address, "canary answers again"),
+            _ => {}
+        }
+    }
+
+    /// A key is no endpoint's any more.
+    pub(crate) fn hide(&mut self, slot: Slot) {
+        self.waiting.remove(&slot);
+    }
+
+    /// A key is not probed any more.
+    pub(crate) fn forget(&mut self, slot: Slot) {
+        self.waiting.remove(&slot);
+        self.sight.forget(slot.into());
+    }
+
+    /// Keys that have to be probed at once.
+    pub(crate) fn ask(&mut self, now: Instant) -> impl Iterator<Item = Slot> {
+        self.sight.ask(self.at(now)).into_iter().map(Slot::from)
+    }
+
+    /// Says whether doubt began or ended, and then lets go what waited for it.
+    pub(crate) fn look(&mut self, now: Instant, table: &Table, news: &mut News) {
+        let turn = self.sight.look(self.at(now));
+        self.tell(turn, news);
+        let sight = &self.sight;
+        self.waiting.retain(|slot, waiting| {
+            if !sight.may_go_out((*slot).into()) {
+                return true;
+            }
+            if let Some(row) = table.row(*slot) {
+                news.verdict(&row.key, waiting.before, row.judge.verdict(), &waiting.answer);
+            }
+            false
+        });
+    }
+
+    /// When there is something to do though no probe ended.
+    pub(crate) fn next_turn(&self) -> Option<Instant> {
+        self.sight.next_turn().map(|at| self.epoch + at)
+    }
+
+    /// A person says that what went bad together is really bad.
+    pub(crate) fn release(&mut self, news: &mut News) {
+        let turn = self.sight.release();
+        if turn.is_none() {
+            info!("asked to release removals, which no correlation holds");
+        }
+        self.tell(turn, news);
+    }
+
+    fn tell(&self, turn: Option<Turn>, news: &mut News) {
+        match turn {
+            None => {}
+            Some(Turn::Began(doubt) | Turn::Became(doubt)) => {
+                warn!(%doubt, "the prober doubts itself, nothing is removed on its word");
+                news.doubt(Some(doubt));
+            }
+            Some(Turn::Ended(doubt)) => {
+                info!(kind = doubt.kind(), "the prober does not doubt itself any more");
+                news.doubt(None);
+            }
+        }
+    }
+
+    fn at(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.epoch)
+    }
+}
