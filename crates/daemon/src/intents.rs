@@ -19,4 +19,4 @@ pub mod store;
 
 pub use effect::Effect;
 pub use keeper::{Clock, Keeper, SayError, Saying, Told, Wishes};
-pub use store::{Store, StoreError};
+pub use store::{Store, StoreError, standing};

@@ -4,11 +4,13 @@
 //!
 //! ```text
 //! watch ─Snapshot→ probe ─Health→┐
-//!       └────────Snapshot────────┴→ one task per zone: list → plan → approve → apply
+//!       └────────Snapshot────────┼→ one task per zone: list → plan → approve → apply
+//! control socket→ keeper ─Intents┘
 //!                                   └─ZoneStatus→ admin API, sd_notify
 //! ```
 //!
 //! Invariant: the end of any task is the end of the process, with a reason; a provider's error never is.
+//! Invariant: what changes the state of the fleet comes over the control socket; everything else only reads.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

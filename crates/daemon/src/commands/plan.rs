@@ -10,6 +10,7 @@ use fleetdns_core::{Plan, Planner, Scope, approve};
 use super::{CommandError, load, show};
 use crate::cli::Format;
 use crate::config::Flags;
+use crate::intents::{Clock, standing};
 use crate::registry::Registry;
 
 /// Exit code when there is something to change.
@@ -42,12 +43,17 @@ pub async fn plan(flags: &Flags, format: Format) -> Result<ExitCode, CommandErro
     let probed = fleetdns_probe::round(config.probe_settings(), &snapshot).await;
     let health = probed.map_err(|error| CommandError::failed(&error))?;
 
+    let observed = zones.iter().map(|(_, _, listing)| &listing.observed);
+    let intents = standing(config.fleet.state_dir.as_deref(), observed, Clock::system().now());
+    let intents = intents.map_err(|error| CommandError::failed(&error))?;
+
     let brakes = &config.brakes.brakes;
     let mut report = Report::default();
     let mut plans: Vec<Plan> = Vec::new();
     for (zone, capabilities, listing) in zones {
         let mut planner = Planner::new(zone.settings.clone(), capabilities, brakes.clone());
         planner.update(&snapshot, &health);
+        planner.heed(&intents);
         planner.assume_probed();
         let approved = approve(planner.plan(&Scope::All, &listing.observed), brakes);
         report.add(approved.plan());

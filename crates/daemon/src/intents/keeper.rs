@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::store::{Store, StoreError};
+use super::store::{Store, StoreError, marked};
 use crate::chain;
 use crate::table::utc;
 
@@ -148,14 +148,7 @@ impl Wishes {
 
     /// Hands over what a zone's marks say, and returns when it counts, or when the daemon is ending.
     pub async fn adopt(&self, zone: &DnsName, observed: &Observed) {
-        let mut said = Intents::default();
-        for evidence in observed.iter().flat_map(|(_, sets)| sets).filter_map(|set| set.claim.evidence()) {
-            for (subject, intent) in evidence.intents.iter() {
-                if said.get(subject).is_none_or(|known| known.since < intent.since) {
-                    said.set(subject.clone(), intent.clone());
-                }
-            }
-        }
+        let said = marked(observed);
         if said.is_empty() {
             return;
         }

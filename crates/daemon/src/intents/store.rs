@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use fleetdns_core::intent::BadIntent;
-use fleetdns_core::{Intent, Intents, Subject};
+use fleetdns_core::{Intent, Intents, Observed, Subject};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 use thiserror::Error;
@@ -137,7 +137,11 @@ impl Store {
             DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(bad)?;
         }
         NamedTempFile::new_in(directory).map_err(bad)?;
-        Ok(Self { directory: directory.to_owned(), file: directory.join(FILE) })
+        Ok(Self::at(directory))
+    }
+
+    fn at(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), file: directory.join(FILE) }
     }
 
     /// What was kept; `None` when there is no file yet.
@@ -179,6 +183,42 @@ impl Store {
         };
         write().map_err(|source| StoreError::Write { path: self.file.clone(), source })
     }
+}
+
+/// What the marks of a zone say; of two wishes for one subject the later.
+pub fn marked(observed: &Observed) -> Intents {
+    let mut said = Intents::default();
+    for evidence in observed.iter().flat_map(|(_, sets)| sets).filter_map(|set| set.claim.evidence()) {
+        merge(&mut said, &evidence.intents);
+    }
+    said
+}
+
+fn merge(said: &mut Intents, others: &Intents) {
+    for (subject, intent) in others.iter() {
+        if said.get(subject).is_none_or(|known| known.since < intent.since) {
+            said.set(subject.clone(), intent.clone());
+        }
+    }
+}
+
+/// What is in force, for who has no keeper: the file's word, or else that of the zones' marks.
+///
+/// # Errors
+/// When there is a file that cannot be read.
+pub fn standing<'a>(
+    directory: Option<&Path>,
+    zones: impl IntoIterator<Item = &'a Observed>,
+    now: u64,
+) -> Result<Intents, StoreError> {
+    let kept = directory.map(|directory| Store::at(directory).read()).transpose()?.flatten();
+    let mut intents = kept.unwrap_or_else(|| {
+        let mut said = Intents::default();
+        zones.into_iter().for_each(|observed| merge(&mut said, &marked(observed)));
+        said
+    });
+    intents.expire(now);
+    Ok(intents)
 }
 
 #[cfg(test)]

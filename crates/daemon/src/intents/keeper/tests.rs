@@ -141,6 +141,23 @@ async fn a_state_directory_keeps_wishes_over_a_restart() {
     assert_eq!(store.read().unwrap(), Some(Intents::default()));
 }
 
+#[test]
+fn who_has_no_keeper_reads_the_file_or_else_the_marks() {
+    let folder = tempfile::tempdir().unwrap();
+    let zones =
+        [zone(&["cluster/east;drain;1600000000;;root;", "cluster/west;drain;1600000000;1600000060;root;"])];
+    let read = |directory| {
+        let intents = crate::intents::standing(directory, &zones, START).unwrap();
+        intents.iter().map(|(subject, _)| subject.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (read(None), read(Some(folder.path()))),
+        (vec!["cluster/east".into()], vec!["cluster/east".into()])
+    );
+    Store::open(folder.path()).unwrap().write(&Intents::default()).unwrap();
+    assert!(read(Some(folder.path())).is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_new_state_directory_takes_over_what_the_marks_kept() {
     let folder = tempfile::tempdir().unwrap();
