@@ -8,6 +8,7 @@ mod e2e_deployment;
 mod e2e_endpoint;
 mod e2e_etcd_away;
 mod e2e_faults;
+mod e2e_intents;
 mod e2e_journey;
 mod e2e_others;
 mod e2e_providers;
