@@ -31,11 +31,12 @@ use peer::Peer;
 /// Numbers of Services.
 const SIZES: [usize; 2] = [1, 1_000];
 
-const USAGE: &str = "usage: tests/bench [--quick] [--only NAME] [--logs FOLDER]
+const USAGE: &str = "usage: tests/bench [--quick] [--only NAME] [--logs FOLDER], or tests/bench --clouds [NAME]
 
   --quick        fewer patches: under 3 minutes instead of about 6, once all is built
   --only NAME    measure only programs whose name contains this, such as fleetdns or fastest
-  --logs FOLDER  keep dns.conf and the logs of the measured programs there";
+  --logs FOLDER  keep dns.conf and the logs of the measured programs there
+  --clouds       calls and seconds on the strict servers of Azure DNS and Route 53 instead; --clouds --help says more";
 
 /// How many of each.
 #[derive(Clone, Copy, Debug)]
