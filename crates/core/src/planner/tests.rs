@@ -172,7 +172,7 @@ fn service_of(name: &str, addresses: &[u8], hostname: bool) -> Published {
     let ingress = |n: &u8| Ingress { ip: Some(format!("203.0.113.{n}")), hostname: None };
     let mut annotations = BTreeMap::new();
     // What has nothing to probe asks for no name that another one may have: its mark would tell of two kinds of probes.
-    if hostname && name != "shop" {
+    if hostname {
         annotations.insert("fleetdns.io/hostname".to_owned(), "www.example.com".to_owned());
     }
     let service = Service {
@@ -456,4 +456,31 @@ fn what_is_misshapen_is_written_anew_and_nothing_else() {
     let plan = planner.plan(&Scope::All, &observed);
     assert!(plan.changes.is_empty(), "{plan}");
     assert!(plan.refused[0].reason.to_string().contains("somebody else's A"), "{plan}");
+}
+
+#[test]
+fn another_service_at_a_name_is_no_change_of_probe_settings() {
+    // The TCP Service that held the host name goes; the UDP one that gets it follows its cluster, and is down.
+    let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
+    let set = |member, service, addresses: Option<Vec<u8>>| Event::Set {
+        member,
+        service,
+        addresses,
+        hostname: true,
+    };
+    let events = [
+        set(2, 1, Some(vec![1])),
+        set(2, 0, Some(vec![])),
+        set(0, 0, Some(vec![1])),
+        Event::Judge { address: 1, verdict: Verdict::Unhealthy },
+        set(2, 1, None),
+    ];
+    for event in &events {
+        world.happen(event);
+        planner.update(&world.snapshot, &world.health);
+        planner.assume_probed();
+        let plan = planner.plan(&Scope::All, &observed);
+        apply(&mut observed, &plan);
+        assert_eq!(remaining(&planner, &observed), vec![], "after {event:?}");
+    }
 }

@@ -58,9 +58,9 @@ impl<'a> Ours<'a> {
         Some(exact)
     }
 
-    /// How an address is probed now, when every mark of it tells of another way.
+    /// How an address is probed now, when the mark of the same Service tells of another way.
     pub(crate) fn probed_otherwise<'b>(&self, address: &Address, now: &'b Evidence) -> Option<&'b ProbeSpec> {
-        let known = &self.evidence?.members;
+        let known = &self.evidence.filter(|mark| mark.service == now.service)?.members;
         let mut other = None;
         for giver in self.givers(address)? {
             let (before, now) = (&known.get(giver)?.probe, &now.members.get(giver)?.probe);
