@@ -72,22 +72,29 @@ impl Crowd {
         self.groups.iter().map(|group| u64::from(group.keys)).sum()
     }
 
-    /// Half of all keys, at least two of them, and half of those of two members.
+    /// Half of all keys, and half of those of two members.
     fn spread(&self, speakers: impl Fn(&Group) -> u32) -> bool {
         let hit = |group: &&Group| speakers(group) > 0 && speakers(group) * 2 >= group.speakers;
-        self.totals.bad >= 2
-            && self.estimate(&speakers) * 2 >= self.total()
-            && self.groups.iter().filter(hit).count() >= 2
+        self.estimate(&speakers) * 2 >= self.total() && self.groups.iter().filter(hit).count() >= 2
+    }
+
+    /// Whether so much failed in one round, by group, that it cannot be believed.
+    pub(super) fn failed_together(&self, failed: &HashMap<u32, u32>) -> bool {
+        let of = |group: &Group| {
+            let index = self.index.get(&group.name).copied().unwrap_or(u32::MAX);
+            failed.get(&index).copied().unwrap_or(0)
+        };
+        self.spread(of)
     }
 
     /// Whether so much went bad, or is about to, that it cannot be believed.
     pub(super) fn went_bad_together(&self) -> bool {
-        self.spread(|group| group.bad)
+        self.totals.bad >= 2 && self.spread(|group| group.bad)
     }
 
     /// The same of what is out already.
     pub(super) fn went_out_together(&self) -> bool {
-        self.spread(|group| group.out)
+        self.totals.bad >= 2 && self.spread(|group| group.out)
     }
 
     pub(super) fn half_is_bad(&self) -> bool {

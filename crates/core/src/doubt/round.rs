@@ -7,7 +7,14 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::key::KeyId;
+use super::key::{KeyId, Sound};
+
+/// What one who was asked said in a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) sound: Sound,
+    pub(super) passed: bool,
+}
 
 /// Rounds, and who waits for one.
 #[derive(Debug, Default)]
@@ -19,7 +26,11 @@ pub(super) struct Rounds {
     started: Option<Duration>,
     /// Who has not been asked yet in the round that is open.
     missing: HashSet<KeyId>,
+    /// What the others said in it.
+    said: HashMap<KeyId, Said>,
     open: bool,
+    /// The last round is complete, and nobody has looked at what was said in it.
+    unread: bool,
     /// Start of the last round that is complete.
     complete: Option<Duration>,
     /// When each key that fails now failed first.
@@ -57,32 +68,56 @@ impl Rounds {
         self.started = Some(now);
         self.open = true;
         self.missing.clear();
+        self.said.clear();
         self.missing.extend(ask);
         self.close_when_complete();
     }
 
     /// A probe has ended. Gives whether its key has to be asked once more: it answered, but may have done so before the
     /// round began. `may_be_old` is asked with the start of the round.
-    pub(super) fn reported(&mut self, key: KeyId, may_be_old: impl FnOnce(Duration) -> bool) -> bool {
+    pub(super) fn reported(
+        &mut self,
+        key: KeyId,
+        said: Said,
+        may_be_old: impl FnOnce(Duration) -> bool,
+    ) -> bool {
         if !self.open || !self.missing.contains(&key) {
             return false;
         }
         if self.started.is_some_and(may_be_old) {
             return true;
         }
-        self.forget(key);
+        self.said.insert(key, said);
+        self.missing.remove(&key);
+        self.close_when_complete();
         false
     }
 
     pub(super) fn forget(&mut self, key: KeyId) {
         self.missing.remove(&key);
+        self.said.remove(&key);
         self.close_when_complete();
+    }
+
+    /// Whether a round was completed since this was last asked.
+    pub(super) fn read(&mut self) -> bool {
+        std::mem::take(&mut self.unread)
+    }
+
+    pub(super) const fn is_unread(&self) -> bool {
+        self.unread
+    }
+
+    /// What one said in the last round.
+    pub(super) fn said(&self, key: KeyId) -> Option<Said> {
+        self.said.get(&key).copied()
     }
 
     fn close_when_complete(&mut self) {
         if self.open && self.missing.is_empty() {
             self.open = false;
             self.complete = self.started;
+            self.unread = true;
         }
     }
 }

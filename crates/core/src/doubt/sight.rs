@@ -9,7 +9,7 @@
 //! Invariant: a key may go out only after canaries and speakers were asked anew since it first failed.
 //! Invariant: a probe costs the same however many keys there are.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::Doubt;
@@ -17,7 +17,7 @@ use super::canary::Canary;
 use super::crowd::Crowd;
 use super::episode::{Episode, Turn};
 use super::key::{KeyId, Probed, Row, Seat, Sound, State};
-use super::round::Rounds;
+use super::round::{Rounds, Said};
 use crate::member::MemberName;
 
 /// What went out within this time went out together.
@@ -157,7 +157,8 @@ impl Sight {
             }
         }
         let heard = calm && probed.sound == Sound::Heard;
-        self.rounds.reported(key, |round| heard && probed.started < round)
+        let said = Said { sound: probed.sound, passed: probed.failures == 0 };
+        self.rounds.reported(key, said, |round| heard && probed.started < round)
     }
 
     /// Whether the key may go out now: nobody can be asked, or everybody was since it first failed.
@@ -188,16 +189,24 @@ impl Sight {
             self.expire(now);
         }
         let over = self.episode.ends_at(self.pace.linger).is_some_and(|end| end <= now);
-        if !self.dirty && !over {
+        if !self.dirty && !over && !self.rounds.is_unread() {
             return None;
         }
         self.dirty = false;
         let together = if self.latched { self.crowd.half_is_bad() } else { self.crowd.went_bad_together() };
         self.latched = together && (self.latched || self.crowd.went_out_together());
+        let unwell = self.crowd.totals.unwell > 0;
+        // Read at once: what it says is old as soon as others answer anew.
+        let in_round = self.in_round().filter(|_| unwell);
         let doubt = self.cut_off().or_else(|| together.then(|| self.correlation()));
-        match doubt {
-            Some(doubt) => self.episode.stand(doubt),
-            None => self.episode.calm(now, self.pace.linger, self.crowd.totals.unwell > 0),
+        match (doubt, in_round) {
+            (Some(doubt), _) => self.episode.stand(doubt),
+            (None, Some(doubt)) => {
+                let began = self.episode.stand(doubt);
+                self.episode.calm(now, self.pace.linger, unwell);
+                began
+            }
+            (None, None) => self.episode.calm(now, self.pace.linger, unwell),
         }
     }
 
@@ -232,18 +241,43 @@ impl Sight {
     fn cut_off(&self) -> Option<Doubt> {
         let sound = |key| self.row(key).and_then(|row| row.sound);
         let silent = self.canaries.iter().filter(|canary| canary.is_silent(sound)).count();
-        let totals = self.crowd.totals;
-        let hardly = if totals.speakers < HARDLY {
-            totals.heard == 0
-        } else {
-            totals.heard * HARDLY < totals.speakers
-        };
+        self.vantage(silent, self.crowd.totals.heard)
+    }
+
+    fn vantage(&self, silent: usize, heard: u32) -> Option<Doubt> {
+        let speakers = self.crowd.totals.speakers;
+        let hardly = if speakers < HARDLY { heard == 0 } else { heard * HARDLY < speakers };
         (silent * 2 > self.canaries.len() && hardly).then_some(Doubt::Vantage {
             canaries: self.canaries.len(),
             silent,
-            keys: totals.speakers as usize,
-            heard: totals.heard as usize,
+            keys: speakers as usize,
+            heard: heard as usize,
         })
+    }
+
+    /// What a whole round says, though who was asked first may have recovered before the last one answered: an outage of
+    /// ours may end between.
+    fn in_round(&mut self) -> Option<Doubt> {
+        if !self.rounds.read() {
+            return None;
+        }
+        let sound =
+            |key| self.rounds.said(key).map(|said| said.sound).or(self.row(key).and_then(|row| row.sound));
+        let silent = self.canaries.iter().filter(|canary| canary.is_silent(sound)).count();
+        let (mut heard, mut bad_keys, mut failed) = (0, 0, HashMap::new());
+        for key in &self.asked {
+            let Some(row) = self.row(*key) else { continue };
+            let said = self.rounds.said(*key);
+            let bad = said.map_or(row.state.is_bad(), |said| !said.passed) && row.state != State::Past;
+            let speaks: Vec<&Seat> = row.seats.iter().filter(|seat| seat.speaks).collect();
+            bad_keys += usize::from(bad && !speaks.is_empty());
+            heard += u32::from(!speaks.is_empty() && sound(*key) == Some(Sound::Heard));
+            for seat in speaks.into_iter().filter(|_| bad) {
+                *failed.entry(seat.group).or_insert(0) += 1;
+            }
+        }
+        let together = || (bad_keys >= 2 && self.crowd.failed_together(&failed)).then(|| self.correlation());
+        self.vantage(silent, heard).or_else(together)
     }
 
     /// Whether doubt is possible at all: there are others who can tell.

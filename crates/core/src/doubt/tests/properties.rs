@@ -111,7 +111,7 @@ proptest! {
         // One key at a time loses one packet.
         let mut at_once: Vec<(usize, u64)> = lost;
         at_once.sort_by_key(|(_, at)| *at);
-        at_once.dedup_by_key(|(_, at)| *at / 12_000);
+        at_once.dedup_by(|(_, at), (_, before)| *at - *before < 12_000);
         let network = |key: usize, at: u64| {
             let hit = at_once.iter().any(|(one, time)| *one == key && (*time..*time + 4000).contains(&at));
             if hit { Reply::Silent } else { Reply::Pass }
