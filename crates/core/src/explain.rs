@@ -21,8 +21,9 @@ use crate::planner::Planner;
 use crate::probe::ProbeKey;
 use crate::provider::Capabilities;
 use crate::record::RecordData;
+use crate::service::ServiceKey;
 use crate::simulate::SetLine;
-use crate::wanted::{Routing, Wanted, ZoneSettings};
+use crate::wanted::{Part, Routing, Wanted, ZoneSettings, names};
 
 mod addresses;
 mod print;
@@ -244,6 +245,16 @@ pub fn explain(facts: Facts<'_>, name: &DnsName) -> Explanation {
     };
     said.notes = notes(facts, look.wanted.as_ref(), &said);
     said
+}
+
+/// The names that a Service wants in a zone, the shortest first.
+pub fn names_of(snapshot: &Snapshot, zone: &ZoneSettings, key: &ServiceKey) -> Vec<DnsName> {
+    let members = snapshot.members.values();
+    let parts: Vec<Part<'_>> =
+        members.filter_map(|member| Some((&**member, member.services.get(key)?))).collect();
+    let mut names: Vec<DnsName> = names(key, &parts, zone).names.into_keys().collect();
+    names.sort_by_key(|name| name.labels().count());
+    names
 }
 
 impl Explanation {

@@ -1,7 +1,8 @@
 //! The admin API: reading, over HTTP on loopback.
 //!
 //! `GET /healthz` (the process runs), `/readyz` (zones and members were read), `/v1/status`, `/v1/records[?all=true]`,
-//! `/v1/intents`, `/v1/snapshot`, `/metrics` (Prometheus text format 0.0.4).
+//! `/v1/why?name=NAME`, `/v1/events[?after=SEQ&run=RUN&wait=SECONDS&name=NAME&cluster=CLUSTER]`, `/v1/intents`,
+//! `/v1/snapshot`, `/metrics` (Prometheus text format 0.0.4).
 //!
 //! Invariant: nothing can be changed here, and no secret is among what is shown.
 
@@ -19,6 +20,7 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::journal;
 use crate::view::{Status, View, ZoneGauge};
 
 /// Serves until `shutdown`.
@@ -26,12 +28,15 @@ use crate::view::{Status, View, ZoneGauge};
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: TcpListener, view: View, shutdown: CancellationToken) -> std::io::Result<()> {
+    let ending = shutdown.clone();
     let routes = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/v1/status", get(async |State(view): State<View>| Json(view.status())))
         .route("/v1/records", get(records))
         .route("/v1/intents", get(async |State(view): State<View>| Json(view.intents())))
+        .route("/v1/why", get(why))
+        .route("/v1/events", get(move |state, query| events(state, query, ending)))
         .route("/v1/snapshot", get(async |State(view): State<View>| Json(view.scenario())))
         .route("/metrics", get(metrics))
         .with_state(view);
@@ -60,15 +65,59 @@ async fn records(State(view): State<View>, Query(which): Query<Which>) -> impl I
     Json(view.records(which.all))
 }
 
+#[derive(Debug, Deserialize)]
+struct What {
+    name: String,
+}
+
+async fn why(State(view): State<View>, Query(what): Query<What>) -> impl IntoResponse {
+    Json(view.why(&what.name))
+}
+
+/// Waits no longer than the daemon runs.
+async fn events(
+    State(view): State<View>,
+    Query(query): Query<journal::Query>,
+    ending: CancellationToken,
+) -> impl IntoResponse {
+    tokio::select! {
+        page = view.journal.wait(&query) => Json(page),
+        () = ending.cancelled() => Json(view.journal.read(&query)),
+    }
+}
+
 async fn metrics(State(view): State<View>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], render(&view.status(), &view.gauges()))
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], render(&view))
 }
 
 /// Labels and value.
 type Samples = Vec<(String, f64)>;
 
+/// Everything in the Prometheus text format.
+fn render(view: &View) -> String {
+    let mut text = render_status(&view.status(), &view.gauges());
+    let stats = view.journal.stats();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "# HELP fleetdns_events_total Events in the journal since the start.\n# TYPE fleetdns_events_total counter"
+    );
+    for (kind, count) in &stats.events {
+        let _ = writeln!(text, "fleetdns_events_total{{kind=\"{kind}\"}} {count}");
+    }
+    let _ = writeln!(
+        text,
+        "# HELP fleetdns_audit_fault 1 while the audit file cannot be written.\n# TYPE fleetdns_audit_fault gauge\n\
+         fleetdns_audit_fault {}\n# HELP fleetdns_audit_lost_total Events that never came to the audit file.\n\
+         # TYPE fleetdns_audit_lost_total counter\nfleetdns_audit_lost_total {}",
+        u8::from(stats.fault.is_some()),
+        stats.lost
+    );
+    text
+}
+
 /// The status in the Prometheus text format.
-fn render(status: &Status, gauges: &[ZoneGauge]) -> String {
+fn render_status(status: &Status, gauges: &[ZoneGauge]) -> String {
     let mut text = String::new();
     let mut family = |name: &str, kind: &str, help: &str, samples: Samples| {
         // Writing to a String cannot fail.
@@ -84,7 +133,15 @@ fn render(status: &Status, gauges: &[ZoneGauge]) -> String {
     family("zone_owned_names", "gauge", "Names in the zone that are ours.", zones(&|z| z.owned as u64));
     family("zone_written_total", "counter", "Names written since the start.", zones(&|z| z.written));
     family("zone_failed_total", "counter", "Names not written because of a fault.", zones(&|z| z.failed));
-    family("zone_held_names", "gauge", "Names kept by a brake.", zones(&|z| z.held.len() as u64));
+    let mut held: BTreeMap<String, f64> = BTreeMap::new();
+    for line in &status.zones {
+        for one in &line.held {
+            // A brake's text begins with its name.
+            let reason = one.reason.split(':').next().unwrap_or_default();
+            *held.entry(format!("{},reason=\"{reason}\"", zone(&line.name))).or_default() += 1.0;
+        }
+    }
+    family("zone_held_names", "gauge", "Names kept by a brake.", held.into_iter().collect());
     family(
         "zone_refused_names",
         "gauge",
@@ -162,7 +219,7 @@ mod tests {
             zone: zone.to_owned(),
             gauge: Gauge { name: "insync_seconds", help: "How long.", value },
         };
-        let text = render(&status, &[gauge("a.example", 2.0), gauge("b.example", 0.5)]);
+        let text = render_status(&status, &[gauge("a.example", 2.0), gauge("b.example", 0.5)]);
         let expected = "# HELP fleetdns_zone_insync_seconds How long.\n# TYPE fleetdns_zone_insync_seconds gauge\n\
             fleetdns_zone_insync_seconds{zone=\"a.example\"} 2\nfleetdns_zone_insync_seconds{zone=\"b.example\"} 0.5\n";
         assert!(text.ends_with(expected), "{text}");

@@ -63,6 +63,30 @@ enum Command {
     Intents(#[command(flatten)] Daemon),
     /// Say that what went bad together is really bad, so that it is no longer held back.
     Release(#[command(flatten)] Operate),
+    /// Say why a name holds what it holds: each address in or out, its probes, brakes, and who said what.
+    Why {
+        /// A DNS name, or NAMESPACE/NAME of a Service.
+        name: String,
+        /// Ask of a fleet that is written down in this file instead, as for `simulate`.
+        #[arg(short, long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        daemon: Daemon,
+    },
+    /// Print what happened: addresses in and out, brakes, clusters, zones.
+    Events {
+        #[command(flatten)]
+        daemon: Daemon,
+        /// Go on printing what happens.
+        #[arg(long)]
+        follow: bool,
+        /// Only of this DNS name.
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Only of this cluster.
+        #[arg(long, value_name = "CLUSTER")]
+        cluster: Option<String>,
+    },
     /// Write the running daemon's fleet down as a file for `simulate`.
     Snapshot {
         #[command(flatten)]
@@ -71,16 +95,16 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         file: Option<PathBuf>,
     },
-    /// Say what DNS would become of a fleet that is written down in a file.
+    /// Say what DNS would become: of the running daemon's fleet, or of one that is written down in a file.
     Simulate {
-        /// JSON file, or - for standard input.
+        /// JSON file, or - for standard input; without, the daemon is asked, and only what changes is printed.
         #[arg(short, long, value_name = "FILE")]
-        file: PathBuf,
-        /// Take every endpoint of this cluster for dead; may be repeated.
-        #[arg(long, value_name = "CLUSTER")]
+        file: Option<PathBuf>,
+        /// Take this for dead: a cluster, service/NAMESPACE/NAME[@CLUSTER] or address/ADDRESS; may be repeated.
+        #[arg(long, value_name = "WHAT")]
         down: Vec<String>,
         #[command(flatten)]
-        output: Output,
+        daemon: Daemon,
     },
     /// Show the main job on this machine: two clusters, a zone, and a cluster that dies. Nothing to install.
     Demo {
@@ -198,7 +222,13 @@ async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
         Command::Intents(daemon) => commands::intent::intents(&daemon).await,
         Command::Release(operate) => commands::intent::release(&operate).await,
         Command::Snapshot { daemon, file } => commands::read::snapshot(&daemon, file.as_deref()).await,
-        Command::Simulate { file, down, output } => commands::simulate::simulate(&file, &down, output.output),
+        Command::Why { name, file, daemon } => commands::why::why(&daemon, &name, file.as_deref()).await,
+        Command::Events { daemon, follow, name, cluster } => {
+            commands::events::events(&daemon, follow, name, cluster).await
+        }
+        Command::Simulate { file, down, daemon } => {
+            commands::simulate::simulate(&daemon, file.as_deref(), &down).await
+        }
         Command::Demo { stay } => {
             // The story says what happens; what the daemon says of it would be said twice.
             log(LogFormat::Text, "error");

@@ -22,11 +22,13 @@ pub mod control;
 pub mod demo;
 pub mod doubts;
 pub mod intents;
+pub mod journal;
 pub mod notify;
 pub mod registry;
 pub mod run;
 pub mod table;
 pub mod view;
+pub mod why;
 pub mod zone;
 
 use std::error::Error;

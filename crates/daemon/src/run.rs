@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use fleetdns_core::{Health, Snapshot};
+use fleetdns_core::{Health, Intents, Snapshot};
 use fleetdns_embedded::Servers;
 use fleetdns_probe::{ProbeError, Prober};
 use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -19,6 +20,7 @@ use crate::control::{self, BindError, Bound};
 use crate::doubts::canaries;
 use crate::intents::order::Desk;
 use crate::intents::{Clock, Keeper, Store, StoreError, Wishes};
+use crate::journal::{self, Journal};
 use crate::registry::Registry;
 use crate::view::View;
 use crate::zone::{Upkeep, ZoneTask};
@@ -102,7 +104,8 @@ async fn start(
     let wishes = keep_intents(&config, tasks, stop).map_err(RunError::State)?;
     // The prober's ear for `fleetdns release`.
     let (release, released) = watch::channel(0);
-
+    let prober = Prober::new(config.probe_settings()).map_err(RunError::Probe)?;
+    let journal = start_journal(&config, (snapshots.clone(), health.clone(), wishes.receiver()), tasks, stop);
     let mut registry = Registry::new();
     let mut zones = Vec::new();
     let mut views = Vec::new();
@@ -122,6 +125,8 @@ async fn start(
             configured: configured.clone(),
             wishes: wishes.clone(),
             says_clusters: zones.is_empty(),
+            journal: journal.clone(),
+            reports: prober.reports(),
         };
         let (task, view) =
             ZoneTask::new(zone.settings.clone(), zone.provider, provider, upkeep, adopted_out.clone());
@@ -134,7 +139,6 @@ async fn start(
     }
 
     let servers = registry.bind().await.map_err(RunError::Embedded)?;
-    let prober = Prober::new(config.probe_settings()).map_err(RunError::Probe)?;
     let prober = prober.with_canaries(canaries(&config).await);
     let view = View {
         fleet: config.fleet.name.to_string(),
@@ -144,6 +148,9 @@ async fn start(
         intents: wishes.receiver(),
         reports: prober.reports(),
         zones: views,
+        journal,
+        brakes: config.brakes.brakes.clone(),
+        template: config.fleet.template.clone(),
     };
     if let Some(address) = config.admin.listen {
         let bound = admin::bind(address).await;
@@ -213,6 +220,50 @@ async fn open_socket(socket: &Socket) -> Result<Option<Bound>, RunError> {
             Ok(None)
         }
         (Err(error), _) => Err(RunError::Socket(error)),
+    }
+}
+
+/// Starts the journal: the task that follows the fleet, and the one that writes the audit file.
+fn start_journal(
+    config: &Config,
+    (snapshots, health, intents): (
+        watch::Receiver<Snapshot>,
+        watch::Receiver<Health>,
+        watch::Receiver<Intents>,
+    ),
+    tasks: &mut JoinSet<Ending>,
+    stop: &CancellationToken,
+) -> Journal {
+    let journal = Journal::default();
+    if let Some(path) = config.admin.audit.clone() {
+        journal.start_audit();
+        let (writing, token) = (journal.clone(), stop.clone());
+        tasks.spawn(async move {
+            writing.audit(path, token).await;
+            ("audit", Ok(()))
+        });
+    }
+    let (reopening, token) = (journal.clone(), stop.clone());
+    tasks.spawn(async move { ("SIGHUP", reopen_on_hangup(reopening, token).await) });
+    let (following, token) = (journal.clone(), stop.clone());
+    tasks.spawn(async move {
+        journal::follow(following, snapshots, health, intents, token).await;
+        ("journal", Ok(()))
+    });
+    journal
+}
+
+/// A log rotation says with SIGHUP that files have to be opened anew.
+async fn reopen_on_hangup(journal: Journal, stop: CancellationToken) -> Result<(), String> {
+    let mut hangup = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            Some(()) = hangup.recv() => {
+                info!(signal = "SIGHUP", "the audit file is opened anew");
+                journal.reopen();
+            }
+        }
     }
 }
 

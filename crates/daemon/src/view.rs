@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use fleetdns_core::simulate::Scenario;
 use fleetdns_core::{
-    Address, Gauge, Health, Intent, Intents, Inventory, MemberView, Observed, RecordData, Snapshot, Subject,
-    Verdict, cluster,
+    Address, Brakes, Gauge, Health, Intent, Intents, Inventory, MemberView, Observed, RecordData, Snapshot,
+    Subject, Verdict, cluster,
 };
 use fleetdns_probe::Reports;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::doubts::{CanaryLine, DoubtLine};
+use crate::journal::Journal;
 use crate::zone::ZoneStatus;
 
 /// The receiving ends of everything that can be shown.
@@ -35,6 +36,12 @@ pub struct View {
     pub reports: Reports,
     /// Zones.
     pub zones: Vec<watch::Receiver<ZoneStatus>>,
+    /// What happened.
+    pub journal: Journal,
+    /// The brakes.
+    pub brakes: Brakes,
+    /// Host name for every Service.
+    pub template: Option<String>,
 }
 
 /// `GET /v1/status`.
@@ -275,6 +282,8 @@ impl View {
     /// The fleet as a scenario for `simulate`.
     pub fn scenario(&self) -> Scenario {
         let mut scenario = Scenario::of(&self.fleet);
+        scenario.template.clone_from(&self.template);
+        scenario.add_brakes(&self.brakes);
         for zone in &self.zones {
             let status = zone.borrow().clone();
             let observed = status.observed.unwrap_or_default();

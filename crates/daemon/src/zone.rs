@@ -15,6 +15,7 @@ use fleetdns_core::{
     MoveCause, NameChange, Observed, Outcome, Planner, Provider, ProviderError, Scope, Snapshot,
     ZoneSettings, approve,
 };
+use fleetdns_probe::Reports;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,7 @@ use tracing::{debug, info, warn};
 
 use crate::chain;
 use crate::intents::Wishes;
+use crate::journal::{Journal, Scribe};
 
 mod status;
 mod tell;
@@ -63,6 +65,7 @@ pub struct ZoneTask {
     /// When what waits for its turn is looked at again.
     turn_at: Option<Instant>,
     started: Instant,
+    scribe: Scribe,
 }
 
 /// How a zone is kept, besides what core needs.
@@ -78,6 +81,10 @@ pub struct Upkeep {
     pub wishes: Wishes,
     /// Whether this task says what becomes of clusters as a whole: one of all the zones' tasks does.
     pub says_clusters: bool,
+    /// Where what happens is written down.
+    pub journal: Journal,
+    /// What the prober knows.
+    pub reports: Reports,
 }
 
 impl ZoneTask {
@@ -94,6 +101,7 @@ impl ZoneTask {
         let gauges = Gauges(Arc::clone(&provider));
         let initial = ZoneStatus::new(settings.clone(), provider_name, capabilities.clone(), gauges);
         let (status, receiver) = watch::channel(initial);
+        let scribe = Scribe::new(upkeep.journal, upkeep.reports, settings.zone.clone());
         let task = Self {
             provider,
             planner: Planner::new(settings, capabilities, upkeep.brakes.clone()),
@@ -115,6 +123,7 @@ impl ZoneTask {
             velocity: Velocity::default(),
             turn_at: None,
             started: Instant::now(),
+            scribe,
         };
         (task, receiver)
     }
@@ -208,6 +217,7 @@ impl ZoneTask {
         if mended {
             info!(zone = %self.planner.zone().zone, "the zone can be read and written again");
             self.status.send_modify(|status| status.fault = None);
+            self.scribe.mended();
         }
     }
 
@@ -228,6 +238,9 @@ impl ZoneTask {
                 (true, false) => warn!(%zone, error = %text, retry_ms, "the provider asks to wait"),
                 // The same wait, of which less is left.
                 (true, true) => debug!(%zone, error = %text, retry_ms, "the provider asks to wait on"),
+            }
+            if !(asked && self.asked_to_wait) {
+                self.scribe.fault(&text);
             }
             self.status.send_modify(|status| status.fault = Some(text));
         }
@@ -250,6 +263,7 @@ impl ZoneTask {
         if !approved.plan().is_empty() {
             let started = Instant::now();
             let applied = self.provider.apply(&approved).await;
+            self.scribe.moves(&moves, &applied);
             settled = self.take_in(&approved.plan().changes, &moves, applied, started.elapsed());
         }
         if settled && scope == Scope::All {

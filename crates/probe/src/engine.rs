@@ -233,7 +233,8 @@ where
         if blind(row) != was_blind && self.watcher.is_endpoint(landed.slot) {
             self.news.blind(row.key.clone(), !was_blind);
         }
-        let report = Report::new(&row.judge, answer, now.saturating_duration_since(landed.started));
+        let report =
+            Report::new(&row.judge, &thresholds, answer, now.saturating_duration_since(landed.started));
         let address = row.key.address;
         let error = if unclear && !was_unclear { report.last.error().map(|e| (address, e)) } else { None };
         self.reports.put(&row.key, report);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use fleetdns_core::judge::{Judge, Outcome};
+use fleetdns_core::judge::{Judge, Outcome, Thresholds};
 use fleetdns_core::{DnsName, ProbeKey, Verdict};
 
 use crate::answer::Answer;
@@ -20,6 +20,10 @@ pub struct Report {
     pub failures: u32,
     /// Successes since the last failure.
     pub successes: u32,
+    /// Failures in a row that take it out.
+    pub fall: u32,
+    /// Successes in a row that bring it back now: more after each time that it flapped.
+    pub rise: u32,
     /// How the last probe ended; [`Answer::error`] has it as text.
     pub last: Answer,
     /// When it ended.
@@ -29,11 +33,13 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(judge: &Judge, last: Answer, took: Duration) -> Self {
+    pub(crate) fn new(judge: &Judge, thresholds: &Thresholds, last: Answer, took: Duration) -> Self {
         Self {
             verdict: judge.verdict(),
             failures: judge.failures(),
             successes: judge.successes(),
+            fall: thresholds.fall.max(1),
+            rise: judge.needed(thresholds),
             last,
             at: SystemTime::now(),
             took,

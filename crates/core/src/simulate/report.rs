@@ -1,5 +1,6 @@
 //! The answer to a scenario, for programs and for people.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ pub struct Report {
 }
 
 /// One record set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SetLine {
     /// Owner name.
     pub name: String,
@@ -37,7 +38,7 @@ pub struct SetLine {
 }
 
 /// One change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ChangeLine {
     /// `create`, `update` or `delete`.
     pub verb: &'static str,
@@ -58,7 +59,7 @@ pub struct ChangeLine {
 }
 
 /// A name and a reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ReasonLine {
     /// Owner name, or what was given in its place.
     pub name: String,
@@ -78,6 +79,20 @@ impl From<&RecordSet> for SetLine {
 }
 
 impl Report {
+    /// What this says beyond another report: what follows from what was assumed here and not there.
+    #[must_use]
+    pub fn beyond(mut self, base: &Self) -> Self {
+        fn keep<T: Ord>(mine: &mut Vec<T>, base: &[T]) {
+            let known: BTreeSet<&T> = base.iter().collect();
+            mine.retain(|line| !known.contains(line));
+        }
+        keep(&mut self.desired, &base.desired);
+        keep(&mut self.plan, &base.plan);
+        keep(&mut self.held, &base.held);
+        keep(&mut self.refused, &base.refused);
+        self
+    }
+
     /// Adds what one zone's plan says.
     pub fn add(&mut self, plan: &Plan) {
         for change in &plan.changes {

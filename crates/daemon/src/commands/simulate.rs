@@ -1,29 +1,53 @@
-//! `fleetdns simulate`: what DNS would become of a fleet in a file.
+//! `fleetdns simulate`: what DNS would become of a fleet in a file, or of the daemon's own.
 
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use fleetdns_core::simulate::{Scenario, simulate as plan};
+use fleetdns_core::simulate::{Report, Scenario, simulate as plan};
 
+use super::read::ask;
 use super::{CommandError, show};
-use crate::cli::Format;
+use crate::cli::Daemon;
 
-/// Reads the file, plans, prints.
+/// Reads the fleet, plans, prints. Of the daemon's own fleet only what follows from `down` is printed.
 ///
 /// # Errors
-/// When the file cannot be read or understood.
-pub fn simulate(file: &Path, down: &[String], format: Format) -> Result<ExitCode, CommandError> {
-    let fail = |problem: String| CommandError::Failed(format!("{}: {problem}", file.display()));
+/// When the file cannot be read or understood, or the daemon cannot be asked.
+pub async fn simulate(
+    daemon: &Daemon,
+    file: Option<&Path>,
+    down: &[String],
+) -> Result<ExitCode, CommandError> {
+    let report = match file {
+        Some(file) => {
+            let fail = |error: &dyn ToString| failed(file, &error.to_string());
+            plan(&read(file)?, down).map_err(|error| fail(&error))?
+        }
+        None => {
+            let scenario: Scenario = ask(daemon, "/v1/snapshot").await?;
+            let fail = |error| CommandError::failed(&error);
+            let base =
+                if down.is_empty() { Report::default() } else { plan(&scenario, &[]).map_err(fail)? };
+            plan(&scenario, down).map_err(fail)?.beyond(&base)
+        }
+    };
+    show(daemon.output.output, &report, |out| write!(out, "{report}"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A fleet that is written down.
+pub(super) fn read(file: &Path) -> Result<Scenario, CommandError> {
     let text = if file == Path::new("-") {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map(|_| text)
     } else {
         std::fs::read_to_string(file)
-    }
-    .map_err(|error| fail(error.to_string()))?;
-    let scenario: Scenario = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
-    let report = plan(&scenario, down).map_err(|error| fail(error.to_string()))?;
-    show(format, &report, |out| write!(out, "{report}"))?;
-    Ok(ExitCode::SUCCESS)
+    };
+    let text = text.map_err(|error| failed(file, &error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| failed(file, &error.to_string()))
+}
+
+pub(super) fn failed(file: &Path, problem: &str) -> CommandError {
+    CommandError::Failed(format!("{}: {problem}", file.display()))
 }

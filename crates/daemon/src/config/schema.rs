@@ -126,6 +126,7 @@ pub const ADMIN: SectionSpec = SectionSpec {
         key("listen", "loopback address and port of the admin API, or off"),
         key("socket", "path of the socket that takes orders such as drain, or off"),
         key("log", "text or json"),
+        key("audit", "file that takes every event, one JSON object in each line"),
     ],
 };
 

@@ -46,6 +46,8 @@ pub struct Admin {
     pub socket: Socket,
     /// Form of the log.
     pub log: LogFormat,
+    /// File that takes every event of the journal; none unless it is set.
+    pub audit: Option<PathBuf>,
 }
 
 /// Where orders are taken: a Unix socket.
@@ -188,5 +190,14 @@ pub(super) fn admin(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Admin {
         listen: listen.unwrap_or(Some(LISTEN)),
         socket: socket.unwrap_or_else(|| Socket::usual(outside)),
         log: log.unwrap_or_default(),
+        audit: audit(reader, outside),
     }
+}
+
+fn audit(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Option<PathBuf> {
+    let path = reader.text("audit").map(|text| outside.path(text))?;
+    if path.file_name().is_none() || path.to_string_lossy().ends_with('/') {
+        reader.fault("audit", "names a folder; give a file, such as /var/log/fleetdns/audit.jsonl");
+    }
+    Some(path)
 }

@@ -140,6 +140,9 @@ impl Rig {
             intents: wishes.receiver(),
             reports: fleetdns_probe::Reports::default(),
             zones: vec![zone_in],
+            journal: crate::journal::Journal::default(),
+            brakes: Brakes::default(),
+            template: None,
         };
         let configured: BTreeSet<_> =
             ["east", "west", "service/a/b"].map(|name| name.parse().unwrap()).into();

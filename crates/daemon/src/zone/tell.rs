@@ -68,7 +68,7 @@ impl ZoneTask {
         let zone = &self.planner.zone().zone;
         let in_scope = |name: &str| match scope {
             Scope::All => true,
-            Scope::Names(names) => names.iter().any(|one| one.as_str() == name),
+            Scope::Names(names) => name.parse().is_ok_and(|name: DnsName| names.contains(&name)),
         };
         let new_held: BTreeMap<DnsName, Held> =
             held.iter().map(|one| (one.name.clone(), one.clone())).collect();
@@ -82,6 +82,8 @@ impl ZoneTask {
             new_refused.entry(Arc::clone(&one.name)).or_default().push(one.clone());
         }
         self.status.send_modify(|status| {
+            let before = status.held.iter().filter(|(name, _)| in_scope(name.as_str()));
+            self.scribe.holds(before, &new_held);
             for (name, one) in &new_held {
                 match &one.reason {
                     reason if status.held.get(name).is_some_and(|before| before.reason == *reason) => {}

@@ -141,12 +141,15 @@ impl Rig {
             routing: Routing::All,
             priorities: Arc::default(),
         };
+        let journal = Journal::default();
         let upkeep = Upkeep {
             brakes: Brakes::default(),
             drift: Duration::from_secs(60),
             configured: ["east".parse().unwrap()].into(),
             wishes,
             says_clusters: true,
+            journal: journal.clone(),
+            reports: Reports::default(),
         };
         let (adopted_out, adopted) = mpsc::channel(4);
         let (task, status) = ZoneTask::new(settings, "strict", Box::new(zone.clone()), upkeep, adopted_out);

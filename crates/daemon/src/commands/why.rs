@@ -1,0 +1,49 @@
+//! `fleetdns why`: why a name holds what it holds.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use fleetdns_core::simulate;
+
+use super::read::ask;
+use super::simulate::{failed, read};
+use super::{CommandError, show};
+use crate::cli::Daemon;
+use crate::table::{dash, print};
+use crate::why::{NameLine, Why};
+
+/// Asks the daemon, or a fleet in a file.
+///
+/// # Errors
+/// When the daemon cannot be asked, the file cannot be understood, or the text is no name.
+pub async fn why(daemon: &Daemon, name: &str, file: Option<&Path>) -> Result<ExitCode, CommandError> {
+    let said: Why = match file {
+        None => {
+            let query = reqwest::Url::parse_with_params("http://daemon/v1/why", [("name", name)])
+                .map_err(|error| CommandError::failed(&error))?;
+            ask(daemon, &format!("/v1/why?{}", query.query().unwrap_or_default())).await?
+        }
+        Some(file) => {
+            let scenario = read(file)?;
+            let parsed = name.parse().map_err(|error| CommandError::failed(&error))?;
+            let said = simulate::why(&scenario, &parsed, &[]);
+            Why {
+                explanation: Some(said.map_err(|error| failed(file, &error.to_string()))?),
+                ..Why::default()
+            }
+        }
+    };
+    if let Some(problem) = said.problem {
+        return Err(CommandError::Failed(problem));
+    }
+    show(daemon.output.output, &said, |mut out| {
+        let row = |line: &NameLine| vec![line.name.clone(), dash(&line.holds.join(", ")), dash(&line.held)];
+        let rows: Vec<Vec<String>> = said.names.iter().map(row).collect();
+        if !rows.is_empty() {
+            print(&mut out, &["NAME", "IN DNS", "HELD"], &rows)?;
+            writeln!(out)?;
+        }
+        said.explanation.iter().try_for_each(|said| write!(out, "{said}"))
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

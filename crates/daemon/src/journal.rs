@@ -1,0 +1,221 @@
+//! The journal: every change of state that an operator may ask about later, once.
+//!
+//! ```text
+//! zone tasks ──┐                     ┌→ ring ──→ GET /v1/events, `fleetdns events`
+//! snapshots ───┼→ record ─(no I/O)─→ ┤
+//! verdicts ────┘                     └→ backlog ─audit task→ [admin] audit
+//! ```
+//!
+//! Invariant: recording never waits for a file or a reader, and never holds up a write to DNS.
+//! Invariant: what is kept in memory is bounded; what is lost for that is counted and said.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fleetdns_core::stamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, watch};
+
+pub mod audit;
+mod event;
+mod follow;
+mod scribe;
+
+pub use event::{Event, Evidence, Kind, What};
+pub use follow::follow;
+pub use scribe::Scribe;
+
+/// Events that can be read back.
+pub const KEPT: usize = 10_000;
+/// Events that wait for the audit file, at most.
+const WAITING: usize = 50_000;
+/// Events of one answer, at most: the reader asks again for the rest.
+const AT_ONCE: usize = 1000;
+
+/// What is asked of the journal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Query {
+    /// Events after this one.
+    #[serde(default)]
+    pub after: u64,
+    /// The run of the daemon that `after` is of; in another run all events are new.
+    #[serde(default)]
+    pub run: Option<String>,
+    /// How long to wait for an event, in seconds.
+    #[serde(default)]
+    pub wait: u64,
+    /// Only of this name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Only of this cluster.
+    #[serde(default)]
+    pub cluster: Option<String>,
+}
+
+/// `GET /v1/events`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// Which run of the daemon this is: when it started.
+    pub run: String,
+    /// The number of the last event that was looked at: `after` of the next question.
+    pub last: u64,
+    /// Events that were asked for and are no longer kept.
+    pub lost: u64,
+    /// The events, oldest first.
+    pub events: Vec<Event>,
+}
+
+/// Numbers since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Events by kind.
+    pub events: BTreeMap<Kind, u64>,
+    /// Events that never came to the audit file.
+    pub lost: u64,
+    /// Why the audit file cannot be written at the moment.
+    pub fault: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ring: VecDeque<Arc<Event>>,
+    /// Oldest first; empty without an audit file.
+    backlog: VecDeque<Arc<Event>>,
+    audited: bool,
+    next: u64,
+    stats: Stats,
+    /// Lost since the audit file said so last.
+    unsaid: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    run: String,
+    last: watch::Sender<u64>,
+    /// Wakes the audit task.
+    work: Notify,
+    /// Whether the audit file has to be opened anew.
+    reopen: std::sync::atomic::AtomicBool,
+}
+
+/// A handle on the journal. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Journal(Arc<Shared>);
+
+impl Default for Journal {
+    fn default() -> Self {
+        let run = now();
+        Self(Arc::new(Shared {
+            state: Mutex::default(),
+            run,
+            last: watch::channel(0).0,
+            work: Notify::new(),
+            reopen: false.into(),
+        }))
+    }
+}
+
+impl Journal {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes events down, in their order.
+    pub fn record(&self, events: impl IntoIterator<Item = What>) {
+        let mut state = self.state();
+        let (before, time) = (state.next, now());
+        for what in events {
+            state.push(what, &time);
+        }
+        let last = state.next;
+        drop(state);
+        if last > before {
+            self.0.last.send_replace(last);
+            self.0.work.notify_one();
+        }
+    }
+
+    /// What matches a question, without waiting.
+    pub fn read(&self, query: &Query) -> Page {
+        let state = self.state();
+        let same_run = query.run.as_ref().is_none_or(|run| *run == self.0.run);
+        let after = if same_run && query.after <= state.next { query.after } else { 0 };
+        let first = state.ring.front().map_or(state.next + 1, |event| event.seq);
+        let skip = usize::try_from((after + 1).saturating_sub(first)).unwrap_or(usize::MAX);
+        let mut page = Page {
+            run: self.0.run.clone(),
+            last: state.next,
+            lost: (first - 1).saturating_sub(after),
+            events: Vec::new(),
+        };
+        for event in state.ring.iter().skip(skip).filter(|event| event.what.matches(query)) {
+            if page.events.len() == AT_ONCE {
+                page.last = page.events.last().map_or(page.last, |event| event.seq);
+                break;
+            }
+            page.events.push((**event).clone());
+        }
+        page
+    }
+
+    /// What matches a question; waits for it as long as the question says.
+    pub async fn wait(&self, query: &Query) -> Page {
+        let mut last = self.0.last.subscribe();
+        let deadline = tokio::time::sleep(Duration::from_secs(query.wait.min(LONGEST_WAIT)));
+        tokio::pin!(deadline);
+        loop {
+            last.mark_unchanged();
+            let page = self.read(query);
+            if !page.events.is_empty() {
+                return page;
+            }
+            tokio::select! {
+                changed = last.changed() => if changed.is_err() { return page },
+                () = &mut deadline => return page,
+            }
+        }
+    }
+
+    /// Numbers since the start.
+    pub fn stats(&self) -> Stats {
+        self.state().stats.clone()
+    }
+
+    /// Has the audit file opened anew, as after a rotation.
+    pub fn reopen(&self) {
+        self.0.reopen.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.0.work.notify_one();
+    }
+}
+
+/// Seconds that a question may wait for.
+const LONGEST_WAIT: u64 = 60;
+
+impl State {
+    fn push(&mut self, what: What, time: &str) {
+        self.next += 1;
+        *self.stats.events.entry(what.kind).or_default() += 1;
+        let event = Arc::new(Event { seq: self.next, time: time.to_owned(), what });
+        if self.audited {
+            if self.backlog.len() == WAITING {
+                self.backlog.pop_front();
+                self.stats.lost += 1;
+                self.unsaid += 1;
+            }
+            self.backlog.push_back(Arc::clone(&event));
+        }
+        if self.ring.len() == KEPT {
+            self.ring.pop_front();
+        }
+        self.ring.push_back(event);
+    }
+}
+
+fn now() -> String {
+    stamp::millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

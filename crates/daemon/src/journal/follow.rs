@@ -1,0 +1,95 @@
+//! What happens in the fleet as a whole, for the journal.
+
+use std::collections::BTreeMap;
+
+use fleetdns_core::{Health, Intents, Inventory, MemberName, Snapshot, Subject, stamp};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{Journal, Kind, What};
+
+/// Follows the clusters and the prober's doubt in itself until `shutdown`.
+pub async fn follow(
+    journal: Journal,
+    mut snapshots: watch::Receiver<Snapshot>,
+    mut health: watch::Receiver<Health>,
+    mut intents: watch::Receiver<Intents>,
+    shutdown: CancellationToken,
+) {
+    journal.record([What::new(Kind::Started, format!("fleetdns {}", env!("CARGO_PKG_VERSION")))]);
+    let mut clusters = Clusters::default();
+    let mut doubt = None;
+    let mut said = Intents::default();
+    loop {
+        let events = clusters.take(&snapshots.borrow_and_update());
+        journal.record(events);
+        let now = health.borrow_and_update().doubt.clone();
+        let (was, is) =
+            (doubt.as_ref().map(fleetdns_core::Doubt::kind), now.as_ref().map(fleetdns_core::Doubt::kind));
+        if was != is {
+            journal.record(was.map(|kind| What::new(Kind::DoubtOver, kind)));
+            journal.record(now.as_ref().map(|doubt| What::new(Kind::Doubt, doubt.to_string())));
+            doubt = now;
+        }
+        let now = intents.borrow_and_update().clone();
+        journal.record(wishes(&said, &now));
+        said = now;
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            Ok(()) = snapshots.changed() => {}
+            Ok(()) = health.changed() => {}
+            Ok(()) = intents.changed() => {}
+            // Both senders are gone: the daemon is ending.
+            else => return,
+        }
+    }
+}
+
+/// What persons newly say, and what they no longer do.
+fn wishes(before: &Intents, now: &Intents) -> Vec<What> {
+    let event = |kind, subject: &Subject, text: String| {
+        let what = What::new(kind, text);
+        match subject {
+            Subject::Cluster(name) | Subject::ServiceIn(_, name) => what.clusters([name]),
+            Subject::Service(_) | Subject::Address(_) => what,
+        }
+    };
+    let mut events = Vec::new();
+    for (subject, intent) in before.iter().filter(|(subject, _)| now.get(subject).is_none()) {
+        events.push(event(Kind::IntentOver, subject, format!("{} of {subject}", intent.wish)));
+    }
+    for (subject, intent) in now.iter().filter(|(subject, intent)| before.get(subject) != Some(intent)) {
+        let until = intent.until.map(|until| format!(" until {}", stamp::seconds(until))).unwrap_or_default();
+        let reason = if intent.reason.is_empty() { String::new() } else { format!(": {}", intent.reason) };
+        let text = format!("{} of {subject} by {}{until}{reason}", intent.wish, intent.by);
+        events.push(event(Kind::Intent, subject, text));
+    }
+    events
+}
+
+/// The state of each cluster when it was last said.
+#[derive(Debug, Default)]
+struct Clusters(BTreeMap<MemberName, Inventory>);
+
+impl Clusters {
+    fn take(&mut self, snapshot: &Snapshot) -> Vec<What> {
+        let mut events = Vec::new();
+        for (name, member) in &snapshot.members {
+            let before = self.0.insert(name.clone(), member.inventory);
+            if before == Some(member.inventory) {
+                continue;
+            }
+            let from = before.map(|before| format!("{before} → ")).unwrap_or_default();
+            let fault = member.fault.as_ref().map(|fault| format!(": {fault}")).unwrap_or_default();
+            let text = format!("{from}{}{fault}", member.inventory);
+            events.push(What::new(Kind::Cluster, text).clusters([name]));
+        }
+        let gone: Vec<MemberName> =
+            self.0.keys().filter(|name| !snapshot.members.contains_key(*name)).cloned().collect();
+        for name in gone {
+            self.0.remove(&name);
+            events.push(What::new(Kind::Cluster, "gone").clusters([&name]));
+        }
+        events
+    }
+}
