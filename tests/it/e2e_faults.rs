@@ -14,7 +14,7 @@ use fleetdns_tests::ports;
 use fleetdns_tests::race::Race;
 use fleetdns_tests::secure::{Authority, Certificate, Secure};
 
-use crate::e2e_endpoint::{REFUSED, SILENT};
+use crate::e2e_endpoint::{REFUSED, SILENT, both};
 
 const PORT: u16 = 5001;
 
@@ -82,6 +82,54 @@ async fn one_family(fleet: &Fleet, label: &str) {
     race.answers(server, &host, "A", &[]).await;
     race.answers(server, &host, "AAAA", &[&aaaa]).await;
     race.done();
+}
+
+/// Everything that could be heard from here falls silent at once, and the name server alone can still be written.
+#[tokio::test(flavor = "multi_thread")]
+async fn when_our_own_network_is_gone_nothing_goes() {
+    let mut fleet = Fleet::start().await;
+    let (mut in_west, mut in_east) = (Endpoint::on_port(PORT), Endpoint::on_port(PORT));
+    let (west, east) = (in_west.ip().to_string(), in_east.ip().to_string());
+    fleet.publish(&service("cut-off", "tcp"), &west, &east).await;
+    let daemon = Daemon::start(&fleet.conf()).await;
+    let server = fleet.server();
+    both(&Race::start("cut-off: published", Duration::from_secs(10)), server, "cut-off", &west, &east).await;
+    let written = |status: &serde_json::Value| status["zones"][0]["written"].as_u64();
+    let before = written(&daemon.status().await);
+
+    let apis: Vec<Endpoint> = tokio::task::block_in_place(|| {
+        let silent = |member: &mut fleetdns_tests::kube::Member| {
+            member.kill_api();
+            let address = member.url().trim_start_matches("https://").parse().unwrap();
+            let mut api = Endpoint::start(address);
+            api.set(Mode::BlackHole);
+            api
+        };
+        let apis = [&mut fleet.west, &mut fleet.east].map(silent).into();
+        in_west.set(Mode::BlackHole);
+        in_east.set(Mode::BlackHole);
+        apis
+    });
+    let (global, region) = (name("cut-off", ""), name("cut-off", "eastus"));
+    let (all, in_region): ([&str; 2], [&str; 1]) = ([&west, &east], [&east]);
+    tokio::join!(
+        dns::assert_stays(server, &global, "A", &all, 2 * SILENT),
+        dns::assert_stays(server, &region, "A", &in_region, 2 * SILENT),
+    );
+    let status = daemon.status().await;
+    assert_eq!(status["doubt"]["kind"], "vantage", "{status:#}");
+
+    tokio::task::block_in_place(|| {
+        drop(apis);
+        in_west.recover();
+        in_east.recover();
+    });
+    fleet.west.restart_api().await;
+    fleet.east.restart_api().await;
+    let ends = Duration::from_secs(30);
+    daemon.status_shows("no doubt", ends, |status| status["doubt"].is_null()).await;
+    dns::assert_stays(server, &global, "A", &all, SILENT).await;
+    assert_eq!(written(&daemon.status().await), before, "nothing was written all the while");
 }
 
 #[tokio::test(flavor = "multi_thread")]
