@@ -16,4 +16,5 @@ mod e2e_rebuilt;
 mod e2e_restart;
 mod e2e_route53;
 mod e2e_webhook;
+mod e2e_why;
 mod harness;

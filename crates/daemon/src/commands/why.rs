@@ -9,7 +9,7 @@ use super::read::ask;
 use super::simulate::{failed, read};
 use super::{CommandError, show};
 use crate::cli::Daemon;
-use crate::table::{dash, print};
+use crate::table::dash;
 use crate::why::{NameLine, Why};
 
 /// Asks the daemon, or a fleet in a file.
@@ -36,11 +36,13 @@ pub async fn why(daemon: &Daemon, name: &str, file: Option<&Path>) -> Result<Exi
     if let Some(problem) = said.problem {
         return Err(CommandError::Failed(problem));
     }
-    show(daemon.output.output, &said, |mut out| {
-        let row = |line: &NameLine| vec![line.name.clone(), dash(&line.holds.join(", ")), dash(&line.held)];
-        let rows: Vec<Vec<String>> = said.names.iter().map(row).collect();
-        if !rows.is_empty() {
-            print(&mut out, &["NAME", "IN DNS", "HELD"], &rows)?;
+    show(daemon.output.output, &said, |out| {
+        for NameLine { name, holds, held } in &said.names {
+            let brake = if held.is_empty() { String::new() } else { format!("  (held: {held})") };
+            // Two lines each: two names of a fleet do not fit into one.
+            writeln!(out, "{name}\n  {}{brake}", dash(&holds.join(", ")))?;
+        }
+        if !said.names.is_empty() {
             writeln!(out)?;
         }
         said.explanation.iter().try_for_each(|said| write!(out, "{said}"))

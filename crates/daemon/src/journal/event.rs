@@ -193,7 +193,12 @@ impl fmt::Display for Event {
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { probe, verdict, failures, successes, last } = self;
-        let (count, word) = if *failures > 0 { (failures, "failures") } else { (successes, "successes") };
+        let (count, word) = match (failures, successes) {
+            (0, 1) => (1, "success"),
+            (0, count) => (*count, "successes"),
+            (1, _) => (1, "failure"),
+            (count, _) => (*count, "failures"),
+        };
         if verdict != Verdict::Unhealthy.as_str() {
             write!(f, "{verdict}, ")?;
         }
