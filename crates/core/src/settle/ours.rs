@@ -83,9 +83,24 @@ impl<'a> Ours<'a> {
     }
 
     /// Carries over who gave an address.
+    ///
+    /// What a host name stood for is not attributed to a member that has dropped its host name while another's still
+    /// stands: it would be taken for an address of the one, and go with it, though the other's has not been resolved.
     pub(crate) fn attribute(&self, address: &Address, evidence: &mut Evidence) {
         let known = self.evidence.map(|old| &old.members);
-        for giver in self.givers(address).into_iter().flatten() {
+        let givers = self.givers(address).unwrap_or_default();
+        let named = |giver: &&MemberName| {
+            let old = known.and_then(|members| members.get(*giver));
+            let new = evidence.members.get(*giver);
+            old.zip(new).is_some_and(|(old, new)| {
+                !old.addresses.contains(address)
+                    && old.addresses.iter().any(|one| one.hostname().is_some() && new.addresses.contains(one))
+            })
+        };
+        if givers.iter().any(named) {
+            return;
+        }
+        for giver in givers {
             let Some(old) = known.and_then(|members| members.get(giver)) else { continue };
             let only = || Share { addresses: BTreeSet::new(), ..old.clone() };
             let share = evidence.members.entry(giver.clone()).or_insert_with(only);
@@ -94,5 +109,29 @@ impl<'a> Ours<'a> {
                 share.addresses.insert(address.clone());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence(members: &str) -> Evidence {
+        format!("v=1 owner=fed service=default/web {members}").parse().unwrap()
+    }
+
+    #[test]
+    fn what_another_host_name_may_stand_for_is_not_given_to_who_dropped_its_own() {
+        let before = evidence("member=east;;;tcp:80;lb-e.example.net member=west;;;tcp:80;lb-w.example.net");
+        let ours = Ours { evidence: Some(&before), ..Ours::default() };
+        let address = "198.51.100.4".parse().unwrap();
+        let mut now = evidence("member=east;;;tcp:80;203.0.113.9 member=west;;;tcp:80;lb-w.example.net");
+        let expected = now.clone();
+        ours.attribute(&address, &mut now);
+        assert_eq!(now, expected, "west's host name still says who may have given it");
+        // When no host name is left, any of the two may have given it.
+        let mut now = evidence("member=east;;;tcp:80;203.0.113.9 member=west;;;tcp:80;203.0.113.10");
+        ours.attribute(&address, &mut now);
+        assert!(now.members.values().all(|share| share.addresses.contains(&address)));
     }
 }
