@@ -431,6 +431,23 @@ fn what_waits_its_turn_stays_and_the_rest_goes() {
 }
 
 #[test]
+fn what_waits_its_turn_takes_no_other_place_in_the_last_set() {
+    let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
+    world.happen(&Event::Set { member: 0, service: 2, addresses: Some(vec![1, 2]), hostname: false });
+    for verdict in [Verdict::Healthy, Verdict::Unhealthy] {
+        for address in 1..=2 {
+            world.happen(&Event::Judge { address, verdict });
+        }
+        planner.update(&world.snapshot, &world.health);
+        // One of the two leaves another name, and has to wait there.
+        planner.hold_back(BTreeSet::from(["203.0.113.2".parse().unwrap()]));
+        let moves = moves(&planner, &mut observed);
+        assert!(moves.iter().all(|one| one.starts_with("in ")), "{moves:?}");
+    }
+    assert_eq!(planner.plan(&Scope::All, &observed).held[0].reason, Hold::AllDown);
+}
+
+#[test]
 fn what_is_misshapen_is_written_anew_and_nothing_else() {
     let mut world = World::default();
     world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });

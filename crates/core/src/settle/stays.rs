@@ -119,9 +119,15 @@ impl Stays<'_> {
         // What was sent out and answers is better than what is dead.
         failing.sort_by_key(|seen| (seen.verdict.is_in() != Some(true), seen.ip));
         let failing: Vec<IpAddr> = failing.iter().map(|seen| seen.ip).collect();
+        // What only waits for its turn is as good as gone: it takes nothing else's place.
+        let firm: BTreeSet<IpAddr> = kept
+            .iter()
+            .copied()
+            .filter(|ip| !(failing.contains(ip) && gate.waiting.contains(&Address::from(*ip))))
+            .collect();
         let published: Vec<IpAddr> =
-            failing.iter().copied().filter(|ip| ours.ips.contains(ip) && !kept.contains(ip)).collect();
-        if alive.is_empty() && kept.is_empty() && !failing.is_empty() {
+            failing.iter().copied().filter(|ip| ours.ips.contains(ip) && !firm.contains(ip)).collect();
+        if alive.is_empty() && firm.is_empty() && !failing.is_empty() {
             if !flat.undecided.is_empty() && !ours.exists() {
                 return;
             }
@@ -140,7 +146,7 @@ impl Stays<'_> {
             }
             return;
         }
-        let missing = gate.brakes.min_kept.saturating_sub(alive.len() + kept.len());
+        let missing = gate.brakes.min_kept.saturating_sub(alive.len() + firm.len());
         let more: Vec<IpAddr> = published.into_iter().take(missing).collect();
         if !more.is_empty() {
             kept.extend(more);
