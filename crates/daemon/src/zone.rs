@@ -144,6 +144,7 @@ impl ZoneTask {
                 Ok(()) = self.wishes.changed() => {}
                 () = tokio::time::sleep_until(self.list_at) => {
                     tokio::select! {
+                        biased;
                         () = shutdown.cancelled() => return,
                         () = self.list() => {}
                     }

@@ -1,6 +1,6 @@
 //! What has to be probed, kept up to date from the difference of two snapshots.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use fleetdns_core::member::{Inventory, MemberView, Snapshot};
@@ -63,7 +63,8 @@ pub(crate) struct Changes {
 }
 
 /// By target: how many services more of which members want it.
-type Delta = HashMap<Target, SmallVec<[(MemberName, isize); 1]>>;
+/// In order, so that a run in simulated time can be repeated.
+type Delta = BTreeMap<Target, SmallVec<[(MemberName, isize); 1]>>;
 
 impl Demand {
     /// The target is wanted whatever members want, and no change will ever speak of it coming or going.

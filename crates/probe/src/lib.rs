@@ -33,6 +33,7 @@ mod engine;
 mod grpc;
 mod http;
 mod lookup;
+mod means;
 mod names;
 mod news;
 mod pulse;
@@ -47,6 +48,7 @@ mod tls;
 
 pub use answer::{Answer, Failure, Snag};
 pub use canary::{Canary, CanaryReport};
+pub use means::Means;
 pub use report::{LAG_CLASSES, Report, Reports, Stats};
 
 use crate::engine::Engine;

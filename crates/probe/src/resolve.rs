@@ -162,6 +162,8 @@ where
             let room = self.in_flight.len() < MOST_IN_FLIGHT;
             let next = self.due.peek().map(|Reverse((due, _))| *due).filter(|_| room);
             tokio::select! {
+                // In this order, so that a run in simulated time can be repeated.
+                biased;
                 Some((name, answer)) = self.in_flight.next() => {
                     if let Some(resolved) = self.answered(name, &answer) {
                         return resolved;
