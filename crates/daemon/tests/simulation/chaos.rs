@@ -1,0 +1,422 @@
+//! Worlds and what happens in them, drawn from a seed.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use fleetdns_core::wanted::Routing;
+use fleetdns_core::{
+    Address, AllDown, Claim, Content, DnsName, NonEmpty, ObservedSet, RecordData, ServiceKey, Subject, Ttl,
+    Wish,
+};
+
+use crate::drive::{Do, Driver};
+use crate::fleet::{Member, Truth};
+use crate::names;
+use crate::network::{Cut, HostName, Life};
+use crate::rng::Rng;
+use crate::zone::Trouble;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+pub(crate) fn key(service: &str) -> ServiceKey {
+    ServiceKey::new("default", service)
+}
+
+impl Driver {
+    /// Two to six members with one to four Services each.
+    pub(crate) fn populate(&mut self) {
+        let rng = &mut self.rng;
+        let (members, services) = (rng.between(2, 6), rng.between(1, 4));
+        let failover = rng.chance(25);
+        let all_down = match rng.below(10) {
+            0 => AllDown::Empty,
+            1 => AllDown::All,
+            _ => AllDown::Keep,
+        };
+        let min_kept = if rng.chance(15) { 2 } else { 1 };
+        let mut sim = self.sim.lock().unwrap();
+        sim.routing = if failover { Routing::Failover } else { Routing::All };
+        sim.brakes.all_down = all_down;
+        sim.brakes.min_kept = min_kept;
+        sim.services = (0..services).map(|n| key(&format!("s{n}"))).collect();
+        for m in 0..members {
+            let region = *rng.pick(&[None, Some("north"), Some("south")]).unwrap();
+            let zone = region.and(*rng.pick(&[None, Some("1"), Some("2")]).unwrap());
+            let api = format!("192.0.2.{}", m + 1).parse().unwrap();
+            let priority = if failover { 10 * rng.between(1, 3) as u16 } else { 100 };
+            let mut member = Member::new(&format!("m{m}"), region, zone, priority, api);
+            for service in sim.services.clone() {
+                if rng.chance(75) {
+                    let truth = truth(rng, m, &service, &mut sim.net.names);
+                    member.services.insert(service, truth);
+                }
+            }
+            sim.fleet.members.push(member);
+        }
+        sim.names = names::all(&sim.fleet, &sim.services);
+        let what = format!(
+            "{members} members, {services} services, {failover} failover, {all_down:?}, kept {min_kept}"
+        );
+        sim.say(what);
+        if rng.chance(30) {
+            foreign(&mut sim, &"www-s0.example.com".parse().unwrap(), "A");
+        }
+        if rng.chance(30) {
+            foreign(&mut sim, &"mail.example.com".parse().unwrap(), "A");
+            foreign(&mut sim, &"s0.default.fed.svc.example.com".parse().unwrap(), "TXT");
+        }
+    }
+
+    /// Something happens.
+    pub(crate) async fn chaos(&mut self) {
+        if self.now() >= self.chaos_until {
+            return;
+        }
+        let pause = match self.rng.below(3) {
+            0 => self.rng.between(50, 1000),
+            1 => self.rng.between(1000, 8000),
+            _ => self.rng.between(8000, 30000),
+        };
+        self.after(Duration::from_millis(pause), Do::Chaos);
+        match self.rng.below(100) {
+            0..30 => self.endpoint(),
+            30..34 => self.network(),
+            34..38 => self.person().await,
+            38..46 => self.api(),
+            46..56 => self.service(),
+            56..60 => self.empty_status(),
+            60..66 => self.host_name(),
+            66..80 => self.provider(),
+            80..87 => self.by_hand(),
+            87..91 => self.release(),
+            91..97 => self.restart(false).await,
+            _ => self.restart(true).await,
+        }
+        self.publish();
+    }
+
+    fn endpoint(&mut self) {
+        let ips = self.ips();
+        let Some(ip) = self.rng.pick(&ips).copied() else { return };
+        let rng = &mut self.rng;
+        let life = match rng.below(12) {
+            0..5 => Life::Alive,
+            5 | 6 => Life::Refuses,
+            7 | 8 => Life::Silent,
+            9 => Life::Hangs,
+            10 => Life::Flaps(SECOND * rng.between(3, 90) as u32),
+            _ => Life::Lossy(rng.between(5, 80)),
+        };
+        self.with(|sim| {
+            sim.net.set(ip, life);
+            sim.say(format!("endpoint {ip} is {life:?}"));
+        });
+    }
+
+    /// A person wishes something of an address, a Service or a cluster, or takes it back.
+    async fn person(&mut self) {
+        let (ips, member) = (self.ips(), self.member());
+        let services: Vec<ServiceKey> = self.with(|sim| sim.services.iter().cloned().collect());
+        let name = self.with(|sim| sim.fleet.members[member].name.clone());
+        let rng = &mut self.rng;
+        let (Some(ip), Some(service)) = (rng.pick(&ips).copied(), rng.pick(&services).cloned()) else {
+            return;
+        };
+        let subject = match rng.below(4) {
+            0 => Subject::Cluster(name),
+            1 => Subject::Service(service),
+            2 => Subject::ServiceIn(service, name),
+            _ => Subject::Address(Address::from(ip)),
+        };
+        let wish = *rng.pick(&[None, Some(Wish::Drain), Some(Wish::ForceIn), Some(Wish::ForceOut)]).unwrap();
+        let span = rng.chance(60).then(|| Duration::from_secs(rng.between(1, 200)));
+        self.say(subject, wish, span).await;
+    }
+
+    /// Every address that any Service has, or that a host name stands for.
+    fn ips(&self) -> Vec<IpAddr> {
+        self.with(|sim| {
+            let truths = sim.fleet.members.iter().flat_map(|member| member.services.values());
+            let named = sim.net.names.values().flat_map(|name| name.ips.iter().copied());
+            let all: BTreeSet<IpAddr> = truths
+                .flat_map(|truth| truth.addresses.iter().filter_map(Address::ip))
+                .chain(named)
+                .collect();
+            all.into_iter().collect()
+        })
+    }
+
+    fn network(&mut self) {
+        let span = Duration::from_millis(self.rng.between(500, 120_000));
+        let (cut, no_route) = (self.rng.chance(60), self.rng.chance(20));
+        let ips = self.ips();
+        self.with(|sim| {
+            let since = sim.now();
+            if cut {
+                sim.net.cut = Some(Cut { no_route });
+                sim.say(format!("the prober is cut off for {span:?}"));
+                return;
+            }
+            // Strict only where it is beyond doubt: all of it answered, for long, in several members.
+            let view = |member: &Member| member.view().services;
+            let specs: Vec<_> = sim
+                .fleet
+                .configured()
+                .flat_map(|member| view(member).values().map(|one| one.probe.clone()).collect::<Vec<_>>())
+                .collect();
+            let well = |ip: &IpAddr| {
+                specs.iter().map(|spec| sim.ledger.at(*ip, spec)).any(|account| account.is_well())
+                    && sim.net.is_alive(*ip)
+            };
+            let populated = sim.fleet.configured().filter(|member| !view(member).is_empty()).count();
+            let strict = populated > 1 && ips.len() > 3 && ips.iter().all(well);
+            sim.strict_wall = strict;
+            sim.net.wall = Some(since);
+            sim.say(format!("a wall comes up for {span:?}, strict: {strict}"));
+        });
+        self.after(span, if cut { Do::Uncut } else { Do::Unwall });
+    }
+
+    fn member(&mut self) -> usize {
+        let count = self.with(|sim| sim.fleet.members.len());
+        self.rng.below(count as u64) as usize
+    }
+
+    fn api(&mut self) {
+        let (member, lies) = (self.member(), self.rng.chance(30));
+        let span = Duration::from_millis(self.rng.between(200, 90_000));
+        let silent = self.rng.chance(50);
+        self.with(|sim| {
+            sim.strict_wall = false;
+            let one = &mut sim.fleet.members[member];
+            let api = one.api;
+            if lies {
+                one.lies = true;
+            } else {
+                one.lose();
+                if silent {
+                    sim.net.set(api, Life::Silent);
+                }
+            }
+            sim.say(format!(
+                "API of m{member} {} for {span:?}",
+                if lies { "lists nothing" } else { "is away" }
+            ));
+        });
+        if lies {
+            self.list(member);
+        }
+        self.after(span, if lies { Do::Truthful(member) } else { Do::ApiBack(member) });
+    }
+
+    fn service(&mut self) {
+        let member = self.member();
+        let services: Vec<ServiceKey> = self.with(|sim| sim.services.iter().cloned().collect());
+        let Some(service) = self.rng.pick(&services).cloned() else { return };
+        let add = self.rng.chance(60);
+        let rng = &mut self.rng;
+        let mut sim = self.sim.lock().unwrap();
+        let sim = &mut *sim;
+        sim.strict_wall = false;
+        let one = &mut sim.fleet.members[member];
+        let what = match (one.services.contains_key(&service), add) {
+            (true, false) => {
+                one.services.remove(&service);
+                "is deleted"
+            }
+            (_, true) => {
+                let new = truth(rng, member as u64, &service, &mut sim.net.names);
+                one.services.insert(service.clone(), new);
+                "is as new"
+            }
+            (false, false) => return,
+        };
+        let now = sim.born.elapsed();
+        one.tell(&service, now);
+        let has = one.services.get(&service).map(|truth| truth.addresses.clone());
+        sim.say(format!("service {} of m{member} {what}: {has:?}", service.name));
+    }
+
+    fn empty_status(&mut self) {
+        let member = self.member();
+        let span = Duration::from_millis(self.rng.between(500, 60_000));
+        let services: Vec<ServiceKey> =
+            self.with(|sim| sim.fleet.members[member].services.keys().cloned().collect());
+        let Some(service) = self.rng.pick(&services).cloned() else { return };
+        self.with(|sim| {
+            sim.strict_wall = false;
+            let now = sim.now();
+            let one = &mut sim.fleet.members[member];
+            if let Some(truth) = one.services.get_mut(&service) {
+                truth.emptied.get_or_insert(now);
+            }
+            one.tell(&service, now);
+            sim.say(format!("status of {} of m{member} is empty for {span:?}", service.name));
+        });
+        self.after(span, Do::Refill(member, service));
+    }
+
+    fn host_name(&mut self) {
+        let names: Vec<DnsName> = self.with(|sim| sim.net.names.keys().cloned().collect());
+        let Some(name) = self.rng.pick(&names).cloned() else { return };
+        let (fails, last) = (self.rng.chance(40), self.rng.below(250));
+        self.with(|sim| {
+            sim.strict_wall = false;
+            let known = sim.net.names.entry(name.clone()).or_default();
+            if fails {
+                known.failing = true;
+            } else {
+                known.ips = [format!("198.18.9.{}", last + 1).parse().unwrap()].into();
+            }
+            let what = format!("host name {name}: fails {fails}, {:?}", known.ips);
+            sim.say(what);
+        });
+        if fails {
+            let span = Duration::from_millis(self.rng.between(1000, 90_000));
+            self.after(span, Do::Resolve(name));
+        }
+    }
+
+    fn provider(&mut self) {
+        let names: Vec<DnsName> = self.with(|sim| sim.names.keys().cloned().collect());
+        let rng = &mut self.rng;
+        let span = Duration::from_millis(rng.between(500, 100_000));
+        let trouble = match rng.below(8) {
+            0 => Trouble::Unavailable,
+            1 => Trouble::ListFails,
+            2 => Trouble::Throttled(rng.between(1, 60)),
+            3 => Trouble::Conflicts(rng.between(20, 100)),
+            4 => Trouble::Partial(rng.between(20, 80)),
+            5 => Trouble::AnswerLost,
+            6 => Trouble::None,
+            _ => rng.pick(&names).map_or(Trouble::None, |name| Trouble::Rejects(name.clone())),
+        };
+        let slow = Duration::from_millis(if rng.chance(40) { rng.between(10, 9000) } else { 0 });
+        self.with(|sim| {
+            sim.say(format!("provider: {trouble:?}, {slow:?} slow, for {span:?}"));
+            (sim.zone.trouble, sim.zone.slow) = (trouble, slow);
+        });
+        self.after(span, Do::Untrouble);
+    }
+
+    /// A person edits the zone.
+    fn by_hand(&mut self) {
+        let dice = self.rng.below(4);
+        let mut sim = self.sim.lock().unwrap();
+        let owned: Vec<DnsName> = sim.zone.observed.owned().cloned().collect();
+        let Some(name) = self.rng.pick(&owned).cloned() else { return };
+        let mut sets = sim.zone.observed.at(&name).to_vec();
+        let Some(at) = sets.iter().position(|set| set.claim.is_ours()) else { return };
+        let version = sim.zone.version();
+        match dice {
+            0 => drop(sets.remove(at)),
+            1 => sets[at].ttl = Ttl::new(777).unwrap(),
+            _ if !matches!(sets[at].content.data(), Some(RecordData::A(_))) => return,
+            2 => {
+                let values = NonEmpty::new(["198.51.100.99".parse().unwrap()]).unwrap();
+                sets[at].content = Content::Known(RecordData::A(values));
+            }
+            _ => sets[at].claim = Claim::Ours(None),
+        }
+        if dice > 0 {
+            sets[at].version = version;
+        }
+        sim.say(format!("by hand ({dice}): {name}"));
+        sim.zone.observed.replace(name, sets);
+    }
+
+    pub(crate) fn release(&mut self) {
+        self.with(|sim| {
+            sim.strict_wall = false;
+            sim.say("a person releases what is held");
+        });
+        if let Some(run) = &self.run {
+            run.release.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// A new process; now and then with another member in the config, or without one.
+    async fn restart(&mut self, crash: bool) {
+        self.stop(crash).await;
+        let pause = Duration::from_millis(self.rng.between(0, 20_000));
+        let (member, leaves) = (self.member(), self.rng.chance(40));
+        self.with(|sim| {
+            sim.strict_wall = false;
+            let left = sim.fleet.configured().count();
+            let one = &mut sim.fleet.members[member];
+            if leaves && (left > 1 || !one.configured) {
+                one.configured = !one.configured;
+                let (name, configured) = (one.name.clone(), one.configured);
+                sim.say(format!("{name} is in the config: {configured}"));
+            }
+        });
+        // Nothing of the fleet is watched meanwhile; the world goes on at once afterwards.
+        tokio::time::sleep(pause).await;
+        self.start();
+    }
+
+    /// No more faults from now on.
+    pub(crate) fn calm(&mut self) {
+        self.forget_plans();
+        self.with(|sim| {
+            sim.say("calm");
+            sim.net.calm();
+            let now = sim.now();
+            for member in &mut sim.fleet.members {
+                sim.net.set(member.api, Life::Alive);
+                (member.lies, member.reachable) = (false, true);
+                for truth in member.services.values_mut() {
+                    truth.emptied = None;
+                }
+                for key in member.services.keys().cloned().collect::<Vec<_>>() {
+                    member.tell(&key, now);
+                }
+            }
+            sim.zone.trouble = Trouble::None;
+            sim.zone.slow = Duration::ZERO;
+        });
+        for member in 0..self.with(|sim| sim.fleet.members.len()) {
+            self.list(member);
+        }
+    }
+}
+
+fn truth(
+    rng: &mut Rng,
+    member: u64,
+    service: &ServiceKey,
+    hosts: &mut std::collections::BTreeMap<DnsName, HostName>,
+) -> Truth {
+    let number = service.name.trim_start_matches('s').parse::<u64>().unwrap();
+    let mut addresses = BTreeSet::new();
+    for _ in 0..rng.between(1, 3) {
+        let place = rng.below(4);
+        let text = match rng.below(10) {
+            0..6 => format!("203.0.{}.{}", 113 + member, number * 8 + place + 1),
+            6 | 7 => format!("2001:db8:{member}::{number}{place}"),
+            // One that several members share.
+            8 => format!("198.51.100.{}", number + 1),
+            _ => {
+                let host = format!("lb-{member}-{number}.elb.example.net");
+                let known = hosts.entry(host.parse().unwrap()).or_default();
+                known.ips.insert(format!("198.18.{member}.{}", number + 1).parse().unwrap());
+                host
+            }
+        };
+        addresses.insert(text.parse().unwrap());
+    }
+    let asked = (number == 0).then(|| format!("www-{}.example.com", service.name).parse().unwrap());
+    Truth { addresses, port: 80, asked, emptied: None }
+}
+
+pub(crate) fn foreign(sim: &mut crate::sim::Sim, name: &DnsName, kind: &str) {
+    let content = match kind {
+        "A" => Content::Known(RecordData::A(NonEmpty::new(["198.51.100.1".parse().unwrap()]).unwrap())),
+        other => Content::Other(other.into()),
+    };
+    let version = sim.zone.version();
+    let set = ObservedSet { ttl: Ttl::DEFAULT, content, claim: Claim::Foreign, version };
+    sim.foreign.entry(name.clone()).or_default().push(set.clone());
+    sim.zone.observed.push(name.clone(), set);
+}

@@ -1,0 +1,372 @@
+//! Runs the product in a world: the real loop of a zone and the real prober, on a paused clock and one thread.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fleetdns::intents::{Clock, Keeper, Saying, Wishes};
+use fleetdns::zone::{Upkeep, ZoneStatus, ZoneTask};
+use fleetdns_core::{
+    Address, Brakes, DnsName, Health, MemberView, PublishSettings, ServiceKey, Snapshot, Subject, Ttl, Wish,
+    ZoneSettings,
+};
+use fleetdns_probe::{Canary, Means, ProbeSettings};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::fleet::STARTUP;
+use crate::proof::relay;
+use crate::rng::Rng;
+use crate::sim::{Process, Shared, Sim, probe};
+use crate::zone::Way;
+
+/// What happens at some time.
+#[derive(Debug, Clone)]
+pub(crate) enum Do {
+    Chaos,
+    /// A list of the member, asked for by the process of this number.
+    List(usize, u32),
+    GiveUp(u32),
+    Tick,
+    ApiBack(usize),
+    Truthful(usize),
+    Uncut,
+    Unwall,
+    Untrouble,
+    Refill(usize, ServiceKey),
+    Resolve(DnsName),
+}
+
+pub(crate) struct Running {
+    tasks: Vec<JoinHandle<()>>,
+    /// One for each reader: which of several readers of one channel wakes first is up to chance.
+    snapshots: [watch::Sender<Snapshot>; 2],
+    adopted: mpsc::Receiver<Vec<MemberView>>,
+    pub(crate) release: watch::Sender<u64>,
+    pub(crate) status: watch::Receiver<ZoneStatus>,
+    shutdown: CancellationToken,
+}
+
+pub(crate) struct Driver {
+    pub(crate) sim: Shared,
+    pub(crate) rng: Rng,
+    due: BTreeMap<(Duration, u64), Do>,
+    serial: u64,
+    pub(crate) epoch: u32,
+    /// What persons say outlives the process, as it does with a folder for its state.
+    wishes: Option<Wishes>,
+    pub(crate) run: Option<Running>,
+    /// When chaos is over.
+    pub(crate) chaos_until: Duration,
+}
+
+impl Driver {
+    pub(crate) fn new(seed: u64, talks: bool) -> Self {
+        Self {
+            sim: Arc::new(Mutex::new(Sim::new(seed, talks))),
+            rng: Rng::new(seed),
+            due: BTreeMap::new(),
+            serial: 0,
+            epoch: 0,
+            wishes: None,
+            run: None,
+            chaos_until: Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Sim) -> T) -> T {
+        work(&mut self.sim.lock().unwrap())
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.with(|sim| sim.now())
+    }
+
+    pub(crate) fn after(&mut self, pause: Duration, what: Do) {
+        self.at(self.now() + pause, what);
+    }
+
+    pub(crate) fn at(&mut self, at: Duration, what: Do) {
+        self.serial += 1;
+        self.due.insert((at, self.serial), what);
+    }
+
+    /// Starts a process on the zone as it is.
+    pub(crate) fn start(&mut self) {
+        self.epoch += 1;
+        let wishes = self.wishes();
+        let apex: DnsName = "example.com".parse().unwrap();
+        let publish = Arc::new(PublishSettings {
+            fleet: Some("fed".parse().unwrap()),
+            zones: vec![(apex.clone(), apex)],
+            ..PublishSettings::default()
+        });
+        let (settings, upkeep, canaries, broken) = self.with(|sim| {
+            sim.say("process starts");
+            sim.process = Process::default();
+            sim.ledger = crate::ledger::Ledger::default();
+            sim.fleet.departed.clear();
+            sim.fleet.members.iter_mut().for_each(|member| member.start(&publish));
+            (zone_settings(sim), upkeep(sim, wishes), canaries(sim), sim.broken)
+        });
+        let (targets_out, targets) = watch::channel(Snapshot::default());
+        let (snapshots_out, snapshots_in) = watch::channel(Snapshot::default());
+        let (health_out, health_in) = watch::channel(Health::default());
+        let (release, released) = watch::channel(0);
+        let (adopted_out, adopted) = mpsc::channel(4);
+        let shutdown = CancellationToken::new();
+        let way = Way(Arc::clone(&self.sim));
+        let (zone, status) = ZoneTask::new(settings, "strict", Box::new(way), upkeep, adopted_out);
+        let means = means(&self.sim);
+        let token = shutdown.clone();
+        let probing = (ProbeSettings::default(), if broken.is_deaf() { Vec::new() } else { canaries });
+        let mut tasks = vec![tokio::spawn(async move {
+            means.run(probing, targets, health_out, released, token).await.unwrap();
+        })];
+        let health_in = if broken.tampers() {
+            let (out, tampered) = watch::channel(Health::default());
+            tasks.push(tokio::spawn(relay(broken, health_in, out, shutdown.clone())));
+            tampered
+        } else {
+            health_in
+        };
+        tasks.push(tokio::spawn(zone.run(snapshots_in, health_in, shutdown.clone())));
+        let snapshots = [targets_out, snapshots_out];
+        self.run = Some(Running { tasks, snapshots, adopted, status, release, shutdown });
+        let count = self.with(|sim| sim.fleet.members.len());
+        for member in 0..count {
+            let pause = Duration::from_millis(self.rng.between(20, 3000));
+            self.after(pause, Do::List(member, self.epoch));
+        }
+        self.after(STARTUP, Do::GiveUp(self.epoch));
+        self.publish();
+    }
+
+    fn wishes(&mut self) -> Wishes {
+        let born = self.with(|sim| sim.born);
+        let wishes = self.wishes.get_or_insert_with(|| {
+            let clock = Clock::new(move || 1_700_000_000 + born.elapsed().as_secs());
+            let (keeper, wishes) = Keeper::new(None, clock).unwrap();
+            tokio::spawn(keeper.run(CancellationToken::new()));
+            wishes
+        });
+        let wishes = wishes.clone();
+        self.with(|sim| sim.wishes.get_or_insert_with(|| wishes.clone()).clone())
+    }
+
+    /// A person wishes something, or takes it back.
+    pub(crate) async fn say(&mut self, subject: Subject, wish: Option<Wish>, span: Option<Duration>) {
+        let wishes = self.wishes();
+        let (by, reason) = ("root".into(), "".into());
+        wishes.say(Saying { subjects: vec![subject.clone()], wish, by, reason, span }).await.unwrap();
+        self.with(|sim| {
+            sim.say(format!("wish: {subject} {wish:?} for {span:?}"));
+        });
+    }
+
+    /// Ends the process: in order, or in the middle of whatever it does.
+    pub(crate) async fn stop(&mut self, crash: bool) {
+        let Some(run) = self.run.take() else { return };
+        self.with(|sim| sim.say(if crash { "process crashes" } else { "process ends" }));
+        run.shutdown.cancel();
+        for task in run.tasks {
+            if crash {
+                task.abort();
+            }
+            if let Err(error) = task.await {
+                assert!(crash && error.is_cancelled(), "a task of the product ended: {error}");
+            }
+        }
+    }
+
+    /// Sends what is known of the fleet now.
+    pub(crate) fn publish(&mut self) {
+        let Some(run) = &self.run else { return };
+        let mut sim = self.sim.lock().unwrap();
+        let first = usize::from(self.rng.chance(50));
+        let mut changed = false;
+        for reader in [first, 1 - first] {
+            changed |= run.snapshots[reader].send_if_modified(|snapshot| sim.fleet.write(snapshot));
+        }
+        if changed {
+            let snapshot = run.snapshots[0].borrow().clone();
+            sim.keep_accounts(&snapshot);
+            sim.look_at_startup();
+        }
+        let tick = sim.fleet.configured().filter_map(|member| member.next_tick()).min();
+        let now = sim.now();
+        drop(sim);
+        if let Some(tick) = tick.filter(|tick| *tick > now) {
+            self.at(tick, Do::Tick);
+        }
+    }
+
+    /// Lets time pass, with all that happens in it.
+    pub(crate) async fn pass(&mut self, span: Duration) {
+        let end = self.now() + span;
+        let born = self.with(|sim| sim.born);
+        loop {
+            let next = self.due.first_key_value().map_or(end, |((at, _), _)| (*at).min(end));
+            self.sleep(born + next).await;
+            if self.now() >= end && self.due.first_key_value().is_none_or(|((at, _), _)| *at > end) {
+                return;
+            }
+            while let Some(((at, serial), _)) =
+                self.due.first_key_value().filter(|((at, _), _)| *at <= self.now())
+            {
+                let key = (*at, *serial);
+                if let Some(what) = self.due.remove(&key) {
+                    self.happen(what).await;
+                }
+            }
+        }
+    }
+
+    async fn sleep(&mut self, until: Instant) {
+        loop {
+            let views = match &mut self.run {
+                None => return sleep_until(until).await,
+                Some(run) => tokio::select! {
+                    biased;
+                    views = run.adopted.recv() => views.unwrap(),
+                    () = sleep_until(until) => return,
+                },
+            };
+            self.with(|sim| sim.fleet.adopt(views));
+            self.publish();
+        }
+    }
+
+    async fn happen(&mut self, what: Do) {
+        match what {
+            Do::Chaos => return self.chaos().await,
+            Do::List(member, epoch) => {
+                if epoch == self.epoch {
+                    self.list(member);
+                }
+            }
+            Do::GiveUp(epoch) => {
+                let current = epoch == self.epoch;
+                self.with(|sim| {
+                    sim.fleet.members.iter_mut().filter(|_| current).for_each(|one| one.give_up())
+                });
+            }
+            Do::Tick => self.with(|sim| {
+                let now = sim.now();
+                sim.fleet.members.iter_mut().for_each(|member| member.tick(now));
+            }),
+            Do::ApiBack(member) => {
+                self.with(|sim| sim.fleet.members[member].reachable = true);
+                self.list(member);
+            }
+            Do::Truthful(member) => {
+                self.with(|sim| sim.fleet.members[member].lies = false);
+                self.list(member);
+            }
+            Do::Uncut => self.with(|sim| {
+                sim.net.cut = None;
+                sim.say("the prober hears again");
+            }),
+            Do::Unwall => self.with(|sim| {
+                sim.net.wall = None;
+                sim.say("the wall is down");
+            }),
+            Do::Untrouble => self.with(|sim| {
+                sim.zone.trouble = crate::zone::Trouble::None;
+                sim.zone.slow = Duration::ZERO;
+            }),
+            Do::Refill(member, key) => self.with(|sim| {
+                let now = sim.now();
+                let member = &mut sim.fleet.members[member];
+                if let Some(truth) = member.services.get_mut(&key) {
+                    truth.emptied = None;
+                }
+                member.tell(&key, now);
+            }),
+            Do::Resolve(name) => self.with(|sim| {
+                if let Some(name) = sim.net.names.get_mut(&name) {
+                    name.failing = false;
+                }
+            }),
+        }
+        self.publish();
+    }
+
+    pub(crate) fn list(&mut self, member: usize) {
+        let due = self.with(|sim| {
+            let now = sim.now();
+            sim.fleet.members[member].list(now)
+        });
+        if let Some(due) = due {
+            self.at(due, Do::List(member, self.epoch));
+        }
+        self.publish();
+    }
+
+    /// Forgets what was still to come by itself.
+    pub(crate) fn forget_plans(&mut self) {
+        self.due.retain(|_, what| matches!(what, Do::List(..) | Do::GiveUp(_) | Do::Tick));
+    }
+}
+
+type Probing = futures::future::BoxFuture<'static, fleetdns_probe::Answer>;
+type Asking = futures::future::BoxFuture<
+    'static,
+    Result<(std::collections::BTreeSet<std::net::IpAddr>, Duration), String>,
+>;
+
+fn means(
+    sim: &Shared,
+) -> Means<impl Fn(fleetdns_core::ProbeKey) -> Probing + use<>, impl Fn(DnsName) -> Asking + use<>> {
+    let (probed, asked) = (Arc::clone(sim), Arc::clone(sim));
+    Means {
+        probe: move |key| -> Probing { Box::pin(probe(Arc::clone(&probed), key)) },
+        lookup: move |name: DnsName| -> Asking {
+            let asked = Arc::clone(&asked);
+            Box::pin(async move { asked.lock().unwrap().net.lookup(&name) })
+        },
+    }
+}
+
+fn zone_settings(sim: &Sim) -> ZoneSettings {
+    let apex: DnsName = "example.com".parse().unwrap();
+    let members = sim.fleet.members.iter();
+    ZoneSettings {
+        suffix: apex.clone(),
+        zone: apex,
+        other_zones: Vec::new(),
+        owner: sim.broken.owner().parse().unwrap(),
+        fleet: Some("fed".parse().unwrap()),
+        ttl: Ttl::DEFAULT,
+        routing: sim.routing,
+        priorities: Arc::new(members.map(|member| (member.name.clone(), member.priority)).collect()),
+    }
+}
+
+fn upkeep(sim: &Sim, wishes: Wishes) -> Upkeep {
+    Upkeep {
+        brakes: Brakes { ..sim.broken.brakes(sim.brakes.clone()) },
+        drift: Duration::from_secs(60),
+        configured: sim.fleet.configured().map(|member| member.name.clone()).collect(),
+        wishes,
+        says_clusters: true,
+        // Its times are those of the wall; nothing is decided by them.
+        journal: fleetdns::journal::Journal::default(),
+        reports: fleetdns_probe::Reports::default(),
+    }
+}
+
+fn canaries(sim: &mut Sim) -> Vec<Canary> {
+    let apis = sim.fleet.configured().map(|member| (format!("API of {}", member.name), member.api));
+    let anchor = ("anchor".to_owned(), "192.0.2.250".parse().unwrap());
+    let all: Vec<_> = apis.chain([anchor]).collect();
+    sim.net.canaries = all.iter().map(|(_, ip)| *ip).collect();
+    let canary = |(what, ip): (String, std::net::IpAddr)| Canary {
+        what: what.into(),
+        address: Address::from(ip),
+        port: 6443,
+    };
+    all.into_iter().map(canary).collect()
+}

@@ -1,0 +1,276 @@
+//! What must never happen, whatever else does.
+//!
+//! Each law is looked at when a plan reaches the provider: that is the moment at which the product decided, with all
+//! that it knows. What a zone must look like is looked at again when it is written.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetdns_core::wanted::Routing;
+use fleetdns_core::{
+    Address, AllDown, Change, Claim, Content, DnsName, NameChange, ObservedSet, Plan, ProbeSpec, RecordData,
+    RecordType, Wish,
+};
+
+use crate::fleet::Member;
+use crate::ledger::{Account, Blame};
+use crate::names::Meaning;
+use crate::sim::Sim;
+
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Why an address may go.
+#[derive(Debug, PartialEq, Eq)]
+enum Why {
+    /// Nobody gives it.
+    Gone,
+    Wished,
+    StandsBy,
+    /// A host name and its addresses stand for each other.
+    Form,
+    /// It failed often enough; what all the failures are due to, when that is the same.
+    Dead(Option<Blame>),
+    No(String),
+}
+
+impl Sim {
+    pub(crate) fn judge_plan(&mut self, plan: &Plan) {
+        let now = self.now();
+        self.heed();
+        let mut dead = BTreeSet::new();
+        for change in &plan.changes {
+            self.judge_change(change, now, &mut dead);
+        }
+        self.judge_speed(dead, now);
+    }
+
+    fn judge_change(&mut self, change: &NameChange, now: Duration, dead: &mut BTreeSet<Address>) {
+        let name = &change.name;
+        for before in change.changes.iter().filter_map(Change::before) {
+            if self.foreign.get(name).is_some_and(|sets| sets.contains(before)) {
+                self.accuse(format!("foreign: {name} is somebody else's"));
+            }
+        }
+        let Some(meaning) = self.names.get(name).cloned() else {
+            return self.accuse(format!("foreign: {name} is no name of ours"));
+        };
+        let old: BTreeSet<Address> =
+            change.changes.iter().filter_map(|one| one.before()?.ours()).flat_map(addresses).collect();
+        let new: BTreeSet<Address> = change
+            .changes
+            .iter()
+            .filter_map(Change::after)
+            .flat_map(|(set, _)| addresses(&set.data))
+            .collect();
+        let leaving: Vec<&Address> = old.difference(&new).filter(|address| !is_level(address)).collect();
+        self.judge_emptiness(change, &meaning, now);
+        for address in leaving {
+            let why = self.why(&meaning, address, &new, now);
+            if !self.process.converged && why != Why::Form {
+                self.accuse(format!("start-up: {address} leaves {name} ({why:?})"));
+            }
+            match why {
+                Why::No(what) => self.accuse(format!("evidence: {address} leaves {name}: {what}")),
+                Why::Dead(Some(Blame::Cut)) => {
+                    self.accuse(format!("vantage: {address} leaves {name}, and it was us who were cut off"));
+                }
+                Why::Dead(Some(Blame::Wall)) if self.strict_wall => {
+                    self.accuse(format!("correlation: {address} leaves {name} as all others would"));
+                }
+                Why::Dead(_) => drop(dead.insert(address.clone())),
+                _ => {}
+            }
+        }
+    }
+
+    /// A living Service never has an empty name.
+    fn judge_emptiness(&mut self, change: &NameChange, meaning: &Meaning, now: Duration) {
+        let types: BTreeSet<RecordType> = change.changes.iter().map(Change::record_type).collect();
+        let stays = |set: &ObservedSet| set.ours().is_some_and(|data| !types.contains(&data.record_type()));
+        if !change.vanishes() || self.zone.observed.at(&change.name).iter().any(stays) {
+            return;
+        }
+        let mut living = false;
+        for member in self.fleet.configured().filter(|member| meaning.speaks_of(member)) {
+            for given in member.given(&meaning.service, now).into_iter().flatten() {
+                let wish = self.wish(member, meaning, given);
+                let empty = self.brakes.all_down == AllDown::Empty && meaning.up.is_none();
+                let out = self.is_out(member, meaning, given) || wish == Some(Wish::Drain);
+                living |= wish != Some(Wish::ForceOut) && !(empty && out);
+            }
+        }
+        if living || !self.process.converged {
+            self.accuse(format!("empty: nothing is left at {}", change.name));
+        }
+    }
+
+    fn judge_speed(&mut self, dead: BTreeSet<Address>, now: Duration) {
+        let (mut all, mut largest) = (BTreeSet::new(), 0);
+        for member in self.fleet.configured() {
+            let view = member.view();
+            let own: BTreeSet<Address> =
+                view.services.values().flat_map(|one| one.addresses.iter().flatten().cloned()).collect();
+            largest = largest.max(own.len());
+            all.extend(own);
+        }
+        let share = (all.len() * usize::from(self.brakes.max_removals)).div_ceil(100);
+        let process = &mut self.process;
+        process.budgets.push_back((now, share.max(largest).max(1)));
+        process.budgets.retain(|(at, _)| now - *at < WINDOW);
+        process.left.extend(dead.into_iter().map(|address| (now, address)));
+        process.left.retain(|(at, _)| now - *at < WINDOW);
+        let distinct: BTreeSet<&Address> = process.left.iter().map(|(_, address)| address).collect();
+        let budget = process.budgets.iter().map(|(_, budget)| *budget).max().unwrap_or(1);
+        let count = distinct.len();
+        if count > budget {
+            let distinct: Vec<String> = distinct.iter().map(ToString::to_string).collect();
+            let what = format!(
+                "velocity: {count} addresses left within a minute, {budget} may: {}",
+                distinct.join(" ")
+            );
+            self.accuse(what);
+        }
+    }
+
+    /// What a zone must look like at a name, after each write of ours.
+    pub(crate) fn judge_sets(&mut self, name: &DnsName, sets: &[ObservedSet]) {
+        let mine = self.foreign.get(name).cloned().unwrap_or_default();
+        if mine.iter().any(|set| !sets.contains(set)) {
+            self.accuse(format!("foreign: a set at {name} is not as it was left"));
+        }
+        let is_cname = |set: &ObservedSet| set.content.record_type() == Some(RecordType::Cname);
+        if sets.iter().any(is_cname) && sets.len() > 1 {
+            self.accuse(format!("alone: a CNAME has company at {name}"));
+        }
+        let before = self.zone.observed.at(name).to_vec();
+        for set in sets.iter().filter(|set| !before.contains(set) && !mine.contains(set)) {
+            if let Err(what) = self.mark_is_ours(name, set) {
+                self.accuse(format!("mark: {name}: {what}"));
+            }
+        }
+    }
+
+    fn mark_is_ours(&self, name: &DnsName, set: &ObservedSet) -> Result<(), String> {
+        let Claim::Ours(Some(mark)) = &set.claim else { return Err("it has none".to_owned()) };
+        let meaning = self.names.get(name).ok_or("it is no name of ours")?;
+        if mark.owner.as_str() != "fed" || mark.service != meaning.service {
+            return Err(format!("it says {mark}"));
+        }
+        let Content::Known(data) = &set.content else { return Err("its values cannot be read".to_owned()) };
+        for address in addresses(data).into_iter().filter(|address| !is_level(address)) {
+            let given = |one: &Address| *one == address || one.hostname().is_some();
+            // What a person put there was nobody's before either.
+            let astray = |set: &ObservedSet| {
+                let attributed = |mark: &fleetdns_core::Evidence| {
+                    mark.members.values().any(|share| share.addresses.iter().any(given))
+                };
+                set.ours().is_some_and(|data| addresses(data).contains(&address))
+                    && !set.claim.evidence().is_some_and(attributed)
+            };
+            if self.zone.observed.at(name).iter().any(astray) {
+                continue;
+            }
+            if !mark.members.values().any(|share| share.addresses.iter().any(given)) {
+                return Err(format!("it does not say who gave {address}: {mark}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn why(&self, meaning: &Meaning, address: &Address, new: &BTreeSet<Address>, now: Duration) -> Why {
+        let mut claims: Vec<(&Member, &Address)> = Vec::new();
+        for member in self.fleet.configured().filter(|member| meaning.speaks_of(member)) {
+            let given = member.given(&meaning.service, now).into_iter().flatten();
+            claims.extend(given.filter(|given| self.stands_for(given, address)).map(|given| (member, given)));
+        }
+        if claims.is_empty() {
+            return Why::Gone;
+        }
+        let related = |one: &Address| self.stands_for(address, one) || self.stands_for(one, address);
+        if new.iter().any(|one| one.hostname().is_some() != address.hostname().is_some() && related(one)) {
+            return Why::Form;
+        }
+        let best = self.best_priority(meaning, now);
+        let mut reason = Why::Wished;
+        for (member, given) in claims {
+            match self.wish(member, meaning, given) {
+                Some(Wish::Drain | Wish::ForceOut) => continue,
+                Some(Wish::ForceIn) => return Why::No("a person wants it in".to_owned()),
+                None => {}
+            }
+            if self.routing == Routing::Failover && best.is_some_and(|best| best < member.priority) {
+                reason = Why::StandsBy;
+                continue;
+            }
+            let accounts = self.accounts(member, meaning, address);
+            if accounts.iter().any(|account| !account.out) {
+                return Why::No(format!("{} gives it, and its probes say {accounts:?}", member.name));
+            }
+            reason = Why::Dead(accounts.first().and_then(|account| account.blame));
+        }
+        reason
+    }
+
+    /// Whether an address is what is given, or one of those of the host name that is given.
+    fn stands_for(&self, given: &Address, address: &Address) -> bool {
+        let of_name = |name| self.net.names.get(name).and_then(|name| name.told.as_ref());
+        given == address
+            || given.hostname().and_then(of_name).zip(address.ip()).is_some_and(|(ips, ip)| ips.contains(&ip))
+    }
+
+    fn accounts(&self, member: &Member, meaning: &Meaning, address: &Address) -> Vec<Account> {
+        let view = member.view();
+        let spec = match (view.services.get(&meaning.service), member.services.get(&meaning.service)) {
+            (Some(known), _) => Arc::clone(&known.probe),
+            (None, truth) => Arc::new(ProbeSpec::tcp(truth.map_or(0, |truth| truth.port))),
+        };
+        match address {
+            Address::Hostname(name) => {
+                let told = self.net.names.get(name).and_then(|name| name.told.clone());
+                match told {
+                    None => vec![Account::default()],
+                    Some(ips) => ips.into_iter().map(|ip| self.ledger.at(ip, &spec)).collect(),
+                }
+            }
+            other => other.ip().into_iter().map(|ip| self.ledger.at(ip, &spec)).collect(),
+        }
+    }
+
+    fn is_out(&self, member: &Member, meaning: &Meaning, address: &Address) -> bool {
+        self.accounts(member, meaning, address).iter().all(|account| account.out)
+    }
+
+    fn wish(&self, member: &Member, meaning: &Meaning, given: &Address) -> Option<Wish> {
+        self.intents.concerning(&member.name, &meaning.service, given).next().map(|(_, intent)| intent.wish)
+    }
+
+    fn best_priority(&self, meaning: &Meaning, now: Duration) -> Option<u16> {
+        let mut best = None;
+        for member in self.fleet.configured().filter(|member| meaning.speaks_of(member)) {
+            for given in member.given(&meaning.service, now).into_iter().flatten() {
+                let alive = match self.wish(member, meaning, given) {
+                    Some(wish) => wish == Wish::ForceIn,
+                    None => !self.is_out(member, meaning, given),
+                };
+                if alive {
+                    best = Some(best.map_or(member.priority, |best: u16| best.min(member.priority)));
+                }
+            }
+        }
+        best
+    }
+}
+
+/// A name of the zone itself: one level up.
+pub(crate) fn is_level(address: &Address) -> bool {
+    address.hostname().is_some_and(|name| name.as_str().ends_with("example.com"))
+}
+
+fn addresses(data: &RecordData) -> Vec<Address> {
+    match data {
+        RecordData::A(ips) => ips.iter().copied().map(Address::V4).collect(),
+        RecordData::Aaaa(ips) => ips.iter().copied().map(Address::V6).collect(),
+        RecordData::Cname(target) => vec![Address::Hostname(target.clone())],
+    }
+}

@@ -1,0 +1,105 @@
+//! What probes said, kept beside the product and counted anew: the evidence that a removal has to have.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetdns_core::judge::Outcome;
+use fleetdns_core::{ProbeKey, ProbeSpec};
+
+pub(crate) const FALL: usize = 3;
+pub(crate) const RISE: u32 = 2;
+
+/// Why a probe may have failed through no fault of its endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blame {
+    Endpoint,
+    Cut,
+    Wall,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Account {
+    pub(crate) landed: u32,
+    /// Said nothing, in a row.
+    unclear: usize,
+    /// The last failures in a row, at most [`FALL`].
+    failures: Vec<Blame>,
+    successes: u32,
+    passed: bool,
+    pub(crate) out: bool,
+    /// What the last failures in a row were due to, when they all were to the same.
+    pub(crate) blame: Option<Blame>,
+    doublings: u32,
+    went_out: Option<Duration>,
+}
+
+impl Account {
+    fn take(&mut self, outcome: Outcome, blame: Blame, now: Duration) {
+        self.landed += 1;
+        match outcome {
+            Outcome::Inconclusive => self.unclear += 1,
+            Outcome::Pass => self.pass(),
+            Outcome::Fail => self.fail(blame, now),
+        }
+    }
+
+    fn pass(&mut self) {
+        (self.unclear, self.passed) = (0, true);
+        self.failures.clear();
+        self.successes += 1;
+        if self.out && self.successes >= RISE << self.doublings {
+            self.out = false;
+        }
+    }
+
+    fn fail(&mut self, blame: Blame, now: Duration) {
+        (self.unclear, self.successes) = (0, 0);
+        self.failures.push(blame);
+        if self.failures.len() > FALL {
+            self.failures.remove(0);
+        }
+        if self.failures.len() < FALL {
+            return;
+        }
+        self.blame = self.failures.iter().all(|one| *one == blame).then_some(blame);
+        if self.out {
+            return;
+        }
+        self.out = true;
+        if self.passed {
+            let again = self.went_out.is_some_and(|before| now - before < Duration::from_secs(600));
+            self.doublings = if again { (self.doublings + 1).min(6) } else { 0 };
+            self.went_out = Some(now);
+        }
+    }
+
+    /// Whether it has had the chance to show what it is like.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.passed || self.out || self.unclear >= FALL
+    }
+
+    pub(crate) fn is_well(&self) -> bool {
+        self.passed && !self.out && self.failures.is_empty()
+    }
+}
+
+/// All accounts of one run of the prober.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger(HashMap<ProbeKey, Account>);
+
+impl Ledger {
+    pub(crate) fn land(&mut self, key: &ProbeKey, outcome: Outcome, blame: Blame, now: Duration) {
+        self.0.entry(key.clone()).or_default().take(outcome, blame, now);
+    }
+
+    pub(crate) fn at(&self, ip: IpAddr, spec: &Arc<ProbeSpec>) -> Account {
+        self.0.get(&ProbeKey { address: ip, spec: Arc::clone(spec) }).cloned().unwrap_or_default()
+    }
+
+    /// The prober forgets what nobody wants any more.
+    pub(crate) fn keep(&mut self, wanted: impl Fn(&ProbeKey) -> bool) {
+        self.0.retain(|key, _| wanted(key));
+    }
+}

@@ -1,0 +1,110 @@
+//! Ways to break the product on purpose, so that each law can be seen to fail.
+
+use fleetdns_core::{AllDown, Brakes, Claim, Evidence, Health, Intents, Observed, ObservedSet, Ttl, Verdict};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// What is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Broken {
+    #[default]
+    Nothing,
+    /// All-down empties the names.
+    Empties,
+    /// No limit to what goes at once.
+    Hurries,
+    /// A healthy verdict is passed on as an unhealthy one.
+    Slanders,
+    /// Doubt is not passed on, and there are no canaries.
+    Deaf,
+    /// Somebody else's sets are taken for ours.
+    Steals,
+    /// The mark is another owner's.
+    Misnames,
+    /// Address sets are not seen, and writes are without condition.
+    Blind,
+    /// Members that were not listed are taken for listed and empty.
+    Hasty,
+    /// Record sets look as if they had another TTL.
+    Restless,
+    /// The provider never mends.
+    Stuck,
+}
+
+impl Broken {
+    pub(crate) fn is_deaf(self) -> bool {
+        self == Self::Deaf
+    }
+
+    pub(crate) fn tampers(self) -> bool {
+        matches!(self, Self::Slanders | Self::Deaf)
+    }
+
+    pub(crate) fn owner(self) -> &'static str {
+        if self == Self::Misnames { "other" } else { "fed" }
+    }
+
+    pub(crate) fn brakes(self, brakes: Brakes) -> Brakes {
+        match self {
+            Self::Empties => Brakes { all_down: AllDown::Empty, ..brakes },
+            Self::Hurries => Brakes { max_removals: 100, ..brakes },
+            _ => brakes,
+        }
+    }
+
+    /// What the product is told of the zone.
+    pub(crate) fn listed(self, observed: &Observed) -> Observed {
+        if !matches!(self, Self::Steals | Self::Blind | Self::Restless) {
+            return observed.clone();
+        }
+        let all =
+            observed.iter().flat_map(|(name, sets)| sets.iter().map(move |set| (name.clone(), set.clone())));
+        all.filter_map(|(name, set)| Some((name, self.seen(set)?))).collect()
+    }
+
+    fn seen(self, mut set: ObservedSet) -> Option<ObservedSet> {
+        match self {
+            Self::Steals if !set.claim.is_ours() => {
+                let mark = Evidence {
+                    owner: "fed".parse().unwrap(),
+                    service: "default/gone".parse().unwrap(),
+                    members: std::collections::BTreeMap::new(),
+                    intents: Intents::default(),
+                };
+                set.claim = Claim::Ours(Some(mark));
+            }
+            Self::Blind if set.type_name() != "CNAME" => return None,
+            Self::Restless => set.ttl = Ttl::new(77).unwrap(),
+            _ => {}
+        }
+        Some(set)
+    }
+}
+
+/// Stands between the prober and the loop.
+pub(crate) async fn relay(
+    broken: Broken,
+    mut from: watch::Receiver<Health>,
+    to: watch::Sender<Health>,
+    shutdown: CancellationToken,
+) {
+    loop {
+        let mut health = from.borrow_and_update().clone();
+        match broken {
+            Broken::Deaf => health.doubt = None,
+            Broken::Slanders => {
+                let healthy = health.verdicts.iter().find(|(_, verdict)| **verdict == Verdict::Healthy);
+                if let Some(key) = healthy.map(|(key, _)| key.clone()) {
+                    health.verdicts.insert(key, Verdict::Unhealthy);
+                }
+            }
+            _ => {}
+        }
+        to.send_replace(health);
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            changed = from.changed() => if changed.is_err() { return },
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The world of one run, and what is known of it to the laws.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Display;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fleetdns::intents::Wishes;
+use fleetdns_core::judge::Outcome;
+use fleetdns_core::wanted::Routing;
+use fleetdns_core::{
+    Address, Brakes, DnsName, Intents, Inventory, ObservedSet, ProbeKey, RecordData, ServiceKey, Snapshot,
+};
+use fleetdns_probe::Answer;
+use tokio::time::{Instant, sleep};
+
+use crate::fleet::Fleet;
+use crate::ledger::{Blame, Ledger};
+use crate::names::Meaning;
+use crate::network::Network;
+use crate::proof::Broken;
+use crate::zone::Backend;
+
+pub(crate) type Shared = Arc<Mutex<Sim>>;
+
+/// What the laws remember of one process of the product.
+#[derive(Debug, Default)]
+pub(crate) struct Process {
+    pub(crate) converged: bool,
+    /// What left because of its probes.
+    pub(crate) left: VecDeque<(Duration, Address)>,
+    pub(crate) budgets: VecDeque<(Duration, usize)>,
+}
+
+/// A change of the zone.
+#[derive(Debug, Clone)]
+pub(crate) struct Written {
+    pub(crate) values: BTreeSet<String>,
+}
+
+pub(crate) struct Sim {
+    pub(crate) born: Instant,
+    pub(crate) net: Network,
+    pub(crate) fleet: Fleet,
+    pub(crate) services: BTreeSet<ServiceKey>,
+    pub(crate) names: BTreeMap<DnsName, Meaning>,
+    pub(crate) ledger: Ledger,
+    pub(crate) zone: Backend,
+    pub(crate) foreign: BTreeMap<DnsName, Vec<ObservedSet>>,
+    pub(crate) brakes: Brakes,
+    pub(crate) routing: Routing,
+    pub(crate) intents: Intents,
+    pub(crate) wishes: Option<Wishes>,
+    pub(crate) broken: Broken,
+    pub(crate) process: Process,
+    /// All of it answered when the wall came up: nothing may go until it is down.
+    pub(crate) strict_wall: bool,
+    pub(crate) written: Vec<Written>,
+    pub(crate) wrong: Vec<String>,
+    pub(crate) log: Vec<String>,
+    pub(crate) talks: bool,
+    pub(crate) steps: u64,
+}
+
+impl Sim {
+    pub(crate) fn new(seed: u64, talks: bool) -> Self {
+        Self {
+            born: Instant::now(),
+            net: Network::new(seed),
+            fleet: Fleet::default(),
+            services: BTreeSet::new(),
+            names: BTreeMap::new(),
+            ledger: Ledger::default(),
+            zone: Backend::new(seed),
+            foreign: BTreeMap::new(),
+            brakes: Brakes { max_delete: 100, ..Brakes::default() },
+            routing: Routing::All,
+            intents: Intents::default(),
+            wishes: None,
+            broken: Broken::default(),
+            process: Process::default(),
+            strict_wall: false,
+            written: Vec::new(),
+            wrong: Vec::new(),
+            log: Vec::new(),
+            talks,
+            steps: 0,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    pub(crate) fn say(&mut self, what: impl Display) {
+        let line = format!("{:>10.3} {what}", self.now().as_secs_f64());
+        if self.talks {
+            println!("{line}");
+        }
+        self.log.push(line);
+        self.steps += 1;
+    }
+
+    pub(crate) fn accuse(&mut self, what: impl Display) {
+        self.say(format!("WRONG {what}"));
+        self.wrong.push(what.to_string());
+    }
+
+    /// What persons wish by now.
+    pub(crate) fn heed(&mut self) {
+        if let Some(wishes) = &mut self.wishes {
+            self.intents = wishes.latest();
+        }
+    }
+
+    fn land(&mut self, key: &ProbeKey, (started, answer): (Duration, &Answer), hidden: Blame) {
+        let now = self.now();
+        let outcome = answer.outcome();
+        // An address that is dead all the same is not to blame on the network.
+        let blame = if self.net.is_alive(key.address) { hidden } else { Blame::Endpoint };
+        self.ledger.land(key, outcome, blame, now);
+        self.steps += 1;
+        if self.talks && outcome != Outcome::Pass {
+            self.say(format!(
+                "probe {} {} since {:.3}: {answer:?}",
+                key.address,
+                key.spec,
+                started.as_secs_f64()
+            ));
+        }
+        self.look_at_startup();
+    }
+
+    /// Start-up is certainly not over while a member is pending or a key was never probed.
+    pub(crate) fn look_at_startup(&mut self) {
+        if self.process.converged {
+            return;
+        }
+        let views = self.fleet.configured().map(|member| (member.name.clone(), Arc::new(member.view())));
+        let snapshot = Snapshot { members: views.collect() };
+        let pending = snapshot.members.values().any(|member| member.inventory == Inventory::Pending);
+        let unjudged = snapshot.targets().into_iter().any(|target| {
+            target.address.ip().is_some_and(|ip| !self.ledger.at(ip, &target.spec).is_judged())
+        });
+        self.process.converged = !pending && !unjudged;
+    }
+
+    /// What nobody wants to be probed is forgotten.
+    pub(crate) fn keep_accounts(&mut self, snapshot: &Snapshot) {
+        let targets = snapshot.targets();
+        let told = &self.net.names;
+        self.ledger.keep(|key| {
+            targets.iter().filter(|target| target.spec == key.spec).any(|target| match &target.address {
+                Address::Hostname(name) => told
+                    .get(name)
+                    .and_then(|name| name.told.as_ref())
+                    .is_some_and(|ips| ips.contains(&key.address)),
+                other => other.ip() == Some(key.address),
+            })
+        });
+    }
+
+    /// The zone's own act: what stands at a name from now on.
+    pub(crate) fn write(&mut self, name: &DnsName, sets: Vec<ObservedSet>) {
+        self.judge_sets(name, &sets);
+        let values: BTreeSet<String> =
+            sets.iter().filter_map(ObservedSet::ours).flat_map(RecordData::values).collect();
+        self.say(format!("written {name} {values:?}"));
+        self.zone.writes += 1;
+        self.written.push(Written { values });
+        self.zone.observed.replace(name.clone(), sets);
+    }
+
+    /// What of ours stands at a name.
+    pub(crate) fn values(&self, name: &DnsName) -> BTreeSet<String> {
+        self.zone
+            .observed
+            .at(name)
+            .iter()
+            .filter_map(ObservedSet::ours)
+            .flat_map(RecordData::values)
+            .collect()
+    }
+}
+
+/// A probe through the network of the world.
+pub(crate) async fn probe(sim: Shared, key: ProbeKey) -> Answer {
+    let (after, answer, started, blame) = {
+        let mut sim = sim.lock().unwrap();
+        let now = sim.now();
+        let (after, answer) = sim.net.answer(&key, now);
+        let blame = match (sim.net.cut, sim.net.wall) {
+            (Some(_), _) => Blame::Cut,
+            (None, Some(_)) => Blame::Wall,
+            (None, None) => Blame::Endpoint,
+        };
+        (after, answer, now, blame)
+    };
+    if after > Duration::ZERO {
+        sleep(after).await;
+    }
+    sim.lock().unwrap().land(&key, (started, &answer), blame);
+    answer
+}
