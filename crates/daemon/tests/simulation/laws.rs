@@ -194,14 +194,15 @@ impl Sim {
         let best = self.best_priority(meaning, now);
         let mut reason = Why::Wished;
         for (member, given) in claims {
+            // Who stands by does so whatever a person says of its health.
+            if self.routing == Routing::Failover && best.is_some_and(|best| best < member.priority) {
+                reason = Why::StandsBy;
+                continue;
+            }
             match self.wish(member, meaning, given) {
                 Some(Wish::Drain | Wish::ForceOut) => continue,
                 Some(Wish::ForceIn) => return Why::No("a person wants it in".to_owned()),
                 None => {}
-            }
-            if self.routing == Routing::Failover && best.is_some_and(|best| best < member.priority) {
-                reason = Why::StandsBy;
-                continue;
             }
             let accounts = self.accounts(member, meaning, address);
             if accounts.iter().any(|account| !account.out) {
