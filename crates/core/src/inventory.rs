@@ -4,6 +4,7 @@
 //!
 //! Invariant: a Service leaves at once only where the API said so itself: deleted on the watch, being deleted, of another
 //! type, opted out. One that is merely missing from a list leaves at once while less than half of them are missing.
+//! Invariant: nothing leaves while the API is away.
 //! Invariant: what did not change keeps its `Arc`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,6 +73,7 @@ pub struct Catalog {
     emptied: BTreeMap<ServiceKey, Duration>,
     unconfirmed: Option<Unconfirmed>,
     listed: bool,
+    away: bool,
 }
 
 impl Catalog {
@@ -84,6 +86,7 @@ impl Catalog {
             emptied: BTreeMap::new(),
             unconfirmed: None,
             listed: false,
+            away: false,
         }
     }
 
@@ -102,9 +105,19 @@ impl Catalog {
         self.unconfirmed.as_ref()
     }
 
+    /// Whether the API is away. What it said last stands then; a grace begins anew when it is back, as it may say
+    /// otherwise by now.
+    pub fn set_away(&mut self, away: bool, now: Duration) {
+        if self.away && !away {
+            let again = now + self.patience.grace;
+            self.emptied.values_mut().for_each(|until| *until = (*until).max(again));
+        }
+        self.away = away;
+    }
+
     /// When [`Catalog::tick`] has something to do.
     pub fn next_tick(&self) -> Option<Duration> {
-        self.emptied.values().min().copied()
+        self.emptied.values().min().copied().filter(|_| !self.away)
     }
 
     /// Takes a complete list: every page of it, at one moment.
@@ -150,6 +163,9 @@ impl Catalog {
     /// Ends what is over at `now`.
     pub fn tick(&mut self, now: Duration) -> Changes {
         let mut changes = Changes::default();
+        if self.away {
+            return changes;
+        }
         let over: Vec<ServiceKey> =
             self.emptied.iter().filter(|(_, until)| **until <= now).map(|(key, _)| key.clone()).collect();
         for key in over {

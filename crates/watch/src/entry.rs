@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use crate::api::ServiceList;
 use crate::error::Fault;
 use crate::place::Census;
-use crate::state::State;
+use crate::state::{MISSES, State};
 use crate::wire::{Event, Item, Unreadable};
 use crate::{MemberConfig, WatchSettings};
 
@@ -144,6 +144,8 @@ impl Entry {
     pub(crate) fn missed(&self, fault: &Fault) {
         let mut state = self.state();
         state.misses = state.misses.saturating_add(1);
+        let away = state.misses >= MISSES;
+        state.catalog.set_away(away, self.born.elapsed());
         let text = fault.to_string();
         if state.api_fault.as_deref() != Some(&*text) {
             warn!(member = %self.name(), error = %text, "member cannot be watched; its last inventory stands");
@@ -233,6 +235,10 @@ impl Entry {
     }
 
     fn answered(&self, state: &mut State) {
+        if state.misses >= MISSES {
+            state.catalog.set_away(false, self.born.elapsed());
+            self.timers.notify_one();
+        }
         state.misses = 0;
         if state.api_fault.take().is_some() {
             info!(member = %self.name(), "member is watched again");

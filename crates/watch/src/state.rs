@@ -11,7 +11,7 @@ use crate::MemberConfig;
 use crate::place::Place;
 
 /// So many requests in a row without an answer, and the inventory is stale.
-const MISSES: u32 = 2;
+pub(crate) const MISSES: u32 = 2;
 /// So many objects are named in a fault; the log names all.
 const NAMED: usize = 3;
 

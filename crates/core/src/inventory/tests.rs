@@ -210,6 +210,19 @@ fn other_changes_are_seen_during_the_grace() {
 }
 
 #[test]
+fn no_grace_ends_while_the_api_is_away() {
+    let mut catalog = listed("a");
+    assert!(!catalog.put(service("a", &[]), s(10)).changed);
+    catalog.set_away(true, s(20));
+    assert_eq!((catalog.next_tick(), catalog.tick(s(500)).changed), (None, false));
+    assert!(addresses(&catalog, "a").is_some_and(|all| !all.is_empty()));
+    // It may say otherwise now that it is back, and has as long for that as at first.
+    catalog.set_away(false, s(500));
+    assert_eq!((catalog.next_tick(), catalog.tick(s(529)).changed), (Some(s(530)), false));
+    assert!(catalog.tick(s(530)).changed);
+}
+
+#[test]
 fn a_deletion_has_no_grace() {
     let mut catalog = listed("a");
     let _ = catalog.put(service("a", &[]), s(10));

@@ -195,7 +195,7 @@ impl Driver {
             sim.keep_accounts(&snapshot);
             sim.look_at_startup();
         }
-        let tick = sim.fleet.configured().filter_map(|member| member.next_tick()).min();
+        let tick = sim.fleet.configured().filter_map(super::fleet::Member::next_tick).min();
         let now = sim.now();
         drop(sim);
         if let Some(tick) = tick.filter(|tick| *tick > now) {
@@ -250,7 +250,7 @@ impl Driver {
             Do::GiveUp(epoch) => {
                 let current = epoch == self.epoch;
                 self.with(|sim| {
-                    sim.fleet.members.iter_mut().filter(|_| current).for_each(|one| one.give_up())
+                    sim.fleet.members.iter_mut().filter(|_| current).for_each(super::fleet::Member::give_up);
                 });
             }
             Do::Tick => self.with(|sim| {

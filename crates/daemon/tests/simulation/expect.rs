@@ -68,7 +68,7 @@ impl Sim {
                 .is_none_or(|truth| truth.emptied.is_some() || truth.addresses.is_empty())
         };
         // A Service without any address says nothing that has to stand.
-        if members.iter().all(|member| empty(member)) {
+        if members.iter().all(empty) {
             return Expected::Anything;
         }
         let here = members.into_iter().filter(|member| meaning.speaks_of(member));

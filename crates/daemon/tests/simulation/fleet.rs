@@ -141,6 +141,7 @@ impl Member {
     pub(crate) fn lose(&mut self) {
         self.reachable = false;
         self.stale = true;
+        self.catalog.set_away(true, Duration::ZERO);
     }
 
     /// A complete list, if the API answers. Gives when another one is needed.
@@ -149,6 +150,7 @@ impl Member {
             return None;
         }
         self.stale = false;
+        self.catalog.set_away(false, now);
         self.first_list.get_or_insert(now);
         let doubted = self.catalog.unconfirmed().map(|doubt| doubt.due);
         let items: Vec<Listed> = match self.lies && self.catalog.is_listed() {

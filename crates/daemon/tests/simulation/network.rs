@@ -103,7 +103,9 @@ impl Network {
             Life::Hangs => (TIMEOUT, Answer::Fail(Failure::NoAnswer(TIMEOUT))),
             Life::Status(status) => (quick, Answer::Fail(Failure::Status(status))),
             Life::BadCertificate => (quick, Answer::Fail(Failure::Certificate("has expired".into()))),
-            Life::Flaps(period) if (now.as_millis() / period.as_millis()) % 2 == 0 => (quick, Answer::Pass),
+            Life::Flaps(period) if (now.as_millis() / period.as_millis()).is_multiple_of(2) => {
+                (quick, Answer::Pass)
+            }
             Life::Lossy(percent) if (dice >> 8) % 100 >= percent => (quick, Answer::Pass),
             Life::Misses(some, of) if asked % of >= some => (quick, Answer::Pass),
             Life::Flaps(_) | Life::Lossy(_) | Life::Misses(..) => silent,
