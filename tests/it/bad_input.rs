@@ -119,7 +119,7 @@ async fn services_that_ask_for_nonsense_are_said_and_the_others_go_on() {
         ("hostname", &octets_254, vec!["255 octets", "253"]),
         ("hostname", &label_64, vec!["64 octets", "63"]),
         ("hostname", "www.example.org", vec!["'www.example.org'", "none of the zones"]),
-        ("probe", "pigeon", vec!["'pigeon'", "tcp, http, https or none"]),
+        ("probe", "pigeon", vec!["'pigeon'", "tcp, http, https, grpc, grpcs or none"]),
         ("probe-port", "0", vec!["probe-port", "'0'"]),
         ("target", "0.0.0.0", vec!["0.0.0.0", "unspecified"]),
         ("target", "999.1.1.1", vec!["999.1.1.1"]),
