@@ -10,13 +10,8 @@
 //! string; what still does not fit is spread over several targets, each of which begins with `part=1/3`.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
+use fleetdns_core::evidence::{pack, unpack};
 use fleetdns_core::{Claim, DnsName, Label, RecordType as Kind};
 
 use crate::wire::Property;
@@ -33,8 +28,6 @@ const PART: usize = TEXT - 11;
 const TARGETS: usize = 20;
 /// Most characters that fit.
 pub(crate) const LONGEST: usize = PART * TARGETS;
-/// Longest text that is unpacked.
-const UNPACKED: u64 = 1 << 20;
 
 /// What was written for one type, and what the webhook makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +155,7 @@ pub(crate) fn read(targets: &[String], owner: &Label) -> Mark {
         Joined::Whole(text) => {
             let text = match text.rsplit_once(" sets=") {
                 Some((evidence, sets)) => format!("{} sets={sets}", unpack(evidence)),
-                None => unpack(&text),
+                None => unpack(&text).into_owned(),
             };
             let (evidence, sets) = match text.rsplit_once(" sets=") {
                 Some((evidence, sets)) => (evidence, parse_sets(sets)),
@@ -228,33 +221,6 @@ fn unquoted(target: &str) -> String {
         }
     }
     text
-}
-
-/// Where the members begin: behind version, owner and Service.
-fn head(text: &str) -> usize {
-    text.match_indices(' ').nth(2).map_or(text.len(), |(at, _)| at)
-}
-
-fn pack(text: &str) -> String {
-    let (head, tail) = text.split_at(head(text));
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
-    // Writing to memory does not fail; if it did, the text would be left as it is, and found too long.
-    match encoder.write_all(tail.as_bytes()).and_then(|()| encoder.finish()) {
-        Ok(packed) => format!("{head} z={}", STANDARD.encode(packed)),
-        Err(_) => text.to_owned(),
-    }
-}
-
-/// The text itself when there is nothing to unpack, or nothing that can be.
-fn unpack(text: &str) -> String {
-    let (head, tail) = text.split_at(head(text));
-    let unpacked = tail.strip_prefix(" z=").and_then(|packed| {
-        let mut unpacked = String::new();
-        let packed = STANDARD.decode(packed).ok()?;
-        DeflateDecoder::new(&*packed).take(UNPACKED).read_to_string(&mut unpacked).ok()?;
-        Some(unpacked)
-    });
-    unpacked.map_or_else(|| text.to_owned(), |members| format!("{head}{members}"))
 }
 
 #[cfg(test)]
