@@ -214,6 +214,7 @@ impl ZoneTask {
     fn recovered(&mut self) {
         self.pause = FIRST_PAUSE;
         self.asked_to_wait = false;
+        self.scribe.forget_unwritten();
         let mended = self.status.borrow().fault.is_some();
         if mended {
             info!(zone = %self.planner.zone().zone, "the zone can be read and written again");

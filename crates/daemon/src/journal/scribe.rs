@@ -51,7 +51,7 @@ impl Scribe {
         self.journal.record(events);
     }
 
-    /// A move that nobody plans any more was not refused for ever.
+    /// Everything that is wanted is written: what is refused from now on is news again.
     pub fn forget_unwritten(&mut self) {
         self.unwritten = HashMap::new();
     }
