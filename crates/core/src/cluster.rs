@@ -22,7 +22,7 @@ pub enum ClusterVerdict {
     /// No endpoint of it can be probed, and nothing speaks against its own word.
     #[default]
     Unprobed,
-    /// Some endpoints have no verdict yet, and none of the others is in.
+    /// Some endpoints have no verdict that counts, none yet or one that is held, and none of the others is in.
     Unknown,
     /// At least one endpoint is in.
     In,
@@ -115,10 +115,10 @@ impl Tally {
     }
 
     const fn count(&mut self, verdict: Verdict) {
-        match verdict.is_in() {
-            Some(true) => self.alive += 1,
-            Some(false) => self.out += 1,
-            None => self.unknown += 1,
+        match verdict {
+            Verdict::Healthy | Verdict::Suspect => self.alive += 1,
+            Verdict::Unhealthy | Verdict::Recovering => self.out += 1,
+            Verdict::Unknown | Verdict::Held => self.unknown += 1,
         }
     }
 

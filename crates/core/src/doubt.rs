@@ -18,7 +18,7 @@ mod sight;
 
 pub use episode::Turn;
 pub use key::{KeyId, Probed, Sound};
-pub use sight::{Pace, Sight};
+pub use sight::Sight;
 
 /// Members that are named one by one; of more, their number is said.
 const NAMED: usize = 5;

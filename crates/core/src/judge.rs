@@ -20,7 +20,7 @@ pub enum Outcome {
 pub struct Thresholds {
     /// Failures in a row until an endpoint is unhealthy.
     pub fall: u32,
-    /// Successes in a row until an unhealthy endpoint is healthy again; doubled each time that it flaps.
+    /// Successes in a row until an unhealthy endpoint is healthy again; many more when it flaps.
     pub rise: u32,
 }
 
@@ -33,13 +33,16 @@ impl Default for Thresholds {
 /// An endpoint that goes out again within this time flaps.
 pub const FLAP_WINDOW: Duration = Duration::from_secs(600);
 
-/// `rise` is doubled at most so many times: with the defaults a flapping endpoint has to answer for 4 minutes.
+/// `rise` is doubled so many times when an endpoint first flaps: with the defaults it has to answer for a minute, longer than
+/// what goes up and down each minute does.
+const FIRST_DOUBLINGS: u8 = 4;
+/// Each further time doubles it once more, up to this: 4 minutes.
 const MOST_DOUBLINGS: u8 = 6;
 
 /// What is known of one probe key.
 ///
-/// Invariant: only `fall` failures with no success between them make a verdict [`Verdict::Unhealthy`] that was not out
-/// before.
+/// Invariant: only `fall` failures with no success between them, all of them while there was no doubt, make a verdict
+/// [`Verdict::Unhealthy`] that was not out before.
 /// Invariant: [`Outcome::Inconclusive`] changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Judge {
@@ -68,7 +71,14 @@ impl Judge {
     }
 
     /// Takes in one probe; gives the new verdict if it is another one. `now` is any clock that does not run backwards.
-    pub fn step(&mut self, outcome: Outcome, now: Duration, thresholds: &Thresholds) -> Option<Verdict> {
+    /// While the prober doubts itself (`doubted`) nothing that was not out goes out.
+    pub fn step(
+        &mut self,
+        outcome: Outcome,
+        now: Duration,
+        thresholds: &Thresholds,
+        doubted: bool,
+    ) -> Option<Verdict> {
         let before = self.verdict;
         match outcome {
             Outcome::Inconclusive => return None,
@@ -80,7 +90,7 @@ impl Judge {
             Outcome::Fail => {
                 self.successes = 0;
                 self.failures = self.failures.saturating_add(1);
-                self.verdict = self.after_fail(thresholds);
+                self.verdict = self.after_fail(thresholds, doubted);
                 if before.is_in() == Some(true) && self.verdict == Verdict::Unhealthy {
                     self.note_exit(now);
                 }
@@ -89,24 +99,41 @@ impl Judge {
         (self.verdict != before).then_some(self.verdict)
     }
 
+    /// Doubt begins, and it went out so lately that this is doubted too. Gives whether that changes its verdict.
+    pub fn hold(&mut self) -> bool {
+        let holds = matches!(self.verdict, Verdict::Unhealthy | Verdict::Recovering);
+        if holds {
+            // It may well not have flapped.
+            *self = Self { verdict: Verdict::Held, failures: self.failures, ..Self::default() };
+        }
+        holds
+    }
+
+    /// Doubt is over: failures up to now count for nothing, unless it was out before.
+    pub const fn pardon(&mut self) {
+        if !matches!(self.verdict, Verdict::Unhealthy | Verdict::Recovering) {
+            self.failures = 0;
+        }
+    }
+
     /// Successes in a row that are needed now to come back in.
     pub fn needed(&self, thresholds: &Thresholds) -> u32 {
         thresholds.rise.max(1).saturating_mul(1 << self.doublings)
     }
 
-    /// Time from the start of the last probe to the start of the next: short while a verdict is in doubt.
-    pub fn next_interval(&self, interval: Duration, fast_interval: Duration) -> Duration {
-        let doubt = match self.verdict {
+    /// Whether the next probe may turn the verdict, so that it comes soon.
+    pub fn is_turning(&self, thresholds: &Thresholds) -> bool {
+        match self.verdict {
             Verdict::Suspect | Verdict::Recovering => true,
             Verdict::Unknown => self.failures > 0,
+            Verdict::Held => (1..thresholds.fall.max(1)).contains(&self.failures),
             Verdict::Healthy | Verdict::Unhealthy => false,
-        };
-        if doubt { fast_interval } else { interval }
+        }
     }
 
     fn after_pass(&self, thresholds: &Thresholds) -> Verdict {
         match self.verdict {
-            Verdict::Unknown | Verdict::Healthy | Verdict::Suspect => Verdict::Healthy,
+            Verdict::Unknown | Verdict::Healthy | Verdict::Suspect | Verdict::Held => Verdict::Healthy,
             Verdict::Unhealthy | Verdict::Recovering if self.successes >= self.needed(thresholds) => {
                 Verdict::Healthy
             }
@@ -114,11 +141,18 @@ impl Judge {
         }
     }
 
-    fn after_fail(&self, thresholds: &Thresholds) -> Verdict {
+    fn after_fail(&self, thresholds: &Thresholds, doubted: bool) -> Verdict {
         match self.verdict {
             Verdict::Unhealthy | Verdict::Recovering => Verdict::Unhealthy,
-            _ if self.failures >= thresholds.fall.max(1) => Verdict::Unhealthy,
+            _ if self.failures >= thresholds.fall.max(1) => {
+                if doubted {
+                    Verdict::Held
+                } else {
+                    Verdict::Unhealthy
+                }
+            }
             Verdict::Unknown => Verdict::Unknown,
+            Verdict::Held => Verdict::Held,
             Verdict::Healthy | Verdict::Suspect => Verdict::Suspect,
         }
     }
@@ -127,7 +161,7 @@ impl Judge {
         let now = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
         let flaps =
             self.went_out.is_some_and(|before| u64::from(now.saturating_sub(before)) < FLAP_WINDOW.as_secs());
-        self.doublings = if flaps { (self.doublings + 1).min(MOST_DOUBLINGS) } else { 0 };
+        self.doublings = if flaps { (self.doublings + 1).clamp(FIRST_DOUBLINGS, MOST_DOUBLINGS) } else { 0 };
         self.went_out = Some(now);
     }
 }
@@ -148,19 +182,34 @@ mod tests {
         }
     }
 
-    /// Probes one second apart; gives each verdict by its first two letters.
+    /// Probes one second apart, `[` where doubt begins and `]` where it ends; gives each verdict by a letter.
     fn verdicts(probes: &str, thresholds: Thresholds) -> String {
         let mut judge = Judge::default();
         let mut seen = Vec::new();
+        let mut doubted = false;
         for (second, letter) in probes.chars().enumerate() {
             let before = judge.verdict();
-            let change = judge.step(outcome(letter), Duration::from_secs(second as u64), &thresholds);
-            assert_eq!(change.unwrap_or(before), judge.verdict());
-            assert_ne!(change, Some(before));
+            match letter {
+                '[' => {
+                    doubted = true;
+                    assert_eq!(judge.hold(), judge.verdict() != before);
+                }
+                ']' => {
+                    doubted = false;
+                    judge.pardon();
+                }
+                probe => {
+                    let now = Duration::from_secs(second as u64);
+                    let change = judge.step(outcome(probe), now, &thresholds, doubted);
+                    assert_eq!(change.unwrap_or(before), judge.verdict());
+                    assert_ne!(change, Some(before));
+                }
+            }
             seen.push(match judge.verdict() {
                 Verdict::Unknown => "?",
                 Verdict::Healthy => "H",
                 Verdict::Suspect => "S",
+                Verdict::Held => "D",
                 Verdict::Unhealthy => "U",
                 Verdict::Recovering => "R",
             });
@@ -186,6 +235,18 @@ mod tests {
             ("iffifii", "????UUU"),
             ("pfiifif", "HSSSSSU"),
             ("pfffipip", "HSSUURRH"),
+            // What fails in doubt is held, comes back with one answer, and has to fail anew when doubt is over.
+            ("p[fffffp", "HHSSDDDH"),
+            ("p[ffff]fffff", "HHSSDDDDDUUU"),
+            ("p[ffff]ffpff", "HHSSDDDDDHSS"),
+            ("p[ff]ff", "HHSSSSS"),
+            ("p[ff]fff", "HHSSSSSU"),
+            ("[fff]fff", "???DDDDU"),
+            ("[fff]p", "???DDH"),
+            // What went out just before is doubted too; what was out stays so.
+            ("pfff[p", "HSSUDH"),
+            ("pfffp[f]fff", "HSSURDDDDDU"),
+            ("pffff]p", "HSSUUUR"),
         ];
         for (probes, expected) in table {
             assert_eq!(verdicts(probes, DEFAULTS), expected, "{probes}");
@@ -202,22 +263,21 @@ mod tests {
     }
 
     #[test]
-    fn rise_doubles_while_it_flaps_and_no_further_than_the_cap() {
-        // Each time out asks for twice as many successes: 2, 4, 8.
-        assert_eq!(verdicts("pfffppfffppppfff", DEFAULTS), "HSSURHSSURRRHSSU");
+    fn who_flaps_has_to_answer_for_long_and_no_longer_than_the_cap() {
         let mut judge = Judge::default();
-        judge.step(Outcome::Pass, Duration::ZERO, &DEFAULTS);
+        judge.step(Outcome::Pass, Duration::ZERO, &DEFAULTS, false);
         for round in 0..20_u32 {
-            let needed = DEFAULTS.rise << round.min(6);
+            // At the fast interval of 2 s: at once, a minute, two, four.
+            let needed = [2, 32, 64, 128][round.min(3) as usize];
             for _ in 0..3 {
-                judge.step(Outcome::Fail, Duration::ZERO, &DEFAULTS);
+                judge.step(Outcome::Fail, Duration::ZERO, &DEFAULTS, false);
             }
             assert_eq!(judge.needed(&DEFAULTS), needed, "round {round}");
             for _ in 1..needed {
-                judge.step(Outcome::Pass, Duration::ZERO, &DEFAULTS);
+                judge.step(Outcome::Pass, Duration::ZERO, &DEFAULTS, false);
                 assert_eq!(judge.verdict(), Verdict::Recovering);
             }
-            judge.step(Outcome::Pass, Duration::ZERO, &DEFAULTS);
+            judge.step(Outcome::Pass, Duration::ZERO, &DEFAULTS, false);
             assert_eq!(judge.verdict(), Verdict::Healthy);
         }
     }
@@ -226,18 +286,18 @@ mod tests {
     fn a_quiet_ten_minutes_forgive_flaps() {
         let exit = |judge: &mut Judge, second: u64| {
             for _ in 0..3 {
-                judge.step(Outcome::Fail, Duration::from_secs(second), &DEFAULTS);
+                judge.step(Outcome::Fail, Duration::from_secs(second), &DEFAULTS, false);
             }
             let needed = judge.needed(&DEFAULTS);
             for _ in 0..needed {
-                judge.step(Outcome::Pass, Duration::from_secs(second), &DEFAULTS);
+                judge.step(Outcome::Pass, Duration::from_secs(second), &DEFAULTS, false);
             }
             needed
         };
         let mut judge = Judge::default();
-        judge.step(Outcome::Pass, Duration::ZERO, &DEFAULTS);
+        judge.step(Outcome::Pass, Duration::ZERO, &DEFAULTS, false);
         assert_eq!(exit(&mut judge, 10), 2);
-        assert_eq!(exit(&mut judge, 609), 4);
+        assert_eq!(exit(&mut judge, 609), 32);
         assert_eq!(exit(&mut judge, 1209), 2);
     }
 
@@ -245,42 +305,78 @@ mod tests {
     fn an_endpoint_that_was_never_in_does_not_flap() {
         let mut judge = Judge::default();
         for second in 0..100 {
-            judge.step(Outcome::Fail, Duration::from_secs(second), &DEFAULTS);
+            judge.step(Outcome::Fail, Duration::from_secs(second), &DEFAULTS, false);
         }
         assert_eq!(judge.needed(&DEFAULTS), 2);
     }
 
     #[test]
-    fn doubt_is_probed_fast() {
-        let (slow, fast) = (Duration::from_secs(5), Duration::from_secs(2));
-        for (probes, expected) in
-            [("", slow), ("i", slow), ("f", fast), ("p", slow), ("pf", fast), ("fff", slow), ("fffp", fast)]
-        {
+    fn what_was_doubted_does_not_flap() {
+        let mut judge = Judge::default();
+        let mut exits = |doubted: bool| {
+            judge.step(Outcome::Pass, Duration::ZERO, &DEFAULTS, doubted);
+            for _ in 0..3 {
+                judge.step(Outcome::Fail, Duration::ZERO, &DEFAULTS, doubted);
+            }
+            judge.hold();
+            judge.needed(&DEFAULTS)
+        };
+        assert_eq!([true, false, true, false].map(&mut exits), [2; 4]);
+    }
+
+    #[test]
+    fn a_verdict_that_may_turn_is_probed_fast() {
+        for (probes, expected) in [
+            ("", false),
+            ("i", false),
+            ("f", true),
+            ("p", false),
+            ("pf", true),
+            ("fff", false),
+            ("fffp", true),
+        ] {
             let mut judge = Judge::default();
             for letter in probes.chars() {
-                judge.step(outcome(letter), Duration::ZERO, &DEFAULTS);
+                judge.step(outcome(letter), Duration::ZERO, &DEFAULTS, false);
             }
-            assert_eq!(judge.next_interval(slow, fast), expected, "{probes}");
+            assert_eq!(judge.is_turning(&DEFAULTS), expected, "{probes}");
         }
+        let mut held = Judge::default();
+        let fails = |judge: &mut Judge, doubted| {
+            judge.step(Outcome::Fail, Duration::ZERO, &DEFAULTS, doubted);
+            judge.is_turning(&DEFAULTS)
+        };
+        assert_eq!([true; 4].map(|doubted| fails(&mut held, doubted)), [true, true, false, false]);
+        held.pardon();
+        assert!(!held.is_turning(&DEFAULTS));
+        assert_eq!([false; 3].map(|doubted| fails(&mut held, doubted)), [true, true, false]);
     }
 
     proptest! {
         #[test]
         fn nothing_goes_out_without_fall_failures_in_a_row(
-            probes in "[pfi]{0,200}", fall in 1..6_u32, rise in 1..5_u32,
+            probes in "[pfffi\\[\\]]{0,200}", fall in 1..6_u32, rise in 1..5_u32,
         ) {
             let thresholds = Thresholds { fall, rise };
             let mut judge = Judge::default();
-            let mut run = 0;
+            let (mut run, mut doubted) = (0, false);
+            let out = |verdict| matches!(verdict, Verdict::Unhealthy | Verdict::Recovering);
             for (second, letter) in probes.chars().enumerate() {
-                run = match letter { 'f' => run + 1, 'p' => 0, _ => run };
-                let before = judge.verdict();
-                judge.step(outcome(letter), Duration::from_secs(second as u64), &thresholds);
-                let was_out = before.is_in() == Some(false);
-                if judge.verdict() == Verdict::Unhealthy && !was_out {
-                    prop_assert!(letter == 'f' && run >= fall);
+                let was_out = out(judge.verdict());
+                // Failures in a row, all of them while there was no doubt.
+                run = match letter { 'f' if !doubted => run + 1, 'p' | '[' | ']' => 0, _ => run };
+                match letter {
+                    '[' => doubted = { judge.hold(); true },
+                    ']' => doubted = { judge.pardon(); false },
+                    probe => {
+                        let now = Duration::from_secs(second as u64);
+                        judge.step(outcome(probe), now, &thresholds, doubted);
+                    }
                 }
-                if run >= fall {
+                if out(judge.verdict()) && !was_out {
+                    prop_assert!(letter == 'f' && !doubted && run >= fall);
+                }
+                if !doubted && run >= fall {
                     prop_assert_eq!(judge.verdict(), Verdict::Unhealthy);
                 }
             }
@@ -292,9 +388,9 @@ mod tests {
             let mut conclusive = Judge::default();
             for (second, letter) in probes.chars().enumerate() {
                 let now = Duration::from_secs(second as u64);
-                all.step(outcome(letter), now, &DEFAULTS);
+                all.step(outcome(letter), now, &DEFAULTS, false);
                 if letter != 'i' {
-                    conclusive.step(outcome(letter), now, &DEFAULTS);
+                    conclusive.step(outcome(letter), now, &DEFAULTS, false);
                 }
                 prop_assert_eq!(all, conclusive);
             }

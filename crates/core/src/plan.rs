@@ -134,6 +134,10 @@ pub enum Hold {
     Vantage,
     /// Half of the fleet went bad together.
     Correlation,
+    /// It failed while the prober doubted itself, and has to fail anew.
+    Held,
+    /// It was dead, did not go in time, and answers again.
+    Recovering,
     /// More would go within a minute than may.
     Velocity,
     /// The settings of its probe changed and have not yet shown that they work.
@@ -169,6 +173,8 @@ impl Hold {
             Self::Shadow => "shadow",
             Self::Vantage => "vantage",
             Self::Correlation => "correlation",
+            Self::Held => "held",
+            Self::Recovering => "recovering",
             Self::Velocity => "velocity",
             Self::NewProbe => "new-probe",
             Self::Floor => "floor",
@@ -192,6 +198,10 @@ impl fmt::Display for Hold {
                 "correlation: half of all endpoints went bad together; nothing goes until they are back or \
                  fleetdns release says that it is true",
             ),
+            Self::Held => f.write_str(
+                "held: it failed while the prober doubted itself; it is back, or has failed as often anew, in a moment",
+            ),
+            Self::Recovering => f.write_str("recovering: it was dead and still there, and answers again: it stays"),
             Self::Velocity => {
                 f.write_str("velocity: more would go within a minute than max-removals allows, it waits its turn")
             }

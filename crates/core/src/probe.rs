@@ -45,6 +45,9 @@ pub enum Verdict {
     Healthy,
     /// Failed, but not often enough: still published.
     Suspect,
+    /// Failed `fall` times in a row while the prober doubted itself, which does not count: stays as it is, in DNS or out,
+    /// until it answers or has failed as often anew.
+    Held,
     /// Failed `fall` times in a row: taken out.
     Unhealthy,
     /// Answers again, but not often enough: still out.
@@ -52,23 +55,25 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// `unknown`, `healthy`, `suspect`, `unhealthy` or `recovering`.
+    /// `unknown`, `healthy`, `suspect`, `held`, `unhealthy` or `recovering`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
             Self::Healthy => "healthy",
             Self::Suspect => "suspect",
+            Self::Held => "held",
             Self::Unhealthy => "unhealthy",
             Self::Recovering => "recovering",
         }
     }
 
-    /// Whether an endpoint with this verdict belongs in DNS; `None` while there is no verdict.
+    /// Whether an endpoint with this verdict belongs in DNS; `None` while there is no verdict. One that is held does not come
+    /// in, and does not go either.
     pub const fn is_in(self) -> Option<bool> {
         match self {
             Self::Unknown => None,
             Self::Healthy | Self::Suspect => Some(true),
-            Self::Unhealthy | Self::Recovering => Some(false),
+            Self::Held | Self::Unhealthy | Self::Recovering => Some(false),
         }
     }
 }
@@ -79,16 +84,16 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Not one of the five verdicts.
+/// Not one of the six verdicts.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is none of unknown, healthy, suspect, unhealthy, recovering")]
+#[error("'{0}' is none of unknown, healthy, suspect, held, unhealthy, recovering")]
 pub struct UnknownVerdict(pub String);
 
 impl FromStr for Verdict {
     type Err = UnknownVerdict;
 
     fn from_str(text: &str) -> Result<Self, UnknownVerdict> {
-        [Self::Unknown, Self::Healthy, Self::Suspect, Self::Unhealthy, Self::Recovering]
+        [Self::Unknown, Self::Healthy, Self::Suspect, Self::Held, Self::Unhealthy, Self::Recovering]
             .into_iter()
             .find(|verdict| verdict.as_str().eq_ignore_ascii_case(text))
             .ok_or_else(|| UnknownVerdict(text.to_owned()))
@@ -107,6 +112,7 @@ mod tests {
         assert_eq!(published("SUSPECT"), Some(true));
         assert_eq!(published("unhealthy"), Some(false));
         assert_eq!(published("recovering"), Some(false));
+        assert_eq!(published("held"), Some(false));
         assert!("dead".parse::<Verdict>().is_err());
     }
 }

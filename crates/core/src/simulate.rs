@@ -182,7 +182,7 @@ pub struct VerdictState {
     pub member: String,
     /// IP address or host name.
     pub address: String,
-    /// `unknown`, `healthy`, `suspect`, `unhealthy` or `recovering`.
+    /// `unknown`, `healthy`, `suspect`, `held`, `unhealthy` or `recovering`.
     pub verdict: String,
 }
 

@@ -444,9 +444,10 @@ impl Health {
 /// Which of two verdicts on one address speaks for it.
 pub(crate) const fn standing(verdict: Verdict) -> u8 {
     match verdict {
-        Verdict::Healthy => 4,
-        Verdict::Suspect => 3,
-        Verdict::Unknown => 2,
+        Verdict::Healthy => 5,
+        Verdict::Suspect => 4,
+        Verdict::Unknown => 3,
+        Verdict::Held => 2,
         Verdict::Recovering => 1,
         Verdict::Unhealthy => 0,
     }

@@ -142,7 +142,9 @@ where
                     let snapshot = snapshots.borrow_and_update().clone();
                     self.take_snapshot(&snapshot);
                 }
-                Ok(()) = release.changed() => self.watcher.release(&mut self.news),
+                Ok(()) = release.changed() => {
+                    self.watcher.release(Instant::now(), &mut self.table, &mut self.news);
+                }
                 resolved = self.resolver.next() => self.take_resolved(resolved),
                 Some(event) = self.queue.next() => self.take_event(event),
                 () = &mut alarm, if next.is_some() => {}
@@ -156,7 +158,7 @@ where
         for slot in self.watcher.ask(now) {
             self.table.hasten(slot, now);
         }
-        self.watcher.look(now, &self.table, &mut self.news);
+        self.watcher.look(now, &mut self.table, &mut self.news);
     }
 
     fn is_blind(&self, row: &Row) -> bool {
@@ -225,8 +227,11 @@ where
         row.unclear = if unclear { row.unclear.saturating_add(1) } else { 0 };
         let before = row.judge.verdict();
         let thresholds = self.timing.with(&row.key.spec.pace).thresholds;
-        let change = row.judge.step(answer.outcome(), now - self.epoch, &thresholds);
-        let again = self.watcher.landed(landed.slot, &row.judge, &answer, (landed.started, now));
+        let outcome = self.watcher.outcome(&answer, landed.started);
+        let doubted = self.watcher.doubts(landed.slot);
+        let change = row.judge.step(outcome, now - self.epoch, &thresholds, doubted);
+        let (judge, times) = (&row.judge, (landed.started, now));
+        let again = self.watcher.landed(landed.slot, (judge, &thresholds), &answer, times);
         if let Some(after) = change {
             self.watcher.verdict((landed.slot, &row.key), (before, after), &answer, &mut self.news);
         }

@@ -35,6 +35,13 @@ impl News {
         self.verdicts.push((key.clone(), Some(after)));
     }
 
+    /// A verdict changed without a probe.
+    pub(crate) fn taken_back(&mut self, key: &ProbeKey, before: Verdict, after: Verdict) {
+        let ProbeKey { address, spec } = key;
+        info!(%address, probe = %spec, %before, verdict = %after, "verdict taken back");
+        self.verdicts.push((key.clone(), Some(after)));
+    }
+
     /// A verdict that stands already becomes an endpoint's.
     pub(crate) fn known(&mut self, key: ProbeKey, verdict: Verdict) {
         self.verdicts.push((key, Some(verdict)));

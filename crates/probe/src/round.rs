@@ -121,7 +121,7 @@ where
             sleep(PAUSE.min(timing.fast_interval)).await;
         }
         let answer = probe(key.clone()).await;
-        if judge.step(answer.outcome(), Duration::ZERO, &timing.thresholds).is_some() {
+        if judge.step(answer.outcome(), Duration::ZERO, &timing.thresholds, false).is_some() {
             break;
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use fleetdns_core::doubt::{Pace, Probed, Sight, Turn};
-use fleetdns_core::judge::Judge;
+use fleetdns_core::doubt::{Probed, Sight, Turn};
+use fleetdns_core::judge::{Judge, Outcome, Thresholds};
 use fleetdns_core::{DnsName, ProbeKey, Target, Timing, Verdict};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -35,19 +35,13 @@ pub(crate) struct Watcher {
 
 impl Watcher {
     pub(crate) fn new(timing: &Timing, epoch: Instant, canaries: Vec<Canary>, reports: Reports) -> Self {
-        let rise = timing.fast_interval.saturating_mul(timing.thresholds.rise.max(1));
-        let pace = Pace {
-            gap: timing.fast_interval,
-            // One probe that is under way, the next in its turn, those that are needed to come back.
-            linger: timing.interval + rise + timing.timeout * 2,
-        };
         let known = |canary: Canary| {
             let target = canary.target().ok()?;
             Some(Known { canary, target, keys: Vec::new() })
         };
         let canaries: Vec<Known> = canaries.into_iter().filter_map(known).collect();
         reports.set_canaries(&canaries);
-        let sight = Sight::new(pace, canaries.len());
+        let sight = Sight::new(timing.fast_interval, canaries.len());
         Self { sight, epoch, waiting: HashMap::new(), canaries, reports }
     }
 
@@ -89,11 +83,24 @@ impl Watcher {
         }
     }
 
+    /// What a probe that began at this time says to its judge.
+    pub(crate) fn outcome(&self, answer: &Answer, started: Instant) -> Outcome {
+        match answer.outcome() {
+            Outcome::Fail if self.sight.is_void(self.at(started)) => Outcome::Inconclusive,
+            outcome => outcome,
+        }
+    }
+
+    /// Whether what is said of the key now is doubted.
+    pub(crate) fn doubts(&self, slot: Slot) -> bool {
+        self.sight.doubt().is_some() && self.is_endpoint(slot)
+    }
+
     /// A probe has ended. Gives whether its key has to be probed again at once.
     pub(crate) fn landed(
         &mut self,
         slot: Slot,
-        judge: &Judge,
+        (judge, thresholds): (&Judge, &Thresholds),
         answer: &Answer,
         (started, ended): (Instant, Instant),
     ) -> bool {
@@ -103,6 +110,7 @@ impl Watcher {
             sound: answer.sound(),
             verdict: judge.verdict(),
             failures: judge.failures(),
+            calm: !judge.is_turning(thresholds),
         };
         self.sight.take(slot.into(), &probed)
     }
@@ -163,9 +171,10 @@ impl Watcher {
     }
 
     /// Says whether doubt began or ended, and then lets go what waited for it.
-    pub(crate) fn look(&mut self, now: Instant, table: &Table, news: &mut News) {
-        let turn = self.sight.look(self.at(now));
-        self.tell(turn, news);
+    pub(crate) fn look(&mut self, now: Instant, table: &mut Table, news: &mut News) {
+        if let Some(turn) = self.sight.look(self.at(now)) {
+            self.take_turn(turn, table, news);
+        }
         let sight = &self.sight;
         self.waiting.retain(|slot, waiting| {
             if !sight.may_go_out((*slot).into()) {
@@ -184,25 +193,35 @@ impl Watcher {
     }
 
     /// A person says that what went bad together is really bad.
-    pub(crate) fn release(&mut self, news: &mut News) {
-        let turn = self.sight.release();
-        if turn.is_none() {
-            info!("asked to release removals, which no correlation holds");
+    pub(crate) fn release(&mut self, now: Instant, table: &mut Table, news: &mut News) {
+        match self.sight.release(self.at(now)) {
+            Some(turn) => self.take_turn(turn, table, news),
+            None => info!("asked to release removals, which no correlation holds"),
         }
-        self.tell(turn, news);
     }
 
-    fn tell(&self, turn: Option<Turn>, news: &mut News) {
+    /// Takes back what is doubted, and lets what failed in doubt fail anew.
+    fn take_turn(&mut self, turn: Turn, table: &mut Table, news: &mut News) {
+        for (slot, row) in table.rows_mut() {
+            let before = row.judge.verdict();
+            let lately = turn.begins() && self.sight.went_out_lately(slot.into());
+            if lately && self.is_endpoint(slot) && row.judge.hold() && !self.waiting.contains_key(&slot) {
+                news.taken_back(&row.key, before, row.judge.verdict());
+            }
+            if turn.ends() {
+                row.judge.pardon();
+            }
+        }
         match turn {
-            None => {}
-            Some(Turn::Began(doubt) | Turn::Became(doubt)) => {
+            Turn::Began(doubt) | Turn::Became(doubt) => {
                 warn!(%doubt, "the prober doubts itself, nothing is removed on its word");
                 news.doubt(Some(doubt));
             }
-            Some(Turn::Ended(doubt)) => {
+            Turn::Ended(doubt) => {
                 info!(kind = doubt.kind(), "the prober does not doubt itself any more");
                 news.doubt(None);
             }
+            Turn::Passed(doubt) => info!(%doubt, "the prober doubted itself for a moment"),
         }
     }
 

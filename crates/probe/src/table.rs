@@ -101,6 +101,11 @@ impl Table {
         self.rows.get(slot.0 as usize).and_then(Option::as_ref)
     }
 
+    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = (Slot, &mut Row)> {
+        let rows = (0..).map(Slot).zip(&mut self.rows);
+        rows.filter_map(|(slot, row)| Some((slot, row.as_mut()?)))
+    }
+
     /// One more target wants the key.
     pub(crate) fn want(&mut self, key: ProbeKey) {
         let (index, row) = match self.index.entry(key) {
@@ -160,13 +165,13 @@ impl Table {
     pub(crate) fn landed(&mut self, slot: Slot, started: Instant, now: Instant) -> Option<Row> {
         let all = self.timing;
         let row = self.row_mut(slot)?;
-        let Timing { interval, fast_interval: fast, .. } = all.with(&row.key.spec.pace);
+        let Timing { interval, fast_interval: fast, thresholds, .. } = all.with(&row.key.spec.pace);
         if row.wanted == 0 {
             return self.take(slot);
         }
         // A key of which nothing is known yet is tried again soon, whatever the first probe came to.
         let unheard = row.unclear > 0 && row.judge.verdict() == Verdict::Unknown;
-        let pause = if unheard { fast } else { row.judge.next_interval(interval, fast) };
+        let pause = if unheard || row.judge.is_turning(&thresholds) { fast } else { interval };
         let phase = phase(&row.key, interval);
         let due = if pause < interval { started + pause } else { self.aligned(phase, interval, started) };
         let due = if due >= now { due } else { now };
@@ -258,7 +263,7 @@ mod tests {
     }
 
     fn judge(table: &mut Table, slot: Slot, outcome: Outcome) {
-        table.row_mut(slot).unwrap().judge.step(outcome, Duration::ZERO, &Thresholds::default());
+        table.row_mut(slot).unwrap().judge.step(outcome, Duration::ZERO, &Thresholds::default(), false);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Probed {
     pub verdict: Verdict,
     /// Failures in a row up to now.
     pub failures: u32,
+    /// The next probe comes no sooner than is usual.
+    pub calm: bool,
 }
 
 /// What is to be known of a key.
@@ -81,6 +83,10 @@ pub(super) struct Row {
     pub(super) canaries: u32,
     /// When it went out.
     pub(super) since: Duration,
+    /// It failed when last probed.
+    pub(super) fails: bool,
+    /// It is out by a verdict that nobody doubts.
+    pub(super) is_out: bool,
 }
 
 impl Row {
@@ -99,8 +105,10 @@ impl Probed {
     pub(super) const fn state(&self, before: State) -> State {
         match (before, self.verdict) {
             (_, Verdict::Healthy) => State::Good,
-            (State::Past, Verdict::Suspect | Verdict::Unhealthy | Verdict::Recovering) => State::Past,
-            (_, Verdict::Unhealthy | Verdict::Recovering) => State::Out,
+            (State::Past, Verdict::Suspect | Verdict::Held | Verdict::Unhealthy | Verdict::Recovering) => {
+                State::Past
+            }
+            (_, Verdict::Held | Verdict::Unhealthy | Verdict::Recovering) => State::Out,
             (_, Verdict::Suspect) => State::Suspect,
             (State::Past, Verdict::Unknown) => State::Past,
             (before, Verdict::Unknown) => {
@@ -113,12 +121,8 @@ impl Probed {
         }
     }
 
-    /// Whether the next probe comes after the slow interval.
-    pub(super) const fn is_calm(&self) -> bool {
-        match self.verdict {
-            Verdict::Healthy | Verdict::Unhealthy => true,
-            Verdict::Unknown => self.failures == 0,
-            Verdict::Suspect | Verdict::Recovering => false,
-        }
+    /// Whether the verdict is that it is out, and nobody doubts that.
+    pub(super) const fn is_out(&self) -> bool {
+        matches!(self.verdict, Verdict::Unhealthy | Verdict::Recovering)
     }
 }

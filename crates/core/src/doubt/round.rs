@@ -48,7 +48,7 @@ impl Rounds {
         self.wanted = Some(now);
     }
 
-    /// A key does not fail any more, or is known to be out.
+    /// A key does not fail any more.
     pub(super) fn settled(&mut self, key: KeyId) {
         self.failing.remove(&key);
     }

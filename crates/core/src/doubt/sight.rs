@@ -19,6 +19,7 @@ use super::episode::{Episode, Turn};
 use super::key::{KeyId, Probed, Row, Seat, Sound, State};
 use super::round::{Rounds, Said};
 use crate::member::MemberName;
+use crate::probe::Verdict;
 
 /// What went out within this time went out together.
 const TOGETHER: Duration = Duration::from_secs(60);
@@ -26,19 +27,9 @@ const TOGETHER: Duration = Duration::from_secs(60);
 /// Below so many keys none may be heard for us to be cut off; above, one in so many.
 const HARDLY: u32 = 10;
 
-/// Times that follow from how probing is set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// From one round of questions to the next, at least.
-    pub gap: Duration,
-    /// What an endpoint that is well needs to show it: to be probed, and `rise` times.
-    pub linger: Duration,
-}
-
 /// What all probes together say of the prober.
 #[derive(Debug)]
 pub struct Sight {
-    pace: Pace,
     rows: Vec<Row>,
     crowd: Crowd,
     canaries: Vec<Canary>,
@@ -48,23 +39,25 @@ pub struct Sight {
     outs: VecDeque<(Duration, KeyId)>,
     rounds: Rounds,
     episode: Episode,
+    /// When doubt ended last.
+    sure_since: Duration,
     /// Correlation stands until what went out recovers.
     latched: bool,
     dirty: bool,
 }
 
 impl Sight {
-    /// Knows nothing, and of so many canaries.
-    pub fn new(pace: Pace, canaries: usize) -> Self {
+    /// Knows nothing, and of so many canaries. `gap`: the least time from one round of questions to the next.
+    pub fn new(gap: Duration, canaries: usize) -> Self {
         Self {
-            pace,
             rows: Vec::new(),
             crowd: Crowd::default(),
             canaries: std::iter::repeat_with(Canary::default).take(canaries).collect(),
             asked: BTreeSet::new(),
             outs: VecDeque::new(),
-            rounds: Rounds::new(pace.gap),
+            rounds: Rounds::new(gap),
             episode: Episode::default(),
+            sure_since: Duration::ZERO,
             latched: false,
             dirty: false,
         }
@@ -137,12 +130,15 @@ impl Sight {
     /// Takes in a probe. Gives whether the key has to be probed again at once.
     pub fn take(&mut self, key: KeyId, probed: &Probed) -> bool {
         let Some(row) = self.row(key) else { return false };
-        let (state, calm) = (probed.state(row.state), probed.is_calm());
-        let (before, same) = (row.state, row.state == state && row.sound == Some(probed.sound));
-        let same = same && row.calm == calm;
+        let (before, state) = (row.state, probed.state(row.state));
+        let (fails, is_out) = (probed.failures > 0, probed.is_out());
+        let fails_first = fails && !row.fails && !row.is_out;
+        let same = (row.state, row.sound, row.calm) == (state, Some(probed.sound), probed.calm)
+            && (row.fails, row.is_out) == (fails, is_out);
         if !same {
             self.change(key, |row| {
-                (row.state, row.sound, row.calm) = (state, Some(probed.sound), calm);
+                (row.state, row.sound, row.calm) = (state, Some(probed.sound), probed.calm);
+                (row.fails, row.is_out) = (fails, is_out);
                 if state == State::Out && before != State::Out {
                     row.since = probed.ended;
                 }
@@ -150,14 +146,14 @@ impl Sight {
             if state == State::Out && before != State::Out {
                 self.outs.push_back((probed.ended, key));
             }
-            match (before.is_bad() || before == State::Past, state.is_bad()) {
-                (false, true) if self.is_endpoint(key) => self.rounds.failed_first(key, probed.ended),
-                (true, false) => self.rounds.settled(key),
-                _ => {}
+            if fails_first && self.is_endpoint(key) {
+                self.rounds.failed_first(key, probed.ended);
+            } else if state == State::Good {
+                self.rounds.settled(key);
             }
         }
-        let heard = calm && probed.sound == Sound::Heard;
-        let said = Said { sound: probed.sound, passed: probed.failures == 0 };
+        let heard = probed.calm && probed.sound == Sound::Heard;
+        let said = Said { sound: probed.sound, passed: !fails && probed.verdict != Verdict::Held };
         self.rounds.reported(key, said, |round| heard && probed.started < round)
     }
 
@@ -166,10 +162,14 @@ impl Sight {
         !self.is_of_use() || self.rounds.asked_since(key)
     }
 
+    /// Whether a failure of a probe that began at this time says nothing: doubt was there then, and is over.
+    pub fn is_void(&self, started: Duration) -> bool {
+        self.episode.doubt().is_none() && started < self.sure_since
+    }
+
     /// When [`Sight::ask`] and [`Sight::look`] have something to do though no probe ended.
     pub fn next_turn(&self) -> Option<Duration> {
-        let round = self.rounds.due().filter(|_| self.is_of_use());
-        round.into_iter().chain(self.episode.ends_at(self.pace.linger)).min()
+        self.rounds.due().filter(|_| self.is_of_use())
     }
 
     /// Keys that have to be probed at once, because one has failed that was good.
@@ -183,31 +183,30 @@ impl Sight {
         keys
     }
 
+    /// Whether the key went out so lately that a doubt which begins now is about it too.
+    pub fn went_out_lately(&self, key: KeyId) -> bool {
+        self.row(key).is_some_and(|row| row.state == State::Out)
+    }
+
     /// Looks whether doubt begins or ends. To be called after every probe, before what it says is passed on.
     pub fn look(&mut self, now: Duration) -> Option<Turn> {
         if self.episode.doubt().is_none() {
             self.expire(now);
         }
-        let over = self.episode.ends_at(self.pace.linger).is_some_and(|end| end <= now);
-        if !self.dirty && !over && !self.rounds.is_unread() {
+        if !self.dirty && !self.rounds.is_unread() {
             return None;
         }
         self.dirty = false;
         let together = if self.latched { self.crowd.half_is_bad() } else { self.crowd.went_bad_together() };
         self.latched = together && (self.latched || self.crowd.went_out_together());
-        let unwell = self.crowd.totals.unwell > 0;
         // Read at once: what it says is old as soon as others answer anew.
-        let in_round = self.in_round().filter(|_| unwell);
-        let doubt = self.cut_off().or_else(|| together.then(|| self.correlation()));
-        match (doubt, in_round) {
-            (Some(doubt), _) => self.episode.stand(doubt),
-            (None, Some(doubt)) => {
-                let began = self.episode.stand(doubt);
-                self.episode.calm(now, self.pace.linger, unwell);
-                began
-            }
-            (None, None) => self.episode.calm(now, self.pace.linger, unwell),
-        }
+        let in_round = self.in_round().filter(|_| self.crowd.totals.unwell > 0);
+        let turn = match self.cut_off().or_else(|| together.then(|| self.correlation())) {
+            Some(doubt) => self.episode.stand(doubt),
+            None => self.episode.end().or_else(|| in_round.map(Turn::Passed)),
+        };
+        self.take_back(turn.as_ref(), now);
+        turn
     }
 
     /// The doubt that stands, as [`Sight::look`] last saw it.
@@ -215,9 +214,9 @@ impl Sight {
         self.episode.doubt()
     }
 
-    /// A person says that it is true: what is bad now counts no more until it has been healthy. Does nothing but in a
-    /// correlation, since being cut off is nothing to agree to.
-    pub fn release(&mut self) -> Option<Turn> {
+    /// A person says that it is true: what is bad now counts no more until it has been healthy, and goes when it fails on.
+    /// Does nothing but in a correlation, since being cut off is nothing to agree to.
+    pub fn release(&mut self, now: Duration) -> Option<Turn> {
         if !matches!(self.episode.doubt(), Some(Doubt::Correlation { .. })) {
             return None;
         }
@@ -225,12 +224,25 @@ impl Sight {
             let key = KeyId(u32::try_from(index).unwrap_or(u32::MAX));
             if self.row(key).is_some_and(|row| row.state.is_bad()) {
                 self.change(key, |row| row.state = State::Past);
-                self.rounds.settled(key);
             }
         }
         self.outs.clear();
         self.latched = false;
-        self.episode.end()
+        let turn = self.episode.end();
+        self.take_back(turn.as_ref(), now);
+        turn
+    }
+
+    /// What goes out shortly before a doubt is doubted too; and when doubt is over, what fails on fails for the first time.
+    fn take_back(&mut self, turn: Option<&Turn>, now: Duration) {
+        let Some(turn) = turn else { return };
+        for row in &mut self.rows {
+            row.is_out &= !(turn.begins() && row.state == State::Out);
+            row.fails &= row.is_out || !turn.ends();
+        }
+        if turn.ends() {
+            self.sure_since = now;
+        }
     }
 
     fn correlation(&self) -> Doubt {
@@ -291,7 +303,6 @@ impl Sight {
             self.outs.pop_front();
             if self.row(key).is_some_and(|row| row.state == State::Out && row.since == since) {
                 self.change(key, |row| row.state = State::Past);
-                self.rounds.settled(key);
             }
         }
     }

@@ -114,10 +114,10 @@ fn what_died_long_ago_did_not_die_together_with_what_dies_now() {
 #[test]
 fn a_person_releases_it_and_what_is_bad_then_counts_no_more() {
     let mut prober = fleet(0, &[2, 2, 2]);
-    assert_eq!(prober.sight.release(), None, "there is nothing to release");
+    assert_eq!(prober.release(0), None, "there is nothing to release");
     let down = from(30_000, &[0, 1, 2, 3], Reply::Refused);
     prober.run(60_000, &down);
-    assert!(matches!(prober.sight.release(), Some(Turn::Ended(Doubt::Correlation { .. }))));
+    assert!(matches!(prober.release(60_000), Some(Turn::Ended(Doubt::Correlation { .. }))));
     prober.run(300_000, &down);
     assert_eq!(prober.sight.doubt(), None);
     // They recover and die again: that is another time.
@@ -140,7 +140,7 @@ fn being_cut_off_cannot_be_released() {
     let network = |_, at| if at < 30_000 { Reply::Pass } else { Reply::Silent };
     prober.run(60_000, &network);
     assert_eq!(prober.sight.doubt().map(Doubt::kind), Some("vantage"));
-    assert_eq!(prober.sight.release(), None);
+    assert_eq!(prober.release(60_000), None);
     assert_eq!(prober.sight.doubt().map(Doubt::kind), Some("vantage"));
 }
 
@@ -169,7 +169,7 @@ fn keys_that_go_leave_the_counts() {
 #[test]
 fn a_key_is_an_endpoint_as_long_as_any_claims_it() {
     let (key, [one, other]) = (id(0), [0, 1].map(member_name));
-    let mut sight = Sight::new(Times::DEFAULT.pace(), 0);
+    let mut sight = Sight::new(ms(Times::DEFAULT.fast), 0);
     assert!(sight.join(key, &one));
     assert!(!sight.join(key, &one) && !sight.join(key, &other));
     assert!(!sight.leave(key, &one) && !sight.leave(key, &other));
@@ -179,9 +179,15 @@ fn a_key_is_an_endpoint_as_long_as_any_claims_it() {
 
 #[test]
 fn a_canary_of_several_addresses_is_heard_at_one_and_silent_without_any() {
-    let mut sight = Sight::new(Times::DEFAULT.pace(), 1);
-    let probed =
-        |sound| Probed { started: ms(0), ended: ms(1), sound, verdict: crate::Verdict::Unknown, failures: 0 };
+    let mut sight = Sight::new(ms(Times::DEFAULT.fast), 1);
+    let probed = |sound| Probed {
+        started: ms(0),
+        ended: ms(1),
+        sound,
+        verdict: crate::Verdict::Unknown,
+        failures: 0,
+        calm: true,
+    };
     assert_eq!(sight.look(ms(0)), None, "nobody was asked yet");
     sight.set_canary(0, id(0), true);
     sight.set_canary(0, id(1), true);

@@ -160,6 +160,9 @@ impl Lines<'_> {
                 "no probe can say anything of it from here, its cluster's word counts"
             }
             (Verdict::Suspect, _) => "suspect: it fails, and not yet often enough",
+            (Verdict::Held, _) => {
+                "held: it failed while the prober doubted itself, and has to fail anew to be dead"
+            }
             (Verdict::Unhealthy, Some(ips)) if hostname && ips.is_empty() => "the host name has no addresses",
             (Verdict::Unhealthy, _) => "unhealthy",
             (Verdict::Recovering, _) => "recovering: it answers again, and not yet often enough",

@@ -11,6 +11,7 @@ use crate::evidence::Evidence;
 use crate::intent::Wish;
 use crate::member::MemberName;
 use crate::plan::Hold;
+use crate::probe::Verdict;
 use crate::wanted::Wanted;
 
 /// What is there and must stay, whatever inventory or health would like.
@@ -33,7 +34,7 @@ impl Stays<'_> {
         match candidate.alive() {
             Some(true) if alone || candidate.resolved.is_some() => None,
             Some(true) | None => Some(Hold::Undecided),
-            Some(false) => self.dead(&address, candidate.wish),
+            Some(false) => self.dead(&address, (candidate.verdict, candidate.wish)),
         }
     }
 
@@ -49,10 +50,10 @@ impl Stays<'_> {
         for ip in &self.ours.ips {
             let address = Address::from(*ip);
             let seen = self.flat.seen(*ip);
-            let reason = match seen.map(|seen| (seen.alive(), seen.wish)) {
+            let reason = match seen.map(|seen| (seen.alive(), seen)) {
                 Some((Some(true), _)) => None,
                 Some((None, _)) => Some(Hold::Undecided),
-                Some((Some(false), wish)) => self.dead(&address, wish),
+                Some((Some(false), seen)) => self.dead(&address, (seen.verdict, seen.wish)),
                 None => self.unlisted_or_new(&address),
             };
             let Some(reason) = reason else { continue };
@@ -69,7 +70,7 @@ impl Stays<'_> {
     }
 
     /// Why something stays that is not alive. Only a freeze keeps what a person wants out.
-    fn dead(&self, address: &Address, wish: Option<Wish>) -> Option<Hold> {
+    fn dead(&self, address: &Address, (verdict, wish): (Verdict, Option<Wish>)) -> Option<Hold> {
         let gate = self.gate;
         if gate.freeze.is_some() || wish.is_some() {
             return gate.freeze.clone();
@@ -77,6 +78,12 @@ impl Stays<'_> {
         let untried = || self.ours.probed_otherwise(address, &self.wanted.evidence);
         gate.doubt
             .clone()
+            .or_else(|| match verdict {
+                Verdict::Held => Some(Hold::Held),
+                // It was dead and is still there: to take it out now that it answers would be too late.
+                Verdict::Recovering => Some(Hold::Recovering),
+                _ => None,
+            })
             .or_else(|| untried().filter(|spec| !(gate.proven)(spec)).map(|_| Hold::NewProbe))
             .or_else(|| gate.waiting.contains(address).then_some(Hold::Velocity))
     }
@@ -118,6 +125,9 @@ impl Stays<'_> {
         let mut failing: Vec<Seen> = flat.ips.iter().filter(out).copied().collect();
         // What was sent out and answers is better than what is dead.
         failing.sort_by_key(|seen| (seen.verdict.is_in() != Some(true), seen.ip));
+        // What answers again, if not often enough, is better than nothing that answers.
+        let again = |seen: &&Seen| seen.verdict == Verdict::Recovering && seen.wish.is_none();
+        let back: Vec<IpAddr> = failing.iter().filter(again).map(|seen| seen.ip).collect();
         let failing: Vec<IpAddr> = failing.iter().map(|seen| seen.ip).collect();
         // What only waits for its turn is as good as gone: it takes nothing else's place.
         let firm: BTreeSet<IpAddr> = kept
@@ -127,18 +137,20 @@ impl Stays<'_> {
             .collect();
         let published: Vec<IpAddr> =
             failing.iter().copied().filter(|ip| ours.ips.contains(ip) && !firm.contains(ip)).collect();
-        if alive.is_empty() && firm.is_empty() && !failing.is_empty() {
+        // What answers again leaves the last set whole: it may be gone in a moment.
+        if alive.is_empty() && firm.iter().all(|ip| back.contains(ip)) && !failing.is_empty() {
             if !flat.undecided.is_empty() && !ours.exists() {
                 return;
             }
             let alias = ours.cname.map(|target| Address::Hostname(target.clone()));
             let known = alias.is_some_and(|alias| wanted.candidates.contains_key(&alias));
-            let replaced = ours.exists() && published.is_empty() && !known && flat.undecided.is_empty();
+            let left = failing.iter().any(|ip| ours.ips.contains(ip));
+            let replaced = ours.exists() && !left && !known && flat.undecided.is_empty();
             match gate.brakes.all_down {
                 AllDown::Empty => return,
                 // Nothing of the last set is left in any cluster: what the clusters have now is better than no answer.
                 AllDown::Keep if replaced => kept.extend(failing),
-                AllDown::Keep => kept.extend(published),
+                AllDown::Keep => kept.extend(published.into_iter().chain(back)),
                 AllDown::All => kept.extend(failing),
             }
             if !kept.is_empty() {

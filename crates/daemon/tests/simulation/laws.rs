@@ -29,7 +29,7 @@ enum Why {
     StandsBy,
     /// A host name and its addresses stand for each other.
     Form,
-    /// It failed often enough; what all the failures are due to, when that is the same.
+    /// It failed often enough; what that is due to, when it is nothing of its own.
     Dead(Option<Blame>),
     No(String),
 }
@@ -205,10 +205,10 @@ impl Sim {
                 None => {}
             }
             let accounts = self.accounts(member, meaning, address);
-            if accounts.iter().any(|account| !account.out) {
+            if !accounts.iter().all(Account::is_dead) {
                 return Why::No(format!("{} gives it, and its probes say {accounts:?}", member.name));
             }
-            reason = Why::Dead(accounts.first().and_then(|account| account.blame));
+            reason = Why::Dead(accounts.first().and_then(|account| account.excuse));
         }
         reason
     }
@@ -252,7 +252,7 @@ impl Sim {
             for given in member.given(&meaning.service, now).into_iter().flatten() {
                 let alive = match self.wish(member, meaning, given) {
                     Some(wish) => wish == Wish::ForceIn,
-                    None => !self.is_out(member, meaning, given),
+                    None => self.accounts(member, meaning, given).iter().any(|account| !account.is_dead()),
                 };
                 if alive {
                     best = Some(best.map_or(member.priority, |best: u16| best.min(member.priority)));

@@ -29,8 +29,9 @@ pub(crate) struct Account {
     successes: u32,
     passed: bool,
     pub(crate) out: bool,
-    /// What the last failures in a row were due to, when they all were to the same.
-    pub(crate) blame: Option<Blame>,
+    /// What each [`FALL`] failures in a row since it last answered were due to, when that was nothing of its own.
+    pub(crate) excuse: Option<Blame>,
+    has_own_faults: bool,
     doublings: u32,
     went_out: Option<Duration>,
 }
@@ -46,7 +47,7 @@ impl Account {
     }
 
     fn pass(&mut self) {
-        (self.unclear, self.passed) = (0, true);
+        (self.unclear, self.passed, self.has_own_faults) = (0, true, false);
         self.failures.clear();
         self.successes += 1;
         if self.out && self.successes >= RISE << self.doublings {
@@ -63,16 +64,24 @@ impl Account {
         if self.failures.len() < FALL {
             return;
         }
-        self.blame = self.failures.iter().all(|one| *one == blame).then_some(blame);
+        let all_due_to_us = blame != Blame::Endpoint && self.failures.iter().all(|one| *one == blame);
+        self.has_own_faults |= !all_due_to_us;
+        self.excuse = (!self.has_own_faults).then_some(blame);
         if self.out {
             return;
         }
         self.out = true;
-        if self.passed {
+        // What was due to us is no flap.
+        if self.passed && self.has_own_faults {
             let again = self.went_out.is_some_and(|before| now - before < Duration::from_secs(600));
-            self.doublings = if again { (self.doublings + 1).min(6) } else { 0 };
+            self.doublings = if again { (self.doublings + 1).clamp(4, 6) } else { 0 };
             self.went_out = Some(now);
         }
+    }
+
+    /// Whether it is out by all that is known, and did not answer when it was last asked.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.out && self.successes == 0
     }
 
     /// Whether it has had the chance to show what it is like.

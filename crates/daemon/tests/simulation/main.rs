@@ -7,7 +7,8 @@
 //!
 //! - `cargo test -p fleetdns --test simulation` runs the kept seeds and some new ones.
 //! - `SEEDS=10000 START=1 cargo test --release -p fleetdns --test simulation many -- --nocapture` runs more.
-//! - `SEED=7 cargo test -p fleetdns --test simulation many -- --nocapture` runs one and prints all that happens.
+//! - `SEED=7 cargo test -p fleetdns --test simulation many -- --nocapture` runs one and prints all that happens, and
+//!   what the product says of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod chaos;
@@ -49,6 +50,8 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn many_schedules_keep_every_law() {
     if let Some(seed) = number("SEED") {
+        let log = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG);
+        log.without_time().with_target(false).with_ansi(false).init();
         let outcome = run(seed, Broken::Nothing, true);
         assert_eq!(outcome.wrong, Vec::<String>::new(), "seed {seed}");
         return;

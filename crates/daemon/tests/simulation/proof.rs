@@ -1,6 +1,8 @@
 //! Ways to break the product on purpose, so that each law can be seen to fail.
 
-use fleetdns_core::{AllDown, Brakes, Claim, Evidence, Health, Intents, Observed, ObservedSet, Ttl, Verdict};
+use fleetdns_core::{
+    AllDown, Brakes, Claim, Evidence, Health, Intents, Observed, ObservedSet, ProbeKey, Ttl, Verdict,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +17,7 @@ pub(crate) enum Broken {
     Hurries,
     /// A healthy verdict is passed on as an unhealthy one.
     Slanders,
-    /// Doubt is not passed on, and there are no canaries.
+    /// Doubt is not passed on, nor what is held for it, and there are no canaries.
     Deaf,
     /// Somebody else's sets are taken for ours.
     Steals,
@@ -91,7 +93,13 @@ pub(crate) async fn relay(
     loop {
         let mut health = from.borrow_and_update().clone();
         match broken {
-            Broken::Deaf => health.doubt = None,
+            Broken::Deaf => {
+                health.doubt = None;
+                let held =
+                    |(key, verdict): (&ProbeKey, &Verdict)| (*verdict == Verdict::Held).then(|| key.clone());
+                let held: Vec<ProbeKey> = health.verdicts.iter().filter_map(held).collect();
+                health.verdicts.extend(held.into_iter().map(|key| (key, Verdict::Unhealthy)));
+            }
             Broken::Slanders => {
                 let healthy = health.verdicts.iter().find(|(_, verdict)| **verdict == Verdict::Healthy);
                 if let Some(key) = healthy.map(|(key, _)| key.clone()) {

@@ -1,11 +1,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use fleetdns_core::Verdict::{Healthy, Recovering, Suspect, Unhealthy};
+use fleetdns_core::Verdict::{Healthy, Held, Recovering, Suspect, Unhealthy};
 use fleetdns_core::{Inventory, MemberView};
 use imbl::OrdSet;
 use tokio::task::JoinHandle;
-use tokio::time::{advance, sleep};
+use tokio::time::{advance, sleep, timeout};
 
 use super::*;
 use crate::answer::Failure;

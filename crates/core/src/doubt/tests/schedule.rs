@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::doubt::{KeyId, Pace, Probed, Sight, Sound};
+use crate::doubt::{KeyId, Probed, Sight, Sound, Turn};
 use crate::judge::{Judge, Outcome, Thresholds};
 use crate::member::MemberName;
 use crate::probe::Verdict;
@@ -23,10 +23,6 @@ pub(super) struct Times {
 
 impl Times {
     pub(super) const DEFAULT: Self = Self { interval: 5000, fast: 2000, timeout: 2000, fall: 3 };
-
-    pub(super) const fn pace(&self) -> Pace {
-        Pace { gap: ms(self.fast), linger: ms(self.interval + 2 * self.fast + 2 * self.timeout) }
-    }
 
     const fn thresholds(&self) -> Thresholds {
         Thresholds { fall: self.fall, rise: 2 }
@@ -75,7 +71,7 @@ pub(super) struct Prober {
 
 impl Prober {
     pub(super) fn new(times: Times, canaries: usize) -> Self {
-        let sight = Sight::new(times.pace(), canaries);
+        let sight = Sight::new(ms(times.fast), canaries);
         let mut prober = Self {
             times,
             sight,
@@ -162,12 +158,19 @@ impl Prober {
 
     fn land(&mut self, key: usize, started: u64, reply: Reply, now: u64) {
         let Times { interval, fast, .. } = self.times;
+        let doubted = self.sight.doubt().is_some();
         let target = &mut self.targets[key];
-        let outcome = if reply == Reply::Pass { Outcome::Pass } else { Outcome::Fail };
-        if target.judge.step(outcome, ms(now), &self.times.thresholds()).is_some() {
+        let outcome = match reply {
+            Reply::Pass => Outcome::Pass,
+            _ if self.sight.is_void(ms(started)) => Outcome::Inconclusive,
+            _ => Outcome::Fail,
+        };
+        let thresholds = self.times.thresholds();
+        if target.judge.step(outcome, ms(now), &thresholds, doubted).is_some() {
             self.fresh.insert(key);
         }
-        let pause = u64::try_from(target.judge.next_interval(ms(interval), ms(fast)).as_millis()).unwrap();
+        let turning = target.judge.is_turning(&thresholds);
+        let pause = if turning { fast } else { interval };
         let slow = target.phase + (started + interval - target.phase) / interval * interval;
         let mut due = if pause < interval { started + pause } else { slow }.max(now);
         let sound = if reply == Reply::Silent { Sound::Silent } else { Sound::Heard };
@@ -177,6 +180,7 @@ impl Prober {
             sound,
             verdict: target.judge.verdict(),
             failures: target.judge.failures(),
+            calm: !turning,
         };
         if self.sight.take(id(key), &probed) {
             due = now;
@@ -186,7 +190,9 @@ impl Prober {
 
     fn publish(&mut self, now: u64) {
         let before = self.sight.doubt().map(crate::Doubt::kind);
-        self.sight.look(ms(now));
+        if let Some(turn) = self.sight.look(ms(now)) {
+            self.heed(&turn);
+        }
         let doubt = self.sight.doubt().map(crate::Doubt::kind);
         if doubt != before {
             self.doubts.push((now, doubt));
@@ -195,7 +201,7 @@ impl Prober {
         self.fresh.retain(|key| {
             let target = &mut self.targets[*key];
             let verdict = target.judge.verdict();
-            let goes_out = verdict.is_in() == Some(false) && target.published.is_in() != Some(false);
+            let goes_out = is_out(verdict) && !is_out(target.published);
             if goes_out && !sight.may_go_out(id(*key)) {
                 return true;
             }
@@ -205,6 +211,24 @@ impl Prober {
             }
             false
         });
+    }
+
+    /// A person says that it is true.
+    pub(super) fn release(&mut self, now: u64) -> Option<Turn> {
+        let turn = self.sight.release(ms(now));
+        turn.iter().for_each(|turn| self.heed(turn));
+        turn
+    }
+
+    fn heed(&mut self, turn: &Turn) {
+        for (key, target) in self.targets.iter_mut().enumerate() {
+            if turn.begins() && self.sight.went_out_lately(id(key)) && target.judge.hold() {
+                self.fresh.insert(key);
+            }
+            if turn.ends() {
+                target.judge.pardon();
+            }
+        }
     }
 
     /// When something was first taken for out while there was no doubt, and what.
@@ -220,7 +244,7 @@ impl Prober {
         for (at, (said, change)) in times {
             doubt = change.unwrap_or(doubt);
             for Said { key, verdict, .. } in said {
-                if verdict.is_in() == Some(false) {
+                if is_out(verdict) {
                     out.insert(key)
                 } else {
                     out.remove(&key)
@@ -232,6 +256,10 @@ impl Prober {
         }
         None
     }
+}
+
+const fn is_out(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Unhealthy | Verdict::Recovering)
 }
 
 pub(super) const fn id(key: usize) -> KeyId {

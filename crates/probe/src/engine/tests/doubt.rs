@@ -38,6 +38,12 @@ impl World {
         }
     }
 
+    /// Waits for a publication.
+    async fn until(&mut self, good: impl Fn(&Health) -> bool) {
+        let seen = timeout(SECOND * 600, self.health.wait_for(|health| good(health))).await.is_ok();
+        assert!(seen, "{:?}", self.health.borrow());
+    }
+
     /// Looks at every publication for a while: what must not be seen in any.
     async fn never(&mut self, time: Duration, bad: impl Fn(&Health) -> bool) -> Vec<Option<&'static str>> {
         let end = Instant::now() + time;
@@ -57,7 +63,7 @@ impl World {
 }
 
 fn out(health: &Health) -> bool {
-    health.verdicts.values().any(|verdict| verdict.is_in() == Some(false))
+    health.verdicts.values().any(|verdict| matches!(verdict, Unhealthy | Recovering))
 }
 
 fn out_without_doubt(health: &Health) -> bool {
@@ -77,7 +83,7 @@ async fn cut_off_at_any_moment_it_doubts_before_it_takes_anything_out() {
         world.health.mark_unchanged();
         world.never(SECOND * 60, out_without_doubt).await;
         assert_eq!(world.doubt(), Some("vantage"));
-        assert!(world.all_are(&WEST, Unhealthy) && world.all_are(&EAST, Unhealthy));
+        assert!(world.all_are(&WEST, Held) && world.all_are(&EAST, Held));
         world.set_all(&ALL, Duration::ZERO, &Answer::Pass);
         world.set_all(&CANARIES, Duration::ZERO, &Answer::Pass);
         world.never(SECOND * 60, out_without_doubt).await;
@@ -138,18 +144,84 @@ async fn a_member_that_dies_with_its_api_is_out_in_time_and_without_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_releases_what_is_held() {
+async fn a_person_releases_what_is_held_and_only_what_fails_on_goes() {
     let network = Network::default();
     let mut world = two_members(&network);
     sleep(SECOND * 31).await;
     world.set_all(&ALL, Duration::ZERO, &REFUSED);
     sleep(SECOND * 30).await;
     assert_eq!(world.doubt(), Some("correlation"));
+    // One is back by then, and nobody has seen it yet.
+    next_probe(&network, "10.0.0.1").await;
+    world.set_all(&ALL[..1], Duration::ZERO, &Answer::Pass);
     world.release.send_modify(|count| *count += 1);
     sleep(Duration::from_millis(1)).await;
     assert_eq!(world.doubt(), None);
+    assert!(world.all_are(&WEST, Held) && world.all_are(&EAST, Held));
     world.health.mark_unchanged();
+    let west = key("10.0.0.1", "tcp:80");
+    world.never(SECOND * 12, |health| matches!(health.verdict(&west), Unhealthy | Recovering)).await;
+    assert!(world.all_are(&WEST[..1], Healthy));
+    assert!(world.all_are(&WEST[1..], Unhealthy) && world.all_are(&EAST, Unhealthy));
     assert_eq!(world.never(SECOND * 600, |health| health.doubt.is_some()).await, [None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn outage_after_outage_of_ours_takes_nothing_out() {
+    let network = Network::default();
+    let mut world = two_members(&network);
+    sleep(SECOND * 30).await;
+    for _ in 0..8 {
+        world.set_all(&ALL, SECOND * 2, &silent());
+        world.set_all(&CANARIES, SECOND * 2, &silent());
+        world.health.mark_unchanged();
+        world.never(SECOND * 25, out_without_doubt).await;
+        assert_eq!(world.doubt(), Some("vantage"));
+        world.set_all(&ALL, Duration::ZERO, &Answer::Pass);
+        world.set_all(&CANARIES, Duration::ZERO, &Answer::Pass);
+        world.never(SECOND * 20, out_without_doubt).await;
+        assert_eq!(world.doubt(), None);
+        assert!(world.all_are(&WEST, Healthy) && world.all_are(&EAST, Healthy));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_probed_seldom_is_not_taken_out_before_it_is_probed_again() {
+    let network = Network::default();
+    let slow = ("slow", "10.0.2.1", "tcp!interval=120s:80");
+    let snapshot = fleet(&[member("west", &WEST), member("east", &[EAST[0], EAST[1], slow])]);
+    let mut world = world_with(&network, settings(), snapshot, CANARIES.map(canary).into());
+    sleep(SECOND * 30).await;
+    let key = key(slow.1, slow.2);
+    let silence = |world: &World, answer: &Answer, after| {
+        world.set_all(&ALL, after, answer);
+        world.set_all(&CANARIES, after, answer);
+        world.set_all(&[slow.1], after, answer);
+    };
+    silence(&world, &silent(), SECOND * 2);
+    world.until(|health| health.verdict(&key) == Held).await;
+    silence(&world, &Answer::Pass, Duration::ZERO);
+    world.health.mark_unchanged();
+    world.never(SECOND * 30, out_without_doubt).await;
+    assert_eq!((world.doubt(), world.health.borrow().verdict(&key)), (None, Held));
+    world.never(SECOND * 100, out_without_doubt).await;
+    assert_eq!(world.health.borrow().verdict(&key), Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_died_in_an_outage_of_ours_goes_soon_after_it() {
+    let network = Network::default();
+    let mut world = two_members(&network);
+    sleep(SECOND * 30).await;
+    world.set_all(&ALL, SECOND * 2, &silent());
+    world.set_all(&CANARIES, SECOND * 2, &silent());
+    sleep(SECOND * 30).await;
+    world.set_all(&ALL[1..], Duration::ZERO, &Answer::Pass);
+    world.set_all(&CANARIES, Duration::ZERO, &Answer::Pass);
+    world.until(|health| health.doubt.is_none()).await;
+    let (ended, dead) = (Instant::now(), key(ALL[0], "tcp:80"));
+    world.until(|health| health.verdict(&dead) == Unhealthy).await;
+    assert!(ended.elapsed() <= SECOND * 12, "{:?}", ended.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,9 +236,7 @@ async fn with_one_failure_to_go_by_it_asks_before_it_says_so() {
     // The others take their time to answer.
     world.set_all(&ALL[1..], SECOND, &Answer::Pass);
     world.health.mark_unchanged();
-    while world.verdict("10.0.0.1") != Unhealthy {
-        world.health.changed().await.unwrap();
-    }
+    world.until(|health| health.verdict(&key("10.0.0.1", "tcp:80")) == Unhealthy).await;
     let took = died.elapsed();
     assert!(took > SECOND * 5 && took < SECOND * 8, "{took:?}");
 }
