@@ -35,18 +35,20 @@ pub fn adopt(zone: &ZoneSettings, observed: &Observed, configured: &BTreeSet<Mem
 /// Puts together what several zones say of one member.
 pub fn merge(mut one: MemberView, other: &MemberView) -> MemberView {
     for (key, theirs) in &other.services {
-        let merged = match one.services.get(key) {
-            None => Arc::clone(theirs),
-            Some(mine) => {
-                let mut both = (**mine).clone();
-                both.hostnames.extend(theirs.hostnames.iter().cloned());
-                both.addresses.get_or_insert_default().extend(theirs.addresses.iter().flatten().cloned());
-                Arc::new(both)
-            }
-        };
+        let merged = both(one.services.get(key), theirs);
         one.services.insert(key.clone(), merged);
     }
     one
+}
+
+/// Puts together what several zones say of one Service of a member.
+pub(crate) fn both(mine: Option<&Arc<Published>>, theirs: &Arc<Published>) -> Arc<Published> {
+    let Some(mine) = mine else { return Arc::clone(theirs) };
+    let mut both = (**mine).clone();
+    both.hostnames.extend(theirs.hostnames.iter().cloned());
+    both.addresses.get_or_insert_default().extend(theirs.addresses.iter().flatten().cloned());
+    both.service = Arc::new(as_service(&both));
+    Arc::new(both)
 }
 
 /// Gives the members of a snapshot that were never listed what a zone says of them.

@@ -4,6 +4,7 @@
 //!
 //! Invariant: a Service leaves at once only where the API said so itself: deleted on the watch, being deleted, of another
 //! type, opted out. One that is merely missing from a list leaves at once while less than half of them are missing.
+//! Invariant: what the zones' marks say was there counts as known, so that the first list is believed no more than others.
 //! Invariant: nothing leaves while the API is away.
 //! Invariant: what did not change keeps its `Arc`.
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use imbl::OrdMap;
 
+use crate::adopt::both;
 use crate::publish::{PublishSettings, publish};
 use crate::service::{Ingress, Published, Service, ServiceKey};
 
@@ -69,6 +71,8 @@ pub struct Catalog {
     settings: Arc<PublishSettings>,
     patience: Patience,
     services: OrdMap<ServiceKey, Arc<Published>>,
+    /// Services of which only the zones' marks tell.
+    recalled: BTreeSet<ServiceKey>,
     /// Services with an emptied load balancer status: when their grace ends.
     emptied: BTreeMap<ServiceKey, Duration>,
     unconfirmed: Option<Unconfirmed>,
@@ -83,6 +87,7 @@ impl Catalog {
             settings,
             patience,
             services: OrdMap::new(),
+            recalled: BTreeSet::new(),
             emptied: BTreeMap::new(),
             unconfirmed: None,
             listed: false,
@@ -90,7 +95,7 @@ impl Catalog {
         }
     }
 
-    /// The Services that count.
+    /// The Services that count: until there is a list, those of which the zones' marks tell.
     pub const fn services(&self) -> &OrdMap<ServiceKey, Arc<Published>> {
         &self.services
     }
@@ -118,6 +123,46 @@ impl Catalog {
     /// When [`Catalog::tick`] has something to do.
     pub fn next_tick(&self) -> Option<Duration> {
         self.emptied.values().min().copied().filter(|_| !self.away)
+    }
+
+    /// Takes what the marks of a zone say that the member had. What a list has missed already is doubted as if it had gone
+    /// missing now.
+    pub fn recall(&mut self, marked: &OrdMap<ServiceKey, Arc<Published>>, now: Duration) -> Changes {
+        let mut changes = Changes::default();
+        let missing: BTreeSet<ServiceKey> =
+            marked.keys().filter(|key| self.listed && !self.services.contains_key(*key)).cloned().collect();
+        let much = is_much(missing.len(), marked.len());
+        for (key, theirs) in marked.iter().filter(|(key, _)| much || !missing.contains(*key)) {
+            match self.services.get(key).cloned() {
+                Some(known) if self.listed && !self.recalled.contains(key) => {
+                    self.refill(&known, theirs, now, &mut changes);
+                }
+                known => {
+                    self.services.insert(key.clone(), both(known.as_ref(), theirs));
+                    self.recalled.insert(key.clone());
+                    changes.changed = true;
+                }
+            }
+        }
+        if much {
+            let due = now + self.patience.confirm_after;
+            let none = Unconfirmed { missing: BTreeSet::new(), known: self.services.len(), due };
+            let unconfirmed = self.unconfirmed.get_or_insert(none);
+            unconfirmed.missing.extend(missing);
+            unconfirmed.due = due;
+        }
+        changes
+    }
+
+    /// A status that is empty, and was not when the marks were written, has its grace from now on.
+    fn refill(&mut self, known: &Published, marked: &Published, now: Duration, changes: &mut Changes) {
+        let has = |one: &Published| one.addresses.as_ref().is_some_and(|all| !all.is_empty());
+        if has(known) || !has(marked) {
+            return;
+        }
+        let service = Service { ingress: marked.service.ingress.clone(), ..(*known.service).clone() };
+        self.put_into(service, now, changes);
+        self.emptied.insert(known.key.clone(), now + self.patience.grace);
     }
 
     /// Takes a complete list: every page of it, at one moment.
@@ -187,7 +232,7 @@ impl Catalog {
         now: Duration,
     ) -> BTreeSet<ServiceKey> {
         let before = self.unconfirmed.take();
-        if !self.listed || !is_much(missing.len(), known) {
+        if !is_much(missing.len(), known) {
             return missing;
         }
         let doubted = |missing| Unconfirmed { missing, known, due: now + self.patience.confirm_after };
@@ -215,7 +260,8 @@ impl Catalog {
     fn put_into(&mut self, mut service: Service, now: Duration, changes: &mut Changes) {
         let key = service.key();
         service.ingress = self.ingress(&key, service.ingress.take(), now);
-        let known = self.services.get(&key);
+        // What a mark tells of a Service is no more than its addresses.
+        let known = self.services.get(&key).filter(|_| !self.recalled.remove(&key));
         if known.is_some_and(|known| *known.service == service) {
             return;
         }
@@ -258,6 +304,7 @@ impl Catalog {
 
     fn forget(&mut self, key: &ServiceKey) -> bool {
         self.emptied.remove(key);
+        self.recalled.remove(key);
         if let Some(unconfirmed) = &mut self.unconfirmed {
             unconfirmed.missing.remove(key);
             if unconfirmed.missing.is_empty() {

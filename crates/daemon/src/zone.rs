@@ -1,6 +1,7 @@
 //! One task for each zone: list → plan → approve → apply, again and again.
 //!
 //! Invariant: this is the only place that calls `Provider::apply`.
+//! Invariant: no plan is made before what the zone itself says of its members is part of the snapshot.
 //! Invariant: a fault of the provider never ends the task; it waits with growing pauses and lists afresh.
 
 use std::collections::BTreeSet;
@@ -11,11 +12,11 @@ use fleetdns_core::adopt::adopt;
 use fleetdns_core::plan::Hold;
 use fleetdns_core::velocity::Velocity;
 use fleetdns_core::{
-    Address, Applied, ApprovedPlan, Brakes, DnsName, Health, Listing, MemberName, MemberView, Move,
-    MoveCause, NameChange, Observed, Outcome, Planner, Provider, ProviderError, Scope, Snapshot,
-    ZoneSettings, approve,
+    Address, Applied, ApprovedPlan, Brakes, DnsName, Health, Listing, MemberName, Move, MoveCause,
+    NameChange, Observed, Outcome, Planner, Provider, ProviderError, Scope, Snapshot, ZoneSettings, approve,
 };
 use fleetdns_probe::Reports;
+use fleetdns_watch::Adopted;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -45,7 +46,7 @@ pub struct ZoneTask {
     configured: BTreeSet<MemberName>,
     wishes: Wishes,
     says_clusters: bool,
-    adopted: mpsc::Sender<Vec<MemberView>>,
+    adopted: mpsc::Sender<Adopted>,
     status: watch::Sender<ZoneStatus>,
     scope: Scope,
     observed: Option<Observed>,
@@ -94,7 +95,7 @@ impl ZoneTask {
         provider_name: &str,
         provider: Box<dyn Provider>,
         upkeep: Upkeep,
-        adopted: mpsc::Sender<Vec<MemberView>>,
+        adopted: mpsc::Sender<Adopted>,
     ) -> (Self, watch::Receiver<ZoneStatus>) {
         let provider: Arc<dyn Provider> = provider.into();
         let capabilities = provider.capabilities();
@@ -179,8 +180,11 @@ impl ZoneTask {
         if self.observed.is_none() {
             let members = adopt(self.planner.zone(), &observed, &self.configured);
             debug!(zone = %self.planner.zone().zone, members = members.len(), "adopted what the zone says");
-            // The receiver is gone only when the daemon is ending.
-            let _ = self.adopted.send(members).await;
+            let (adopted, taken) = Adopted::new(members);
+            // Whoever takes it is gone only when the daemon is ending. Planned is on a snapshot that has it.
+            if self.adopted.send(adopted).await.is_ok() {
+                let _ = taken.await;
+            }
             self.wishes.adopt(&self.planner.zone().zone, &observed).await;
         }
         self.resting = false;

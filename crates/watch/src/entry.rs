@@ -1,7 +1,7 @@
 //! One member's entry in the snapshot: everything said of it is said here, and nowhere else.
 //!
 //! Invariant: a change is sent before the call that brought it returns; no timer lies in between.
-//! Invariant: what was adopted stands until the first complete list, and no longer.
+//! Invariant: what was adopted stands until a complete list replaces it that is believed.
 //! Invariant: each change of state is logged once.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fleetdns_core::inventory::{Catalog, Changes, Listed, Patience};
-use fleetdns_core::{MemberName, MemberView, Snapshot, adopt};
+use fleetdns_core::{MemberName, MemberView, Snapshot};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -90,10 +90,7 @@ impl Entry {
             self.say_unreadable(&before, &bad);
             state.unreadable.insert(bad.key.to_string(), bad.reason);
         }
-        if let (false, Some(doubt)) = (doubted, state.catalog.unconfirmed()) {
-            let (missing, known) = (doubt.missing.len(), doubt.known);
-            warn!(member = %self.name(), missing, known, "list misses many services; waiting for a second one");
-        }
+        self.say_doubt(&state, doubted);
         if first {
             info!(member = %self.name(), services = state.catalog.services().len(), "member listed");
         }
@@ -176,16 +173,21 @@ impl Entry {
     /// What a zone says of the member.
     pub(crate) fn adopt(&self, view: MemberView) {
         let mut state = self.state();
-        state.adopted = Some(match state.adopted.take() {
-            None => view,
-            Some(mut before) => {
-                before.region = before.region.or_else(|| view.region.clone());
-                before.zones.extend(view.zones.iter().cloned());
-                adopt::merge(before, &view)
-            }
-        });
-        let unlisted = !state.catalog.is_listed();
-        self.send(&mut state, &Changes::default(), unlisted);
+        let place = state.adopted.get_or_insert_default();
+        place.region = place.region.take().or(view.region);
+        place.zones.extend(view.zones);
+        let doubted = state.catalog.unconfirmed().is_some();
+        let changes = state.catalog.recall(&view.services, self.born.elapsed());
+        self.say_doubt(&state, doubted);
+        self.send(&mut state, &changes, false);
+    }
+
+    /// Says that a list is not believed yet, if it was before.
+    fn say_doubt(&self, state: &State, doubted: bool) {
+        if let (false, Some(doubt)) = (doubted, state.catalog.unconfirmed()) {
+            let (missing, known) = (doubt.missing.len(), doubt.known);
+            warn!(member = %self.name(), missing, known, "list misses many services; waiting for a second one");
+        }
     }
 
     /// Start-up no longer waits for this member.
@@ -195,7 +197,7 @@ impl Entry {
             return;
         }
         state.timed_out = true;
-        let adopted = state.adopted.as_ref().map_or(0, |view| view.services.len());
+        let adopted = state.catalog.services().len();
         warn!(member = %self.name(), adopted, "member was not listed in time; going on without its list");
         self.send(&mut state, &Changes::default(), false);
     }
@@ -275,7 +277,7 @@ impl Entry {
         if view.inventory != state.sent.inventory {
             info!(member = %self.name(), inventory = %view.inventory, "inventory changed");
         }
-        view.services = state.services();
+        view.services = state.catalog.services().clone();
         state.sent = view.clone();
         let (name, view) = (view.name.clone(), Arc::new(view));
         self.out.send_modify(|snapshot| {

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::{Label, MemberName, MemberView, ProbeDefaults, PublishSettings, Snapshot};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +56,28 @@ pub struct MemberConfig {
     pub zones: BTreeSet<Label>,
     /// How its endpoints are probed, where not as those of all members.
     pub probe: Option<ProbeDefaults>,
+}
+
+/// What a zone says of members, and who waits until it is part of the snapshot.
+#[derive(Debug)]
+pub struct Adopted {
+    views: Vec<MemberView>,
+    taken: oneshot::Sender<()>,
+}
+
+impl Adopted {
+    /// What a zone says, and a receiver that is told when it counts.
+    pub fn new(views: Vec<MemberView>) -> (Self, oneshot::Receiver<()>) {
+        let (taken, told) = oneshot::channel();
+        (Self { views, taken }, told)
+    }
+
+    /// Hands it over to `take`, and tells so.
+    pub fn take(self, take: impl FnOnce(Vec<MemberView>)) {
+        take(self.views);
+        // Who does not wait for it does not have to be told.
+        let _ = self.taken.send(());
+    }
 }
 
 /// How members are watched.
@@ -98,14 +120,15 @@ impl Default for WatchSettings {
 }
 
 /// Watches all members until `shutdown`. Members are `pending` in the first snapshot; views that come over `adopted`
-/// stand in for members that are not listed yet, and members that are not configured are taken from it as departed.
+/// stand in for members that are not listed yet, are what a first list is measured by, and give the members that are not
+/// configured, as departed.
 ///
 /// # Errors
 /// When the task of a member ends though nobody asked it to. A member's API that is away is no error.
 pub async fn run(
     members: Vec<MemberConfig>,
     settings: WatchSettings,
-    adopted: mpsc::Receiver<Vec<MemberView>>,
+    adopted: mpsc::Receiver<Adopted>,
     out: watch::Sender<Snapshot>,
     shutdown: CancellationToken,
 ) -> Result<(), WatchError> {
@@ -139,10 +162,10 @@ pub async fn run(
 async fn take_adopted(
     out: &watch::Sender<Snapshot>,
     entries: &BTreeMap<MemberName, Arc<Entry>>,
-    mut adopted: mpsc::Receiver<Vec<MemberView>>,
+    mut adopted: mpsc::Receiver<Adopted>,
 ) -> Infallible {
-    while let Some(views) = adopted.recv().await {
-        route::adopt(out, |name| entries.get(name).map(|entry| &**entry), views);
+    while let Some(adopted) = adopted.recv().await {
+        adopted.take(|views| route::adopt(out, |name| entries.get(name).map(|entry| &**entry), views));
     }
     std::future::pending().await
 }

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetdns_core::inventory::Catalog;
-use fleetdns_core::{Inventory, MemberView, Published, ServiceKey};
-use imbl::OrdMap;
+use fleetdns_core::{Inventory, MemberView, ServiceKey};
 
 use crate::MemberConfig;
 use crate::place::Place;
@@ -17,8 +16,8 @@ const NAMED: usize = 3;
 
 pub(crate) struct State {
     pub(crate) catalog: Catalog,
-    /// What zones said of the member.
-    pub(crate) adopted: Option<MemberView>,
+    /// Where zones said that the member is.
+    pub(crate) adopted: Option<Place>,
     /// What its nodes said; kept while its API is away.
     pub(crate) learnt: Option<Place>,
     /// Start-up does not wait any longer.
@@ -70,20 +69,8 @@ impl State {
         view
     }
 
-    /// The services that stand: the member's own, or the adopted ones until there is a list.
-    pub(crate) fn services(&self) -> OrdMap<ServiceKey, Arc<Published>> {
-        match &self.adopted {
-            Some(adopted) if !self.catalog.is_listed() => adopted.services.clone(),
-            _ => self.catalog.services().clone(),
-        }
-    }
-
     fn place(&self) -> Place {
-        let adopted = || self.adopted.as_ref();
-        self.learnt.clone().unwrap_or_else(|| Place {
-            region: adopted().and_then(|view| view.region.clone()),
-            zones: adopted().map(|view| view.zones.clone()).unwrap_or_default(),
-        })
+        self.learnt.clone().or_else(|| self.adopted.clone()).unwrap_or_default()
     }
 
     fn fault(&self) -> Option<Arc<str>> {

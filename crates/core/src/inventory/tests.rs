@@ -61,10 +61,29 @@ fn story(first: &str, lists: &[(u64, &str, &str)]) {
 fn nothing_is_listed_before_a_list() {
     let mut catalog = catalog();
     assert!(!catalog.is_listed());
-    let _ = catalog.put(service("a", &[]), s(0));
+    let _ = catalog.recall(&marked(""), s(0));
     assert!(!catalog.is_listed());
-    assert!(catalog.list([], s(1)).changed);
+    assert!(!catalog.list([], s(1)).changed);
     assert!(catalog.is_listed() && catalog.services().is_empty());
+}
+
+const OLD: &str = "http:80@x.example/old";
+
+/// What marks tell of Services with these names.
+fn marked(names: &str) -> OrdMap<ServiceKey, Arc<Published>> {
+    let one = |name: char| {
+        let mut published =
+            publish(Arc::new(service(&name.to_string(), &["203.0.113.1"])), &PublishSettings::default())
+                .unwrap();
+        // A mark does not tell what the settings make of a Service now.
+        published.probe = Arc::new(OLD.parse().unwrap());
+        (published.key.clone(), Arc::new(published))
+    };
+    names.chars().map(one).collect()
+}
+
+fn probes(catalog: &Catalog) -> String {
+    catalog.services().values().map(|one| if one.probe.to_string() == OLD { 'm' } else { 'n' }).collect()
 }
 
 #[test]
@@ -72,6 +91,84 @@ fn a_first_list_counts_however_small_it_is() {
     let catalog = listed("");
     assert!(catalog.is_listed());
     assert_eq!(catalog.unconfirmed(), None);
+}
+
+#[test]
+fn what_marks_tell_stands_until_the_first_list() {
+    let mut catalog = catalog();
+    assert!(catalog.recall(&marked("ab"), s(0)).changed);
+    assert!(catalog.recall(&marked("bc"), s(1)).changed, "another zone");
+    assert_eq!((names(&catalog).as_str(), catalog.is_listed()), ("abc", false));
+    let _ = catalog.list(all("bcd"), s(2));
+    assert_eq!((names(&catalog).as_str(), probes(&catalog).as_str()), ("bcd", "nnn"));
+}
+
+#[test]
+fn a_first_list_that_misses_half_of_what_marks_tell_is_confirmed_like_any_other() {
+    for (first, second, at, stands) in [
+        ("", "", 31, "abcd"),
+        ("", "", 32, ""),
+        ("ab", "ab", 32, "ab"),
+        ("ab", "abcd", 32, "abcd"),
+        ("x", "x", 32, "x"),
+    ] {
+        let mut catalog = catalog();
+        let _ = catalog.recall(&marked("abcd"), s(0));
+        let _ = catalog.list(all(first), s(2));
+        assert!(names(&catalog).starts_with("abcd"), "{first}");
+        assert_eq!(catalog.unconfirmed().unwrap().due, s(32));
+        let _ = catalog.list(all(second), s(at));
+        assert_eq!(names(&catalog), stands, "{first} then {second} at {at}");
+        assert!(
+            stands == "abcd" && at < 32 || probes(&catalog).chars().all(|probe| probe == 'n'),
+            "read anew"
+        );
+    }
+}
+
+#[test]
+fn what_a_list_missed_before_the_marks_were_read_is_doubted_from_then_on() {
+    let mut catalog = listed("e");
+    assert!(catalog.recall(&marked("abe"), s(10)).changed);
+    assert_eq!((names(&catalog).as_str(), probes(&catalog).as_str()), ("abe", "mmn"));
+    let _ = catalog.list(all("e"), s(39));
+    assert_eq!(names(&catalog), "abe");
+    let _ = catalog.remove(&key("a"));
+    assert_eq!(names(&catalog), "be", "the API says so itself");
+    let _ = catalog.list(all("e"), s(40));
+    assert_eq!(names(&catalog), "e");
+    // A few that are missing may as well have been deleted meanwhile.
+    let mut catalog = listed("de");
+    assert!(!catalog.recall(&marked("ade"), s(10)).changed);
+    assert_eq!((names(&catalog).as_str(), catalog.unconfirmed()), ("de", None));
+}
+
+#[test]
+fn a_status_that_was_emptied_while_nobody_watched_has_its_grace() {
+    for marks_first in [true, false] {
+        let mut catalog = catalog();
+        let item = || [Listed::Service(service("a", &[]))];
+        if marks_first {
+            let _ = catalog.recall(&marked("a"), s(1));
+            let _ = catalog.list(item(), s(1));
+        } else {
+            let _ = catalog.list(item(), s(1));
+            let _ = catalog.recall(&marked("a"), s(1));
+        }
+        assert_eq!(addresses(&catalog, "a").unwrap(), ["203.0.113.1"]);
+        let _ = catalog.list(item(), s(20));
+        assert_eq!(catalog.next_tick(), Some(s(31)));
+        assert!(catalog.tick(s(31)).changed);
+        assert_eq!(addresses(&catalog, "a").unwrap(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn what_cannot_be_read_in_the_first_list_stands_as_its_marks_tell() {
+    let mut catalog = catalog();
+    let _ = catalog.recall(&marked("ab"), s(0));
+    let _ = catalog.list([Listed::Unreadable(key("a")), Listed::Gone(key("b"))], s(1));
+    assert_eq!(names(&catalog), "a");
 }
 
 #[test]

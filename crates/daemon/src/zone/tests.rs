@@ -9,6 +9,8 @@ use fleetdns_core::{
     ProbeKey, ProbeSpec, PublishSettings, RecordData, Service, Ttl, Verdict, Version, Wish, publish,
 };
 
+use fleetdns_core::MemberView;
+
 use super::*;
 use crate::intents::{Clock, Keeper, Saying};
 
@@ -116,6 +118,8 @@ struct Rig {
     health: watch::Sender<Health>,
     status: watch::Receiver<ZoneStatus>,
     adopted: mpsc::Receiver<Vec<MemberView>>,
+    /// Whether what the zone says of members is taken.
+    takes: watch::Sender<bool>,
     shutdown: CancellationToken,
 }
 
@@ -151,13 +155,21 @@ impl Rig {
             journal: journal.clone(),
             reports: Reports::default(),
         };
-        let (adopted_out, adopted) = mpsc::channel(4);
+        let (adopted_out, mut said) = mpsc::channel::<Adopted>(4);
+        let (taken, adopted) = mpsc::channel(4);
+        let (takes, mut may_take) = watch::channel(true);
+        tokio::spawn(async move {
+            while let Some(said) = said.recv().await {
+                may_take.wait_for(|may| *may).await.unwrap();
+                said.take(|views| drop(taken.try_send(views)));
+            }
+        });
         let (task, status) = ZoneTask::new(settings, "strict", Box::new(zone.clone()), upkeep, adopted_out);
         let (snapshots, snapshots_in) = watch::channel(Snapshot::default());
         let (health, health_in) = watch::channel(Health::default());
         let shutdown = CancellationToken::new();
         tokio::spawn(task.run(snapshots_in, health_in, shutdown.clone()));
-        Self { zone, snapshots, health, status, adopted, shutdown }
+        Self { zone, snapshots, health, status, adopted, takes, shutdown }
     }
 
     /// East publishes the Service at these addresses, all of them healthy.
@@ -400,6 +412,25 @@ async fn after_a_restart_the_zone_says_what_a_silent_member_had() {
     second.pass(30).await;
     assert_eq!(second.values(GLOBAL), ["203.0.113.1"], "nothing is removed while start-up waits");
     assert!(second.status.borrow().startup.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_planned_before_the_fleet_knows_what_the_zone_says() {
+    let first = Rig::start(Backend::default());
+    first.publish(&["203.0.113.1"]);
+    first.pass(10).await;
+    first.shutdown.cancel();
+    let observed = first.backend(|b| b.observed.clone());
+
+    let second = Rig::start(Backend { observed, ..Backend::default() });
+    second.takes.send_replace(false);
+    // Its list is empty; that it misses what the zone has of it is for the watch to find.
+    second.publish(&[]);
+    second.pass(30).await;
+    assert_eq!(second.values(GLOBAL), ["203.0.113.1"]);
+    second.takes.send_replace(true);
+    second.pass(1).await;
+    assert_eq!(second.values(GLOBAL), Vec::<String>::new(), "this fleet believes its list");
 }
 
 #[tokio::test(start_paused = true)]

@@ -189,12 +189,13 @@ impl Driver {
         let silent = self.rng.chance(50);
         self.with(|sim| {
             sim.strict_wall = false;
+            let now = sim.now();
             let one = &mut sim.fleet.members[member];
             let api = one.api;
             if lies {
                 one.lies = true;
             } else {
-                one.lose();
+                one.lose(now);
                 if silent {
                     sim.net.set(api, Life::Silent);
                 }
@@ -310,7 +311,10 @@ impl Driver {
         let Some(at) = sets.iter().position(|set| set.claim.is_ours()) else { return };
         let version = sim.zone.version();
         match dice {
-            0 => drop(sets.remove(at)),
+            0 => {
+                sets.remove(at);
+                sim.zone.cut_by_hand.insert(name.clone());
+            }
             1 => sets[at].ttl = Ttl::new(777).unwrap(),
             _ if !matches!(sets[at].content.data(), Some(RecordData::A(_))) => return,
             2 => {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use fleetdns::intents::{Clock, Keeper, Saying, Wishes};
 use fleetdns::zone::{Upkeep, ZoneStatus, ZoneTask};
 use fleetdns_core::{
-    Address, Brakes, DnsName, Health, MemberView, PublishSettings, ServiceKey, Snapshot, Subject, Ttl, Wish,
-    ZoneSettings,
+    Address, Brakes, DnsName, Health, PublishSettings, ServiceKey, Snapshot, Subject, Ttl, Wish, ZoneSettings,
 };
 use fleetdns_probe::{Canary, Means, ProbeSettings};
+use fleetdns_watch::Adopted;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -43,7 +43,7 @@ pub(crate) struct Running {
     tasks: Vec<JoinHandle<()>>,
     /// One for each reader: which of several readers of one channel wakes first is up to chance.
     snapshots: [watch::Sender<Snapshot>; 2],
-    adopted: mpsc::Receiver<Vec<MemberView>>,
+    adopted: mpsc::Receiver<Adopted>,
     pub(crate) release: watch::Sender<u64>,
     pub(crate) status: watch::Receiver<ZoneStatus>,
     shutdown: CancellationToken,
@@ -226,16 +226,25 @@ impl Driver {
 
     async fn sleep(&mut self, until: Instant) {
         loop {
-            let views = match &mut self.run {
+            let adopted = match &mut self.run {
                 None => return sleep_until(until).await,
                 Some(run) => tokio::select! {
                     biased;
-                    views = run.adopted.recv() => views.unwrap(),
+                    adopted = run.adopted.recv() => adopted.unwrap(),
                     () = sleep_until(until) => return,
                 },
             };
-            self.with(|sim| sim.fleet.adopt(views));
-            self.publish();
+            adopted.take(|views| {
+                let again = self.with(|sim| {
+                    let now = sim.now();
+                    sim.remember();
+                    sim.fleet.adopt(views, now)
+                });
+                for (member, due) in again {
+                    self.at(due, Do::List(member, self.epoch));
+                }
+                self.publish();
+            });
         }
     }
 

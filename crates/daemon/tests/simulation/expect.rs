@@ -85,7 +85,11 @@ impl Sim {
                 match candidates.get_mut(address) {
                     // One claim that is in is enough; a person who wants it in wins.
                     Some(known) => {
-                        known.priority = known.priority.min(new.priority);
+                        known.priority = match (known.alive, new.alive) {
+                            (true, false) => known.priority,
+                            (false, true) => new.priority,
+                            _ => known.priority.min(new.priority),
+                        };
                         known.alive |= new.alive;
                         known.sent_out &= new.sent_out;
                         for (ip, alive) in new.ips {

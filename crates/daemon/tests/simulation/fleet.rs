@@ -61,10 +61,12 @@ pub(crate) struct Member {
     pub(crate) lies: bool,
     /// It has said so twice: that counts.
     pub(crate) believed: bool,
+    /// What this process was told last: by the marks in the zone, and by its API from the first list on.
+    told: BTreeMap<ServiceKey, BTreeSet<Address>>,
+    heard: bool,
+    /// Services with an emptied status: since when this process knows.
+    emptied: BTreeMap<ServiceKey, Duration>,
     catalog: Catalog,
-    /// When this process listed it first.
-    first_list: Option<Duration>,
-    adopted: Option<MemberView>,
     timed_out: bool,
     stale: bool,
 }
@@ -88,22 +90,68 @@ impl Member {
             reachable: true,
             lies: false,
             believed: false,
+            told: BTreeMap::new(),
+            heard: false,
+            emptied: BTreeMap::new(),
             catalog: Catalog::new(Arc::default(), Patience::default()),
-            first_list: None,
-            adopted: None,
             timed_out: false,
             stale: false,
         }
     }
 
-    /// The addresses of a Service, by what counts: an emptied status keeps them for a while, if the
-    /// process knew them.
+    /// The addresses of a Service, by what was told last: an emptied status keeps them for a while.
     pub(crate) fn given(&self, key: &ServiceKey, now: Duration) -> Option<&BTreeSet<Address>> {
         static NONE: BTreeSet<Address> = BTreeSet::new();
-        let truth = self.services.get(key).filter(|_| self.configured && !self.believed)?;
-        let seen = |since: Duration| self.first_list.is_some_and(|first| first < since);
-        let in_grace = |since: Duration| now < since + GRACE && seen(since);
-        Some(if truth.emptied.is_none_or(in_grace) { &truth.addresses } else { &NONE })
+        let addresses = self.told.get(key).filter(|_| self.configured)?;
+        let in_grace = self.emptied.get(key).is_none_or(|since| self.stale || now < *since + GRACE);
+        Some(if in_grace { addresses } else { &NONE })
+    }
+
+    /// A mark in the zone says that it gave these addresses.
+    pub(crate) fn remember(&mut self, key: &ServiceKey, addresses: &BTreeSet<Address>) {
+        if !self.heard {
+            self.told.entry(key.clone()).or_default().extend(addresses.iter().cloned());
+        }
+    }
+
+    /// The API says what it has of these Services.
+    fn hear(&mut self, keys: impl IntoIterator<Item = ServiceKey>, now: Duration) {
+        self.end_graces(now);
+        for key in keys {
+            match self.services.get(&key) {
+                // An emptied status says nothing new of addresses.
+                Some(truth) if truth.emptied.is_some() => {
+                    self.told.entry(key.clone()).or_default();
+                    self.emptied.entry(key).or_insert(now);
+                }
+                Some(truth) => {
+                    self.told.insert(key.clone(), truth.addresses.clone());
+                    self.emptied.remove(&key);
+                }
+                None => {
+                    self.told.remove(&key);
+                    self.emptied.remove(&key);
+                }
+            }
+        }
+    }
+
+    fn hear_all(&mut self, now: Duration) {
+        self.heard = true;
+        let keys: BTreeSet<ServiceKey> = self.told.keys().chain(self.services.keys()).cloned().collect();
+        self.hear(keys, now);
+    }
+
+    fn hear_nothing(&mut self) {
+        self.heard = true;
+        self.told.clear();
+        self.emptied.clear();
+    }
+
+    fn end_graces(&mut self, now: Duration) {
+        for (key, _) in self.emptied.iter().filter(|(_, since)| !self.stale && now >= **since + GRACE) {
+            self.told.insert(key.clone(), BTreeSet::new());
+        }
     }
 
     pub(crate) fn view(&self) -> MemberView {
@@ -117,28 +165,27 @@ impl Member {
         };
         view.region = self.region.clone();
         view.zones = self.zones.clone();
-        view.services = match &self.adopted {
-            Some(adopted) if !listed => adopted.services.clone(),
-            _ => self.catalog.services().clone(),
-        };
+        view.services = self.catalog.services().clone();
         view
     }
 
     pub(crate) fn start(&mut self, settings: &Arc<PublishSettings>) {
         self.catalog = Catalog::new(Arc::clone(settings), Patience::default());
-        (self.adopted, self.timed_out, self.stale) = (None, false, false);
-        (self.lies, self.believed, self.first_list) = (false, false, None);
+        (self.timed_out, self.stale, self.believed) = (false, false, false);
+        (self.told, self.heard, self.emptied) = (BTreeMap::new(), false, BTreeMap::new());
     }
 
-    pub(crate) fn adopt(&mut self, view: MemberView) {
-        self.adopted = Some(view);
+    pub(crate) fn adopt(&mut self, view: &MemberView, now: Duration) -> Option<Duration> {
+        let _ = self.catalog.recall(&view.services, now);
+        self.catalog.unconfirmed().map(|doubt| doubt.due)
     }
 
     pub(crate) fn give_up(&mut self) {
         self.timed_out = true;
     }
 
-    pub(crate) fn lose(&mut self) {
+    pub(crate) fn lose(&mut self, now: Duration) {
+        self.end_graces(now);
         self.reachable = false;
         self.stale = true;
         self.catalog.set_away(true, Duration::ZERO);
@@ -149,15 +196,22 @@ impl Member {
         if !self.reachable {
             return None;
         }
-        self.stale = false;
+        if std::mem::take(&mut self.stale) {
+            self.emptied.values_mut().for_each(|since| *since = now);
+        }
         self.catalog.set_away(false, now);
-        self.first_list.get_or_insert(now);
         let doubted = self.catalog.unconfirmed().map(|doubt| doubt.due);
-        let items: Vec<Listed> = match self.lies && self.catalog.is_listed() {
+        if !self.lies {
+            self.hear_all(now);
+        }
+        let items: Vec<Listed> = match self.lies {
             true => Vec::new(),
             false => self.services.iter().map(|(key, truth)| Listed::Service(truth.service(key))).collect(),
         };
         self.believed = items.is_empty() && (self.believed || doubted.is_some_and(|due| now >= due));
+        if self.believed {
+            self.hear_nothing();
+        }
         let _ = self.catalog.list(items, now);
         self.catalog.unconfirmed().map(|doubt| doubt.due)
     }
@@ -171,6 +225,7 @@ impl Member {
             Some(truth) => self.catalog.put(truth.service(key), now),
             None => self.catalog.remove(key),
         };
+        self.hear([key.clone()], now);
     }
 
     pub(crate) fn tick(&mut self, now: Duration) {
@@ -197,16 +252,19 @@ impl Fleet {
         self.members.iter().filter(|member| member.configured)
     }
 
-    pub(crate) fn adopt(&mut self, views: Vec<MemberView>) {
+    /// Takes what a zone says of members; gives which of them have to be listed again, and when.
+    pub(crate) fn adopt(&mut self, views: Vec<MemberView>, now: Duration) -> Vec<(usize, Duration)> {
+        let mut again = Vec::new();
         for mut view in views {
-            match self.members.iter_mut().find(|member| member.configured && member.name == view.name) {
-                Some(member) => member.adopt(view),
+            match self.members.iter().position(|member| member.configured && member.name == view.name) {
+                Some(place) => again.extend(self.members[place].adopt(&view, now).map(|due| (place, due))),
                 None => {
                     view.inventory = Inventory::Departed;
                     self.departed.insert(view.name.clone(), view);
                 }
             }
         }
+        again
     }
 
     /// Writes what is known into a snapshot; gives whether that is news.

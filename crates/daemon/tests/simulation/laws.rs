@@ -88,7 +88,8 @@ impl Sim {
     fn judge_emptiness(&mut self, change: &NameChange, meaning: &Meaning, now: Duration) {
         let types: BTreeSet<RecordType> = change.changes.iter().map(Change::record_type).collect();
         let stays = |set: &ObservedSet| set.ours().is_some_and(|data| !types.contains(&data.record_type()));
-        if !change.vanishes() || self.zone.observed.at(&change.name).iter().any(stays) {
+        let cut = self.zone.cut_by_hand.contains(&change.name);
+        if cut || !change.vanishes() || self.zone.observed.at(&change.name).iter().any(stays) {
             return;
         }
         let mut living = false;
@@ -249,7 +250,10 @@ impl Sim {
     fn best_priority(&self, meaning: &Meaning, now: Duration) -> Option<u16> {
         let mut best = None;
         for member in self.fleet.configured().filter(|member| meaning.speaks_of(member)) {
-            for given in member.given(&meaning.service, now).into_iter().flatten() {
+            // What a list misses, and another one has to miss too, stands as well.
+            let seen = member.view().services.get(&meaning.service).cloned();
+            let seen = seen.iter().flat_map(|one| one.addresses.iter().flatten());
+            for given in member.given(&meaning.service, now).into_iter().flatten().chain(seen) {
                 let alive = match self.wish(member, meaning, given) {
                     Some(wish) => wish == Wish::ForceIn,
                     None => self.accounts(member, meaning, given).iter().any(|account| !account.is_dead()),

@@ -291,7 +291,7 @@ async fn s17_the_probe_changes_to_one_that_no_endpoint_passes() {
 #[tokio::test(start_paused = true)]
 async fn s18_the_api_of_a_is_down_and_a_serves() {
     let mut driver = three(|_| {}).await;
-    driver.with(|sim| sim.fleet.members[0].lose());
+    driver.with(|sim| sim.fleet.members[0].lose(sim.born.elapsed()));
     driver.publish();
     driver.quiet(MINUTE * 60 * 6).await;
     driver.end().await;
@@ -300,7 +300,7 @@ async fn s18_the_api_of_a_is_down_and_a_serves() {
 #[tokio::test(start_paused = true)]
 async fn s19_the_api_of_a_is_down_and_a_too() {
     let mut driver = three(|_| {}).await;
-    driver.with(|sim| sim.fleet.members[0].lose());
+    driver.with(|sim| sim.fleet.members[0].lose(sim.born.elapsed()));
     driver.publish();
     driver.life('a', Life::Silent);
     driver.until("bc", SILENT).await;

@@ -113,6 +113,19 @@ impl Sim {
         }
     }
 
+    /// The marks in the zone tell the process that starts who gave what.
+    pub(crate) fn remember(&mut self) {
+        let marks =
+            self.zone.observed.iter().flat_map(|(_, sets)| sets).filter_map(|set| set.claim.evidence());
+        for mark in marks {
+            for member in self.fleet.members.iter_mut().filter(|member| member.configured) {
+                if let Some(share) = mark.members.get(&member.name) {
+                    member.remember(&mark.service, &share.addresses);
+                }
+            }
+        }
+    }
+
     fn land(&mut self, key: &ProbeKey, (started, answer): (Duration, &Answer), hidden: Blame) {
         let now = self.now();
         let outcome = answer.outcome();
@@ -165,7 +178,9 @@ impl Sim {
         self.judge_sets(name, &sets);
         let values: BTreeSet<String> =
             sets.iter().filter_map(ObservedSet::ours).flat_map(RecordData::values).collect();
-        self.say(format!("written {name} {values:?}"));
+        let marks = sets.iter().filter(|_| self.talks).filter_map(|set| set.claim.evidence());
+        let mark = marks.map(ToString::to_string).next().unwrap_or_default();
+        self.say(format!("written {name} {values:?} {mark}"));
         self.zone.writes += 1;
         self.written.push(Written { values });
         self.zone.observed.replace(name.clone(), sets);

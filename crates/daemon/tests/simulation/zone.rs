@@ -1,5 +1,6 @@
 //! A strict zone in memory that refuses what a real one refuses, and fails in the ways in which real ones fail.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,6 +34,8 @@ pub(crate) enum Trouble {
 #[derive(Debug)]
 pub(crate) struct Backend {
     pub(crate) observed: Observed,
+    /// Names at which a person deleted a set since the zone was last listed.
+    pub(crate) cut_by_hand: BTreeSet<DnsName>,
     pub(crate) trouble: Trouble,
     /// How long a write takes.
     pub(crate) slow: Duration,
@@ -46,6 +49,7 @@ impl Backend {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             observed: Observed::default(),
+            cut_by_hand: BTreeSet::new(),
             trouble: Trouble::None,
             slow: Duration::ZERO,
             rng: Rng::new(seed),
@@ -129,7 +133,10 @@ impl Provider for Way {
         match sim.zone.trouble {
             Trouble::Unavailable | Trouble::ListFails => Err(unavailable("list")),
             Trouble::Throttled(seconds) => Err(ProviderError::Throttled { endpoint: "zone".into(), seconds }),
-            _ => Ok(Listing { observed: sim.broken.listed(&sim.zone.observed), unreadable: vec![] }),
+            _ => {
+                sim.zone.cut_by_hand.clear();
+                Ok(Listing { observed: sim.broken.listed(&sim.zone.observed), unreadable: vec![] })
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fleetdns_core::{Inventory, MemberName, MemberView, PublishSettings, ServiceKey, Snapshot};
-use fleetdns_watch::{Access, MemberConfig, WatchError, WatchSettings, run};
+use fleetdns_watch::{Access, Adopted, MemberConfig, WatchError, WatchSettings, run};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ struct Fleet {
     settings: WatchSettings,
     members: Vec<MemberConfig>,
     snapshot: watch::Receiver<Snapshot>,
-    adopted: mpsc::Sender<Vec<MemberView>>,
+    adopted: mpsc::Sender<Adopted>,
     shutdown: CancellationToken,
     task: Option<JoinHandle<Result<(), WatchError>>>,
 }
@@ -98,6 +98,13 @@ impl Fleet {
         self.task = Some(tokio::spawn(run(members, settings, views, out, shutdown)));
         (self.adopted, self.snapshot) = (adopted, snapshot);
         self
+    }
+
+    /// A zone says what it has of members; it counts on return.
+    async fn adopt(&self, views: Vec<MemberView>) {
+        let (adopted, taken) = Adopted::new(views);
+        self.adopted.send(adopted).await.unwrap();
+        taken.await.unwrap();
     }
 
     /// The first view of a member that is as asked for.

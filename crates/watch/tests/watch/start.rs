@@ -42,28 +42,48 @@ async fn what_was_adopted_stands_until_the_first_list() {
     east.cluster().list = How::Status(500);
     east.cluster().node_list = How::Status(500);
     let mut fleet = Fleet::new(&[("east", &east)]).run();
-    fleet.adopted.send(vec![adopted("east", "a", "203.0.113.1")]).await.unwrap();
+    fleet.adopt(vec![adopted("east", "a", "203.0.113.1")]).await;
     fleet.until_services("east", "a=203.0.113.1").await;
-    fleet.adopted.send(vec![adopted("east", "a", "203.0.113.9")]).await.unwrap();
+    fleet.adopt(vec![adopted("east", "a", "203.0.113.9")]).await;
     fleet.until_services("east", "a=203.0.113.1,203.0.113.9").await;
     let view = fleet.until_stale("east").await;
     assert!(!view.listed && view.services.len() == 1);
+    east.put(service("a", "203.0.113.1"));
     east.cluster().list = How::Well;
-    let view = fleet.until_services("east", "b=203.0.113.2").await;
+    let view = fleet.until_services("east", "a=203.0.113.1 b=203.0.113.2").await;
     assert!(view.listed);
     // Its nodes say nothing yet.
     assert_eq!(view.region.as_ref().map(Label::as_str), Some("eastus"));
-    fleet.adopted.send(vec![adopted("east", "a", "203.0.113.1")]).await.unwrap();
+    fleet.adopt(vec![adopted("east", "a", "203.0.113.9")]).await;
     east.put(service("c", "203.0.113.3"));
-    fleet.until_services("east", "b=203.0.113.2 c=203.0.113.3").await;
+    fleet.until_services("east", "a=203.0.113.1 b=203.0.113.2 c=203.0.113.3").await;
+}
+
+#[tokio::test]
+async fn a_first_list_that_lacks_what_the_zone_has_needs_a_second_one() {
+    let east = Fake::start();
+    for late in [false, true] {
+        let mut fleet = Fleet::new(&[("east", &east)]);
+        east.cluster().list = if late { How::Well } else { How::Status(500) };
+        fleet = fleet.run();
+        if late {
+            fleet.until("listed", "east", |view| view.listed).await;
+        }
+        fleet.adopt(vec![adopted("east", "a", "203.0.113.1")]).await;
+        east.cluster().list = How::Well;
+        let doubted = |view: &MemberView| view.listed && fault(view).contains("misses 1 of 1");
+        let view = fleet.until("a list that is doubted", "east", doubted).await;
+        assert_eq!(services(&view), "a=203.0.113.1", "late: {late}");
+        fleet.until_services("east", "").await;
+    }
 }
 
 #[tokio::test]
 async fn members_that_are_not_configured_have_departed() {
     let east = Fake::start();
     let mut fleet = Fleet::new(&[("east", &east)]).run();
-    fleet.adopted.send(vec![adopted("old", "a", "203.0.113.1")]).await.unwrap();
-    fleet.adopted.send(vec![adopted("old", "b", "203.0.113.2")]).await.unwrap();
+    fleet.adopt(vec![adopted("old", "a", "203.0.113.1")]).await;
+    fleet.adopt(vec![adopted("old", "b", "203.0.113.2")]).await;
     let view = fleet.until_services("old", "a=203.0.113.1 b=203.0.113.2").await;
     assert_eq!((view.inventory, view.listed), (Inventory::Departed, false));
 }
