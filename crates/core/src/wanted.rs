@@ -99,6 +99,8 @@ pub(crate) struct Candidate {
     /// What a person says of it.
     pub(crate) wish: Option<Wish>,
     pub(crate) members: BTreeSet<MemberName>,
+    /// Those of them by whose claim it is in, or out: who was drained does not lend it a priority.
+    pub(crate) backers: BTreeSet<MemberName>,
     /// What a host name resolves to, each with its verdict; `None` while it was never resolved.
     pub(crate) resolved: Option<Vec<(IpAddr, Verdict)>>,
 }
@@ -322,7 +324,7 @@ impl Wanted {
             return;
         }
         let priority =
-            |candidate: &Candidate| candidate.members.iter().map(|member| zone.priority(member)).min();
+            |candidate: &Candidate| candidate.backers.iter().map(|member| zone.priority(member)).min();
         let best = |state: Option<bool>| {
             let such = self.candidates.values().filter(|candidate| candidate.alive() == state);
             such.filter_map(priority).min().unwrap_or(u16::MAX)
@@ -382,13 +384,21 @@ fn add_candidate(
         verdict,
         wish,
         members: BTreeSet::new(),
+        backers: BTreeSet::new(),
         resolved: resolved.clone(),
     });
+    let before = candidate.alive();
     // An address stays while any member's claim of it answers.
     if rank(verdict, wish) > rank(candidate.verdict, candidate.wish) {
         candidate.verdict = verdict;
         candidate.wish = wish;
         candidate.resolved = resolved;
+    }
+    if candidate.alive() != before {
+        candidate.backers.clear();
+    }
+    if candidate.alive() == alive(verdict, wish) {
+        candidate.backers.insert(member.clone());
     }
     candidate.members.insert(member.clone());
 }

@@ -199,8 +199,8 @@ impl Lines<'_> {
             members.iter().map(|member| self.facts.zone.priority(member)).min().unwrap_or(u16::MAX)
         };
         let best = self.wanted.into_iter().flat_map(|wanted| wanted.candidates.values());
-        let best = best.map(|other| priority(&other.members)).min().unwrap_or(u16::MAX);
-        let mine = priority(&candidate.members);
+        let best = best.map(|other| priority(&other.backers)).min().unwrap_or(u16::MAX);
+        let mine = priority(&candidate.backers);
         format!("stands by with priority {mine}, while priority {best} serves ({})", candidate.verdict)
     }
 

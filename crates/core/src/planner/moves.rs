@@ -182,7 +182,7 @@ fn why_in(
 ) -> (MoveCause, BTreeSet<MemberName>) {
     let found = wanted.and_then(|wanted| find(&wanted.candidates, address));
     let Some((given, candidate)) = found else { return (MoveCause::New, BTreeSet::new()) };
-    let known = was.evidence.is_some_and(|mark| {
+    let known = was.marks.iter().any(|(_, mark)| {
         mark.members
             .values()
             .any(|share| share.addresses.contains(given) || share.addresses.contains(address))

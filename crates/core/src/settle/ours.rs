@@ -9,29 +9,41 @@ use crate::member::MemberName;
 use crate::name::DnsName;
 use crate::observed::ObservedSet;
 use crate::probe::ProbeSpec;
-use crate::record::RecordData;
+use crate::record::{RecordData, RecordType};
 
 /// What is ours at a name.
 #[derive(Debug, Default)]
 pub(crate) struct Ours<'a> {
     pub(crate) ips: BTreeSet<IpAddr>,
     pub(crate) cname: Option<&'a DnsName>,
-    pub(crate) evidence: Option<&'a Evidence>,
+    /// By the type of the set that has it: of two sets one may have been written without the other.
+    pub(crate) marks: Vec<(RecordType, &'a Evidence)>,
 }
 
 impl<'a> Ours<'a> {
     pub(crate) fn of(sets: &'a [ObservedSet]) -> Self {
         let mut ours = Self::default();
         for set in sets {
-            match set.ours() {
-                Some(RecordData::A(ips)) => ours.ips.extend(ips.iter().copied().map(IpAddr::V4)),
-                Some(RecordData::Aaaa(ips)) => ours.ips.extend(ips.iter().copied().map(IpAddr::V6)),
-                Some(RecordData::Cname(target)) => ours.cname = Some(target),
-                None => continue,
+            let Some(data) = set.ours() else { continue };
+            match data {
+                RecordData::A(ips) => ours.ips.extend(ips.iter().copied().map(IpAddr::V4)),
+                RecordData::Aaaa(ips) => ours.ips.extend(ips.iter().copied().map(IpAddr::V6)),
+                RecordData::Cname(target) => ours.cname = Some(target),
             }
-            ours.evidence = ours.evidence.or(set.claim.evidence());
+            ours.marks.extend(set.claim.evidence().map(|mark| (data.record_type(), mark)));
         }
         ours
+    }
+
+    /// What is said of an address: by the mark of its own set, or else by that of another.
+    fn mark(&self, address: &Address) -> Option<&'a Evidence> {
+        let own = match address {
+            Address::V4(_) => RecordType::A,
+            Address::V6(_) => RecordType::Aaaa,
+            Address::Hostname(_) => RecordType::Cname,
+        };
+        let found = self.marks.iter().find(|(record_type, _)| *record_type == own);
+        found.or_else(|| self.marks.first()).map(|(_, mark)| *mark)
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -46,7 +58,7 @@ impl<'a> Ours<'a> {
 
     /// Members to which an address is attributed; `None` when nothing can be said.
     pub(crate) fn givers(&self, address: &Address) -> Option<BTreeSet<&'a MemberName>> {
-        let evidence = self.evidence?;
+        let evidence = self.mark(address)?;
         let who = |gave: &dyn Fn(&Address) -> bool| -> BTreeSet<&'a MemberName> {
             let gives = |share: &Share| share.addresses.iter().any(gave);
             evidence.members.iter().filter(|(_, share)| gives(share)).map(|(name, _)| name).collect()
@@ -60,7 +72,7 @@ impl<'a> Ours<'a> {
 
     /// How an address is probed now, when the mark of the same Service tells of another way.
     pub(crate) fn probed_otherwise<'b>(&self, address: &Address, now: &'b Evidence) -> Option<&'b ProbeSpec> {
-        let known = &self.evidence.filter(|mark| mark.service == now.service)?.members;
+        let known = &self.mark(address).filter(|mark| mark.service == now.service)?.members;
         let mut other = None;
         for giver in self.givers(address)? {
             let (before, now) = (&known.get(giver)?.probe, &now.members.get(giver)?.probe);
@@ -75,39 +87,25 @@ impl<'a> Ours<'a> {
     /// Goes on saying how an address was probed when it last answered.
     pub(crate) fn keep_probe(&self, address: &Address, evidence: &mut Evidence) {
         for giver in self.givers(address).into_iter().flatten() {
-            let before = self.evidence.and_then(|old| old.members.get(giver));
+            let before = self.mark(address).and_then(|old| old.members.get(giver));
             if let (Some(before), Some(share)) = (before, evidence.members.get_mut(giver)) {
                 share.probe = before.probe.clone();
             }
         }
     }
 
-    /// Carries over who gave an address.
-    ///
-    /// What a host name stood for is not attributed to a member that has dropped its host name while another's still
-    /// stands: it would be taken for an address of the one, and go with it, though the other's has not been resolved.
+    /// Carries over who gave an address: as itself, or by host names of which it may be what one stands for.
     pub(crate) fn attribute(&self, address: &Address, evidence: &mut Evidence) {
-        let known = self.evidence.map(|old| &old.members);
-        let givers = self.givers(address).unwrap_or_default();
-        let named = |giver: &&MemberName| {
-            let old = known.and_then(|members| members.get(*giver));
-            let new = evidence.members.get(*giver);
-            old.zip(new).is_some_and(|(old, new)| {
-                !old.addresses.contains(address)
-                    && old.addresses.iter().any(|one| one.hostname().is_some() && new.addresses.contains(one))
-            })
-        };
-        if givers.iter().any(named) {
-            return;
-        }
-        for giver in givers {
+        let known = self.mark(address).map(|old| &old.members);
+        for giver in self.givers(address).unwrap_or_default() {
             let Some(old) = known.and_then(|members| members.get(giver)) else { continue };
+            let gave = |one: &&Address| match old.addresses.contains(address) {
+                true => *one == address,
+                false => one.hostname().is_some(),
+            };
             let only = || Share { addresses: BTreeSet::new(), ..old.clone() };
             let share = evidence.members.entry(giver.clone()).or_insert_with(only);
-            let by_hostname = share.addresses.iter().any(|given| given.hostname().is_some());
-            if old.addresses.contains(address) || !by_hostname {
-                share.addresses.insert(address.clone());
-            }
+            share.addresses.extend(old.addresses.iter().filter(gave).cloned());
         }
     }
 }
@@ -121,17 +119,21 @@ mod tests {
     }
 
     #[test]
-    fn what_another_host_name_may_stand_for_is_not_given_to_who_dropped_its_own() {
-        let before = evidence("member=east;;;tcp:80;lb-e.example.net member=west;;;tcp:80;lb-w.example.net");
-        let ours = Ours { evidence: Some(&before), ..Ours::default() };
+    fn what_host_names_may_stand_for_stays_with_all_of_them() {
+        let before = evidence(
+            "member=east;;;tcp:80;lb-e.example.net member=west;;;tcp:80;lb-w.example.net,203.0.113.7",
+        );
+        let ours = Ours { marks: vec![(RecordType::A, &before)], ..Ours::default() };
         let address = "198.51.100.4".parse().unwrap();
-        let mut now = evidence("member=east;;;tcp:80;203.0.113.9 member=west;;;tcp:80;lb-w.example.net");
-        let expected = now.clone();
+        let mut now = evidence("member=east;;;tcp:80;203.0.113.9");
         ours.attribute(&address, &mut now);
-        assert_eq!(now, expected, "west's host name still says who may have given it");
-        // When no host name is left, any of the two may have given it.
-        let mut now = evidence("member=east;;;tcp:80;203.0.113.9 member=west;;;tcp:80;203.0.113.10");
-        ours.attribute(&address, &mut now);
-        assert!(now.members.values().all(|share| share.addresses.contains(&address)));
+        let both = evidence(
+            "member=east;;;tcp:80;203.0.113.9,lb-e.example.net member=west;;;tcp:80;lb-w.example.net",
+        );
+        assert_eq!(now, both, "any of the two may have given it");
+        let mut now = evidence("member=east;;;tcp:80;203.0.113.9");
+        ours.attribute(&"203.0.113.7".parse().unwrap(), &mut now);
+        let west = evidence("member=east;;;tcp:80;203.0.113.9 member=west;;;tcp:80;203.0.113.7");
+        assert_eq!(now, west, "that one it gave itself");
     }
 }
