@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use fleetdns_core::judge::Outcome;
+use fleetdns_core::judge::{Outcome, Thresholds};
 use fleetdns_core::{DnsName, Health, ProbeKey, Snapshot, Timing, Verdict};
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -161,10 +161,6 @@ where
         self.watcher.look(now, &mut self.table, &mut self.news);
     }
 
-    fn is_blind(&self, row: &Row) -> bool {
-        is_blind(row, &self.timing)
-    }
-
     fn start_due(&mut self) {
         let now = Instant::now();
         while self.in_flight < self.room {
@@ -222,21 +218,22 @@ where
         let unclear = answer.outcome() == Outcome::Inconclusive;
         let Some(row) = self.table.row_mut(landed.slot) else { return };
         let was_unclear = row.unclear > 0;
-        let blind = |row: &Row| is_blind(row, &self.timing);
-        let was_blind = blind(row);
         row.unclear = if unclear { row.unclear.saturating_add(1) } else { 0 };
         let before = row.judge.verdict();
         let thresholds = self.timing.with(&row.key.spec.pace).thresholds;
         let outcome = self.watcher.outcome(&answer, landed.started);
-        let doubted = self.watcher.doubts(landed.slot);
-        let change = row.judge.step(outcome, now - self.epoch, &thresholds, doubted);
+        let doubted = self.watcher.is_in_doubt();
+        let held = doubted && self.watcher.is_endpoint(landed.slot);
+        let change = row.judge.step(outcome, now - self.epoch, &thresholds, held);
         let (judge, times) = (&row.judge, (landed.started, now));
         let again = self.watcher.landed(landed.slot, (judge, &thresholds), &answer, times);
         if let Some(after) = change {
             self.watcher.verdict((landed.slot, &row.key), (before, after), &answer, &mut self.news);
         }
-        if blind(row) != was_blind && self.watcher.is_endpoint(landed.slot) {
-            self.news.blind(row.key.clone(), !was_blind);
+        // While the prober is in doubt, it is more than this endpoint that cannot be probed.
+        let blind = is_blind(row, &thresholds) && (row.blind || !doubted);
+        if std::mem::replace(&mut row.blind, blind) != blind && self.watcher.is_endpoint(landed.slot) {
+            self.news.blind(row.key.clone(), blind);
         }
         let report =
             Report::new(&row.judge, &thresholds, answer, now.saturating_duration_since(landed.started));
@@ -277,9 +274,8 @@ where
 }
 
 /// Whether as many probes as would take an endpoint out said nothing of it, and none ever did.
-fn is_blind(row: &Row, timing: &Timing) -> bool {
-    let fall = timing.with(&row.key.spec.pace).thresholds.fall.max(1);
-    row.judge.verdict() == Verdict::Unknown && row.unclear >= fall
+fn is_blind(row: &Row, thresholds: &Thresholds) -> bool {
+    row.judge.verdict() == Verdict::Unknown && row.unclear >= thresholds.fall.max(1)
 }
 
 /// A guess that held once has to hold on; until then a connection is enough.

@@ -91,9 +91,8 @@ impl Watcher {
         }
     }
 
-    /// Whether what is said of the key now is doubted.
-    pub(crate) fn doubts(&self, slot: Slot) -> bool {
-        self.sight.doubt().is_some() && self.is_endpoint(slot)
+    pub(crate) const fn is_in_doubt(&self) -> bool {
+        self.sight.doubt().is_some()
     }
 
     /// A probe has ended. Gives whether its key has to be probed again at once.

@@ -46,6 +46,8 @@ pub(crate) struct Row {
     state: State,
     /// Inconclusive probes in a row, up to now.
     pub(crate) unclear: u32,
+    /// Nothing can be said of it from here.
+    pub(crate) blind: bool,
     /// Whether a guess was right once: only then its failures count.
     pub(crate) proven: bool,
 }
@@ -128,6 +130,7 @@ impl Table {
                     wanted: 1,
                     state: State::Fresh,
                     unclear: 0,
+                    blind: false,
                     proven: false,
                 };
                 (index, row)

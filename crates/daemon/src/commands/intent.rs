@@ -56,7 +56,9 @@ pub async fn wish(wishing: &Wishing, wish: Option<Wish>) -> Result<ExitCode, Com
 /// When the daemon cannot be asked, or when it holds nothing back.
 pub async fn release(operate: &Operate) -> Result<ExitCode, CommandError> {
     let answer: Released = post(operate, "/v1/release", &()).await?;
-    show(operate.output.output, &answer, |out| writeln!(out, "taken for true: {}; what fails on goes", answer.released))?;
+    show(operate.output.output, &answer, |out| {
+        writeln!(out, "taken for true: {}; what fails on goes", answer.released)
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -90,7 +90,7 @@ where
         else {
             return;
         };
-        if self.is_blind(row) {
+        if row.blind {
             self.news.blind(key.clone(), true);
         } else if row.judge.verdict() != Verdict::Unknown {
             self.news.known(key.clone(), row.judge.verdict());
@@ -103,7 +103,7 @@ where
         else {
             return;
         };
-        if self.is_blind(row) {
+        if row.blind {
             self.news.blind(key.clone(), false);
         } else if row.judge.verdict() != Verdict::Unknown {
             self.news.gone(key.clone());

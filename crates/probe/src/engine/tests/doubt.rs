@@ -105,6 +105,26 @@ async fn without_a_route_nothing_changes_but_that_it_is_said() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_endpoint_that_is_new_while_we_are_cut_off_is_not_taken_on_trust() {
+    let network = Network::default();
+    let mut world = two_members(&network);
+    sleep(SECOND * 30).await;
+    let new = ("new", "10.0.2.1", "tcp:80");
+    let set = |world: &World, answer: &Answer| {
+        [&ALL[..], &CANARIES[..], &[new.1]].iter().for_each(|all| world.set_all(all, Duration::ZERO, answer));
+    };
+    set(&world, &Answer::Unclear(Snag::NoRoute));
+    sleep(SECOND * 10).await;
+    assert_eq!(world.doubt(), Some("vantage"));
+    world.change(|snapshot| put_service(snapshot, "east", new));
+    world.health.mark_unchanged();
+    world.never(SECOND * 60, |health| !health.blind.is_empty()).await;
+    set(&world, &Answer::Pass);
+    world.network.set(new.1, Duration::ZERO, Answer::Unclear(Snag::NoRoute));
+    world.until(|health| health.doubt.is_none() && health.blind.len() == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_firewall_before_all_targets_is_a_correlation_while_canaries_answer() {
     for answer in [REFUSED, silent()] {
         let after = if answer == REFUSED { Duration::ZERO } else { SECOND * 2 };
