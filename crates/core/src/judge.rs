@@ -42,7 +42,7 @@ const MOST_DOUBLINGS: u8 = 6;
 /// What is known of one probe key.
 ///
 /// Invariant: only `fall` failures with no success between them, all of them while there was no doubt, make a verdict
-/// [`Verdict::Unhealthy`] that was not out before.
+/// [`Verdict::Unhealthy`].
 /// Invariant: [`Outcome::Inconclusive`] changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Judge {
@@ -109,9 +109,9 @@ impl Judge {
         holds
     }
 
-    /// Doubt is over: failures up to now count for nothing, unless it was out before.
+    /// Doubt is over: failures up to now count for nothing, unless they are many enough already.
     pub const fn pardon(&mut self) {
-        if !matches!(self.verdict, Verdict::Unhealthy | Verdict::Recovering) {
+        if !matches!(self.verdict, Verdict::Unhealthy) {
             self.failures = 0;
         }
     }
@@ -143,7 +143,9 @@ impl Judge {
 
     fn after_fail(&self, thresholds: &Thresholds, doubted: bool) -> Verdict {
         match self.verdict {
-            Verdict::Unhealthy | Verdict::Recovering => Verdict::Unhealthy,
+            Verdict::Unhealthy => Verdict::Unhealthy,
+            Verdict::Recovering if doubted || self.failures < thresholds.fall.max(1) => Verdict::Recovering,
+            Verdict::Recovering => Verdict::Unhealthy,
             _ if self.failures >= thresholds.fall.max(1) => {
                 if doubted {
                     Verdict::Held
@@ -229,7 +231,8 @@ mod tests {
             ("pfff", "HSSU"),
             ("pfffff", "HSSUUU"),
             ("pfffpp", "HSSURH"),
-            ("pfffpfpp", "HSSURURH"),
+            ("pfffpfpp", "HSSURRRH"),
+            ("pfffpfff", "HSSURRRU"),
             ("fffppf", "??URHS"),
             ("i", "?"),
             ("iffifii", "????UUU"),
@@ -246,6 +249,8 @@ mod tests {
             // What went out just before is doubted too; what was out stays so.
             ("pfff[p", "HSSUDH"),
             ("pfffp[f]fff", "HSSURDDDDDU"),
+            ("pfffpff[f]ff", "HSSURRRDDDDD"),
+            ("pffffpf]ff", "HSSUURRRRR"),
             ("pffff]p", "HSSUUUR"),
         ];
         for (probes, expected) in table {
@@ -360,7 +365,7 @@ mod tests {
             let thresholds = Thresholds { fall, rise };
             let mut judge = Judge::default();
             let (mut run, mut doubted) = (0, false);
-            let out = |verdict| matches!(verdict, Verdict::Unhealthy | Verdict::Recovering);
+            let out = |verdict| verdict == Verdict::Unhealthy;
             for (second, letter) in probes.chars().enumerate() {
                 let was_out = out(judge.verdict());
                 // Failures in a row, all of them while there was no doubt.

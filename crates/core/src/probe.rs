@@ -50,7 +50,7 @@ pub enum Verdict {
     Held,
     /// Failed `fall` times in a row: taken out.
     Unhealthy,
-    /// Answers again, but not often enough: still out.
+    /// Has answered again, but not often enough: still out.
     Recovering,
 }
 

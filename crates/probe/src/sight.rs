@@ -135,8 +135,7 @@ impl Watcher {
             }
             return;
         }
-        let goes_out = after == Verdict::Unhealthy && before != Verdict::Recovering;
-        if goes_out && !self.sight.may_go_out(slot.into()) {
+        if after == Verdict::Unhealthy && !self.sight.may_go_out(slot.into()) {
             self.waiting.insert(slot, Waiting { before, answer: answer.clone() });
         } else {
             news.verdict(key, before, after, answer);

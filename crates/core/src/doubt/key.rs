@@ -123,6 +123,6 @@ impl Probed {
 
     /// Whether the verdict is that it is out, and nobody doubts that.
     pub(super) const fn is_out(&self) -> bool {
-        matches!(self.verdict, Verdict::Unhealthy | Verdict::Recovering)
+        matches!(self.verdict, Verdict::Unhealthy)
     }
 }

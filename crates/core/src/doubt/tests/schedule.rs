@@ -201,8 +201,7 @@ impl Prober {
         self.fresh.retain(|key| {
             let target = &mut self.targets[*key];
             let verdict = target.judge.verdict();
-            let goes_out = is_out(verdict) && !is_out(target.published);
-            if goes_out && !sight.may_go_out(id(*key)) {
+            if verdict == Verdict::Unhealthy && target.published != verdict && !sight.may_go_out(id(*key)) {
                 return true;
             }
             if target.published != verdict && target.canary.is_none() {
