@@ -110,6 +110,7 @@ mod tests {
             owner: "fed".parse().unwrap(),
             service: service.parse().unwrap(),
             members: std::collections::BTreeMap::new(),
+            orphans: BTreeSet::new(),
             intents: crate::intent::Intents::default(),
         });
         let before = ObservedSet {

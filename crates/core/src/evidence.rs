@@ -41,11 +41,13 @@ pub struct Evidence {
     pub service: ServiceKey,
     /// What each member gave.
     pub members: BTreeMap<MemberName, Share>,
+    /// What stands there and nobody is known to have given: the mark that told was lost.
+    pub orphans: BTreeSet<Address>,
     /// What persons say of it: kept here for a daemon that has no folder for its state.
     pub intents: Intents,
 }
 
-/// `v=1 owner=fed service=default/web member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1 member=…`
+/// `v=1 owner=fed service=default/web member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1 member=… orphans=… intent=…`
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "v=1 owner={} service={}", self.owner, self.service)?;
@@ -55,6 +57,10 @@ impl fmt::Display for Evidence {
             join(f, share.zones.iter())?;
             write!(f, ";{};", share.probe)?;
             join(f, share.addresses.iter())?;
+        }
+        if !self.orphans.is_empty() {
+            f.write_str(" orphans=")?;
+            join(f, self.orphans.iter())?;
         }
         self.intents
             .iter()
@@ -92,8 +98,12 @@ impl FromStr for Evidence {
         let owner = parts.next().and_then(|part| part.strip_prefix("owner=")).and_then(|v| v.parse().ok());
         let service =
             parts.next().and_then(|part| part.strip_prefix("service=")).and_then(|v| v.parse().ok());
-        let (mut members, mut intents) = (BTreeMap::new(), Intents::default());
+        let (mut members, mut orphans, mut intents) = (BTreeMap::new(), BTreeSet::new(), Intents::default());
         for part in parts {
+            if let Some(addresses) = part.strip_prefix("orphans=") {
+                orphans = list(addresses).ok_or_else(|| bad(part))?;
+                continue;
+            }
             if let Some(line) = part.strip_prefix("intent=") {
                 let (subject, intent) = from_line(line).map_err(|_| bad(part))?;
                 intents.set(subject, intent);
@@ -107,6 +117,7 @@ impl FromStr for Evidence {
             owner: owner.ok_or_else(|| bad("owner"))?,
             service: service.ok_or_else(|| bad("service"))?,
             members,
+            orphans,
             intents,
         })
     }
@@ -170,7 +181,7 @@ mod tests {
 
     const TEXT: &str = "v=1 owner=fed service=default/web \
         member=arn:aws:eks:x:1:cluster/c;;;https:443@www.example.com/a%2Cb%20c;lb.example.net \
-        member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1 \
+        member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1 orphans=203.0.113.7,2001:db8::7 \
         intent=cluster/west;drain;1700000000;;root;new%20kernel";
 
     #[test]
@@ -178,6 +189,7 @@ mod tests {
         let evidence: Evidence = TEXT.parse().unwrap();
         assert_eq!(evidence.to_string(), TEXT);
         assert_eq!((evidence.members.len(), evidence.intents.iter().count()), (2, 1));
+        assert_eq!(evidence.orphans.len(), 2);
         let west = &evidence.members[&"west".parse().unwrap()];
         assert_eq!(west.zones.len(), 2);
         assert_eq!(west.addresses.len(), 2);
@@ -199,6 +211,8 @@ mod tests {
         for bad in ["", "v=2 owner=a service=a/b", "v=1 owner=a", "v=1 owner=a service=b"] {
             assert!(bad.parse::<Evidence>().is_err(), "{bad}");
         }
-        assert!(TEXT.replace("203.0.113.1", "203.0.113.999").parse::<Evidence>().is_err());
+        for address in ["203.0.113.1", "203.0.113.7"] {
+            assert!(TEXT.replace(address, "203.0.113.999").parse::<Evidence>().is_err());
+        }
     }
 }

@@ -81,6 +81,8 @@ struct Flat {
     undecided: BTreeSet<MemberName>,
     /// Members that have a candidate.
     members: BTreeSet<MemberName>,
+    /// A candidate is a host name that was never resolved.
+    has_unresolved: bool,
 }
 
 impl Flat {
@@ -91,7 +93,8 @@ impl Flat {
 
 /// `merge`: a host name cannot stand as it is, what it resolves to is needed.
 fn flatten(wanted: &Wanted, merge: bool) -> Flat {
-    let mut flat = Flat { ips: Vec::new(), undecided: BTreeSet::new(), members: BTreeSet::new() };
+    let mut flat =
+        Flat { ips: Vec::new(), undecided: BTreeSet::new(), members: BTreeSet::new(), has_unresolved: false };
     for (address, candidate) in &wanted.candidates {
         let wish = candidate.wish;
         flat.members.extend(candidate.members.iter().cloned());
@@ -107,6 +110,7 @@ fn flatten(wanted: &Wanted, merge: bool) -> Flat {
             (None, None) => {}
         }
         let unresolved = address.ip().is_none() && candidate.resolved.is_none();
+        flat.has_unresolved |= unresolved;
         if candidate.alive().is_none() || (merge && unresolved && candidate.alive() == Some(true)) {
             flat.undecided.extend(candidate.members.iter().cloned());
         }
@@ -199,7 +203,9 @@ fn settle_addresses(
         stays.floor(&alive, &mut kept, &mut hold);
     }
     let all: BTreeSet<IpAddr> = alive.union(&kept).copied().collect();
-    let answer = if !all.is_empty() {
+    // What only waits for its turn holds nobody's place.
+    let lasts = |ip: &IpAddr| alive.contains(ip) || !gate.waiting.contains(&Address::from(*ip));
+    let answer = if all.iter().any(lasts) || (!all.is_empty() && flat.undecided.is_empty()) {
         Answer::Sets(by_family(&all))
     } else if !flat.undecided.is_empty() {
         hold = hold.or_else(|| ours.exists().then_some(Hold::Undecided));

@@ -1,125 +1,24 @@
 //! The names that one service of the fleet wants in one zone, with the addresses that could stand there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::str::FromStr;
 use std::sync::Arc;
-
-use thiserror::Error;
 
 use crate::address::Address;
 use crate::evidence::{Evidence, Share};
-use crate::intent::{Intents, Wish};
-use crate::member::{Health, Inventory, MemberName, MemberView};
+use crate::intent::Intents;
+use crate::member::{Inventory, MemberName, MemberView};
 use crate::name::{DnsName, Label, NameError};
-use crate::observed::ObservedSet;
 use crate::plan::{Refusal, Refused};
-use crate::probe::{Check, ProbeKey, ProbeSpec, Target, Verdict};
 use crate::publish::global_name;
-use crate::record::{RecordData, Ttl};
+use crate::record::Ttl;
 use crate::service::{Published, ServiceFault, ServiceKey};
 
-/// One zone as the planner sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ZoneSettings {
-    /// The zone's apex.
-    pub zone: DnsName,
-    /// What federation names end in: the zone, or a name within it.
-    pub suffix: DnsName,
-    /// Zones that are configured too; a host name belongs to the longest zone that it fits.
-    pub other_zones: Vec<DnsName>,
-    /// Owner id in the evidence.
-    pub owner: Label,
-    /// Fleet whose federation names are published.
-    pub fleet: Option<Label>,
-    /// TTL of sets whose Service asks for none.
-    pub ttl: Ttl,
-    /// Which of the healthy members stand at a name, unless its Service says otherwise.
-    pub routing: Routing,
-    /// Priorities of members, lowest first; a member that is missing has [`DEFAULT_PRIORITY`].
-    pub priorities: Arc<BTreeMap<MemberName, u16>>,
-}
+mod candidate;
+mod zone;
 
-/// Which of the healthy members stand at a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub enum Routing {
-    /// All of them.
-    #[default]
-    All,
-    /// Those of the best priority that has any.
-    Failover,
-}
-
-/// Priority of a member of which the config says none.
-pub const DEFAULT_PRIORITY: u16 = 100;
-
-impl Routing {
-    /// `all` or `failover`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Failover => "failover",
-        }
-    }
-}
-
-impl FromStr for Routing {
-    type Err = UnknownRouting;
-
-    fn from_str(text: &str) -> Result<Self, UnknownRouting> {
-        [Self::All, Self::Failover]
-            .into_iter()
-            .find(|routing| routing.as_str().eq_ignore_ascii_case(text))
-            .ok_or_else(|| UnknownRouting(text.to_owned()))
-    }
-}
-
-/// Not a [`Routing`].
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is none of all, failover")]
-pub struct UnknownRouting(pub String);
-
-impl ZoneSettings {
-    /// The priority of a member; the lowest one comes first.
-    pub fn priority(&self, member: &MemberName) -> u16 {
-        self.priorities.get(member).copied().unwrap_or(DEFAULT_PRIORITY)
-    }
-
-    /// Whether a name belongs to this zone and to no longer one that is configured too.
-    pub fn takes(&self, name: &DnsName) -> bool {
-        name.is_within(&self.zone)
-            && !self.other_zones.iter().any(|other| other.is_below(&self.zone) && name.is_within(other))
-    }
-}
-
-/// An address that could stand at a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Candidate {
-    pub(crate) verdict: Verdict,
-    /// What a person says of it.
-    pub(crate) wish: Option<Wish>,
-    pub(crate) members: BTreeSet<MemberName>,
-    /// Those of them by whose claim it is in, or out: who was drained does not lend it a priority.
-    pub(crate) backers: BTreeSet<MemberName>,
-    /// What a host name resolves to, each with its verdict; `None` while it was never resolved.
-    pub(crate) resolved: Option<Vec<(IpAddr, Verdict)>>,
-}
-
-impl Candidate {
-    /// Whether it should be in; `None` while nobody knows.
-    pub(crate) fn alive(&self) -> Option<bool> {
-        alive(self.verdict, self.wish)
-    }
-}
-
-/// What a person says counts before what probes say.
-pub(crate) fn alive(verdict: Verdict, wish: Option<Wish>) -> Option<bool> {
-    match wish {
-        Some(Wish::ForceIn) => Some(true),
-        Some(Wish::Drain | Wish::ForceOut) => Some(false),
-        None => verdict.is_in(),
-    }
-}
+use candidate::Claim;
+pub(crate) use candidate::{Candidate, Judges, alive, judge_address, rank, standing};
+pub use zone::{DEFAULT_PRIORITY, Routing, UnknownRouting, ZoneSettings};
 
 /// A name that a service of the fleet wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,13 +59,6 @@ pub(crate) fn names(key: &ServiceKey, parts: &[Part<'_>], zone: &ZoneSettings) -
     let here = parts.iter().copied().filter(|(member, _)| member.inventory != Inventory::Departed);
     builder.faults(here);
     builder.group
-}
-
-/// What a candidate is judged by.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Judges<'a> {
-    pub(crate) health: &'a Health,
-    pub(crate) intents: &'a Intents,
 }
 
 /// What a service of the fleet wants at one name.
@@ -298,54 +190,33 @@ impl<'a> Builder<'a> {
                 owner: self.zone.owner.clone(),
                 service: self.key.clone(),
                 members: BTreeMap::new(),
+                orphans: BTreeSet::new(),
                 intents: Intents::default(),
             },
             departed,
             federation,
         });
         let Some((_, judges)) = self.only else { return };
+        let mut claims: BTreeMap<Address, Vec<Claim>> = std::mem::take(&mut wanted.candidates)
+            .into_iter()
+            .map(|(address, known)| (address, known.claims))
+            .collect();
         for (member, service) in parts {
             wanted.evidence.members.insert(member.name.clone(), share(member, service));
             if unreadable(service) {
                 wanted.unreadable.insert(member.name.clone());
             }
             for address in service.addresses.iter().flatten() {
-                add_candidate(wanted, address, &service.probe, &member.name, judges);
+                for (subject, intent) in judges.intents.concerning(&member.name, self.key, address) {
+                    wanted.evidence.intents.set(subject, intent.clone());
+                }
+                let claim = Claim::of(member, service, address, judges);
+                claims.entry(address.clone()).or_default().push(claim);
             }
         }
-    }
-}
-
-impl Wanted {
-    /// Sets aside what stands by. A candidate does while one of a better priority is in; and one that is not published
-    /// does while one of a better priority may turn out to be in.
-    pub(crate) fn route(&mut self, zone: &ZoneSettings, there: &[ObservedSet]) {
-        if self.routing == Routing::All {
-            return;
-        }
-        let priority =
-            |candidate: &Candidate| candidate.backers.iter().map(|member| zone.priority(member)).min();
-        let best = |state: Option<bool>| {
-            let such = self.candidates.values().filter(|candidate| candidate.alive() == state);
-            such.filter_map(priority).min().unwrap_or(u16::MAX)
-        };
-        let (alive, unknown) = (best(Some(true)), best(None));
-        let published = |address: &Address, candidate: &Candidate| {
-            let resolved = candidate.resolved.iter().flatten().map(|(ip, _)| *ip);
-            let ips: BTreeSet<IpAddr> = address.ip().into_iter().chain(resolved).collect();
-            there.iter().filter_map(ObservedSet::ours).any(|data| match data {
-                RecordData::A(set) => set.iter().any(|ip| ips.contains(&IpAddr::V4(*ip))),
-                RecordData::Aaaa(set) => set.iter().any(|ip| ips.contains(&IpAddr::V6(*ip))),
-                RecordData::Cname(target) => address.hostname() == Some(target),
-            })
-        };
-        let stands_by = |address: &Address, candidate: &Candidate| {
-            let mine = priority(candidate).unwrap_or(u16::MAX);
-            alive < mine || (unknown < mine && !published(address, candidate))
-        };
-        let all = std::mem::take(&mut self.candidates);
-        (self.standby, self.candidates) =
-            all.into_iter().partition(|(address, candidate)| stands_by(address, candidate));
+        wanted
+            .candidates
+            .extend(claims.into_iter().map(|(address, claims)| (address, Candidate::of(claims))));
     }
 }
 
@@ -365,111 +236,4 @@ fn share(member: &MemberView, service: &Published) -> Share {
         probe: (*service.probe).clone(),
         addresses: service.addresses.clone().unwrap_or_default(),
     }
-}
-
-fn add_candidate(
-    wanted: &mut Wanted,
-    address: &Address,
-    probe: &Arc<ProbeSpec>,
-    member: &MemberName,
-    judges: Judges<'_>,
-) {
-    let (verdict, resolved) = judge_address(Some(member), address, probe, judges.health);
-    let mut wish = None;
-    for (subject, intent) in judges.intents.concerning(member, &wanted.service, address) {
-        wish = wish.or(Some(intent.wish));
-        wanted.evidence.intents.set(subject, intent.clone());
-    }
-    let candidate = wanted.candidates.entry(address.clone()).or_insert_with(|| Candidate {
-        verdict,
-        wish,
-        members: BTreeSet::new(),
-        backers: BTreeSet::new(),
-        resolved: resolved.clone(),
-    });
-    let before = candidate.alive();
-    // An address stays while any member's claim of it answers.
-    if rank(verdict, wish) > rank(candidate.verdict, candidate.wish) {
-        candidate.verdict = verdict;
-        candidate.wish = wish;
-        candidate.resolved = resolved;
-    }
-    if candidate.alive() != before {
-        candidate.backers.clear();
-    }
-    if candidate.alive() == alive(verdict, wish) {
-        candidate.backers.insert(member.clone());
-    }
-    candidate.members.insert(member.clone());
-}
-
-/// The verdict on an address of a member, and on each address that a host name resolves to (`None`: it was never
-/// resolved). Without a member, what has no verdict of its own counts as healthy.
-pub(crate) fn judge_address(
-    member: Option<&MemberName>,
-    address: &Address,
-    probe: &Arc<ProbeSpec>,
-    health: &Health,
-) -> (Verdict, Option<Vec<(IpAddr, Verdict)>>) {
-    let name = match (address, address.ip()) {
-        (_, Some(ip)) => return (verdict(member, ip, probe, health), None),
-        (Address::Hostname(name), _) => name,
-        _ => return (Verdict::Unknown, None),
-    };
-    let Some(ips) = health.resolved.get(name) else {
-        let target = Target { address: address.clone(), spec: Arc::clone(probe) };
-        let unresolvable = health.unresolvable.contains(name).then_some(Verdict::Suspect);
-        return (health.named.get(&target).copied().or(unresolvable).unwrap_or_default(), None);
-    };
-    let judged: Vec<_> = ips.iter().map(|ip| (*ip, verdict(member, *ip, probe, health))).collect();
-    // A host name answers while any of its addresses does; one without addresses is dead.
-    let best = judged.iter().map(|(_, verdict)| *verdict).max_by_key(|v| standing(*v));
-    (best.unwrap_or(Verdict::Unhealthy), Some(judged))
-}
-
-fn verdict(member: Option<&MemberName>, ip: IpAddr, probe: &Arc<ProbeSpec>, health: &Health) -> Verdict {
-    match (&probe.check, member) {
-        (Check::Cluster, Some(member)) => {
-            return health.clusters.get(member).copied().unwrap_or_default().verdict();
-        }
-        (Check::None | Check::Cluster, _) => return Verdict::Healthy,
-        _ => {}
-    }
-    let key = ProbeKey { address: ip, spec: Arc::clone(probe) };
-    match health.verdict(&key) {
-        // Published with a doubt: nobody can tell from here.
-        Verdict::Unknown if health.blind.contains(&key) => Verdict::Suspect,
-        verdict => verdict,
-    }
-}
-
-impl Health {
-    /// The verdict on an address of a member that is probed in some way; a host name answers while any of its addresses
-    /// does.
-    pub fn of(&self, member: &MemberName, address: &Address, probe: &Arc<ProbeSpec>) -> Verdict {
-        judge_address(Some(member), address, probe, self).0
-    }
-}
-
-/// Which of two verdicts on one address speaks for it.
-pub(crate) const fn standing(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::Healthy => 5,
-        Verdict::Suspect => 4,
-        Verdict::Unknown => 3,
-        Verdict::Held => 2,
-        Verdict::Recovering => 1,
-        Verdict::Unhealthy => 0,
-    }
-}
-
-/// Which of two claims of one address speaks for it.
-pub(crate) const fn rank(verdict: Verdict, wish: Option<Wish>) -> (u8, u8) {
-    let wish = match wish {
-        Some(Wish::ForceIn) => 3,
-        None => 2,
-        Some(Wish::Drain) => 1,
-        Some(Wish::ForceOut) => 0,
-    };
-    (wish, standing(verdict))
 }

@@ -195,12 +195,10 @@ impl Lines<'_> {
     }
 
     fn standby(&self, candidate: &Candidate) -> String {
-        let priority = |members: &BTreeSet<MemberName>| {
-            members.iter().map(|member| self.facts.zone.priority(member)).min().unwrap_or(u16::MAX)
-        };
+        let zone = self.facts.zone;
         let best = self.wanted.into_iter().flat_map(|wanted| wanted.candidates.values());
-        let best = best.map(|other| priority(&other.backers)).min().unwrap_or(u16::MAX);
-        let mine = priority(&candidate.backers);
+        let best = best.map(|other| other.priority(zone)).min().unwrap_or(u16::MAX);
+        let mine = candidate.priority(zone);
         format!("stands by with priority {mine}, while priority {best} serves ({})", candidate.verdict)
     }
 

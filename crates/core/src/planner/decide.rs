@@ -88,8 +88,9 @@ impl Planner {
         match set.claim.evidence() {
             None => (!self.unlisted.is_empty()).then_some(Hold::Unattributed),
             Some(evidence) => {
-                let member = evidence.members.keys().find(|name| self.unlisted.contains(*name))?;
-                Some(Hold::Unlisted(member.clone()))
+                let member = evidence.members.keys().find(|name| self.unlisted.contains(*name));
+                let orphans = !evidence.orphans.is_empty() && !self.unlisted.is_empty();
+                member.cloned().map(Hold::Unlisted).or_else(|| orphans.then_some(Hold::Unattributed))
             }
         }
     }

@@ -56,7 +56,8 @@ impl<'a> Ours<'a> {
         name.is_some() && (self.cname == name || (self.cname.is_none() && !self.ips.is_empty()))
     }
 
-    /// Members to which an address is attributed; `None` when nothing can be said.
+    /// Members to which an address is attributed, none when nobody is known to have given it; `None` when nothing is
+    /// marked at all.
     pub(crate) fn givers(&self, address: &Address) -> Option<BTreeSet<&'a MemberName>> {
         let evidence = self.mark(address)?;
         let who = |gave: &dyn Fn(&Address) -> bool| -> BTreeSet<&'a MemberName> {
@@ -64,7 +65,7 @@ impl<'a> Ours<'a> {
             evidence.members.iter().filter(|(_, share)| gives(share)).map(|(name, _)| name).collect()
         };
         let exact = who(&|given| given == address);
-        if exact.is_empty() && address.ip().is_some() {
+        if exact.is_empty() && address.ip().is_some() && !evidence.orphans.contains(address) {
             return Some(who(&|given| given.hostname().is_some()));
         }
         Some(exact)
@@ -94,10 +95,15 @@ impl<'a> Ours<'a> {
         }
     }
 
-    /// Carries over who gave an address: as itself, or by host names of which it may be what one stands for.
+    /// Carries over who gave an address, as itself or by host names of which it may be what one stands for; or that nobody
+    /// is known to have.
     pub(crate) fn attribute(&self, address: &Address, evidence: &mut Evidence) {
         let known = self.mark(address).map(|old| &old.members);
-        for giver in self.givers(address).unwrap_or_default() {
+        let givers = self.givers(address).unwrap_or_default();
+        if givers.is_empty() {
+            evidence.orphans.insert(address.clone());
+        }
+        for giver in givers {
             let Some(old) = known.and_then(|members| members.get(giver)) else { continue };
             let gave = |one: &&Address| match old.addresses.contains(address) {
                 true => *one == address,
@@ -135,5 +141,20 @@ mod tests {
         ours.attribute(&"203.0.113.7".parse().unwrap(), &mut now);
         let west = evidence("member=east;;;tcp:80;203.0.113.9 member=west;;;tcp:80;203.0.113.7");
         assert_eq!(now, west, "that one it gave itself");
+    }
+
+    #[test]
+    fn what_nobody_is_known_to_have_given_is_not_taken_for_what_a_host_name_stands_for() {
+        let address: Address = "203.0.113.7".parse().unwrap();
+        let now = evidence("member=east;;;tcp:80;lb-e.example.net");
+        let mut marked = now.clone();
+        Ours::default().attribute(&address, &mut marked);
+        assert_eq!(marked, Evidence { orphans: [address.clone()].into(), ..now.clone() });
+        let ours = |mark| Ours { marks: vec![(RecordType::A, mark)], ..Ours::default() };
+        assert_eq!(ours(&now).givers(&address).unwrap().len(), 1);
+        assert_eq!(ours(&marked).givers(&address), Some(BTreeSet::new()));
+        let mut again = now.clone();
+        ours(&marked).attribute(&address, &mut again);
+        assert_eq!(again, marked, "it goes on being said");
     }
 }

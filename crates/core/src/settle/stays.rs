@@ -78,7 +78,7 @@ impl Stays<'_> {
         let untried = || self.ours.probed_otherwise(address, &self.wanted.evidence);
         gate.doubt
             .clone()
-            .or_else(|| match verdict {
+            .or(match verdict {
                 Verdict::Held => Some(Hold::Held),
                 // It was dead and is still there: to take it out now that it answers would be too late.
                 Verdict::Recovering => Some(Hold::Recovering),
@@ -95,6 +95,10 @@ impl Stays<'_> {
         }
         let givers = self.ours.givers(address).unwrap_or_default();
         if givers.iter().any(|name| self.flat.undecided.contains(*name)) {
+            return Some(Hold::Undecided);
+        }
+        // Nobody is known to have given it: it may be what a host name stands for that was never resolved.
+        if givers.is_empty() && self.flat.has_unresolved {
             return Some(Hold::Undecided);
         }
         let unreadable = &self.wanted.unreadable;

@@ -71,6 +71,7 @@ impl Broken {
                     owner: "fed".parse().unwrap(),
                     service: "default/gone".parse().unwrap(),
                     members: std::collections::BTreeMap::new(),
+                    orphans: std::collections::BTreeSet::new(),
                     intents: Intents::default(),
                 };
                 set.claim = Claim::Ours(Some(mark));

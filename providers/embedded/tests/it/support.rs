@@ -77,6 +77,7 @@ pub(crate) fn evidence() -> Arc<Evidence> {
         owner: owner(),
         service,
         members: BTreeMap::new(),
+        orphans: std::collections::BTreeSet::new(),
         intents: fleetdns_core::Intents::default(),
     })
 }

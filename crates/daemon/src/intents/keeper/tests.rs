@@ -38,6 +38,7 @@ fn zone(lines: &[&str]) -> Observed {
         owner: "fed".parse().unwrap(),
         service: "default/web".parse().unwrap(),
         members: BTreeMap::new(),
+        orphans: std::collections::BTreeSet::new(),
         intents: lines.iter().map(|line| from_line(line).unwrap()).collect(),
     };
     let set = ObservedSet {
