@@ -4,7 +4,7 @@
 //! Invariant: no plan is made before what the zone itself says of its members is part of the snapshot.
 //! Invariant: a fault of the provider never ends the task; it waits with growing pauses and lists afresh.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,9 @@ use fleetdns_core::adopt::adopt;
 use fleetdns_core::plan::Hold;
 use fleetdns_core::velocity::Velocity;
 use fleetdns_core::{
-    Address, Applied, ApprovedPlan, Brakes, DnsName, Health, Listing, MemberName, Move, MoveCause,
-    NameChange, Observed, Outcome, Planner, Provider, ProviderError, Scope, Snapshot, ZoneSettings, approve,
+    Address, Applied, ApprovedPlan, Brakes, Change, DnsName, Health, Listing, MemberName, Move, MoveCause,
+    NameChange, Observed, ObservedSet, Outcome, Planner, Provider, ProviderError, Scope, Snapshot,
+    ZoneSettings, approve,
 };
 use fleetdns_probe::Reports;
 use fleetdns_watch::Adopted;
@@ -265,6 +266,10 @@ impl ZoneTask {
         let observed = observed.clone();
         let (approved, moves) = self.plan(&scope, &observed);
         self.tell(&scope, &approved.plan().held, &approved.plan().refused);
+        if scope == Scope::All {
+            // What is still to be written is in the plan.
+            self.unwritten.clear();
+        }
         let mut settled = true;
         if !approved.plan().is_empty() {
             let started = Instant::now();
@@ -281,26 +286,28 @@ impl ZoneTask {
     }
 
     /// Plans what is in scope. When more would leave because of probes than may within a minute, the rest waits: it is
-    /// planned again with that.
+    /// planned again with that, until nothing leaves that was not let go.
     fn plan(&mut self, scope: &Scope, observed: &Observed) -> (ApprovedPlan, Vec<Move>) {
-        self.planner.hold_back(BTreeSet::new());
-        let plan = self.planner.plan(scope, observed);
-        let moves = self.planner.moves(&plan, observed);
-        let dead = |one: &&Move| one.cause == MoveCause::Unhealthy;
-        let leaving: BTreeSet<Address> = moves.iter().filter(dead).map(|one| one.address.clone()).collect();
-        if leaving.is_empty() {
-            return (approve(plan, &self.brakes), moves);
+        let mut waiting = BTreeSet::new();
+        loop {
+            self.planner.hold_back(waiting.clone());
+            let plan = self.planner.plan(scope, observed);
+            let moves = self.planner.moves(&plan, observed);
+            let dead = |one: &&Move| one.cause == MoveCause::Unhealthy && !waiting.contains(&one.address);
+            let leaving: BTreeSet<Address> =
+                moves.iter().filter(dead).map(|one| one.address.clone()).collect();
+            let more = if leaving.is_empty() {
+                BTreeSet::new()
+            } else {
+                let budget = self.planner.removal_budget();
+                self.velocity.admit(self.started.elapsed(), &leaving, budget)
+            };
+            if more.is_empty() {
+                return (approve(plan, &self.brakes), moves);
+            }
+            self.turn_at = self.velocity.room_at().map(|at| self.started + at);
+            waiting.extend(more);
         }
-        let budget = self.planner.removal_budget();
-        let waiting = self.velocity.admit(self.started.elapsed(), &leaving, budget);
-        if waiting.is_empty() {
-            return (approve(plan, &self.brakes), moves);
-        }
-        self.turn_at = self.velocity.room_at().map(|at| self.started + at);
-        self.planner.hold_back(waiting);
-        let plan = self.planner.plan(scope, observed);
-        let moves = self.planner.moves(&plan, observed);
-        (approve(plan, &self.brakes), moves)
     }
 
     /// The names at which something waits for its turn.
@@ -314,6 +321,7 @@ impl ZoneTask {
     /// Learns what became of a plan; gives whether nothing of it has to be tried again.
     fn take_in(&mut self, changes: &[NameChange], moves: &[Move], applied: Applied, took: Duration) -> bool {
         let (mut written, mut failed) = (BTreeSet::new(), 0_u64);
+        let by_name: BTreeMap<&DnsName, &NameChange> = changes.iter().map(|one| (&one.name, one)).collect();
         let mut again = false;
         for (name, outcome) in applied.names {
             match &outcome {
@@ -323,6 +331,12 @@ impl ZoneTask {
             match outcome {
                 Outcome::Done(sets) => {
                     if let Some(observed) = &mut self.observed {
+                        // Somebody changed what stands beside: the zone is no longer as it was read.
+                        let change = by_name.get(&name).copied();
+                        if beside(change, observed.at(&name)) != beside(change, &sets) {
+                            self.unwritten.insert(name.clone());
+                            again = true;
+                        }
                         observed.replace(name.clone(), sets);
                     }
                     written.insert(name);
@@ -348,7 +362,7 @@ impl ZoneTask {
             }
         }
         if again && !self.resting {
-            // At once the first time; a conflict that stays is looked at with growing pauses.
+            // At once the first time; what goes on changing is looked at with growing pauses.
             self.list_at = self.list_at.min(Instant::now() + self.pause - FIRST_PAUSE);
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         }
@@ -360,6 +374,17 @@ impl ZoneTask {
         });
         !again && !self.resting
     }
+}
+
+/// Of the sets at a name those that a plan does not touch.
+fn beside<'a>(change: Option<&NameChange>, sets: &'a [ObservedSet]) -> Vec<&'a ObservedSet> {
+    let touched = |set: &&ObservedSet| {
+        let touches = |one: &Change| set.content.record_type() == Some(one.record_type());
+        change.is_some_and(|change| change.changes.iter().any(touches))
+    };
+    let mut sets: Vec<&ObservedSet> = sets.iter().filter(|set| !touched(set)).collect();
+    sets.sort_by_key(|set| set.type_name());
+    sets
 }
 
 /// The moment at which it is the turn of what waits; never when nothing does.

@@ -275,6 +275,24 @@ async fn a_zone_that_is_away_at_start_is_tried_with_growing_pauses() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_edited_beside_a_set_that_is_written_is_seen_at_once() {
+    let rig = Rig::start(Backend::default());
+    rig.publish(&["203.0.113.1", "2001:db8::1"]);
+    rig.pass(10).await;
+    // A person drops the IPv6 set, and right after that an IPv4 address comes.
+    rig.backend(|b| {
+        let name: DnsName = GLOBAL.parse().unwrap();
+        let mut sets = b.observed.at(&name).to_vec();
+        sets.retain(|set| set.type_name() == "A");
+        b.observed.replace(name, sets);
+    });
+    rig.publish(&["203.0.113.1", "203.0.113.2", "2001:db8::1"]);
+    rig.pass(1).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.1", "203.0.113.2", "2001:db8::1"]);
+    assert_eq!(rig.backend(|b| b.lists), 2, "it was read again for this, once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn throttling_is_obeyed_and_coalesces_to_the_latest_wish() {
     let rig = Rig::start(Backend { apply_faults: vec![throttled], ..Backend::default() });
     rig.pass(1).await;
