@@ -321,7 +321,10 @@ impl Driver {
                 let values = NonEmpty::new(["198.51.100.99".parse().unwrap()]).unwrap();
                 sets[at].content = Content::Known(RecordData::A(values));
             }
-            _ => sets[at].claim = Claim::Ours(None),
+            _ => {
+                sets[at].claim = Claim::Ours(None);
+                sim.zone.unmarked.insert(name.clone());
+            }
         }
         if dice > 0 {
             sets[at].version = version;

@@ -193,6 +193,7 @@ impl Driver {
         if changed {
             let snapshot = run.snapshots[0].borrow().clone();
             sim.keep_accounts(&snapshot);
+            sim.note_budget();
             sim.look_at_startup();
         }
         let tick = sim.fleet.configured().filter_map(super::fleet::Member::next_tick).min();

@@ -59,11 +59,15 @@ pub(crate) struct Member {
     pub(crate) reachable: bool,
     /// Its lists are empty, whatever it has.
     pub(crate) lies: bool,
+    /// It did so when this process listed it first.
+    pub(crate) lied_first: bool,
     /// It has said so twice: that counts.
     pub(crate) believed: bool,
     /// What this process was told last: by the marks in the zone, and by its API from the first list on.
     told: BTreeMap<ServiceKey, BTreeSet<Address>>,
     heard: bool,
+    /// Services of which the watch told before there was a list that was true.
+    heard_of: BTreeSet<ServiceKey>,
     /// Services with an emptied status: since when this process knows.
     emptied: BTreeMap<ServiceKey, Duration>,
     catalog: Catalog,
@@ -89,9 +93,11 @@ impl Member {
             configured: true,
             reachable: true,
             lies: false,
+            lied_first: false,
             believed: false,
             told: BTreeMap::new(),
             heard: false,
+            heard_of: BTreeSet::new(),
             emptied: BTreeMap::new(),
             catalog: Catalog::new(Arc::default(), Patience::default()),
             timed_out: false,
@@ -107,9 +113,14 @@ impl Member {
         Some(if in_grace { addresses } else { &NONE })
     }
 
+    /// Whether its own word counts, and not what marks tell.
+    pub(crate) fn was_heard_of(&self, key: &ServiceKey) -> bool {
+        self.heard || self.heard_of.contains(key)
+    }
+
     /// A mark in the zone says that it gave these addresses.
     pub(crate) fn remember(&mut self, key: &ServiceKey, addresses: &BTreeSet<Address>) {
-        if !self.heard {
+        if !self.was_heard_of(key) {
             self.told.entry(key.clone()).or_default().extend(addresses.iter().cloned());
         }
     }
@@ -118,6 +129,7 @@ impl Member {
     fn hear(&mut self, keys: impl IntoIterator<Item = ServiceKey>, now: Duration) {
         self.end_graces(now);
         for key in keys {
+            self.heard_of.insert(key.clone());
             match self.services.get(&key) {
                 // An emptied status says nothing new of addresses.
                 Some(truth) if truth.emptied.is_some() => {
@@ -173,6 +185,7 @@ impl Member {
         self.catalog = Catalog::new(Arc::clone(settings), Patience::default());
         (self.timed_out, self.stale, self.believed) = (false, false, false);
         (self.told, self.heard, self.emptied) = (BTreeMap::new(), false, BTreeMap::new());
+        self.heard_of.clear();
     }
 
     pub(crate) fn adopt(&mut self, view: &MemberView, now: Duration) -> Option<Duration> {
@@ -209,6 +222,9 @@ impl Member {
             false => self.services.iter().map(|(key, truth)| Listed::Service(truth.service(key))).collect(),
         };
         self.believed = items.is_empty() && (self.believed || doubted.is_some_and(|due| now >= due));
+        if !self.catalog.is_listed() {
+            self.lied_first = self.lies;
+        }
         if self.believed {
             self.hear_nothing();
         }

@@ -37,6 +37,9 @@ enum Why {
 impl Sim {
     pub(crate) fn judge_plan(&mut self, plan: &Plan) {
         let now = self.now();
+        if self.talks {
+            self.say(format!("plan {plan}"));
+        }
         self.heed();
         let mut dead = BTreeSet::new();
         for change in &plan.changes {
@@ -66,7 +69,7 @@ impl Sim {
         let leaving: Vec<&Address> = old.difference(&new).filter(|address| !is_level(address)).collect();
         self.judge_emptiness(change, &meaning, now);
         for address in leaving {
-            let why = self.why(&meaning, address, &new, now);
+            let why = self.why((name, &meaning), address, &new, now);
             if !self.process.converged && why != Why::Form {
                 self.accuse(format!("start-up: {address} leaves {name} ({why:?})"));
             }
@@ -93,7 +96,7 @@ impl Sim {
             return;
         }
         let mut living = false;
-        for member in self.fleet.configured().filter(|member| meaning.speaks_of(member)) {
+        for member in self.speakers(&change.name, meaning) {
             for given in member.given(&meaning.service, now).into_iter().flatten() {
                 let wish = self.wish(member, meaning, given);
                 let empty = self.brakes.all_down == AllDown::Empty && meaning.up.is_none();
@@ -106,7 +109,9 @@ impl Sim {
         }
     }
 
-    fn judge_speed(&mut self, dead: BTreeSet<Address>, now: Duration) {
+    /// How many addresses may leave within a minute, as the fleet is now.
+    pub(crate) fn note_budget(&mut self) {
+        let now = self.now();
         let (mut all, mut largest) = (BTreeSet::new(), 0);
         for member in self.fleet.configured() {
             let view = member.view();
@@ -119,18 +124,21 @@ impl Sim {
         let process = &mut self.process;
         process.budgets.push_back((now, share.max(largest).max(1)));
         process.budgets.retain(|(at, _)| now - *at < WINDOW);
+    }
+
+    fn judge_speed(&mut self, dead: BTreeSet<Address>, now: Duration) {
+        self.note_budget();
+        let process = &mut self.process;
         process.left.extend(dead.into_iter().map(|address| (now, address)));
         process.left.retain(|(at, _)| now - *at < WINDOW);
         let distinct: BTreeSet<&Address> = process.left.iter().map(|(_, address)| address).collect();
         let budget = process.budgets.iter().map(|(_, budget)| *budget).max().unwrap_or(1);
         let count = distinct.len();
         if count > budget {
-            let distinct: Vec<String> = distinct.iter().map(ToString::to_string).collect();
-            let what = format!(
-                "velocity: {count} addresses left within a minute, {budget} may: {}",
-                distinct.join(" ")
-            );
-            self.accuse(what);
+            let left = |(at, address): &(Duration, Address)| format!("{:.1} {address}", at.as_secs_f64());
+            let left: Vec<String> = process.left.iter().map(left).collect();
+            let left = left.join(", ");
+            self.accuse(format!("velocity: {count} addresses left within a minute, {budget} may: {left}"));
         }
     }
 
@@ -172,25 +180,41 @@ impl Sim {
             if self.zone.observed.at(name).iter().any(astray) {
                 continue;
             }
-            if !mark.members.values().any(|share| share.addresses.iter().any(given)) {
+            let told = mark.members.values().any(|share| share.addresses.iter().any(given));
+            if !told && !mark.orphans.contains(&address) {
                 return Err(format!("it does not say who gave {address}: {mark}"));
             }
         }
         Ok(())
     }
 
-    fn why(&self, meaning: &Meaning, address: &Address, new: &BTreeSet<Address>, now: Duration) -> Why {
+    /// Who speaks of a name, as far as can be known: when a person has blanked its mark, and a member then lies from the
+    /// start, nothing tells of what it gave there.
+    fn speakers<'a>(&'a self, name: &DnsName, meaning: &'a Meaning) -> impl Iterator<Item = &'a Member> + 'a {
+        let unmarked = self.zone.unmarked.contains(name);
+        self.fleet
+            .configured()
+            .filter(move |member| meaning.speaks_of(member) && !(unmarked && member.lied_first))
+    }
+
+    fn why(
+        &self,
+        (name, meaning): (&DnsName, &Meaning),
+        address: &Address,
+        new: &BTreeSet<Address>,
+        now: Duration,
+    ) -> Why {
         let mut claims: Vec<(&Member, &Address)> = Vec::new();
-        for member in self.fleet.configured().filter(|member| meaning.speaks_of(member)) {
+        for member in self.speakers(name, meaning) {
             let given = member.given(&meaning.service, now).into_iter().flatten();
             claims.extend(given.filter(|given| self.stands_for(given, address)).map(|given| (member, given)));
-        }
-        if claims.is_empty() {
-            return Why::Gone;
         }
         let related = |one: &Address| self.stands_for(address, one) || self.stands_for(one, address);
         if new.iter().any(|one| one.hostname().is_some() != address.hostname().is_some() && related(one)) {
             return Why::Form;
+        }
+        if claims.is_empty() {
+            return Why::Gone;
         }
         let best = self.best_priority(meaning, now);
         let mut reason = Why::Wished;
@@ -256,7 +280,7 @@ impl Sim {
             for given in member.given(&meaning.service, now).into_iter().flatten().chain(seen) {
                 let alive = match self.wish(member, meaning, given) {
                     Some(wish) => wish == Wish::ForceIn,
-                    None => self.accounts(member, meaning, given).iter().any(|account| !account.is_dead()),
+                    None => self.accounts(member, meaning, given).iter().any(|one| one.may_be_alive(now)),
                 };
                 if alive {
                     best = Some(best.map_or(member.priority, |best: u16| best.min(member.priority)));

@@ -1,6 +1,6 @@
 //! What probes said, kept beside the product and counted anew: the evidence that a removal has to have.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,7 @@ pub(crate) struct Account {
     pub(crate) excuse: Option<Blame>,
     has_own_faults: bool,
     doublings: u32,
+    last_pass: Option<Duration>,
     went_out: Option<Duration>,
 }
 
@@ -41,12 +42,13 @@ impl Account {
         self.landed += 1;
         match outcome {
             Outcome::Inconclusive => self.unclear += 1,
-            Outcome::Pass => self.pass(),
+            Outcome::Pass => self.pass(now),
             Outcome::Fail => self.fail(blame, now),
         }
     }
 
-    fn pass(&mut self) {
+    fn pass(&mut self, now: Duration) {
+        self.last_pass = Some(now);
         (self.unclear, self.passed, self.has_own_faults) = (0, true, false);
         self.failures.clear();
         self.successes += 1;
@@ -79,9 +81,14 @@ impl Account {
         }
     }
 
-    /// Whether it is out by all that is known, and did not answer when it was last asked.
+    /// Whether it is out by all that is known, and has not answered for as long as it takes to be out.
     pub(crate) fn is_dead(&self) -> bool {
-        self.out && self.successes == 0
+        self.out && self.failures.len() == FALL
+    }
+
+    /// Whether it may count as alive: failures that fell into a doubt do not count, and those are not told apart here.
+    pub(crate) fn may_be_alive(&self, now: Duration) -> bool {
+        !self.is_dead() || self.last_pass.is_some_and(|at| now < at + Duration::from_secs(300))
     }
 
     /// Whether it has had the chance to show what it is like.
@@ -96,19 +103,43 @@ impl Account {
 
 /// All accounts of one run of the prober.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(HashMap<ProbeKey, Account>);
+pub(crate) struct Ledger {
+    accounts: HashMap<ProbeKey, Account>,
+    /// Probes under way: an account is not closed before they have landed.
+    under_way: HashMap<ProbeKey, u32>,
+    unwanted: HashSet<ProbeKey>,
+}
 
 impl Ledger {
+    pub(crate) fn start(&mut self, key: &ProbeKey) {
+        *self.under_way.entry(key.clone()).or_default() += 1;
+    }
+
     pub(crate) fn land(&mut self, key: &ProbeKey, outcome: Outcome, blame: Blame, now: Duration) {
-        self.0.entry(key.clone()).or_default().take(outcome, blame, now);
+        self.accounts.entry(key.clone()).or_default().take(outcome, blame, now);
+        match self.under_way.get_mut(key) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.under_way.remove(key)),
+        }
+        if self.unwanted.remove(key) {
+            self.accounts.remove(key);
+        }
     }
 
     pub(crate) fn at(&self, ip: IpAddr, spec: &Arc<ProbeSpec>) -> Account {
-        self.0.get(&ProbeKey { address: ip, spec: Arc::clone(spec) }).cloned().unwrap_or_default()
+        self.accounts.get(&ProbeKey { address: ip, spec: Arc::clone(spec) }).cloned().unwrap_or_default()
     }
 
     /// The prober forgets what nobody wants any more.
     pub(crate) fn keep(&mut self, wanted: impl Fn(&ProbeKey) -> bool) {
-        self.0.retain(|key, _| wanted(key));
+        let Self { accounts, under_way, unwanted } = self;
+        unwanted.retain(|key| !wanted(key));
+        accounts.retain(|key, _| {
+            let keeps = wanted(key) || under_way.contains_key(key);
+            if keeps && !wanted(key) {
+                unwanted.insert(key.clone());
+            }
+            keeps
+        });
     }
 }

@@ -33,7 +33,8 @@ impl Meaning {
                 member.region.as_ref() == Some(region) && member.zones.contains(zone)
             }
             Level::Asked => {
-                let asks = member.services.get(&self.service).is_some_and(|truth| truth.asked.is_some());
+                let asks = member.was_heard_of(&self.service)
+                    && member.services.get(&self.service).is_some_and(|truth| truth.asked.is_some());
                 // What a list misses, and another one has to miss too, asks on.
                 let seen =
                     member.view().services.get(&self.service).is_some_and(|one| !one.hostnames.is_empty());

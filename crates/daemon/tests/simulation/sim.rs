@@ -203,6 +203,7 @@ pub(crate) async fn probe(sim: Shared, key: ProbeKey) -> Answer {
     let (after, answer, started, blame) = {
         let mut sim = sim.lock().unwrap();
         let now = sim.now();
+        sim.ledger.start(&key);
         let (after, answer) = sim.net.answer(&key, now);
         let blame = match (sim.net.cut, sim.net.wall) {
             (Some(_), _) => Blame::Cut,

@@ -36,6 +36,8 @@ pub(crate) struct Backend {
     pub(crate) observed: Observed,
     /// Names at which a person deleted a set since the zone was last listed.
     pub(crate) cut_by_hand: BTreeSet<DnsName>,
+    /// Names with a set whose mark a person has blanked.
+    pub(crate) unmarked: BTreeSet<DnsName>,
     pub(crate) trouble: Trouble,
     /// How long a write takes.
     pub(crate) slow: Duration,
@@ -50,6 +52,7 @@ impl Backend {
         Self {
             observed: Observed::default(),
             cut_by_hand: BTreeSet::new(),
+            unmarked: BTreeSet::new(),
             trouble: Trouble::None,
             slow: Duration::ZERO,
             rng: Rng::new(seed),
