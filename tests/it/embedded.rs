@@ -1,10 +1,7 @@
 //! The server inside the daemon as a backend of the conformance suite.
 
-use std::sync::Arc;
-
 use fleetdns_core::{
-    Brakes, Change, Evidence, NameChange, NonEmpty, Outcome, Plan, Provider, RecordData, RecordSet, Ttl,
-    approve,
+    Brakes, Change, Mark, NameChange, NonEmpty, Outcome, Plan, Provider, RecordData, RecordSet, Ttl, approve,
 };
 use fleetdns_embedded::Servers;
 use fleetdns_tests::conformance::{Backend, OTHER, OWNER, ZONE};
@@ -34,10 +31,9 @@ impl Backend for Embedded {
                 let mut values = before.ours().unwrap().values();
                 values.push(value.to_owned());
                 let set = set(name, record_type, &values.iter().map(String::as_str).collect::<Vec<_>>());
-                self.write(OWNER, Change::Update { before: before.clone(), set, evidence: evidence(OWNER) })
-                    .await;
+                self.write(OWNER, Change::Update { before: before.clone(), set, mark: mark(OWNER) }).await;
             }
-            _ => self.write(OTHER, Change::Create { set: new, evidence: evidence(OTHER) }).await,
+            _ => self.write(OTHER, Change::Create { set: new, mark: mark(OTHER) }).await,
         }
     }
 
@@ -48,12 +44,12 @@ impl Backend for Embedded {
         let old = before.ours().unwrap().values();
         let values: Vec<&str> = old.iter().map(|value| if value == from { to } else { value }).collect();
         let set = set(name, record_type, &values);
-        self.write(OWNER, Change::Update { before, set, evidence: evidence(OWNER) }).await;
+        self.write(OWNER, Change::Update { before, set, mark: mark(OWNER) }).await;
     }
 }
 
-fn evidence(owner: &str) -> Arc<Evidence> {
-    Arc::new(format!("v=1 owner={owner} service=default/by-hand").parse().unwrap())
+fn mark(owner: &str) -> Mark {
+    format!("v=1 owner={owner} service=default/by-hand").parse().unwrap()
 }
 
 fn set(name: &str, record_type: &str, values: &[&str]) -> RecordSet {

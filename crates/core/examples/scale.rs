@@ -67,8 +67,8 @@ fn main() {
     let plan = planner.plan(&Scope::All, &observed);
     println!("plan of {:>7} names {:>6.1} MB  {:?}", plan.changes.len(), rss_mb(), started.elapsed());
     for change in plan.changes {
-        for (set, evidence) in change.changes.iter().filter_map(|one| one.after()) {
-            let claim = Claim::Ours(Some((**evidence).clone()));
+        for (set, mark) in change.changes.iter().filter_map(|one| one.after()) {
+            let claim = Claim::of(mark);
             let content = Content::Known(set.data.clone());
             observed.push(
                 change.name.clone(),

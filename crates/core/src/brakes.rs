@@ -88,10 +88,10 @@ fn counts(change: &NameChange) -> bool {
 
 /// Whether the ownership marks say that everything that goes belongs to one Service.
 fn single_service(changes: &[NameChange]) -> bool {
-    let mut services: BTreeSet<Option<&ServiceKey>> = BTreeSet::new();
+    let mut services: BTreeSet<Option<ServiceKey>> = BTreeSet::new();
     for change in changes.iter().filter(|change| counts(change)).flat_map(|change| &change.changes) {
         services
-            .insert(change.before().and_then(|set| set.claim.evidence()).map(|evidence| &evidence.service));
+            .insert(change.before().and_then(|set| set.claim.evidence()).map(|evidence| evidence.service));
     }
     services.len() == 1 && !services.contains(&None)
 }
@@ -101,7 +101,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::evidence::{Claim, Evidence};
+    use crate::evidence::{Claim, Evidence, Mark};
     use crate::observed::{Content, ObservedSet, Version};
     use crate::record::{NonEmpty, RecordData, RecordType, Ttl};
 
@@ -116,7 +116,7 @@ mod tests {
         let before = ObservedSet {
             ttl: Ttl::DEFAULT,
             content: Content::Known(RecordData::A(NonEmpty::new(["203.0.113.1".parse().unwrap()]).unwrap())),
-            claim: Claim::Ours(evidence),
+            claim: Claim::Ours(evidence.as_ref().map(Mark::from)),
             version: Version(Arc::from("")),
         };
         let change = Change::Delete { before, record_type: RecordType::A, cause };

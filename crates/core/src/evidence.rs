@@ -7,11 +7,12 @@ mod packed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::address::Address;
-use crate::intent::{Intents, from_line, to_line};
+use crate::intent::{Intent, Intents, Subject, from_line, to_line};
 use crate::member::MemberName;
 use crate::name::Label;
 use crate::probe::ProbeSpec;
@@ -31,6 +32,9 @@ pub struct Share {
     /// Its addresses, those that are out of DNS at the moment too: they are probed again after a restart.
     pub addresses: BTreeSet<Address>,
 }
+
+/// What a wish begins with.
+const INTENT: &str = " intent=";
 
 /// Ownership and origin of one record set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +68,7 @@ impl fmt::Display for Evidence {
         }
         self.intents
             .iter()
-            .try_for_each(|(subject, intent)| write!(f, " intent={}", to_line(subject, intent)))
+            .try_for_each(|(subject, intent)| write!(f, "{INTENT}{}", to_line(subject, intent)))
     }
 }
 
@@ -104,7 +108,7 @@ impl FromStr for Evidence {
                 orphans = list(addresses).ok_or_else(|| bad(part))?;
                 continue;
             }
-            if let Some(line) = part.strip_prefix("intent=") {
+            if let Some(line) = part.strip_prefix(INTENT.trim_start()) {
                 let (subject, intent) = from_line(line).map_err(|_| bad(part))?;
                 intents.set(subject, intent);
                 continue;
@@ -138,21 +142,59 @@ fn list<T: FromStr + Ord>(text: &str) -> Option<BTreeSet<T>> {
     text.split(',').filter(|item| !item.is_empty()).map(|item| item.parse().ok()).collect()
 }
 
+/// An ownership mark as it is kept in memory: as its text, which takes a tenth of the room of what it says.
+///
+/// Invariant: the text is one that can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark(Arc<str>);
+
+impl Mark {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&Evidence> for Mark {
+    fn from(evidence: &Evidence) -> Self {
+        Self(evidence.to_string().into())
+    }
+}
+
+impl FromStr for Mark {
+    type Err = BadEvidence;
+
+    fn from_str(text: &str) -> Result<Self, BadEvidence> {
+        text.parse::<Evidence>().map(|_| Self(text.into()))
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Whose a record set is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// Ours; the evidence is `None` when only the owner could be read of it.
-    Ours(Option<Evidence>),
+    /// Ours; the mark is `None` when only the owner could be read of it.
+    Ours(Option<Mark>),
     /// Somebody else's, or nobody's.
     Foreign,
 }
 
 impl Claim {
+    /// Ours, with this mark.
+    pub fn of(mark: &Mark) -> Self {
+        Self::Ours(Some(mark.clone()))
+    }
+
     /// Reads an ownership text. Another owner, no text, or a text that is not ours to read is foreign.
     pub fn read(text: Option<&str>, owner: &Label) -> Self {
         let Some(text) = text else { return Self::Foreign };
         match text.parse::<Evidence>() {
-            Ok(evidence) if evidence.owner == *owner => Self::Ours(Some(evidence)),
+            Ok(evidence) if evidence.owner == *owner => Self::Ours(Some(Mark(text.into()))),
             Ok(_) => Self::Foreign,
             Err(_) if text.split(' ').any(|part| part.strip_prefix("owner=") == Some(owner.as_str())) => {
                 Self::Ours(None)
@@ -166,12 +208,24 @@ impl Claim {
         matches!(self, Self::Ours(_))
     }
 
-    /// The evidence, when it is ours and can be read.
-    pub const fn evidence(&self) -> Option<&Evidence> {
+    /// The mark, when it is ours and can be read.
+    pub const fn mark(&self) -> Option<&Mark> {
         match self {
-            Self::Ours(Some(evidence)) => Some(evidence),
+            Self::Ours(Some(mark)) => Some(mark),
             _ => None,
         }
+    }
+
+    /// What persons say, as far as the mark keeps it: most keep nothing, and are not read.
+    pub fn intents(&self) -> Vec<(Subject, Intent)> {
+        let keeps = self.mark().is_some_and(|mark| mark.as_str().contains(INTENT));
+        let evidence = keeps.then(|| self.evidence()).flatten();
+        evidence.iter().flat_map(|one| one.intents.iter()).map(|(s, i)| (s.clone(), i.clone())).collect()
+    }
+
+    /// What the mark says; it is read anew each time.
+    pub fn evidence(&self) -> Option<Evidence> {
+        self.mark()?.as_str().parse().ok()
     }
 }
 
@@ -204,6 +258,17 @@ mod tests {
         assert_eq!(Claim::read(Some("heritage=external-dns"), &fed), Claim::Foreign);
         assert_eq!(Claim::read(Some("v=1 owner=fed service=default/web member=;;"), &fed), Claim::Ours(None));
         assert_eq!(Claim::read(Some("v=1 owner=federated service=x"), &fed), Claim::Foreign);
+    }
+
+    #[test]
+    fn a_mark_is_kept_as_it_was_read_and_says_the_same_again() {
+        let claim = Claim::read(Some(TEXT), &"fed".parse().unwrap());
+        assert_eq!(claim.mark().unwrap().as_str(), TEXT);
+        assert_eq!(claim, Claim::of(&Mark::from(&claim.evidence().unwrap())));
+        assert_eq!(claim.intents().len(), 1);
+        let (silent, _) = TEXT.split_once(INTENT).unwrap();
+        assert_eq!(Claim::of(&silent.parse().unwrap()).intents(), []);
+        assert!("v=2".parse::<Mark>().is_err());
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub use address::Address;
 pub use brakes::{AllDown, ApprovedPlan, Brakes, approve};
 pub use cluster::ClusterVerdict;
 pub use doubt::Doubt;
-pub use evidence::{Claim, Evidence, Share};
+pub use evidence::{Claim, Evidence, Mark, Share};
 pub use explain::{Explanation, explain};
 pub use intent::{Intent, Intents, Subject, Wish};
 pub use member::{Health, Inventory, MemberName, MemberView, Snapshot};

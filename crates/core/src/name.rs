@@ -9,6 +9,8 @@ use std::sync::Arc;
 use idna::AsciiDenyList;
 use thiserror::Error;
 
+mod order;
+
 /// Longest name as text without the final dot: 255 octets on the wire (RFC 1035 §2.3.4).
 pub const MAX_NAME: usize = 253;
 /// Longest label in octets (RFC 1035 §2.3.4).
@@ -201,7 +203,7 @@ impl Hash for DnsName {
 
 impl Ord for DnsName {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.labels().rev().cmp(other.labels().rev())
+        order::canonical(&self.0, &other.0)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
+use smallvec::SmallVec;
 
 use crate::evidence::Claim;
 use crate::name::DnsName;
@@ -88,7 +89,8 @@ impl fmt::Display for ObservedSet {
 /// Every record set of a zone, by name. Cloning is cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
-    names: OrdMap<DnsName, Arc<Vec<ObservedSet>>>,
+    /// Almost always there is one set at a name.
+    names: OrdMap<DnsName, Arc<SmallVec<[ObservedSet; 1]>>>,
     owned: usize,
 }
 
@@ -104,8 +106,11 @@ impl Observed {
     /// Replaces all sets of a name; none removes the name.
     pub fn replace(&mut self, name: DnsName, sets: Vec<ObservedSet>) {
         self.owned += usize::from(owned(&sets));
-        let old =
-            if sets.is_empty() { self.names.remove(&name) } else { self.names.insert(name, Arc::new(sets)) };
+        let old = if sets.is_empty() {
+            self.names.remove(&name)
+        } else {
+            self.names.insert(name, Arc::new(sets.into()))
+        };
         self.owned -= usize::from(old.is_some_and(|sets| owned(&sets)));
     }
 

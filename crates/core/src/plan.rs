@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::evidence::Evidence;
+use crate::evidence::Mark;
 use crate::member::MemberName;
 use crate::name::DnsName;
 use crate::observed::ObservedSet;
@@ -50,7 +50,7 @@ pub enum Change {
         /// The set to write.
         set: RecordSet,
         /// Its ownership mark.
-        evidence: Arc<Evidence>,
+        mark: Mark,
     },
     /// A set of ours has other values, another TTL or another mark.
     Update {
@@ -59,7 +59,7 @@ pub enum Change {
         /// As it has to be.
         set: RecordSet,
         /// Its ownership mark.
-        evidence: Arc<Evidence>,
+        mark: Mark,
     },
     /// A set of ours has to go.
     Delete {
@@ -91,9 +91,9 @@ impl Change {
     }
 
     /// What is there afterwards.
-    pub const fn after(&self) -> Option<(&RecordSet, &Arc<Evidence>)> {
+    pub const fn after(&self) -> Option<(&RecordSet, &Mark)> {
         match self {
-            Self::Create { set, evidence } | Self::Update { set, evidence, .. } => Some((set, evidence)),
+            Self::Create { set, mark } | Self::Update { set, mark, .. } => Some((set, mark)),
             Self::Delete { .. } => None,
         }
     }

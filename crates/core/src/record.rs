@@ -1,10 +1,10 @@
 //! Record sets as they can exist: typed values, never empty, one TTL for each set (RFC 2181 §5).
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::name::DnsName;
@@ -86,12 +86,15 @@ impl fmt::Display for Ttl {
 ///
 /// Invariant: an empty record set cannot be written down.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NonEmpty<T: Ord>(BTreeSet<T>);
+pub struct NonEmpty<T: Ord>(SmallVec<[T; 1]>);
 
 impl<T: Ord> NonEmpty<T> {
     /// `None` for an empty set.
     pub fn new(values: impl IntoIterator<Item = T>) -> Option<Self> {
-        let values: BTreeSet<T> = values.into_iter().collect();
+        let mut values: SmallVec<[T; 1]> = values.into_iter().collect();
+        values.sort_unstable();
+        values.dedup();
+        values.shrink_to_fit();
         (!values.is_empty()).then_some(Self(values))
     }
 
@@ -108,7 +111,7 @@ impl<T: Ord> NonEmpty<T> {
 
     /// Whether the value is in the set.
     pub fn contains(&self, value: &T) -> bool {
-        self.0.contains(value)
+        self.0.binary_search(value).is_ok()
     }
 }
 

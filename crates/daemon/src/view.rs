@@ -233,10 +233,8 @@ impl View {
         for zone in &self.zones {
             let observed = zone.borrow().observed.clone().unwrap_or_default();
             for (_, sets) in observed.iter() {
-                let marks = sets.iter().filter_map(|set| set.claim.evidence());
-                let said: BTreeSet<&Subject> =
-                    marks.flat_map(|mark| mark.intents.iter().map(|(subject, _)| subject)).collect();
-                for subject in said.into_iter().filter(|subject| intents.get(subject).is_some()) {
+                let said: Intents = sets.iter().flat_map(|set| set.claim.intents()).collect();
+                for (subject, _) in said.iter().filter(|(subject, _)| intents.get(subject).is_some()) {
                     *found.entry(subject.clone()).or_default() += 1;
                 }
             }
@@ -259,7 +257,7 @@ impl View {
                         ttl: set.ttl.seconds(),
                         values: set.content.data().map(RecordData::values).unwrap_or_default(),
                         ours: set.claim.is_ours(),
-                        service: evidence.map(|e| e.service.to_string()),
+                        service: evidence.as_ref().map(|e| e.service.to_string()),
                         members: evidence
                             .map(|e| e.members.keys().map(ToString::to_string).collect())
                             .unwrap_or_default(),

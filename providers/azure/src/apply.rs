@@ -125,9 +125,9 @@ impl AzureZone {
                     }
                     result.map(|()| None)
                 }
-                Change::Create { set, evidence } => self.put(set, evidence, None, in_gap).await.map(Some),
-                Change::Update { before, set, evidence } => {
-                    self.put(set, evidence, Some(before), in_gap).await.map(Some)
+                Change::Create { set, mark } => self.put(set, mark, None, in_gap).await.map(Some),
+                Change::Update { before, set, mark } => {
+                    self.put(set, mark, Some(before), in_gap).await.map(Some)
                 }
             };
             match result {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use fleetdns_core::Evidence;
+use fleetdns_core::Mark;
 use fleetdns_core::evidence::{pack, unpack};
 
 /// Begins our keys; a number from 1 follows.
@@ -27,12 +27,12 @@ pub(crate) const LONGEST: usize = (VALUE - 1) * ENTRIES;
 pub(crate) struct TooLong(pub(crate) usize);
 
 /// The evidence under our keys, packed when it would not fit otherwise.
-pub(crate) fn write(evidence: &Evidence) -> Result<Metadata, TooLong> {
-    let text = evidence.to_string();
-    if let Some(metadata) = split(&text) {
+pub(crate) fn write(mark: &Mark) -> Result<Metadata, TooLong> {
+    let text = mark.as_str();
+    if let Some(metadata) = split(text) {
         return Ok(metadata);
     }
-    let packed = pack(&text);
+    let packed = pack(text);
     split(&packed).ok_or(TooLong(packed.len()))
 }
 
@@ -86,7 +86,7 @@ fn number(key: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn evidence(members: usize, random: bool) -> Evidence {
+    fn evidence(members: usize, random: bool) -> Mark {
         let mut text = "v=1 owner=fed service=default/web".to_owned();
         let mut seed = 1_u64;
         for number in 0..members {

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use fleetdns_core::{
-    Claim, Content, DnsName, Evidence, Label, NonEmpty, ObservedSet, RecordData, RecordSet, RecordType, Ttl,
+    Claim, Content, DnsName, Label, Mark, NonEmpty, ObservedSet, RecordData, RecordSet, RecordType, Ttl,
     Version,
 };
 use serde::Deserialize;
@@ -155,10 +155,10 @@ pub(crate) fn parts(version: &Version) -> (&str, Metadata) {
 pub(crate) fn body(
     service: Service,
     set: &RecordSet,
-    evidence: &Evidence,
+    mark: &Mark,
     others: Metadata,
 ) -> Result<Value, String> {
-    let marked = mark::write(evidence).map_err(|mark::TooLong(octets)| {
+    let marked = mark::write(mark).map_err(|mark::TooLong(octets)| {
         format!(
             "{}: what says which cluster gave which address has {octets} octets, and record-set metadata holds {}; \
              publish this name from fewer clusters",
@@ -185,6 +185,6 @@ fn list<T: Display>(key: &str, values: impl Iterator<Item = T>) -> Value {
 }
 
 /// Whether a set that was read is what was written.
-pub(crate) fn stands(found: &ObservedSet, set: &RecordSet, evidence: &Evidence) -> bool {
-    found.ours() == Some(&set.data) && found.ttl == set.ttl && found.claim.evidence() == Some(evidence)
+pub(crate) fn stands(found: &ObservedSet, set: &RecordSet, mark: &Mark) -> bool {
+    found.ours() == Some(&set.data) && found.ttl == set.ttl && found.claim.mark() == Some(mark)
 }

@@ -250,7 +250,7 @@ fn put(ours: &mut Ours, change: &NameChange) {
     let sets = ours.entry(change.name.clone()).or_default();
     for change in &change.changes {
         match change.after() {
-            Some((set, evidence)) => sets.insert(change.record_type(), OurSet::new(set, evidence)),
+            Some((set, mark)) => sets.insert(change.record_type(), OurSet::new(set, mark)),
             None => sets.remove(&change.record_type()),
         };
     }

@@ -1,11 +1,8 @@
 //! Record sets as they are stored, served and listed.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use fleetdns_core::{
-    Claim, Content, DnsName, Evidence, Label, NonEmpty, ObservedSet, RecordData, Ttl, Version,
-};
+use fleetdns_core::{Claim, Content, DnsName, Label, Mark, NonEmpty, ObservedSet, RecordData, Ttl, Version};
 use hickory_proto::rr::Name;
 
 use crate::wire::{self, Key};
@@ -25,11 +22,11 @@ pub(crate) struct Stored {
     /// For a CNAME.
     pub(crate) alias: Option<Alias>,
     /// `None` for the addresses of the zone's own name servers.
-    pub(crate) evidence: Option<Arc<Evidence>>,
+    pub(crate) mark: Option<Mark>,
 }
 
 impl Stored {
-    pub(crate) fn new(ttl: Ttl, data: RecordData, evidence: Option<Arc<Evidence>>) -> Result<Self, String> {
+    pub(crate) fn new(ttl: Ttl, data: RecordData, mark: Option<Mark>) -> Result<Self, String> {
         let alias = match &data {
             RecordData::Cname(target) => {
                 let name = wire::to_message(target).map_err(|e| e.to_string())?;
@@ -37,14 +34,11 @@ impl Stored {
             }
             _ => None,
         };
-        Ok(Self { ttl, data, alias, evidence })
+        Ok(Self { ttl, data, alias, mark })
     }
 
     fn observed(&self, owner: &Label, version: u64) -> ObservedSet {
-        let claim = match &self.evidence {
-            Some(evidence) if evidence.owner == *owner => Claim::Ours(Some((**evidence).clone())),
-            _ => Claim::Foreign,
-        };
+        let claim = Claim::read(self.mark.as_ref().map(Mark::as_str), owner);
         let content = Content::Known(self.data.clone());
         ObservedSet { ttl: self.ttl, content, claim, version: text(version) }
     }
@@ -82,5 +76,5 @@ pub(crate) fn glue(addresses: &[IpAddr]) -> Vec<Stored> {
         IpAddr::V4(_) => None,
     }));
     let data = v4.map(RecordData::A).into_iter().chain(v6.map(RecordData::Aaaa));
-    data.map(|data| Stored { ttl: Ttl::DEFAULT, data, alias: None, evidence: None }).collect()
+    data.map(|data| Stored { ttl: Ttl::DEFAULT, data, alias: None, mark: None }).collect()
 }

@@ -11,9 +11,8 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::sync::Arc;
 
-use fleetdns_core::{DnsName, Evidence, NonEmpty, RecordData, RecordType, Ttl};
+use fleetdns_core::{DnsName, Mark, NonEmpty, RecordData, RecordType, Ttl};
 use thiserror::Error;
 
 use crate::records::{Entry, Stored};
@@ -65,10 +64,10 @@ fn print(zone: &Zone) -> Result<String, fmt::Error> {
     let Zone { settings, serial, changes, .. } = zone;
     writeln!(text, "fleetdns-zone 1 {} serial {serial} changes {changes}", settings.zone)?;
     for entry in zone.entries() {
-        for Stored { ttl, data, evidence, .. } in &entry.sets {
-            let Some(evidence) = evidence else { continue };
+        for Stored { ttl, data, mark, .. } in &entry.sets {
+            let Some(mark) = mark else { continue };
             let (name, version, values) = (&entry.name, entry.version, data.values().join(","));
-            writeln!(text, "{name} {version} {ttl} {} {values} {evidence}", data.record_type())?;
+            writeln!(text, "{name} {version} {ttl} {} {values} {mark}", data.record_type())?;
         }
     }
     Ok(text)
@@ -105,8 +104,8 @@ fn record_set(line: &str, zone: &DnsName) -> Result<(DnsName, u64, Stored), Stri
     let ttl = Ttl::new(seconds).ok_or("the TTL has more than 31 bits")?;
     let record_type: RecordType = next("type")?.parse().map_err(|e| format!("{e}"))?;
     let data = data(record_type, next("values")?)?;
-    let evidence: Evidence = next("ownership text")?.parse().map_err(|e| format!("{e}"))?;
-    Ok((name, version, Stored::new(ttl, data, Some(Arc::new(evidence)))?))
+    let mark: Mark = next("ownership text")?.parse().map_err(|e| format!("{e}"))?;
+    Ok((name, version, Stored::new(ttl, data, Some(mark))?))
 }
 
 fn data(record_type: RecordType, text: &str) -> Result<RecordData, String> {

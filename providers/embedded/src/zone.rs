@@ -147,8 +147,8 @@ impl Zone {
                 (None, None) => {}
                 _ => return Err(Written::Conflict),
             }
-            if let Some((RecordSet { ttl, data, .. }, evidence)) = change.after() {
-                let set = Stored::new(*ttl, data.clone(), Some(evidence.clone()));
+            if let Some((RecordSet { ttl, data, .. }, mark)) = change.after() {
+                let set = Stored::new(*ttl, data.clone(), Some(mark.clone()));
                 written.push(set.map_err(Written::Rejected)?);
             }
         }

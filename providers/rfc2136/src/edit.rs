@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetdns_core::{Change, DnsName, Evidence, Label, NameChange, RecordData, RecordType as Kind, Ttl};
+use fleetdns_core::{Change, DnsName, Label, NameChange, RecordData, RecordType as Kind, Ttl};
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 
 use crate::mark::{self, Mark};
@@ -113,7 +113,7 @@ fn after(owner: &Label, change: &NameChange, before: &Known) -> Known {
     texts.retain(|kind, _| before.sets.contains_key(kind));
     for change in &change.changes {
         match change.after() {
-            Some((set, evidence)) => put(&mut after, &mut texts, (set.ttl, &set.data), evidence),
+            Some((set, mark)) => put(&mut after, &mut texts, (set.ttl, &set.data), mark.as_str()),
             None => {
                 after.sets.remove(&change.record_type());
                 texts.remove(&change.record_type());
@@ -125,14 +125,9 @@ fn after(owner: &Label, change: &NameChange, before: &Known) -> Known {
     after
 }
 
-fn put(
-    known: &mut Known,
-    texts: &mut BTreeMap<Kind, String>,
-    (ttl, data): (Ttl, &RecordData),
-    evidence: &Evidence,
-) {
+fn put(known: &mut Known, texts: &mut BTreeMap<Kind, String>, (ttl, data): (Ttl, &RecordData), mark: &str) {
     known.sets.insert(data.record_type(), (ttl, data.clone()));
-    texts.insert(data.record_type(), evidence.to_string());
+    texts.insert(data.record_type(), mark.to_owned());
 }
 
 /// The two names at which one name of ours is written.

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use fleetdns_core::plan::Cause;
 use fleetdns_core::{ObservedSet, RecordSet};
 use hickory_proto::rr::RData;
@@ -23,7 +21,7 @@ fn set(name: &str, values: &str) -> RecordSet {
 }
 
 fn create(name: &str, values: &str) -> Change {
-    Change::Create { set: set(name, values), evidence: Arc::new(EVIDENCE.parse().unwrap()) }
+    Change::Create { set: set(name, values), mark: EVIDENCE.parse().unwrap() }
 }
 
 /// What is there after a first change was written.

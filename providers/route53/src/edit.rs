@@ -1,10 +1,6 @@
 //! A change of one name as Route 53 takes it: exact old sets are deleted, new ones created, the mark among them.
 
-use std::sync::Arc;
-
-use fleetdns_core::{
-    Change, Claim, Content, DnsName, Evidence, NameChange, ObservedSet, RecordData, RecordType, Ttl,
-};
+use fleetdns_core::{Change, Claim, Content, DnsName, NameChange, ObservedSet, RecordData, RecordType, Ttl};
 
 use crate::mark::{self, LONGEST, TooLong, Types};
 use crate::names::mark_name;
@@ -151,15 +147,14 @@ fn new_mark(
     if types.is_empty() {
         return Ok(None);
     }
-    let written: Option<Arc<Evidence>> =
-        change.changes.iter().rev().find_map(|one| one.after()).map(|(_, evidence)| Arc::clone(evidence));
-    let evidence = match (written, old.map(|mark| &mark.claim)) {
-        (Some(evidence), _) => (*evidence).clone(),
-        (None, Some(Claim::Ours(Some(evidence)))) => evidence.clone(),
+    let written = change.changes.iter().rev().find_map(|one| one.after()).map(|(_, mark)| mark);
+    let kept = match (written, old.map(|mark| &mark.claim)) {
+        (Some(mark), _) => mark.clone(),
+        (None, Some(Claim::Ours(Some(kept)))) => kept.clone(),
         // It cannot be read, and nothing is known that could take its place: it stays, and speaks for types that are gone.
         (None, _) => return Ok(old.cloned()),
     };
-    let values = mark::write(&evidence.to_string(), &types).map_err(|TooLong(characters)| {
+    let values = mark::write(kept.as_str(), &types).map_err(|TooLong(characters)| {
         Unfit::Impossible(format!(
             "its ownership text for {name} has {characters} characters, {LONGEST} can be kept; fewer clusters or \
              shorter load balancer names are needed"
@@ -169,7 +164,7 @@ fn new_mark(
     values.sort_unstable();
     let ttl = alias_ttl(after, shapes).map_or(MARK_TTL, Ttl::seconds);
     let raw = Some(Raw { ttl, values });
-    Ok(Some(Mark { raw, claim: Claim::Ours(Some(evidence)), types }))
+    Ok(Some(Mark { raw, claim: Claim::Ours(Some(kept)), types }))
 }
 
 fn mark_deltas(
@@ -239,14 +234,14 @@ fn steps(deletes: Vec<Delta>, creates: Vec<Delta>, marks: Vec<Delta>) -> Result<
 fn after(there: &[ObservedSet], change: &NameChange, shapes: Shapes) -> Vec<ObservedSet> {
     let touched = |set: &ObservedSet| change.changes.iter().any(|one| one.before() == Some(set));
     let mut after: Vec<ObservedSet> = there.iter().filter(|set| !touched(set)).cloned().collect();
-    for (set, evidence) in change.changes.iter().filter_map(|one| one.after()) {
+    for (set, mark) in change.changes.iter().filter_map(|one| one.after()) {
         // A set of which the mark alone changes keeps the spelling of its values.
         let kept = there.iter().find(|old| shapes.stands(old, set));
         let written = || version(shapes.bodies(set).iter().map(|(_, body)| body));
         after.push(ObservedSet {
             ttl: set.ttl,
             content: Content::Known(set.data.clone()),
-            claim: Claim::Ours(Some((**evidence).clone())),
+            claim: Claim::of(mark),
             version: kept.map_or_else(written, |old| old.version.clone()),
         });
     }

@@ -2,7 +2,7 @@
 
 mod adjusted;
 
-use fleetdns_core::{Change, Claim, DnsName, Evidence, NameChange, RecordData, RecordType as Kind};
+use fleetdns_core::{Change, Claim, DnsName, NameChange, RecordData, RecordType as Kind};
 
 use crate::filter::Filter;
 use crate::mark::{self, LONGEST, Sets, Stored, TooLong, mark_name};
@@ -189,7 +189,7 @@ fn evidence(change: &NameChange, known: &Known, sets: &Sets) -> Option<String> {
     let old = known.kept.as_ref().map(|kept| &kept.mark);
     match (written, old.map(|mark| &mark.claim)) {
         (Some(text), _) => Some(text),
-        (None, Some(Claim::Ours(Some(evidence)))) if !sets.is_empty() => Some(Evidence::to_string(evidence)),
+        (None, Some(Claim::Ours(Some(mark)))) if !sets.is_empty() => Some(mark.as_str().to_owned()),
         // It goes, or it cannot be read and nothing is known that could take its place.
         _ => None,
     }

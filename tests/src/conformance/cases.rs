@@ -438,12 +438,9 @@ fn of(changes: Vec<NameChange>) -> Plan {
 
 /// What the planner would never ask for.
 fn creation(text: &str, data: RecordData) -> NameChange {
-    let evidence = format!("v=1 owner={OWNER} service=default/web").parse().expect("evidence");
+    let mark = format!("v=1 owner={OWNER} service=default/web").parse().expect("a mark");
     let set = RecordSet { name: name(text), ttl: Ttl::DEFAULT, data };
-    NameChange {
-        name: name(text),
-        changes: vec![Change::Create { set, evidence: std::sync::Arc::new(evidence) }],
-    }
+    NameChange { name: name(text), changes: vec![Change::Create { set, mark }] }
 }
 
 fn address_of(change: &NameChange) -> RecordData {

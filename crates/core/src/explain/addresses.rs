@@ -115,12 +115,12 @@ impl Lines<'_> {
             Some(_) => format!("{member} gave it, and no longer does"),
         };
         let marks = self.there().iter().filter_map(|set| set.claim.evidence());
-        let givers: BTreeSet<&MemberName> = marks
-            .flat_map(|mark| &mark.members)
+        let givers: BTreeSet<MemberName> = marks
+            .flat_map(|mark| mark.members)
             .filter(|(_, share)| share.addresses.contains(address))
             .map(|(name, _)| name)
             .collect();
-        let mut reason = givers.into_iter().map(said).collect::<Vec<_>>().join("; ");
+        let mut reason = givers.iter().map(said).collect::<Vec<_>>().join("; ");
         if reason.is_empty() {
             "no cluster gives it".clone_into(&mut reason);
         }

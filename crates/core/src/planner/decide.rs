@@ -2,6 +2,7 @@
 
 use super::claims::Claim;
 use super::*;
+use crate::evidence::Mark;
 use crate::observed::{Content, ObservedSet};
 use crate::plan::Refusal;
 use crate::probe::ProbeSpec;
@@ -53,6 +54,8 @@ impl Planner {
             return; // Nothing takes the place of what is there: it stays.
         }
         if !changes.is_empty() {
+            // A plan may have every name of a zone.
+            changes.shrink_to_fit();
             plan.changes.push(NameChange { name: name.clone(), changes });
         }
     }
@@ -197,13 +200,13 @@ impl Planner {
     /// name. The others are refused.
     pub(super) fn holder(&self, name: &DnsName, there: &[ObservedSet]) -> Option<(Wanted, Vec<Refused>)> {
         let claims = self.claims.at(name);
-        let marked = there.iter().find_map(|set| set.claim.evidence()).map(|evidence| &evidence.service);
+        let marked = there.iter().find_map(|set| set.claim.evidence()).map(|evidence| evidence.service);
         let alive = |claim: &&Claim| !claim.departed;
         let holder = claims
             .iter()
             .filter(alive)
             .find(|claim| claim.federation)
-            .or_else(|| claims.iter().filter(alive).find(|claim| Some(&claim.service) == marked))
+            .or_else(|| claims.iter().filter(alive).find(|claim| Some(&claim.service) == marked.as_ref()))
             .or_else(|| claims.iter().find(alive))
             .or_else(|| claims.first())?;
         let refused = claims
@@ -273,12 +276,11 @@ impl Planner {
         if values > limit {
             return Err(Refusal::TooManyValues { values, limit });
         }
-        let evidence = Arc::clone(&decision.evidence);
         let mine = there.iter().find(|s| s.ours().is_some_and(|data| data.record_type() == record_type));
         // While a verdict is on its way the mark waits for it: a write now would only hold up the one that counts.
         let waits = decision.hold == Some(Hold::Undecided);
         let as_wanted = |before: &&ObservedSet| {
-            let marked = before.claim.evidence().is_some_and(|mark| waits || *mark == *evidence);
+            let marked = before.claim.evidence().is_some_and(|mark| waits || mark == *decision.evidence);
             let same = matches!(&before.content, Content::Known(data) if *data == set.data);
             same && before.ttl == set.ttl && marked
         };
@@ -294,9 +296,10 @@ impl Planner {
         if let Some(foreign) = foreign.filter(|_| !mine.is_some_and(has_room)) {
             return Err(Refusal::Foreign { record_type: foreign.type_name().into() });
         }
+        let (set, mark) = (set.clone(), Mark::from(&*decision.evidence));
         Ok(Some(match mine {
-            Some(before) => Change::Update { before: before.clone(), set: set.clone(), evidence },
-            None => Change::Create { set: set.clone(), evidence },
+            Some(before) => Change::Update { before: before.clone(), set, mark },
+            None => Change::Create { set, mark },
         }))
     }
 

@@ -42,11 +42,11 @@ fn apply(observed: &mut Observed, plan: &Plan) {
         let mut sets = observed.at(&change.name).to_vec();
         for one in &change.changes {
             sets.retain(|set| !set.claim.is_ours() || set.content.record_type() != Some(one.record_type()));
-            if let Some((set, evidence)) = one.after() {
+            if let Some((set, mark)) = one.after() {
                 sets.push(ObservedSet {
                     ttl: set.ttl,
                     content: Content::Known(set.data.clone()),
-                    claim: Claim::Ours(Some((**evidence).clone())),
+                    claim: Claim::of(mark),
                     version: Version::default(),
                 });
             }

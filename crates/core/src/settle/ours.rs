@@ -17,7 +17,7 @@ pub(crate) struct Ours<'a> {
     pub(crate) ips: BTreeSet<IpAddr>,
     pub(crate) cname: Option<&'a DnsName>,
     /// By the type of the set that has it: of two sets one may have been written without the other.
-    pub(crate) marks: Vec<(RecordType, &'a Evidence)>,
+    pub(crate) marks: Vec<(RecordType, Evidence)>,
 }
 
 impl<'a> Ours<'a> {
@@ -36,14 +36,14 @@ impl<'a> Ours<'a> {
     }
 
     /// What is said of an address: by the mark of its own set, or else by that of another.
-    fn mark(&self, address: &Address) -> Option<&'a Evidence> {
+    fn mark(&self, address: &Address) -> Option<&Evidence> {
         let own = match address {
             Address::V4(_) => RecordType::A,
             Address::V6(_) => RecordType::Aaaa,
             Address::Hostname(_) => RecordType::Cname,
         };
         let found = self.marks.iter().find(|(record_type, _)| *record_type == own);
-        found.or_else(|| self.marks.first()).map(|(_, mark)| *mark)
+        found.or_else(|| self.marks.first()).map(|(_, mark)| mark)
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -58,9 +58,9 @@ impl<'a> Ours<'a> {
 
     /// Members to which an address is attributed, none when nobody is known to have given it; `None` when nothing is
     /// marked at all.
-    pub(crate) fn givers(&self, address: &Address) -> Option<BTreeSet<&'a MemberName>> {
+    pub(crate) fn givers(&self, address: &Address) -> Option<BTreeSet<&MemberName>> {
         let evidence = self.mark(address)?;
-        let who = |gave: &dyn Fn(&Address) -> bool| -> BTreeSet<&'a MemberName> {
+        let who = |gave: &dyn Fn(&Address) -> bool| -> BTreeSet<&MemberName> {
             let gives = |share: &Share| share.addresses.iter().any(gave);
             evidence.members.iter().filter(|(_, share)| gives(share)).map(|(name, _)| name).collect()
         };
@@ -129,7 +129,7 @@ mod tests {
         let before = evidence(
             "member=east;;;tcp:80;lb-e.example.net member=west;;;tcp:80;lb-w.example.net,203.0.113.7",
         );
-        let ours = Ours { marks: vec![(RecordType::A, &before)], ..Ours::default() };
+        let ours = Ours { marks: vec![(RecordType::A, before)], ..Ours::default() };
         let address = "198.51.100.4".parse().unwrap();
         let mut now = evidence("member=east;;;tcp:80;203.0.113.9");
         ours.attribute(&address, &mut now);
@@ -151,10 +151,10 @@ mod tests {
         Ours::default().attribute(&address, &mut marked);
         assert_eq!(marked, Evidence { orphans: [address.clone()].into(), ..now.clone() });
         let ours = |mark| Ours { marks: vec![(RecordType::A, mark)], ..Ours::default() };
-        assert_eq!(ours(&now).givers(&address).unwrap().len(), 1);
-        assert_eq!(ours(&marked).givers(&address), Some(BTreeSet::new()));
+        assert_eq!(ours(now.clone()).givers(&address).unwrap().len(), 1);
+        assert_eq!(ours(marked.clone()).givers(&address), Some(BTreeSet::new()));
         let mut again = now.clone();
-        ours(&marked).attribute(&address, &mut again);
+        ours(marked.clone()).attribute(&address, &mut again);
         assert_eq!(again, marked, "it goes on being said");
     }
 }

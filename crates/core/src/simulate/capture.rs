@@ -140,7 +140,7 @@ fn set_state(name: &DnsName, set: &ObservedSet, zone: &ZoneSettings) -> SetState
         ttl: Some(set.ttl.seconds()),
         values,
         owner: set.claim.is_ours().then(|| zone.owner.to_string()),
-        evidence: set.claim.evidence().map(ToString::to_string),
+        evidence: set.claim.mark().map(|mark| mark.as_str().to_owned()),
     }
 }
 

@@ -96,11 +96,11 @@ fn written(snapshot: &Snapshot) -> Observed {
     planner.update(snapshot, &Health::default());
     let mut observed = Observed::default();
     for change in planner.plan(&Scope::All, &Observed::default()).changes {
-        for (set, evidence) in change.changes.iter().filter_map(fleetdns_core::Change::after) {
+        for (set, mark) in change.changes.iter().filter_map(fleetdns_core::Change::after) {
             let set = ObservedSet {
                 ttl: set.ttl,
                 content: fleetdns_core::Content::Known(set.data.clone()),
-                claim: fleetdns_core::Claim::Ours(Some((**evidence).clone())),
+                claim: fleetdns_core::Claim::of(mark),
                 version: Version::default(),
             };
             observed.push(change.name.clone(), set);

@@ -188,8 +188,8 @@ impl Store {
 /// What the marks of a zone say; of two wishes for one subject the later.
 pub fn marked(observed: &Observed) -> Intents {
     let mut said = Intents::default();
-    for evidence in observed.iter().flat_map(|(_, sets)| sets).filter_map(|set| set.claim.evidence()) {
-        merge(&mut said, &evidence.intents);
+    for set in observed.iter().flat_map(|(_, sets)| sets) {
+        merge(&mut said, &set.claim.intents().into_iter().collect());
     }
     said
 }

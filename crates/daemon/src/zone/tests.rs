@@ -56,12 +56,12 @@ impl Backend {
                 }
                 _ => return Outcome::Conflict,
             }
-            if let Some((set, evidence)) = one.after() {
+            if let Some((set, mark)) = one.after() {
                 self.serial += 1;
                 sets.push(ObservedSet {
                     ttl: set.ttl,
                     content: Content::Known(set.data.clone()),
-                    claim: Claim::Ours(Some((**evidence).clone())),
+                    claim: Claim::of(mark),
                     version: Version(self.serial.to_string().into()),
                 });
             }

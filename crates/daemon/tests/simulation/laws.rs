@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fleetdns_core::wanted::Routing;
 use fleetdns_core::{
-    Address, AllDown, Change, Claim, Content, DnsName, NameChange, ObservedSet, Plan, ProbeSpec, RecordData,
+    Address, AllDown, Change, Content, DnsName, NameChange, ObservedSet, Plan, ProbeSpec, RecordData,
     RecordType, Wish,
 };
 
@@ -161,7 +161,7 @@ impl Sim {
     }
 
     fn mark_is_ours(&self, name: &DnsName, set: &ObservedSet) -> Result<(), String> {
-        let Claim::Ours(Some(mark)) = &set.claim else { return Err("it has none".to_owned()) };
+        let Some(mark) = set.claim.evidence() else { return Err("it has none".to_owned()) };
         let meaning = self.names.get(name).ok_or("it is no name of ours")?;
         if mark.owner.as_str() != "fed" || mark.service != meaning.service {
             return Err(format!("it says {mark}"));
@@ -171,7 +171,7 @@ impl Sim {
             let given = |one: &Address| *one == address || one.hostname().is_some();
             // What a person put there was nobody's before either.
             let astray = |set: &ObservedSet| {
-                let attributed = |mark: &fleetdns_core::Evidence| {
+                let attributed = |mark: fleetdns_core::Evidence| {
                     mark.members.values().any(|share| share.addresses.iter().any(given))
                 };
                 set.ours().is_some_and(|data| addresses(data).contains(&address))

@@ -36,7 +36,7 @@ use crate::schedule::{Outcome, run};
 /// Seeds that once found a fault, and what it was.
 const KEPT: &str = include_str!("seeds.txt");
 /// Seeds that every run of the tests tries.
-const USUAL: u64 = 40;
+const USUAL: u64 = 100;
 
 fn kept() -> Vec<u64> {
     let lines = KEPT.lines().filter(|line| !line.starts_with('#'));

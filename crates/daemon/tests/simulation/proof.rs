@@ -1,7 +1,7 @@
 //! Ways to break the product on purpose, so that each law can be seen to fail.
 
 use fleetdns_core::{
-    AllDown, Brakes, Claim, Evidence, Health, Intents, Observed, ObservedSet, ProbeKey, Ttl, Verdict,
+    AllDown, Brakes, Claim, Evidence, Health, Intents, Mark, Observed, ObservedSet, ProbeKey, Ttl, Verdict,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -74,7 +74,7 @@ impl Broken {
                     orphans: std::collections::BTreeSet::new(),
                     intents: Intents::default(),
                 };
-                set.claim = Claim::Ours(Some(mark));
+                set.claim = Claim::of(&Mark::from(&mark));
             }
             Self::Blind if set.type_name() != "CNAME" => return None,
             Self::Restless => set.ttl = Ttl::new(77).unwrap(),

@@ -179,7 +179,7 @@ impl Sim {
         let values: BTreeSet<String> =
             sets.iter().filter_map(ObservedSet::ours).flat_map(RecordData::values).collect();
         let marks = sets.iter().filter(|_| self.talks).filter_map(|set| set.claim.evidence());
-        let mark = marks.map(ToString::to_string).next().unwrap_or_default();
+        let mark = marks.map(|mark| mark.to_string()).next().unwrap_or_default();
         self.say(format!("written {name} {values:?} {mark}"));
         self.zone.writes += 1;
         self.written.push(Written { values });

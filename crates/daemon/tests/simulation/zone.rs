@@ -80,11 +80,11 @@ impl Backend {
                 (None, Some(_)) if blind => {}
                 _ => return None,
             }
-            if let Some((set, evidence)) = one.after() {
+            if let Some((set, mark)) = one.after() {
                 sets.push(ObservedSet {
                     ttl: set.ttl,
                     content: Content::Known(set.data.clone()),
-                    claim: Claim::Ours(Some((**evidence).clone())),
+                    claim: Claim::of(mark),
                     version: self.version(),
                 });
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use azure_core::http::Url;
-use fleetdns_core::{DnsName, Evidence, ObservedSet, RecordData, RecordSet};
+use fleetdns_core::{DnsName, Mark, ObservedSet, RecordData, RecordSet};
 use serde_json::Value;
 
 use super::Trouble;
@@ -46,7 +46,7 @@ impl AzureZone {
     pub(super) async fn put(
         &self,
         set: &RecordSet,
-        evidence: &Evidence,
+        mark: &Mark,
         before: Option<&ObservedSet>,
         in_gap: bool,
     ) -> Result<ObservedSet, Trouble> {
@@ -56,10 +56,10 @@ impl AzureZone {
             return Err(invalid(format!("{} is {problem}", set.name)).into());
         }
         let Some(before) = before else {
-            return self.put_on(set, evidence, Condition::Absent, Metadata::new(), in_gap).await;
+            return self.put_on(set, mark, Condition::Absent, Metadata::new(), in_gap).await;
         };
         let (etag, others) = records::parts(&before.version);
-        self.put_on(set, evidence, known(etag)?, others, in_gap).await
+        self.put_on(set, mark, known(etag)?, others, in_gap).await
     }
 
     /// Writes a set again that was deleted to make room for another type, which then could not be written.
@@ -67,29 +67,29 @@ impl AzureZone {
         &self,
         name: &DnsName,
         before: &ObservedSet,
-        evidence: &Evidence,
+        mark: &Mark,
     ) -> Result<ObservedSet, Trouble> {
         let data = before.ours().cloned().ok_or(Trouble::Conflict)?;
         let set = RecordSet { name: name.clone(), ttl: before.ttl, data };
-        let evidence = before.claim.evidence().unwrap_or(evidence);
+        let mark = before.claim.mark().unwrap_or(mark);
         let (_, others) = records::parts(&before.version);
-        self.put_on(&set, evidence, Condition::Absent, others, true).await
+        self.put_on(&set, mark, Condition::Absent, others, true).await
     }
 
     async fn put_on(
         &self,
         set: &RecordSet,
-        evidence: &Evidence,
+        mark: &Mark,
         on: Condition<'_>,
         others: Metadata,
         in_gap: bool,
     ) -> Result<ObservedSet, Trouble> {
         let record_type = set.data.record_type().as_str();
         let url = self.set_url(&set.name, record_type)?;
-        let body = records::body(self.arm.settings().service, set, evidence, others).map_err(invalid)?;
+        let body = records::body(self.arm.settings().service, set, mark, others).map_err(invalid)?;
         match self.patiently(in_gap, || self.arm.put(url.clone(), on, &body)).await {
-            Ok(answer) => self.verify(&answer, url, set, evidence, matches!(on, Condition::Absent)).await,
-            Err(Fault { kind: Kind::Changed, .. }) => self.reread(url, set, evidence).await,
+            Ok(answer) => self.verify(&answer, url, set, mark, matches!(on, Condition::Absent)).await,
+            Err(Fault { kind: Kind::Changed, .. }) => self.reread(url, set, mark).await,
             Err(Fault { kind: Kind::Exclusive, .. }) => Err(Trouble::Conflict),
             Err(Fault { kind: Kind::Invalid, problem }) => {
                 Err(invalid(format!("{} {record_type}: {problem}", set.name)).into())
@@ -131,11 +131,11 @@ impl AzureZone {
         answer: &Answer,
         url: Url,
         set: &RecordSet,
-        evidence: &Evidence,
+        mark: &Mark,
         is_new: bool,
     ) -> Result<ObservedSet, Trouble> {
         let Item { set: found, odd, .. } = self.item(answer)?;
-        if records::stands(&found, set, evidence) {
+        if records::stands(&found, set, mark) {
             return Ok(found);
         }
         let (etag, _) = records::parts(&found.version);
@@ -148,14 +148,14 @@ impl AzureZone {
     }
 
     /// The condition did not hold: somebody else was faster, or our own write was, whose answer got lost.
-    async fn reread(&self, url: Url, set: &RecordSet, evidence: &Evidence) -> Result<ObservedSet, Trouble> {
+    async fn reread(&self, url: Url, set: &RecordSet, mark: &Mark) -> Result<ObservedSet, Trouble> {
         let answer = match self.arm.get(url).await {
             Ok(answer) => answer,
             Err(Fault { kind: Kind::Missing, .. }) => return Err(Trouble::Conflict),
             Err(fault) => return Err(fault.into()),
         };
         let Item { set: found, .. } = self.item(&answer)?;
-        if records::stands(&found, set, evidence) { Ok(found) } else { Err(Trouble::Conflict) }
+        if records::stands(&found, set, mark) { Ok(found) } else { Err(Trouble::Conflict) }
     }
 
     /// Asks for a write on a condition that is never true: the right to write is looked at first.

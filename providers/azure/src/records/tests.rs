@@ -16,7 +16,7 @@ fn a() -> RecordData {
     RecordData::A(NonEmpty::new(["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()]).unwrap())
 }
 
-fn evidence() -> Evidence {
+fn evidence() -> Mark {
     "v=1 owner=fed service=default/web member=west;;;tcp:80;192.0.2.1".parse().unwrap()
 }
 

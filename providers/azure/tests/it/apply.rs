@@ -4,7 +4,7 @@ use fleetdns_core::{Outcome, RecordType};
 use serde_json::json;
 
 use crate::fake::{Call, Fake, Mishap};
-use crate::plans::{a, aaaa, approved, cname, difference, evidence_of, many, name, owner, wanted};
+use crate::plans::{a, aaaa, approved, cname, difference, many, mark_of, name, owner, wanted};
 use crate::support::{ZONE, failure, foreign, observed, outcome, pass, plan, provider, sync};
 
 #[tokio::test]
@@ -173,7 +173,8 @@ async fn evidence_that_no_metadata_holds_is_refused_with_the_name() {
     let provider = provider(&fake);
     let sets = wanted(&[("a.example.com", a(&["192.0.2.1"]))]);
     let mut plan = difference(&name(ZONE), &owner(), &observed(&*provider).await, &sets);
-    let mut evidence = (*evidence_of(&owner(), &name("a.example.com"), &[])).clone();
+    let mut evidence: fleetdns_core::Evidence =
+        mark_of(&owner(), &name("a.example.com"), &[]).as_str().parse().unwrap();
     let share = evidence.members.values().next().unwrap().clone();
     let mut seed = 1_u64;
     for _ in 0..300 {
@@ -182,9 +183,9 @@ async fn evidence_that_no_metadata_holds_is_refused_with_the_name() {
         evidence.members.insert(format!("cluster-{seed:016x}").parse().unwrap(), share.clone());
     }
     for change in &mut plan.changes[0].changes {
-        let fleetdns_core::Change::Create { evidence: marked, set } = change else { panic!() };
+        let fleetdns_core::Change::Create { mark, set } = change else { panic!() };
         assert_eq!(set.data.record_type(), RecordType::A);
-        *marked = evidence.clone().into();
+        *mark = (&evidence).into();
     }
     let applied = provider.apply(&approved(plan)).await;
     assert!(failure(&applied, "a.example.com").contains("a.example.com: what says which cluster gave"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use etcd_client::{Compare, CompareOp, GetOptions, TxnOp};
-use fleetdns_core::{Change, DnsName, Evidence, Label, NameChange, ObservedSet, RecordData, Ttl};
+use fleetdns_core::{Change, DnsName, Label, Mark, NameChange, ObservedSet, RecordData, Ttl};
 
 use super::layout::Layout;
 use super::value;
@@ -136,22 +136,22 @@ fn values(
     name: &DnsName,
     data: &RecordData,
     ttl: Ttl,
-    evidence: &Evidence,
+    mark: &Mark,
 ) -> Vec<(String, Vec<u8>)> {
     let leaf = !matches!(data, RecordData::Cname(_));
-    let (full, short) = (value::full_mark(evidence), value::short_mark(owner));
+    let short = value::short_mark(owner);
     let hosts = data.values().into_iter().enumerate();
     let values = hosts.map(|(index, host)| {
-        value::write(&host, ttl.seconds(), leaf, owner, if index == 0 { &full } else { &short })
+        value::write(&host, ttl.seconds(), leaf, owner, if index == 0 { mark.as_str() } else { &short })
     });
     keys(layout, name, data).into_iter().zip(values).collect()
 }
 
 /// The keys and values of a set that is as we wrote it; nothing when some of it may differ.
 fn as_it_stands(layout: &Layout, owner: &Label, name: &DnsName, set: &ObservedSet) -> Vec<(String, Vec<u8>)> {
-    match (set.ours(), set.claim.evidence()) {
-        (Some(data), Some(evidence)) if set.ttl.seconds() != 0 => {
-            values(layout, owner, name, data, set.ttl, evidence)
+    match (set.ours(), set.claim.mark()) {
+        (Some(data), Some(mark)) if set.ttl.seconds() != 0 => {
+            values(layout, owner, name, data, set.ttl, mark)
         }
         _ => Vec::new(),
     }

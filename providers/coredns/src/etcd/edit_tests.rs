@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use fleetdns_core::plan::Cause;
 use fleetdns_core::{Claim, Content, RecordSet, RecordType, Version};
 
@@ -16,13 +14,13 @@ fn data(text: &str) -> RecordData {
     RecordData::A(fleetdns_core::NonEmpty::new(values).unwrap())
 }
 
-fn evidence() -> Arc<Evidence> {
-    Arc::new(EVIDENCE.parse().unwrap())
+fn mark() -> Mark {
+    EVIDENCE.parse().unwrap()
 }
 
 fn create(name: &str, data: RecordData) -> Change {
     let set = RecordSet { name: name.parse().unwrap(), ttl: Ttl::DEFAULT, data };
-    Change::Create { set, evidence: evidence() }
+    Change::Create { set, mark: mark() }
 }
 
 fn before(data: RecordData, version: &str) -> ObservedSet {
@@ -36,7 +34,7 @@ fn before(data: RecordData, version: &str) -> ObservedSet {
 
 fn update(name: &str, there: ObservedSet, data: RecordData) -> Change {
     let set = RecordSet { name: name.parse().unwrap(), ttl: Ttl::DEFAULT, data };
-    Change::Update { before: there, set, evidence: evidence() }
+    Change::Update { before: there, set, mark: mark() }
 }
 
 fn edit_of(name: &str, changes: Vec<Change>, known: Known) -> Result<Edit, Unfit> {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use fleetdns_core::{Evidence, Label};
+use fleetdns_core::Label;
 use serde::Deserialize;
 
 /// CoreDNS's TTL for a value that has none.
@@ -85,11 +85,6 @@ pub(crate) fn write(host: &str, ttl: u32, leaf: bool, owner: &Label, mark: &str)
     let strip = if leaf { r#""targetstrip":1,"# } else { "" };
     let (host, owner, mark) = (quoted(host), quoted(owner.as_str()), quoted(mark));
     format!(r#"{{"host":{host},"ttl":{ttl},{strip}"owner":{owner},"fleetdns":{mark}}}"#).into_bytes()
-}
-
-/// The mark of the first value of a set: whose it is and where it came from.
-pub(crate) fn full_mark(evidence: &Evidence) -> String {
-    evidence.to_string()
 }
 
 /// The mark of every other value: only whose it is. The evidence stands once in a set, not once for each address:

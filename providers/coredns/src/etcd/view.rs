@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use fleetdns_core::{
-    Claim, Content, DnsName, Evidence, Label, Listing, NonEmpty, ObservedSet, RecordData, RecordType, Ttl,
+    Claim, Content, DnsName, Label, Listing, Mark, NonEmpty, ObservedSet, RecordData, RecordType, Ttl,
     Version,
 };
 
@@ -193,7 +193,7 @@ fn our_set<'a>(
     let content = Content::Known(data()?);
     let first = values.clone().next()?;
     let short = value::short_mark(owner);
-    let tidy = first.claim.evidence().is_some()
+    let tidy = first.claim.mark().is_some()
         && values.clone().enumerate().all(|(index, ours)| {
             let mark = if index == 0 { &first.mark } else { &short };
             ours.value == value::write(&ours.host, first.ttl, leaf, owner, mark)
@@ -203,19 +203,19 @@ fn our_set<'a>(
     Some(ObservedSet {
         ttl,
         content,
-        claim: Claim::Ours(the_evidence(values.map(|ours| &ours.claim))),
+        claim: Claim::Ours(the_mark(values.map(|ours| &ours.claim))),
         version: Version(revisions.join(",").into()),
     })
 }
 
-/// The evidence that stands in a set; none when there are several, as then none is to be trusted.
-fn the_evidence<'a>(claims: impl Iterator<Item = &'a Claim>) -> Option<Evidence> {
-    let mut found: Option<&Evidence> = None;
-    for evidence in claims.filter_map(Claim::evidence) {
-        if found.is_some_and(|other| other != evidence) {
+/// The mark that stands in a set; none when there are several, as then none is to be trusted.
+fn the_mark<'a>(claims: impl Iterator<Item = &'a Claim>) -> Option<Mark> {
+    let mut found: Option<&Mark> = None;
+    for mark in claims.filter_map(Claim::mark) {
+        if found.is_some_and(|other| other != mark) {
             return None;
         }
-        found = Some(evidence);
+        found = Some(mark);
     }
     found.cloned()
 }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
-use std::sync::Arc;
 
 use fleetdns_core::{
-    Claim, Content, DnsName, Evidence, Label, Listing, NonEmpty, ObservedSet, RecordData, RecordSet,
-    RecordType, Ttl, Version,
+    Claim, Content, DnsName, Label, Listing, Mark, NonEmpty, ObservedSet, RecordData, RecordSet, RecordType,
+    Ttl, Version,
 };
 
 use super::records::{Reader, Record};
@@ -41,11 +40,11 @@ pub(crate) struct OurSet {
     pub(crate) ttl: Ttl,
     pub(crate) data: RecordData,
     /// `None` when it cannot be read, or the set is not as we write it.
-    pub(crate) evidence: Option<Arc<Evidence>>,
+    pub(crate) mark: Option<Mark>,
 }
 
-/// A record in our block and the evidence above it.
-type Marked = (Record, Option<Arc<Evidence>>);
+/// A record in our block and the mark above it.
+type Marked = (Record, Option<Mark>);
 
 /// A zone file, taken apart.
 #[derive(Debug)]
@@ -136,12 +135,12 @@ impl ZoneText {
         let _ =
             writeln!(text, "; what stands between these two lines is replaced; write above or below them");
         for (name, sets) in ours {
-            let mut last: Option<&Arc<Evidence>> = None;
-            for OurSet { ttl, data, evidence } in sets.values() {
-                if let Some(evidence) = evidence.as_ref().filter(|evidence| last != Some(*evidence)) {
-                    let _ = writeln!(text, "; {evidence}");
+            let mut last: Option<&Mark> = None;
+            for OurSet { ttl, data, mark } in sets.values() {
+                if let Some(mark) = mark.as_ref().filter(|mark| last != Some(*mark)) {
+                    let _ = writeln!(text, "; {}", mark.as_str());
                 }
-                last = evidence.as_ref();
+                last = mark.as_ref();
                 let dot = if matches!(data, RecordData::Cname(_)) { "." } else { "" };
                 for value in data.values() {
                     let _ = writeln!(text, "{name}.\t{ttl}\tIN\t{}\t{value}{dot}", data.record_type());
@@ -154,15 +153,15 @@ impl ZoneText {
 }
 
 impl OurSet {
-    pub(crate) fn new(set: &RecordSet, evidence: &Arc<Evidence>) -> Self {
-        Self { ttl: set.ttl, data: set.data.clone(), evidence: Some(Arc::clone(evidence)) }
+    pub(crate) fn new(set: &RecordSet, mark: &Mark) -> Self {
+        Self { ttl: set.ttl, data: set.data.clone(), mark: Some(mark.clone()) }
     }
 
     pub(crate) fn observed(&self) -> ObservedSet {
         ObservedSet {
             ttl: self.ttl,
             content: Content::Known(self.data.clone()),
-            claim: Claim::Ours(self.evidence.as_deref().cloned()),
+            claim: Claim::Ours(self.mark.clone()),
             version: Version::default(),
         }
     }
@@ -199,14 +198,11 @@ fn split(text: &str, owner: &Label) -> Result<(String, String), Damage> {
 fn read_block(block: &str, zone: &DnsName, owner: &Label) -> (Ours, String) {
     let mut found: BTreeMap<(DnsName, RecordType), Vec<Marked>> = BTreeMap::new();
     let mut strays = String::new();
-    let mut evidence: Option<Arc<Evidence>> = None;
+    let mut mark: Option<Mark> = None;
     let mut last = zone.clone();
     for line in block.lines() {
         if let Some(comment) = line.strip_prefix("; ") {
-            evidence = match Claim::read(Some(comment), owner) {
-                Claim::Ours(Some(read)) => Some(Arc::new(read)),
-                _ => None,
-            };
+            mark = Claim::read(Some(comment), owner).mark().cloned();
             continue;
         }
         // Outside of the block it would inherit another name.
@@ -219,7 +215,7 @@ fn read_block(block: &str, zone: &DnsName, owner: &Label) -> (Ours, String) {
         match record.as_ref().map(|record| (record, record.record_type())) {
             Some((_, Some(kind))) => {
                 if let Some(record) = record {
-                    found.entry((record.name.clone(), kind)).or_default().push((record, evidence.clone()));
+                    found.entry((record.name.clone(), kind)).or_default().push((record, mark.clone()));
                 }
             }
             _ if line.split_once(char::is_whitespace).is_none() => {}
@@ -248,12 +244,12 @@ fn read_line(line: &str, zone: &DnsName) -> Option<Record> {
 }
 
 fn our_set(kind: RecordType, records: &[Marked]) -> Option<OurSet> {
-    let (first, evidence) = records.first()?;
+    let (first, mark) = records.first()?;
     let data = data(kind, records.iter().map(|(record, _)| record))?;
-    let uniform = records.iter().all(|(record, other)| record.ttl == first.ttl && other == evidence);
-    // A set that is not as we write it has no evidence, and so is written anew.
-    let evidence = evidence.clone().filter(|_| uniform && data.count() == records.len());
-    Some(OurSet { ttl: first.ttl, data, evidence })
+    let uniform = records.iter().all(|(record, other)| record.ttl == first.ttl && other == mark);
+    // A set that is not as we write it has no mark, and so is written anew.
+    let mark = mark.clone().filter(|_| uniform && data.count() == records.len());
+    Some(OurSet { ttl: first.ttl, data, mark })
 }
 
 /// The values of records of one type; `None` when they do not make a set.

@@ -16,11 +16,11 @@ fn read(text: &str) -> ZoneText {
 }
 
 fn one(name: &str, value: &str) -> Ours {
-    let evidence = "v=1 owner=fed service=default/web member=west;;;tcp:80;10.0.0.1".parse().unwrap();
+    let mark: Mark = "v=1 owner=fed service=default/web member=west;;;tcp:80;10.0.0.1".parse().unwrap();
     let set = OurSet {
         ttl: Ttl::DEFAULT,
         data: RecordData::A(NonEmpty::new([value.parse().unwrap()]).unwrap()),
-        evidence: Some(Arc::new(evidence)),
+        mark: Some(mark),
     };
     Ours::from([(name.parse().unwrap(), BTreeMap::from([(RecordType::A, set)]))])
 }
@@ -92,13 +92,13 @@ fn what_others_wrote_around_and_into_the_block_is_kept() {
 }
 
 #[test]
-fn a_set_that_is_not_as_we_write_it_has_no_evidence() {
+fn a_set_that_is_not_as_we_write_it_has_no_mark() {
     let block = |lines: &str| {
         let text = format!(
             "{FOREIGN}; fleetdns begin owner=fed\n; v=1 owner=fed service=default/web\n{lines}\n; fleetdns end owner=fed\n"
         );
         let www: DnsName = "www.example.com".parse().unwrap();
-        read(&text).ours[&www][&RecordType::A].evidence.is_some()
+        read(&text).ours[&www][&RecordType::A].mark.is_some()
     };
     assert!(block("www.example.com. 30 IN A 10.0.0.1\nwww.example.com. 30 IN A 10.0.0.2"));
     assert!(!block("www.example.com. 30 IN A 10.0.0.1\nwww.example.com. 31 IN A 10.0.0.2"));
@@ -130,11 +130,8 @@ fn hickory_reads_what_we_write() {
 
     let mut ours = one("www.example.com", "10.0.0.1");
     ours.extend(one("*.eu.example.com", "10.0.0.2"));
-    let alias = OurSet {
-        ttl: Ttl::DEFAULT,
-        data: RecordData::Cname("lb.example.net".parse().unwrap()),
-        evidence: None,
-    };
+    let alias =
+        OurSet { ttl: Ttl::DEFAULT, data: RecordData::Cname("lb.example.net".parse().unwrap()), mark: None };
     ours.insert("cdn.example.com".parse().unwrap(), BTreeMap::from([(RecordType::Cname, alias)]));
     for start in [FOREIGN, &ZoneText::new_zone(&zone(), &["ns1.example.net".parse().unwrap()], 20_261_123)] {
         let text = read(start).render(&ours, &owner(), 20_261_123);

@@ -1,11 +1,10 @@
 //! Plans for tests: what is wanted, as a value, and the plan that leads there from what a listing gave.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use fleetdns_core::plan::Cause;
 use fleetdns_core::{
-    ApprovedPlan, Brakes, Change, DnsName, Evidence, Label, NameChange, NonEmpty, Observed, Plan, RecordData,
+    ApprovedPlan, Brakes, Change, DnsName, Label, Mark, NameChange, NonEmpty, Observed, Plan, RecordData,
     RecordSet, Ttl, approve,
 };
 
@@ -46,7 +45,7 @@ pub fn wanted(sets: &[(&str, RecordData)]) -> Wanted {
     wanted
 }
 
-pub fn evidence_of(owner: &Label, name: &DnsName, sets: &[(RecordData, u32)]) -> Arc<Evidence> {
+pub fn mark_of(owner: &Label, name: &DnsName, sets: &[(RecordData, u32)]) -> Mark {
     let service = format!("default/s-{}", name.as_str().replace(['.', '*'], "-"));
     let addresses = sets
         .iter()
@@ -56,11 +55,7 @@ pub fn evidence_of(owner: &Label, name: &DnsName, sets: &[(RecordData, u32)]) ->
         })
         .collect::<Vec<_>>()
         .join(",");
-    Arc::new(
-        format!("v=1 owner={owner} service={service} member=west;westus;1,2;tcp:80;{addresses}")
-            .parse()
-            .unwrap(),
-    )
+    format!("v=1 owner={owner} service={service} member=west;westus;1,2;tcp:80;{addresses}").parse().unwrap()
 }
 
 /// The difference between what is there and what is wanted, as the planner gives it.
@@ -69,7 +64,7 @@ pub fn difference(zone: &DnsName, owner: &Label, observed: &Observed, wanted: &W
     let mut plan = Plan { zone: zone.clone(), changes: vec![], held: vec![], refused: vec![], owned: 0 };
     for name in names {
         let sets = wanted.get(name).map_or(&[][..], Vec::as_slice);
-        let evidence = evidence_of(owner, name, sets);
+        let mark = mark_of(owner, name, sets);
         let mut changes = Vec::new();
         for before in observed.at(name) {
             let Some(data) = before.ours() else { continue };
@@ -89,14 +84,14 @@ pub fn difference(zone: &DnsName, owner: &Label, observed: &Observed, wanted: &W
                 .iter()
                 .find(|set| set.ours().is_some_and(|ours| ours.record_type() == data.record_type()));
             match before {
-                None => changes.push(Change::Create { set, evidence: Arc::clone(&evidence) }),
+                None => changes.push(Change::Create { set, mark: mark.clone() }),
                 Some(before) => {
                     let same = before.ours() == Some(data)
                         && before.ttl == set.ttl
-                        && before.claim.evidence() == Some(&*evidence);
+                        && before.claim.mark() == Some(&mark);
                     if !same {
-                        let evidence = Arc::clone(&evidence);
-                        changes.push(Change::Update { before: before.clone(), set, evidence });
+                        let mark = mark.clone();
+                        changes.push(Change::Update { before: before.clone(), set, mark });
                     }
                 }
             }

@@ -5,7 +5,7 @@ use fleetdns_embedded::Servers;
 use tokio::net::UdpSocket;
 
 use crate::support::{
-    ZONE, ask, create, creation, deletion, evidence, keys, listed, owner, plan, serve, set, update, words,
+    ZONE, ask, create, creation, deletion, keys, listed, mark, owner, plan, serve, set, update, words,
 };
 
 #[tokio::test]
@@ -18,7 +18,7 @@ async fn what_is_written_is_listed_and_what_was_done_is_told() {
     let first = listed(zone, "web.example.com").await;
     assert!(matches!(&applied.names[..], [(_, Outcome::Done(sets))] if *sets == first));
     assert_eq!(first[0].ours(), Some(&set("web.example.com A 192.0.2.1").data));
-    assert_eq!(first[0].claim.evidence(), Some(&*evidence()));
+    assert_eq!(first[0].claim.mark(), Some(&mark()));
 
     let applied = zone.apply(&plan([update(&first[0], "web.example.com A 192.0.2.2")])).await;
     let second = listed(zone, "web.example.com").await;
@@ -74,10 +74,10 @@ async fn a_name_changes_its_type_in_one_step_or_not_at_all() {
     assert_eq!(words(&zone.apply(&plan([address.clone()])).await), ["conflict"], "an alias stands there");
 
     let mut both = creation("new.example.com CNAME real.example.com");
-    let Change::Create { set, evidence } = creation("new.example.com A 192.0.2.1").changes.remove(0) else {
+    let Change::Create { set, mark } = creation("new.example.com A 192.0.2.1").changes.remove(0) else {
         panic!("a creation creates")
     };
-    both.changes.push(Change::Create { set, evidence });
+    both.changes.push(Change::Create { set, mark });
     assert_eq!(words(&zone.apply(&plan([both])).await), ["failed"]);
     assert!(listed(zone, "new.example.com").await.is_empty());
 }

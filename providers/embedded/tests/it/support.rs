@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use fleetdns_core::keys::Keys;
 use fleetdns_core::plan::Cause;
 use fleetdns_core::{
-    Applied, ApprovedPlan, Brakes, Change, DnsName, Evidence, Label, NameChange, NonEmpty, ObservedSet,
+    Applied, ApprovedPlan, Brakes, Change, DnsName, Evidence, Label, Mark, NameChange, NonEmpty, ObservedSet,
     Outcome, Plan, Provider, RecordData, RecordSet, Ttl, approve,
 };
 use fleetdns_embedded::Servers;
@@ -71,9 +70,9 @@ pub(crate) fn set(text: &str) -> RecordSet {
     RecordSet { name: name.parse().unwrap(), ttl: Ttl::new(60).unwrap(), data }
 }
 
-pub(crate) fn evidence() -> Arc<Evidence> {
+pub(crate) fn mark() -> Mark {
     let service = "default/web".parse().unwrap();
-    Arc::new(Evidence {
+    Mark::from(&Evidence {
         owner: owner(),
         service,
         members: BTreeMap::new(),
@@ -84,12 +83,12 @@ pub(crate) fn evidence() -> Arc<Evidence> {
 
 pub(crate) fn creation(record: &str) -> NameChange {
     let set = set(record);
-    NameChange { name: set.name.clone(), changes: vec![Change::Create { set, evidence: evidence() }] }
+    NameChange { name: set.name.clone(), changes: vec![Change::Create { set, mark: mark() }] }
 }
 
 pub(crate) fn update(before: &ObservedSet, record: &str) -> NameChange {
     let set = set(record);
-    let change = Change::Update { before: before.clone(), set, evidence: evidence() };
+    let change = Change::Update { before: before.clone(), set, mark: mark() };
     NameChange { name: self::set(record).name, changes: vec![change] }
 }
 

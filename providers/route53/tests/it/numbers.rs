@@ -2,7 +2,6 @@
 //! `cargo test -p fleetdns-route53 --test it numbers -- --ignored --nocapture`.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetdns_core::{
@@ -28,14 +27,14 @@ async fn to_clusters(provider: &dyn Provider, clusters: Range<usize>) -> Approve
         for (cluster, address) in addresses(index, 0..10).iter().enumerate() {
             text += &format!(" member=cluster-{cluster};region-{cluster};1,2,3;tcp:443;{address}");
         }
-        let evidence = Arc::new(text.parse().unwrap());
+        let mark = text.parse().unwrap();
         let ips = addresses(index, clusters.clone());
         let data = RecordData::A(NonEmpty::new(ips.iter().map(|ip| ip.parse().unwrap())).unwrap());
         let name: DnsName = name(index).parse().unwrap();
         let set = RecordSet { name: name.clone(), ttl: Ttl::DEFAULT, data };
         let change = match listing.observed.at(&name) {
-            [before] => Change::Update { before: before.clone(), set, evidence },
-            _ => Change::Create { set, evidence },
+            [before] => Change::Update { before: before.clone(), set, mark },
+            _ => Change::Create { set, mark },
         };
         NameChange { name, changes: vec![change] }
     };

@@ -44,7 +44,7 @@ fn zone(lines: &[&str]) -> Observed {
     let set = ObservedSet {
         ttl: Ttl::DEFAULT,
         content: Content::Known(RecordData::A(NonEmpty::new(["203.0.113.1".parse().unwrap()]).unwrap())),
-        claim: Claim::Ours(Some(evidence)),
+        claim: Claim::of(&fleetdns_core::Mark::from(&evidence)),
         version: Version::default(),
     };
     [("web.example.com".parse().unwrap(), set)].into_iter().collect()
