@@ -4,7 +4,7 @@
 //! Invariant: no plan is made before what the zone itself says of its members is part of the snapshot.
 //! Invariant: a fault of the provider never ends the task; it waits with growing pauses and lists afresh.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +12,8 @@ use fleetdns_core::adopt::adopt;
 use fleetdns_core::plan::Hold;
 use fleetdns_core::velocity::Velocity;
 use fleetdns_core::{
-    Address, Applied, ApprovedPlan, Brakes, Change, DnsName, Health, Listing, MemberName, Move, MoveCause,
-    NameChange, Observed, ObservedSet, Outcome, Planner, Provider, ProviderError, Scope, Snapshot,
-    ZoneSettings, approve,
+    Address, ApprovedPlan, Brakes, DnsName, Health, Listing, MemberName, Move, MoveCause, Observed, Planner,
+    Provider, ProviderError, Scope, Snapshot, ZoneSettings, approve,
 };
 use fleetdns_probe::Reports;
 use fleetdns_watch::Adopted;
@@ -27,6 +26,7 @@ use crate::chain;
 use crate::intents::Wishes;
 use crate::journal::{Journal, Scribe};
 
+mod outcome;
 mod status;
 mod tell;
 
@@ -317,74 +317,6 @@ impl ZoneTask {
         let waits = status.held.values().filter(|held| held.reason == Hold::Velocity);
         Scope::Names(waits.map(|held| held.name.clone()).collect())
     }
-
-    /// Learns what became of a plan; gives whether nothing of it has to be tried again.
-    fn take_in(&mut self, changes: &[NameChange], moves: &[Move], applied: Applied, took: Duration) -> bool {
-        let (mut written, mut failed) = (BTreeSet::new(), 0_u64);
-        let by_name: BTreeMap<&DnsName, &NameChange> = changes.iter().map(|one| (&one.name, one)).collect();
-        let mut again = false;
-        for (name, outcome) in applied.names {
-            match &outcome {
-                Outcome::Done(_) => self.unwritten.remove(&name),
-                _ => self.unwritten.insert(name.clone()),
-            };
-            match outcome {
-                Outcome::Done(sets) => {
-                    if let Some(observed) = &mut self.observed {
-                        // Somebody changed what stands beside: the zone is no longer as it was read.
-                        let change = by_name.get(&name).copied();
-                        if beside(change, observed.at(&name)) != beside(change, &sets) {
-                            self.unwritten.insert(name.clone());
-                            again = true;
-                        }
-                        observed.replace(name.clone(), sets);
-                    }
-                    written.insert(name);
-                }
-                Outcome::Conflict => {
-                    let zone = &self.planner.zone().zone;
-                    if self.pause == FIRST_PAUSE {
-                        info!(%zone, %name, "somebody else changed the record, reading the zone again");
-                    } else {
-                        debug!(%zone, %name, "somebody else changed the record again");
-                    }
-                    failed += 1;
-                    again = true;
-                }
-                Outcome::Failed(error @ ProviderError::Rejected { .. }) => {
-                    warn!(zone = %self.planner.zone().zone, %name, error = %chain(&error), "the record is not written");
-                    failed += 1;
-                }
-                Outcome::Failed(error) => {
-                    failed += 1;
-                    self.wait_after(&error);
-                }
-            }
-        }
-        if again && !self.resting {
-            // At once the first time; what goes on changing is looked at with growing pauses.
-            self.list_at = self.list_at.min(Instant::now() + self.pause - FIRST_PAUSE);
-            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        }
-        self.say_written(changes, &written, took);
-        self.say_moved(moves, &written);
-        self.status.send_modify(|status| {
-            status.written += written.len() as u64;
-            status.failed += failed;
-        });
-        !again && !self.resting
-    }
-}
-
-/// Of the sets at a name those that a plan does not touch.
-fn beside<'a>(change: Option<&NameChange>, sets: &'a [ObservedSet]) -> Vec<&'a ObservedSet> {
-    let touched = |set: &&ObservedSet| {
-        let touches = |one: &Change| set.content.record_type() == Some(one.record_type());
-        change.is_some_and(|change| change.changes.iter().any(touches))
-    };
-    let mut sets: Vec<&ObservedSet> = sets.iter().filter(|set| !touched(set)).collect();
-    sets.sort_by_key(|set| set.type_name());
-    sets
 }
 
 /// The moment at which it is the turn of what waits; never when nothing does.

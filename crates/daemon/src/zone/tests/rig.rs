@@ -1,0 +1,241 @@
+//! A loop with a strict zone in memory, which refuses what a real one refuses.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use fleetdns_core::wanted::Routing;
+use fleetdns_core::{
+    Applied, ApprovedPlan, Capabilities, Claim, Content, Finding, Ingress, Inventory, MemberView, NameChange,
+    ObservedSet, Outcome, Port, ProbeKey, ProbeSpec, PublishSettings, RecordData, Service, Ttl, Verdict,
+    Version, publish,
+};
+
+use super::*;
+
+/// What the zone in memory does next, and what was asked of it.
+#[derive(Debug, Default)]
+pub(super) struct Backend {
+    pub(super) observed: Observed,
+    pub(super) serial: u64,
+    pub(super) lists: u32,
+    pub(super) applies: u32,
+    pub(super) list_faults: u32,
+    pub(super) apply_faults: Vec<fn() -> ProviderError>,
+    pub(super) rejects: Option<DnsName>,
+    /// Somebody else is always faster.
+    pub(super) contested: bool,
+    /// Done to the zone between a list and the next apply.
+    pub(super) meddle: Option<fn(&mut Self)>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct StrictZone(pub(super) Arc<Mutex<Backend>>);
+
+pub(super) fn unavailable() -> ProviderError {
+    ProviderError::Unavailable { endpoint: "strict zone".into(), action: "write", source: None }
+}
+
+pub(super) fn throttled() -> ProviderError {
+    ProviderError::Throttled { endpoint: "strict zone".into(), seconds: 300 }
+}
+
+impl Backend {
+    pub(super) fn write(&mut self, change: &NameChange) -> Outcome {
+        if self.rejects.as_ref() == Some(&change.name) {
+            return Outcome::Failed(ProviderError::Rejected { problem: "poisoned".into() });
+        }
+        let mut sets = self.observed.at(&change.name).to_vec();
+        for one in &change.changes {
+            let there = sets.iter().position(|set| set.content.record_type() == Some(one.record_type()));
+            match (one.before(), there) {
+                (None, None) => {}
+                (Some(before), Some(at)) if sets[at] == *before => {
+                    sets.remove(at);
+                }
+                _ => return Outcome::Conflict,
+            }
+            if let Some((set, mark)) = one.after() {
+                self.serial += 1;
+                sets.push(ObservedSet {
+                    ttl: set.ttl,
+                    content: Content::Known(set.data.clone()),
+                    claim: Claim::of(mark),
+                    version: Version(self.serial.to_string().into()),
+                });
+            }
+        }
+        self.observed.replace(change.name.clone(), sets.clone());
+        Outcome::Done(sets)
+    }
+}
+
+#[async_trait]
+impl Provider for StrictZone {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    async fn list(&self) -> Result<Listing, ProviderError> {
+        let mut backend = self.0.lock().unwrap();
+        backend.lists += 1;
+        if backend.list_faults > 0 {
+            backend.list_faults -= 1;
+            return Err(unavailable());
+        }
+        Ok(Listing { observed: backend.observed.clone(), unreadable: vec![] })
+    }
+
+    async fn apply(&self, plan: &ApprovedPlan) -> Applied {
+        let mut backend = self.0.lock().unwrap();
+        backend.applies += 1;
+        if let Some(meddle) = backend.meddle.take() {
+            meddle(&mut backend);
+        }
+        let fault = backend.apply_faults.pop();
+        let names = plan.plan().changes.iter().map(|change| {
+            let outcome = match fault {
+                Some(fault) => Outcome::Failed(fault()),
+                None if backend.contested => Outcome::Conflict,
+                None => backend.write(change),
+            };
+            (change.name.clone(), outcome)
+        });
+        Applied { names: names.collect() }
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+}
+
+pub(super) const GLOBAL: &str = "web.default.fed.svc.example.com";
+
+pub(super) struct Rig {
+    pub(super) zone: StrictZone,
+    pub(super) snapshots: watch::Sender<Snapshot>,
+    pub(super) health: watch::Sender<Health>,
+    pub(super) status: watch::Receiver<ZoneStatus>,
+    pub(super) adopted: mpsc::Receiver<Vec<MemberView>>,
+    /// Whether what the zone says of members is taken.
+    pub(super) takes: watch::Sender<bool>,
+    pub(super) shutdown: CancellationToken,
+}
+
+impl Rig {
+    pub(super) fn start(backend: Backend) -> Self {
+        Self::start_beside(backend, vec![])
+    }
+
+    pub(super) fn start_beside(backend: Backend, other_zones: Vec<DnsName>) -> Self {
+        Self::start_heeding(backend, other_zones, Wishes::none())
+    }
+
+    pub(super) fn start_heeding(backend: Backend, other_zones: Vec<DnsName>, wishes: Wishes) -> Self {
+        let zone = StrictZone(Arc::new(Mutex::new(backend)));
+        let apex: DnsName = "example.com".parse().unwrap();
+        let settings = ZoneSettings {
+            suffix: apex.clone(),
+            zone: apex,
+            other_zones,
+            owner: "fed".parse().unwrap(),
+            fleet: Some("fed".parse().unwrap()),
+            ttl: Ttl::DEFAULT,
+            routing: Routing::All,
+            priorities: Arc::default(),
+        };
+        let journal = Journal::default();
+        let upkeep = Upkeep {
+            brakes: Brakes::default(),
+            drift: Duration::from_secs(60),
+            configured: ["east".parse().unwrap()].into(),
+            wishes,
+            says_clusters: true,
+            journal: journal.clone(),
+            reports: Reports::default(),
+        };
+        let (adopted_out, mut said) = mpsc::channel::<Adopted>(4);
+        let (taken, adopted) = mpsc::channel(4);
+        let (takes, mut may_take) = watch::channel(true);
+        tokio::spawn(async move {
+            while let Some(said) = said.recv().await {
+                may_take.wait_for(|may| *may).await.unwrap();
+                said.take(|views| drop(taken.try_send(views)));
+            }
+        });
+        let (task, status) = ZoneTask::new(settings, "strict", Box::new(zone.clone()), upkeep, adopted_out);
+        let (snapshots, snapshots_in) = watch::channel(Snapshot::default());
+        let (health, health_in) = watch::channel(Health::default());
+        let shutdown = CancellationToken::new();
+        tokio::spawn(task.run(snapshots_in, health_in, shutdown.clone()));
+        Self { zone, snapshots, health, status, adopted, takes, shutdown }
+    }
+
+    /// East publishes the Service at these addresses, all of them healthy.
+    pub(super) fn publish(&self, addresses: &[&str]) {
+        self.publish_as("web", addresses);
+    }
+
+    pub(super) fn publish_as(&self, name: &str, addresses: &[&str]) {
+        self.publish_from("east", name, addresses);
+    }
+
+    /// What probing says of an address.
+    pub(super) fn judge(&self, address: &str, verdict: Verdict) {
+        let spec = Arc::new(ProbeSpec::tcp(80));
+        let key = ProbeKey { address: address.parse().unwrap(), spec };
+        self.health.send_modify(|health| {
+            health.verdicts.insert(key, verdict);
+        });
+    }
+
+    pub(super) fn publish_from(&self, member: &str, name: &str, addresses: &[&str]) {
+        let apex: DnsName = "example.com".parse().unwrap();
+        let settings = PublishSettings {
+            fleet: Some("fed".parse().unwrap()),
+            zones: vec![(apex.clone(), apex)],
+            ..PublishSettings::default()
+        };
+        let ingress = |ip: &&str| Ingress { ip: Some((*ip).to_owned()), hostname: None };
+        let service = Service {
+            namespace: "default".into(),
+            name: name.into(),
+            ports: vec![Port { port: 80, protocol: "TCP".into() }],
+            ingress: Some(addresses.iter().map(ingress).collect()),
+            ..Service::default()
+        };
+        let published = publish(Arc::new(service), &settings).unwrap();
+        self.health.send_modify(|health| {
+            for address in published.addresses.iter().flatten() {
+                let key = ProbeKey { address: address.ip().unwrap(), spec: Arc::clone(&published.probe) };
+                health.verdicts.insert(key, Verdict::Healthy);
+            }
+        });
+        self.snapshots.send_modify(|snapshot| {
+            let name: MemberName = member.parse().unwrap();
+            let mut view = snapshot
+                .members
+                .get(&name)
+                .map_or_else(|| MemberView::pending(name.clone()), |v| (**v).clone());
+            view.inventory = Inventory::Live;
+            view.listed = true;
+            view.services.insert(published.key.clone(), Arc::new(published));
+            snapshot.members.insert(name, Arc::new(view));
+        });
+    }
+
+    pub(super) fn backend<T>(&self, read: impl FnOnce(&mut Backend) -> T) -> T {
+        read(&mut self.zone.0.lock().unwrap())
+    }
+
+    pub(super) fn values(&self, name: &str) -> Vec<String> {
+        let name = name.parse().unwrap();
+        self.backend(|b| {
+            b.observed.at(&name).iter().filter_map(ObservedSet::ours).flat_map(RecordData::values).collect()
+        })
+    }
+
+    /// Lets time pass; the loop does all that is due.
+    pub(super) async fn pass(&self, seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+}
