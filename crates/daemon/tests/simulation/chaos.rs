@@ -170,7 +170,9 @@ impl Driver {
                     && sim.net.is_alive(*ip)
             };
             let populated = sim.fleet.configured().filter(|member| !view(member).is_empty()).count();
-            let strict = populated > 1 && ips.len() > 3 && ips.iter().all(well);
+            // What a cluster is said to have no longer is no longer asked, and no cluster's loss is seen beside another's.
+            let told_truly = sim.fleet.configured().all(|member| !member.lies);
+            let strict = told_truly && populated > 1 && ips.len() > 3 && ips.iter().all(well);
             sim.strict_wall = strict;
             sim.net.wall = Some(since);
             sim.say(format!("a wall comes up for {span:?}, strict: {strict}"));
