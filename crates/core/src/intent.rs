@@ -190,6 +190,15 @@ impl Intents {
         self.0.insert(subject, intent)
     }
 
+    /// Takes in a wish that was said elsewhere, unless one that is as new is known; gives whether it was taken in.
+    pub fn set_newer(&mut self, subject: &Subject, intent: &Intent) -> bool {
+        let newer = self.get(subject).is_none_or(|known| known.since < intent.since);
+        if newer {
+            self.set(subject.clone(), intent.clone());
+        }
+        newer
+    }
+
     /// Takes a wish back.
     pub fn clear(&mut self, subject: &Subject) -> Option<Intent> {
         self.0.remove(subject)
@@ -255,6 +264,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn of_two_wishes_the_later_counts_and_of_two_as_new_the_first() {
+        let subject: Subject = "cluster/east".parse().unwrap();
+        let at = |wish, since| Intent { since, ..intent(wish, None) };
+        let mut intents = Intents::default();
+        for (wish, since, taken) in [
+            (Wish::Drain, 5, true),
+            (Wish::ForceIn, 4, false),
+            (Wish::ForceIn, 5, false),
+            (Wish::ForceOut, 6, true),
+        ] {
+            assert_eq!(intents.set_newer(&subject, &at(wish, since)), taken, "{wish} {since}");
+        }
+        assert_eq!(intents.get(&subject).unwrap().wish, Wish::ForceOut);
+    }
 
     fn intent(wish: Wish, until: Option<u64>) -> Intent {
         Intent { wish, reason: "".into(), by: "root".into(), since: 1, until }

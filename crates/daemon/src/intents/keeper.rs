@@ -255,13 +255,10 @@ impl Keeper {
         let (now, mut next) = (self.clock.now(), self.intents.borrow().clone());
         let mut adopted = Vec::new();
         for (subject, intent) in said.iter() {
-            let newer = next.get(subject).is_some_and(|known| known.since >= intent.since);
             let undone = self.taken_back.get(subject).is_some_and(|back| *back >= intent.since);
-            if newer || undone || intent.is_over(now) {
-                continue;
+            if !undone && !intent.is_over(now) && next.set_newer(subject, intent) {
+                adopted.push((subject, intent));
             }
-            next.set(subject.clone(), intent.clone());
-            adopted.push((subject, intent));
         }
         if adopted.is_empty() {
             return;

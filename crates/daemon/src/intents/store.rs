@@ -188,18 +188,10 @@ impl Store {
 /// What the marks of a zone say; of two wishes for one subject the later.
 pub fn marked(observed: &Observed) -> Intents {
     let mut said = Intents::default();
-    for set in observed.iter().flat_map(|(_, sets)| sets) {
-        merge(&mut said, &set.claim.intents().into_iter().collect());
+    for (subject, intent) in observed.iter().flat_map(|(_, sets)| sets).flat_map(|set| set.claim.intents()) {
+        said.set_newer(&subject, &intent);
     }
     said
-}
-
-fn merge(said: &mut Intents, others: &Intents) {
-    for (subject, intent) in others.iter() {
-        if said.get(subject).is_none_or(|known| known.since < intent.since) {
-            said.set(subject.clone(), intent.clone());
-        }
-    }
 }
 
 /// What is in force, for who has no keeper: the file's word, or else that of the zones' marks.
@@ -214,7 +206,11 @@ pub fn standing<'a>(
     let kept = directory.map(|directory| Store::at(directory).read()).transpose()?.flatten();
     let mut intents = kept.unwrap_or_else(|| {
         let mut said = Intents::default();
-        zones.into_iter().for_each(|observed| merge(&mut said, &marked(observed)));
+        for (subject, intent) in
+            zones.into_iter().map(marked).collect::<Vec<_>>().iter().flat_map(Intents::iter)
+        {
+            said.set_newer(subject, intent);
+        }
         said
     });
     intents.expire(now);

@@ -15,15 +15,13 @@ fn moves(planner: &Planner, observed: &mut Observed) -> Vec<String> {
     moves.iter().filter(|one| one.name.as_str() == "web.default.fed.svc.example.com").map(line).collect()
 }
 
+fn set(member: usize, addresses: &[u8]) -> Event {
+    Event::Set { member, service: 2, addresses: Some(addresses.to_vec()), hostname: false }
+}
+
 #[test]
 fn each_move_of_an_address_has_its_cause() {
     let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
-    let set = |member, addresses: &[u8]| Event::Set {
-        member,
-        service: 2,
-        addresses: Some(addresses.to_vec()),
-        hostname: false,
-    };
     let judge = |address, verdict| Event::Judge { address, verdict };
     let wish = |text: &str, wish| {
         let since = 0;
@@ -64,8 +62,7 @@ fn each_move_of_an_address_has_its_cause() {
 #[test]
 fn what_waits_its_turn_stays_and_the_rest_goes() {
     let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
-    let set = Event::Set { member: 0, service: 2, addresses: Some(vec![1, 2, 3]), hostname: false };
-    world.happen(&set);
+    world.happen(&set(0, &[1, 2, 3]));
     for address in 1..=3 {
         world.happen(&Event::Judge { address, verdict: Verdict::Healthy });
     }
@@ -86,7 +83,7 @@ fn what_waits_its_turn_stays_and_the_rest_goes() {
 #[test]
 fn what_waits_its_turn_takes_no_other_place_in_the_last_set() {
     let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
-    world.happen(&Event::Set { member: 0, service: 2, addresses: Some(vec![1, 2]), hostname: false });
+    world.happen(&set(0, &[1, 2]));
     for verdict in [Verdict::Healthy, Verdict::Unhealthy] {
         for address in 1..=2 {
             world.happen(&Event::Judge { address, verdict });
@@ -103,12 +100,6 @@ fn what_waits_its_turn_takes_no_other_place_in_the_last_set() {
 #[test]
 fn what_waits_its_turn_breaks_up_no_name_while_another_verdict_is_on_its_way() {
     let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
-    let set = |member, addresses: &[u8]| Event::Set {
-        member,
-        service: 2,
-        addresses: Some(addresses.to_vec()),
-        hostname: false,
-    };
     for (member, address) in [(0, 1), (1, 2), (2, 4)] {
         world.happen(&set(member, &[address]));
         world.happen(&Event::Region { member, region: Some(if member == 2 { "west" } else { "east" }) });
