@@ -16,12 +16,12 @@ use plans::{Wanted, approved, difference, name, owner};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// A server binary that `tests/setup` builds.
+/// A server binary that `tests/setup` builds, in the target folder that this test was built in.
 pub fn server(variable: &str, file: &str) -> PathBuf {
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/servers").join(file);
-    let path = std::env::var_os(variable).map_or(built, PathBuf::from);
-    assert!(path.is_file(), "no {file} at {}: run tests/setup", path.display());
-    path
+    let this = std::env::current_exe().unwrap();
+    let mut built = this.ancestors().map(|folder| folder.join("servers").join(file));
+    let path = std::env::var_os(variable).map(PathBuf::from).or_else(|| built.find(|path| path.is_file()));
+    path.unwrap_or_else(|| panic!("no {file} in the folder `servers` of the target folder: run tests/setup"))
 }
 
 /// A port that was free a moment ago, below those that the kernel gives to outgoing connections.
