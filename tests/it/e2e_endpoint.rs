@@ -15,6 +15,8 @@ pub(crate) const REFUSED: Duration = Duration::from_secs(10);
 pub(crate) const SILENT: Duration = Duration::from_secs(12);
 /// Two probes in a row that pass.
 pub(crate) const BACK: Duration = Duration::from_secs(10);
+/// Who goes out for the second time within ten minutes flaps: 32 probes in a row, 2 s apart.
+const BACK_FROM_FLAPPING: Duration = Duration::from_secs(75);
 
 /// `service` is served by `west` and `east` at each level.
 pub(crate) async fn both(race: &Race, server: SocketAddr, service: &str, west: &str, east: &str) {
@@ -47,15 +49,14 @@ async fn breaks_and_recovers(fleet: &Fleet, service: &str, probe: &str, mode: Mo
     let race = Race::start(&format!("{service}: published"), Duration::from_secs(10));
     both(&race, server, service, &west, &east).await;
     race.done();
-    for round in 1..=2 {
+    for (round, back) in [("first", BACK), ("second", BACK_FROM_FLAPPING)] {
         tokio::task::block_in_place(|| in_east.set(mode));
-        let race = Race::start(&format!("{service}: out, time {round}"), budget);
+        let race = Race::start(&format!("{service}: out, the {round} time"), budget);
         without_east(&race, server, service, &west).await;
         race.done();
 
         tokio::task::block_in_place(|| in_east.recover());
-        // The rise doubles for who flaps.
-        let race = Race::start(&format!("{service}: back, time {round}"), BACK * round);
+        let race = Race::start(&format!("{service}: back, the {round} time"), back);
         both(&race, server, service, &west, &east).await;
         race.done();
     }
