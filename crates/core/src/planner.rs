@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use imbl::ordmap::DiffItem;
 use imbl::ordset::DiffItem as SetDiffItem;
-use smallvec::SmallVec;
 
 use crate::address::Address;
 use crate::brakes::Brakes;
@@ -77,7 +76,7 @@ pub struct Planner {
     /// Members whose verdict as a whole is another one since this was last taken.
     turned: BTreeSet<MemberName>,
     /// Services that depend on a verdict, or on what a host name resolves to.
-    probed: HashMap<ProbeKey, SmallVec<[ServiceKey; 1]>>,
+    probed: HashMap<ProbeKey, BTreeSet<ServiceKey>>,
     resolved: HashMap<DnsName, BTreeSet<ServiceKey>>,
     /// Size of both up to which they are left alone.
     roomy: usize,
@@ -263,10 +262,7 @@ impl Planner {
                 }
                 for ip in ips {
                     let probe = ProbeKey { address: ip, spec: Arc::clone(&service.probe) };
-                    let services = self.probed.entry(probe).or_default();
-                    if !services.contains(key) {
-                        services.push(key.clone());
-                    }
+                    self.probed.entry(probe).or_default().insert(key.clone());
                 }
             }
         }

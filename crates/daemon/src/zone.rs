@@ -51,7 +51,7 @@ pub struct ZoneTask {
     status: watch::Sender<ZoneStatus>,
     scope: Scope,
     observed: Option<Observed>,
-    /// Names that a plan had and that were not written.
+    /// Names that a plan had and that were not written, or beside which somebody wrote meanwhile.
     unwritten: BTreeSet<DnsName>,
     lists: u32,
     /// After the next fault. Grows until everything that is wanted is written.

@@ -2,7 +2,7 @@
 
 use super::claims::Claim;
 use super::*;
-use crate::evidence::Mark;
+use crate::evidence::{Evidence, Mark};
 use crate::observed::{Content, ObservedSet};
 use crate::plan::Refusal;
 use crate::probe::ProbeSpec;
@@ -13,7 +13,7 @@ use crate::wanted::{Judges, wanted_at};
 /// What should stand at a name, and why not otherwise.
 pub(super) struct Decision {
     pub(super) sets: Vec<RecordSet>,
-    evidence: Arc<crate::evidence::Evidence>,
+    evidence: Evidence,
     hold: Option<Hold>,
     /// Why what is there goes, when it goes.
     cause: Cause,
@@ -132,13 +132,8 @@ impl Planner {
         let bare = *name == self.zone.zone
             && !sole_hostname(&wanted).is_some_and(|(target, _)| self.capabilities.serves_as_alias(target));
         let Settled { answer, evidence, hold } = settle(&wanted, there, bare, &gate);
-        let mut decision = Decision {
-            sets: Vec::new(),
-            evidence: Arc::new(evidence),
-            hold,
-            cause: Cause::TypeChange,
-            as_it_is: false,
-        };
+        let mut decision =
+            Decision { sets: Vec::new(), evidence, hold, cause: Cause::TypeChange, as_it_is: false };
         let ttl = wanted.ttl.clamp(self.capabilities.ttl.0, self.capabilities.ttl.1);
         match answer {
             Answer::Sets(sets) if sets.contains(&RecordData::Cname(name.clone())) => {
@@ -200,13 +195,15 @@ impl Planner {
     /// name. The others are refused.
     pub(super) fn holder(&self, name: &DnsName, there: &[ObservedSet]) -> Option<(Wanted, Vec<Refused>)> {
         let claims = self.claims.at(name);
-        let marked = there.iter().find_map(|set| set.claim.evidence()).map(|evidence| evidence.service);
         let alive = |claim: &&Claim| !claim.departed;
         let holder = claims
             .iter()
             .filter(alive)
             .find(|claim| claim.federation)
-            .or_else(|| claims.iter().filter(alive).find(|claim| Some(&claim.service) == marked.as_ref()))
+            .or_else(|| {
+                let marked = there.iter().find_map(|set| set.claim.evidence())?.service;
+                claims.iter().filter(alive).find(|claim| claim.service == marked)
+            })
             .or_else(|| claims.iter().find(alive))
             .or_else(|| claims.first())?;
         let refused = claims
@@ -280,7 +277,7 @@ impl Planner {
         // While a verdict is on its way the mark waits for it: a write now would only hold up the one that counts.
         let waits = decision.hold == Some(Hold::Undecided);
         let as_wanted = |before: &&ObservedSet| {
-            let marked = before.claim.evidence().is_some_and(|mark| waits || mark == *decision.evidence);
+            let marked = before.claim.evidence().is_some_and(|mark| waits || mark == decision.evidence);
             let same = matches!(&before.content, Content::Known(data) if *data == set.data);
             same && before.ttl == set.ttl && marked
         };
@@ -296,7 +293,7 @@ impl Planner {
         if let Some(foreign) = foreign.filter(|_| !mine.is_some_and(has_room)) {
             return Err(Refusal::Foreign { record_type: foreign.type_name().into() });
         }
-        let (set, mark) = (set.clone(), Mark::from(&*decision.evidence));
+        let (set, mark) = (set.clone(), Mark::from(&decision.evidence));
         Ok(Some(match mine {
             Some(before) => Change::Update { before: before.clone(), set, mark },
             None => Change::Create { set, mark },

@@ -206,10 +206,10 @@ pub fn standing<'a>(
     let kept = directory.map(|directory| Store::at(directory).read()).transpose()?.flatten();
     let mut intents = kept.unwrap_or_else(|| {
         let mut said = Intents::default();
-        for (subject, intent) in
-            zones.into_iter().map(marked).collect::<Vec<_>>().iter().flat_map(Intents::iter)
-        {
-            said.set_newer(subject, intent);
+        for observed in zones {
+            for (subject, intent) in marked(observed).iter() {
+                said.set_newer(subject, intent);
+            }
         }
         said
     });
