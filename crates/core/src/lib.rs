@@ -52,7 +52,7 @@ pub use explain::{Explanation, explain};
 pub use intent::{Intent, Intents, Subject, Wish};
 pub use member::{Health, Inventory, MemberName, MemberView, Snapshot};
 pub use name::{DnsName, Label};
-pub use observed::{Content, Observed, ObservedSet, Version};
+pub use observed::{Content, Observed, ObservedSet, Unwritable, Version};
 pub use plan::{Change, NameChange, Plan};
 pub use planner::{Move, MoveCause, Planner, Scope, Way};
 pub use probe::{Check, Pace, ProbeKey, ProbeSpec, Target, Timing, Trust, Verdict};

@@ -86,15 +86,39 @@ impl fmt::Display for ObservedSet {
     }
 }
 
+/// A name that the backend can never hold, or that it would never answer for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unwritable {
+    /// The name.
+    pub name: DnsName,
+    /// Whether all names below it are meant too.
+    pub subtree: bool,
+    /// Why, as a sentence for an operator.
+    pub reason: Arc<str>,
+}
+
 /// Every record set of a zone, by name. Cloning is cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
     /// Almost always there is one set at a name.
     names: OrdMap<DnsName, Arc<SmallVec<[ObservedSet; 1]>>>,
     owned: usize,
+    /// Names that only the provider knows to be impossible. Few.
+    unwritable: Arc<[Unwritable]>,
 }
 
 impl Observed {
+    /// Says which names cannot be written, in place of what was said before.
+    pub fn set_unwritable(&mut self, unwritable: Vec<Unwritable>) {
+        self.unwritable = unwritable.into();
+    }
+
+    /// Why a name cannot be written.
+    pub fn unwritable(&self, name: &DnsName) -> Option<&Arc<str>> {
+        let covers = |one: &&Unwritable| one.name == *name || (one.subtree && name.is_below(&one.name));
+        self.unwritable.iter().find(covers).map(|one| &one.reason)
+    }
+
     /// Adds one set.
     pub fn push(&mut self, name: DnsName, set: ObservedSet) {
         let sets = Arc::make_mut(self.names.entry(name).or_default());

@@ -269,6 +269,8 @@ pub enum Refusal {
         /// How many it takes.
         limit: usize,
     },
+    /// The backend can never hold the name, or would never answer for it.
+    Backend(Arc<str>),
     /// The name cannot exist, or the Service says something that cannot be used.
     Invalid(Arc<str>),
 }
@@ -290,6 +292,7 @@ impl fmt::Display for Refusal {
             Self::TooManyValues { values, limit } => {
                 write!(f, "limit: {values} values, this provider takes {limit} in one set")
             }
+            Self::Backend(why) => write!(f, "backend: {why}"),
             Self::Invalid(why) => write!(f, "invalid: {why}"),
         }
     }

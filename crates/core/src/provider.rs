@@ -60,15 +60,24 @@ pub struct Listing {
     pub unreadable: Vec<String>,
 }
 
-/// What became of one name of a plan.
+/// The result of one name of a plan.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Written; what stands at the name now.
+    /// Written; the record sets at the name now.
     Done(Vec<ObservedSet>),
-    /// Somebody else was faster: nothing was written, the zone has to be listed again.
+    /// Another writer changed the name: nothing was written, the zone has to be listed again.
     Conflict,
-    /// Not written.
+    /// Not written. [`ProviderError::Rejected`] is a fault of this name alone, which is tried again after a pause of its
+    /// own; any other error is a fault of the whole zone.
     Failed(ProviderError),
+    /// The backend took one part of the change and left another out, or it is not known what it took: the name has to be
+    /// read and written again at once.
+    Incomplete {
+        /// What is known of it, as a sentence for an operator.
+        problem: String,
+    },
+    /// Not tried, because a fault of the zone ended the work first. No fault of this name.
+    NotTried,
 }
 
 /// What became of a plan: one entry for each of its names.

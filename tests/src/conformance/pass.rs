@@ -52,6 +52,7 @@ pub async fn converge(provider: &dyn Provider, fleet: &Fleet) -> (Listing, Vec<S
             Outcome::Done(sets) => same_sets(&name, &sets, listing.observed.at(&name)),
             Outcome::Conflict => panic!("{name}: conflict"),
             Outcome::Failed(error) => panic!("{name}: {}", with_causes(&error)),
+            other @ (Outcome::Incomplete { .. } | Outcome::NotTried) => panic!("{name}: {other:?}"),
         }
     }
     let again = fleet.plan(provider.capabilities(), &listing.observed);
@@ -65,12 +66,14 @@ pub(super) fn same_sets(name: &DnsName, told: &[ObservedSet], listed: &[Observed
     assert!(same, "{name}: told {told:#?}, listed {listed:#?}");
 }
 
-/// Outcomes by name: `done`, `conflict`, or the text of the error.
+/// Outcomes by name: `done`, `conflict`, `incomplete`, `not tried`, or the text of the error.
 pub(super) fn outcomes(applied: &Applied) -> BTreeMap<String, String> {
     let word = |outcome: &Outcome| match outcome {
         Outcome::Done(_) => "done".to_owned(),
         Outcome::Conflict => "conflict".to_owned(),
         Outcome::Failed(error) => with_causes(error),
+        Outcome::Incomplete { problem } => format!("incomplete: {problem}"),
+        Outcome::NotTried => "not tried".to_owned(),
     };
     applied.names.iter().map(|(name, outcome)| (name.to_string(), word(outcome))).collect()
 }

@@ -228,6 +228,9 @@ impl Planner {
         if *name == self.zone.zone && !self.capabilities.apex {
             return Some(Refusal::Invalid("this provider cannot write at the zone's apex".into()));
         }
+        if let Some(reason) = observed.unwritable(name) {
+            return Some(Refusal::Backend(Arc::clone(reason)));
+        }
         if self.capabilities.answers_subtree { self.overlap(name, observed) } else { None }
     }
 

@@ -39,6 +39,8 @@ impl Scribe {
                 Outcome::Done(_) => "written".to_owned(),
                 Outcome::Conflict => "conflict: somebody else changed the record".to_owned(),
                 Outcome::Failed(error) => format!("failed: {}", chain(error)),
+                Outcome::Incomplete { problem } => format!("incomplete: {problem}"),
+                Outcome::NotTried => continue,
             };
             let key = (one.name.clone(), one.address.clone(), one.way);
             if matches!(outcome, Outcome::Done(_)) {

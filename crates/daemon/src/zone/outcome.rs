@@ -58,6 +58,12 @@ impl ZoneTask {
                     failed += 1;
                     self.wait_after(&error);
                 }
+                Outcome::Incomplete { problem } => {
+                    warn!(zone = %self.planner.zone().zone, %name, error = %problem, "record partly written; re-reading the zone");
+                    failed += 1;
+                    again = true;
+                }
+                Outcome::NotTried => again = true,
             }
         }
         if again && !self.resting {

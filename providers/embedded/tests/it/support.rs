@@ -115,6 +115,8 @@ pub(crate) fn words(applied: &Applied) -> Vec<&'static str> {
         Outcome::Done(_) => "done",
         Outcome::Conflict => "conflict",
         Outcome::Failed(_) => "failed",
+        Outcome::Incomplete { .. } => "incomplete",
+        Outcome::NotTried => "not tried",
     };
     applied.names.iter().map(|(_, outcome)| word(outcome)).collect()
 }

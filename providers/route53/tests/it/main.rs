@@ -64,6 +64,8 @@ fn words(applied: &Applied) -> BTreeMap<String, String> {
         Outcome::Done(_) => "done".to_owned(),
         Outcome::Conflict => "conflict".to_owned(),
         Outcome::Failed(error) => error.to_string(),
+        Outcome::Incomplete { problem } => format!("incomplete: {problem}"),
+        Outcome::NotTried => "not tried".to_owned(),
     };
     applied.names.iter().map(|(name, outcome)| (name.to_string(), word(outcome))).collect()
 }
