@@ -40,6 +40,7 @@ pub mod service;
 mod settle;
 pub mod simulate;
 pub mod stamp;
+pub mod text;
 pub mod velocity;
 pub mod wanted;
 
