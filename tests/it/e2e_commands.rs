@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use fleetdns_tests::access::Access;
-use fleetdns_tests::conf::{Conf, name};
+use fleetdns_tests::conf::{Conf, ZONE, name};
 use fleetdns_tests::daemon::{Daemon, fleetdns};
 use fleetdns_tests::endpoint::{Endpoint, Mode};
 use fleetdns_tests::fleet::Fleet;
@@ -152,7 +153,8 @@ async fn check_and_plan_say_what_is_wrong_and_what_to_do() {
     assert!(bad.len() == 1 && bad[0].contains(&fleet.dns.etcd_endpoint()), "{}", check.out);
     let plan = fleetdns(&["plan", "-c", &path]).await;
     assert_eq!(plan.code, Some(1), "{plan:?}");
-    assert!(plan.err.contains(&fleet.dns.etcd_endpoint()), "{plan:?}");
+    let said = format!("incomplete: zone {ZONE}: ");
+    assert!(plan.out.contains(&said) && plan.out.contains(&fleet.dns.etcd_endpoint()), "{plan:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,10 +183,89 @@ async fn a_bad_config_is_exit_code_2_with_every_fault_in_its_line() {
                 printed.err
             );
         }
-        assert_eq!(printed.err.lines().count(), 4, "{}", printed.err);
+        let absent = format!("{path}:11: [cluster \"westus\"] kubeconfig: /nowhere does not exist");
+        assert!(printed.err.lines().any(|said| said == absent), "{}", printed.err);
+        assert_eq!(printed.err.lines().count(), 5, "{}", printed.err);
     }
     // 2 means changes, there.
     assert_eq!(fleetdns(&["plan", "-c", &path]).await.code, Some(1));
     let missing = fleetdns(&["run", "-c", "/nowhere/dns.conf"]).await;
     assert!(missing.code == Some(2) && missing.err.contains("/nowhere/dns.conf"), "{missing:?}");
+}
+
+/// A daemon that serves its zone itself, with a cluster that cannot be read.
+fn lonely() -> Conf {
+    Conf::with_zone("provider = embedded\nlisten = 127.0.0.1:0\n")
+        .cluster("westus", Path::new("/nowhere/kubeconfig"))
+        .more("[brakes]\nstartup-timeout = 1s")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_without_a_cluster_or_a_zone_is_incomplete_and_exit_code_1() {
+    let conf =
+        lonely().more("[zone \"away.example\"]\nprovider = coredns\netcd-endpoints = http://127.0.0.1:9");
+    let (_folder, path) = file(&conf);
+    let plan = fleetdns(&["plan", "-o", "json", "-c", &path]).await;
+    assert_eq!(plan.code, Some(1), "{plan:?}");
+    let printed = plan.json();
+    assert_eq!(printed["plan"], json!([]), "{printed:#}");
+    let what: Vec<&Value> =
+        printed["incomplete"].as_array().unwrap().iter().map(|one| &one["what"]).collect();
+    assert_eq!(what, ["zone away.example", "cluster westus"], "{printed:#}");
+    let reason = printed["incomplete"][1]["reason"].as_str().unwrap();
+    assert!(reason.contains("/nowhere/kubeconfig"), "{reason}");
+    let plan = fleetdns(&["plan", "-c", &path]).await;
+    assert_eq!(plan.code, Some(1), "{plan:?}");
+    for part in ["incomplete: zone away.example: ", "incomplete: cluster westus: "] {
+        assert!(plan.out.contains(part), "{plan:?}");
+    }
+    // Neither is a slip in typing a plan with changes.
+    assert_eq!(fleetdns(&["plan", "--nosuch"]).await.code, Some(1));
+    assert_eq!(fleetdns(&["plan", "--help"]).await.code, Some(0));
+    assert_eq!(fleetdns(&["status", "--nosuch"]).await.code, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_typo_in_the_config_on_disk_stops_no_command_beside_the_daemon() {
+    let daemon = Daemon::start(&lonely()).await;
+    let text = fs::read_to_string(daemon.conf_path()).unwrap();
+    fs::write(daemon.conf_path(), text.replace("provider = embedded", "provdier = embeded")).unwrap();
+    for arguments in [
+        &["status"][..],
+        &["clusters"],
+        &["records"],
+        &["snapshot"],
+        &["events"],
+        &["simulate", "--down", "westus"],
+        &["drain", "westus", "--for", "2h"],
+        &["intents"],
+        &["undrain", "westus"],
+    ] {
+        let printed = daemon.command(arguments).await;
+        assert_eq!(printed.code, Some(0), "{arguments:?}: {printed:?}");
+    }
+    let mars = daemon.command(&["drain", "mars"]).await;
+    assert_eq!(mars.code, Some(1), "{mars:?}");
+    assert!(mars.err.contains("no cluster 'mars'; the config has westus"), "{mars:?}");
+    assert_eq!(daemon.command(&["check"]).await.code, Some(2), "the config itself is looked at by check");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_beside_its_own_daemon_says_so() {
+    let port = fleetdns_tests::ports::free_address().port();
+    let conf = Conf::with_zone(&format!("provider = embedded\nlisten = 127.0.0.1:{port}\n"))
+        .cluster("westus", Path::new("/nowhere/kubeconfig"))
+        .more("[brakes]\nstartup-timeout = 1s");
+    let mut daemon = Daemon::start(&conf).await;
+    let check = daemon.command(&["check"]).await;
+    assert!(check.out.contains("ok    daemon: fleetdns "), "{check:?}");
+    assert!(check.out.contains(&format!("the daemon that runs here serves {ZONE} on")), "{check:?}");
+    assert!(!check.out.contains("another program"), "{check:?}");
+    assert!(check.out.contains("FAIL  cluster westus: there is no kubeconfig: /nowhere"), "{check:?}");
+    daemon.terminate().await;
+
+    // Another program is still a fault.
+    let _other = std::net::UdpSocket::bind(("127.0.0.1", port)).unwrap();
+    let check = daemon.command(&["check"]).await;
+    assert!(check.out.contains("another program listens there"), "{check:?}");
 }

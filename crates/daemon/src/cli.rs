@@ -1,6 +1,6 @@
 //! The command line: what was typed, and the way to what does it.
 //!
-//! Exit codes: 0 done; 1 failed; 2 a bad config or command line. `plan`: 0 nothing to do, 2 changes, 1 error.
+//! Exit codes: 0 done; 1 failed; 2 a bad config or command line. `plan`: 0 nothing to do, 2 changes, 1 error or incomplete.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Print what would change, once, without a daemon. Exit code: 0 nothing, 2 changes, 1 error.
+    /// Print what would change, once, without a daemon. Exit code: 0 nothing, 2 changes, 1 error or incomplete.
     Plan {
         #[command(flatten)]
         flags: Flags,
@@ -185,7 +185,10 @@ pub struct Wishing {
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     // One TLS implementation for the whole process; a second call would only say that it is there already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -205,6 +208,18 @@ pub fn main() -> ExitCode {
     // A probe or a lookup that hangs in a thread must not hold up the end.
     runtime.shutdown_background();
     code
+}
+
+/// Help, or what is wrong with the command line: exit code 2, which means changes when it comes from `plan`.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody reads it where the terminal is gone.
+    let _ = error.print();
+    let plan = std::env::args_os().nth(1).is_some_and(|command| command == "plan");
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ if plan => ExitCode::FAILURE,
+        _ => ExitCode::from(2),
+    }
 }
 
 async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {

@@ -122,7 +122,7 @@ fn refusal(status: StatusCode, error: String) -> Response {
 
 fn refuse(error: &OrderError) -> Response {
     let status = match error {
-        OrderError::Unknown { .. } => StatusCode::NOT_FOUND,
+        OrderError::Unknown { .. } | OrderError::NoCluster { .. } => StatusCode::NOT_FOUND,
         OrderError::Empties { .. } | OrderError::NoCorrelation => StatusCode::CONFLICT,
         OrderError::Say(SayError::Store(_)) => StatusCode::INTERNAL_SERVER_ERROR,
         OrderError::Say(SayError::Ending) => StatusCode::SERVICE_UNAVAILABLE,

@@ -95,6 +95,11 @@ impl Registry {
             .map_err(|faults| faults.iter().map(|fault| zone.fault(fault)).collect())
     }
 
+    /// Says that a daemon runs beside this process and serves these zones.
+    pub fn assume_served(&self, serves: impl Fn(&DnsName) -> bool) {
+        self.servers.assume_served(serves);
+    }
+
     /// Opens the sockets of the embedded DNS servers that the connected zones ask for; none when they ask for none.
     ///
     /// # Errors

@@ -23,16 +23,14 @@ pub async fn check(member: &MemberConfig, settings: &WatchSettings) -> Vec<Findi
     let mut findings = Vec::new();
     let step = settings.request_timeout.min(DEADLINE / 2);
     if timeout(DEADLINE, look(member, settings, step, &mut findings)).await.is_err() {
-        let text =
-            format!("{}: no end within {} s; the rest was not looked at", member.name, DEADLINE.as_secs());
+        let text = format!("no end within {} s; the rest was not looked at", DEADLINE.as_secs());
         findings.push(Finding { good: false, text });
     }
     findings
 }
 
 async fn look(member: &MemberConfig, settings: &WatchSettings, step: Duration, findings: &mut Vec<Finding>) {
-    let mut say =
-        |good, text: String| findings.push(Finding { good, text: format!("{}: {text}", member.name) });
+    let mut say = |good, text: String| findings.push(Finding { good, text });
     let (client, peer) = match Connector::new(member.access.clone()).connect(step).await {
         Ok(connected) => connected,
         Err(error) => return say(false, error.to_string()),

@@ -1,5 +1,6 @@
 //! An embedded zone as a provider.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -36,6 +37,10 @@ impl Embedded {
         }
         match bind(self.site.listen).await {
             Ok(_) => Finding { good: true, text: format!("{} is free, UDP and TCP", self.site.listen) },
+            Err(error) if error.source.kind() == ErrorKind::AddrInUse && self.site.is_served() => Finding {
+                good: true,
+                text: format!("the daemon that runs here serves {zone} on {}", self.site.listen),
+            },
             Err(error) => Finding { good: false, text: error.to_string() },
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -36,16 +37,23 @@ pub(crate) struct Site {
     pub(crate) listen: SocketAddr,
     pub(crate) catalog: Arc<Catalog>,
     bound: Mutex<Option<SocketAddr>>,
+    /// Another process of ours, which runs already, is known to serve here.
+    served: AtomicBool,
 }
 
 impl Site {
     fn new(listen: SocketAddr) -> Self {
-        Self { listen, catalog: Arc::default(), bound: Mutex::new(None) }
+        Self { listen, catalog: Arc::default(), bound: Mutex::new(None), served: AtomicBool::new(false) }
     }
 
     /// Where it really listens, as long as it does.
     pub(crate) fn bound(&self) -> Option<SocketAddr> {
         *self.bound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the daemon that runs beside this process serves here.
+    pub(crate) fn is_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
     }
 
     fn set_bound(&self, address: Option<SocketAddr>) {
@@ -141,6 +149,16 @@ impl Servers {
             }
         };
         Ok(Box::new(Embedded::new(site, store, owner.clone())))
+    }
+
+    /// Says that a daemon runs beside this process and serves these zones: that their ports are taken is no fault then.
+    pub fn assume_served(&self, serves: impl Fn(&DnsName) -> bool) {
+        let sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
+        for site in sites.values() {
+            let zones = site.catalog.all();
+            site.served
+                .store(zones.iter().any(|store| serves(&store.snapshot().settings.zone)), Ordering::Relaxed);
+        }
     }
 
     /// Two zones in one state file would overwrite each other.

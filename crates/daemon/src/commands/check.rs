@@ -1,6 +1,7 @@
 //! `fleetdns check`: config, clusters, rights and zones, with what to do about each fault.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use fleetdns_core::Finding;
 use futures::future::join_all;
@@ -8,8 +9,22 @@ use serde::Serialize;
 
 use super::{CommandError, load, show};
 use crate::cli::Format;
-use crate::config::Flags;
+use crate::config::{Config, Flags};
 use crate::registry::Registry;
+use crate::table::age;
+use crate::view::Status;
+
+/// The daemon of this config, when it runs on this machine: what it has opened is no fault of another program.
+async fn running(config: &Config) -> Option<Status> {
+    let url = format!("http://{}/v1/status", config.admin.listen?);
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().ok()?;
+    let answer = client.get(url).send().await.ok()?.error_for_status().ok()?;
+    let status: Status = answer.json().await.ok()?;
+    (status.fleet == config.fleet.name.as_str()).then_some(status)
+}
+
+/// A daemon that runs answers at once.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Serialize)]
 struct Line {
@@ -53,6 +68,14 @@ pub async fn check(flags: &Flags, format: Format) -> Result<ExitCode, CommandErr
             format!("zone {}", zone.settings.zone),
             registry.connect(zone).map_err(CommandError::Config)?,
         ));
+    }
+    if let Some(running) = running(&config).await {
+        registry.assume_served(|zone| running.zones.iter().any(|line| line.name == zone.as_str()));
+        lines.push(Line {
+            what: "daemon".to_owned(),
+            good: true,
+            text: format!("fleetdns {} runs here, up {}", running.version, age(running.uptime_seconds)),
+        });
     }
     let looked_at = providers.iter().map(|(what, provider)| async { (what.clone(), provider.check().await) });
     let (clusters, zones) = tokio::join!(join_all(asked), join_all(looked_at));

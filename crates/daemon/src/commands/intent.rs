@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::read::ask;
-use super::{CommandError, load, show};
+use super::{CommandError, show};
 use crate::cli::{Daemon, Operate, Wishing};
-use crate::config::{Socket, parse_duration};
+use crate::config::{Socket, Whereabouts, parse_duration};
 use crate::control::{Refusal, Released};
 use crate::intents::Effect;
 use crate::intents::order::{AUTO, Answer, Line, Order, count};
@@ -176,12 +176,7 @@ fn socket(operate: &Operate) -> Result<PathBuf, CommandError> {
     if let Some(path) = &operate.socket {
         return Ok(path.clone());
     }
-    let configured = if operate.flags.config.exists() {
-        load(&operate.flags)?.admin.socket
-    } else {
-        Socket::Usual(SYSTEM_SOCKET.into())
-    };
-    match configured {
+    match Whereabouts::of(&operate.flags).socket {
         Socket::At(path) => Ok(path),
         // This shell is not the daemon's: systemd's variables are not set here.
         Socket::Usual(path) if path.exists() => Ok(path),

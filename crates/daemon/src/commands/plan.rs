@@ -5,62 +5,140 @@ use std::process::ExitCode;
 
 use fleetdns_core::adopt::adopt;
 use fleetdns_core::simulate::Report;
-use fleetdns_core::{Plan, Planner, Scope, approve};
+use fleetdns_core::{
+    Capabilities, Health, Intents, Inventory, Listing, MemberName, MemberView, Plan, Planner, Scope,
+    Snapshot, approve,
+};
+use futures::future::join_all;
+use serde::Serialize;
 
 use super::{CommandError, load, show};
 use crate::cli::Format;
-use crate::config::Flags;
+use crate::config::{Config, Flags, ZoneConfig};
 use crate::intents::{Clock, standing};
 use crate::registry::Registry;
 
 /// Exit code when there is something to change.
 const CHANGES: u8 = 2;
 
+/// What is printed.
+#[derive(Debug, Default, Serialize)]
+struct Printed {
+    #[serde(flatten)]
+    report: Report,
+    /// What could not be read, so that the plan is not the whole one.
+    incomplete: Vec<Unread>,
+    #[serde(skip)]
+    plans: Vec<Plan>,
+}
+
+/// A cluster, a zone or a file that could not be read.
+#[derive(Debug, Serialize)]
+struct Unread {
+    what: String,
+    reason: String,
+}
+
+type Listed<'a> = (&'a ZoneConfig, Capabilities, Listing);
+
 /// Lists the clusters, probes every endpoint, lists the zones, and prints the plan that the brakes let through.
 ///
+/// Exit code 0 and 2 are only said of a whole plan: with a cluster or a zone that could not be read it is 1.
+///
 /// # Errors
-/// When the config has faults or a zone cannot be listed.
+/// When the config has faults.
 pub async fn plan(flags: &Flags, format: Format) -> Result<ExitCode, CommandError> {
-    // Exit code 2 means changes here, so that a bad config is an error like any other.
-    let config = load(flags).map_err(|error| {
-        error.print();
-        CommandError::Failed("the config has faults".to_owned())
-    })?;
+    let config = load(flags).map_err(bad_config)?;
     crate::cli::log(config.admin.log, "warn");
     let configured: BTreeSet<_> = config.members.iter().map(|member| member.name.clone()).collect();
-    let mut registry = Registry::new();
-    let mut zones = Vec::new();
-    let mut adopted = Vec::new();
-    for zone in &config.zones {
-        let provider = registry.connect(zone).map_err(CommandError::Config)?;
-        let listing = provider.list().await.map_err(|error| CommandError::failed(&error))?;
-        adopted.extend(adopt(&zone.settings, &listing.observed, &configured));
-        zones.push((zone, provider.capabilities(), listing));
-    }
+    let mut printed = Printed::default();
+    let zones = list(&config, &mut printed).await?;
+    let adopted: Vec<MemberView> = zones
+        .iter()
+        .flat_map(|(zone, _, listing)| adopt(&zone.settings, &listing.observed, &configured))
+        .collect();
     // A cluster that cannot be listed stands as the zones say it was.
     let snapshot =
         fleetdns_watch::list_once(&config.member_configs(), &config.watch_settings(), adopted).await;
+    printed.incomplete.extend(configured.iter().filter_map(|name| unread(name, &snapshot)));
     let probed = fleetdns_probe::round(config.probe_settings(), &snapshot).await;
     let health = probed.map_err(|error| CommandError::failed(&error))?;
 
     let observed = zones.iter().map(|(_, _, listing)| &listing.observed);
     let intents = standing(config.fleet.state_dir.as_deref(), observed, Clock::system().now());
-    let intents = intents.map_err(|error| CommandError::failed(&error))?;
+    let intents = intents.unwrap_or_else(|error| {
+        let reason = crate::chain(&error);
+        printed.incomplete.push(Unread { what: "drained and forced".to_owned(), reason });
+        Intents::default()
+    });
+    for zone in zones {
+        printed.add(zone, &config, (&snapshot, &health, &intents));
+    }
+    show(format, &printed, |out| {
+        printed.plans.iter().try_for_each(|plan| write!(out, "{plan}"))?;
+        let lines = &mut printed.incomplete.iter();
+        lines.try_for_each(|Unread { what, reason }| writeln!(out, "incomplete: {what}: {reason}"))
+    })?;
+    let changes = printed.plans.iter().any(|plan| !plan.is_empty());
+    Ok(match (printed.incomplete.is_empty(), changes) {
+        (false, _) => ExitCode::FAILURE,
+        (true, true) => ExitCode::from(CHANGES),
+        (true, false) => ExitCode::SUCCESS,
+    })
+}
 
-    let brakes = &config.brakes.brakes;
-    let mut report = Report::default();
-    let mut plans: Vec<Plan> = Vec::new();
-    for (zone, capabilities, listing) in zones {
+/// Exit code 2 means changes here, so that a bad config is an error like any other.
+fn bad_config(error: CommandError) -> CommandError {
+    error.print();
+    CommandError::Failed("the config has faults".to_owned())
+}
+
+/// Lists every zone, side by side; one that cannot be listed is left out of the plan.
+async fn list<'a>(config: &'a Config, printed: &mut Printed) -> Result<Vec<Listed<'a>>, CommandError> {
+    let mut registry = Registry::new();
+    let mut providers = Vec::new();
+    for zone in &config.zones {
+        let provider = registry.connect(zone).map_err(|faults| bad_config(CommandError::Config(faults)))?;
+        providers.push((zone, provider));
+    }
+    let listings = join_all(providers.iter().map(|(_, provider)| provider.list())).await;
+    let mut listed = Vec::new();
+    for ((zone, provider), listing) in providers.iter().zip(listings) {
+        match listing {
+            Ok(listing) => listed.push((*zone, provider.capabilities(), listing)),
+            Err(error) => printed
+                .incomplete
+                .push(Unread { what: format!("zone {}", zone.settings.zone), reason: crate::chain(&error) }),
+        }
+    }
+    Ok(listed)
+}
+
+/// Why a cluster is not as its API says at this moment; `None` when it is.
+fn unread(name: &MemberName, snapshot: &Snapshot) -> Option<Unread> {
+    let member = snapshot.members.get(name);
+    if member.is_some_and(|member| member.inventory == Inventory::Live) {
+        return None;
+    }
+    let fault = member.and_then(|member| member.fault.as_deref()).unwrap_or("it was not listed");
+    Some(Unread { what: format!("cluster {name}"), reason: fault.to_owned() })
+}
+
+impl Printed {
+    fn add(
+        &mut self,
+        (zone, capabilities, listing): Listed<'_>,
+        config: &Config,
+        (snapshot, health, intents): (&Snapshot, &Health, &Intents),
+    ) {
+        let brakes = &config.brakes.brakes;
         let mut planner = Planner::new(zone.settings.clone(), capabilities, brakes.clone());
-        planner.update(&snapshot, &health);
-        planner.heed(&intents);
+        planner.update(snapshot, health);
+        planner.heed(intents);
         planner.assume_probed();
         let approved = approve(planner.plan(&Scope::All, &listing.observed), brakes);
-        report.add(approved.plan());
-        report.desired.extend(planner.desired(&listing.observed).iter().map(Into::into));
-        plans.push(approved.plan().clone());
+        self.report.add(approved.plan());
+        self.report.desired.extend(planner.desired(&listing.observed).iter().map(Into::into));
+        self.plans.push(approved.plan().clone());
     }
-    show(format, &report, |out| plans.iter().try_for_each(|plan| write!(out, "{plan}")))?;
-    let changes = plans.iter().any(|plan| !plan.is_empty());
-    Ok(if changes { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS })
 }

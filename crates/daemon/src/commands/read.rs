@@ -9,9 +9,9 @@ use fleetdns_core::simulate::Scenario;
 use serde::de::DeserializeOwned;
 
 use super::intent::intent_table;
-use super::{CommandError, load, show};
+use super::{CommandError, show};
 use crate::cli::Daemon;
-use crate::config::DEFAULT_ADMIN;
+use crate::config::Whereabouts;
 use crate::doubts::CanaryLine;
 use crate::table::{age, dash, print};
 use crate::view::{ClusterLine, Reason, RecordLine, Status, ZoneLine};
@@ -20,15 +20,12 @@ use crate::view::{ClusterLine, Reason, RecordLine, Status, ZoneLine};
 const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(super) async fn ask<T: DeserializeOwned>(daemon: &Daemon, path: &str) -> Result<T, CommandError> {
-    let base = match &daemon.admin {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("http://{}", configured(daemon)?),
-    };
+    let (base, hint) = base(daemon)?;
     let url = format!("{base}{path}");
     let fail = |error: reqwest::Error| {
         let why = crate::chain(&error.without_url());
         CommandError::Failed(format!(
-            "the daemon does not answer at {url}: {why}; is it running? --admin says where"
+            "the daemon does not answer at {url}: {why}; is it running? --admin URL names another address{hint}"
         ))
     };
     let client = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().map_err(fail)?;
@@ -36,14 +33,19 @@ pub(super) async fn ask<T: DeserializeOwned>(daemon: &Daemon, path: &str) -> Res
     answer.json().await.map_err(fail)
 }
 
-/// The admin address of the config, or the default one where there is no config.
-fn configured(daemon: &Daemon) -> Result<String, CommandError> {
-    if !daemon.flags.config.exists() {
-        return Ok(DEFAULT_ADMIN.to_owned());
+/// The address that is typed, or else the config's, or else the default one; and what to add to an error.
+fn base(daemon: &Daemon) -> Result<(String, String), CommandError> {
+    if let Some(url) = &daemon.admin {
+        return Ok((url.trim_end_matches('/').to_owned(), String::new()));
     }
-    let off =
-        || CommandError::Failed("the config has [admin] listen = off: the daemon cannot be asked".to_owned());
-    load(&daemon.flags)?.admin.listen.map(|address| address.to_string()).ok_or_else(off)
+    let found = Whereabouts::of(&daemon.flags);
+    let address = found.listen.ok_or_else(|| {
+        CommandError::Failed(
+            "the config has [admin] listen = off: the daemon cannot be asked; --admin URL names an address"
+                .to_owned(),
+        )
+    })?;
+    Ok((format!("http://{address}"), found.hint()))
 }
 
 /// `fleetdns records`.

@@ -4,28 +4,47 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use super::schema::spelling;
+
 /// Where something was written: a line of a file, a whole file, a flag, or an environment variable.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     source: Arc<str>,
     line: Option<usize>,
+    /// The key as it was typed there, such as `resourceGroup`.
+    typed: Option<Arc<str>>,
 }
+
+/// Between a place and a typed key in the text of an origin; no key has it.
+const TYPED: char = '\0';
 
 impl Place {
     /// A line of a file, counted from 1.
     pub fn line(file: &str, line: usize) -> Self {
-        Self { source: file.into(), line: Some(line) }
+        Self { source: file.into(), line: Some(line), typed: None }
     }
 
     /// A file as a whole, a flag, or an environment variable.
     pub fn whole(source: &str) -> Self {
-        Self { source: source.into(), line: None }
+        Self { source: source.into(), line: None, typed: None }
     }
 
-    /// Back from the text that [`fmt::Display`] gives.
+    /// The same place, of a key that was typed so.
+    pub(super) fn of_key(self, typed: &str) -> Self {
+        Self { typed: Some(typed.into()), ..self }
+    }
+
+    /// A text for [`Self::parse`].
+    pub(super) fn origin(&self) -> String {
+        self.typed.as_ref().map_or_else(|| self.to_string(), |typed| format!("{self}{TYPED}{typed}"))
+    }
+
+    /// Back from the text that [`Self::origin`] returns.
     pub(super) fn parse(text: &str) -> Self {
-        let parts = text.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)));
-        parts.map_or_else(|| Self::whole(text), |(file, line)| Self::line(file, line))
+        let (place, typed) = text.split_once(TYPED).map_or((text, None), |(at, typed)| (at, Some(typed)));
+        let parts = place.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)));
+        let at = parts.map_or_else(|| Self::whole(place), |(file, line)| Self::line(file, line));
+        typed.map_or_else(|| at.clone(), |typed| at.clone().of_key(typed))
     }
 
     /// Whether it stands in the file, and not in a flag or a variable.
@@ -58,7 +77,7 @@ pub struct Fault {
     pub at: Place,
     /// Section without brackets; empty where there is none.
     pub section: String,
-    /// Key in kebab case; empty where the section as a whole is meant.
+    /// Key as it was typed, or in kebab case where it is missing; empty where the section as a whole is meant.
     pub key: String,
     /// What is wrong, and what would be right.
     pub problem: String,
@@ -66,7 +85,9 @@ pub struct Fault {
 
 impl Fault {
     pub(super) fn new(at: &Place, section: &str, key: &str, problem: impl Into<String>) -> Self {
-        Self { at: at.clone(), section: section.to_owned(), key: key.to_owned(), problem: problem.into() }
+        let typed = at.typed.as_deref().filter(|typed| spelling(typed) == key);
+        let key = typed.unwrap_or(key).to_owned();
+        Self { at: at.clone(), section: section.to_owned(), key, problem: problem.into() }
     }
 }
 
@@ -136,6 +157,11 @@ mod tests {
         assert_eq!(Place::parse(&line.to_string()), line);
         assert_eq!(Place::parse("C:\\dns.conf:7").to_string(), "C:\\dns.conf:7");
         assert_eq!(Place::parse("--dns-provider"), Place::whole("--dns-provider"));
+        let typed = line.clone().of_key("fastInterval");
+        assert_eq!(Place::parse(&typed.origin()), typed);
+        let said = Fault::new(&typed, "probe", "fast-interval", "x").to_string();
+        assert_eq!(said, "dns.conf:7: [probe] fastInterval: x");
+        assert_eq!(Fault::new(&typed, "probe", "timeout", "x").to_string(), "dns.conf:7: [probe] timeout: x");
         assert_eq!(Fault::new(&line, "probe", "fall", "x").to_string(), "dns.conf:7: [probe] fall: x");
         assert_eq!(Fault::new(&line, "probe", "", "x").to_string(), "dns.conf:7: [probe]: x");
         assert_eq!(Fault::new(&line, "", "", "x").to_string(), "dns.conf:7: x");

@@ -7,6 +7,8 @@
 //! Invariant: a value is never changed, so that a secret reads as it was written, whatever characters it has.
 //! Invariant: no value is part of a fault or of a Debug text.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as MapEntry;
 use std::error::Error;
 use std::fmt;
 
@@ -46,7 +48,15 @@ impl Format for Ini {
         text: &str,
     ) -> Result<Map<String, Value>, Box<dyn Error + Send + Sync>> {
         let file = uri.unwrap_or(&self.file);
-        let mut parser = Parser { file, spelling: self.spelling, sections: Vec::new(), faults: Vec::new() };
+        let mut parser = Parser {
+            file,
+            spelling: self.spelling,
+            spelled: HashMap::new(),
+            sections: Vec::new(),
+            titles: HashMap::new(),
+            current: 0,
+            faults: Vec::new(),
+        };
         for (index, line) in text.trim_start_matches('\u{feff}').split('\n').enumerate() {
             parser.line(line.strip_suffix('\r').unwrap_or(line), index + 1);
         }
@@ -83,18 +93,26 @@ impl Error for Broken {}
 struct Parser<'a> {
     file: &'a str,
     spelling: Spelling,
+    /// By what was typed.
+    spelled: HashMap<String, String>,
     sections: Vec<Section>,
+    /// Where a section is, by its title.
+    titles: HashMap<String, usize>,
+    /// The section that keys go to: the last one whose header was read.
+    current: usize,
     faults: Vec<Fault>,
 }
 
 struct Section {
     title: String,
     line: usize,
-    entries: Vec<Entry>,
+    /// By key: of a fault in line 300,000 too, the line before is found at once.
+    entries: HashMap<String, Entry>,
 }
 
 struct Entry {
-    key: String,
+    /// The key as it was typed.
+    typed: String,
     value: String,
     line: usize,
 }
@@ -103,7 +121,8 @@ const BLANK: [char; 2] = [' ', '\t'];
 
 impl Parser<'_> {
     fn fault(&mut self, line: usize, key: &str, problem: impl Into<String>) {
-        let section = self.sections.last().map_or_else(String::new, |section| title(&section.title, None));
+        let section =
+            self.sections.get(self.current).map_or_else(String::new, |section| title(&section.title, None));
         self.faults.push(Fault::new(&Place::line(self.file, line), &section, key, problem));
     }
 
@@ -126,15 +145,13 @@ impl Parser<'_> {
             Some(label) => format!("{} \"{label}\"", (self.spelling)(&header.kind)),
             None => (self.spelling)(&header.kind),
         };
-        let earlier = self.sections.iter().position(|section| section.title == title);
+        // The keys of a repeated one join the first one's, so that nothing seems to be missing.
+        let earlier = self.titles.get(&title).copied();
+        self.current = earlier.unwrap_or(self.sections.len());
         let repeated = earlier.and_then(|index| self.sections.get(index)).map(|section| section.line);
-        match earlier {
-            // Its keys join the first one's, so that nothing seems to be missing.
-            Some(index) => {
-                let section = self.sections.remove(index);
-                self.sections.push(section);
-            }
-            None => self.sections.push(Section { title, line, entries: Vec::new() }),
+        if earlier.is_none() {
+            self.titles.insert(title.clone(), self.current);
+            self.sections.push(Section { title, line, entries: HashMap::new() });
         }
         if let Some(problem) = header.problem {
             self.fault(line, "", problem);
@@ -159,31 +176,42 @@ impl Parser<'_> {
             let problem = "what stands before '=' is not a key; a key has letters, digits, '-' and '_'";
             return self.fault(line, "", problem);
         }
-        let key = (self.spelling)(key);
-        let Some(section) = self.sections.last_mut() else {
+        let (typed, key) = (key, self.spelled(key));
+        let Some(section) = self.sections.get_mut(self.current) else {
             let problem = "stands before any section; put it under one, such as [Global]";
-            return self.fault(line, shown(&key), problem);
+            return self.fault(line, shown(typed), problem);
         };
         let value = value.trim_start_matches(BLANK).to_owned();
-        if let Some(first) = section.entries.iter().find(|entry| entry.key == key) {
-            let problem = format!("stands in line {} already; leave one of them out", first.line);
-            return self.fault(line, shown(&key), problem);
+        match section.entries.entry(key) {
+            MapEntry::Vacant(place) => {
+                place.insert(Entry { typed: typed.to_owned(), value, line });
+            }
+            MapEntry::Occupied(first) => {
+                let problem = format!("stands in line {} already; leave one of them out", first.get().line);
+                self.fault(line, shown(typed), problem);
+            }
         }
-        section.entries.push(Entry { key, value, line });
+    }
+
+    /// The spelling inside of a key; most keys are typed more than once.
+    fn spelled(&mut self, typed: &str) -> String {
+        if let Some(known) = self.spelled.get(typed) {
+            return known.clone();
+        }
+        let key = (self.spelling)(typed);
+        self.spelled.insert(typed.to_owned(), key.clone());
+        key
     }
 
     fn into_map(self) -> Map<String, Value> {
         let file = self.file;
-        let value = |text: String, line: usize| {
-            Value::new(Some(&Place::line(file, line).to_string()), ValueKind::String(text))
-        };
+        let value = |text: String, at: &Place| Value::new(Some(&at.origin()), ValueKind::String(text));
+        let of_key =
+            |Entry { typed, value: text, line }| value(text, &Place::line(file, line).of_key(&typed));
         let table = |section: Section| {
-            let mut table: Map<String, Value> = section
-                .entries
-                .into_iter()
-                .map(|entry| (entry.key, value(entry.value, entry.line)))
-                .collect();
-            table.insert(HEADER.to_owned(), value(section.title.clone(), section.line));
+            let mut table: Map<String, Value> =
+                section.entries.into_iter().map(|(key, entry)| (key, of_key(entry))).collect();
+            table.insert(HEADER.to_owned(), value(section.title.clone(), &Place::line(file, section.line)));
             (section.title, Value::new(None, ValueKind::Table(table)))
         };
         let sections: Map<String, Value> = self.sections.into_iter().map(table).collect();

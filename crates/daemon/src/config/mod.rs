@@ -12,9 +12,11 @@
 //! Invariant: a fault says `FILE:LINE: [section] key: what is wrong, what would be right`, and all are found in one go.
 //! Invariant: no secret stands in a fault, a warning or a Debug text.
 
+mod absent;
 mod fault;
 mod flags;
 mod ini;
+mod locate;
 mod members;
 mod outside;
 mod parse;
@@ -39,11 +41,12 @@ use fleetdns_watch::MemberConfig;
 
 pub use fault::{Fault, Place};
 pub use flags::{DEFAULT_FILE, Flags};
+pub use locate::Whereabouts;
 pub use outside::Outside;
 pub(crate) use parse::duration as parse_duration;
 pub use probing::Probe;
 pub use raw::{Raw, RawValue, Section};
-pub use settings::{Admin, Brakes, DEFAULT_ADMIN, LogFormat, Socket};
+pub use settings::{Admin, Brakes, LogFormat, Socket};
 pub use zones::ZoneConfig;
 
 use fault::sort;

@@ -1,5 +1,8 @@
 //! Every section and key of `dns.conf`, and how their names are spelled.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use fleetdns_core::keys::KeySpec;
 
 use crate::registry;
@@ -151,10 +154,14 @@ pub(super) fn all_key_names() -> Vec<String> {
 
 /// The spelling inside of a section or key: case, `-`, `_` and capitals in the middle make no difference.
 pub(super) fn spelling(written: &str) -> String {
-    let wanted = squashed(written);
-    let kinds = SECTIONS.iter().map(|section| section.kind.to_owned());
-    kinds.chain(all_key_names()).find(|known| squashed(known) == wanted).unwrap_or_else(|| kebab(written))
+    KNOWN.get(&squashed(written)).cloned().unwrap_or_else(|| kebab(written))
 }
+
+/// Every known section and key by its squashed name.
+static KNOWN: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
+    let kinds = SECTIONS.iter().map(|section| section.kind.to_owned());
+    kinds.chain(all_key_names()).map(|known| (squashed(&known), known)).collect()
+});
 
 fn squashed(name: &str) -> String {
     name.chars().filter(|c| !"-_".contains(*c)).map(|c| c.to_ascii_lowercase()).collect()

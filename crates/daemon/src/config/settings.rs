@@ -85,7 +85,6 @@ impl Socket {
 const SYSTEM_DIRECTORY: &str = "/run/fleetdns";
 
 /// Where the admin API listens when nothing says so.
-pub const DEFAULT_ADMIN: &str = "127.0.0.1:8053";
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8053);
 
 const SECOND: Duration = Duration::from_secs(1);

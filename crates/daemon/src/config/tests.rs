@@ -2,6 +2,7 @@
 
 mod faults;
 mod files;
+mod locate;
 mod meaning;
 mod secrets;
 

@@ -4,7 +4,8 @@ use fleetdns_core::PublishSettings;
 use fleetdns_probe::ProbeSettings;
 use fleetdns_watch::{MemberConfig, WatchSettings};
 
-use super::{Config, Fault, Flags, Outside};
+use super::fault::sort;
+use super::{Config, Fault, Flags, Outside, absent};
 
 impl Config {
     /// Reads the file that the flags name, with this process's environment and files.
@@ -15,7 +16,12 @@ impl Config {
         let contexts = |files: &[std::path::PathBuf]| {
             fleetdns_watch::contexts(files).map_err(|error| crate::chain(&error))
         };
-        Self::load_from(&flags.config, flags, &Outside::system(&contexts))
+        let outside = Outside::system(&contexts);
+        Self::load_from(&flags.config, flags, &outside).map_err(|mut faults| {
+            faults.extend(absent::files(&flags.config, &outside));
+            sort(&mut faults);
+            faults
+        })
     }
 
     /// What reading a Service depends on.

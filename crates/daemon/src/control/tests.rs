@@ -245,9 +245,10 @@ async fn what_is_not_known_or_cannot_be_understood_is_refused() {
         ("service/default/shop", 404, "no cluster has this Service"),
         ("service/default/api@west", 404, "this cluster does not have"),
         ("address/203.0.113.9", 404, "no Service of a cluster has this address"),
-        ("north", 400, "none of cluster/NAME"),
+        ("north", 404, "no cluster 'north'; the config has east, service/a/b, west"),
         ("service/a/b", 400, "write cluster/service/a/b"),
-        ("", 400, "none of cluster/NAME"),
+        ("", 404, "no cluster ''; the config has east"),
+        ("pod/a", 400, "none of cluster/NAME"),
     ] {
         let (got, answer) = rig.order("drain", subject, json!({})).await;
         assert_eq!(got, status, "{subject}: {answer}");

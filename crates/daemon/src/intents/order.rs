@@ -93,6 +93,16 @@ pub enum OrderError {
     /// A cluster has a name that reads like something else.
     #[error("'{0}' is also the name of a cluster; write cluster/{0} for that")]
     Ambiguous(String),
+    /// No cluster has this name, and nothing else is written so.
+    #[error(
+        "no cluster '{name}'; the config has {known}. Other subjects are service/NAMESPACE/NAME, service/NAMESPACE/NAME@CLUSTER and address/ADDRESS"
+    )]
+    NoCluster {
+        /// The name.
+        name: String,
+        /// The clusters that there are.
+        known: String,
+    },
     /// Nobody has it.
     #[error("{subject} is not known: {why}; --anyway says it all the same")]
     Unknown {
@@ -234,6 +244,9 @@ impl Desk {
             (Ok(_), Some(_)) => Err(OrderError::Ambiguous(text.to_owned())),
             (Ok(subject), None) => Ok(subject),
             (Err(_), Some(name)) => Ok(Subject::Cluster(name)),
+            (Err(_), None) if !text.contains('/') => {
+                Err(OrderError::NoCluster { name: text.to_owned(), known: self.clusters() })
+            }
             (Err(bad), None) => Err(bad.into()),
         }
     }
@@ -245,12 +258,14 @@ impl Desk {
         }
     }
 
+    /// The clusters that there are, for people.
+    fn clusters(&self) -> String {
+        self.configured.iter().map(MemberName::as_str).collect::<Vec<_>>().join(", ")
+    }
+
     fn where_looked(&self, subject: &Subject) -> String {
         match subject {
-            Subject::Cluster(_) => {
-                let names: Vec<&str> = self.configured.iter().map(MemberName::as_str).collect();
-                format!("the config has {}", names.join(", "))
-            }
+            Subject::Cluster(_) => format!("the config has {}", self.clusters()),
             Subject::Service(_) => "no cluster has this Service of type LoadBalancer".to_owned(),
             Subject::ServiceIn(..) => {
                 "this cluster does not have this Service of type LoadBalancer".to_owned()

@@ -191,3 +191,16 @@ fn bytes_that_are_no_text_are_refused_where_they_stand() {
     );
     bad(b"\xff\xfe[\0G\0]\0", &[], &["dns.conf: the file is in UTF-16"]);
 }
+
+#[test]
+fn a_fault_in_each_of_very_many_lines_is_found_in_the_time_of_reading_them() {
+    const MANY: usize = 300_000;
+    let keys = format!("[fleet]\nname = fed\n{}", "name = fed\n".repeat(MANY));
+    let sections = format!("[fleet]\n{}", "[fleet]\n".repeat(MANY));
+    let started = std::time::Instant::now();
+    for text in [keys, sections] {
+        assert_eq!(Raw::read("dns.conf", text.as_bytes(), &BTreeMap::new()).1.len(), MANY);
+    }
+    // Each line compared with each one before it would be ninety thousand million steps.
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}

@@ -183,8 +183,8 @@ fn provider_keys() {
             "dns.conf:3: [Global] client-id: is missing; for example client-id = 0000",
             "dns.conf:3: [Global] secret: is missing; for example secret = PASSWORD",
             "dns.conf:3: [Global] tenant-id: is missing",
-            "dns.conf:5: [Global] resource-group: is missing",
-            "dns.conf:6: [Global] client-secret: is not a key of this section",
+            "dns.conf:5: [Global] resource_Group: is missing",
+            "dns.conf:6: [Global] clientSecret: is not a key of this section",
         ],
     );
 }

@@ -27,7 +27,7 @@ fn what_is_not_said_has_a_default() {
     assert_eq!((probe.settings.fall, probe.settings.rise), (3, 2));
     assert_eq!(config.brakes.brakes, fleetdns_core::Brakes::default());
     assert_eq!(config.brakes.drift, seconds(60));
-    assert_eq!(config.admin.listen.map(|a| a.to_string()).as_deref(), Some(crate::config::DEFAULT_ADMIN));
+    assert_eq!(config.admin.listen.map(|a| a.to_string()).as_deref(), Some("127.0.0.1:8053"));
     assert_eq!(config.admin.log, LogFormat::Text);
     assert!(config.notes.is_empty());
 }
