@@ -108,7 +108,7 @@ backend!(PowerDns, 1_000);
 
 /// What `check` says, one line for each finding.
 async fn checked(provider: &dyn Provider) -> String {
-    provider.check().await.iter().map(|finding| format!("{finding}\n")).collect()
+    provider.check(&ZONE.parse().unwrap()).await.iter().map(|finding| format!("{finding}\n")).collect()
 }
 
 const ALL: [Software; 3] = [Software::Bind, Software::Knot, Software::PowerDns];

@@ -177,8 +177,9 @@ pub trait Provider: Send + Sync + 'static {
     /// never stops the others.
     async fn apply(&self, plan: &ApprovedPlan) -> Applied;
 
-    /// Looks, without changing anything, whether the zone can be read and written; at least one finding.
-    async fn check(&self) -> Vec<Finding>;
+    /// Looks, without changing anything, whether the zone can be read, and whether names below `suffix` can be written:
+    /// a right for that part of the zone is enough. Returns at least one finding.
+    async fn check(&self, suffix: &DnsName) -> Vec<Finding>;
 
     /// What is measured of the zone at the moment, without asking anybody.
     fn gauges(&self) -> Vec<Gauge> {

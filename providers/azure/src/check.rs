@@ -1,14 +1,17 @@
 //! What `fleetdns check` finds.
 
 use std::error::Error;
+use std::net::Ipv4Addr;
 
-use fleetdns_core::{Finding, ProviderError};
+use fleetdns_core::{DnsName, Finding, NonEmpty, ObservedSet, ProviderError, RecordData, RecordSet, Ttl};
 use serde::Deserialize;
-use serde_json::json;
 
 use crate::fault::{Fault, Kind};
 use crate::settings::Service;
 use crate::zone::AzureZone;
+
+/// Most names of ours with which the right to write is tried.
+const SAMPLES: usize = 3;
 
 #[derive(Debug, Deserialize)]
 struct Zones {
@@ -37,7 +40,7 @@ struct ZoneProperties {
 }
 
 impl AzureZone {
-    pub(crate) async fn check_all(&self) -> Vec<Finding> {
+    pub(crate) async fn check_all(&self, suffix: &DnsName) -> Vec<Finding> {
         match self.found().await {
             Err(fault) => {
                 let elsewhere = if fault.kind == Kind::Missing { self.elsewhere().await } else { None };
@@ -46,7 +49,7 @@ impl AzureZone {
             }
             Ok(mut findings) => {
                 findings.extend(self.reading().await);
-                findings.push(self.writing().await);
+                findings.push(self.writing(suffix).await);
                 findings
             }
         }
@@ -110,20 +113,48 @@ impl AzureZone {
         }
     }
 
-    async fn writing(&self) -> Finding {
-        let body = match self.arm.settings().service {
-            Service::Public => {
-                json!({ "properties": { "TTL": 1, "ARecords": [{ "ipv4Address": "192.0.2.1" }] } })
-            }
-            Service::Private => {
-                json!({ "properties": { "ttl": 1, "aRecords": [{ "ipv4Address": "192.0.2.1" }] } })
-            }
+    /// Tries a new name below `suffix`. A role may be given on single record sets: then a name of ours is enough.
+    async fn writing(&self, suffix: &DnsName) -> Finding {
+        let Some(sample) = sample(suffix) else {
+            return good(format!("{suffix} is too long to try a name below it"));
         };
-        match self.try_write(&body).await {
-            Ok(()) => good(format!("zone {} can be written", self.zone)),
-            Err(fault) => bad(&self.arm.error(fault, "write the zone")),
+        let fault = match self.try_write(&sample).await {
+            Ok(()) => return good(format!("names below {suffix} can be written")),
+            Err(fault) => fault,
+        };
+        if matches!(fault.kind, Kind::Forbidden(_))
+            && let Some(name) = self.some_writable().await
+        {
+            let problem = fault.problem;
+            return good(format!("{name} can be written; a new name below {suffix} cannot: {problem}"));
         }
+        bad(&self.arm.error(fault, "write the zone"))
     }
+
+    /// A name of ours that can be written, out of the first ones.
+    async fn some_writable(&self) -> Option<DnsName> {
+        let ours: Vec<RecordSet> = {
+            let seen = self.seen();
+            let sets = seen.iter().flat_map(|(name, sets)| sets.iter().map(move |set| (name, set)));
+            let set = |(name, set): (&DnsName, &ObservedSet)| {
+                Some(RecordSet { name: name.clone(), ttl: set.ttl, data: set.ours()?.clone() })
+            };
+            sets.filter_map(set).take(SAMPLES).collect()
+        };
+        for set in ours {
+            if self.try_write(&set).await.is_ok() {
+                return Some(set.name);
+            }
+        }
+        None
+    }
+}
+
+/// A set that is never written.
+fn sample(suffix: &DnsName) -> Option<RecordSet> {
+    let name = suffix.prepend("_fleetdns-check").ok()?;
+    let data = RecordData::A(NonEmpty::new([Ipv4Addr::new(192, 0, 2, 1)])?);
+    Some(RecordSet { name, ttl: Ttl::DEFAULT, data })
 }
 
 const fn good(text: String) -> Finding {

@@ -179,7 +179,7 @@ impl Provider for AzureZone {
         self.apply_plan(plan.plan()).await
     }
 
-    async fn check(&self) -> Vec<Finding> {
-        self.check_all().await
+    async fn check(&self, suffix: &DnsName) -> Vec<Finding> {
+        self.check_all(suffix).await
     }
 }

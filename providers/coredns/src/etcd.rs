@@ -133,8 +133,8 @@ impl Provider for EtcdZone {
         self.apply_plan(plan.plan()).await
     }
 
-    async fn check(&self) -> Vec<Finding> {
-        self.check_all().await
+    async fn check(&self, suffix: &DnsName) -> Vec<Finding> {
+        self.check_all(suffix).await
     }
 }
 

@@ -91,7 +91,7 @@ impl Provider for FileZone {
         }
     }
 
-    async fn check(&self) -> Vec<Finding> {
+    async fn check(&self, _suffix: &DnsName) -> Vec<Finding> {
         match self.blocking("check the zone", Inner::check).await {
             Ok(findings) => findings,
             Err(error) => vec![Finding { good: false, text: error.to_string() }],

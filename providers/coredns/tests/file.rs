@@ -101,10 +101,10 @@ async fn a_missing_file_is_made_when_its_name_servers_are_known() {
         }
         other => panic!("{other:?}"),
     }
-    assert!(without.check().await.iter().any(|finding| !finding.good));
+    assert!(without.check(&name("example.com")).await.iter().any(|finding| !finding.good));
     let keys = [("zone-file", file.to_str().unwrap()), ("ns", "ns1.example.net, ns2.example.net")];
     let provider = provider(&keys);
-    assert!(provider.check().await.iter().all(|finding| finding.good));
+    assert!(provider.check(&name("example.com")).await.iter().all(|finding| finding.good));
     let (_, plan_of) = plan(&*provider, &www).await;
     assert!(matches!(provider.apply(&plan_of).await.names[0].1, Outcome::Done(_)));
     make(&*provider, &www).await;
@@ -124,5 +124,11 @@ async fn a_damaged_file_is_neither_listed_nor_written() {
     let applied = provider.apply(&plan_of).await;
     assert!(format!("{applied:?}").contains("no SOA"), "{applied:?}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "www A 10.0.0.1\n");
-    assert!(provider.check().await.iter().any(|finding| !finding.good && finding.text.contains("SOA")));
+    assert!(
+        provider
+            .check(&name("example.com"))
+            .await
+            .iter()
+            .any(|finding| !finding.good && finding.text.contains("SOA"))
+    );
 }

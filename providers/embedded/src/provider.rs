@@ -71,7 +71,7 @@ impl Provider for Embedded {
         Applied { names: names.collect() }
     }
 
-    async fn check(&self) -> Vec<Finding> {
+    async fn check(&self, _suffix: &fleetdns_core::DnsName) -> Vec<Finding> {
         let zone = self.store.snapshot();
         let mut findings = vec![self.check_listen().await];
         findings.extend(check_name_servers(&zone));

@@ -165,7 +165,7 @@ impl Provider for Rfc2136 {
         }
     }
 
-    async fn check(&self) -> Vec<Finding> {
+    async fn check(&self, _suffix: &DnsName) -> Vec<Finding> {
         self.check_all().await
     }
 }

@@ -3,16 +3,19 @@
 use std::hash::{BuildHasher, RandomState};
 
 use aws_sdk_route53::config::{Credentials, ProvideCredentials};
-use fleetdns_core::{Finding, ProviderError};
+use fleetdns_core::{DnsName, Finding, ProviderError};
 
 use crate::edit::Delta;
 use crate::fault::{Fault, Kind};
-use crate::names::write_text;
+use crate::names::{mark_name, write_text};
 use crate::shape::{Body, Raw};
 use crate::zone::{Zone, kind};
 
+/// Most names of ours with which the right to write is tried.
+const SAMPLES: usize = 3;
+
 impl Zone {
-    pub(crate) async fn check_all(&self) -> Vec<Finding> {
+    pub(crate) async fn check_all(&self, suffix: &DnsName) -> Vec<Finding> {
         let mut findings = Vec::new();
         let credentials = self.check_credentials().await;
         let known = credentials.good;
@@ -38,10 +41,7 @@ impl Zone {
             Ok(()) => good("the zone can be listed".to_owned()),
             Err(fault) => self.bad(fault, "list the zone").await,
         });
-        findings.push(match self.try_to_write().await {
-            Ok(()) => good("the zone can be written".to_owned()),
-            Err(fault) => self.bad(fault, "write the zone").await,
-        });
+        findings.push(self.writing(suffix).await);
         if self.insync.is_some() {
             findings.push(match self.try_to_follow().await {
                 Ok(()) => good("batches can be followed to the name servers".to_owned()),
@@ -77,11 +77,39 @@ impl Zone {
         list.await.map(|_| ())
     }
 
-    /// Deletes a record that cannot be there: who may not write is told so, who may is told that it is not there.
-    async fn try_to_write(&self) -> Result<(), Fault> {
+    /// Tries a new name below `suffix`. A policy may name single record sets: then a name of ours is enough.
+    async fn writing(&self, suffix: &DnsName) -> Finding {
+        let Ok(name) = suffix.prepend("_fleetdns-check") else {
+            return good(format!("{suffix} is too long to try a name below it"));
+        };
+        let fault = match self.try_to_write(name).await {
+            Ok(()) => return good(format!("names below {suffix} can be written")),
+            Err(fault) => fault,
+        };
+        if matches!(fault.kind, Kind::NoRight)
+            && let Some(name) = self.some_writable().await
+        {
+            let problem = fault.reason;
+            return good(format!("{name} can be written; a new name below {suffix} cannot: {problem}"));
+        }
+        self.bad(fault, "write the zone").await
+    }
+
+    /// A name of ours that can be written, out of the first ones.
+    async fn some_writable(&self) -> Option<DnsName> {
+        let listing = self.list_whole().await.ok()?;
+        for name in listing.observed.owned().take(SAMPLES) {
+            if self.try_to_write(mark_name(name).ok()?).await.is_ok() {
+                return Some(name.clone());
+            }
+        }
+        None
+    }
+
+    /// Deletes a TXT that cannot be there: who may not write is told so, who may is told that it is not there.
+    async fn try_to_write(&self, name: DnsName) -> Result<(), Fault> {
         let random = RandomState::new();
         let never = format!("fleetdns check {:016x}{:016x}", random.hash_one(1), random.hash_one(2));
-        let Ok(name) = self.name.prepend("_fleetdns-check") else { return Ok(()) };
         let raw = Raw { ttl: 0, values: vec![write_text(&never)] };
         match self.send(&[&Delta { delete: true, name, record_type: None, body: Body::Values(raw) }]).await {
             Ok(()) => Ok(()),

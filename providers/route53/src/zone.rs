@@ -206,7 +206,7 @@ impl Zone {
         }
     }
 
-    async fn list_whole(&self) -> Result<Listing, Fault> {
+    pub(crate) async fn list_whole(&self) -> Result<Listing, Fault> {
         let _turn = self.turn.lock().await;
         let sets = match self.read().await {
             // Deleted and made anew, perhaps.
@@ -250,8 +250,8 @@ impl Provider for Zone {
         self.apply_plan(plan.plan()).await
     }
 
-    async fn check(&self) -> Vec<Finding> {
-        self.check_all().await
+    async fn check(&self, suffix: &DnsName) -> Vec<Finding> {
+        self.check_all(suffix).await
     }
 
     fn gauges(&self) -> Vec<Gauge> {

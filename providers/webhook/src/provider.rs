@@ -140,7 +140,7 @@ impl Provider for Webhook {
         Applied { names: self.write(plan.plan()).await }
     }
 
-    async fn check(&self) -> Vec<Finding> {
+    async fn check(&self, _suffix: &DnsName) -> Vec<Finding> {
         self.check_all().await
     }
 }

@@ -14,7 +14,7 @@ pub async fn empty_zone<B: Backend>() {
     let (listing, _) = converge(&*provider, &Fleet::new()).await;
     assert_eq!(listing.observed.owned_count(), 0);
     assert_eq!(listing.unreadable, Vec::<String>::new());
-    let findings = provider.check().await;
+    let findings = provider.check(&super::ZONE.parse().expect("the zone is a name")).await;
     assert!(!findings.is_empty() && findings.iter().all(|finding| finding.good), "{findings:#?}");
     assert_eq!(list(&*provider).await, listing, "looking changes nothing");
 }

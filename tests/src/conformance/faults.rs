@@ -82,7 +82,7 @@ pub async fn forbidden<B: Forbid>() {
     let applied = provider.apply(&planned).await;
     told(&planned, &applied);
     let remedy = denied(&applied);
-    let findings = provider.check().await;
+    let findings = provider.check(&super::ZONE.parse().expect("the zone is a name")).await;
     assert!(
         findings.iter().any(|finding| !finding.good && finding.text.contains(&remedy)),
         "{remedy}: {findings:#?}"
@@ -111,7 +111,7 @@ pub async fn zone_gone<B: Vanish>() {
         Ok(listing) => assert_eq!(listing, fleetdns_core::Listing::default()),
         Err(error) => panic!("{}", with_causes(&error)),
     }
-    let findings = provider.check().await;
+    let findings = provider.check(&super::ZONE.parse().expect("the zone is a name")).await;
     assert!(findings.iter().any(|finding| !finding.good), "{findings:#?}");
 }
 

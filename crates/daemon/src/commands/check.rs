@@ -64,10 +64,7 @@ pub async fn check(flags: &Flags, format: Format) -> Result<ExitCode, CommandErr
     let mut registry = Registry::new();
     let mut providers = Vec::new();
     for zone in &config.zones {
-        providers.push((
-            format!("zone {}", zone.settings.zone),
-            registry.connect(zone).map_err(CommandError::Config)?,
-        ));
+        providers.push((&zone.settings, registry.connect(zone).map_err(CommandError::Config)?));
     }
     if let Some(running) = running(&config).await {
         registry.assume_served(|zone| running.zones.iter().any(|line| line.name == zone.as_str()));
@@ -77,7 +74,9 @@ pub async fn check(flags: &Flags, format: Format) -> Result<ExitCode, CommandErr
             text: format!("fleetdns {} runs here, up {}", running.version, age(running.uptime_seconds)),
         });
     }
-    let looked_at = providers.iter().map(|(what, provider)| async { (what.clone(), provider.check().await) });
+    let looked_at = providers.iter().map(|(settings, provider)| async {
+        (format!("zone {}", settings.zone), provider.check(&settings.suffix).await)
+    });
     let (clusters, zones) = tokio::join!(join_all(asked), join_all(looked_at));
     for (what, findings) in clusters.into_iter().chain(zones) {
         lines.extend(findings.into_iter().map(|Finding { good, text }| Line {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fleetdns_core::{
-    Applied, ApprovedPlan, Brakes, Doubt, Finding, Health, Ingress, Inventory, Listing, MemberView, Observed,
-    ObservedSet, Planner, Port, ProbeDefaults, Protocol, Provider, ProviderError, PublishSettings, Scope,
-    Service, Snapshot, Ttl, Version, ZoneSettings, publish,
+    Applied, ApprovedPlan, Brakes, DnsName, Doubt, Finding, Health, Ingress, Inventory, Listing, MemberView,
+    Observed, ObservedSet, Planner, Port, ProbeDefaults, Protocol, Provider, ProviderError, PublishSettings,
+    Scope, Service, Snapshot, Ttl, Version, ZoneSettings, publish,
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -37,7 +37,7 @@ impl Provider for Nowhere {
         Applied { names: vec![] }
     }
 
-    async fn check(&self) -> Vec<Finding> {
+    async fn check(&self, _suffix: &DnsName) -> Vec<Finding> {
         vec![]
     }
 }

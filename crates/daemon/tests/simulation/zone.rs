@@ -166,7 +166,7 @@ impl Provider for Way {
         Applied { names }
     }
 
-    async fn check(&self) -> Vec<Finding> {
+    async fn check(&self, _suffix: &DnsName) -> Vec<Finding> {
         Vec::new()
     }
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use azure_core::http::Url;
 use fleetdns_core::{DnsName, Mark, ObservedSet, RecordData, RecordSet};
-use serde_json::Value;
 
 use super::Trouble;
 use crate::arm::{Answer, Condition};
@@ -159,10 +158,14 @@ impl AzureZone {
     }
 
     /// Asks for a write on a condition that is never true: the right to write is looked at first.
-    pub(crate) async fn try_write(&self, body: &Value) -> Result<(), Fault> {
+    pub(crate) async fn try_write(&self, set: &RecordSet) -> Result<(), Fault> {
         const NEVER: &str = "00000000-0000-0000-0000-000000000000";
-        let url = self.arm.url(&["A", "_fleetdns-check"]);
-        match self.arm.put(url, Condition::Etag(NEVER), body).await {
+        let url = self.set_url(&set.name, set.data.record_type().as_str())?;
+        let mark = format!("v=1 owner={} service=fleetdns/check", self.owner).parse::<Mark>();
+        let mark = mark.map_err(|error| invalid(error.to_string()))?;
+        let body =
+            records::body(self.arm.settings().service, set, &mark, Metadata::new()).map_err(invalid)?;
+        match self.arm.put(url, Condition::Etag(NEVER), &body).await {
             Ok(_) | Err(Fault { kind: Kind::Changed, .. }) => Ok(()),
             Err(fault) => Err(fault),
         }

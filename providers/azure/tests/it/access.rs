@@ -21,7 +21,7 @@ async fn denied(fake: &Fake, more: &[(&str, &str)], parts: &[&str]) {
         assert!(error.contains(part), "{part} is not in: {error}");
     }
     assert!(!error.contains("geheim") && !error.contains("p#a;ss"), "{error}");
-    let findings = provider.check().await;
+    let findings = provider.check(&name(ZONE)).await;
     for part in parts {
         assert!(bad(&findings).contains(part), "{part} is not in: {}", bad(&findings));
     }
@@ -30,7 +30,7 @@ async fn denied(fake: &Fake, more: &[(&str, &str)], parts: &[&str]) {
 #[tokio::test]
 async fn a_good_zone_passes_the_check_and_nothing_is_written() {
     let fake = Fake::start().await;
-    let findings = provider(&fake).check().await;
+    let findings = provider(&fake).check(&name(ZONE)).await;
     assert_eq!(bad(&findings), "");
     assert_eq!(findings.len(), 4, "{findings:?}");
     assert_eq!(fake.world().zones[0].sets.len(), 2);
@@ -58,7 +58,7 @@ async fn a_missing_right_names_the_command_for_this_zone() {
         "az role assignment create --assignee o-1 --role \"DNS Zone Contributor\" --scope \
          /subscriptions/{SUBSCRIPTION}/resourceGroups/Fed-DNS-rg/providers/Microsoft.Network/dnsZones/example.com"
     );
-    assert!(bad(&provider.check().await).contains(&command));
+    assert!(bad(&provider.check(&name(ZONE)).await).contains(&command));
     let names: Vec<String> = (0..100).map(|index| format!("n{index}.example.com")).collect();
     let sets =
         wanted(&names.iter().map(|name| (name.as_str(), crate::plans::many(1, 1))).collect::<Vec<_>>());
@@ -66,6 +66,34 @@ async fn a_missing_right_names_the_command_for_this_zone() {
     let applied = pass(&*provider, ZONE, &sets).await;
     assert!(crate::support::failure(&applied, "n99.example.com").contains(&command));
     assert!(fake.count(Call::is_write) <= 13, "and it is not asked for every name");
+}
+
+/// A role on single record sets is enough for what is written, and `check` says so.
+#[tokio::test]
+async fn a_role_for_the_suffix_or_for_single_record_sets_passes_the_check() {
+    let fake = Fake::start().await;
+    let provider = provider(&fake);
+    let suffix = name("apps.example.com");
+    let forbid = |fake: &Fake, allowed: &'static str| {
+        fake.world().traps.clear();
+        let refusal = Answer::arm(403, "AuthorizationFailed", "no authorization for this record set");
+        let elsewhere = move |call: &Call| call.is_write() && !call.path.ends_with(allowed);
+        fake.trap(usize::MAX, Mishap::Answer(refusal), elsewhere);
+    };
+    forbid(&fake, ".apps");
+    assert_eq!(bad(&provider.check(&suffix).await), "");
+    assert!(bad(&provider.check(&name(ZONE)).await).contains("az role assignment create"));
+    forbid(&fake, "/web.apps");
+    assert!(bad(&provider.check(&suffix).await).contains("az role"), "nothing is ours yet");
+    pass(&*provider, ZONE, &wanted(&[("web.apps.example.com", crate::plans::many(1, 1))])).await;
+    let sets = fake.world().zones[0].sets.clone();
+    let findings = provider.check(&suffix).await;
+    assert_eq!(bad(&findings), "");
+    assert!(
+        findings.iter().any(|one| one.text.contains("web.apps.example.com can be written")),
+        "{findings:?}"
+    );
+    assert_eq!(fake.world().zones[0].sets.len(), sets.len());
 }
 
 #[tokio::test]
@@ -83,12 +111,15 @@ async fn a_missing_zone_group_or_subscription_is_told_apart() {
     fake.world().zones[0].group = "elsewhere".to_owned();
     let id = fake.world().zones[0].id();
     denied(&fake, &[], &["ResourceNotFound", "az network dns zone create"]).await;
-    assert!(bad(&provider(&fake).check().await).contains(&format!("set zone-id = {id}")));
+    assert!(bad(&provider(&fake).check(&name(ZONE)).await).contains(&format!("set zone-id = {id}")));
     let provider = provider_with(&fake, &[("zone-id", &id), ("resource-group", "")]);
-    assert_eq!(bad(&provider.check().await), "");
+    assert_eq!(bad(&provider.check(&name(ZONE)).await), "");
     fake.world().zones.retain(|zone| zone.kind == Kind::Private);
     fake.world().zones.push(Zone::new(Kind::Public, "other.example"));
-    assert!(bad(&provider.check().await).contains("none of the 1 zones that we may see is example.com"));
+    assert!(
+        bad(&provider.check(&name(ZONE)).await)
+            .contains("none of the 1 zones that we may see is example.com")
+    );
 }
 
 #[tokio::test]

@@ -46,12 +46,12 @@ async fn sets_of_virtual_machines_are_never_touched() {
 async fn check_names_the_role_of_private_zones() {
     let fake = Fake::start().await;
     let provider = private(&fake);
-    let findings = provider.check().await;
+    let findings = provider.check(&name(PRIVATE)).await;
     assert!(findings.iter().all(|finding| finding.good), "{findings:?}");
     let refusal =
         crate::fake::Answer::arm(403, "AuthorizationFailed", "The client does not have authorization.");
     fake.trap(1, crate::fake::Mishap::Answer(refusal), Call::is_write);
-    let findings = provider.check().await;
+    let findings = provider.check(&name(PRIVATE)).await;
     let bad = findings.iter().find(|finding| !finding.good).unwrap();
     assert!(bad.text.contains("--role \"Private DNS Zone Contributor\" --scope /subscriptions/"), "{bad}");
 }

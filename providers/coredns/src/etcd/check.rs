@@ -1,18 +1,18 @@
 //! What `fleetdns check` finds.
 
 use etcd_client::{Compare, CompareOp, Txn, TxnOp};
-use fleetdns_core::{Finding, ProviderError};
+use fleetdns_core::{DnsName, Finding, ProviderError};
 
 use super::{EtcdZone, kv};
 
 impl EtcdZone {
-    pub(super) async fn check_all(&self) -> Vec<Finding> {
+    pub(super) async fn check_all(&self, suffix: &DnsName) -> Vec<Finding> {
         let version = self.version().await;
         let reached = version.is_ok();
         let mut findings = vec![finding(version)];
         if reached {
             findings.extend(self.reading().await);
-            findings.push(finding(self.writing().await));
+            findings.push(finding(self.writing(suffix).await));
             findings.push(Finding { good: true, text: self.corefile() });
         }
         findings
@@ -43,8 +43,8 @@ impl EtcdZone {
     }
 
     /// Asks for a write on a condition that is never true: etcd looks at the right first.
-    async fn writing(&self) -> Result<String, ProviderError> {
-        let key = self.layout.zone_prefix() + "fleetdns-check";
+    async fn writing(&self, suffix: &DnsName) -> Result<String, ProviderError> {
+        let key = self.layout.key(suffix) + "/fleetdns-check";
         let never = Compare::create_revision(key.as_str(), CompareOp::Less, 0);
         let transaction = Txn::new().when([never]).and_then([TxnOp::put(key, "{}", None)]);
         let answer = self
@@ -55,7 +55,7 @@ impl EtcdZone {
             })
             .await;
         match answer {
-            Ok(_) => Ok(format!("zone {} can be written", self.layout.zone())),
+            Ok(_) => Ok(format!("zone {} can be written below {suffix}", self.layout.zone())),
             Err(fault) => Err(fault.into_error("write the zone")),
         }
     }

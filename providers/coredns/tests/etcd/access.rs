@@ -3,7 +3,7 @@
 use etcd_client::{Permission, PermissionType};
 use fleetdns_core::{Outcome, ProviderError};
 
-use crate::common::plans::{a, wanted};
+use crate::common::plans::{a, name, wanted};
 use crate::common::{Certificates, Etcd, make, plan, provider};
 
 #[track_caller]
@@ -39,8 +39,8 @@ async fn user_and_password_are_used_and_never_shown() {
     make(&*right, &wanted(&[("www.example.com", a(&["203.0.113.1"]))])).await;
     denied(&wrong.list().await.unwrap_err(), "mend etcd-username or etcd-password");
     denied(&nobody.list().await.unwrap_err(), "set etcd-username and etcd-password");
-    assert!(right.check().await.iter().all(|finding| finding.good));
-    assert!(wrong.check().await.iter().any(|finding| !finding.good));
+    assert!(right.check(&name("example.com")).await.iter().all(|finding| finding.good));
+    assert!(wrong.check(&name("example.com")).await.iter().any(|finding| !finding.good));
     // A restarted etcd knows no token any more: we log in again.
     etcd.restart().await;
     make(&*right, &wanted(&[("www.example.com", a(&["203.0.113.2"]))])).await;
@@ -62,7 +62,7 @@ async fn a_right_that_is_missing_is_named() {
         }
         other => panic!("{other:?}"),
     }
-    let findings = provider.check().await;
+    let findings = provider.check(&name("example.com")).await;
     let bad: Vec<_> = findings.iter().filter(|finding| !finding.good).collect();
     assert_eq!(bad.len(), 1, "{findings:?}");
     assert!(bad[0].text.contains("permission denied"), "{findings:?}");

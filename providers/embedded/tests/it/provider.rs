@@ -112,7 +112,7 @@ async fn another_owner_sees_the_same_zone_and_nothing_of_his() {
 #[tokio::test]
 async fn check_tells_free_ours_and_taken() {
     let server = serve(&[ZONE]).await;
-    let findings = server.zones[0].check().await;
+    let findings = server.zones[0].check(&ZONE.parse().unwrap()).await;
     assert!(findings[0].good && findings[0].text.contains(&server.address.to_string()), "{findings:?}");
 
     // An address of its own: the port is let go and bound again, and must not be taken by another test in between.
@@ -120,16 +120,16 @@ async fn check_tells_free_ours_and_taken() {
     let listen = taken.local_addr().unwrap().to_string();
     let servers = Servers::new();
     let zone = servers.connect(&ZONE.parse().unwrap(), &owner(), &keys(&[("listen", &listen)])).unwrap();
-    let findings = zone.check().await;
+    let findings = zone.check(&ZONE.parse().unwrap()).await;
     assert!(!findings[0].good && findings[0].text.contains("another program"), "{findings:?}");
     let error = servers.bind().await.err().unwrap();
     assert_eq!(error.address.to_string(), listen);
     drop(taken);
-    assert!(zone.check().await[0].good);
+    assert!(zone.check(&ZONE.parse().unwrap()).await[0].good);
 
     let everywhere =
         servers.connect(&ZONE.parse().unwrap(), &owner(), &keys(&[("listen", "0.0.0.0:0")])).unwrap();
-    let findings = everywhere.check().await;
+    let findings = everywhere.check(&ZONE.parse().unwrap()).await;
     assert!(findings.iter().any(|finding| !finding.good && finding.text.contains("ns1.example.com")));
 }
 
@@ -146,7 +146,7 @@ async fn shutdown_frees_the_address() {
     shutdown.cancel();
     run.await.unwrap().unwrap();
     UdpSocket::bind(address).await.unwrap();
-    assert!(zone.check().await[0].text.contains("is free"));
+    assert!(zone.check(&ZONE.parse().unwrap()).await[0].text.contains("is free"));
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ async fn a_file_that_cannot_be_written_does_not_stop_the_zone() {
     let zone = open(&directory.path().join("missing/zone")).unwrap();
     let applied = zone.apply(&plan([creation("a.example.com A 192.0.2.1")])).await;
     assert_eq!(words(&applied), ["done"]);
-    let findings = zone.check().await;
+    let findings = zone.check(&ZONE.parse().unwrap()).await;
     assert!(
         findings.iter().any(|finding| !finding.good && finding.text.contains("state-file")),
         "{findings:?}"

@@ -90,7 +90,7 @@ async fn nobody_at_the_endpoint_is_unavailable() {
     let provider = fake.connect(OWNER, &[("endpoint-url", "http://127.0.0.1:9")]);
     let error = provider.list().await.unwrap_err();
     assert!(error.to_string().starts_with("http://127.0.0.1:9 does not answer"), "{error}");
-    let findings = provider.check().await;
+    let findings = provider.check(&"example.com".parse().unwrap()).await;
     assert!(
         findings.iter().any(|finding| !finding.good && finding.text.contains("refused")),
         "{findings:#?}"

@@ -47,11 +47,11 @@ async fn who_may_not_ask_may_write() {
     all_done(&pass(&*provider, &names(1)).await, 1);
     until(|| fake.calls("GetChange") > 0).await;
     all_done(&pass(&*provider, &names(2)).await, 1);
-    let findings = provider.check().await;
+    let findings = provider.check(&"example.com".parse().unwrap()).await;
     let bad: Vec<_> = findings.iter().filter(|finding| !finding.good).collect();
     assert!(bad.len() == 1 && bad[0].text.contains("\"route53:GetChange\""), "{findings:#?}");
     fake.state().denied.clear();
-    let findings = provider.check().await;
+    let findings = provider.check(&"example.com".parse().unwrap()).await;
     assert!(findings.len() == 5 && findings.iter().all(|finding| finding.good), "{findings:#?}");
 }
 

@@ -2,7 +2,7 @@
 
 use fleetdns_core::ProviderError;
 
-use crate::conformance::OWNER;
+use crate::conformance::{Fleet, OWNER};
 use crate::fake::{Fake, OTHER_ID, ZONE_ID};
 use crate::{all_done, names, pass, planned};
 
@@ -85,7 +85,7 @@ async fn missing_rights_are_named_with_the_policy_to_grant() {
         assert!(text.contains("grant this policy: {") && text.contains(&policy), "{text}");
     }
     assert_eq!(fake.calls("ChangeResourceRecordSets"), 1, "what is denied once is not asked again");
-    let findings = provider.check().await;
+    let findings = provider.check(&"example.com".parse().unwrap()).await;
     let bad: Vec<_> = findings.iter().filter(|finding| !finding.good).collect();
     assert!(bad.len() == 1 && bad[0].text.contains("refuses to write the zone"), "{findings:#?}");
     fake.state().denied = ["ListResourceRecordSets"].into();
@@ -97,7 +97,7 @@ async fn missing_rights_are_named_with_the_policy_to_grant() {
 async fn check_says_who_we_are_and_changes_nothing() {
     let fake = Fake::start().await;
     let before = fake.state().zones[ZONE_ID].sets.len();
-    let findings = fake.provider(OWNER).check().await;
+    let findings = fake.provider(OWNER).check(&"example.com".parse().unwrap()).await;
     assert!(findings.len() == 4 && findings.iter().all(|finding| finding.good), "{findings:#?}");
     assert!(findings[0].text.contains("AKIDFAKEFAKEFAKEFAKE"), "{findings:#?}");
     assert!(!format!("{findings:?}").contains("geheim"));
@@ -105,12 +105,38 @@ async fn check_says_who_we_are_and_changes_nothing() {
     assert_eq!(fake.state().zones[ZONE_ID].sets.len(), before);
 }
 
+/// A policy with conditions on record names is enough for what is written, and `check` says so.
+#[tokio::test]
+async fn a_policy_for_the_suffix_or_for_single_names_passes_the_check() {
+    let fake = Fake::start().await;
+    let provider = fake.provider(OWNER);
+    let suffix = "apps.example.com".parse().unwrap();
+    fake.state().allowed = Some(|name| name.ends_with(".apps.example.com"));
+    let findings = provider.check(&suffix).await;
+    assert!(findings.iter().all(|finding| finding.good), "{findings:#?}");
+    let findings = provider.check(&"example.com".parse().unwrap()).await;
+    assert!(findings.iter().any(|finding| !finding.good), "{findings:#?}");
+
+    fake.state().allowed = Some(|name| name.ends_with("web.apps.example.com"));
+    assert!(provider.check(&suffix).await.iter().any(|finding| !finding.good), "nothing is ours yet");
+    let fleet = Fleet::of(&[("web.apps.example.com", &["203.0.113.1"])]);
+    all_done(&pass(&*provider, &fleet).await, 1);
+    let dump = fake.dump();
+    let findings = provider.check(&suffix).await;
+    assert!(findings.iter().all(|finding| finding.good), "{findings:#?}");
+    assert!(
+        findings.iter().any(|one| one.text.contains("web.apps.example.com can be written")),
+        "{findings:#?}"
+    );
+    assert_eq!(fake.dump(), dump);
+}
+
 #[tokio::test]
 async fn credentials_that_are_missing_or_wrong_name_the_remedy() {
     let fake = Fake::start().await;
     let text = refused(&fake, &[("profile", "nobody")]).await;
     assert!(text.contains("nobody") && text.contains("set profile and credentials-file"), "{text}");
-    let findings = fake.connect(OWNER, &[("profile", "nobody")]).check().await;
+    let findings = fake.connect(OWNER, &[("profile", "nobody")]).check(&"example.com".parse().unwrap()).await;
     assert!(findings.len() == 1 && !findings[0].good, "{findings:#?}");
     let file = fake.credentials_file();
     let text = std::fs::read_to_string(&file).unwrap().replace("AKIDFAKE", "AKIDOTHER");

@@ -46,7 +46,12 @@ fn words(applied: &Applied) -> BTreeMap<String, String> {
 
 /// What `check` says, one line for each finding.
 async fn checked(provider: &dyn Provider) -> String {
-    provider.check().await.iter().map(|finding| format!("{finding}\n")).collect()
+    provider
+        .check(&"example.com".parse().unwrap())
+        .await
+        .iter()
+        .map(|finding| format!("{finding}\n"))
+        .collect()
 }
 
 fn name(index: usize) -> String {

@@ -50,6 +50,16 @@ fn no_zone(id: &str) -> Response {
     error(404, "NoSuchHostedZone", &format!("No hosted zone found with ID: {id}"))
 }
 
+fn forbidden(action: &str) -> Response {
+    let who = "User: arn:aws:iam::123456789012:user/dns is not authorized to perform";
+    error(403, "AccessDenied", &format!("{who}: route53:{action}"))
+}
+
+/// Names that a batch touches.
+fn names(body: &str) -> impl Iterator<Item = &str> {
+    body.split("<Name>").skip(1).filter_map(|rest| Some(rest.split_once(".</Name>")?.0))
+}
+
 fn cut() -> Response {
     let end = futures::stream::once(async { Err::<Bytes, _>(std::io::Error::other("cut")) });
     Response::builder().header("content-length", "1000").body(Body::from_stream(end)).unwrap()
@@ -83,8 +93,7 @@ async fn admit(
             ));
         }
         if state.denied.contains(action) {
-            let who = "User: arn:aws:iam::123456789012:user/dns is not authorized to perform";
-            return Err(error(403, "AccessDenied", &format!("{who}: route53:{action}")));
+            return Err(forbidden(action));
         }
         state.faults.get_mut(action).and_then(std::collections::VecDeque::pop_front)
     };
@@ -243,6 +252,10 @@ async fn write(
         Ok(fault) => fault,
     };
     let Some(request) = parse(&body) else { return error(400, "MalformedXML", "not well-formed") };
+    let allowed = server.lock().unwrap().allowed;
+    if allowed.is_some_and(|allowed| names(&body).any(|name| !allowed(name))) {
+        return forbidden("ChangeResourceRecordSets");
+    }
     let takes = {
         let mut state = server.lock().unwrap();
         let takes = state.change_takes;

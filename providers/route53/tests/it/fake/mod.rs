@@ -49,6 +49,8 @@ pub(crate) struct State {
     pub(crate) faults: HashMap<&'static str, VecDeque<Fault>>,
     /// Actions that the caller has no right to.
     pub(crate) denied: BTreeSet<&'static str>,
+    /// Names that the policy lets be written (`route53:ChangeResourceRecordSetsNormalizedRecordNames`); all without.
+    pub(crate) allowed: Option<fn(&str) -> bool>,
     /// Burst and calls per second, for each action and for all together.
     pub(crate) rate: Option<(f64, f64)>,
     buckets: HashMap<&'static str, Bucket>,
@@ -132,6 +134,7 @@ impl Fake {
             throttled: 0,
             faults: HashMap::new(),
             denied: BTreeSet::new(),
+            allowed: None,
             rate: None,
             buckets: HashMap::new(),
             usual_form: true,
