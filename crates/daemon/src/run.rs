@@ -19,7 +19,7 @@ use crate::config::{Config, Fault, Socket};
 use crate::control::{self, BindError, Bound};
 use crate::doubts::canaries;
 use crate::intents::order::Desk;
-use crate::intents::{Clock, Keeper, Store, StoreError, Wishes};
+use crate::intents::{Clock, Keeper, Store, Wishes};
 use crate::journal::{self, Journal};
 use crate::registry::Registry;
 use crate::view::View;
@@ -52,9 +52,6 @@ pub enum RunError {
     /// The embedded DNS server cannot be started.
     #[error("the embedded DNS server cannot start")]
     Embedded(#[source] fleetdns_embedded::BindError),
-    /// What was drained and forced cannot be read back.
-    #[error("what is drained and forced cannot be read back")]
-    State(#[source] StoreError),
     /// Probing cannot be set up.
     #[error("probing cannot start; [probe] says how")]
     Probe(#[source] ProbeError),
@@ -101,7 +98,7 @@ async fn start(
     // One message for each zone, read at once.
     let (adopted_out, adopted) = mpsc::channel(16);
 
-    let wishes = keep_intents(&config, tasks, stop).map_err(RunError::State)?;
+    let wishes = keep_intents(&config, tasks, stop);
     // The prober's ear for `fleetdns release`.
     let (release, released) = watch::channel(0);
     let prober = Prober::new(config.probe_settings()).map_err(RunError::Probe)?;
@@ -195,19 +192,15 @@ async fn start(
 }
 
 /// Starts the keeper of what is drained and forced, with what a state directory has of it.
-fn keep_intents(
-    config: &Config,
-    tasks: &mut JoinSet<Ending>,
-    stop: &CancellationToken,
-) -> Result<Wishes, StoreError> {
-    let store = config.fleet.state_dir.as_deref().map(Store::open).transpose()?;
-    let (keeper, wishes) = Keeper::new(store, Clock::system())?;
+fn keep_intents(config: &Config, tasks: &mut JoinSet<Ending>, stop: &CancellationToken) -> Wishes {
+    let store = config.fleet.state_dir.as_deref().map(Store::at);
+    let (keeper, wishes) = Keeper::new(store, Clock::system());
     let token = stop.clone();
     tasks.spawn(async move {
         keeper.run(token).await;
         ("intents", Ok(()))
     });
-    Ok(wishes)
+    wishes
 }
 
 /// The control socket. At its usual place it is missed with a warning; where the config names it, it has to be.

@@ -143,7 +143,7 @@ impl Servers {
             }
             None => {
                 self.own_file(&settings).map_err(|fault| vec![fault])?;
-                let store = Arc::new(Store::new(open(settings).map_err(|fault| vec![fault])?));
+                let store = Arc::new(open(settings));
                 site.catalog.add(zone, store.clone());
                 store
             }
@@ -192,6 +192,8 @@ impl Servers {
         }
         for Sockets { site, address, .. } in &bound {
             site.set_bound(Some(*address));
+            // From here on these files are ours alone.
+            site.catalog.all().iter().for_each(|store| store.take_over());
         }
         Ok(Bound(bound))
     }
@@ -229,24 +231,19 @@ impl Servers {
     }
 }
 
-fn open(settings: Settings) -> Result<Zone, KeyFault> {
+fn open(settings: Settings) -> Store {
     let path = settings.state_file.clone();
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let now = u32::try_from(clock & u64::from(u32::MAX)).unwrap_or(0);
     let mut zone = Zone::new(Arc::new(settings), now);
-    let Some(path) = path else { return Ok(zone) };
-    let loaded = state::load(&path, &zone.settings.zone).map_err(|error| KeyFault {
-        key: "state-file".to_owned(),
-        problem: format!("{} {error}; mend it, or remove it to start with an empty zone", path.display()),
-    })?;
-    if let Some(kept) = loaded {
-        zone.serial = now.max(kept.serial.wrapping_add(1));
-        zone.changes = kept.changes;
-        for entry in kept.entries {
-            zone.restore(entry);
-        }
+    let loaded = path.as_deref().and_then(|path| state::load(path, &zone.settings.zone));
+    let Some(kept) = loaded else { return Store::new(zone, None) };
+    zone.serial = now.max(kept.serial.wrapping_add(1));
+    zone.changes = kept.changes;
+    for entry in kept.entries {
+        zone.restore(entry);
     }
-    Ok(zone)
+    Store::new(zone, kept.damage)
 }
 
 /// UDP and TCP on the same port.

@@ -10,7 +10,8 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetdns_core::{DnsName, Mark, NonEmpty, RecordData, RecordType, Ttl};
 use thiserror::Error;
@@ -19,39 +20,74 @@ use crate::records::{Entry, Stored};
 use crate::zone::Zone;
 
 /// What a state file holds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) serial: u32,
     pub(crate) changes: u64,
     pub(crate) entries: Vec<Entry>,
+    /// Why not all of the file could be read; the rest counts.
+    pub(crate) damage: Option<Damage>,
 }
 
-/// Why a state file cannot be used.
+/// What of a state file cannot be used. The daemon starts all the same: the file is set aside, and what was lost is
+/// written again when the clusters are listed.
 #[derive(Debug, Error)]
-pub(crate) enum StateError {
-    #[error("cannot be read: {0}")]
+pub(crate) enum Damage {
+    #[error("it cannot be read: {0}")]
     Read(io::Error),
-    #[error("line {line} cannot be read: {problem}")]
-    Line { line: usize, problem: String },
+    #[error("line {line} cannot be read: {problem} ({} such lines)", .count)]
+    Lines { line: usize, problem: String, count: usize },
 }
 
-/// Reads a state file; `None` when there is none yet.
-pub(crate) fn load(path: &Path, zone: &DnsName) -> Result<Option<State>, StateError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(&text, zone).map(Some),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StateError::Read(error)),
+/// Begins and ends the names of temporary files; what a crash leaves of them is found by both.
+fn temporary(path: &Path) -> (String, &'static str) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    (format!(".{name}."), ".tmp")
+}
+
+/// Reads a state file, as far as it can be read; `None` when there is none yet.
+pub(crate) fn load(path: &Path, zone: &DnsName) -> Option<State> {
+    match std::fs::read(path) {
+        Ok(bytes) => Some(parse(&String::from_utf8_lossy(&bytes), zone)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => Some(State { damage: Some(Damage::Read(error)), ..State::default() }),
     }
 }
 
 /// Writes a state file, whole or not at all.
 pub(crate) fn save(path: &Path, zone: &Zone) -> io::Result<()> {
     let text = print(zone).map_err(io::Error::other)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory(path))?;
+    let (prefix, suffix) = temporary(path);
+    let mut builder = tempfile::Builder::new();
+    let mut file = builder.prefix(&prefix).suffix(suffix).tempfile_in(directory(path))?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
+}
+
+/// Moves a file that cannot be used out of the way, and returns where it is then.
+pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".broken-{now}"));
+    let aside = path.with_file_name(name);
+    std::fs::rename(path, &aside)?;
+    Ok(aside)
+}
+
+/// Removes the temporary files that a crash has left.
+pub(crate) fn sweep(path: &Path) {
+    let (prefix, suffix) = temporary(path);
+    let Ok(folder) = std::fs::read_dir(directory(path)) else { return };
+    for entry in folder.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&prefix) && name.ends_with(suffix) {
+            // One that stays costs its room and nothing else.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Where the file is.
@@ -73,23 +109,33 @@ fn print(zone: &Zone) -> Result<String, fmt::Error> {
     Ok(text)
 }
 
-fn parse(text: &str, zone: &DnsName) -> Result<State, StateError> {
+fn parse(text: &str, zone: &DnsName) -> State {
     let mut lines = text.lines().enumerate();
     let head = lines.next().map_or("", |(_, line)| line);
-    let wrong = || StateError::Line { line: 1, problem: format!("it is not the state of the zone {zone}") };
-    let (serial, changes) = head
+    let numbers = head
         .strip_prefix(&format!("fleetdns-zone 1 {zone} serial "))
         .and_then(|rest| rest.split_once(" changes "))
-        .and_then(|(serial, changes)| Some((serial.parse().ok()?, changes.parse().ok()?)))
-        .ok_or_else(wrong)?;
+        .and_then(|(serial, changes)| Some((serial.parse().ok()?, changes.parse().ok()?)));
+    let Some((serial, changes)) = numbers else {
+        let problem = format!("it is not the state of the zone {zone}");
+        return State { damage: Some(Damage::Lines { line: 1, problem, count: 1 }), ..State::default() };
+    };
     let mut entries: BTreeMap<DnsName, Entry> = BTreeMap::new();
+    let (mut first, mut count) = (None, 0);
     for (index, line) in lines {
-        let (name, version, set) =
-            record_set(line, zone).map_err(|problem| StateError::Line { line: index + 1, problem })?;
-        let entry = entries.entry(name.clone()).or_insert_with(|| Entry { name, version, sets: Vec::new() });
-        entry.sets.push(set);
+        match record_set(line, zone) {
+            Ok((name, version, set)) => {
+                let new = || Entry { name: name.clone(), version, sets: Vec::new() };
+                entries.entry(name.clone()).or_insert_with(new).sets.push(set);
+            }
+            Err(problem) => {
+                count += 1;
+                first.get_or_insert((index + 1, problem));
+            }
+        }
     }
-    Ok(State { serial, changes, entries: entries.into_values().collect() })
+    let damage = first.map(|(line, problem)| Damage::Lines { line, problem, count });
+    State { serial, changes, entries: entries.into_values().collect(), damage }
 }
 
 fn record_set(line: &str, zone: &DnsName) -> Result<(DnsName, u64, Stored), String> {

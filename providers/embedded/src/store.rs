@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use fleetdns_core::{DnsName, Label, Plan};
 use tracing::{info, warn};
 
-use crate::state;
+use crate::state::{self, Damage};
 use crate::wire::{self, Key};
 use crate::zone::{Written, Zone};
 
@@ -16,6 +16,8 @@ pub(crate) struct Store {
     zone: RwLock<Arc<Zone>>,
     writer: Mutex<()>,
     saved: Arc<tokio::sync::Mutex<Saved>>,
+    /// Why the state file could not be read as a whole.
+    damage: Option<Damage>,
 }
 
 /// How the last writing of the state file went. Locked while it is written.
@@ -27,9 +29,34 @@ struct Saved {
 }
 
 impl Store {
-    pub(crate) fn new(zone: Zone) -> Self {
-        let saved = Saved { changes: zone.changes, failing: false };
-        Self { zone: RwLock::new(Arc::new(zone)), writer: Mutex::new(()), saved: Arc::new(saved.into()) }
+    pub(crate) fn new(zone: Zone, damage: Option<Damage>) -> Self {
+        let saved = Arc::new(Saved { changes: zone.changes, failing: false }.into());
+        Self { zone: RwLock::new(Arc::new(zone)), writer: Mutex::new(()), saved, damage }
+    }
+
+    /// Why the state file could not be read as a whole.
+    pub(crate) const fn damage(&self) -> Option<&Damage> {
+        self.damage.as_ref()
+    }
+
+    /// Cleans up after the process that had the state file before: what it left half written is removed, and a file that
+    /// could not be read is set aside, with what could be read of it in its place.
+    pub(crate) fn take_over(&self) {
+        let zone = self.snapshot();
+        let Some(path) = zone.settings.state_file.as_deref() else { return };
+        state::sweep(path);
+        let Some(damage) = &self.damage else { return };
+        let names = zone.entries().count();
+        match state::set_aside(path).and_then(|aside| state::save(path, &zone).map(|()| aside)) {
+            Ok(aside) => warn!(
+                path = %path.display(), aside = %aside.display(), error = %damage, names,
+                "state file damaged; set aside, going on with the names that could be read"
+            ),
+            Err(error) => warn!(
+                path = %path.display(), error = %damage, cause = %error, names,
+                "state file damaged and cannot be set aside; going on with the names that could be read"
+            ),
+        }
     }
 
     pub(crate) fn snapshot(&self) -> Arc<Zone> {

@@ -130,7 +130,7 @@ impl Rig {
         let (zone, zone_in) = watch::channel(status);
         let (snapshots, snapshots_in) = watch::channel(snapshot);
         let (health, health_in) = watch::channel(Health::default());
-        let (keeper, wishes) = Keeper::new(None, Clock::system()).unwrap();
+        let (keeper, wishes) = Keeper::new(None, Clock::system());
         let (release, released) = watch::channel(0);
         let view = View {
             fleet: "fed".into(),

@@ -184,17 +184,18 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Reads what was kept.
-    ///
-    /// # Errors
-    /// When there is a file that cannot be read.
-    pub fn new(store: Option<Store>, clock: Clock) -> Result<(Self, Wishes), StoreError> {
-        let kept = store.as_ref().map(Store::read).transpose()?.flatten();
-        let adopts = kept.is_none();
-        let (intents, receiver) = watch::channel(kept.unwrap_or_default());
+    /// Reads what was kept. A directory that cannot be written stops nothing: what is there counts, and orders are
+    /// refused with the reason.
+    pub fn new(store: Option<Store>, clock: Clock) -> (Self, Wishes) {
+        if let Some(Err(error)) = store.as_ref().map(Store::prepare) {
+            warn!(error = %chain(&error), "orders such as drain are refused: they cannot be kept");
+        }
+        let kept = store.as_ref().map(Store::take_over).unwrap_or_default();
+        let adopts = kept.intents.is_none() || kept.damage.is_some();
+        let (intents, receiver) = watch::channel(kept.intents.unwrap_or_default());
         let (sender, requests) = mpsc::channel(16);
         let keeper = Self { intents, requests, store, adopts, taken_back: BTreeMap::new(), clock };
-        Ok((keeper, Wishes { requests: sender, intents: receiver }))
+        (keeper, Wishes { requests: sender, intents: receiver })
     }
 
     /// Works until `shutdown`.

@@ -1,6 +1,7 @@
 //! The file that keeps wishes over a restart: `intents.json` in the state directory.
 //!
-//! Invariant: the file is replaced whole or not at all, and a file that cannot be read is never taken for an empty one.
+//! Invariant: the file is replaced whole or not at all, and a file that cannot be read is never taken for an empty one: it
+//! is set aside under another name, and where it says nothing the ownership marks of the zones do.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -10,8 +11,10 @@ use std::path::{Path, PathBuf};
 use fleetdns_core::intent::BadIntent;
 use fleetdns_core::{Intent, Intents, Observed, Subject};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tempfile::NamedTempFile;
 use thiserror::Error;
+use tracing::warn;
 
 const FILE: &str = "intents.json";
 const VERSION: u32 = 1;
@@ -38,7 +41,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The file is no JSON of ours.
-    #[error("{} cannot be understood; mend it, or remove it to forget what is drained and forced", .path.display())]
+    #[error("{} cannot be understood", .path.display())]
     Json {
         /// Which one.
         path: PathBuf,
@@ -47,13 +50,13 @@ pub enum StoreError {
         source: serde_json::Error,
     },
     /// The file has an entry that is no wish.
-    #[error("{} has an entry that cannot be understood; mend it, or remove the entry", .path.display())]
+    #[error("{} has an entry that cannot be understood", .path.display())]
     Entry {
         /// Which one.
         path: PathBuf,
         /// Which entry.
         #[source]
-        source: BadIntent,
+        source: BadEntry,
     },
     /// The file was written by another version.
     #[error("{} has version {found}, and this fleetdns reads version {VERSION}", .path.display())]
@@ -74,11 +77,37 @@ pub enum StoreError {
     },
 }
 
+/// What is wrong with one entry.
+#[derive(Debug, Error)]
+pub enum BadEntry {
+    /// It has other fields.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// Its fields say nothing that can be wished.
+    #[error(transparent)]
+    Intent(#[from] BadIntent),
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Content {
+struct Content<T> {
     version: u32,
-    intents: Vec<Entry>,
+    intents: Vec<T>,
+}
+
+/// Any version has this.
+#[derive(Debug, Deserialize)]
+struct Head {
+    version: u32,
+}
+
+/// What a file says.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// What could be read of it; `None` when there is no file, or nothing could be.
+    pub intents: Option<Intents>,
+    /// Why not all of it could be read.
+    pub damage: Option<StoreError>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -119,52 +148,118 @@ impl Entry {
     }
 }
 
-/// The file, in a directory that can be written.
+/// The file in its directory.
 #[derive(Debug, Clone)]
 pub struct Store {
     directory: PathBuf,
     file: PathBuf,
 }
 
-impl Store {
-    /// Makes the directory if it is not there, for us alone, and tries whether it can be written.
-    ///
-    /// # Errors
-    /// [`StoreError::Directory`].
-    pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        let bad = |source| StoreError::Directory { path: directory.to_owned(), source };
-        if !directory.is_dir() {
-            DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(bad)?;
-        }
-        NamedTempFile::new_in(directory).map_err(bad)?;
-        Ok(Self::at(directory))
-    }
+/// Begin and end the names of temporary files; a crash may leave one.
+const TEMPORARY: (&str, &str) = (".intents.", ".tmp");
 
-    fn at(directory: &Path) -> Self {
+impl Store {
+    /// The file in this directory, which may not be there yet.
+    pub fn at(directory: &Path) -> Self {
         Self { directory: directory.to_owned(), file: directory.join(FILE) }
     }
 
-    /// What was kept; `None` when there is no file yet.
+    /// The same file in a directory in which nothing new can be made.
+    #[cfg(test)]
+    pub(super) fn unwritable(self) -> Self {
+        let directory = self.file.clone();
+        Self { directory, ..self }
+    }
+
+    /// Makes the directory if it is not there, for us alone, and tries whether it can be written.
     ///
     /// # Errors
-    /// When there is one and it cannot be read.
-    pub fn read(&self) -> Result<Option<Intents>, StoreError> {
+    /// [`StoreError::Directory`]; what is there can still be read then.
+    pub fn prepare(&self) -> Result<(), StoreError> {
+        self.temporary().map(drop).map_err(|source| self.unusable(source))
+    }
+
+    fn unusable(&self, source: io::Error) -> StoreError {
+        StoreError::Directory { path: self.directory.clone(), source }
+    }
+
+    fn temporary(&self) -> io::Result<NamedTempFile> {
+        if !self.directory.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
+        }
+        let (prefix, suffix) = TEMPORARY;
+        tempfile::Builder::new().prefix(prefix).suffix(suffix).tempfile_in(&self.directory)
+    }
+
+    /// What was kept.
+    pub fn read(&self) -> Kept {
         let path = || self.file.clone();
+        let damaged = |damage| Kept { intents: None, damage: Some(damage) };
         let bytes = match fs::read(&self.file) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(StoreError::Read { path: path(), source }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Kept::default(),
+            Err(source) => return damaged(StoreError::Read { path: path(), source }),
         };
-        let content: Content =
-            serde_json::from_slice(&bytes).map_err(|source| StoreError::Json { path: path(), source })?;
-        if content.version != VERSION {
-            return Err(StoreError::Version { path: path(), found: content.version });
+        let broken = |source| damaged(StoreError::Json { path: path(), source });
+        match serde_json::from_slice::<Head>(&bytes) {
+            Err(error) => return broken(error),
+            Ok(Head { version }) if version != VERSION => {
+                return damaged(StoreError::Version { path: path(), found: version });
+            }
+            Ok(_) => {}
         }
-        let entries = content.intents.into_iter().map(Entry::read);
-        entries
-            .collect::<Result<Intents, _>>()
-            .map(Some)
-            .map_err(|source| StoreError::Entry { path: path(), source })
+        let content: Content<Value> = match serde_json::from_slice(&bytes) {
+            Ok(content) => content,
+            Err(error) => return broken(error),
+        };
+        let read = |value| Ok::<_, BadEntry>(serde_json::from_value::<Entry>(value)?.read()?);
+        let mut kept = Kept::default();
+        let mut intents = Intents::default();
+        for entry in content.intents.into_iter().map(read) {
+            match entry {
+                Ok((subject, intent)) => drop(intents.set(subject, intent)),
+                Err(source) => kept.damage = Some(StoreError::Entry { path: path(), source }),
+            }
+        }
+        kept.intents = Some(intents);
+        kept
+    }
+
+    /// The same for the process that owns the file from now on: what a crash has left half written is removed, and a file
+    /// that cannot be read as a whole is set aside.
+    pub fn take_over(&self) -> Kept {
+        self.sweep();
+        let kept = self.read();
+        if let Some(damage) = &kept.damage {
+            let found = kept.intents.iter().map(|intents| intents.iter().count()).sum::<usize>();
+            let (error, now) = (crate::chain(damage), super::Clock::system().now());
+            let aside = self.directory.join(format!("{FILE}.broken-{now}"));
+            match fs::rename(&self.file, &aside) {
+                Ok(()) => warn!(
+                    error, aside = %aside.display(), found,
+                    "file of what is drained and forced damaged; set aside, going on with what could be read of it \
+                     and with what the zones say"
+                ),
+                Err(cause) => warn!(
+                    error, %cause, found,
+                    "file of what is drained and forced damaged and cannot be set aside; going on with what could be \
+                     read of it and with what the zones say"
+                ),
+            }
+        }
+        kept
+    }
+
+    fn sweep(&self) {
+        let (prefix, suffix) = TEMPORARY;
+        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(prefix) && name.ends_with(suffix) {
+                // One that stays costs its room and nothing else.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// Replaces the file; returns when it would outlive a loss of power.
@@ -174,7 +269,7 @@ impl Store {
     pub fn write(&self, intents: &Intents) -> Result<(), StoreError> {
         let write = || {
             let entries = intents.iter().map(|(subject, intent)| Entry::of(subject, intent)).collect();
-            let mut file = NamedTempFile::new_in(&self.directory)?;
+            let mut file = self.temporary()?;
             serde_json::to_writer_pretty(&mut file, &Content { version: VERSION, intents: entries })?;
             file.write_all(b"\n")?;
             file.as_file().sync_all()?;
@@ -203,8 +298,11 @@ pub fn standing<'a>(
     zones: impl IntoIterator<Item = &'a Observed>,
     now: u64,
 ) -> Result<Intents, StoreError> {
-    let kept = directory.map(|directory| Store::at(directory).read()).transpose()?.flatten();
-    let mut intents = kept.unwrap_or_else(|| {
+    let kept = directory.map(|directory| Store::at(directory).read()).unwrap_or_default();
+    if let Some(damage) = kept.damage {
+        return Err(damage);
+    }
+    let mut intents = kept.intents.unwrap_or_else(|| {
         let mut said = Intents::default();
         for observed in zones {
             for (subject, intent) in marked(observed).iter() {
@@ -236,45 +334,64 @@ mod tests {
     fn what_is_written_is_read_back_and_nothing_else_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let directory = folder.path().join("a/b");
-        let store = Store::open(&directory).unwrap();
-        assert_eq!(store.read().unwrap(), None, "no file is not the same as no wish");
+        let store = Store::at(&directory);
+        store.prepare().unwrap();
+        assert_eq!(store.read().intents, None, "no file is not the same as no wish");
         for intents in [wishes(), Intents::default()] {
             store.write(&intents).unwrap();
-            assert_eq!(Store::open(&directory).unwrap().read().unwrap(), Some(intents));
+            fs::write(directory.join(".intents.Ab12.tmp"), "half").unwrap();
+            assert_eq!(Store::at(&directory).take_over().intents, Some(intents));
         }
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_is_an_error_that_names_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let file = folder.path().join(FILE);
+    fn a_damaged_file_is_set_aside_and_what_can_be_read_of_it_counts() {
         let entry = r#""by":"root","since":1}"#;
-        for (text, part) in [
-            (String::new(), "cannot be understood"),
-            ("{\"version\":1,\"intents\":[".to_owned(), "cannot be understood"),
-            ("{\"version\":2,\"intents\":[]}".to_owned(), "version 2"),
-            ("{\"version\":1,\"intents\":[],\"more\":1}".to_owned(), "more"),
-            (format!(r#"{{"version":1,"intents":[{{"of":"pod/a","wish":"drain",{entry}]}}"#), "pod/a"),
-            (format!(r#"{{"version":1,"intents":[{{"of":"cluster/a","wish":"stop",{entry}]}}"#), "stop"),
+        let good = format!(r#"{{"of":"cluster/b","wish":"drain",{entry}"#);
+        for (text, part, found) in [
+            (String::new(), "cannot be understood", None),
+            ("{\"version\":1,\"intents\":[".to_owned(), "cannot be understood", None),
+            ("{\"version\":2,\"intents\":{\"new\":1}}".to_owned(), "version 2", None),
+            ("{\"version\":1,\"intents\":[],\"more\":1}".to_owned(), "more", None),
+            (
+                format!(r#"{{"version":1,"intents":[{good},{{"of":"pod/a","wish":"drain",{entry}]}}"#),
+                "pod/a",
+                Some(1),
+            ),
+            (
+                format!(r#"{{"version":1,"intents":[{{"of":"cluster/a","wish":"stop",{entry},{good}]}}"#),
+                "stop",
+                Some(1),
+            ),
+            (format!(r#"{{"version":1,"intents":[7,{good}]}}"#), "invalid type", Some(1)),
         ] {
+            let folder = tempfile::tempdir().unwrap();
+            let (store, file) = (Store::at(folder.path()), folder.path().join(FILE));
             fs::write(&file, &text).unwrap();
-            let said = chain(&store.read().unwrap_err());
+            let said = chain(store.read().damage.as_ref().unwrap());
             assert!(said.contains(&file.display().to_string()) && said.contains(part), "{text}: {said}");
+            assert!(standing(Some(folder.path()), [], 0).is_err(), "who only looks says so: {text}");
+            assert!(file.exists(), "looking at it changes nothing");
+            let kept = store.take_over();
+            assert_eq!(kept.intents.map(|intents| intents.iter().count()), found, "{text}");
+            assert!(!file.exists() && fs::read_dir(folder.path()).unwrap().count() == 1, "{text}");
+            assert!(store.take_over().damage.is_none());
         }
-        fs::remove_file(&file).unwrap();
-        fs::create_dir(&file).unwrap();
-        assert!(matches!(store.read(), Err(StoreError::Read { .. })));
-        assert!(matches!(store.write(&wishes()), Err(StoreError::Write { .. })));
     }
 
     #[test]
-    fn a_directory_that_cannot_be_used_is_an_error_that_names_it() {
+    fn what_cannot_be_written_can_still_be_read() {
         let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path());
+        fs::create_dir(folder.path().join(FILE)).unwrap();
+        assert!(matches!(store.read().damage, Some(StoreError::Read { .. })));
+        assert!(matches!(store.write(&wishes()), Err(StoreError::Write { .. })));
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
-        let said = chain(&Store::open(&file.join("x")).unwrap_err());
+        let store = Store::at(&file.join("x"));
+        let said = chain(&store.prepare().unwrap_err());
         assert!(said.contains("state-dir") && said.contains("file/x"), "{said}");
+        assert!(store.write(&wishes()).is_err());
     }
 }

@@ -291,7 +291,7 @@ async fn one_clusters_worth_goes_at_once_however_much_that_is() {
 #[tokio::test(start_paused = true)]
 async fn a_wish_is_heeded_at_once_and_read_back_from_the_marks_before_the_first_plan() {
     let keep = |backend: Backend| {
-        let (keeper, wishes) = Keeper::new(None, Clock::system()).unwrap();
+        let (keeper, wishes) = Keeper::new(None, Clock::system());
         let keeping = tokio::spawn(keeper.run(CancellationToken::new()));
         (Rig::start_heeding(backend, vec![], wishes.clone()), wishes, keeping)
     };

@@ -148,7 +148,7 @@ impl Driver {
         let born = self.with(|sim| sim.born);
         let wishes = self.wishes.get_or_insert_with(|| {
             let clock = Clock::new(move || 1_700_000_000 + born.elapsed().as_secs());
-            let (keeper, wishes) = Keeper::new(None, clock).unwrap();
+            let (keeper, wishes) = Keeper::new(None, clock);
             tokio::spawn(keeper.run(CancellationToken::new()));
             wishes
         });

@@ -4,6 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use tempfile::{Builder, NamedTempFile};
 
@@ -56,7 +57,19 @@ pub(crate) fn can_write(file: &Path) -> io::Result<()> {
     temporary(&resolve(file)?).map(drop)
 }
 
+/// What a crash has left is removed: no replacing takes so long.
+const LEFT: Duration = Duration::from_secs(60);
+
 fn temporary(target: &Path) -> io::Result<NamedTempFile> {
+    for entry in fs::read_dir(folder(target))?.flatten() {
+        let old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age > LEFT);
+        if entry.file_name().to_string_lossy().starts_with(PREFIX)
+            && entry.metadata().and_then(|found| found.modified()).is_ok_and(old)
+        {
+            // One that stays costs its room and nothing else.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
     Builder::new().prefix(PREFIX).suffix(".tmp").tempfile_in(folder(target))
 }
 
@@ -87,6 +100,18 @@ mod tests {
         assert_eq!(fs::read_to_string(&file).unwrap(), "2");
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn what_a_crash_has_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join(".fleetdns-old.tmp"), folder.path().join(".fleetdns-new.tmp"));
+        for file in [&old, &new] {
+            fs::write(file, "half").unwrap();
+        }
+        File::options().write(true).open(&old).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        replace(&folder.path().join("db.example.com"), None, "1").unwrap();
+        assert!(!old.exists() && new.exists());
     }
 
     #[test]

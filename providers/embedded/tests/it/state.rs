@@ -33,23 +33,68 @@ async fn a_restart_keeps_records_marks_and_versions() {
     assert_eq!(words(&after.apply(&plan([deletion("gone.example.com", &gone[0])])).await), ["conflict"]);
 }
 
+/// The names in a folder, in their order.
+fn names(folder: &Path) -> Vec<String> {
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+    let mut names: Vec<String> = std::fs::read_dir(folder).unwrap().map(name).collect();
+    names.sort();
+    names
+}
+
 #[tokio::test]
-async fn a_file_that_cannot_be_read_is_told_with_its_line() {
+async fn a_damaged_file_is_set_aside_and_what_can_be_read_of_it_counts() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("zone");
-    create(&*open(&file).unwrap(), &["a.example.com A 192.0.2.1"]).await;
-    let good = std::fs::read_to_string(&file).unwrap();
-    for (from, to, expected) in [
-        ("192.0.2.1", "192.0.2.256", "line 2"),
-        ("a.example.com", "a.example.org", "outside"),
-        ("owner=fed", "owner", "line 2"),
-        (" example.com ", " example.net ", "not the state of the zone example.com"),
+    create(&*open(&file).unwrap(), &["a.example.com A 192.0.2.1", "b.example.com A 192.0.2.2"]).await;
+    let good = std::fs::read(&file).unwrap();
+    let text = String::from_utf8(good.clone()).unwrap();
+    let replaced = |from: &str, to: &str| {
+        assert!(text.contains(from));
+        text.replacen(from, to, 1).into_bytes()
+    };
+    for (damaged, problem, left) in [
+        (replaced("192.0.2.1", "192.0.2.256"), "no values of type A", 1),
+        (replaced("a.example.com", "a.example.org"), "outside", 1),
+        (replaced("a.example.com", "x\u{202e}.. "), "line ", 1),
+        (replaced(" example.com ", " example.net "), "not the state of the zone example.com", 0),
+        (replaced("fleetdns-zone 1", "fleetdns-zone 2"), "not the state", 0),
+        (vec![0xff; 100], "not the state", 0),
+        (Vec::new(), "not the state", 0),
+        (good[..good.len() - 20].to_vec(), "line 3", 1),
     ] {
-        assert!(good.contains(from));
-        std::fs::write(&file, good.replacen(from, to, 1)).unwrap();
-        let fault = open(&file).err().unwrap();
-        assert!(fault.contains(expected) && fault.contains("mend it"), "{fault}");
+        std::fs::write(&file, &damaged).unwrap();
+        // What a crash has left.
+        std::fs::write(directory.path().join(".zone.Ab12.tmp"), "half").unwrap();
+        std::fs::write(directory.path().join(".other.Ab12.tmp"), "of another zone").unwrap();
+        let keys = keys(&[("listen", "127.0.0.1:0"), ("state-file", file.to_str().unwrap())]);
+        let servers = Servers::new();
+        let zone = servers.connect(&ZONE.parse().unwrap(), &owner(), &keys).unwrap();
+        assert_eq!(zone.list().await.unwrap().observed.iter().count(), left, "{problem}");
+        let said = zone.check().await.into_iter().filter(|one| !one.good).map(|one| one.text);
+        let said: Vec<String> = said.filter(|text| text.contains("sets it aside")).collect();
+        assert!(said.len() == 1 && said[0].contains(problem), "{problem}: {said:?}");
+        assert_eq!(std::fs::read(&file).unwrap(), damaged, "looking at it changes nothing");
+
+        servers.bind().await.unwrap();
+        let found = names(directory.path());
+        let aside: Vec<&String> = found.iter().filter(|name| name.starts_with("zone.broken-")).collect();
+        assert_eq!((found.len(), aside.len()), (3, 1), "{found:?}");
+        assert!(found.contains(&".other.Ab12.tmp".to_owned()), "{found:?}");
+        assert_eq!(std::fs::read(directory.path().join(aside[0])).unwrap(), damaged);
+        let again = open(&file).unwrap();
+        assert_eq!(again.list().await.unwrap().observed.iter().count(), left);
+        assert!(!again.check().await.iter().any(|one| one.text.contains("sets it aside")));
+        std::fs::remove_file(directory.path().join(aside[0])).unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_folder_in_the_place_of_the_file_does_not_stop_the_zone() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("zone");
+    std::fs::create_dir(&file).unwrap();
+    let zone = open(&file).unwrap();
+    assert_eq!(words(&zone.apply(&plan([creation("a.example.com A 192.0.2.1")])).await), ["done"]);
 }
 
 #[tokio::test]
