@@ -76,10 +76,9 @@ impl Provider for Embedded {
         let mut findings = vec![self.check_listen().await];
         findings.extend(check_name_servers(&zone));
         findings.extend(check_state_file(&zone));
-        let file = zone.settings.state_file.iter().map(|path| path.display());
-        findings.extend(self.store.damage().zip(file.last()).map(|(damage, file)| Finding {
+        findings.extend(self.store.damage().map(|damage| Finding {
             good: false,
-            text: format!("{file}: {damage}; the daemon sets it aside and goes on with the rest"),
+            text: format!("state-file: {damage}; the daemon sets it aside and goes on with the rest"),
         }));
         findings
     }

@@ -70,7 +70,8 @@ async fn a_damaged_file_is_set_aside_and_what_can_be_read_of_it_counts() {
         let servers = Servers::new();
         let zone = servers.connect(&ZONE.parse().unwrap(), &owner(), &keys).unwrap();
         assert_eq!(zone.list().await.unwrap().observed.iter().count(), left, "{problem}");
-        let said = zone.check().await.into_iter().filter(|one| !one.good).map(|one| one.text);
+        let said =
+            zone.check(&ZONE.parse().unwrap()).await.into_iter().filter(|one| !one.good).map(|one| one.text);
         let said: Vec<String> = said.filter(|text| text.contains("sets it aside")).collect();
         assert!(said.len() == 1 && said[0].contains(problem), "{problem}: {said:?}");
         assert_eq!(std::fs::read(&file).unwrap(), damaged, "looking at it changes nothing");
@@ -83,7 +84,9 @@ async fn a_damaged_file_is_set_aside_and_what_can_be_read_of_it_counts() {
         assert_eq!(std::fs::read(directory.path().join(aside[0])).unwrap(), damaged);
         let again = open(&file).unwrap();
         assert_eq!(again.list().await.unwrap().observed.iter().count(), left);
-        assert!(!again.check().await.iter().any(|one| one.text.contains("sets it aside")));
+        assert!(
+            !again.check(&ZONE.parse().unwrap()).await.iter().any(|one| one.text.contains("sets it aside"))
+        );
         std::fs::remove_file(directory.path().join(aside[0])).unwrap();
     }
 }
