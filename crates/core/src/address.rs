@@ -7,6 +7,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::name::{DnsName, NameError};
+use crate::text::printable;
 
 /// What a load balancer is reached by: an IPv4, an IPv6, or a host name that has to be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +30,12 @@ pub enum AddressError {
         address: IpAddr,
         /// Which kind of unusable.
         what: &'static str,
+    },
+    /// A host name that means something else on every machine: one label, or `localhost`.
+    #[error("'{name}' is a local name; no client can resolve it")]
+    LocalName {
+        /// The name.
+        name: DnsName,
     },
     /// Neither an IP address nor a host name.
     #[error("'{text}' is neither an IP address nor a host name")]
@@ -98,13 +105,22 @@ impl FromStr for Address {
         if let Ok(ip) = text.parse::<IpAddr>() {
             return usable(ip);
         }
-        let name: DnsName =
-            text.parse().map_err(|source| AddressError::Neither { text: text.to_owned(), source })?;
+        let neither = |source| AddressError::Neither { text: printable(text).into_owned(), source };
+        let name: DnsName = text.parse().map_err(neither)?;
         if name.is_wildcard() {
-            return Err(AddressError::Neither { text: text.to_owned(), source: NameError::Wildcard });
+            return Err(neither(NameError::Wildcard));
+        }
+        if is_local(&name) {
+            return Err(AddressError::LocalName { name });
         }
         Ok(Self::Hostname(name))
     }
+}
+
+/// Whether a name has a single label, or lies below `localhost` (RFC 6761 §6.3) or its domain in many hosts files.
+fn is_local(name: &DnsName) -> bool {
+    let top = name.labels().next_back().unwrap_or_default();
+    name.labels().nth(1).is_none() || top == "localhost" || top == "localdomain"
 }
 
 impl fmt::Display for Address {
@@ -138,6 +154,12 @@ mod tests {
             ("1.2.3", "neither"),
             ("*.example.com", "neither"),
             ("not a host", "neither"),
+            ("localhost", "local name"),
+            ("LocalHost.", "local name"),
+            ("a.localhost", "local name"),
+            ("localhost.localdomain", "local name"),
+            ("lb", "local name"),
+            ("None", "local name"),
             ("", "neither"),
         ];
         for (text, part) in bad {

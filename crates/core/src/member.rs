@@ -14,6 +14,7 @@ use crate::doubt::Doubt;
 use crate::name::{DnsName, Label};
 use crate::probe::{ProbeKey, Target, Verdict};
 use crate::service::{Published, ServiceKey};
+use crate::text::printable;
 
 /// Name of a member: a kubeconfig context's, or the one given in the config. Visible ASCII without space, `;`, `,`, `=`
 /// and `"`, which the ownership evidence needs for itself.
@@ -40,7 +41,7 @@ impl FromStr for MemberName {
     fn from_str(text: &str) -> Result<Self, BadMemberName> {
         let fits = (1..=253).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_graphic() && !b";,=\"\\".contains(&b));
-        if fits { Ok(Self(text.into())) } else { Err(BadMemberName(text.to_owned())) }
+        if fits { Ok(Self(text.into())) } else { Err(BadMemberName(printable(text).into_owned())) }
     }
 }
 

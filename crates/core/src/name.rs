@@ -9,6 +9,8 @@ use std::sync::Arc;
 use idna::AsciiDenyList;
 use thiserror::Error;
 
+use crate::text::printable;
+
 mod order;
 
 /// Longest name as text without the final dot: 255 octets on the wire (RFC 1035 §2.3.4).
@@ -144,7 +146,7 @@ impl FromStr for DnsName {
             return Ok(Self(text.into()));
         }
         let ascii = idna::domain_to_ascii_cow(text.as_bytes(), AsciiDenyList::EMPTY)
-            .map_err(|_| NameError::Idna { name: text.chars().take(MAX_NAME).collect() })?;
+            .map_err(|_| NameError::Idna { name: printable(text).into_owned() })?;
         check(&ascii)?;
         Ok(Self(ascii.as_ref().into()))
     }
@@ -173,13 +175,15 @@ fn check_label(label: &str) -> Result<(), NameError> {
     }
     if label.len() > MAX_LABEL {
         let cut = label.chars().take(20).collect::<String>();
-        return Err(NameError::LabelTooLong { label: format!("{cut}…"), octets: label.len() });
+        return Err(NameError::LabelTooLong {
+            label: format!("{}…", printable(&cut)), octets: label.len()
+        });
     }
     if label.contains('*') {
         return Err(NameError::Wildcard);
     }
     if let Some(character) = label.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-' && *c != '_') {
-        return Err(NameError::BadCharacter { label: label.to_owned(), character });
+        return Err(NameError::BadCharacter { label: printable(label).into_owned(), character });
     }
     if label.starts_with('-') || label.ends_with('-') {
         return Err(NameError::Hyphen { label: label.to_owned() });
@@ -241,7 +245,7 @@ impl FromStr for Label {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         if text.contains('.') {
-            return Err(NameError::BadCharacter { label: text.to_owned(), character: '.' });
+            return Err(NameError::BadCharacter { label: printable(text).into_owned(), character: '.' });
         }
         check_label(text)?;
         Ok(Self(text.to_ascii_lowercase().into()))

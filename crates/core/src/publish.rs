@@ -7,6 +7,7 @@ use crate::address::{Address, AddressError};
 use crate::name::{DnsName, Label};
 use crate::record::Ttl;
 use crate::service::{Ingress, Published, Service, ServiceFault, ServiceKey};
+use crate::text::{self, printable};
 use crate::wanted::Routing;
 
 mod cloud;
@@ -46,36 +47,52 @@ pub fn global_name(
 /// controller annotation names somebody else. What cannot be used is left out and said in `faults`.
 pub fn publish(service: Arc<Service>, settings: &PublishSettings) -> Option<Published> {
     let selected = settings.namespaces.is_empty() || settings.namespaces.contains(&service.namespace);
-    if !selected || opted_out(&service) {
+    let mut faults = Vec::new();
+    if !selected || is_excluded(&service, &mut faults) || is_foreign(&service) {
         return None;
     }
-    let mut faults = Vec::new();
     let key = service.key();
     let hostnames = hostnames(&service, settings, &mut faults);
     let addresses = addresses(&service, &mut faults);
-    let ttl = service.annotation("ttl").and_then(|text| {
-        let ttl = parse_ttl(text);
-        if ttl.is_none() {
-            faults.push(ServiceFault::Ttl { text: text.to_owned() });
-        }
-        ttl
-    });
+    let ttl = ttl(&service, &mut faults);
     let probe = Arc::new(probing::probe(&service, &key, &hostnames, settings, &mut faults));
     let routing = routing(&service, &mut faults);
     Some(Published { key, service, addresses, hostnames, ttl, probe, routing, faults })
 }
 
-fn routing(service: &Service, faults: &mut Vec<ServiceFault>) -> Option<Routing> {
-    let asked = service.annotation("routing")?.parse();
-    asked.map_err(|error| faults.push(ServiceFault::Routing(error))).ok()
+fn is_excluded(service: &Service, faults: &mut Vec<ServiceFault>) -> bool {
+    let Some(text) = service.own_annotation("exclude") else { return false };
+    let switch = text::switch(text);
+    if switch.is_none() {
+        faults.push(ServiceFault::annotation("exclude", text, "true or false; the Service is published"));
+    }
+    switch == Some(true)
 }
 
-fn opted_out(service: &Service) -> bool {
-    let excluded = service.annotation("exclude").is_some_and(|text| text.eq_ignore_ascii_case("true"));
-    let foreign = service
-        .annotation("controller")
-        .is_some_and(|controller| !["dns-controller", "fleetdns"].contains(&controller));
-    excluded || foreign
+/// Whether another controller has to publish it.
+fn is_foreign(service: &Service) -> bool {
+    let ours = |controller| ["dns-controller", "fleetdns"].contains(&controller);
+    !service.annotation("controller").is_none_or(ours)
+}
+
+fn ttl(service: &Service, faults: &mut Vec<ServiceFault>) -> Option<Ttl> {
+    let text = service.annotation("ttl")?;
+    let ttl = text.parse().ok();
+    if ttl.is_none() {
+        faults.push(ServiceFault::annotation("ttl", text, TTL));
+    }
+    ttl
+}
+
+const TTL: &str = "seconds from 1 to 2147483647 or a duration such as 5m; the zone's TTL counts";
+
+fn routing(service: &Service, faults: &mut Vec<ServiceFault>) -> Option<Routing> {
+    let text = service.own_annotation("routing")?;
+    let routing = text.parse().ok();
+    if routing.is_none() {
+        faults.push(ServiceFault::annotation("routing", text, "all or failover; the zone's routing counts"));
+    }
+    routing
 }
 
 fn hostnames(
@@ -89,7 +106,9 @@ fn hostnames(
             names.insert(name);
         }
         Ok(name) => faults.push(ServiceFault::NoZone { name }),
-        Err(source) => faults.push(ServiceFault::Hostname { place, text: text.to_owned(), source }),
+        Err(source) => {
+            faults.push(ServiceFault::Hostname { place, text: printable(text).into_owned(), source });
+        }
     };
     for text in list(service.annotation("hostname").unwrap_or_default()) {
         ask("the hostname annotation", text);
@@ -130,38 +149,10 @@ fn addresses(service: &Service, faults: &mut Vec<ServiceFault>) -> Option<BTreeS
 }
 
 fn ingress_address(ingress: &Ingress) -> Result<Address, AddressError> {
-    let ip = ingress.ip.as_deref().filter(|text| !text.is_empty());
-    let text = ip.or(ingress.hostname.as_deref()).unwrap_or_default();
-    text.parse()
-}
-
-/// Seconds, or a duration of `h`, `m` and `s` such as `1h30m`; 1 s at least.
-fn parse_ttl(text: &str) -> Option<Ttl> {
-    let text = text.trim();
-    let seconds = match text.parse::<u32>() {
-        Ok(seconds) => seconds,
-        Err(_) => parse_duration(text)?,
+    let given = |text: &'_ Option<String>| {
+        text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
     };
-    Ttl::new(seconds).filter(|ttl| ttl.seconds() >= 1)
-}
-
-fn parse_duration(text: &str) -> Option<u32> {
-    let mut total: u32 = 0;
-    let mut number: Option<u32> = None;
-    for c in text.chars() {
-        if let Some(digit) = c.to_digit(10) {
-            number = Some(number.unwrap_or(0).checked_mul(10)?.checked_add(digit)?);
-            continue;
-        }
-        let unit = match c {
-            'h' => 3600,
-            'm' => 60,
-            's' => 1,
-            _ => return None,
-        };
-        total = total.checked_add(number.take()?.checked_mul(unit)?)?;
-    }
-    (number.is_none() && !text.is_empty()).then_some(total)
+    given(&ingress.ip).or_else(|| given(&ingress.hostname)).unwrap_or_default().parse()
 }
 
 #[cfg(test)]

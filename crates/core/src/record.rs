@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::name::DnsName;
+use crate::text::{duration, printable};
 
 /// The record types that are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,6 +74,25 @@ impl Ttl {
     /// The TTL in seconds.
     pub const fn seconds(self) -> u32 {
         self.0
+    }
+}
+
+/// Not a [`Ttl`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("'{0}' is no TTL; expected seconds from 1 to 2147483647 or a duration such as 5m")]
+pub struct BadTtl(pub String);
+
+/// Seconds, or a duration as Go writes it, of which the part of a second is dropped; 1 s at least.
+impl FromStr for Ttl {
+    type Err = BadTtl;
+
+    fn from_str(text: &str) -> Result<Self, BadTtl> {
+        let seconds = match text.parse::<u32>() {
+            Ok(seconds) => Some(seconds),
+            Err(_) => duration(text).and_then(|time| time.as_secs().try_into().ok()),
+        };
+        let ttl = seconds.filter(|seconds| *seconds >= 1).and_then(Self::new);
+        ttl.ok_or_else(|| BadTtl(printable(text).into_owned()))
     }
 }
 

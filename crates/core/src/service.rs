@@ -12,7 +12,8 @@ use crate::address::{Address, AddressError};
 use crate::name::{DnsName, NameError};
 use crate::probe::{ProbeSpec, Target};
 use crate::record::Ttl;
-use crate::wanted::{Routing, UnknownRouting};
+use crate::text::{is_blank, printable};
+use crate::wanted::Routing;
 
 /// Namespace and name: one service of the fleet where both are the same in several members.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,7 +50,7 @@ impl FromStr for ServiceKey {
             Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
                 Ok(Self::new(namespace, name))
             }
-            _ => Err(BadServiceKey(text.to_owned())),
+            _ => Err(BadServiceKey(printable(text).into_owned())),
         }
     }
 }
@@ -98,13 +99,38 @@ pub struct Service {
     pub ingress: Option<Vec<Ingress>>,
 }
 
-/// Prefixes under which annotations are read; an earlier one wins.
-pub const PREFIXES: [&str; 3] =
-    ["fleetdns.io/", "external-dns.kubernetes.io/", "external-dns.alpha.kubernetes.io/"];
+/// Prefix of our own annotations.
+pub const OWN_PREFIX: &str = "fleetdns.io/";
 
-/// Whether an annotation is read at all: ours, external-dns's, and what says the health path to a cloud's load balancer.
+/// Prefixes under which [`SHARED`] annotations are read; an earlier one wins.
+pub const PREFIXES: [&str; 3] =
+    [OWN_PREFIX, "external-dns.kubernetes.io/", "external-dns.alpha.kubernetes.io/"];
+
+/// Annotations that are read under each of [`PREFIXES`].
+const SHARED: [&str; 4] = ["hostname", "ttl", "target", "controller"];
+
+/// Annotations that are read under [`OWN_PREFIX`] alone.
+const OWN: [&str; 12] = [
+    "exclude",
+    "routing",
+    "probe",
+    "probe-port",
+    "probe-path",
+    "probe-host",
+    "probe-service",
+    "probe-expect",
+    "probe-interval",
+    "probe-timeout",
+    "probe-fall",
+    "probe-rise",
+];
+
+/// Whether an annotation is read at all: one of ours or of external-dns's, or the health path of a cloud's load balancer.
 pub fn is_read(annotation: &str) -> bool {
-    PREFIXES.iter().any(|prefix| annotation.starts_with(prefix)) || crate::publish::is_cloud(annotation)
+    let own = annotation.strip_prefix(OWN_PREFIX).is_some_and(|name| OWN.contains(&name));
+    let shared =
+        || PREFIXES.iter().any(|prefix| annotation.strip_prefix(prefix).is_some_and(|n| SHARED.contains(&n)));
+    own || shared() || crate::publish::is_cloud(annotation)
 }
 
 impl Service {
@@ -113,12 +139,30 @@ impl Service {
         ServiceKey::new(&self.namespace, &self.name)
     }
 
-    /// An annotation under any of [`PREFIXES`].
+    /// An annotation under the first of [`PREFIXES`] that has it, trimmed. One that is blank or only commas is not there.
     pub fn annotation(&self, name: &str) -> Option<&str> {
-        PREFIXES
-            .iter()
-            .find_map(|prefix| self.annotations.get(&format!("{prefix}{name}")))
-            .map(String::as_str)
+        PREFIXES.iter().find_map(|prefix| self.under(prefix, name))
+    }
+
+    /// An annotation under [`OWN_PREFIX`], trimmed. One that is blank or only commas is not there.
+    pub fn own_annotation(&self, name: &str) -> Option<&str> {
+        self.under(OWN_PREFIX, name)
+    }
+
+    fn under(&self, prefix: &str, name: &str) -> Option<&str> {
+        self.full_annotation(&format!("{prefix}{name}"))
+    }
+
+    /// An annotation by its full name, trimmed. One that is blank or only commas is not there.
+    pub(crate) fn full_annotation(&self, name: &str) -> Option<&str> {
+        self.annotations.get(name).map(|text| text.trim()).filter(|text| !is_blank(text))
+    }
+}
+
+impl ServiceFault {
+    /// The value of an annotation cannot be used.
+    pub(crate) fn annotation(annotation: &'static str, text: &str, expected: &'static str) -> Self {
+        Self::Annotation { annotation, text: printable(text).into_owned(), expected }
     }
 }
 
@@ -149,23 +193,12 @@ pub enum ServiceFault {
         /// What was asked for.
         name: DnsName,
     },
-    /// The ttl annotation.
-    #[error(
-        "the ttl annotation '{text}' is no TTL; seconds from 1 to 2147483647 or a duration like 10m would be"
-    )]
-    Ttl {
-        /// What was given.
-        text: String,
-    },
-    /// The routing annotation.
-    #[error("the routing annotation cannot be used: {0}; the zone's routing counts")]
-    Routing(UnknownRouting),
-    /// One of the probe annotations.
-    #[error("the annotation {annotation} = '{text}' cannot be used: {expected} would be right")]
-    Probe {
-        /// Which one.
+    /// An annotation whose value cannot be used; it is as if it were not there.
+    #[error("invalid annotation {annotation} = '{text}'; expected {expected}")]
+    Annotation {
+        /// Its name without the prefix.
         annotation: &'static str,
-        /// What was given.
+        /// Its value, for people.
         text: String,
         /// What would be right.
         expected: &'static str,

@@ -1,6 +1,7 @@
-//! Text from outside, made fit for people: logs, faults, events, tables and errors.
+//! Text from outside: read in the same way everywhere, and made fit for people.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// Characters of a text from outside that are shown; the rest is cut.
 pub const MAX_SHOWN: usize = 200;
@@ -30,6 +31,59 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
+}
+
+/// Whether a text says nothing: it is empty, or has only white space and commas. Such a text is never a wish to have
+/// nothing.
+pub fn is_blank(text: &str) -> bool {
+    text.split(',').all(|item| item.trim().is_empty())
+}
+
+/// `true`, `yes`, `on` and `1`; `false`, `no`, `off` and `0`; in any case.
+pub fn switch(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "yes" | "true" | "1" => Some(true),
+        "off" | "no" | "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// A duration as Go writes it, without a sign: `5s`, `1.5m`, `1h30m`, `500ms`, `250us`. `None` when it is none, or
+/// longer than 584 years.
+pub fn duration(text: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (number, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
+        let (unit, tail) =
+            tail.split_at(tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len()));
+        let unit: u64 = match unit {
+            "ns" => 1,
+            "us" | "µs" | "μs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            _ => return None,
+        };
+        total = total.checked_add(Duration::from_nanos(nanoseconds(number, unit)?))?;
+        rest = tail;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+/// A decimal number of units, without the part of a nanosecond.
+fn nanoseconds(number: &str, unit: u64) -> Option<u64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+        return None;
+    }
+    let whole = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()?.checked_mul(unit)? };
+    let (part, _) = fraction.bytes().fold((0, unit), |(part, unit), digit| {
+        let unit = unit / 10;
+        (part + u64::from(digit - b'0') * unit, unit)
+    });
+    whole.checked_add(part)
 }
 
 /// Control characters (Cc: C0, DEL, C1), format characters (Cf: bidi controls, zero width, tags), and the separators of
@@ -91,6 +145,51 @@ mod tests {
         assert_eq!(printable(&format!("{exact}x")), format!("{exact}…"));
         let almost = "a".repeat(MAX_SHOWN - 1);
         assert_eq!(printable(&format!("{almost}\n")), format!("{almost}…"));
+    }
+
+    #[test]
+    fn empty_is_never_set() {
+        for blank in ["", " ", ",", " , ,\t", "\n", "\u{a0}"] {
+            assert!(is_blank(blank), "{blank:?}");
+        }
+        assert!(!is_blank(",a"));
+    }
+
+    #[test]
+    fn durations_are_those_of_go() {
+        for (text, ms) in [
+            ("5s", Some(5_000)),
+            ("1.5m", Some(90_000)),
+            ("90.5s", Some(90_500)),
+            (".5s", Some(500)),
+            ("5.s", Some(5_000)),
+            ("1h30m", Some(5_400_000)),
+            ("1h1ms", Some(3_600_001)),
+            ("1500ms", Some(1_500)),
+            ("2000us", Some(2)),
+            ("2000µs", Some(2)),
+            ("3000000ns", Some(3)),
+            ("0.333333333333333333333333s", None),
+            ("0s", Some(0)),
+            ("", None),
+            ("5", None),
+            ("s", None),
+            (".s", None),
+            ("1.2.3s", None),
+            ("5 s", None),
+            ("-5s", None),
+            ("5S", None),
+            ("5d", None),
+            ("99999999999999999999s", None),
+            ("18446744073709551615h", None),
+        ] {
+            let read = duration(text);
+            match ms {
+                Some(ms) => assert_eq!(read, Some(Duration::from_millis(ms)), "{text}"),
+                None if text.starts_with("0.3") => assert_eq!(read, Some(Duration::from_nanos(333_333_333))),
+                None => assert_eq!(read, None, "{text}"),
+            }
+        }
     }
 
     proptest! {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::judge::Thresholds;
+use crate::text::{duration, printable};
 
 /// A span of time in whole milliseconds, at least one and at most an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,31 +38,13 @@ impl TryFrom<Duration> for Millis {
     }
 }
 
-/// `5s`, `500ms`, `1m30s`, `1h`.
+/// `5s`, `500ms`, `1.5m`, `1h`: whole milliseconds.
 impl FromStr for Millis {
     type Err = BadMillis;
 
     fn from_str(text: &str) -> Result<Self, BadMillis> {
-        let read = || {
-            let mut total = 0_u32;
-            let mut rest = text;
-            while !rest.is_empty() {
-                let (number, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
-                let letters = tail.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(tail.len());
-                let (unit, tail) = tail.split_at(letters);
-                let unit = match unit {
-                    "ms" => 1,
-                    "s" => 1000,
-                    "m" => 60_000,
-                    "h" => HOUR,
-                    _ => return None,
-                };
-                total = total.checked_add(number.parse::<u32>().ok()?.checked_mul(unit)?)?;
-                rest = tail;
-            }
-            NonZeroU32::new(total).filter(|ms| ms.get() <= HOUR).map(Self)
-        };
-        read().ok_or_else(|| BadMillis(text.to_owned()))
+        let whole = duration(text).filter(|time| time.subsec_nanos() % 1_000_000 == 0);
+        whole.and_then(|time| time.try_into().ok()).ok_or_else(|| BadMillis(printable(text).into_owned()))
     }
 }
 
@@ -156,12 +139,12 @@ mod tests {
     #[test]
     fn spans_of_time_have_units() {
         for (text, shown) in
-            [("5s", "5s"), ("500ms", "500ms"), ("1m30s", "90s"), ("1h", "3600s"), ("1s500ms", "1500ms")]
+            [("5s", "5s"), ("500ms", "500ms"), ("1m30s", "90s"), ("1h", "3600s"), ("1.5s", "1500ms")]
         {
             assert_eq!(text.parse::<Millis>().unwrap().to_string(), shown, "{text}");
         }
         for bad in
-            ["", "5", "s", "0s", "5 s", "-5s", "5S", "1.5s", "1h1ms", "2h", "5d", "99999999999s", "4294968s"]
+            ["", "5", "s", "0s", "5 s", "-5s", "5S", "1.5ms", "1h1ms", "2h", "5d", "99999999999s", "4294968s"]
         {
             assert!(bad.parse::<Millis>().is_err(), "{bad}");
         }

@@ -43,14 +43,14 @@ pub(super) fn request(service: &Service, port: u16) -> Option<(&str, Expect)> {
 /// granted, and no heed of a path then.
 fn azure(service: &Service, port: u16) -> Option<(&str, Expect)> {
     let said = |part: &str| {
-        let own = service.annotations.get(&format!("{AZURE_PORT}{port}_health-probe_{part}"));
-        own.or_else(|| service.annotations.get(&format!("{AZURE}{part}"))).map(|text| text.trim())
+        let own = service.full_annotation(&format!("{AZURE_PORT}{port}_health-probe_{part}"));
+        own.or_else(|| service.full_annotation(&format!("{AZURE}{part}")))
     };
     plain(said("protocol")?, said("request-path")?).map(|path| (path, Expect::default()))
 }
 
 fn aws(service: &Service) -> Option<(&str, Expect)> {
-    let said = |part: &str| service.annotations.get(&format!("{AWS}{part}")).map(|text| text.trim());
+    let said = |part: &str| service.full_annotation(&format!("{AWS}{part}"));
     let path = plain(said("protocol")?, said("path")?)?;
     // Codes that cannot be read are the cloud's to complain of.
     let expect = said("success-codes").and_then(|text| text.parse().ok()).unwrap_or_default();

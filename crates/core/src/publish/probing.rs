@@ -11,6 +11,7 @@ use super::{PublishSettings, cloud, global_name};
 use crate::name::DnsName;
 use crate::probe::{Check, Expect, GrpcCheck, GuessCheck, HttpCheck, Millis, Pace, ProbeSpec, Trust};
 use crate::service::{Service, ServiceFault, ServiceKey};
+use crate::text::printable;
 
 /// Which protocol a probe speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,7 +49,7 @@ impl FromStr for Protocol {
             "https" => Self::Https,
             "grpc" => Self::Grpc,
             "grpcs" => Self::Grpcs,
-            _ => return Err(UnknownProtocol(text.to_owned())),
+            _ => return Err(UnknownProtocol(printable(text).into_owned())),
         })
     }
 }
@@ -212,7 +213,7 @@ impl Reader<'_> {
         right: &'static str,
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
-        let value = read(self.service.annotation(annotation)?.trim());
+        let value = read(self.service.own_annotation(annotation)?);
         if value.is_none() {
             self.fault(annotation, right);
         }
@@ -220,8 +221,8 @@ impl Reader<'_> {
     }
 
     fn fault(&mut self, annotation: &'static str, expected: &'static str) {
-        let text = self.service.annotation(annotation).unwrap_or_default().to_owned();
-        self.faults.push(ServiceFault::Probe { annotation, text, expected });
+        let text = self.service.own_annotation(annotation).unwrap_or_default();
+        self.faults.push(ServiceFault::annotation(annotation, text, expected));
     }
 }
 
@@ -244,7 +245,7 @@ pub(super) fn probe(
 ) -> ProbeSpec {
     let defaults = &settings.probe;
     // Most Services ask for nothing.
-    let asks = service.annotations.keys().any(|key| key.contains("/probe"));
+    let asks = service.annotations.keys().any(|key| key.starts_with("fleetdns.io/probe"));
     let asked = if asks { Asked::read(service, defaults, faults) } else { Some(Asked::default()) };
     let guesses = defaults.protocol.is_none() && asked.as_ref().is_some_and(Asked::is_silent);
     let asked = asked.unwrap_or_default();

@@ -46,11 +46,74 @@ fn all_three_prefixes_are_read_and_our_own_wins() {
 
 #[test]
 fn ttl_is_seconds_or_a_duration() {
-    for (text, seconds) in [("1", 1), ("600", 600), ("10m", 600), ("1h30m", 5400), ("45s", 45)] {
+    for (text, seconds) in [
+        ("1", 1),
+        ("600", 600),
+        ("10m", 600),
+        ("1h30m", 5400),
+        (" 45s ", 45),
+        ("1.5m", 90),
+        ("90.5s", 90),
+        ("1500ms", 1),
+    ] {
         assert_eq!(read(&[("fleetdns.io/ttl", text)]).ttl, Ttl::new(seconds), "{text}");
     }
-    for text in ["foo", "-10", "0", "", "10x", "m", "99999999999", "2147483648", "1.5h"] {
-        assert_eq!(fault(&[("fleetdns.io/ttl", text)], "no TTL").ttl, None, "{text}");
+    for text in ["foo", "-10", "0", "500ms", "10x", "m", "99999999999", "2147483648"] {
+        assert_eq!(fault(&[("fleetdns.io/ttl", text)], "ttl").ttl, None, "{text}");
+    }
+}
+
+/// What annotations ask for, beside what they do not say.
+fn asked(annotations: &[(&str, &str)]) -> Option<Published> {
+    let mut read = publish(Arc::new(service(annotations)), &settings())?;
+    read.service = Arc::default();
+    Some(read)
+}
+
+#[test]
+fn a_blank_annotation_is_as_if_it_were_not_there() {
+    let none = asked(&[]);
+    let own = ["exclude", "routing", "probe", "probe-port", "probe-path", "probe-interval", "probe-rise"];
+    let own = own.map(|name| format!("fleetdns.io/{name}"));
+    let shared = ["hostname", "ttl", "target", "controller"];
+    let shared =
+        crate::service::PREFIXES.iter().flat_map(|prefix| shared.map(|name| format!("{prefix}{name}")));
+    for name in own.into_iter().chain(shared) {
+        for blank in ["", " ", ",", " , ,", "\n\t"] {
+            assert_eq!(asked(&[(&name, blank)]), none, "{name} = {blank:?}");
+        }
+    }
+}
+
+#[test]
+fn a_blank_annotation_does_not_hide_another_prefix() {
+    let [new, middle, old] = crate::service::PREFIXES;
+    for (name, value) in
+        [("hostname", "a.example.com"), ("ttl", "60"), ("target", "203.0.113.1"), ("controller", "other")]
+    {
+        let expected = asked(&[(&format!("{old}{name}"), value)]);
+        assert_ne!(expected, asked(&[]), "{name}");
+        for blank in ["", " , "] {
+            let all = [
+                (format!("{new}{name}"), blank),
+                (format!("{middle}{name}"), blank),
+                (format!("{old}{name}"), value),
+            ];
+            let all = all.each_ref().map(|(name, value)| (name.as_str(), *value));
+            assert_eq!(asked(&all), expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn our_own_annotations_are_not_read_under_other_prefixes() {
+    let none = asked(&[]);
+    for prefix in &crate::service::PREFIXES[1..] {
+        for (name, value) in
+            [("exclude", "true"), ("routing", "failover"), ("probe", "none"), ("probe-port", "x")]
+        {
+            assert_eq!(asked(&[(&format!("{prefix}{name}"), value)]), none, "{prefix}{name}");
+        }
     }
 }
 
@@ -83,8 +146,18 @@ fn no_load_balancer_yet_is_not_an_emptied_one() {
 #[test]
 fn opting_out_and_other_controllers_and_namespaces_are_not_read() {
     let out = |pairs: &[(&str, &str)]| publish(Arc::new(service(pairs)), &settings()).is_none();
-    assert!(out(&[("fleetdns.io/exclude", "true")]));
-    assert!(!out(&[("fleetdns.io/exclude", "false")]));
+    for (text, excluded) in [
+        ("true", true),
+        (" true ", true),
+        ("True", true),
+        ("yes", true),
+        ("1", true),
+        ("false", false),
+        ("no", false),
+    ] {
+        assert_eq!(out(&[("fleetdns.io/exclude", text)]), excluded, "{text}");
+    }
+    fault(&[("fleetdns.io/exclude", "maybe")], "expected true or false");
     assert!(out(&[("external-dns.alpha.kubernetes.io/controller", "other")]));
     assert!(!out(&[("external-dns.alpha.kubernetes.io/controller", "dns-controller")]));
     let elsewhere = PublishSettings { namespaces: ["prod".to_owned()].into(), ..settings() };
@@ -103,8 +176,16 @@ fn a_template_names_every_service() {
 fn nonsense_addresses_are_left_out_with_a_reason() {
     let mut one = service(&[]);
     let item = |ip: &str| Ingress { ip: Some(ip.into()), hostname: None };
-    one.ingress = Some(vec![item("0.0.0.0"), item("203.0.113.1"), Ingress::default()]);
+    let named = |name: &str| Ingress { ip: Some(" ".into()), hostname: Some(name.into()) };
+    one.ingress = Some(vec![
+        item("0.0.0.0"),
+        item(" 203.0.113.1 "),
+        item("None"),
+        Ingress::default(),
+        named("localhost"),
+        named("lb"),
+    ]);
     let read = publish(Arc::new(one), &settings()).unwrap();
     assert_eq!(read.addresses.unwrap().len(), 1);
-    assert_eq!(read.faults.len(), 2);
+    assert_eq!(read.faults.len(), 5);
 }

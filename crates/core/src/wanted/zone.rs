@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::member::MemberName;
 use crate::name::{DnsName, Label};
 use crate::record::Ttl;
+use crate::text::printable;
 
 /// One zone as the planner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl FromStr for Routing {
         [Self::All, Self::Failover]
             .into_iter()
             .find(|routing| routing.as_str().eq_ignore_ascii_case(text))
-            .ok_or_else(|| UnknownRouting(text.to_owned()))
+            .ok_or_else(|| UnknownRouting(printable(text).into_owned()))
     }
 }
 
