@@ -22,7 +22,8 @@ struct RawPage<'a> {
     #[serde(borrow)]
     kind: Cow<'a, str>,
     metadata: ListMeta,
-    #[serde(borrow)]
+    /// Go writes an empty list as `null` or `[]`; without the key it is no list.
+    #[serde(borrow, deserialize_with = "Option::deserialize")]
     items: Option<Vec<&'a RawValue>>,
 }
 

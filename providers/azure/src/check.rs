@@ -95,7 +95,7 @@ impl AzureZone {
             Some(zone) => {
                 format!("there is {}: set zone-id = {} (or its resource-group)", self.zone, zone.id)
             }
-            None if zones.next_link.is_some() => return None,
+            None if zones.next_link.is_some_and(|link| !link.is_empty()) => return None,
             None => format!("none of the {} zones that we may see is {}", zones.value.len(), self.zone),
         };
         Some(Finding { good: false, text })

@@ -63,7 +63,7 @@ fn of(
     owner: &Label,
     keys: &Keys,
 ) -> Result<Box<dyn Provider>, Vec<KeyFault>> {
-    let environment = |name: &str| std::env::var(name).ok();
+    let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let settings = settings::read(service, zone, keys, &environment)?;
     Ok(Box::new(zone::AzureZone::new(zone.clone(), owner.clone(), settings)))
 }

@@ -43,7 +43,7 @@ pub(crate) struct AzureZone {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Page {
-    #[serde(default)]
+    /// Required: an answer without it is no list, least of all an empty one.
     value: Vec<Value>,
     #[serde(default)]
     next_link: Option<String>,

@@ -40,7 +40,7 @@ pub async fn wish(wishing: &Wishing, wish: Option<Wish>) -> Result<ExitCode, Com
         reason: wishing.reason.clone().unwrap_or_default(),
         anyway: wishing.anyway,
         yes: wishing.yes,
-        sudo_user: std::env::var("SUDO_USER").ok(),
+        sudo_user: std::env::var("SUDO_USER").ok().filter(|user| !user.is_empty()),
     };
     let answer: Answer = post(&wishing.operate, "/v1/intents", &order).await?;
     show(wishing.operate.output.output, &answer, |out| {

@@ -36,14 +36,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fleetdns_core::{DnsName, Label, Ttl};
+use fleetdns_core::{DnsName, Label, Ttl, text};
 use fleetdns_watch::MemberConfig;
 
 pub use fault::{Fault, Place};
 pub use flags::{DEFAULT_FILE, Flags};
+pub(crate) use fleetdns_core::text::duration as parse_duration;
 pub use locate::Whereabouts;
 pub use outside::Outside;
-pub(crate) use parse::duration as parse_duration;
 pub use probing::Probe;
 pub use raw::{Raw, RawValue, Section};
 pub use settings::{Admin, Brakes, LogFormat, Socket};
@@ -174,12 +174,12 @@ fn fleet(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Option<Fleet> {
     };
     let name = reader.parse("name", right, label);
     let owner = reader.parse("owner", right, label);
-    let federation_names = reader.parse("federation-names", "on or off", parse::switch).unwrap_or(true);
+    let federation_names = reader.parse("federation-names", "on or off", text::switch).unwrap_or(true);
     let namespaces = reader
         .list("namespaces", "the name of a namespace", |text| parse::is_label(text).then(|| text.to_owned()));
     let right = "a label selector, such as app=web,tier in (front, edge)";
     let selector = reader.parse("selector", right, |text| parse::is_selector(text).then(|| text.to_owned()));
-    let ttl = reader.parse("ttl", TTL_RIGHT, parse::ttl);
+    let ttl = reader.parse("ttl", TTL_RIGHT, |text| text.parse().ok());
     let template = reader.text("name-template").map(str::to_owned);
     let state_dir = reader.text("state-dir").map(|text| outside.path(text));
     let name = name?;

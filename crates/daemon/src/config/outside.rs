@@ -39,7 +39,7 @@ impl<'a> Outside<'a> {
 
     /// A variable that is set to something.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str).filter(|text| !text.is_empty())
+        self.variables.get(name).map(String::as_str).filter(|text| !text.trim().is_empty())
     }
 
     /// A path as it was written, with `~/` for the home directory.

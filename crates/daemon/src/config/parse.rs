@@ -1,53 +1,8 @@
 //! Single values: text in, typed value out.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
-use fleetdns_core::{Address, Ttl};
-
-/// `5s`, `500ms`, `1m30s`, `2h`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let (number, tail) = rest.split_at(digits);
-        let letters = tail.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(letters);
-        let unit_ms: u64 = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return None,
-        };
-        let ms = number.parse::<u64>().ok()?.checked_mul(unit_ms)?;
-        total = total.checked_add(Duration::from_millis(ms))?;
-        rest = tail;
-    }
-    (!text.is_empty()).then_some(total)
-}
-
-/// Seconds, or a duration of whole seconds; 1 s at least.
-pub(super) fn ttl(text: &str) -> Option<Ttl> {
-    let seconds = match text.parse::<u32>() {
-        Ok(seconds) => seconds,
-        Err(_) => {
-            let duration = duration(text).filter(|duration| duration.subsec_millis() == 0)?;
-            u32::try_from(duration.as_secs()).ok()?
-        }
-    };
-    Ttl::new(seconds).filter(|ttl| ttl.seconds() >= 1)
-}
-
-/// As in gcfg: true, yes, on, 1; false, no, off, 0.
-pub(super) fn switch(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "on" | "yes" | "true" | "1" => Some(true),
-        "off" | "no" | "false" | "0" => Some(false),
-        _ => None,
-    }
-}
+use fleetdns_core::Address;
 
 /// `50%` or `50`.
 pub(super) fn percent(text: &str) -> Option<u8> {
@@ -135,45 +90,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_have_units() {
-        for (text, ms) in [
-            ("5s", Some(5_000)),
-            ("500ms", Some(500)),
-            ("2m", Some(120_000)),
-            ("1m30s", Some(90_000)),
-            ("1h", Some(3_600_000)),
-            ("0s", Some(0)),
-            ("", None),
-            ("5", None),
-            ("s", None),
-            ("5 s", None),
-            ("-5s", None),
-            ("5S", None),
-            ("1.5s", None),
-            ("5d", None),
-            ("99999999999999999999s", None),
-            ("18446744073709551615h", None),
-        ] {
-            assert_eq!(duration(text), ms.map(Duration::from_millis), "{text}");
-        }
-    }
-
-    #[test]
     fn small_values() {
-        assert_eq!(ttl("30").map(Ttl::seconds), Some(30));
-        assert_eq!(ttl("5m").map(Ttl::seconds), Some(300));
-        assert_eq!(ttl("2147483647"), Some(Ttl::MAX));
-        for bad in ["0", "-1", "2147483648", "500ms", "1s500ms", "x", "30 # half a minute"] {
-            assert_eq!(ttl(bad), None, "{bad}");
-        }
         for (text, value) in [("50%", Some(50)), ("50", Some(50)), ("0", Some(0)), ("50 %", Some(50))] {
             assert_eq!(percent(text), value, "{text}");
         }
         for bad in ["101", "-1", "%", "half", "5.5", "50%%"] {
             assert_eq!(percent(bad), None, "{bad}");
-        }
-        for (text, value) in [("on", Some(true)), ("No", Some(false)), ("maybe", None), ("", None)] {
-            assert_eq!(switch(text), value, "{text}");
         }
         for (text, address) in [
             ("9.9.9.9", Some("9.9.9.9:53")),

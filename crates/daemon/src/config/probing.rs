@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fleetdns_core::probe::{Expect, Millis};
 use fleetdns_core::publish::{Protocol, is_path, is_service};
+use fleetdns_core::text;
 use fleetdns_core::{DnsName, MemberName, Pace, ProbeDefaults, Trust};
 use fleetdns_probe::{ProbeSettings, TrustSettings};
 
@@ -136,7 +137,7 @@ fn times(reader: &mut Reader<'_>) -> (Duration, Duration, Duration) {
 
 fn trust(reader: &mut Reader<'_>, prefix: &str, outside: &Outside<'_>) -> TrustSettings {
     let insecure = format!("{prefix}insecure");
-    let insecure = reader.parse(&insecure, "on or off", parse::switch).unwrap_or(false);
+    let insecure = reader.parse(&insecure, "on or off", text::switch).unwrap_or(false);
     TrustSettings { ca_file: ca_file(reader, prefix, insecure, outside), insecure }
 }
 

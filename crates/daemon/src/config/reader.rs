@@ -2,8 +2,13 @@
 
 use std::fmt::Display;
 
+use fleetdns_core::text::is_blank;
+
 use super::fault::{Fault, Place};
 use super::raw::{Raw, RawValue, Section, title};
+
+/// Empty is not set: whoever wrote it may have meant either.
+pub(super) const EMPTY: &str = "is empty; give it a value or leave the key out";
 
 /// A section under the reader's eye; it may not be there.
 pub(super) struct Reader<'a> {
@@ -29,8 +34,8 @@ impl<'a> Reader<'a> {
     /// What was written, when it is not empty.
     pub(super) fn raw(&mut self, key: &str) -> Option<&'a RawValue> {
         let value = self.section?.values.get(key)?;
-        if value.text.is_empty() {
-            self.fault(key, "is empty; give it a value or leave the key out");
+        if is_blank(&value.text) {
+            self.fault(key, EMPTY);
             return None;
         }
         Some(value)

@@ -1,11 +1,12 @@
 //! Values for a provider, and where a secret may come from: the section itself, a file, or a variable.
 
 use fleetdns_core::keys::KeySpec;
+use fleetdns_core::text::is_blank;
 
 use super::fault::{Fault, Place};
 use super::outside::Outside;
 use super::raw::{RawValue, Section};
-use super::reader::has_comment;
+use super::reader::{EMPTY, has_comment};
 use super::schema::{SECRET_FORMS, key_names};
 
 /// The names under which a secret is fetched from elsewhere.
@@ -37,6 +38,10 @@ impl Sources<'_> {
             self.fault(last, value, format!("says the same as {first}; leave one of them out"));
         }
         let (name, value) = given.into_iter().next()?;
+        if value.text.trim().is_empty() || (!spec.secret && is_blank(&value.text)) {
+            self.fault(&name, value, EMPTY.to_owned());
+            return None;
+        }
         let fetched = if name == spec.name {
             if spec.secret {
                 self.look_at(&name, value);
@@ -86,7 +91,7 @@ fn content(path: &str, outside: &Outside<'_>) -> Result<String, String> {
     let text = String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8"))?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     let text = text.strip_suffix('\r').unwrap_or(text);
-    if text.is_empty() { Err(format!("{shown} is empty")) } else { Ok(text.to_owned()) }
+    if text.trim().is_empty() { Err(format!("{shown} is empty")) } else { Ok(text.to_owned()) }
 }
 
 fn variable(name: &str, outside: &Outside<'_>) -> Result<String, String> {

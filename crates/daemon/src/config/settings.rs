@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fleetdns_core::AllDown;
+use fleetdns_core::{AllDown, text};
 use fleetdns_probe::Canary;
 use fleetdns_watch::WatchSettings;
 
@@ -95,7 +95,7 @@ pub(super) fn duration(
     key: &str,
     range: std::ops::RangeInclusive<Duration>,
 ) -> Option<Duration> {
-    let value = reader.parse(key, "a duration, such as 5s, 500ms or 1m30s", parse::duration)?;
+    let value = reader.parse(key, "a duration, such as 5s, 500ms or 1m30s", text::duration)?;
     if range.contains(&value) {
         return Some(value);
     }
@@ -125,7 +125,7 @@ pub(super) fn brakes(reader: &mut Reader<'_>) -> Brakes {
     });
     let max_delete = reader.parse("max-delete", "a percentage from 0% to 100%", parse::percent);
     let max_removals = reader.parse("max-removals", "a percentage from 0% to 100%", parse::percent);
-    let removals = reader.parse("removals", "on or off", parse::switch);
+    let removals = reader.parse("removals", "on or off", text::switch);
     let min_kept = count(reader, "min-kept", 1000).and_then(|number| usize::try_from(number).ok());
     Brakes {
         brakes: fleetdns_core::Brakes {

@@ -13,7 +13,7 @@ use super::raw::{Raw, Section};
 use super::reader::{Reader, items};
 use super::schema::key_names;
 use super::secret::{Sources, forms};
-use super::{Fleet, TTL_RIGHT, parse};
+use super::{Fleet, TTL_RIGHT};
 use crate::registry::{self, PROVIDERS, ProviderSpec};
 
 /// A zone that is written.
@@ -106,7 +106,7 @@ impl Zones<'_> {
         let name = self.name(section);
         let mut reader = Reader::of(section, self.faults);
         let suffix = reader.typed::<DnsName>("suffix");
-        let ttl = reader.parse("ttl", TTL_RIGHT, parse::ttl);
+        let ttl = reader.parse("ttl", TTL_RIGHT, |text| text.parse().ok());
         if let (Some(suffix), Some(name)) = (&suffix, &name)
             && !suffix.is_within(name)
         {
@@ -137,13 +137,13 @@ impl Zones<'_> {
 
     /// What the provider says of the keys.
     fn check(&mut self, section: &Section, zone: &ZoneConfig) {
-        // A secret that could not be fetched has its fault already.
+        // A value that is empty, and a secret that could not be fetched, have their fault already.
         let failed = |fault: &KeyFault| {
             zone.keys.get(&fault.key).is_none()
-                && self
-                    .with_global(section)
-                    .iter()
-                    .any(|section| forms(&fault.key).iter().any(|form| section.values.contains_key(form)))
+                && self.with_global(section).iter().any(|section| {
+                    let mut forms = forms(&fault.key).into_iter().chain([fault.key.clone()]);
+                    forms.any(|form| section.values.contains_key(&form))
+                })
         };
         let found = zone.spec.check(&zone.settings.zone, &zone.settings.owner, &zone.keys);
         let found: Vec<Fault> =

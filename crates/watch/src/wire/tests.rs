@@ -89,6 +89,7 @@ fn only_a_whole_page_is_a_page() {
         r#"{"kind":"Status","metadata":{"resourceVersion":"7"},"items":[]}"#,
         r#"{"kind":"ServiceList","metadata":{"resourceVersion":""},"items":[]}"#,
         r#"{"kind":"ServiceList","metadata":{},"items":[]}"#,
+        r#"{"kind":"ServiceList","metadata":{"resourceVersion":"7"}}"#,
         r#"{"kind":"ServiceList","metadata":{"resourceVersion":"7"},"items":{}}"#,
     ] {
         assert!(page(bad).is_err(), "{bad}");

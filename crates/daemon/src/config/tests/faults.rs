@@ -80,6 +80,7 @@ fn fleet() {
           2147483647 or a duration such as 5m is; a comment is a line of its own",
         ),
         ("ttl =", "dns.conf:3: [fleet] ttl: is empty; give it a value or leave the key out"),
+        ("namespaces = ,", "dns.conf:3: [fleet] namespaces: is empty; give it a value or leave the key out"),
         (
             "name-template = {name}.{ns}.example.com",
             "dns.conf:3: [fleet] name-template: has another placeholder",
@@ -183,7 +184,7 @@ fn provider_keys() {
             "dns.conf:3: [Global] client-id: is missing; for example client-id = 0000",
             "dns.conf:3: [Global] secret: is missing; for example secret = PASSWORD",
             "dns.conf:3: [Global] tenant-id: is missing",
-            "dns.conf:5: [Global] resource_Group: is missing",
+            "dns.conf:5: [Global] resource_Group: is empty",
             "dns.conf:6: [Global] clientSecret: is not a key of this section",
         ],
     );
