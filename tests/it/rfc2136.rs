@@ -4,7 +4,8 @@ use fleetdns_core::{Brakes, Outcome, Provider, ProviderError, approve};
 use std::net::SocketAddr;
 
 use fleetdns_tests::conformance::{
-    Backend, Cut, Fleet, Forbid, Marked, Moment, OTHER, OWNER, Vanish, ZONE, converge, with_causes,
+    Backend, Blind, Blindness, Cut, Fleet, Forbid, Marked, Moment, OTHER, OWNER, Refuse, TAKEN, Vanish, ZONE,
+    converge, with_causes,
 };
 use fleetdns_tests::nameserver::{KEY, NameServer, Rights, SECRET, Software};
 use fleetdns_tests::proxy::Proxy;
@@ -23,8 +24,11 @@ fn connect_at(address: SocketAddr, owner: &str, other: &[(&str, &str)]) -> Box<d
     fleetdns_rfc2136::connect(&ZONE.parse().unwrap(), &owner.parse().unwrap(), &keys(&pairs)).unwrap()
 }
 
+/// What a question for a transfer ends with: AXFR, IN.
+const AXFR: [u8; 4] = [0, 252, 0, 1];
+
 macro_rules! backend {
-    ($name:ident, $many:literal) => {
+    ($name:ident, $many:literal, $start:expr) => {
         pub(crate) struct $name {
             server: NameServer,
             proxy: Proxy,
@@ -34,7 +38,7 @@ macro_rules! backend {
             const MANY: usize = $many;
 
             async fn start() -> Self {
-                let server = NameServer::start(Software::$name, ZONE, Rights::default()).await;
+                let server = $start.await;
                 let proxy = Proxy::start(server.address()).await;
                 Self { server, proxy }
             }
@@ -93,6 +97,32 @@ macro_rules! backend {
             }
         }
 
+        impl Refuse for $name {
+            async fn refuse(&self) {
+                self.server.allow(Rights { below: TAKEN, ..Rights::default() }).await;
+            }
+
+            async fn accept(&self) {
+                self.server.allow(Rights::default()).await;
+            }
+        }
+
+        impl Blind for $name {
+            async fn blind(&self, how: Blindness) {
+                match how {
+                    Blindness::Refused => {
+                        self.server.allow(Rights { transfer: false, ..Rights::default() }).await;
+                    }
+                    Blindness::Stalled => self.proxy.stall(Some(&AXFR)),
+                }
+            }
+
+            async fn see(&self) {
+                self.server.allow(Rights::default()).await;
+                self.proxy.stall(None);
+            }
+        }
+
         impl Vanish for $name {
             async fn vanish(&self) {
                 self.server.drop_zone().await;
@@ -101,10 +131,10 @@ macro_rules! backend {
     };
 }
 
-backend!(Bind, 10_000);
-backend!(Knot, 10_000);
+backend!(Bind, 10_000, NameServer::start(Software::Bind, ZONE, Rights::default()));
+backend!(Knot, 10_000, NameServer::start(Software::Knot, ZONE, Rights::default()));
 // Each prerequisite is a query to its database.
-backend!(PowerDns, 1_000);
+backend!(PowerDns, 1_000, NameServer::start(Software::PowerDns, ZONE, Rights::default()));
 
 /// What `check` says, one line for each finding.
 async fn checked(provider: &dyn Provider) -> String {

@@ -9,6 +9,7 @@ pub mod faults;
 mod fleet;
 pub mod marks;
 mod pass;
+pub mod refusals;
 
 use fleetdns_core::Provider;
 
@@ -104,8 +105,58 @@ pub trait Storm: Backend {
     fn calls(&self) -> usize;
 }
 
+/// Names below these are refused by a backend that [`Refuse::refuse`] was called on. One is before [`TAKEN`] in every
+/// order of names, one after it.
+pub const REFUSED: [&str; 2] = ["a.example.com", "z.example.com"];
+/// Names below this one are taken all the same.
+pub const TAKEN: &str = "m.example.com";
+
+/// A backend that refuses single names for reasons of its own: a policy, a lock, a condition on record names.
+#[expect(async_fn_in_trait, reason = "as for Backend")]
+pub trait Refuse: Backend {
+    /// Plans in a row after which everything else has to be written.
+    const APPLIES: usize = 1;
+
+    /// Every write to a name below one of [`REFUSED`] is refused from now on, new or not; below [`TAKEN`] it is taken.
+    async fn refuse(&self);
+
+    /// Everything is taken again.
+    async fn accept(&self);
+}
+
+/// A backend whose listing can fail while it takes writes.
+#[expect(async_fn_in_trait, reason = "as for Backend")]
+pub trait Blind: Backend {
+    /// Listings fail from now on.
+    async fn blind(&self, how: Blindness);
+
+    /// Listings work again.
+    async fn see(&self);
+}
+
+/// How a listing fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blindness {
+    /// It is refused: a right that was taken away, a rate.
+    Refused,
+    /// It begins, or its connection does, and nothing more comes.
+    Stalled,
+}
+
+/// A backend that can carry out a part of a write.
+#[expect(async_fn_in_trait, reason = "as for Backend")]
+pub trait Halve: Backend {
+    /// Of the next change of this name from addresses to a CNAME the deletion is carried out and the addition is not,
+    /// once. The backend's answer is as it would be then.
+    async fn halve(&self, name: &str);
+
+    /// How often that happened.
+    fn halves(&self) -> usize;
+}
+
 /// One test for each case, in a module. The list says what of the backend can be reached or disturbed from outside:
-/// `marks` ([`Marked`]), `cut` ([`Cut`]), `forbid` ([`Forbid`]), `vanish` ([`Vanish`]) and `storm` ([`Storm`]), such as
+/// `marks` ([`Marked`]), `cut` ([`Cut`]), `forbid` ([`Forbid`]), `vanish` ([`Vanish`]), `storm` ([`Storm`]), `refuse`
+/// ([`Refuse`]), `blind` and `stall` ([`Blind`], each way of it) and `half` ([`Halve`]), such as
 /// `conformance!(bind, Bind, [marks, cut, forbid, vanish])`.
 ///
 /// `conformance!(bind, Bind)` stands for `[marks]`, and `conformance!(embedded, Embedded, no marks)` for `[]`.
@@ -135,6 +186,12 @@ macro_rules! conformance {
     (@cut $backend:ty) => { $crate::conformance!(@tests $backend, faults: [cut_in_a_write,]); };
     (@forbid $backend:ty) => { $crate::conformance!(@tests $backend, faults: [forbidden,]); };
     (@vanish $backend:ty) => { $crate::conformance!(@tests $backend, faults: [zone_gone,]); };
+    (@refuse $backend:ty) => {
+        $crate::conformance!(@tests $backend, refusals: [one_refused_name, twenty_refused_names,]);
+    };
+    (@blind $backend:ty) => { $crate::conformance!(@tests $backend, refusals: [listing_refused,]); };
+    (@stall $backend:ty) => { $crate::conformance!(@tests $backend, refusals: [listing_stalled,]); };
+    (@half $backend:ty) => { $crate::conformance!(@tests $backend, refusals: [write_done_by_half,]); };
     (@storm $backend:ty) => { $crate::conformance!(@tests $backend, faults: [storm,]); };
     (@tests $backend:ty, $list:ident: [$($case:ident,)*]) => {
         $(

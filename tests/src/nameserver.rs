@@ -41,11 +41,14 @@ pub struct Rights {
     pub transfer: bool,
     /// Record types that it may update, separated by blanks; empty for none. PowerDNS knows all or none.
     pub types: &'static str,
+    /// The part of the zone that it may update: this name and those below it; empty for all of it. On PowerDNS, which
+    /// knows no such right, it is the database that refuses, and the answer SERVFAIL.
+    pub below: &'static str,
 }
 
 impl Default for Rights {
     fn default() -> Self {
-        Self { algorithm: "hmac-sha256", transfer: true, types: "A AAAA CNAME TXT" }
+        Self { algorithm: "hmac-sha256", transfer: true, types: "A AAAA CNAME TXT", below: "" }
     }
 }
 
@@ -57,6 +60,7 @@ pub struct NameServer {
     zone: String,
     software: Software,
     rights: Rights,
+    signed: bool,
     folder: TempDir,
 }
 
@@ -66,9 +70,27 @@ impl NameServer {
     /// # Panics
     /// When it is not installed, or does not come up.
     pub async fn start(software: Software, zone: &str, rights: Rights) -> Self {
+        Self::start_as(software, zone, rights, false).await
+    }
+
+    /// The same with a zone that the server signs (DNSSEC).
+    ///
+    /// # Panics
+    /// As for [`start`](Self::start).
+    pub async fn start_signed(software: Software, zone: &str) -> Self {
+        let server = Self::start_as(software, zone, Rights::default(), true).await;
+        eventually("the zone to be signed", START_BUDGET, Duration::from_millis(20), async || {
+            let keys = dns::query(server.address, zone, "DNSKEY").await.map_err(|e| e.to_string())?;
+            if keys.answers.is_empty() { Err(keys.to_string()) } else { Ok(()) }
+        })
+        .await;
+        server
+    }
+
+    async fn start_as(software: Software, zone: &str, rights: Rights, signed: bool) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let address = ports::free_address();
-        let site = Site { folder: folder.path(), address, zone, rights };
+        let site = Site { folder: folder.path(), address, zone, rights, signed };
         let (program, arguments) = match software {
             Software::Bind => site.bind(),
             Software::Knot => site.knot(),
@@ -76,7 +98,7 @@ impl NameServer {
         };
         let log = folder.path().join("log");
         let process = Process::start(format!("{software:?}"), program, arguments, &[], log);
-        let mut server = Self { process, address, zone: zone.to_owned(), software, rights, folder };
+        let mut server = Self { process, address, zone: zone.to_owned(), software, rights, signed, folder };
         server.ready().await;
         server
     }
@@ -105,11 +127,19 @@ impl NameServer {
     /// # Panics
     /// When the server does not take that over.
     pub async fn grant(&self, types: &'static str) {
-        let site = self.site(Rights { types, ..self.rights });
+        self.allow(Rights { types, ..self.rights }).await;
+    }
+
+    /// Gives the key these rights in place of those that it has.
+    ///
+    /// # Panics
+    /// When the server does not take that over.
+    pub async fn allow(&self, rights: Rights) {
+        let site = self.site(rights);
         match self.software {
             Software::Bind => self.reload(site.bind_config(true)).await,
             Software::Knot => self.reload(site.knot_config(true)).await,
-            Software::PowerDns => site.power_dns_updater(),
+            Software::PowerDns => site.power_dns_rights(),
         }
     }
 
@@ -127,7 +157,13 @@ impl NameServer {
     }
 
     fn site(&self, rights: Rights) -> Site<'_> {
-        Site { folder: self.folder.path(), address: self.address, zone: &self.zone, rights }
+        Site {
+            folder: self.folder.path(),
+            address: self.address,
+            zone: &self.zone,
+            rights,
+            signed: self.signed,
+        }
     }
 
     /// Has a new configuration read; returns when the server says that it was.

@@ -1,4 +1,4 @@
-//! A TCP proxy that can cut a connection in the middle of an exchange.
+//! A TCP proxy that can cut a connection in the middle of an exchange, and hold answers back.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,6 +15,9 @@ use crate::conformance::Moment;
 /// A server that has said nothing for so long, after it has said something, is done with what it was asked.
 const QUIET: Duration = Duration::from_millis(200);
 
+/// Octets of an answer that come before it stalls.
+const BEGINNING: usize = 10;
+
 /// In front of one server. Dropping it takes no new connections.
 #[derive(Debug)]
 pub struct Proxy {
@@ -27,6 +30,7 @@ pub struct Proxy {
 struct State {
     next: Mutex<Option<Moment>>,
     cuts: AtomicUsize,
+    stalled: Mutex<Option<Vec<u8>>>,
 }
 
 impl State {
@@ -37,6 +41,12 @@ impl State {
             self.cuts.fetch_add(1, Ordering::SeqCst);
         }
         moment
+    }
+
+    /// Whether the answer to what a client has just said is held back.
+    fn stalls(&self, said: &[u8]) -> bool {
+        let stalled = self.stalled.lock().unwrap_or_else(PoisonError::into_inner);
+        stalled.as_ref().is_some_and(|part| said.windows(part.len()).any(|window| window == part))
     }
 }
 
@@ -77,6 +87,11 @@ impl Proxy {
         *self.state.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(moment);
     }
 
+    /// From now on answers to what has this in it (not empty) begin and never end; with `None` they go through again.
+    pub fn stall(&self, part: Option<&[u8]>) {
+        *self.state.stalled.lock().unwrap_or_else(PoisonError::into_inner) = part.map(<[u8]>::to_vec);
+    }
+
     /// How many connections were cut.
     pub fn cuts(&self) -> usize {
         self.state.cuts.load(Ordering::SeqCst)
@@ -89,13 +104,16 @@ async fn carry(client: TcpStream, server: SocketAddr, state: &State) -> io::Resu
     server.set_nodelay(true)?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let swallows = AtomicBool::new(false);
+    let (swallows, stalls) = (AtomicBool::new(false), AtomicBool::new(false));
     let up = async {
         let mut buffer = vec![0; 1 << 16];
         loop {
             let length = from_client.read(&mut buffer).await?;
             if length == 0 {
                 return to_server.shutdown().await;
+            }
+            if state.stalls(&buffer[..length]) {
+                stalls.store(true, Ordering::SeqCst);
             }
             match state.take() {
                 Some(Moment::Before) => return Err(io::ErrorKind::ConnectionAborted.into()),
@@ -116,6 +134,10 @@ async fn carry(client: TcpStream, server: SocketAddr, state: &State) -> io::Resu
             };
             if length == 0 {
                 return to_client.shutdown().await;
+            }
+            if stalls.load(Ordering::SeqCst) {
+                to_client.write_all(&buffer[..length.min(BEGINNING)]).await?;
+                std::future::pending::<()>().await;
             }
             swallowed = swallows.load(Ordering::SeqCst);
             if !swallowed {

@@ -32,7 +32,7 @@ fn fleets() -> (Fleet, Fleet) {
     (before, wish)
 }
 
-fn told(plan: &ApprovedPlan, applied: &Applied) {
+pub(super) fn told(plan: &ApprovedPlan, applied: &Applied) {
     let planned: BTreeSet<_> = plan.plan().changes.iter().map(|change| &change.name).collect();
     let told: BTreeSet<_> = applied.names.iter().map(|(name, _)| name).collect();
     assert!(told == planned && applied.names.len() == planned.len(), "an outcome for each name: {applied:?}");
@@ -115,17 +115,20 @@ pub async fn zone_gone<B: Vanish>() {
     assert!(findings.iter().any(|finding| !finding.good), "{findings:#?}");
 }
 
-/// Every name was denied; gives what to do about it.
+/// Every name was denied, or not tried because of it; returns what to do about it.
 fn denied(applied: &Applied) -> String {
     let mut last = String::new();
     for (name, outcome) in &applied.names {
+        if matches!(outcome, Outcome::NotTried) {
+            continue;
+        }
         let Outcome::Failed(ProviderError::Denied { endpoint, problem, remedy, .. }) = outcome else {
             panic!("{name}: {outcome:?}")
         };
         assert!(![endpoint, problem, remedy].iter().any(|part| part.is_empty()), "{name}: {outcome:?}");
         last.clone_from(remedy);
     }
-    eprintln!("{last}");
+    assert!(!last.is_empty(), "no name was denied: {applied:?}");
     last
 }
 

@@ -21,6 +21,7 @@ pub(super) struct Site<'a> {
     pub(super) address: SocketAddr,
     pub(super) zone: &'a str,
     pub(super) rights: Rights,
+    pub(super) signed: bool,
 }
 
 pub(super) type Started = (PathBuf, Vec<String>);
@@ -51,11 +52,13 @@ impl Site<'_> {
         let (zone, folder, rights) = (self.zone, self.folder.display(), self.rights);
         let policy = match rights.types {
             "" => String::new(),
-            types => format!("update-policy {{ grant {KEY}. zonesub {types}; }};"),
+            types if rights.below.is_empty() => format!("update-policy {{ grant {KEY}. zonesub {types}; }};"),
+            types => format!("update-policy {{ grant {KEY}. subdomain {}. {types}; }};", rights.below),
         };
+        let signing = if self.signed { "dnssec-policy default;" } else { "" };
         let transfer = if rights.transfer { format!("key {KEY};") } else { "none;".to_owned() };
         let zone = format!(
-            "zone \"{zone}\" {{ type primary; file \"zone\"; {policy} allow-transfer {{ {transfer} }}; }};\n"
+            "zone \"{zone}\" {{ type primary; file \"zone\"; {policy} {signing} allow-transfer {{ {transfer} }}; }};\n"
         );
         let text = format!(
             "options {{ directory \"{folder}\"; listen-on port {} {{ {}; }}; listen-on-v6 {{ none; }};\n\
@@ -91,6 +94,12 @@ impl Site<'_> {
             acl.push_str(&format!(
                 "  - id: update\n    key: {KEY}.\n    action: update\n    update-type: [{types}]\n"
             ));
+            if !rights.below.is_empty() {
+                let below = rights.below;
+                acl.push_str(&format!(
+                    "    update-owner: name\n    update-owner-match: sub-or-equal\n    update-owner-name: [{below}.]\n"
+                ));
+            }
             names.push("update");
         }
         let acl = if acl.is_empty() { acl } else { format!("acl:\n{acl}") };
@@ -100,17 +109,19 @@ impl Site<'_> {
             self.zone,
             names.join(", "),
         );
+        let signing = if self.signed { "    dnssec-signing: on\n" } else { "" };
         let text = format!(
             "server:\n  rundir: \"{folder}\"\n  listen: {}@{}\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
              control:\n  listen: \"{folder}/knot.sock\"\n\
              log:\n  - target: stderr\n    any: info\n\
              database:\n  storage: \"{folder}/db\"\n\
              key:\n  - id: {KEY}.\n    algorithm: {}\n    secret: {SECRET}\n\
-             {acl}{}",
+             {acl}{}{}",
             self.address.ip(),
             self.address.port(),
             rights.algorithm,
             if with_zone { &zone } else { "" },
+            if with_zone { signing } else { "" },
         );
         ("knot.conf", text)
     }
@@ -130,17 +141,30 @@ impl Site<'_> {
         self.pdnsutil(&["create-zone", zone, &format!("ns.{zone}")]);
         self.pdnsutil(&["add-record", zone, "ns", "A", "60", "192.0.2.53"]);
         self.pdnsutil(&["import-tsig-key", KEY, rights.algorithm, SECRET]);
-        if rights.transfer {
-            self.pdnsutil(&["set-meta", zone, "TSIG-ALLOW-AXFR", KEY]);
+        self.power_dns_rights();
+        if self.signed {
+            self.pdnsutil(&["secure-zone", zone]);
         }
-        self.power_dns_updater();
         (installed("pdns_server"), vec![format!("--config-dir={folder}")])
     }
 
-    pub(super) fn power_dns_updater(&self) {
+    pub(super) fn power_dns_rights(&self) {
+        let to = |has: bool| if has { KEY } else { "nobody" };
+        self.pdnsutil(&["set-meta", self.zone, "TSIG-ALLOW-AXFR", to(self.rights.transfer)]);
         // Without this, every key that it knows may update.
-        let updater = if self.rights.types.is_empty() { "nobody" } else { KEY };
-        self.pdnsutil(&["set-meta", self.zone, "TSIG-ALLOW-DNSUPDATE", updater]);
+        self.pdnsutil(&["set-meta", self.zone, "TSIG-ALLOW-DNSUPDATE", to(!self.rights.types.is_empty())]);
+        let mut script = String::from(".timeout 5000\n");
+        for (verb, row) in [("insert", "new"), ("delete", "old")] {
+            script.push_str(&format!("drop trigger if exists refused_{verb};\n"));
+            let below = self.rights.below;
+            if !below.is_empty() {
+                script.push_str(&format!(
+                    "create trigger refused_{verb} before {verb} on records when {row}.type <> 'SOA' and {row}.name not like \
+                     '%.{below}' begin select raise(abort, 'refused'); end;\n"
+                ));
+            }
+        }
+        self.sqlite(&script);
     }
 
     pub(super) fn pdnsutil(&self, arguments: &[&str]) {
@@ -156,10 +180,14 @@ impl Site<'_> {
         let path = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
         let schema = fs::read_to_string(path)
             .unwrap_or_else(|e| panic!("{path}: {e}: run tests/setup and test again"));
+        self.sqlite(&schema);
+    }
+
+    fn sqlite(&self, script: &str) {
         let mut command = Command::new(installed("sqlite3"));
         let mut child =
             command.arg(self.folder.join("db")).stdin(Stdio::piped()).spawn().expect("sqlite3 starts");
-        child.stdin.take().expect("it has a stdin").write_all(schema.as_bytes()).expect("sqlite3 reads");
+        child.stdin.take().expect("it has a stdin").write_all(script.as_bytes()).expect("sqlite3 reads");
         assert!(child.wait().expect("sqlite3 ends").success());
     }
 }
