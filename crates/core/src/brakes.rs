@@ -62,6 +62,21 @@ impl ApprovedPlan {
     pub const fn plan(&self) -> &Plan {
         &self.0
     }
+
+    /// Puts the changes in another order. Changes of the same rank keep theirs.
+    pub fn sort_by_rank<R: Ord>(&mut self, rank: impl Fn(&NameChange) -> R) {
+        self.0.changes.sort_by_cached_key(rank);
+    }
+
+    /// Takes the first changes out, as a plan of their own: a part of what was approved is approved too.
+    #[must_use]
+    pub fn take_first(&mut self, count: usize) -> Self {
+        let rest = self.0.changes.split_off(count.min(self.0.changes.len()));
+        let first = std::mem::replace(&mut self.0.changes, rest);
+        let Plan { zone, owned, .. } = &self.0;
+        let (zone, owned) = (zone.clone(), *owned);
+        Self(Plan { zone, changes: first, held: Vec::new(), refused: Vec::new(), owned })
+    }
 }
 
 /// Lets a plan pass, or empties it and says at each name why.

@@ -6,6 +6,7 @@
 //! Invariant: the planner itself is asked, over the Services that have to do with the name and no others: what is said
 //! is what a pass would do, at the cost of one name.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,8 @@ pub struct Facts<'a> {
     pub startup: Option<&'a str>,
     /// What holds the name, where a pass over the whole zone said so: some brakes look at more than one name.
     pub held: Option<&'a Hold>,
+    /// Why the backend did not write the name when it was last asked to.
+    pub refused: Option<&'a Refusal>,
     /// The last probe of a key, as far as there was one.
     pub last: &'a dyn Fn(&ProbeKey) -> Option<LastProbe>,
     /// Why a host name could not be resolved the last time.
@@ -223,6 +226,8 @@ pub fn explain(facts: Facts<'_>, name: &DnsName) -> Explanation {
         })
     });
     let refused = plan.refused.iter().filter(|refused| !matches!(refused.reason, Refusal::Claimed { .. }));
+    let refused: BTreeSet<String> =
+        refused.map(|refused| &refused.reason).chain(facts.refused).map(ToString::to_string).collect();
     let lines = Lines { facts, name, wanted: look.wanted.as_ref(), held: held.as_ref(), plan };
     let mut said = Explanation {
         name: name.to_string(),
@@ -238,7 +243,7 @@ pub fn explain(facts: Facts<'_>, name: &DnsName) -> Explanation {
         holds: there.iter().map(held_set).collect(),
         wanted: sets.unwrap_or_default().iter().map(SetLine::from).collect(),
         held: held.as_ref().map(ToString::to_string),
-        refused: refused.map(|refused| refused.reason.to_string()).collect(),
+        refused: refused.into_iter().collect(),
         goes,
         addresses: lines.all(),
         ..Explanation::default()

@@ -1,11 +1,12 @@
 //! What a provider says exists in a zone.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
+use imbl::{OrdMap, OrdSet};
 use smallvec::SmallVec;
 
 use crate::evidence::Claim;
@@ -103,24 +104,58 @@ pub struct Observed {
     /// Almost always there is one set at a name.
     names: OrdMap<DnsName, Arc<SmallVec<[ObservedSet; 1]>>>,
     owned: usize,
-    /// Names that only the provider knows to be impossible. Few.
-    unwritable: Arc<[Unwritable]>,
+    /// Names that only the provider knows to be impossible: whether all below them are too, and why.
+    unwritable: Arc<BTreeMap<DnsName, (bool, Arc<str>)>>,
+    /// Names with an NS or DNAME record, the apex among them.
+    cuts: OrdSet<DnsName>,
 }
 
 impl Observed {
     /// Says which names cannot be written, in place of what was said before.
     pub fn set_unwritable(&mut self, unwritable: Vec<Unwritable>) {
-        self.unwritable = unwritable.into();
+        let by_name = unwritable.into_iter().map(|one| (one.name, (one.subtree, one.reason)));
+        self.unwritable = Arc::new(by_name.collect());
     }
 
     /// Why a name cannot be written.
     pub fn unwritable(&self, name: &DnsName) -> Option<&Arc<str>> {
-        let covers = |one: &&Unwritable| one.name == *name || (one.subtree && name.is_below(&one.name));
-        self.unwritable.iter().find(covers).map(|one| &one.reason)
+        if self.unwritable.is_empty() {
+            return None;
+        }
+        let at = |one: &DnsName| self.unwritable.get(one).filter(|(subtree, _)| *subtree || one == name);
+        lineage(name).find_map(|one| at(&one)).map(|(_, reason)| reason)
+    }
+
+    /// The NS or DNAME record of a zone because of which nobody is ever answered with a record at `name`: that of `name`
+    /// itself or of a name above it (RFC 1034 §4.2.1, RFC 6672 §2.4). Returns its name and type.
+    pub fn cut(&self, zone: &DnsName, name: &DnsName) -> Option<(DnsName, &str)> {
+        if self.cuts.iter().all(|cut| cut == zone) && !self.has_type(zone, DNAME) {
+            return None;
+        }
+        let cuts_off = |cut: &DnsName| -> Option<&str> {
+            let by_ns = cut != zone && self.has_type(cut, NS);
+            let by_dname = cut != name && self.has_type(cut, DNAME);
+            if by_ns { Some(NS) } else { by_dname.then_some(DNAME) }
+        };
+        // The highest one is the one that a query meets.
+        let above = lineage(name).take_while(|one| one.is_within(zone));
+        above.filter_map(|one| cuts_off(&one).map(|kind| (one, kind))).last()
+    }
+
+    fn has_type(&self, name: &DnsName, wanted: &str) -> bool {
+        self.cuts.contains(name) && self.at(name).iter().any(|set| set.type_name() == wanted)
+    }
+
+    /// Whether both have the same names that cannot be written, and the same delegations.
+    pub fn same_limits(&self, other: &Self) -> bool {
+        self.unwritable == other.unwritable && self.cuts == other.cuts
     }
 
     /// Adds one set.
     pub fn push(&mut self, name: DnsName, set: ObservedSet) {
+        if is_cut(&set) {
+            self.cuts.insert(name.clone());
+        }
         let sets = Arc::make_mut(self.names.entry(name).or_default());
         let before = owned(sets);
         sets.push(set);
@@ -129,6 +164,11 @@ impl Observed {
 
     /// Replaces all sets of a name; none removes the name.
     pub fn replace(&mut self, name: DnsName, sets: Vec<ObservedSet>) {
+        if sets.iter().any(is_cut) {
+            self.cuts.insert(name.clone());
+        } else {
+            self.cuts.remove(&name);
+        }
         self.owned += usize::from(owned(&sets));
         let old = if sets.is_empty() {
             self.names.remove(&name)
@@ -175,6 +215,18 @@ impl Observed {
     }
 }
 
+const NS: &str = "NS";
+const DNAME: &str = "DNAME";
+
+fn is_cut(set: &ObservedSet) -> bool {
+    matches!(set.type_name(), NS | DNAME)
+}
+
+/// A name and the names above it.
+fn lineage(name: &DnsName) -> impl Iterator<Item = DnsName> {
+    std::iter::successors(Some(name.clone()), DnsName::parent)
+}
+
 fn owned(sets: &[ObservedSet]) -> bool {
     sets.iter().any(|set| set.claim.is_ours())
 }
@@ -186,5 +238,63 @@ impl FromIterator<(DnsName, ObservedSet)> for Observed {
             observed.push(name, set);
         }
         observed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observed(types: &[(&str, &str)]) -> Observed {
+        let set = |kind: &str| ObservedSet {
+            ttl: Ttl::DEFAULT,
+            content: Content::Other(kind.into()),
+            claim: Claim::Foreign,
+            version: Version::default(),
+        };
+        types.iter().map(|(name, kind)| (name.parse().unwrap(), set(kind))).collect()
+    }
+
+    #[test]
+    fn what_lies_below_a_delegation_or_a_dname_is_never_answered() {
+        let zone: DnsName = "example.com".parse().unwrap();
+        let mut observed = observed(&[
+            ("example.com", "NS"),
+            ("apps.example.com", "NS"),
+            ("old.apps.example.com", "DNAME"),
+            ("old.example.com", "DNAME"),
+        ]);
+        for (name, cut) in [
+            ("example.com", None),
+            ("www.example.com", None),
+            ("apps.example.com", Some("apps.example.com NS")),
+            ("web.apps.example.com", Some("apps.example.com NS")),
+            ("a.old.apps.example.com", Some("apps.example.com NS")),
+            ("old.example.com", None),
+            ("a.web.old.example.com", Some("old.example.com DNAME")),
+            ("webapps.example.com", None),
+        ] {
+            let found = observed.cut(&zone, &name.parse().unwrap()).map(|(at, kind)| format!("{at} {kind}"));
+            assert_eq!(found.as_deref(), cut, "{name}");
+        }
+        observed.replace("apps.example.com".parse().unwrap(), vec![]);
+        assert_eq!(observed.cut(&zone, &"web.apps.example.com".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn a_name_is_unwritable_by_itself_or_with_all_below_it() {
+        let mut observed = Observed::default();
+        let one =
+            |name: &str, subtree| Unwritable { name: name.parse().unwrap(), subtree, reason: name.into() };
+        observed.set_unwritable(vec![one("dns.example.com", false), one("gen.example.com", true)]);
+        for (name, why) in [
+            ("dns.example.com", Some("dns.example.com")),
+            ("a.dns.example.com", None),
+            ("gen.example.com", Some("gen.example.com")),
+            ("a.b.gen.example.com", Some("gen.example.com")),
+            ("agen.example.com", None),
+        ] {
+            assert_eq!(observed.unwritable(&name.parse().unwrap()).map(|why| &**why), why, "{name}");
+        }
     }
 }

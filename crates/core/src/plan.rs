@@ -239,7 +239,7 @@ pub struct Held {
 }
 
 /// Why a name is not written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// Somebody else has a record set there.
     Foreign {
@@ -299,7 +299,7 @@ impl fmt::Display for Refusal {
 }
 
 /// Something that is wanted and not written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Refused {
     /// The name, or what was given in its place.
     pub name: Arc<str>,

@@ -47,6 +47,14 @@ impl Scope {
         matches!(self, Self::Names(names) if names.is_empty())
     }
 
+    /// Whether a name is looked at.
+    pub fn contains(&self, name: &DnsName) -> bool {
+        match self {
+            Self::All => true,
+            Self::Names(names) => names.contains(name),
+        }
+    }
+
     /// Both together.
     pub fn extend(&mut self, other: Self) {
         match (&mut *self, other) {
@@ -322,28 +330,41 @@ impl Planner {
 
     /// Plans the names in scope against what exists.
     pub fn plan(&self, scope: &Scope, observed: &Observed) -> Plan {
-        let mut plan = Plan {
+        let mut plan = self.empty_plan(observed);
+        self.plan_names(&self.in_scope(scope, observed), observed, &mut plan);
+        if *scope == Scope::All {
+            plan.refused.extend(self.claims.refused().cloned());
+        }
+        plan
+    }
+
+    /// The names that a scope covers: of everything, those that somebody wants and those that are ours.
+    pub fn in_scope(&self, scope: &Scope, observed: &Observed) -> Vec<DnsName> {
+        match scope {
+            Scope::All => {
+                let names: BTreeSet<&DnsName> = self.claims.names().chain(observed.owned()).collect();
+                names.into_iter().cloned().collect()
+            }
+            Scope::Names(names) => names.iter().cloned().collect(),
+        }
+    }
+
+    /// A plan that changes nothing.
+    pub fn empty_plan(&self, observed: &Observed) -> Plan {
+        Plan {
             zone: self.zone.zone.clone(),
             changes: Vec::new(),
             held: Vec::new(),
             refused: Vec::new(),
             owned: observed.owned_count(),
-        };
-        match scope {
-            Scope::All => {
-                let names: BTreeSet<&DnsName> = self.claims.names().chain(observed.owned()).collect();
-                for name in names {
-                    self.plan_name(name, observed, &mut plan);
-                }
-                plan.refused.extend(self.claims.refused().cloned());
-            }
-            Scope::Names(names) => {
-                for name in names {
-                    self.plan_name(name, observed, &mut plan);
-                }
-            }
         }
-        plan
+    }
+
+    /// Plans some names, so that a long plan can be made in parts.
+    pub fn plan_names(&self, names: &[DnsName], observed: &Observed, plan: &mut Plan) {
+        for name in names {
+            self.plan_name(name, observed, plan);
+        }
     }
 
     /// Everything that ought to exist, what others hold included.
@@ -361,9 +382,10 @@ impl Planner {
         self.claims.names()
     }
 
-    /// What Services say that cannot be used; independent of the zone's state.
-    pub fn faults(&self) -> impl Iterator<Item = &Refused> {
-        self.claims.refused()
+    /// Services whose faults are others since this was last asked, each with its faults as they are now: what a Service
+    /// says that cannot be used, independent of the zone's state.
+    pub fn changed_faults(&mut self) -> Vec<(ServiceKey, Vec<Refused>)> {
+        self.claims.changed_faults()
     }
 }
 

@@ -346,6 +346,7 @@ fn zone_line(status: &ZoneStatus) -> ZoneLine {
         refused: status
             .refused
             .values()
+            .chain(status.faults.values())
             .flatten()
             .map(|refused| reason(refused.name.to_string(), refused.reason.to_string()))
             .collect(),

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use fleetdns_core::explain::{Facts, LastProbe, names_of, similar};
 use fleetdns_core::judge::Outcome;
+use fleetdns_core::plan::Refusal;
 use fleetdns_core::{DnsName, Explanation, MemberName, Observed, ProbeKey, ServiceKey, explain};
 use fleetdns_probe::Report;
 use serde::{Deserialize, Serialize};
@@ -108,6 +109,8 @@ impl View {
         let (snapshot, health) = (self.snapshots.borrow().clone(), self.health.borrow().clone());
         let intents = self.intents.borrow().clone();
         let nothing = Observed::default();
+        let mut refused = zone.refused.get(name.as_str()).into_iter().flatten();
+        let refused = refused.find(|refused| matches!(refused.reason, Refusal::Backend(_)));
         let facts = Facts {
             zone: &zone.settings,
             capabilities: &zone.capabilities,
@@ -118,6 +121,7 @@ impl View {
             observed: zone.observed.as_ref().unwrap_or(&nothing),
             startup: zone.startup.as_deref(),
             held: zone.held.get(name).map(|held| &held.reason),
+            refused: refused.map(|refused| &refused.reason),
             last: &|key: &ProbeKey| self.reports.get(key).map(last),
             resolve_error: &|name| self.reports.resolve_error(name),
         };

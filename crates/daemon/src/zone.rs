@@ -2,41 +2,41 @@
 //!
 //! Invariant: this is the only place that calls `Provider::apply`.
 //! Invariant: no plan is made before what the zone itself says of its members is part of the snapshot.
-//! Invariant: a fault of the provider never ends the task; it waits with growing pauses and lists afresh.
+//! Invariant: a fault of the provider never ends the task; reading and writing wait with growing pauses of their own.
+//! Invariant: a fault of one name never makes another name wait.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::adopt::adopt;
 use fleetdns_core::plan::Hold;
 use fleetdns_core::velocity::Velocity;
 use fleetdns_core::{
-    Address, ApprovedPlan, Brakes, DnsName, Health, Listing, MemberName, Move, MoveCause, Observed, Planner,
-    Provider, ProviderError, Scope, Snapshot, ZoneSettings, approve,
+    Brakes, DnsName, Health, Intents, MemberName, Observed, Planner, Provider, Scope, Snapshot, ZoneSettings,
 };
 use fleetdns_probe::Reports;
 use fleetdns_watch::Adopted;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
 
-use crate::chain;
 use crate::intents::Wishes;
 use crate::journal::{Journal, Scribe};
 
 mod outcome;
+mod pass;
+mod pause;
+mod pending;
+mod reading;
 mod status;
 mod tell;
 
 pub use status::{Gauges, ZoneStatus};
 
-/// Pause after the first failure; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Every so many lists the pass after it looks at all names.
-const LISTS_TO_A_WHOLE_PASS: u32 = 10;
+use pass::Batch;
+use pause::Access;
+use pending::Pending;
+use reading::Reading;
 
 /// What the task of one zone needs.
 pub struct ZoneTask {
@@ -49,23 +49,21 @@ pub struct ZoneTask {
     says_clusters: bool,
     adopted: mpsc::Sender<Adopted>,
     status: watch::Sender<ZoneStatus>,
+    /// Names to look at.
     scope: Scope,
+    /// The zone as it was last read, with what was written since.
     observed: Option<Observed>,
-    /// Names that a plan had and that were not written, or beside which somebody wrote meanwhile.
-    unwritten: BTreeSet<DnsName>,
-    lists: u32,
-    /// After the next fault. Grows until everything that is wanted is written.
-    pause: Duration,
-    /// Nothing is written before the zone was listed again.
-    resting: bool,
-    /// The last fault was a request to wait, which is said once.
-    asked_to_wait: bool,
-    /// When the zone has to be listed again.
-    list_at: Instant,
+    reading: Reading,
+    writing: Access,
+    pending: Pending,
+    /// How many names are handed to the provider at once.
+    batch: Batch,
     /// What left the zone lately because of its probes.
     velocity: Velocity,
     /// When what waits for its turn is looked at again.
     turn_at: Option<Instant>,
+    /// When the deletions that `max-delete` holds are looked at again.
+    recheck_at: Option<Instant>,
     started: Instant,
     scribe: Scribe,
 }
@@ -116,14 +114,13 @@ impl ZoneTask {
             status,
             scope: Scope::All,
             observed: None,
-            unwritten: BTreeSet::new(),
-            lists: 0,
-            pause: FIRST_PAUSE,
-            resting: false,
-            asked_to_wait: false,
-            list_at: Instant::now(),
+            reading: Reading::new(),
+            writing: Access::new("write"),
+            pending: Pending::default(),
+            batch: Batch::default(),
             velocity: Velocity::default(),
             turn_at: None,
+            recheck_at: None,
             started: Instant::now(),
             scribe,
         };
@@ -133,196 +130,111 @@ impl ZoneTask {
     /// Works until `shutdown`.
     pub async fn run(
         mut self,
-        mut snapshots: watch::Receiver<Snapshot>,
-        mut health: watch::Receiver<Health>,
+        snapshots: watch::Receiver<Snapshot>,
+        health: watch::Receiver<Health>,
         shutdown: CancellationToken,
     ) {
+        let mut inputs = Inputs { snapshots, health, wishes: self.wishes.receiver() };
         loop {
+            let (wake_at, asked) = (self.wake_at(), self.pending.next_read());
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                Ok(()) = snapshots.changed() => {}
-                Ok(()) = health.changed() => {}
-                Ok(()) = self.wishes.changed() => {}
-                () = tokio::time::sleep_until(self.list_at) => {
+                listed = self.reading.next(&self.provider, asked) => {
                     tokio::select! {
                         biased;
                         () = shutdown.cancelled() => return,
-                        () = self.list() => {}
+                        () = self.take_list(listed) => {}
                     }
                 }
-                () = turn(self.turn_at) => {
-                    let waiting = self.waiting();
-                    self.scope.extend(waiting);
-                }
+                Ok(()) = inputs.snapshots.changed() => {}
+                Ok(()) = inputs.health.changed() => {}
+                Ok(()) = inputs.wishes.changed() => {}
+                () = at(wake_at) => {}
                 // Both senders are gone: the daemon is ending.
                 else => return,
             }
-            let (snapshot, verdicts) =
-                (snapshots.borrow_and_update().clone(), health.borrow_and_update().clone());
+            self.collect_due();
+            let (snapshot, verdicts, wishes) = inputs.latest();
             let changed = self.planner.update(&snapshot, &verdicts);
             self.scope.extend(changed);
-            let heeded = self.planner.heed(&self.wishes.latest());
+            let heeded = self.planner.heed(&wishes);
             self.scope.extend(heeded);
             self.tell_clusters();
-            self.pass().await;
+            self.pass(&inputs).await;
         }
     }
 
-    /// Reads the zone. On failure the next try is due after a pause.
-    async fn list(&mut self) {
-        let Listing { observed, unreadable } = match self.provider.list().await {
-            Ok(listing) => listing,
-            Err(error) => return self.wait_after(&error),
-        };
-        for entry in &unreadable {
-            warn!(zone = %self.planner.zone().zone, entry = %entry, "the zone has an entry that cannot be read");
+    /// When there is something to do although nothing has changed.
+    fn wake_at(&self) -> Option<Instant> {
+        self.observed.as_ref()?;
+        let now = Instant::now();
+        if let Some(until) = self.writing.rests_until(now) {
+            return Some(until);
         }
-        if self.observed.is_none() {
-            let members = adopt(self.planner.zone(), &observed, &self.configured);
-            debug!(zone = %self.planner.zone().zone, members = members.len(), "adopted what the zone says");
-            let (adopted, taken) = Adopted::new(members);
-            // Whoever takes it is gone only when the daemon is ending. Planned is on a snapshot that has it.
-            if self.adopted.send(adopted).await.is_ok() {
-                let _ = taken.await;
-            }
-            self.wishes.adopt(&self.planner.zone().zone, &observed).await;
+        if !self.scope.is_empty() {
+            return Some(now);
         }
-        self.resting = false;
-        let looked_at = self.look_again(&observed);
-        self.scope.extend(looked_at);
-        self.observed = Some(observed);
-        self.planner.forget();
-        self.list_at = Instant::now() + self.drift;
-        self.status.send_modify(|status| status.listed_at = Some(Instant::now()));
+        [self.pending.next_try(), self.turn_at, self.recheck_at].into_iter().flatten().min()
     }
 
-    /// The names that a list gives cause to look at: those that are not as we left them, and those that are held, refused
-    /// or failed. All of them at the start, after a fault and now and then, should anything have slipped.
-    fn look_again(&mut self, listed: &Observed) -> Scope {
-        self.lists = self.lists.wrapping_add(1);
-        let status = self.status.borrow();
-        let whole =
-            self.lists % LISTS_TO_A_WHOLE_PASS == 1 || !self.unwritten.is_empty() || status.fault.is_some();
-        match self.observed.as_ref().filter(|_| !whole) {
-            None => Scope::All,
-            Some(before) => {
-                let refused = status.refused.keys().filter_map(|name| name.parse().ok());
-                let stuck = status.held.keys().cloned().chain(refused);
-                Scope::Names(before.changed(listed).cloned().chain(stuck).collect())
-            }
-        }
-    }
-
-    /// The whole zone was read and everything that is wanted is there. A list alone proves nothing: a zone that can be
-    /// read and not written would be asked again and again without a pause.
-    fn recovered(&mut self) {
-        self.pause = FIRST_PAUSE;
-        self.asked_to_wait = false;
-        self.scribe.forget_unwritten();
-        let mended = self.status.borrow().fault.is_some();
-        if mended {
-            info!(zone = %self.planner.zone().zone, "the zone can be read and written again");
-            self.status.send_modify(|status| status.fault = None);
-            self.scribe.mended();
-        }
-    }
-
-    fn wait_after(&mut self, error: &ProviderError) {
-        let pause = match error {
-            ProviderError::Throttled { seconds, .. } => Duration::from_secs((*seconds).max(1)),
-            _ => self.pause,
-        };
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        self.list_at = Instant::now() + pause;
-        self.resting = true;
-        let text = chain(error);
-        let asked = matches!(error, ProviderError::Throttled { .. });
-        if self.status.borrow().fault.as_deref() != Some(&text) {
-            let (zone, retry_ms) = (&self.planner.zone().zone, pause.as_millis());
-            match (asked, self.asked_to_wait) {
-                (false, _) => warn!(%zone, error = %text, retry_ms, "the zone cannot be read or written"),
-                (true, false) => warn!(%zone, error = %text, retry_ms, "the provider asks to wait"),
-                // The same wait, of which less is left.
-                (true, true) => debug!(%zone, error = %text, retry_ms, "the provider asks to wait on"),
-            }
-            if !(asked && self.asked_to_wait) {
-                self.scribe.fault(&text);
-            }
-            self.status.send_modify(|status| status.fault = Some(text));
-        }
-        self.asked_to_wait = asked;
-    }
-
-    /// Plans and writes what is in scope. Nothing happens while the zone waits to be listed after a fault.
-    async fn pass(&mut self) {
-        let Some(observed) = self.observed.as_ref().filter(|_| !self.scope.is_empty()) else {
-            return self.tell_startup();
-        };
-        if self.resting {
+    /// Puts into the scope what was to be looked at by now.
+    fn collect_due(&mut self) {
+        let now = Instant::now();
+        if self.observed.is_none() || self.writing.rests_until(now).is_some() {
             return;
         }
-        let scope = std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new()));
-        let observed = observed.clone();
-        let (approved, moves) = self.plan(&scope, &observed);
-        self.tell(&scope, &approved.plan().held, &approved.plan().refused);
-        if scope == Scope::All {
-            // What is still to be written is in the plan.
-            self.unwritten.clear();
-        }
-        let mut settled = true;
-        if !approved.plan().is_empty() {
-            let started = Instant::now();
-            let applied = self.provider.apply(&approved).await;
-            self.scribe.moves(&moves, &applied);
-            settled = self.take_in(&approved.plan().changes, &moves, applied, started.elapsed());
-        }
-        if settled && scope == Scope::All {
-            self.recovered();
-        }
-        let observed = self.observed.clone();
-        self.status.send_modify(|status| status.observed = observed);
-        self.tell_startup();
-    }
-
-    /// Plans what is in scope. When more would leave because of probes than may within a minute, the rest waits: it is
-    /// planned again with that, until nothing leaves that was not let go.
-    fn plan(&mut self, scope: &Scope, observed: &Observed) -> (ApprovedPlan, Vec<Move>) {
-        let mut waiting = BTreeSet::new();
-        loop {
-            self.planner.hold_back(waiting.clone());
-            let plan = self.planner.plan(scope, observed);
-            let moves = self.planner.moves(&plan, observed);
-            let dead = |one: &&Move| one.cause == MoveCause::Unhealthy && !waiting.contains(&one.address);
-            let leaving: BTreeSet<Address> =
-                moves.iter().filter(dead).map(|one| one.address.clone()).collect();
-            let more = if leaving.is_empty() {
-                BTreeSet::new()
-            } else {
-                let budget = self.planner.removal_budget();
-                self.velocity.admit(self.started.elapsed(), &leaving, budget)
-            };
-            if more.is_empty() {
-                return (approve(plan, &self.brakes), moves);
-            }
-            self.turn_at = self.velocity.room_at().map(|at| self.started + at);
-            waiting.extend(more);
+        let due = self.pending.due(now).cloned().collect();
+        self.scope.extend(Scope::Names(due));
+        let is_over = |at: &mut Option<Instant>| at.take_if(|at| *at <= now).is_some();
+        let (turn, recheck) = (is_over(&mut self.turn_at), is_over(&mut self.recheck_at));
+        if turn || recheck {
+            let held = self.held(|hold| match hold {
+                Hold::Velocity => turn,
+                Hold::MaxDelete { .. } => recheck,
+                _ => false,
+            });
+            self.scope.extend(Scope::Names(held));
         }
     }
 
-    /// The names at which something waits for its turn.
-    fn waiting(&mut self) -> Scope {
-        self.turn_at = None;
+    /// Names that are held for such a reason.
+    fn held(&self, such: impl Fn(&Hold) -> bool) -> BTreeSet<DnsName> {
         let status = self.status.borrow();
-        let waits = status.held.values().filter(|held| held.reason == Hold::Velocity);
-        Scope::Names(waits.map(|held| held.name.clone()).collect())
+        status.held.values().filter(|held| such(&held.reason)).map(|held| held.name.clone()).collect()
     }
 }
 
-/// The moment at which it is the turn of what waits; never when nothing does.
-async fn turn(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
+/// What a zone's task follows.
+struct Inputs {
+    snapshots: watch::Receiver<Snapshot>,
+    health: watch::Receiver<Health>,
+    wishes: watch::Receiver<Intents>,
+}
+
+impl Inputs {
+    fn latest(&mut self) -> (Snapshot, Health, Intents) {
+        (
+            self.snapshots.borrow_and_update().clone(),
+            self.health.borrow_and_update().clone(),
+            self.wishes.borrow_and_update().clone(),
+        )
+    }
+
+    /// Whether anything has changed that was not taken in yet.
+    fn has_news(&self) -> bool {
+        // A sender that is gone has no news.
+        self.snapshots.has_changed().unwrap_or(false)
+            || self.health.has_changed().unwrap_or(false)
+            || self.wishes.has_changed().unwrap_or(false)
+    }
+}
+
+/// Sleeps until then, not at all when that is over; for ever without a time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) if time <= Instant::now() => {}
+        Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
     }
 }

@@ -124,7 +124,11 @@ impl Lines<'_> {
         if reason.is_empty() {
             "no cluster gives it".clone_into(&mut reason);
         }
-        let next = if then { self.kept() } else { "goes with the next write".to_owned() };
+        let next = match self.facts.refused {
+            _ if then => self.kept(),
+            Some(why) => format!("not written: {why}"),
+            None => "goes with the next write".to_owned(),
+        };
         AddressLine {
             address: address.to_string(),
             in_dns: true,
@@ -175,6 +179,9 @@ impl Lines<'_> {
     /// Where that is not what DNS becomes.
     fn but(&self, candidate: &Candidate, place: Place, stands_by: bool) -> Option<String> {
         let alive = if stands_by { Some(false) } else { candidate.alive() };
+        if let Some(why) = self.facts.refused.filter(|_| place.now != place.then) {
+            return Some(format!("not written: {why}"));
+        }
         match (alive, place.now, place.then) {
             (Some(true), true, true) | (Some(false) | None, false, false) => None,
             (Some(true), now, false) => {

@@ -1,6 +1,6 @@
 //! Who wants which name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use smallvec::SmallVec;
@@ -30,6 +30,8 @@ pub(super) struct Claims {
     by_service: HashMap<ServiceKey, Box<[DnsName]>>,
     /// What Services say that cannot be used.
     refused: BTreeMap<ServiceKey, Vec<Refused>>,
+    /// Services of which that is something else since it was last taken.
+    refused_changed: BTreeSet<ServiceKey>,
 }
 
 impl Claims {
@@ -38,7 +40,9 @@ impl Claims {
         let old = self.by_service.remove(service).unwrap_or_default();
         for name in &old {
             let Some(claims) = self.by_name.get_mut(name) else { continue };
-            claims.retain(|claim| claim.service != *service);
+            if let Ok(place) = claims.binary_search_by(|claim| claim.service.cmp(service)) {
+                claims.remove(place);
+            }
             if claims.is_empty() {
                 self.by_name.remove(name);
             }
@@ -57,12 +61,21 @@ impl Claims {
         if !new.is_empty() {
             self.by_service.insert(service.clone(), new.into());
         }
-        if group.refused.is_empty() {
-            self.refused.remove(service);
-        } else {
-            self.refused.insert(service.clone(), group.refused);
+        let old = match group.refused.is_empty() {
+            true => self.refused.remove(service),
+            false => self.refused.insert(service.clone(), group.refused),
+        };
+        if old.as_ref() != self.refused.get(service) {
+            self.refused_changed.insert(service.clone());
         }
         touched
+    }
+
+    /// Services of which other things are refused since this was last asked, with what is refused now.
+    pub(super) fn changed_faults(&mut self) -> Vec<(ServiceKey, Vec<Refused>)> {
+        let changed = std::mem::take(&mut self.refused_changed);
+        let now = |key: &ServiceKey| self.refused.get(key).cloned().unwrap_or_default();
+        changed.iter().map(|key| (key.clone(), now(key))).collect()
     }
 
     /// The names that a Service wants.

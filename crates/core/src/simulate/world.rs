@@ -79,6 +79,7 @@ impl World {
                     observed,
                     startup: planner.startup(),
                     held: held.iter().find(|held| held.name == *name).map(|held| &held.reason),
+                    refused: None,
                     last: &|_| None,
                     resolve_error: &|_| None,
                 };

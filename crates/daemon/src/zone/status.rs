@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use fleetdns_core::plan::{Held, Refused};
-use fleetdns_core::{Capabilities, DnsName, Gauge, Observed, Provider, ZoneSettings};
+use fleetdns_core::{Capabilities, DnsName, Gauge, Observed, Provider, ServiceKey, ZoneSettings};
 use tokio::time::Instant;
 
 /// What the rest of the daemon may know of a zone at any moment.
@@ -25,10 +25,14 @@ pub struct ZoneStatus {
     pub startup: Option<String>,
     /// Why the zone cannot be read or written at the moment.
     pub fault: Option<String>,
+    /// Why it cannot be written at the moment, whether it can be read or not.
+    pub write_fault: Option<String>,
     /// Names kept by a brake.
     pub held: BTreeMap<DnsName, Held>,
-    /// What is wanted and not written.
+    /// What is wanted and not written, by name.
     pub refused: BTreeMap<Arc<str>, Vec<Refused>>,
+    /// What Services say that cannot be used.
+    pub faults: BTreeMap<ServiceKey, Vec<Refused>>,
     /// Names written since the start.
     pub written: u64,
     /// Names not written since the start because of a fault.
@@ -70,8 +74,10 @@ impl ZoneStatus {
             listed_at: None,
             startup: None,
             fault: None,
+            write_fault: None,
             held: BTreeMap::new(),
             refused: BTreeMap::new(),
+            faults: BTreeMap::new(),
             written: 0,
             failed: 0,
             gauges,

@@ -1,10 +1,10 @@
 //! What is said of a pass, in the log and to the rest of the daemon: each change of state once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::plan::{Held, Hold, Refused};
+use fleetdns_core::plan::{Held, Hold, Refusal, Refused};
 use fleetdns_core::{ClusterVerdict, DnsName, Move, NameChange, Scope, Way};
 use tracing::{debug, info, warn};
 
@@ -64,46 +64,101 @@ impl ZoneTask {
     }
 
     /// Says what is newly held or refused, and what no longer is.
-    pub(super) fn tell(&self, scope: &Scope, held: &[Held], refused: &[Refused]) {
-        let zone = &self.planner.zone().zone;
-        let in_scope = |name: &str| match scope {
-            Scope::All => true,
-            Scope::Names(names) => name.parse().is_ok_and(|name: DnsName| names.contains(&name)),
-        };
+    pub(super) fn tell(&mut self, scope: &Scope, held: &[Held], refused: &[Refused]) {
         let new_held: BTreeMap<DnsName, Held> =
             held.iter().map(|one| (one.name.clone(), one.clone())).collect();
         let mut new_refused: BTreeMap<Arc<str>, Vec<Refused>> = BTreeMap::new();
-        // What Services say of themselves is not bound to a name in scope: it is always told anew.
-        let faults: Vec<Refused> = match scope {
-            Scope::All => Vec::new(),
-            Scope::Names(_) => self.planner.faults().cloned().collect(),
-        };
-        for one in refused.iter().chain(&faults) {
-            new_refused.entry(Arc::clone(&one.name)).or_default().push(one.clone());
+        let pending = self.pending.names().filter(|name| scope.contains(name));
+        let pending = pending.filter_map(|name| Some(by_backend(name, self.pending.refusal(name)?)));
+        for one in refused.iter().cloned().chain(pending) {
+            new_refused.entry(Arc::clone(&one.name)).or_default().push(one);
         }
+        let faults = self.planner.changed_faults();
+        let zone = &self.planner.zone().zone;
         self.status.send_modify(|status| {
-            let before = status.held.iter().filter(|(name, _)| in_scope(name.as_str()));
+            let before = status.held.iter().filter(|(name, _)| scope.contains(name));
             self.scribe.holds(before, &new_held);
             for (name, one) in &new_held {
                 match &one.reason {
                     reason if status.held.get(name).is_some_and(|before| before.reason == *reason) => {}
                     // Every new address passes through this, most for milliseconds.
-                    reason @ Hold::Undecided => debug!(%zone, %name, %reason, "kept for now"),
-                    reason => info!(%zone, %name, %reason, "kept for now"),
+                    reason @ Hold::Undecided => debug!(%zone, %name, %reason, "removal held"),
+                    reason => info!(%zone, %name, %reason, "removal held"),
+                }
+            }
+            status.held.retain(|name, _| !scope.contains(name));
+            status.held.extend(new_held);
+            let mut news = Vec::new();
+            let mut old: BTreeMap<Arc<str>, Vec<Refused>> = BTreeMap::new();
+            match scope {
+                Scope::All => old = std::mem::take(&mut status.refused),
+                Scope::Names(names) => {
+                    old.extend(names.iter().filter_map(|name| status.refused.remove_entry(name.as_str())));
                 }
             }
             for (name, all) in &new_refused {
-                for one in
-                    all.iter().filter(|one| !status.refused.get(name).is_some_and(|old| old.contains(one)))
-                {
-                    warn!(%zone, %name, reason = %one.reason, "not written");
+                news.extend(added(old.get(name), all));
+            }
+            for (service, all) in &faults {
+                news.extend(added(status.faults.get(service), all));
+            }
+            tell_refused(zone, &news);
+            drop(news);
+            status.refused.extend(new_refused);
+            for (service, all) in faults {
+                match all.is_empty() {
+                    true => drop(status.faults.remove(&service)),
+                    false => drop(status.faults.insert(service, all)),
                 }
             }
-            status.held.retain(|name, _| !in_scope(name.as_str()));
-            status.held.extend(new_held);
-            let is_name = |text: &str| text.parse::<DnsName>().is_ok() && !text.contains('/');
-            status.refused.retain(|name, _| is_name(name) && !in_scope(name));
-            status.refused.extend(new_refused);
+        });
+    }
+
+    /// Says that the backend refuses a name, or no longer does.
+    pub(super) fn refuse(&self, name: &DnsName, reason: Option<Arc<str>>) {
+        let is_backend = |one: &Refused| matches!(one.reason, Refusal::Backend(_));
+        self.status.send_if_modified(|status| {
+            let known = status.refused.get_mut(name.as_str());
+            let Some(reason) = reason else {
+                let Some(known) = known.filter(|all| all.iter().any(is_backend)) else { return false };
+                known.retain(|one| !is_backend(one));
+                if known.is_empty() {
+                    status.refused.remove(name.as_str());
+                }
+                return true;
+            };
+            let one = by_backend(name, &reason);
+            match known {
+                Some(all) if all.contains(&one) => return false,
+                Some(all) => {
+                    all.retain(|one| !is_backend(one));
+                    all.push(one);
+                }
+                None => drop(status.refused.insert(Arc::clone(&one.name), vec![one])),
+            }
+            true
+        });
+    }
+
+    /// Says what is wrong with the zone as a whole. `news`: a fault that was not there before.
+    pub(super) fn tell_fault(&self, news: Option<String>) {
+        if let Some(text) = news {
+            self.scribe.fault(&text);
+        }
+        let (read, write) = (self.reading.access.fault(), self.writing.fault());
+        let fault = match (read, write) {
+            (Some(read), Some(write)) if read != write => Some(format!("{read}; {write}")),
+            (one, other) => one.or(other).map(str::to_owned),
+        };
+        let write = write.map(str::to_owned);
+        let mended = fault.is_none() && self.status.borrow().fault.is_some();
+        if mended {
+            self.scribe.mended();
+        }
+        self.status.send_if_modified(|status| {
+            let changed = (&status.fault, &status.write_fault) != (&fault, &write);
+            (status.fault, status.write_fault) = (fault, write);
+            changed
         });
     }
 
@@ -115,5 +170,24 @@ impl ZoneTask {
             }
             self.status.send_modify(|status| status.startup = startup);
         }
+    }
+}
+
+fn by_backend(name: &DnsName, reason: &Arc<str>) -> Refused {
+    Refused { name: name.as_str().into(), reason: Refusal::Backend(Arc::clone(reason)) }
+}
+
+/// What of all is new.
+fn added<'a>(old: Option<&Vec<Refused>>, all: &'a [Refused]) -> Vec<&'a Refused> {
+    let old: HashSet<&Refused> = old.into_iter().flatten().collect();
+    all.iter().filter(|one| !old.contains(one)).collect()
+}
+
+fn tell_refused(zone: &DnsName, news: &[&Refused]) {
+    for one in news.iter().take(MANY) {
+        warn!(%zone, name = %one.name, reason = %one.reason, "record not written");
+    }
+    if news.len() > MANY {
+        warn!(%zone, records = news.len() - MANY, "more records not written; fleetdns status lists them");
     }
 }

@@ -1,12 +1,14 @@
 //! The loop in paused time, against a strict zone in memory.
 
 use fleetdns_core::{
-    Claim, Content, Inventory, NonEmpty, ObservedSet, RecordData, Ttl, Verdict, Version, Wish,
+    Claim, Content, Inventory, NonEmpty, ObservedSet, ProviderError, RecordData, Ttl, Verdict, Version, Wish,
 };
 
 use super::*;
 use crate::intents::{Clock, Keeper, Saying};
 
+mod reading;
+mod refused;
 mod rig;
 
 use rig::*;
@@ -154,7 +156,7 @@ async fn a_hand_edit_lasts_until_the_next_look() {
 
 #[tokio::test(start_paused = true)]
 async fn one_poisoned_record_does_not_stop_the_others() {
-    let rig = Rig::start(Backend { rejects: Some(GLOBAL.parse().unwrap()), ..Backend::default() });
+    let rig = Rig::start(Backend { refuses: [GLOBAL.parse().unwrap()].into(), ..Backend::default() });
     rig.publish(&["203.0.113.1"]);
     rig.publish_as("other", &["203.0.113.2"]);
     rig.pass(10).await;

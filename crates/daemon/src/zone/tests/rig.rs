@@ -1,13 +1,14 @@
 //! A loop with a strict zone in memory, which refuses what a real one refuses.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fleetdns_core::wanted::Routing;
 use fleetdns_core::{
-    Applied, ApprovedPlan, Capabilities, Claim, Content, Finding, Ingress, Inventory, MemberView, NameChange,
-    ObservedSet, Outcome, Port, ProbeKey, ProbeSpec, PublishSettings, RecordData, Service, Ttl, Verdict,
-    Version, publish,
+    Applied, ApprovedPlan, Capabilities, Claim, Content, Finding, Ingress, Inventory, Listing, MemberView,
+    NameChange, ObservedSet, Outcome, Port, ProbeKey, ProbeSpec, ProviderError, PublishSettings, RecordData,
+    Service, Ttl, Verdict, Version, publish,
 };
 
 use super::*;
@@ -20,8 +21,23 @@ pub(super) struct Backend {
     pub(super) lists: u32,
     pub(super) applies: u32,
     pub(super) list_faults: u32,
+    /// What every list fails with.
+    pub(super) list_fault: Option<fn() -> ProviderError>,
+    /// How long a list takes; what it returns is the zone as it was when it began.
+    pub(super) list_time: Duration,
+    /// How long a write takes, for each name.
+    pub(super) write_time: Duration,
     pub(super) apply_faults: Vec<fn() -> ProviderError>,
-    pub(super) rejects: Option<DnsName>,
+    /// Names that are refused, for reasons that only the backend knows.
+    pub(super) refuses: BTreeSet<DnsName>,
+    /// How often a refused name was tried.
+    pub(super) refusals: u32,
+    /// The next changes of which the deletions are done and nothing else.
+    pub(super) halves: u32,
+    /// The names that each apply was asked to write, in their order.
+    pub(super) asked: Vec<Vec<DnsName>>,
+    /// So many names are tried in one apply.
+    pub(super) patience: Option<usize>,
     /// Somebody else is always faster.
     pub(super) contested: bool,
     /// Done to the zone between a list and the next apply.
@@ -41,10 +57,13 @@ pub(super) fn throttled() -> ProviderError {
 
 impl Backend {
     pub(super) fn write(&mut self, change: &NameChange) -> Outcome {
-        if self.rejects.as_ref() == Some(&change.name) {
+        if self.refuses.contains(&change.name) {
+            self.refusals += 1;
             return Outcome::Failed(ProviderError::Rejected { problem: "poisoned".into() });
         }
         let mut sets = self.observed.at(&change.name).to_vec();
+        let half = self.halves > 0;
+        self.halves = self.halves.saturating_sub(1);
         for one in &change.changes {
             let there = sets.iter().position(|set| set.content.record_type() == Some(one.record_type()));
             match (one.before(), there) {
@@ -54,7 +73,7 @@ impl Backend {
                 }
                 _ => return Outcome::Conflict,
             }
-            if let Some((set, mark)) = one.after() {
+            if let Some((set, mark)) = one.after().filter(|_| !half) {
                 self.serial += 1;
                 sets.push(ObservedSet {
                     ttl: set.ttl,
@@ -65,7 +84,11 @@ impl Backend {
             }
         }
         self.observed.replace(change.name.clone(), sets.clone());
-        Outcome::Done(sets)
+        if half {
+            Outcome::Incomplete { problem: "the addition was left out".into() }
+        } else {
+            Outcome::Done(sets)
+        }
     }
 }
 
@@ -76,25 +99,38 @@ impl Provider for StrictZone {
     }
 
     async fn list(&self) -> Result<Listing, ProviderError> {
-        let mut backend = self.0.lock().unwrap();
-        backend.lists += 1;
-        if backend.list_faults > 0 {
-            backend.list_faults -= 1;
-            return Err(unavailable());
+        let (result, time) = {
+            let mut backend = self.0.lock().unwrap();
+            backend.lists += 1;
+            let failing = backend.list_faults > 0;
+            backend.list_faults = backend.list_faults.saturating_sub(1);
+            let fault = failing.then(unavailable).or(backend.list_fault.map(|fault| fault()));
+            let listing = Listing { observed: backend.observed.clone(), unreadable: vec![] };
+            (fault.map_or(Ok(listing), Err), backend.list_time)
+        };
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
         }
-        Ok(Listing { observed: backend.observed.clone(), unreadable: vec![] })
+        result
     }
 
     async fn apply(&self, plan: &ApprovedPlan) -> Applied {
+        let changes = &plan.plan().changes;
+        let time = self.0.lock().unwrap().write_time * u32::try_from(changes.len()).unwrap();
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
         let mut backend = self.0.lock().unwrap();
         backend.applies += 1;
+        backend.asked.push(changes.iter().map(|change| change.name.clone()).collect());
         if let Some(meddle) = backend.meddle.take() {
             meddle(&mut backend);
         }
         let fault = backend.apply_faults.pop();
-        let names = plan.plan().changes.iter().map(|change| {
+        let names = changes.iter().enumerate().map(|(number, change)| {
             let outcome = match fault {
                 Some(fault) => Outcome::Failed(fault()),
+                None if backend.patience.is_some_and(|patience| number >= patience) => Outcome::NotTried,
                 None if backend.contested => Outcome::Conflict,
                 None => backend.write(change),
             };
@@ -237,5 +273,10 @@ impl Rig {
     /// Lets time pass; the loop does all that is due.
     pub(super) async fn pass(&self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// Lets the loop do all that needs no pause.
+    pub(super) async fn moment(&self) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

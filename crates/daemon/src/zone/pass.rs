@@ -1,0 +1,212 @@
+//! One pass: plan → approve → apply.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use fleetdns_core::plan::{Held, Hold};
+use fleetdns_core::{
+    Address, ApprovedPlan, DnsName, Move, MoveCause, NameChange, Observed, Plan, Scope, Way, approve,
+};
+use tokio::task::yield_now;
+use tokio::time::Instant;
+
+use super::{Inputs, ZoneTask};
+
+/// Names that are planned before other tasks have their turn: a few milliseconds.
+const AT_ONCE: usize = 1000;
+/// How often deletions that `max-delete` holds are looked at again when nothing changes.
+const RECHECK: Duration = Duration::from_secs(30);
+
+/// How many names are handed to the provider at once: as many as it writes in a moment, so that what dies meanwhile does
+/// not wait for a long list.
+#[derive(Debug)]
+pub(super) struct Batch(usize);
+
+impl Batch {
+    const LEAST: usize = 250;
+    const MOST: usize = 10_000;
+    const MOMENT: Duration = Duration::from_secs(2);
+
+    fn learn(&mut self, names: usize, took: Duration) {
+        if took > Self::MOMENT {
+            self.0 = (self.0 / 2).max(Self::LEAST);
+        } else if took * 4 < Self::MOMENT && names >= self.0 {
+            self.0 = (self.0 * 2).min(Self::MOST);
+        }
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self(1000)
+    }
+}
+
+/// What is to be done, before the brakes.
+struct Draft {
+    plan: Plan,
+    moves: Vec<Move>,
+    /// Names that have to change and wait by themselves.
+    waits: BTreeSet<DnsName>,
+}
+
+/// How soon a change is written. Within a rank the order is that of the names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// It takes out what is dead or was sent out.
+    Removal,
+    Other,
+    /// The backend has refused it before.
+    Refused,
+}
+
+impl ZoneTask {
+    /// Plans and writes what is in scope. Nothing happens while writing rests after a fault of the zone.
+    pub(super) async fn pass(&mut self, inputs: &Inputs) {
+        let rests = self.writing.rests_until(Instant::now()).is_some();
+        let Some(observed) = self.observed.clone().filter(|_| !rests && !self.scope.is_empty()) else {
+            return self.tell_startup();
+        };
+        let mut scope = std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new()));
+        let draft = self.draft(&mut scope, &observed).await;
+        self.settle_pending(&scope, &draft);
+        let approved = approve(draft.plan, &self.brakes);
+        self.tell(&scope, &approved.plan().held, &approved.plan().refused);
+        let is_held = |one: &Held| matches!(one.reason, Hold::MaxDelete { .. });
+        if approved.plan().held.iter().any(is_held) {
+            self.recheck_at = Some(Instant::now() + RECHECK);
+        }
+        self.write(approved, &draft.moves, inputs).await;
+        if scope == Scope::All && self.scope.is_empty() && self.pending.is_empty() {
+            self.scribe.forget_unwritten();
+            self.writing.works(&self.planner.zone().zone);
+        }
+        self.tell_fault(None);
+        let observed = self.observed.clone();
+        self.status.send_modify(|status| status.observed = observed);
+        self.tell_startup();
+    }
+
+    /// A plan of what is in scope. Where it deletes names, the deletions that `max-delete` holds already count with it.
+    async fn draft(&mut self, scope: &mut Scope, observed: &Observed) -> Draft {
+        let draft = self.plan(scope, observed).await;
+        let held = self.held(|hold| matches!(hold, Hold::MaxDelete { .. }));
+        let apart = *scope != Scope::All && !held.is_empty();
+        if !apart || !draft.plan.changes.iter().any(NameChange::vanishes) {
+            return draft;
+        }
+        scope.extend(Scope::Names(held));
+        self.plan(scope, observed).await
+    }
+
+    /// Plans what is in scope. When more would leave because of probes than may within a minute, the rest waits: it is
+    /// planned again with that, until nothing leaves that was not let go.
+    async fn plan(&mut self, scope: &Scope, observed: &Observed) -> Draft {
+        let names = self.planner.in_scope(scope, observed);
+        let mut waiting = BTreeSet::new();
+        loop {
+            self.planner.hold_back(waiting.clone());
+            let draft = self.plan_names(&names, observed).await;
+            let dead = |one: &&Move| one.cause == MoveCause::Unhealthy && !waiting.contains(&one.address);
+            let leaving: BTreeSet<Address> =
+                draft.moves.iter().filter(dead).map(|one| one.address.clone()).collect();
+            let more = if leaving.is_empty() {
+                BTreeSet::new()
+            } else {
+                let budget = self.planner.removal_budget();
+                self.velocity.admit(self.started.elapsed(), &leaving, budget)
+            };
+            if more.is_empty() {
+                return draft;
+            }
+            self.turn_at = self.velocity.room_at().map(|at| self.started + at);
+            waiting.extend(more);
+        }
+    }
+
+    /// Plans names in parts, so that other tasks have their turn. Changes that have to wait are left out.
+    async fn plan_names(&self, names: &[DnsName], observed: &Observed) -> Draft {
+        let (mut moves, mut waits) = (Vec::new(), BTreeSet::new());
+        let mut plan = self.planner.empty_plan(observed);
+        let now = Instant::now();
+        for (number, names) in names.chunks(AT_ONCE).enumerate() {
+            if number > 0 {
+                yield_now().await;
+            }
+            let mut part = self.planner.empty_plan(observed);
+            self.planner.plan_names(names, observed, &mut part);
+            part.changes.retain(|change| {
+                let waiting = self.pending.holds_back(change, now);
+                if waiting {
+                    waits.insert(change.name.clone());
+                }
+                !waiting
+            });
+            moves.extend(self.planner.moves(&part, observed));
+            plan.changes.append(&mut part.changes);
+            plan.held.append(&mut part.held);
+            plan.refused.append(&mut part.refused);
+        }
+        Draft { plan, moves, waits }
+    }
+
+    /// Forgets the refusals of names that were looked at and of which nothing has to be written any more.
+    fn settle_pending(&mut self, scope: &Scope, draft: &Draft) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let changed: BTreeSet<&DnsName> =
+            draft.plan.changes.iter().map(|change| &change.name).chain(&draft.waits).collect();
+        let names = self.pending.names().filter(|name| scope.contains(name) && !changed.contains(name));
+        let settled: Vec<DnsName> = names.cloned().collect();
+        settled.iter().for_each(|name| self.pending.settle(name));
+    }
+
+    /// Writes an approved plan: what takes dead addresses out first, and what the backend has refused before by itself
+    /// in the end. Between two parts it looks whether anything has changed, and leaves the rest to the next pass then.
+    async fn write(&mut self, mut approved: ApprovedPlan, moves: &[Move], inputs: &Inputs) {
+        let removals: BTreeSet<&DnsName> =
+            moves.iter().filter(|one| is_urgent(one)).map(|one| &one.name).collect();
+        let rank = |change: &NameChange| {
+            if self.pending.was_refused(change) {
+                Rank::Refused
+            } else if removals.contains(&change.name) {
+                Rank::Removal
+            } else {
+                Rank::Other
+            }
+        };
+        let refused = approved.plan().changes.iter().filter(|one| rank(one) == Rank::Refused).count();
+        approved.sort_by_rank(rank);
+        let mut first = true;
+        while !approved.plan().is_empty() {
+            let left = approved.plan().changes.len();
+            let rests = self.writing.rests_until(Instant::now()).is_some();
+            if rests || (!first && inputs.has_news()) {
+                let rest = approved.plan().changes.iter().map(|change| change.name.clone());
+                return self.scope.extend(Scope::Names(rest.collect()));
+            }
+            first = false;
+            let alike = if left > refused { left - refused } else { left };
+            let count = alike.min(self.batch.0);
+            self.apply(&approved.take_first(count), moves).await;
+        }
+    }
+
+    /// The one place from which anything is written.
+    async fn apply(&mut self, approved: &ApprovedPlan, moves: &[Move]) {
+        let changes = &approved.plan().changes;
+        let started = Instant::now();
+        let applied = self.provider.apply(approved).await;
+        self.reading.note_written(changes.iter().map(|change| &change.name));
+        self.batch.learn(changes.len(), started.elapsed());
+        self.scribe.moves(moves, &applied);
+        self.take_in(changes, moves, applied, started.elapsed());
+    }
+}
+
+/// Whether it takes out what is dead, or what an operator wants out.
+fn is_urgent(one: &Move) -> bool {
+    one.way == Way::Out
+        && matches!(one.cause, MoveCause::Unhealthy | MoveCause::Drained | MoveCause::ForcedOut)
+}

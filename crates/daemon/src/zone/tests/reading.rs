@@ -1,0 +1,99 @@
+//! What cannot be read can still be written, and the other way round.
+
+use super::*;
+
+fn denied() -> ProviderError {
+    let (endpoint, problem, remedy) = ("strict zone".into(), "REFUSED".into(), "allow transfers".into());
+    ProviderError::Denied { endpoint, action: "list", problem, remedy }
+}
+
+/// Begins a fault.
+type Begin = fn(&mut Backend);
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_address_leaves_while_the_zone_cannot_be_read() {
+    let faults: [(&str, Begin); 3] = [
+        ("transfers are refused", |b| b.list_fault = Some(denied)),
+        ("lists are throttled", |b| b.list_fault = Some(throttled)),
+        ("lists hang", |b| b.list_time = Duration::from_secs(100_000)),
+    ];
+    for (fault, begins) in faults {
+        let rig = Rig::start(Backend::default());
+        rig.publish(&["203.0.113.1", "203.0.113.2"]);
+        rig.pass(10).await;
+        rig.backend(begins);
+        rig.pass(700).await;
+        assert!(rig.status.borrow().fault.is_some(), "{fault}: it is said");
+        assert_eq!(rig.status.borrow().write_fault, None, "{fault}: of reading alone");
+        rig.judge("203.0.113.1", Verdict::Unhealthy);
+        rig.moment().await;
+        assert_eq!(rig.values(GLOBAL), ["203.0.113.2"], "{fault}");
+        rig.publish_as("new", &["203.0.113.9"]);
+        rig.moment().await;
+        assert_eq!(rig.values("new.default.fed.svc.example.com"), ["203.0.113.9"], "{fault}: a new name");
+        rig.backend(|b| (b.list_fault, b.list_time) = (None, Duration::ZERO));
+        rig.pass(700).await;
+        assert_eq!(rig.status.borrow().fault, None, "{fault}: it is over");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_does_not_overwrite_what_was_written_while_it_was_made() {
+    let rig = Rig::start(Backend::default());
+    rig.publish(&["203.0.113.1", "203.0.113.2"]);
+    rig.pass(10).await;
+    // The next list begins before the writes that follow, and ends long after them.
+    rig.backend(|b| (b.list_time, b.applies) = (Duration::from_secs(20), 0));
+    rig.pass(52).await;
+    rig.judge("203.0.113.1", Verdict::Unhealthy);
+    rig.publish_as("other", &["203.0.113.9"]);
+    rig.pass(1).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.2"]);
+    rig.pass(120).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.2"]);
+    assert_eq!(rig.values("other.default.fed.svc.example.com"), ["203.0.113.9"]);
+    assert!(rig.backend(|b| b.applies) <= 2, "nothing was written twice");
+    assert_eq!(rig.status.borrow().failed, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_fault_does_not_stop_reading() {
+    let rig = Rig::start(Backend { apply_faults: vec![throttled; 100], ..Backend::default() });
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(5).await;
+    let before = rig.backend(|b| b.lists);
+    rig.pass(240).await;
+    assert!(rig.status.borrow().write_fault.is_some());
+    assert_eq!(rig.backend(|b| b.lists), before + 4, "each minute");
+    assert!(rig.status.borrow().listed_at.unwrap().elapsed() <= Duration::from_secs(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_asks_for_centuries_is_asked_again_after_an_hour() {
+    fn for_centuries() -> ProviderError {
+        ProviderError::Throttled { endpoint: "strict zone".into(), seconds: u64::MAX }
+    }
+    let rig = Rig::start(Backend { apply_faults: vec![for_centuries], ..Backend::default() });
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(3590).await;
+    assert_eq!(rig.backend(|b| b.applies), 1);
+    rig.pass(20).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_dies_while_a_long_list_of_names_is_written_does_not_wait_for_all_of_it() {
+    let rig = Rig::start(Backend { write_time: Duration::from_millis(10), ..Backend::default() });
+    rig.publish_as("z", &["203.0.113.1", "203.0.113.2"]);
+    rig.pass(10).await;
+    for number in 0..3000 {
+        rig.publish_as(&format!("s{number}"), &[&format!("198.18.{}.{}", number / 250, number % 250)]);
+    }
+    rig.pass(11).await;
+    rig.judge("203.0.113.1", Verdict::Unhealthy);
+    rig.pass(8).await;
+    assert_eq!(rig.values("z.default.fed.svc.example.com"), ["203.0.113.2"]);
+    assert!(rig.backend(|b| b.observed.owned_count()) < 3000, "the list is still being written");
+    rig.pass(30).await;
+    assert_eq!(rig.backend(|b| b.observed.owned_count()), 3001);
+}
