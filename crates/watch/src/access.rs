@@ -1,17 +1,19 @@
 //! From a kubeconfig, or the pod's own account, to a client.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 use kube::{Client, Config};
 use tokio::task::JoinHandle;
 
+use crate::certificate;
+use crate::credential::Credential;
 use crate::error::{AccessError, Peer, WatchError, auth_problem, brief};
-use crate::proxy;
+use crate::kubeconfig::{Chosen, Files, label};
+use crate::{normal, proxy};
 
 /// How a member's API is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,83 +32,83 @@ pub enum Access {
 /// Names of all contexts in a list of kubeconfig files, in their order.
 ///
 /// # Errors
-/// When no file exists, or one of them cannot be read.
+/// When no file exists, one of them cannot be read, or two different contexts have one name.
 pub fn contexts(paths: &[PathBuf]) -> Result<Vec<String>, WatchError> {
-    Ok(read(paths)?.contexts.into_iter().map(|context| context.name).collect())
+    Ok(Files::read(paths)?.contexts()?)
 }
 
-fn read(paths: &[PathBuf]) -> Result<Kubeconfig, AccessError> {
-    let mut merged: Option<Kubeconfig> = None;
-    for path in paths {
-        let next = match Kubeconfig::read_from(path) {
-            Ok(next) => next,
-            Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(KubeconfigError::ReadConfig(error, _)) => {
-                return Err(AccessError::Unreadable { path: path.clone(), reason: error.to_string() });
-            }
-            // The parser's own text shows lines of the file, which may hold a token.
-            Err(KubeconfigError::Parse(error)) => {
-                let place = error
-                    .location()
-                    .map_or_else(String::new, |at| format!(" at line {}, column {}", at.line(), at.column()));
-                return Err(AccessError::Syntax { path: path.clone(), place });
-            }
-            Err(_) => return Err(AccessError::Syntax { path: path.clone(), place: String::new() }),
-        };
-        merged = Some(match merged {
-            None => next,
-            Some(before) => before.merge(next).map_err(|error| AccessError::Unreadable {
-                path: path.clone(),
-                reason: brief(&error.to_string()),
-            })?,
-        });
-    }
-    merged.ok_or_else(|| AccessError::Missing { paths: paths.to_vec() })
+/// A member's API, ready to be asked.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    pub(crate) credential: Credential,
+    pub(crate) peer: Peer,
 }
 
-/// Reads the configuration of one member. Blocks.
-fn config(access: &Access) -> Result<(Config, Peer), AccessError> {
-    let (mut config, credentials) = match access {
+/// What a kubeconfig, or the pod's account, says.
+struct Found {
+    config: Config,
+    /// Where the credentials come from, in words.
+    label: Arc<str>,
+}
+
+fn find(access: &Access) -> Result<Found, AccessError> {
+    let mut found = match access {
         Access::InCluster => {
             let config = Config::incluster()
                 .map_err(|error| AccessError::NotInPod { problem: brief(&error.to_string()) })?;
-            (config, Arc::from("the pod's service account"))
+            Found { config, label: POD.into() }
         }
         Access::Kubeconfig { paths, context } => from_files(paths, context.as_deref())?,
     };
-    if let Some(plugin) = &mut config.auth_info.exec {
-        // There is nobody to answer its questions.
-        plugin.interactive_mode = Some(ExecInteractiveMode::Never);
-    }
     // Repeating is the feed's business, with pauses of its own.
-    config.default_retry = false;
-    config.connect_timeout = Some(Duration::from_secs(5));
-    let server = config.cluster_url.to_string();
-    let peer = Peer { server: server.trim_end_matches('/').into(), credentials };
-    Ok((config, peer))
+    found.config.default_retry = false;
+    found.config.connect_timeout = Some(Duration::from_secs(5));
+    Ok(found)
 }
 
-fn from_files(paths: &[PathBuf], context: Option<&str>) -> Result<(Config, Arc<str>), AccessError> {
-    let file = read(paths)?;
-    let Some(context) = context.or(file.current_context.as_deref()).map(str::to_owned) else {
-        return Err(AccessError::NoContext { paths: paths.to_vec() });
-    };
-    let credentials = credentials(paths, Some(&context));
-    if !file.contexts.iter().any(|known| known.name == context) {
-        let known = file.contexts.into_iter().map(|context| context.name).collect();
-        return Err(AccessError::UnknownContext { context, paths: paths.to_vec(), known });
+const POD: &str = "the pod's service account";
+
+fn from_files(paths: &[PathBuf], context: Option<&str>) -> Result<Found, AccessError> {
+    let mut chosen = Files::read(paths)?.choose(context)?;
+    let label: Arc<str> = label(paths, Some(&chosen.context)).into();
+    let unusable = |problem| AccessError::Unusable { credentials: Arc::clone(&label), problem };
+    normal::check(&mut chosen).map_err(unusable)?;
+    let proxy_is_ours = chosen.cluster.proxy_url.is_some();
+    let (file, options) = alone(chosen);
+    let mut config = block_on(Config::from_custom_kubeconfig(file, &options))
+        .map_err(|error| unusable(brief(&error.to_string())))?;
+    if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
+        return Err(unusable("its certificate-authority holds no certificate in PEM".to_owned()));
     }
-    let proxy_is_ours = names_a_proxy(&file, &context);
-    let options = KubeConfigOptions { context: Some(context), ..KubeConfigOptions::default() };
-    let mut config = block_on(Config::from_custom_kubeconfig(file, &options)).map_err(|error| {
-        AccessError::Unusable { credentials: Arc::clone(&credentials), problem: brief(&error.to_string()) }
-    })?;
     let url = &config.cluster_url;
     let exceptions = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy")).unwrap_or_default();
     if !proxy_is_ours && !proxy::is_for(url.scheme_str(), url.host().unwrap_or_default(), &exceptions) {
         config.proxy_url = None;
     }
-    Ok((config, credentials))
+    Ok(Found { config, label })
+}
+
+/// A kubeconfig with one context, cluster and user.
+fn alone(chosen: Chosen) -> (Kubeconfig, KubeConfigOptions) {
+    let Chosen { context, cluster, user } = chosen;
+    let name = || "chosen".to_owned();
+    let named = NamedContext {
+        name: context.clone(),
+        context: Some(kube::config::Context {
+            cluster: name(),
+            user: Some(name()),
+            ..kube::config::Context::default()
+        }),
+        ..NamedContext::default()
+    };
+    let file = Kubeconfig {
+        clusters: vec![NamedCluster { name: name(), cluster: Some(cluster), ..NamedCluster::default() }],
+        auth_infos: vec![NamedAuthInfo { name: name(), auth_info: Some(user), ..NamedAuthInfo::default() }],
+        contexts: vec![named],
+        ..Kubeconfig::default()
+    };
+    (file, KubeConfigOptions { context: Some(context), ..KubeConfigOptions::default() })
 }
 
 /// Host and port of a member's API server, for a TCP connection to it; `None` when it is reached through a proxy. Reads
@@ -115,7 +117,7 @@ fn from_files(paths: &[PathBuf], context: Option<&str>) -> Result<(Config, Arc<s
 /// # Errors
 /// When the kubeconfig cannot be read or used, or this is no pod.
 pub fn server(access: &Access) -> Result<Option<(String, u16)>, WatchError> {
-    let (config, _) = config(access)?;
+    let config = find(access)?.config;
     if config.proxy_url.is_some() {
         return Ok(None);
     }
@@ -125,36 +127,34 @@ pub fn server(access: &Access) -> Result<Option<(String, u16)>, WatchError> {
     Ok(host.map(|host| (host, port)))
 }
 
-/// Whether the kubeconfig itself names a proxy; otherwise one may come from the environment.
-fn names_a_proxy(file: &Kubeconfig, context: &str) -> bool {
-    let context = file.contexts.iter().find(|known| known.name == context);
-    let cluster = context.and_then(|named| named.context.as_ref()).map(|context| &context.cluster);
-    let cluster = file.clusters.iter().find(|known| Some(&known.name) == cluster);
-    let proxy =
-        cluster.and_then(|named| named.cluster.as_ref()).and_then(|cluster| cluster.proxy_url.as_ref());
-    proxy.is_some_and(|url| !url.is_empty())
-}
-
-fn credentials(paths: &[PathBuf], context: Option<&str>) -> Arc<str> {
-    let files: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-    let context =
-        context.map_or_else(|| "the current context".to_owned(), |name| format!("context '{name}'"));
-    format!("{context} of {}", files.join(", ")).into()
-}
-
-fn client(access: &Access) -> Result<(Client, Peer), AccessError> {
-    let (config, peer) = config(access)?;
+/// Reads files and runs a credential plugin, and so may block.
+fn connect(access: &Access) -> Result<Connection, AccessError> {
+    let Found { mut config, label } = find(access)?;
+    let unusable = |problem| AccessError::Unusable { credentials: Arc::clone(&label), problem };
+    let credential = Credential::take(&mut config.auth_info).map_err(unusable)?;
+    let secrets = credential.secrets().clone();
+    if let Some((login, _)) =
+        config.proxy_url.as_ref().and_then(|url| url.authority()?.as_str().rsplit_once('@'))
+    {
+        secrets.add(login);
+    }
+    let peer = Peer {
+        server: config.cluster_url.to_string().trim_end_matches('/').into(),
+        credentials: Arc::clone(&label),
+        authority: certificate::authority_problem(config.root_cert.as_deref()),
+        secrets,
+    };
     let client = Client::try_from(config).map_err(|error| {
         let problem = match &error {
             kube::Error::Auth(auth) => auth_problem(auth),
-            other => brief(&other.to_string()),
+            other => certificate::problem(&other.to_string()),
         };
-        AccessError::Unusable { credentials: Arc::clone(&peer.credentials), problem }
+        unusable(peer.brief(&problem))
     })?;
-    Ok((client, peer))
+    Ok(Connection { client, credential, peer })
 }
 
-type Attempt = JoinHandle<Result<(Client, Peer), AccessError>>;
+type Attempt = JoinHandle<Result<Connection, AccessError>>;
 
 /// Makes clients off the runtime's own threads: files are read, and credential plugins run, that may hang.
 ///
@@ -169,11 +169,11 @@ impl Connector {
         Self { access, running: None }
     }
 
-    /// A new client, with files and credentials read anew.
-    pub(crate) async fn connect(&mut self, deadline: Duration) -> Result<(Client, Peer), AccessError> {
+    /// A new client, with files and credentials read again.
+    pub(crate) async fn connect(&mut self, deadline: Duration) -> Result<Connection, AccessError> {
         let access = self.access.clone();
         let running =
-            self.running.get_or_insert_with(|| tokio::task::spawn_blocking(move || client(&access)));
+            self.running.get_or_insert_with(|| tokio::task::spawn_blocking(move || connect(&access)));
         let Ok(done) = tokio::time::timeout(deadline, running).await else {
             return Err(AccessError::Slow { credentials: self.credentials(), seconds: deadline.as_secs() });
         };
@@ -186,119 +186,11 @@ impl Connector {
 
     fn credentials(&self) -> Arc<str> {
         match &self.access {
-            Access::InCluster => "the pod's service account".into(),
-            Access::Kubeconfig { paths, context } => credentials(paths, context.as_deref()),
+            Access::InCluster => POD.into(),
+            Access::Kubeconfig { paths, context } => label(paths, context.as_deref()).into(),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    use super::*;
-
-    fn file(folder: &Path, name: &str, context: &str, server: &str) -> PathBuf {
-        let path = folder.join(name);
-        let text = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: {context}\n\
-             clusters: [{{name: {context}, cluster: {{server: '{server}', tls-server-name: api.test, \
-             proxy-url: 'http://127.0.0.1:3128'}}}}]\n\
-             contexts: [{{name: {context}, context: {{cluster: {context}, user: {context}}}}}]\n\
-             users: [{{name: {context}, user: {{token: top-secret}}}}]\n"
-        );
-        fs::write(&path, text).unwrap();
-        path
-    }
-
-    fn fault(paths: &[&Path], context: Option<&str>) -> String {
-        let paths = paths.iter().map(|path| path.to_path_buf()).collect();
-        let access = Access::Kubeconfig { paths, context: context.map(str::to_owned) };
-        config(&access).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn files_are_merged_and_those_that_do_not_exist_passed_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let paths = vec![
-            folder.path().join("none"),
-            file(folder.path(), "a", "westus", "https://west.test:6443"),
-            file(folder.path(), "b", "eastus", "https://east.test:6443"),
-        ];
-        assert_eq!(contexts(&paths).unwrap(), ["westus", "eastus"]);
-        let (current, peer) = config(&Access::Kubeconfig { paths: paths.clone(), context: None }).unwrap();
-        assert_eq!(&*peer.server, "https://west.test:6443");
-        assert_eq!(current.tls_server_name.as_deref(), Some("api.test"));
-        assert_eq!(current.proxy_url.unwrap().to_string(), "http://127.0.0.1:3128/");
-        let east = Access::Kubeconfig { paths, context: Some("eastus".into()) };
-        assert_eq!(&*config(&east).unwrap().1.server, "https://east.test:6443");
-    }
-
-    #[test]
-    fn each_fault_says_which_file_and_what_to_do() {
-        let folder = tempfile::tempdir().unwrap();
-        let none = folder.path().join("none");
-        assert!(contexts(std::slice::from_ref(&none)).unwrap_err().to_string().contains("does not exist"));
-        assert!(fault(&[&none], None).contains("none does not exist"));
-
-        let good = file(folder.path(), "good", "westus", "https://west.test");
-        let text = fault(&[&good], Some("mars"));
-        assert!(text.contains("no context 'mars'") && text.contains("it has: westus"), "{text}");
-
-        let bad = folder.path().join("bad");
-        fs::write(&bad, "clusters: []\nusers: [{name: a, user: {token: [top-secret]}}]\n").unwrap();
-        let text = fault(&[&bad], None);
-        assert!(text.contains("bad is not valid YAML") && text.contains("line 2"), "{text}");
-        assert!(!text.contains("top-secret"), "{text}");
-
-        let empty = folder.path().join("empty");
-        fs::write(&empty, "").unwrap();
-        assert!(fault(&[&empty], None).contains("no current-context"));
-        assert!(fault(&[folder.path()], None).contains("cannot be read"));
-
-        let half = folder.path().join("half");
-        fs::write(&half, "contexts: [{name: a, context: {cluster: gone}}]\n").unwrap();
-        let text = fault(&[&half], Some("a"));
-        assert!(text.contains("context 'a' of") && text.contains("gone"), "{text}");
-    }
-
-    fn with_plugin(folder: &Path, script: &str) -> Access {
-        use std::os::unix::fs::PermissionsExt;
-        let plugin = folder.join("plugin");
-        fs::write(&plugin, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).unwrap();
-        let path = folder.join("config");
-        let text = "current-context: a\nclusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}]\n\
-             contexts: [{name: a, context: {cluster: a, user: a}}]\n\
-             users: [{name: a, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin, \
-             args: [--client-secret, top-secret]}}}]\n";
-        fs::write(&path, text).unwrap();
-        Access::Kubeconfig { paths: vec![path], context: None }
-    }
-
-    #[tokio::test]
-    async fn what_a_failing_plugin_prints_on_its_output_is_never_shown() {
-        let folder = tempfile::tempdir().unwrap();
-        let access = with_plugin(folder.path(), "echo top-secret; echo 'log in first' >&2; exit 3");
-        let error = Connector::new(access).connect(Duration::from_secs(20)).await.err().unwrap().to_string();
-        assert!(error.contains("log in first") && error.contains("exit status: 3"), "{error}");
-        assert!(!error.contains("top-secret"), "{error}");
-
-        let access = with_plugin(folder.path(), "echo 'token: [top-secret'");
-        let error = Connector::new(access).connect(Duration::from_secs(20)).await.err().unwrap().to_string();
-        assert!(error.contains("no ExecCredential") && !error.contains("top-secret"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn a_plugin_that_hangs_is_started_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let access = with_plugin(folder.path(), "echo x >> \"$(dirname \"$0\")/starts\"; exec sleep 2");
-        let mut connector = Connector::new(access);
-        for _ in 0..3 {
-            let error = connector.connect(Duration::from_millis(300)).await.err().unwrap();
-            assert!(matches!(error, AccessError::Slow { .. }), "{error}");
-        }
-        assert_eq!(fs::read_to_string(folder.path().join("starts")).unwrap(), "x\n");
-    }
-}
+mod tests;

@@ -1,27 +1,40 @@
-//! Requests to one member's API, each with a deadline.
+//! Requests to one member's API, each with a deadline and a limit to what is taken of the answer.
+//!
+//! Invariant: nothing of an answer is held but what was parsed of it, one object, and a head of bounded size.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fleetdns_core::inventory::Listed;
-use futures::{AsyncBufRead, AsyncBufReadExt};
-use kube::Client;
+use futures::{AsyncBufRead, Stream, StreamExt, TryStreamExt};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue};
+use http_body_util::BodyExt;
 use kube::api::{GetParams, ListParams, WatchParams};
+use kube::client::Body;
 use kube::core::Request;
+use serde::Deserialize;
 use tokio::time::timeout;
 
-use crate::error::{Fault, Peer};
+use crate::access::Connection;
+use crate::error::{AccessError, Fault, Peer, Said};
+use crate::limits::{Budget, Limits};
+use crate::lines::Lines;
+use crate::list::{Head, PageFault, Splitter};
 use crate::place::Census;
 use crate::wire::{self, Item, Unreadable};
 
 const SERVICES: &str = "/api/v1/services";
 const PAGE: u32 = 500;
-/// The longest object that etcd takes is 1.5 MiB; a line beyond this is no event.
-const LONGEST_LINE: usize = 16 << 20;
+/// An answer that is no list: a version, a review, or why there is none.
+const LONGEST_ANSWER: usize = 256 << 10;
+/// The longest pause that a server may ask for.
+const LONGEST_PAUSE: u64 = 60;
 
 pub(crate) const LIST: &str = "list services";
 pub(crate) const WATCH: &str = "watch services";
@@ -31,10 +44,10 @@ pub(crate) const PULSE: &str = "see whether the inventory is fresh";
 /// A member's API, as one client sees it. Cloning is cheap.
 #[derive(Clone)]
 pub(crate) struct Api {
-    client: Client,
-    peer: Peer,
+    connection: Connection,
     deadline: Duration,
     selector: Option<String>,
+    limits: Limits,
     /// Whether the server selects Services by their type; one that cannot is found out by its 400.
     by_type: Arc<AtomicBool>,
     /// Whether the uid of kube-system may be read.
@@ -59,9 +72,14 @@ pub(crate) struct Pulse {
 }
 
 impl Api {
-    pub(crate) fn new(client: Client, peer: Peer, deadline: Duration, selector: Option<String>) -> Self {
+    pub(crate) fn new(
+        connection: Connection,
+        deadline: Duration,
+        selector: Option<String>,
+        limits: Limits,
+    ) -> Self {
         let yes = || Arc::new(AtomicBool::new(true));
-        Self { client, peer, deadline, selector, by_type: yes(), uid_readable: yes() }
+        Self { connection, deadline, selector, limits, by_type: yes(), uid_readable: yes() }
     }
 
     /// The same, with a deadline that is no longer than this.
@@ -69,12 +87,12 @@ impl Api {
         Self { deadline: self.deadline.min(deadline), ..self.clone() }
     }
 
-    pub(crate) const fn client(&self) -> &Client {
-        &self.client
+    pub(crate) const fn peer(&self) -> &Peer {
+        &self.connection.peer
     }
 
-    pub(crate) const fn peer(&self) -> &Peer {
-        &self.peer
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// All Services of type LoadBalancer, with those that are on their way out.
@@ -88,34 +106,90 @@ impl Api {
     }
 
     async fn services_once(&self) -> Result<ServiceList, Fault> {
-        let mut params = ListParams {
+        let params = ListParams {
             field_selector: self.field_selector(),
             label_selector: self.selector.clone(),
             ..paged()
         };
         let mut list = ServiceList { version: String::new(), items: Vec::new(), unreadable: Vec::new() };
-        let mut seen = BTreeSet::new();
-        loop {
-            let text = self.page_text(SERVICES, &params, LIST).await?;
-            let page = wire::page(&text).map_err(|problem| self.broken(LIST, problem))?;
-            if list.version.is_empty() {
-                list.version = page.version;
-            }
-            for raw in page.items {
-                match wire::service(raw).map_err(|problem| self.broken(LIST, problem))? {
+        let request = |params: &ListParams| Request::new(SERVICES).list(params);
+        list.version = self
+            .pages(LIST, params, request, |raw| {
+                match wire::service(raw)? {
                     Item::Known(known) => list.items.push(known),
                     Item::Unreadable(bad) => {
                         list.items.push(Listed::Unreadable(bad.key.clone()));
-                        list.unreadable.push(bad);
+                        list.unreadable.push(self.redacted(bad));
                     }
                 }
-            }
-            let Some(next) = page.next else { return Ok(list) };
-            if !seen.insert(next.clone()) {
-                return Err(self.broken(LIST, "its pages go round in a circle".to_owned()));
+                Ok(())
+            })
+            .await?;
+        Ok(list)
+    }
+
+    /// Regions and zones of all nodes, by their metadata alone.
+    pub(crate) async fn nodes(&self) -> Result<Census, Fault> {
+        let mut census = Census::default();
+        let request = |params: &ListParams| Request::new("/api/v1/nodes").list_metadata(params);
+        let count = |raw: &[u8]| {
+            census.count(&wire::labels(raw));
+            Ok(())
+        };
+        self.pages(LIST_NODES, paged(), request, count).await?;
+        Ok(census)
+    }
+
+    /// Every page of a list, object by object; returns the version of the first.
+    async fn pages(
+        &self,
+        action: &'static str,
+        mut params: ListParams,
+        request: impl Fn(&ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+        mut take: impl FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<String, Fault> {
+        let mut budget = Budget::new(self.limits);
+        let mut seen = HashSet::new();
+        let mut version = None;
+        loop {
+            let request = request(&params).map_err(|error| self.broken(action, &error.to_string()))?;
+            let Head { version: here, next } =
+                self.within(action, self.page(action, request, &mut budget, &mut take)).await?;
+            let version = version.get_or_insert(here);
+            let Some(next) = next else { return Ok(version.clone()) };
+            budget.page().map_err(|what| self.too_much(action, what))?;
+            let mut hasher = DefaultHasher::new();
+            next.hash(&mut hasher);
+            if !seen.insert(hasher.finish()) {
+                return Err(self.broken(action, "its pages go round in a circle"));
             }
             params.continue_token = Some(next);
         }
+    }
+
+    async fn page(
+        &self,
+        action: &'static str,
+        request: http::Request<Vec<u8>>,
+        budget: &mut Budget,
+        take: &mut impl FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<Head, Fault> {
+        let fault = |fault| match fault {
+            PageFault::Broken(problem) => self.broken(action, &problem),
+            PageFault::TooMuch(what) => self.too_much(action, what),
+        };
+        let mut chunks = chunks(self.open(action, request).await?);
+        let mut splitter = Splitter::new(self.limits.object_size);
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|error| self.cut(action, &error))?;
+            budget.bytes(chunk.len()).map_err(|what| self.too_much(action, what))?;
+            let taken = splitter.feed(&chunk, |item| {
+                budget.object().map_err(PageFault::TooMuch)?;
+                take(item).map_err(PageFault::Broken)
+            });
+            taken.map_err(fault)?;
+        }
+        splitter.end().map_err(fault)
     }
 
     /// Opens a watch that the server ends after `time`.
@@ -133,13 +207,12 @@ impl Api {
         };
         let mut request = Request::new(SERVICES)
             .watch(&params, version)
-            .map_err(|error| self.broken(WATCH, error.to_string()))?;
+            .map_err(|error| self.broken(WATCH, &error.to_string()))?;
         // A server that gzips each event by itself would be read up to the first one only.
-        if let Ok(identity) = "identity".parse() {
-            request.headers_mut().insert("accept-encoding", identity);
-        }
-        let reader = self.within(WATCH, self.client.request_stream(request)).await?;
-        Ok(Lines { reader: Box::pin(reader), rest: Vec::new() })
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let body = self.within(WATCH, self.open(WATCH, request)).await?;
+        let reader = chunks(body).map_err(io::Error::other).into_async_read();
+        Ok(Lines::new(Box::pin(reader), self.limits.object_size))
     }
 
     /// The newest version, and who the cluster is.
@@ -150,21 +223,29 @@ impl Api {
     /// The newest version, by the smallest list there is.
     pub(crate) async fn newest(&self, action: &'static str) -> Result<String, Fault> {
         let params = ListParams { limit: Some(1), ..ListParams::default() };
-        let text = self.page_text(SERVICES, &params, action).await?;
-        Ok(wire::page(&text).map_err(|problem| self.broken(action, problem))?.version)
+        let request =
+            Request::new(SERVICES).list(&params).map_err(|error| self.broken(action, &error.to_string()))?;
+        let (mut budget, mut pass_over) = (Budget::new(self.limits), |_: &[u8]| Ok(()));
+        let page = self.page(action, request, &mut budget, &mut pass_over);
+        Ok(self.within(action, page).await?.version)
     }
 
     /// The uid of kube-system, which lives as long as the cluster does.
     async fn uid(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Namespace {
+            metadata: Meta,
+        }
+        #[derive(Deserialize)]
+        struct Meta {
+            uid: String,
+        }
         if !self.uid_readable.load(Ordering::Relaxed) {
             return None;
         }
         let get = Request::new("/api/v1/namespaces").get("kube-system", &GetParams::default()).ok()?;
-        match self.within(PULSE, self.client.request_text(get)).await {
-            Ok(text) => {
-                let namespace: serde_json::Value = serde_json::from_str(&text).ok()?;
-                Some(namespace.get("metadata")?.get("uid")?.as_str()?.to_owned())
-            }
+        match self.answer::<Namespace>(PULSE, get).await {
+            Ok(namespace) => Some(namespace.metadata.uid),
             Err(fault) => {
                 let refused = fault.is_forbidden() || matches!(fault, Fault::Status { code: 404, .. });
                 self.uid_readable.fetch_and(!refused, Ordering::Relaxed);
@@ -173,56 +254,74 @@ impl Api {
         }
     }
 
-    /// Regions and zones of all nodes, by their metadata alone.
-    pub(crate) async fn nodes(&self) -> Result<Census, Fault> {
-        let mut params = paged();
-        let mut census = Census::default();
-        let mut seen = BTreeSet::new();
-        loop {
-            let request = Request::new("/api/v1/nodes")
-                .list_metadata(&params)
-                .map_err(|error| self.broken(LIST_NODES, error.to_string()))?;
-            let text = self.within(LIST_NODES, self.client.request_text(request)).await?;
-            let page = wire::page(&text).map_err(|problem| self.broken(LIST_NODES, problem))?;
-            page.items.into_iter().for_each(|raw| census.count(&wire::labels(raw)));
-            let Some(next) = page.next else { return Ok(census) };
-            if !seen.insert(next.clone()) {
-                return Err(self.broken(LIST_NODES, "its pages go round in a circle".to_owned()));
-            }
-            params.continue_token = Some(next);
-        }
+    /// A small answer.
+    pub(crate) async fn answer<T: for<'a> Deserialize<'a>>(
+        &self,
+        action: &'static str,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<T, Fault> {
+        let text = async {
+            let (text, error) = beginning(self.open(action, request).await?).await;
+            error.map_or(Ok(text), |error| Err(self.cut(action, &error)))
+        };
+        let text = self.within(action, text).await?;
+        serde_json::from_slice(&text).map_err(|error| self.broken(action, &error.to_string()))
     }
 
-    async fn page_text(
-        &self,
-        path: &str,
-        params: &ListParams,
-        action: &'static str,
-    ) -> Result<String, Fault> {
-        let request =
-            Request::new(path).list(params).map_err(|error| self.broken(action, error.to_string()))?;
-        self.within(action, self.client.request_text(request)).await
+    /// Sends a request; returns the body of an answer that is good.
+    async fn open(&self, action: &'static str, mut request: http::Request<Vec<u8>>) -> Result<Body, Fault> {
+        let Connection { client, credential, peer } = &self.connection;
+        let header = credential.header().await.map_err(|problem| {
+            let (credentials, problem) = (Arc::clone(&peer.credentials), peer.brief(&problem));
+            Fault::Access(AccessError::Unusable { credentials, problem })
+        })?;
+        if let Some(header) = header {
+            request.headers_mut().insert(AUTHORIZATION, header);
+        }
+        let answer = client.send(request.map(Body::from)).await;
+        let answer = answer.map_err(|error| Fault::of(&error, peer, action))?;
+        let (head, body) = answer.into_parts();
+        if !head.status.is_client_error() && !head.status.is_server_error() {
+            return Ok(body);
+        }
+        // Whatever came of it before it was cut says why.
+        let (text, _) = beginning(body).await;
+        let said = said(&text, &head.headers);
+        Err(Fault::of_status(head.status.as_u16(), &said, peer, action))
     }
 
     fn field_selector(&self) -> Option<String> {
         self.by_type.load(Ordering::Relaxed).then(|| "spec.type=LoadBalancer".to_owned())
     }
 
-    pub(crate) fn broken(&self, action: &'static str, problem: String) -> Fault {
-        Fault::Broken { peer: self.peer.clone(), action, problem }
+    pub(crate) fn broken(&self, action: &'static str, problem: &str) -> Fault {
+        Fault::Broken { peer: self.peer().clone(), action, problem: self.peer().brief(problem) }
+    }
+
+    pub(crate) fn too_much(&self, action: &'static str, what: String) -> Fault {
+        Fault::TooMuch { peer: self.peer().clone(), action, what }
+    }
+
+    /// A body ended before its end.
+    fn cut(&self, action: &'static str, error: &kube::Error) -> Fault {
+        Fault::of(error, self.peer(), action)
+    }
+
+    /// Without what the server echoes of our credentials.
+    pub(crate) fn redacted(&self, bad: Unreadable) -> Unreadable {
+        Unreadable { reason: self.peer().brief(&bad.reason), ..bad }
     }
 
     pub(crate) async fn within<T>(
         &self,
         action: &'static str,
-        work: impl Future<Output = Result<T, kube::Error>>,
+        work: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
         match timeout(self.deadline, work).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(Fault::of(error, &self.peer, action)),
+            Ok(done) => done,
             Err(_) => {
                 let seconds = self.deadline.as_secs_f64();
-                Err(Fault::Silent { peer: self.peer.clone(), action, seconds })
+                Err(Fault::Silent { peer: self.peer().clone(), action, seconds })
             }
         }
     }
@@ -232,58 +331,48 @@ fn paged() -> ListParams {
     ListParams { limit: Some(PAGE), ..ListParams::default() }
 }
 
-/// The lines of a watch. Waiting for them may be given up and begun anew.
-pub(crate) struct Lines<R> {
-    reader: R,
-    rest: Vec<u8>,
+type Chunks = std::pin::Pin<Box<dyn Stream<Item = Result<bytes::Bytes, kube::Error>> + Send>>;
+
+fn chunks(body: Body) -> Chunks {
+    Box::pin(body.into_data_stream())
 }
 
-impl<R: AsyncBufRead + Unpin> Lines<R> {
-    /// All lines that are there, each with its end; `None` when the server ended the watch.
-    pub(crate) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        loop {
-            let chunk = self.reader.fill_buf().await?;
-            if chunk.is_empty() {
-                return Ok(None);
-            }
-            let (length, end) = (chunk.len(), chunk.iter().rposition(|byte| *byte == b'\n'));
-            let mut lines = std::mem::take(&mut self.rest);
-            let (whole, rest) = chunk.split_at(end.map_or(0, |end| end + 1));
-            lines.extend_from_slice(whole);
-            if whole.is_empty() {
-                lines.extend_from_slice(rest);
-                self.rest = lines;
-            } else {
-                self.rest = rest.to_vec();
-                self.reader.consume_unpin(length);
-                return Ok(Some(lines));
-            }
-            self.reader.consume_unpin(length);
-            if self.rest.len() > LONGEST_LINE {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "a line has no end"));
-            }
+/// As much of a body as an answer may have that is no list, and why it was cut.
+async fn beginning(body: Body) -> (Vec<u8>, Option<kube::Error>) {
+    let (mut chunks, mut text) = (chunks(body), Vec::new());
+    while let Some(chunk) = chunks.next().await {
+        let chunk = match chunk {
+            Ok(chunk) => chunk,
+            Err(error) => return (text, Some(error)),
+        };
+        let room = LONGEST_ANSWER.saturating_sub(text.len());
+        text.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+        if room <= chunk.len() {
+            break;
         }
     }
+    (text, None)
 }
 
-#[cfg(test)]
-mod tests {
-    use futures::io::{BufReader, Cursor};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn lines_come_whole_however_they_are_cut() {
-        let text = "one\ntwo two\nthree\ncut";
-        for size in 1..text.len() + 2 {
-            let mut lines =
-                Lines { reader: BufReader::with_capacity(size, Cursor::new(text)), rest: Vec::new() };
-            let mut whole = Vec::new();
-            while let Some(some) = lines.next().await.unwrap() {
-                assert!(some.ends_with(b"\n"), "{size}");
-                whole.extend(some);
-            }
-            assert_eq!(String::from_utf8(whole).unwrap(), "one\ntwo two\nthree\n", "{size}");
-        }
+/// What a refusal says of itself: a Status, or some text of a proxy.
+fn said(text: &[u8], headers: &HeaderMap) -> Said {
+    #[derive(Deserialize)]
+    struct Status {
+        message: Option<String>,
+        details: Option<Details>,
     }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Details {
+        retry_after_seconds: Option<u64>,
+    }
+    let status: Option<Status> = serde_json::from_slice(text).ok();
+    let asked = status.as_ref().and_then(|status| status.details.as_ref()?.retry_after_seconds);
+    let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+    let pause = asked.or(header).unwrap_or_default().min(LONGEST_PAUSE);
+    let message = status.map_or_else(
+        || String::from_utf8_lossy(text).into_owned(),
+        |status| status.message.unwrap_or_default(),
+    );
+    Said { message, retry_after: Duration::from_secs(pause) }
 }

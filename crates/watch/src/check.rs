@@ -7,6 +7,8 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::api::PostParams;
+use kube::core::Request;
+use serde::Deserialize;
 use tokio::time::timeout;
 
 use crate::access::Connector;
@@ -31,15 +33,15 @@ pub async fn check(member: &MemberConfig, settings: &WatchSettings) -> Vec<Findi
 
 async fn look(member: &MemberConfig, settings: &WatchSettings, step: Duration, findings: &mut Vec<Finding>) {
     let mut say = |good, text: String| findings.push(Finding { good, text });
-    let (client, peer) = match Connector::new(member.access.clone()).connect(step).await {
-        Ok(connected) => connected,
+    let connection = match Connector::new(member.access.clone()).connect(step).await {
+        Ok(connection) => connection,
         Err(error) => return say(false, error.to_string()),
     };
-    let api = Api::new(client, peer, step, settings.selector.clone());
-    match api.within(VERSION, api.client().apiserver_version()).await {
+    let api = Api::new(connection, step, settings.selector.clone(), member.limits);
+    match version(&api).await {
         Ok(version) => {
             let (server, credentials) = (&api.peer().server, &api.peer().credentials);
-            say(true, format!("{server} answers as Kubernetes {}, for {credentials}", version.git_version));
+            say(true, format!("{server} answers as Kubernetes {version}, for {credentials}"));
         }
         // Some servers keep their version to themselves; the lists decide.
         Err(Fault::Forbidden { .. } | Fault::Status { .. } | Fault::Broken { .. }) => {}
@@ -63,6 +65,27 @@ async fn look(member: &MemberConfig, settings: &WatchSettings, step: Duration, f
     }
 }
 
+async fn version(api: &Api) -> Result<String, Fault> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Version {
+        git_version: String,
+    }
+    let request = http::Request::get("/version").body(Vec::new());
+    let request = request.map_err(|error| api.broken(VERSION, &error.to_string()))?;
+    let version: Version = api.answer(VERSION, request).await?;
+    Ok(api.peer().brief(&version.git_version))
+}
+
+async fn reviewed(api: &Api, review: &SelfSubjectAccessReview) -> Result<SelfSubjectAccessReview, Fault> {
+    let broken = |error: &dyn std::error::Error| api.broken(REVIEW, &error.to_string());
+    let body = serde_json::to_vec(review).map_err(|error| broken(&error))?;
+    let request = Request::new("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+        .create(&PostParams::default(), body)
+        .map_err(|error| broken(&error))?;
+    api.answer(REVIEW, request).await
+}
+
 /// Asks for a right; where that cannot be asked, tries.
 async fn may(api: &Api, verb: &str, resource: &str, action: &'static str) -> Result<(), Fault> {
     let attributes = ResourceAttributes {
@@ -77,13 +100,13 @@ async fn may(api: &Api, verb: &str, resource: &str, action: &'static str) -> Res
         },
         ..SelfSubjectAccessReview::default()
     };
-    let reviews: kube::Api<SelfSubjectAccessReview> = kube::Api::all(api.client().clone());
-    match api.within(REVIEW, reviews.create(&PostParams::default(), &review)).await {
+    match reviewed(api, &review).await {
         Ok(review) => match review.status {
             Some(status) if status.allowed => Ok(()),
             status => {
                 let reason = status.and_then(|status| status.reason).filter(|reason| !reason.is_empty());
                 let message = reason.unwrap_or_else(|| format!("no right to {action} in all namespaces"));
+                let message = api.peer().brief(&message);
                 Err(Fault::Forbidden { peer: api.peer().clone(), action, message })
             }
         },

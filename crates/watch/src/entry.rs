@@ -98,12 +98,23 @@ impl Entry {
         self.send(&mut state, &changes, first);
     }
 
-    /// The watch said something; all of it counts at once.
-    pub(crate) fn events(&self, events: Vec<Event>) {
+    /// The watch said something; all of it counts at once, as far as there is room for more Services. Returns whether
+    /// there was.
+    pub(crate) fn events(&self, events: Vec<Event>) -> bool {
         let mut state = self.state();
+        let mut room = true;
         let mut changes = Changes::default();
         let now = self.born.elapsed();
         for event in events {
+            let new = match &event {
+                Event::Put(Item::Known(Listed::Service(service))) => Some(service.key()),
+                Event::Put(Item::Unreadable(bad)) => Some(bad.key.clone()),
+                _ => None,
+            };
+            if new.is_some_and(|key| !state.has_room(&key, self.config.limits.objects)) {
+                room = false;
+                continue;
+            }
             let one = match event {
                 Event::Put(Item::Known(Listed::Service(service))) => {
                     let key = service.key();
@@ -128,6 +139,7 @@ impl Entry {
         }
         self.answered(&mut state);
         self.send(&mut state, &changes, false);
+        room
     }
 
     /// The API answered: what is known is fresh.
@@ -140,7 +152,9 @@ impl Entry {
     /// A request gave nothing.
     pub(crate) fn missed(&self, fault: &Fault) {
         let mut state = self.state();
-        state.misses = state.misses.saturating_add(1);
+        // One that sent too much is not asked again for a while.
+        let weight = if matches!(fault, Fault::TooMuch { .. }) { MISSES } else { 1 };
+        state.misses = state.misses.saturating_add(weight);
         let away = state.misses >= MISSES;
         state.catalog.set_away(away, self.born.elapsed());
         let text = fault.to_string();

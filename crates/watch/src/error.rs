@@ -3,14 +3,18 @@
 //! Invariant: no text here holds a token, a key, or what a credential plugin printed on its standard output.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::MemberName;
+use fleetdns_core::text::printable;
 use kube::client::AuthError;
 use thiserror::Error;
+
+use crate::credential::Secrets;
 
 /// Why watching cannot go on, or cannot begin.
 #[derive(Debug, Error)]
@@ -69,6 +73,20 @@ pub enum AccessError {
         /// Contexts that are there.
         known: Vec<String>,
     },
+    /// Two contexts, clusters or users have one name, and it is not clear which is meant.
+    #[error(
+        "different {kind} have the name '{name}': in {}; rename one of them, or name the kubeconfig of each cluster in \
+         a section of its own",
+        both(.paths)
+    )]
+    Ambiguous {
+        /// `contexts`, `clusters` or `users`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The files, twice the same when both stand in one.
+        paths: Vec<PathBuf>,
+    },
     /// Something that the context needs is missing or wrong.
     #[error("{credentials} cannot be used: {problem}")]
     Unusable {
@@ -97,13 +115,37 @@ fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
+fn both(paths: &[PathBuf]) -> String {
+    match paths {
+        [one, other] if one == other => format!("{}, twice", one.display()),
+        _ => paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and in "),
+    }
+}
+
 /// Whom we talk to, and as whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Peer {
     /// URL of the API server.
     pub(crate) server: Arc<str>,
     /// Where the credentials come from, in words.
     pub(crate) credentials: Arc<str>,
+    /// Why no server can be trusted, when the kubeconfig itself shows it.
+    pub(crate) authority: Option<Arc<str>>,
+    /// What the server may know of us and nobody else.
+    pub(crate) secrets: Secrets,
+}
+
+impl Peer {
+    /// A text of the server, short and without our credentials in it.
+    pub(crate) fn brief(&self, text: &str) -> String {
+        brief(&self.secrets.redact(text))
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("server", &self.server).finish_non_exhaustive()
+    }
 }
 
 /// Why a request to a member's API gave nothing.
@@ -125,6 +167,8 @@ pub(crate) enum Fault {
     Unreachable { peer: Peer, action: &'static str, reason: String, remedy: &'static str },
     #[error("{} gave an answer that cannot be used to {action}: {problem}", .peer.server)]
     Broken { peer: Peer, action: &'static str, problem: String },
+    #[error("{} answered the request to {action} with {what}", .peer.server)]
+    TooMuch { peer: Peer, action: &'static str, what: String },
     #[error("it was not listed within {seconds} s; its API answers too slowly")]
     Late { seconds: u64 },
 }
@@ -146,35 +190,57 @@ impl Fault {
         matches!(self, Self::Forbidden { .. })
     }
 
-    /// How long the server asks to wait.
+    /// How long to wait at least: as the server asks, and long when reading it again costs as much as before.
     pub(crate) const fn retry_after(&self) -> Duration {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
+            Self::TooMuch { .. } => TOO_MUCH_PAUSE,
             _ => Duration::ZERO,
         }
     }
 
-    /// From what the Kubernetes client says.
-    pub(crate) fn of(error: kube::Error, peer: &Peer, action: &'static str) -> Self {
-        let peer = peer.clone();
-        if let kube::Error::Api(status) = error {
-            let message = brief(&status.message);
-            let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-            let retry_after = Duration::from_secs(u64::from(seconds.min(60)));
-            return match status.code {
-                401 => Self::Unauthorized { peer, action },
-                403 => Self::Forbidden { peer, action, message },
-                410 => Self::Expired { peer, action },
-                code => Self::Status { peer, action, code, message, retry_after },
-            };
+    /// From the status of an answer, and what it says of it.
+    pub(crate) fn of_status(code: u16, said: &Said, peer: &Peer, action: &'static str) -> Self {
+        let (peer, message) = (peer.clone(), peer.brief(&said.message));
+        match code {
+            401 => Self::Unauthorized { peer, action },
+            403 => Self::Forbidden { peer, action, message },
+            410 => Self::Expired { peer, action },
+            code => Self::Status { peer, action, code, message, retry_after: said.retry_after },
         }
-        if let Some(auth) = find::<AuthError>(&error) {
-            let problem = auth_problem(auth);
-            return Self::Access(AccessError::Unusable { credentials: peer.credentials, problem });
-        }
-        let (reason, remedy) = reason(&error);
-        Self::Unreachable { peer, action, reason, remedy }
     }
+
+    /// From what the Kubernetes client says.
+    pub(crate) fn of(error: &kube::Error, peer: &Peer, action: &'static str) -> Self {
+        if let Some(auth) = find::<AuthError>(error) {
+            let problem = peer.brief(&auth_problem(auth));
+            return Self::Access(AccessError::Unusable {
+                credentials: Arc::clone(&peer.credentials),
+                problem,
+            });
+        }
+        Self::unreachable(error, peer, action)
+    }
+
+    /// From what happened to a connection.
+    pub(crate) fn unreachable(error: &(dyn StdError + 'static), peer: &Peer, action: &'static str) -> Self {
+        let (mut reason, remedy) = reason(error);
+        if let (true, Some(authority)) = (reason.contains("UnknownIssuer"), &peer.authority) {
+            reason = format!("{reason}: {authority}");
+        }
+        Self::Unreachable { peer: peer.clone(), action, reason: peer.brief(&reason), remedy }
+    }
+}
+
+/// How long a member is left alone that sent more than it may.
+const TOO_MUCH_PAUSE: Duration = Duration::from_secs(60);
+
+/// What an answer says of its status.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) message: String,
+    /// How long it asks to wait, bounded.
+    pub(crate) retry_after: Duration,
 }
 
 /// Why a client refused its credentials, without anything that could be one.
@@ -189,9 +255,6 @@ pub(crate) fn auth_problem(error: &AuthError) -> String {
             format!("its credential plugin cannot be started: {error}; install it or correct the command")
         }
         AuthError::AuthExecParse(_) => "its credential plugin printed no ExecCredential".to_owned(),
-        AuthError::ReadTokenFile(error, path) => {
-            format!("the token file {} cannot be read: {error}", path.display())
-        }
         other => brief(&other.to_string()),
     }
 }
@@ -236,9 +299,6 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
 
 /// One line of what a log bears.
 pub(crate) fn brief(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(300) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    let line = text.split_whitespace().take(200).collect::<Vec<_>>().join(" ");
+    printable(&line).into_owned()
 }

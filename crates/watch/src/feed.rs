@@ -17,12 +17,14 @@ use tracing::warn;
 
 use crate::WatchSettings;
 use crate::access::Connector;
-use crate::api::{Api, Lines, Pulse, WATCH};
+use crate::api::{Api, Pulse, WATCH};
 use crate::backoff::Backoff;
 use crate::entry::Entry;
-use crate::error::Fault;
+use crate::error::{Fault, Said};
+use crate::limits::{Pace, too_many};
+use crate::lines::Lines;
 use crate::once::complete;
-use crate::wire::{self, Event};
+use crate::wire::{self, Event, Item};
 
 /// A watch that lasted so long was a watch.
 const PROOF: Duration = Duration::from_secs(5);
@@ -69,6 +71,7 @@ struct Round {
     opened: Instant,
     next_pulse: Instant,
     said_something: bool,
+    pace: Pace,
 }
 
 type Felt = Pin<Box<dyn Future<Output = Result<Pulse, Fault>> + Send>>;
@@ -124,7 +127,8 @@ impl<'a> Feed<'a> {
             self.entry.alive();
         }
         let now = Instant::now();
-        let mut round = Round { opened: now, next_pulse: now + self.pulse_after(), said_something: false };
+        let next_pulse = now + self.pulse_after();
+        let mut round = Round { opened: now, next_pulse, said_something: false, pace: Pace::new(now) };
         let end = self.follow(&api, &mut lines, &mut round).await;
         if round.said_something || round.opened.elapsed() >= PROOF.min(self.settings.watch_time) {
             self.backoff.reset();
@@ -137,7 +141,7 @@ impl<'a> Feed<'a> {
             End::Time => {}
             End::Lost => self.version = None,
         }
-        if self.vain < 2 { Ok(()) } else { Err(api.broken(WATCH, "watches end at once".to_owned())) }
+        if self.vain < 2 { Ok(()) } else { Err(api.broken(WATCH, "watches end at once")) }
     }
 
     /// The version to watch from. A list that is due by the clock and fails does not stop a watch that may still work.
@@ -163,8 +167,9 @@ impl<'a> Feed<'a> {
         if let Some(api) = self.api.borrow().as_ref() {
             return Ok(api.clone());
         }
-        let (client, peer) = self.connector.connect(self.settings.request_timeout).await?;
-        let api = Api::new(client, peer, self.settings.request_timeout, self.settings.selector.clone());
+        let (deadline, limits) = (self.settings.request_timeout, self.entry.config().limits);
+        let connection = self.connector.connect(deadline).await?;
+        let api = Api::new(connection, deadline, self.settings.selector.clone(), limits);
         self.api.send_replace(Some(api.clone()));
         // A new client means a gap, and after it another cluster may answer: one that was rebuilt at the same address
         // may have come past the version that is known, and then a watch from there works and says nothing of it.
@@ -208,7 +213,7 @@ impl<'a> Feed<'a> {
         loop {
             let list_at = self.list_at();
             tokio::select! {
-                chunk = lines.next() => {
+                chunk = paced(lines, round.pace.next()) => {
                     round.next_pulse = Instant::now() + self.pulse_after();
                     if let Some(end) = self.take(api, chunk, round)? {
                         return Ok(end);
@@ -220,6 +225,8 @@ impl<'a> Feed<'a> {
                     match pulse {
                         Some(Ok(pulse)) if self.is_another(&pulse) => return Ok(End::Lost),
                         Some(Ok(_)) => self.entry.alive(),
+                        // Credentials that are refused may have been renewed by now: the watch ends with them.
+                        Some(Err(fault @ Fault::Unauthorized { .. })) => return Err(fault),
                         Some(Err(fault)) => {
                             self.entry.missed(&fault);
                             round.next_pulse = Instant::now() + self.pulse_after().min(Duration::from_secs(1));
@@ -247,33 +254,40 @@ impl<'a> Feed<'a> {
         let lines = match chunk {
             Ok(Some(lines)) => lines,
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(api.broken(WATCH, error.to_string()));
+                return Err(api.too_much(WATCH, error.to_string()));
             }
             // A connection that was cut is an end like any other: the next request shows whether anybody is there.
             Ok(None) | Err(_) => return Ok(Some(End::Time)),
         };
         let mut events = Vec::new();
         let mut end = Ok(None);
+        let mut count = 0;
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
+            count += 1;
             match wire::event(line) {
                 Ok((Event::Error { code: 410, .. }, _)) => end = Ok(Some(End::Lost)),
                 Ok((Event::Error { code, message }, _)) => {
-                    let retry_after = Duration::ZERO;
-                    let peer = api.peer().clone();
-                    end = Err(Fault::Status { peer, action: WATCH, code, message, retry_after });
+                    let said = Said { message, ..Said::default() };
+                    end = Err(Fault::of_status(code, &said, api.peer(), WATCH));
                 }
                 Ok((event, version)) => {
                     round.said_something = true;
                     self.version = version.or_else(|| self.version.take());
-                    events.push(event);
+                    events.push(match event {
+                        Event::Put(Item::Unreadable(bad)) => Event::Put(Item::Unreadable(api.redacted(bad))),
+                        event => event,
+                    });
                     continue;
                 }
-                Err(problem) => end = Err(api.broken(WATCH, problem)),
+                Err(problem) => end = Err(api.broken(WATCH, &problem)),
             }
             break;
         }
-        if !events.is_empty() {
-            self.entry.events(events);
+        round.pace.take(count, lines.len(), Instant::now());
+        if !events.is_empty() && !self.entry.events(events) {
+            // What was left out is in no version: only a list can tell.
+            self.version = None;
+            return Err(api.too_much(WATCH, too_many(api.limits().objects)));
         }
         end
     }
@@ -293,4 +307,10 @@ impl<'a> Feed<'a> {
         }
         back || another
     }
+}
+
+/// The next lines, not before it is their turn. May be given up and begun again.
+async fn paced<R: AsyncBufRead + Unpin>(lines: &mut Lines<R>, from: Instant) -> io::Result<Option<Vec<u8>>> {
+    sleep_until(from).await;
+    lines.next().await
 }

@@ -6,20 +6,29 @@
 //! Invariant: one task for each member; one that hangs, refuses or lies never delays another.
 //! Invariant: only a complete list replaces what is known; a fault leaves it as it is and is said in `fault`.
 //! Invariant: an entry of the snapshot has one writer, and what did not change keeps its `Arc`.
-//! Invariant: no token, key or plugin output is logged.
+//! Invariant: no token, key or plugin output is logged, and none that an API server echoes.
+//! Invariant: what an API server sends is bounded in bytes, objects, pages, events a second and time.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod access;
 mod api;
 mod backoff;
+mod certificate;
 mod check;
+mod credential;
 mod entry;
 mod error;
 mod feed;
+mod kubeconfig;
+mod limits;
+mod lines;
+mod list;
 mod nodes;
+mod normal;
 mod once;
 mod place;
+mod plugin;
 mod proxy;
 mod route;
 mod state;
@@ -38,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 pub use access::{Access, contexts, server};
 pub use check::check;
 pub use error::{AccessError, WatchError};
+pub use limits::Limits;
 pub use once::list_once;
 
 use entry::Entry;
@@ -56,6 +66,8 @@ pub struct MemberConfig {
     pub zones: BTreeSet<Label>,
     /// How its endpoints are probed, where not as those of all members.
     pub probe: Option<ProbeDefaults>,
+    /// How much its API may send.
+    pub limits: Limits,
 }
 
 /// What a zone says of members, and who waits until it is part of the snapshot.

@@ -42,8 +42,9 @@ async fn list(entry: &Entry, settings: &WatchSettings) {
 
 async fn attempt(entry: &Entry, settings: &WatchSettings) -> Result<(), Fault> {
     let mut connector = Connector::new(entry.config().access.clone());
-    let (client, peer) = connector.connect(settings.request_timeout).await?;
-    let api = Api::new(client, peer, settings.request_timeout, settings.selector.clone());
+    let connection = connector.connect(settings.request_timeout).await?;
+    let limits = entry.config().limits;
+    let api = Api::new(connection, settings.request_timeout, settings.selector.clone(), limits);
     let place = async {
         if nodes::are_needed(entry) {
             match api.nodes().await {

@@ -3,9 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetdns_core::Label;
+use fleetdns_core::text::printable;
 
 const REGION: [&str; 2] = ["topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region"];
 const ZONE: [&str; 2] = ["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"];
+
+/// So many labels that cannot be used are named.
+const NAMED: usize = 3;
+/// Zones of one member; each makes names of its own for every Service, and no region of any cloud has so many.
+const MOST_ZONES: usize = 32;
 
 /// Where a member is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,8 +43,11 @@ impl Census {
         match text.parse() {
             Ok(label) => Some(label),
             Err(error) => {
-                self.refused
-                    .insert(format!("the node label {key} = '{text}' cannot be part of a name: {error}"));
+                if self.refused.len() < NAMED {
+                    let text = printable(text);
+                    let fault = format!("the node label {key} = '{text}' cannot be part of a name: {error}");
+                    self.refused.insert(fault);
+                }
                 None
             }
         }
@@ -64,7 +73,8 @@ impl Census {
             .keys()
             .filter(|(region, _)| here(region))
             .filter_map(|(_, zone)| zone.clone())
-            .collect();
+            .collect::<BTreeSet<_>>();
+        let zones = zones.into_iter().take(MOST_ZONES).collect();
         Place { region: region.cloned(), zones }
     }
 }

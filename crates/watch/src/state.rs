@@ -53,6 +53,14 @@ impl State {
         }
     }
 
+    /// Whether an object may be taken in: it is known already, or there are fewer than so many.
+    pub(crate) fn has_room(&self, key: &ServiceKey, most: usize) -> bool {
+        let known = self.catalog.services();
+        known.len().saturating_add(self.unreadable.len()) < most
+            || known.contains_key(key)
+            || self.unreadable.contains_key(&key.to_string())
+    }
+
     /// The view without its services.
     pub(crate) fn header(&self, config: &MemberConfig) -> MemberView {
         let mut view = MemberView::pending(config.name.clone());

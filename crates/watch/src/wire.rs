@@ -2,6 +2,8 @@
 //!
 //! Invariant: a text that is not a complete list is never taken for an empty one.
 //! Invariant: an object that cannot be read is skipped, by its name, and nothing else is.
+//!
+//! Texts of faults are as they come, and may repeat what the server says: callers make them fit for people.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,48 +15,6 @@ use fleetdns_core::{Ingress, Port, Service, ServiceKey};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
-
-use crate::error::brief;
-
-/// One page of a list, its items unread.
-#[derive(Deserialize)]
-struct RawPage<'a> {
-    #[serde(borrow)]
-    kind: Cow<'a, str>,
-    metadata: ListMeta,
-    /// Go writes an empty list as `null` or `[]`; without the key it is no list.
-    #[serde(borrow, deserialize_with = "Option::deserialize")]
-    items: Option<Vec<&'a RawValue>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ListMeta {
-    resource_version: String,
-    #[serde(rename = "continue")]
-    next: Option<String>,
-}
-
-/// One page of a list.
-pub(crate) struct Page<'a> {
-    pub(crate) version: String,
-    /// Where the next page begins; `None` at the last one.
-    pub(crate) next: Option<String>,
-    pub(crate) items: Vec<&'a RawValue>,
-}
-
-/// Reads one page, or says why it is none.
-pub(crate) fn page(text: &str) -> Result<Page<'_>, String> {
-    let raw: RawPage<'_> = serde_json::from_str(text).map_err(|error| brief(&error.to_string()))?;
-    if !raw.kind.ends_with("List") {
-        return Err(format!("it is a {} and not a list", brief(&raw.kind)));
-    }
-    if raw.metadata.resource_version.is_empty() {
-        return Err("it has no resourceVersion".to_owned());
-    }
-    let next = raw.metadata.next.filter(|next| !next.is_empty());
-    Ok(Page { version: raw.metadata.resource_version, next, items: raw.items.unwrap_or_default() })
-}
 
 /// An object that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,12 +31,12 @@ pub(crate) enum Item {
 }
 
 /// Reads a Service; `Err` when not even its name can be read.
-pub(crate) fn service(raw: &RawValue) -> Result<Item, String> {
-    let object: Object<'_> = match serde_json::from_str(raw.get()) {
+pub(crate) fn service(raw: &[u8]) -> Result<Item, String> {
+    let object: Object<'_> = match serde_json::from_slice(raw) {
         Ok(object) => object,
         Err(error) => {
             let key = ident(raw)?.key;
-            return Ok(Item::Unreadable(Unreadable { key, reason: brief(&error.to_string()) }));
+            return Ok(Item::Unreadable(Unreadable { key, reason: error.to_string() }));
         }
     };
     let spec = object.spec.unwrap_or_default();
@@ -174,7 +134,7 @@ struct Ident {
     version: Option<String>,
 }
 
-fn ident(raw: &RawValue) -> Result<Ident, String> {
+fn ident(raw: &[u8]) -> Result<Ident, String> {
     #[derive(Deserialize)]
     struct Bare {
         metadata: BareMeta,
@@ -186,7 +146,7 @@ fn ident(raw: &RawValue) -> Result<Ident, String> {
         name: String,
         resource_version: Option<String>,
     }
-    let bare: Bare = serde_json::from_str(raw.get()).map_err(|error| brief(&error.to_string()))?;
+    let bare: Bare = serde_json::from_slice(raw).map_err(|error| error.to_string())?;
     let key = ServiceKey::new(&bare.metadata.namespace, &bare.metadata.name);
     Ok(Ident { key, version: bare.metadata.resource_version })
 }
@@ -213,17 +173,18 @@ pub(crate) fn event(line: &[u8]) -> Result<(Event, Option<String>), String> {
         #[serde(borrow)]
         object: &'a RawValue,
     }
-    let line: Line<'_> = serde_json::from_slice(line).map_err(|error| brief(&error.to_string()))?;
+    let line: Line<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let object = line.object.get().as_bytes();
     match &*line.kind {
         "ADDED" | "MODIFIED" => {
-            let version = ident(line.object)?.version;
-            Ok((Event::Put(service(line.object)?), version))
+            let version = ident(object)?.version;
+            Ok((Event::Put(service(object)?), version))
         }
         "DELETED" => {
-            let ident = ident(line.object)?;
+            let ident = ident(object)?;
             Ok((Event::Deleted(ident.key), ident.version))
         }
-        "BOOKMARK" => Ok((Event::Bookmark, bookmark(line.object))),
+        "BOOKMARK" => Ok((Event::Bookmark, bookmark(object))),
         "ERROR" => {
             #[derive(Deserialize, Default)]
             #[serde(default)]
@@ -231,20 +192,29 @@ pub(crate) fn event(line: &[u8]) -> Result<(Event, Option<String>), String> {
                 code: u16,
                 message: String,
             }
-            let said: Said = serde_json::from_str(line.object.get()).unwrap_or_default();
-            Ok((Event::Error { code: said.code, message: brief(&said.message) }, None))
+            let said: Said = serde_json::from_slice(object).unwrap_or_default();
+            Ok((Event::Error { code: said.code, message: said.message }, None))
         }
-        other => Err(format!("an event of the unknown type '{}'", brief(other))),
+        other => Err(format!("an event of the unknown type '{other}'")),
     }
 }
 
-fn bookmark(raw: &RawValue) -> Option<String> {
-    let value: serde_json::Value = serde_json::from_str(raw.get()).ok()?;
-    Some(value.get("metadata")?.get("resourceVersion")?.as_str()?.to_owned())
+fn bookmark(raw: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Marked {
+        metadata: ListMeta,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct ListMeta {
+        resource_version: String,
+    }
+    let marked: Marked = serde_json::from_slice(raw).ok()?;
+    Some(marked.metadata.resource_version)
 }
 
 /// Labels of a node.
-pub(crate) fn labels(raw: &RawValue) -> BTreeMap<String, String> {
+pub(crate) fn labels(raw: &[u8]) -> BTreeMap<String, String> {
     #[derive(Deserialize)]
     struct Node {
         metadata: NodeMeta,
@@ -253,7 +223,7 @@ pub(crate) fn labels(raw: &RawValue) -> BTreeMap<String, String> {
     struct NodeMeta {
         labels: Option<BTreeMap<String, String>>,
     }
-    let node: Option<Node> = serde_json::from_str(raw.get()).ok();
+    let node: Option<Node> = serde_json::from_slice(raw).ok();
     node.and_then(|node| node.metadata.labels).unwrap_or_default()
 }
 

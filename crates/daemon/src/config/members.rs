@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetdns_core::{Label, MemberName};
-use fleetdns_watch::{Access, MemberConfig};
+use fleetdns_watch::{Access, Limits, MemberConfig};
 
 use super::fault::{Fault, Place};
 use super::outside::Outside;
+use super::parse;
 use super::probing::{self, Probe};
 use super::raw::{Raw, Section};
 use super::reader::Reader;
+use super::settings::count;
 
 /// All members.
 pub(super) fn read(
@@ -19,12 +21,13 @@ pub(super) fn read(
     probe: &mut Probe,
     faults: &mut Vec<Fault>,
 ) -> Vec<MemberConfig> {
+    let usual = limits(&mut Reader::new(raw, "fleet", file, faults), Limits::default());
     let mut members: Vec<MemberConfig> = Vec::new();
     let mut seen = false;
     for section in raw.of_kind("cluster") {
         seen = true;
         let mut reader = Reader::of(section, faults);
-        let Some(member) = member(section, outside, probe, &mut reader) else { continue };
+        let Some(member) = member(section, outside, probe, usual, &mut reader) else { continue };
         if let Some(same) = members.iter().find(|other| other.access == member.access) {
             let problem =
                 format!("is the same cluster as [cluster \"{}\"]; leave one of them out", same.name);
@@ -35,7 +38,7 @@ pub(super) fn read(
     if seen {
         return members;
     }
-    match found(outside) {
+    match found(outside, usual) {
         Ok(members) => members,
         Err(problem) => {
             faults.push(Fault::new(&Place::whole(file), "cluster \"NAME\"", "", problem));
@@ -48,6 +51,7 @@ fn member(
     section: &Section,
     outside: &Outside<'_>,
     probe: &mut Probe,
+    usual: Limits,
     reader: &mut Reader<'_>,
 ) -> Option<MemberConfig> {
     let label = section.label.as_deref()?;
@@ -57,6 +61,7 @@ fn member(
     let region = reader.typed("region");
     let zones = reader.list("zones", "the label of a zone", |text| text.parse::<Label>().ok());
     let probe = probing::of_member(reader, name.as_ref(), probe, outside);
+    let limits = limits(reader, usual);
     let access = match (paths, context) {
         (Some(paths), _) if paths.is_empty() => {
             reader.fault("kubeconfig", "names no file");
@@ -73,7 +78,23 @@ fn member(
         (None, Some(context)) => Access::Kubeconfig { paths: outside.kubeconfig(), context: Some(context) },
         (None, None) => Access::InCluster,
     };
-    Some(MemberConfig { name: name?, access, region, zones: zones.into_iter().collect(), probe })
+    Some(MemberConfig { name: name?, access, region, zones: zones.into_iter().collect(), probe, limits })
+}
+
+/// How much an API may send.
+fn limits(reader: &mut Reader<'_>, usual: Limits) -> Limits {
+    let mut size = |key: &str, most: u64| {
+        let right = format!("a size from 4KiB to {}GiB, such as 512KiB, 2MiB or 1GiB", most >> 30);
+        reader.parse(key, &right, |text| parse::size(text).filter(|size| (4096..=most).contains(size)))
+    };
+    let object = size("max-object-size", 1 << 30).and_then(|size| usize::try_from(size).ok());
+    let list = size("max-list-size", 64 << 30);
+    let objects = count(reader, "max-services", 10_000_000).and_then(|number| usize::try_from(number).ok());
+    Limits {
+        objects: objects.unwrap_or(usual.objects),
+        object_size: object.unwrap_or(usual.object_size),
+        list_size: list.unwrap_or(usual.list_size),
+    }
 }
 
 /// The priorities that sections give.
@@ -90,13 +111,14 @@ pub(super) fn priorities(raw: &Raw, faults: &mut Vec<Fault>) -> BTreeMap<MemberN
 }
 
 /// The members when no section names one: all contexts of the kubeconfig, otherwise the cluster that we run in.
-fn found(outside: &Outside<'_>) -> Result<Vec<MemberConfig>, String> {
+fn found(outside: &Outside<'_>, limits: Limits) -> Result<Vec<MemberConfig>, String> {
     let bare = |name: MemberName, access| MemberConfig {
         name,
         access,
         region: None,
         zones: BTreeSet::new(),
         probe: None,
+        limits,
     };
     let paths = outside.kubeconfig();
     if paths.is_empty() {

@@ -4,6 +4,20 @@ use std::net::{IpAddr, SocketAddr};
 
 use fleetdns_core::Address;
 
+/// Bytes: `1048576`, `64KiB`, `2MiB`, `1GiB`.
+pub(super) fn size(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim_start() {
+        "" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
 /// `50%` or `50`.
 pub(super) fn percent(text: &str) -> Option<u8> {
     let number = text.strip_suffix('%').unwrap_or(text).trim_end();
@@ -96,6 +110,14 @@ mod tests {
         }
         for bad in ["101", "-1", "%", "half", "5.5", "50%%"] {
             assert_eq!(percent(bad), None, "{bad}");
+        }
+        for (text, bytes) in
+            [("0", Some(0)), ("5", Some(5)), ("64KiB", Some(65536)), ("2 MiB", Some(2 << 20))]
+        {
+            assert_eq!(size(text), bytes, "{text}");
+        }
+        for bad in ["", "MiB", "1MB", "-1", "1.5GiB", "99999999999GiB"] {
+            assert_eq!(size(bad), None, "{bad}");
         }
         for (text, address) in [
             ("9.9.9.9", Some("9.9.9.9:53")),

@@ -99,6 +99,41 @@ async fn credentials_are_read_anew_when_they_are_refused() {
 }
 
 #[tokio::test]
+async fn credentials_that_are_refused_while_a_watch_is_open_are_read_again_at_once() {
+    let east = Fake::start();
+    east.put(service("a", "203.0.113.1"));
+    let mut fleet = Fleet::new(&[("east", &east)]).run();
+    fleet.until_live("east").await;
+    east.asked("watch", 1).await;
+    // The watch that is open goes on; only the pulse is refused.
+    kubeconfig(&fleet.folder, "east", &east.url(), "renewed");
+    east.cluster().token = "renewed".into();
+    east.asked("watch", 2).await;
+    east.put(service("b", "203.0.113.2"));
+    fleet.until_services("east", "a=203.0.113.1 b=203.0.113.2").await;
+    assert_eq!(fleet.until_live("east").await.fault, None);
+}
+
+#[tokio::test]
+async fn a_token_that_a_server_echoes_is_not_shown() {
+    let east = Fake::start();
+    let mut fleet = Fleet::new(&[("east", &east)]);
+    for code in [403, 500] {
+        east.cluster().list = How::Status(code);
+        let mut fleet = Fleet::new(&[("east", &east)]).run();
+        let view = fleet.until("a fault", "east", |view| view.fault.is_some()).await;
+        let text = fault(&view);
+        assert!(text.contains("as it was told by Bearer ...") && !text.contains("top-secret"), "{text}");
+    }
+    east.cluster().pulse = How::Status(500);
+    east.cluster().review = How::Status(500);
+    fleet.settings.request_timeout = Duration::from_secs(5);
+    for finding in fleetdns_watch::check(&fleet.members[0], &fleet.settings).await {
+        assert!(!finding.to_string().contains("top-secret"), "{finding}");
+    }
+}
+
+#[tokio::test]
 async fn a_kubeconfig_that_is_mended_is_read_anew() {
     let east = Fake::start();
     let mut fleet = Fleet::new(&[("east", &east)]);

@@ -5,6 +5,7 @@ mod check;
 mod fake;
 mod faults;
 mod follow;
+mod hostile;
 mod start;
 mod trust;
 
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fleetdns_core::{Inventory, MemberName, MemberView, PublishSettings, ServiceKey, Snapshot};
-use fleetdns_watch::{Access, Adopted, MemberConfig, WatchError, WatchSettings, run};
+use fleetdns_watch::{Access, Adopted, Limits, MemberConfig, WatchError, WatchSettings, run};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -82,6 +83,7 @@ impl Fleet {
                 region: None,
                 zones: BTreeSet::new(),
                 probe: None,
+                limits: Limits::default(),
             })
             .collect();
         let (adopted, _) = mpsc::channel(1);

@@ -47,7 +47,8 @@ pub(super) async fn answer(
     }
     match how {
         How::Hang => std::future::pending().await,
-        How::Status(code) => status(code, "as it was told"),
+        // As some proxies do, with what they were sent.
+        How::Status(code) => status(code, &format!("as it was told by {token}")),
         How::Garbage => "{}".into_response(),
         _ if watching => watch_stream(shared, &params, how),
         _ => {

@@ -1,0 +1,273 @@
+//! What every request says of us: the Authorization header, renewed when it gets old.
+//!
+//! Invariant: a token is set here and nowhere else, so that none reaches the Kubernetes client, which panics at some.
+//! Invariant: at most one renewal runs at a time, so that a plugin that hangs does not take a thread at every retry.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use kube::config::AuthInfo;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::plugin::{Issued, Plugin};
+
+/// A token file is read again so often, as client-go does.
+const REREAD: Duration = Duration::from_secs(60);
+/// A token is renewed so long before it ends.
+const MARGIN: Duration = Duration::from_secs(60);
+/// The shortest and the longest time for which a token is used unseen.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// Tokens that are kept out of texts: the last ones.
+const REMEMBERED: usize = 8;
+
+/// Where the header comes from.
+#[derive(Debug, Clone)]
+enum Source {
+    /// It never changes; most often there is none.
+    Fixed,
+    File(PathBuf),
+    Plugin(Box<Plugin>),
+}
+
+type Renewal = JoinHandle<Result<(SecretString, Option<Duration>), String>>;
+
+struct Held {
+    header: Option<HeaderValue>,
+    /// When it has to be renewed.
+    until: Option<Instant>,
+    renewal: Option<Renewal>,
+}
+
+/// The header, for all requests of one client. Cloning is cheap.
+#[derive(Clone)]
+pub(crate) struct Credential(Arc<Inner>);
+
+struct Inner {
+    source: Source,
+    held: Mutex<Held>,
+    secrets: Secrets,
+}
+
+impl Credential {
+    /// Takes the tokens and passwords out of `user`; what is left for the Kubernetes client are certificates,
+    /// impersonation and the old auth providers. Reads files and runs the plugin, and so may block.
+    pub(crate) fn take(user: &mut AuthInfo) -> Result<Self, String> {
+        let secrets = Secrets::default();
+        let (token, file) = (user.token.take(), user.token_file.take().map(PathBuf::from));
+        let (name, password) = (user.username.take(), user.password.take());
+        let exec = user.exec.take();
+        let basic = name.map(|name| {
+            let password = password.as_ref().map_or("", |password| password.expose_secret());
+            secrets.add(password);
+            STANDARD.encode(format!("{name}:{password}"))
+        });
+        for value in user.auth_provider.iter().flat_map(|provider| provider.config.values()) {
+            secrets.add(value);
+        }
+        let (source, header, lasts) = match (token, file, basic, exec) {
+            (Some(_), _, Some(_), _) | (_, Some(_), Some(_), _) => {
+                return Err(
+                    "it has a user name beside a token, and kubectl refuses both; remove one".to_owned()
+                );
+            }
+            // What is in the file wins where it can be read.
+            (token, Some(path), ..) => {
+                let token = read_token(&path).or_else(|problem| token.ok_or(problem))?;
+                (Source::File(path), Some(bearer(&token, &secrets)?), Some(REREAD))
+            }
+            (Some(token), ..) => (Source::Fixed, Some(bearer(&token, &secrets)?), None),
+            (_, _, Some(basic), _) => (Source::Fixed, Some(header("Basic", &basic, &secrets)?), None),
+            (_, _, _, Some(exec)) => {
+                let plugin = Plugin::new(exec)?;
+                let Issued { token, identity, lasts } = plugin.run()?;
+                if let Some((certificate, key)) = identity {
+                    user.client_certificate_data = Some(STANDARD.encode(certificate));
+                    user.client_key_data = Some(STANDARD.encode(key.expose_secret()).into());
+                }
+                let header = token.map(|token| bearer(&token, &secrets)).transpose()?;
+                let source = if header.is_some() { Source::Plugin(Box::new(plugin)) } else { Source::Fixed };
+                (source, header, lasts)
+            }
+            _ => (Source::Fixed, None, None),
+        };
+        let held = Held { header, until: lasts.map(due), renewal: None };
+        Ok(Self(Arc::new(Inner { source, held: Mutex::new(held), secrets })))
+    }
+
+    /// What must never be shown.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.0.secrets
+    }
+
+    /// The header for a request; says why it cannot be renewed.
+    pub(crate) async fn header(&self) -> Result<Option<HeaderValue>, String> {
+        let mut held = self.0.held.lock().await;
+        if held.until.is_none_or(|until| Instant::now() < until) {
+            return Ok(held.header.clone());
+        }
+        let source = &self.0.source;
+        let renewal = held.renewal.get_or_insert_with(|| {
+            let source = source.clone();
+            tokio::task::spawn_blocking(move || renew(&source))
+        });
+        let renewed = renewal.await.unwrap_or_else(|error| Err(error.to_string()));
+        held.renewal = None;
+        match (renewed, source) {
+            (Ok((token, lasts)), _) => {
+                held.header = Some(bearer(&token, &self.0.secrets)?);
+                held.until = lasts.map(due);
+            }
+            // A file that went away leaves what it said last, as with client-go.
+            (Err(_), Source::File(_)) => held.until = Some(Instant::now() + REREAD),
+            (Err(problem), _) => return Err(problem),
+        }
+        Ok(held.header.clone())
+    }
+}
+
+fn renew(source: &Source) -> Result<(SecretString, Option<Duration>), String> {
+    match source {
+        Source::Fixed => Err("there is nothing to renew it from".to_owned()),
+        Source::File(path) => Ok((read_token(path)?, Some(REREAD))),
+        Source::Plugin(plugin) => {
+            let issued = plugin.run()?;
+            let token = issued.token.ok_or("its credential plugin printed no token this time")?;
+            Ok((token, issued.lasts))
+        }
+    }
+}
+
+fn due(lasts: Duration) -> Instant {
+    let early = if lasts > MARGIN * 2 { lasts.saturating_sub(MARGIN) } else { lasts / 2 };
+    Instant::now() + early.clamp(SHORTEST, LONGEST)
+}
+
+fn read_token(path: &Path) -> Result<SecretString, String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("the token file {shown} cannot be read: {error}"))?;
+    match text.trim() {
+        "" => Err(format!("the token file {shown} is empty")),
+        token => Ok(token.into()),
+    }
+}
+
+fn bearer(token: &SecretString, secrets: &Secrets) -> Result<HeaderValue, String> {
+    header("Bearer", token.expose_secret(), secrets)
+}
+
+fn header(scheme: &str, text: &str, secrets: &Secrets) -> Result<HeaderValue, String> {
+    secrets.add(text);
+    let mut value = HeaderValue::try_from(format!("{scheme} {text}"))
+        .map_err(|_| "its token has a line break or another character that no header can hold".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Tokens and passwords in use, to be kept out of every text.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets(Arc<SyncMutex<VecDeque<String>>>);
+
+/// What is shorter would tear up texts, and is no secret.
+const SHORTEST_SECRET: usize = 6;
+
+impl Secrets {
+    /// Keeps a text out from now on.
+    pub(crate) fn add(&self, secret: &str) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if secret.len() < SHORTEST_SECRET || known.iter().any(|other| other == secret) {
+            return;
+        }
+        known.truncate(REMEMBERED - 1);
+        known.push_front(secret.to_owned());
+    }
+
+    /// The text without what a server echoes of our credentials: those that are known, whatever stands behind `Bearer`
+    /// or `Basic`, and everything that looks like a JSON web token.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            text = text.replace(secret.as_str(), "...");
+        }
+        let mut after_scheme = false;
+        let words = text.split_inclusive(|c: char| c.is_whitespace() || "\"',;()[]{}<>".contains(c));
+        words
+            .map(|word| {
+                let end = word.trim_end_matches(|c: char| c.is_whitespace() || "\"',;()[]{}<>".contains(c));
+                // `bearer token` is no token: a word of small letters alone is not hidden.
+                let opaque = end.bytes().any(|byte| !byte.is_ascii_lowercase());
+                let hidden = (after_scheme && opaque) || end.contains("eyJ");
+                if !end.is_empty() {
+                    after_scheme = ["bearer", "basic"].iter().any(|scheme| {
+                        let tail = end.len().checked_sub(scheme.len()).and_then(|at| end.get(at..));
+                        tail.is_some_and(|tail| tail.eq_ignore_ascii_case(scheme))
+                    });
+                }
+                if hidden {
+                    format!("...{}", word.get(end.len()..).unwrap_or_default())
+                } else {
+                    word.to_owned()
+                }
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn echoed_credentials_are_redacted() {
+        let secrets = Secrets::default();
+        secrets.add("k8s-aws-v1.c2VjcmV0");
+        for (said, shown) in [
+            ("token k8s-aws-v1.c2VjcmV0 has expired", "token ... has expired"),
+            ("got 'Authorization: Bearer abc.def-1', no", "got 'Authorization: Bearer ...', no"),
+            ("Authorization: bearer  Abc", "Authorization: bearer  ..."),
+            ("invalid bearer token, lookup failed", "invalid bearer token, lookup failed"),
+            ("Basic Og== is not known", "Basic ... is not known"),
+            ("{\"jwt\":\"eyJhbGciOi.eyJzdWIi.c2ln\"}", "{\"jwt\":\"...\"}"),
+            ("nothing here", "nothing here"),
+            ("", ""),
+        ] {
+            assert_eq!(secrets.redact(said), shown);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_file_is_trimmed_and_read_again_and_its_last_token_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, " t0ken\r\n").unwrap();
+        let mut user = AuthInfo { token_file: path.to_str().map(str::to_owned), ..AuthInfo::default() };
+        let credential = Credential::take(&mut user).unwrap();
+        let shown = async || credential.header().await.unwrap().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(shown().await, "Bearer t0ken");
+        std::fs::write(&path, "newer\n").unwrap();
+        assert_eq!(shown().await, "Bearer t0ken");
+        tokio::time::advance(REREAD).await;
+        assert_eq!(shown().await, "Bearer newer");
+        std::fs::remove_file(&path).unwrap();
+        tokio::time::advance(REREAD).await;
+        assert_eq!(shown().await, "Bearer newer");
+        assert!(
+            Credential::take(&mut AuthInfo {
+                token_file: path.to_str().map(str::to_owned),
+                ..AuthInfo::default()
+            })
+            .err()
+            .unwrap()
+            .contains("cannot be read")
+        );
+    }
+}
