@@ -117,7 +117,7 @@ mod tests {
         text.push_str("[brakes]\nanchors = 9.9.9.9:53\n");
         let path = folder.path().join("dns.conf");
         std::fs::write(&path, text).unwrap();
-        let config = Config::load(&Flags { config: path, ..Flags::default() }).unwrap();
+        let config = Config::load(&Flags { config: Some(path), ..Flags::default() }).unwrap();
         let found: Vec<String> = canaries(&config).await.iter().map(ToString::to_string).collect();
         assert_eq!(
             found,

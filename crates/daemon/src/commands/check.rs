@@ -44,7 +44,7 @@ pub async fn check(flags: &Flags, format: Format) -> Result<ExitCode, CommandErr
         good: true,
         text: format!(
             "{}: {} clusters, {} zones",
-            flags.config.display(),
+            flags.file().display(),
             config.members.len(),
             config.zones.len()
         ),

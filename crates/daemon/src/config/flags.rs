@@ -1,6 +1,6 @@
 //! The flags of `kubefed init` that say what a section of the file may say too.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use fleetdns_core::DnsName;
@@ -12,17 +12,20 @@ use super::raw::{Raw, RawValue, Section};
 pub const DEFAULT_FILE: &str = "/etc/fleetdns/dns.conf";
 
 /// Flags with the names that they have in kubefed. What a flag says wins over the file.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct Flags {
-    /// Configuration file.
-    #[arg(long = "dns-provider-config", visible_alias = "config", short = 'c', value_name = "FILE", default_value = DEFAULT_FILE)]
-    pub config: PathBuf,
+    /// Configuration file [default: /etc/fleetdns/dns.conf, which need not exist where flags and environment say enough].
+    #[arg(long = "dns-provider-config", visible_alias = "config", short = 'c', value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Name of the fleet; [fleet] name in the file.
     #[arg(long, value_name = "NAME")]
     pub federation_name: Option<String>,
     /// A zone to write; [zone "NAME"] in the file.
     #[arg(long, visible_alias = "zone-name", value_name = "ZONE")]
     pub dns_zone_name: Option<String>,
+    /// The provider's id of the zone; zone-id in the file.
+    #[arg(long, value_name = "ID")]
+    pub zone_id: Option<String>,
     /// Who serves the zone: coredns, embedded, azure-azuredns, ...; provider in the file.
     #[arg(long, value_name = "PROVIDER")]
     pub dns_provider: Option<String>,
@@ -31,24 +34,18 @@ pub struct Flags {
     pub service_dns_suffix: Option<String>,
 }
 
-impl Default for Flags {
-    fn default() -> Self {
-        Self {
-            config: DEFAULT_FILE.into(),
-            federation_name: None,
-            dns_zone_name: None,
-            dns_provider: None,
-            service_dns_suffix: None,
-        }
-    }
-}
-
 const NAME: &str = "--federation-name";
 const ZONE: &str = "--dns-zone-name";
+const ZONE_ID: &str = "--zone-id";
 const PROVIDER: &str = "--dns-provider";
 const SUFFIX: &str = "--service-dns-suffix";
 
 impl Flags {
+    /// The configuration file: the one that is named, or the default one.
+    pub fn file(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE))
+    }
+
     /// Writes what the flags say over what the file says.
     pub(super) fn apply(&self, raw: &mut Raw, faults: &mut Vec<Fault>) {
         if let Some(name) = &self.federation_name {
@@ -56,9 +53,11 @@ impl Flags {
             set(raw, index, "name", name, NAME);
         }
         let zone = self.zone(raw);
-        for (key, value, flag) in
-            [("provider", &self.dns_provider, PROVIDER), ("suffix", &self.service_dns_suffix, SUFFIX)]
-        {
+        for (key, value, flag) in [
+            ("provider", &self.dns_provider, PROVIDER),
+            ("suffix", &self.service_dns_suffix, SUFFIX),
+            ("zone-id", &self.zone_id, ZONE_ID),
+        ] {
             match (value, zone) {
                 (Some(value), Some(index)) => set(raw, index, key, value, flag),
                 // `zones` of kubefed's file names them.

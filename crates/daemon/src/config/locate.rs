@@ -26,7 +26,7 @@ pub struct Whereabouts {
 impl Whereabouts {
     /// What the file of the flags says, as far as it can be understood; the defaults for the rest.
     pub fn of(flags: &Flags) -> Self {
-        Self::read(&flags.config, &Outside::system(&|_| Ok(Vec::new())))
+        Self::read(flags.file(), &Outside::system(&|_| Ok(Vec::new())))
     }
 
     /// The same, with everything outside as an argument.

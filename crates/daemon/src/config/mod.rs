@@ -33,7 +33,7 @@ mod wiring;
 mod zones;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use fleetdns_core::{DnsName, Label, Ttl, text};
@@ -93,19 +93,24 @@ pub struct Fleet {
 }
 
 impl Config {
-    /// Reads a file, and all that belongs to it.
+    /// Reads the file that the flags name, and all that belongs to it. The default file need not be there: flags and
+    /// environment may say all that is needed.
     ///
     /// # Errors
     /// Everything that is wrong, by line.
-    pub fn load_from(path: &Path, flags: &Flags, outside: &Outside<'_>) -> Result<Self, Vec<Fault>> {
+    pub fn load_from(flags: &Flags, outside: &Outside<'_>) -> Result<Self, Vec<Fault>> {
+        let path = flags.file();
         let file = path.display().to_string();
-        match (outside.read)(path) {
-            Ok(bytes) => Self::parse(&file, &bytes, flags, outside),
-            Err(error) => {
-                let problem = format!("cannot be read: {error}; -c FILE names another file");
-                Err(vec![Fault::new(&Place::whole(&file), "", "", problem)])
-            }
+        let error = match (outside.read)(path) {
+            Ok(bytes) => return Self::parse(&file, &bytes, flags, outside),
+            Err(error) => error,
+        };
+        let problem = format!("cannot be read: {error}; -c FILE names another file");
+        let missing = Fault::new(&Place::whole(&file), "", "", problem);
+        if flags.config.is_some() || error.kind() != std::io::ErrorKind::NotFound {
+            return Err(vec![missing]);
         }
+        Self::parse(&file, &[], flags, outside).map_err(|faults| [vec![missing], faults].concat())
     }
 
     /// Reads the text of a file, and all that belongs to it.

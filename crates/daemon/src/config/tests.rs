@@ -61,6 +61,15 @@ impl Case {
     }
 
     fn parse(&self) -> Result<Config, Vec<Fault>> {
+        self.with_outside(|outside| Config::parse("dns.conf", self.text.as_bytes(), &self.flags, outside))
+    }
+
+    /// As the program does it, from the file that the flags name.
+    fn load(&self) -> Result<Config, Vec<Fault>> {
+        self.with_outside(|outside| Config::load_from(&self.flags, outside))
+    }
+
+    fn with_outside<T>(&self, read_config: impl FnOnce(&Outside<'_>) -> T) -> T {
         let read = |path: &Path| {
             let content = self.files.get(path).cloned();
             content.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no such file"))
@@ -70,8 +79,7 @@ impl Case {
             if broken { Err("it is broken".to_owned()) } else { Ok(self.contexts.clone()) }
         };
         let (variables, root) = (self.variables.clone(), self.root);
-        let outside = Outside { variables, root, read: &read, contexts: &contexts };
-        Config::parse("dns.conf", self.text.as_bytes(), &self.flags, &outside)
+        read_config(&Outside { variables, root, read: &read, contexts: &contexts })
     }
 
     #[track_caller]

@@ -17,8 +17,8 @@ impl Config {
             fleetdns_watch::contexts(files).map_err(|error| crate::chain(&error))
         };
         let outside = Outside::system(&contexts);
-        Self::load_from(&flags.config, flags, &outside).map_err(|mut faults| {
-            faults.extend(absent::files(&flags.config, &outside));
+        Self::load_from(flags, &outside).map_err(|mut faults| {
+            faults.extend(absent::files(flags.file(), &outside));
             sort(&mut faults);
             faults
         })

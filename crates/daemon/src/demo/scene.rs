@@ -180,7 +180,7 @@ impl Scene {
             write(format!("{}.kubeconfig", member.name), kubeconfig(member))?;
         }
         let path = write("dns.conf".to_owned(), self.dns_conf(self.directory.path()))?;
-        Config::load(&Flags { config: path, ..Flags::default() }).map_err(DemoError::Config)
+        Config::load(&Flags { config: Some(path), ..Flags::default() }).map_err(DemoError::Config)
     }
 
     fn dns_conf(&self, directory: &Path) -> String {

@@ -344,6 +344,7 @@ fn a_file_that_is_not_there() {
         read: &|_| Err(io::Error::from(io::ErrorKind::NotFound)),
         contexts: &|_| Ok(Vec::new()),
     };
-    let faults = Config::load_from(Path::new("/x/dns.conf"), &Flags::default(), &outside).unwrap_err();
+    let flags = Flags { config: Some("/x/dns.conf".into()), ..Flags::default() };
+    let faults = Config::load_from(&flags, &outside).unwrap_err();
     assert_eq!(lines(&faults), "/x/dns.conf: cannot be read: entity not found; -c FILE names another file");
 }

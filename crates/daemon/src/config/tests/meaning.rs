@@ -146,7 +146,7 @@ const KUBEFED: &str = "--federation-name myfederation --dns-provider azure-azure
 #[test]
 fn the_file_of_the_kubefed_guide_works_with_kubefeds_flags() {
     let seed = case(SEED).flags(KUBEFED).variable("KUBECONFIG", "/a:/b").contexts(&["westus", "eastus"]);
-    assert_eq!(seed.flags.config, Path::new("dns.conf"));
+    assert_eq!(seed.flags.file(), Path::new("dns.conf"));
     let config = seed.config();
     assert_eq!(config.fleet.name.as_str(), "myfederation");
     let zone = &config.zones[0];
@@ -254,4 +254,44 @@ fn the_socket_and_the_state_have_their_usual_places() {
         &format!("{BASE}[admin]\nsocket = run/s\n"),
         &["dns.conf:7: [admin] socket: 'run/s' is not an absolute path, or off"],
     );
+}
+
+#[test]
+fn kubefeds_flags_alone_are_a_config() {
+    let alone = |flags: &str| case("").flags(flags).variable("KUBECONFIG", "/a").contexts(&["west"]);
+    let flags = "--federation-name fed --dns-provider aws-route53 --dns-zone-name example.com. --zone-id Z0123456789ABC";
+    let config = alone(flags).load().unwrap();
+    let zone = &config.zones[0];
+    assert_eq!((zone.settings.zone.as_str(), zone.provider), ("example.com", "aws-route53"));
+    assert_eq!(zone.keys.get("zone-id"), Some("Z0123456789ABC"));
+    assert_eq!(config.members.len(), 1);
+    // A file that is named has to be there, by whatever name.
+    for named in ["-c none.conf", "-c /etc/fleetdns/dns.conf"] {
+        let faults = alone(&format!("{flags} {named}")).load().unwrap_err();
+        assert_eq!(faults.len(), 1, "{}", lines(&faults));
+        assert!(faults[0].problem.starts_with("cannot be read: "), "{}", lines(&faults));
+    }
+    // What the flags leave open is said beside the file that is not there.
+    let faults = alone("--federation-name fed").load().unwrap_err();
+    assert!(
+        faults[0].to_string().starts_with("/etc/fleetdns/dns.conf: cannot be read: "),
+        "{}",
+        lines(&faults)
+    );
+    assert!(faults.iter().any(|fault| fault.section == "zone \"NAME\""), "{}", lines(&faults));
+}
+
+#[test]
+fn a_zone_id_is_a_key_of_some_providers_only() {
+    case(BASE).flags("--zone-id Z1").faults(&["--zone-id: [zone \"example.com\"] zone-id: is a key of "]);
+}
+
+#[test]
+fn a_cluster_may_have_limits_of_its_own() {
+    let text = format!("{BASE}max-services = 7\n[cluster \"there\"]\nkubeconfig = x\n")
+        .replace("name = fed", "name = fed\nmax-services = 5\nmax-object-size = 64KiB");
+    let config = case(&text).config();
+    let limits: Vec<_> = config.members.iter().map(|m| (m.limits.objects, m.limits.object_size)).collect();
+    assert_eq!(limits, [(7, 65536), (5, 65536)]);
+    assert_eq!(config.members[0].limits.list_size, 1 << 30);
 }
