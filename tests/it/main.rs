@@ -18,3 +18,4 @@ mod e2e_route53;
 mod e2e_webhook;
 mod e2e_why;
 mod harness;
+mod hostile_listeners;

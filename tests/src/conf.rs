@@ -14,6 +14,7 @@ pub struct Conf {
     fleet: String,
     zone: String,
     clusters: Vec<(String, String)>,
+    admin: String,
     more: String,
 }
 
@@ -25,7 +26,13 @@ impl Conf {
 
     /// [`ZONE`] with these keys.
     pub fn with_zone(keys: &str) -> Self {
-        Self { fleet: String::new(), zone: keys.to_owned(), clusters: Vec::new(), more: String::new() }
+        Self {
+            fleet: String::new(),
+            zone: keys.to_owned(),
+            clusters: Vec::new(),
+            admin: String::new(),
+            more: String::new(),
+        }
     }
 
     /// Adds a cluster whose kubeconfig is used as it is.
@@ -64,6 +71,14 @@ impl Conf {
         self
     }
 
+    /// Adds lines to `[admin]`.
+    #[must_use]
+    pub fn admin(mut self, keys: &str) -> Self {
+        self.admin.push_str(keys);
+        self.admin.push('\n');
+        self
+    }
+
     /// The whole file, of a daemon that nobody can ask.
     pub fn text(&self) -> String {
         self.render("off", "off")
@@ -72,8 +87,8 @@ impl Conf {
     /// The whole file, of a daemon that is asked at `admin` and takes orders at `socket`.
     pub(crate) fn render(&self, admin: impl Display, socket: impl Display) -> String {
         let mut text = format!(
-            "[fleet]\nname = {FLEET}\n{}\n[zone \"{ZONE}\"]\n{}\n[admin]\nlisten = {admin}\nsocket = {socket}\n\n",
-            self.fleet, self.zone
+            "[fleet]\nname = {FLEET}\n{}\n[zone \"{ZONE}\"]\n{}\n[admin]\nlisten = {admin}\nsocket = {socket}\n{}\n",
+            self.fleet, self.zone, self.admin
         );
         for (name, keys) in &self.clusters {
             let _ = writeln!(text, "[cluster \"{name}\"]\n{keys}");

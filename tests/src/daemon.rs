@@ -170,6 +170,11 @@ impl Daemon {
         self.folder.path().join("dns.conf")
     }
 
+    /// Where its admin API listens.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Where it takes orders.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join(SOCKET)

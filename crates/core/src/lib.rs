@@ -23,6 +23,7 @@ pub mod cluster;
 pub mod doubt;
 pub mod evidence;
 pub mod explain;
+pub mod heartbeat;
 pub mod intent;
 pub mod inventory;
 pub mod judge;

@@ -1,49 +1,77 @@
-//! The admin API: reading, over HTTP on loopback.
+//! The admin API: reading, over HTTP on loopback; and the listener for probes of pods and for metrics.
 //!
-//! `GET /healthz` (the process runs), `/readyz` (zones and members were read), `/v1/status`, `/v1/records[?all=true]`,
-//! `/v1/why?name=NAME`, `/v1/events[?after=SEQ&run=RUN&wait=SECONDS&name=NAME&cluster=CLUSTER]`, `/v1/intents`,
-//! `/v1/snapshot`, `/metrics` (Prometheus text format 0.0.4).
+//! `GET /livez` (the tasks that matter take their turns; 503 names those that do not), `/readyz` (zones and members were
+//! read; 503 names what was not), `/v1/status`, `/v1/records[?all=true]`, `/v1/why?name=NAME`,
+//! `/v1/events[?after=SEQ&run=RUN&wait=SECONDS&name=NAME&cluster=CLUSTER]`, `/v1/intents`, `/v1/snapshot`, `/metrics`
+//! (Prometheus text format 0.0.4). The other listener has the first two and `/metrics`, and nothing else.
 //!
 //! Invariant: nothing can be changed here, and no secret is among what is shown.
+//! Invariant: a page of another site that a browser on this machine shows cannot read it: it is asked under known names.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::net::SocketAddr;
+use std::fmt::{Display, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::extract::{Query, Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use fleetdns_core::Wish;
 use serde::Deserialize;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::http::{self, Limits, Peer};
 use crate::journal;
 use crate::view::{Status, View, ZoneGauge};
 
-/// Serves until `shutdown`.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(listener: TcpListener, view: View, shutdown: CancellationToken) -> std::io::Result<()> {
+/// On loopback all are one peer.
+const ADMIN: Limits =
+    Limits { connections: 64, of_peer: 64, head: Duration::from_secs(10), life: Duration::from_secs(600) };
+/// Outside: the kubelet and the metrics' readers, and whoever else can reach it.
+const PROBES: Limits =
+    Limits { connections: 128, of_peer: 16, head: Duration::from_secs(5), life: Duration::from_secs(60) };
+
+/// Serves the admin API until `shutdown`, under loopback names, its address and these names.
+pub async fn serve(listener: TcpListener, view: View, names: Vec<String>, shutdown: CancellationToken) {
     let ending = shutdown.clone();
+    let known = Known { address: listener.local_addr().ok().map(|address| address.ip()), names };
     let routes = Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
         .route("/v1/status", get(async |State(view): State<View>| Json(view.status())))
         .route("/v1/records", get(records))
         .route("/v1/intents", get(async |State(view): State<View>| Json(view.intents())))
         .route("/v1/why", get(why))
         .route("/v1/events", get(move |state, query| events(state, query, ending)))
         .route("/v1/snapshot", get(async |State(view): State<View>| Json(view.scenario())))
-        .route("/metrics", get(metrics))
+        .merge(probes())
+        .layer(from_fn_with_state(Arc::new(known), only_known_names))
         .with_state(view);
-    axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned()).await
+    http::serve(listener, routes, ADMIN.within_descriptors(), meet, shutdown).await;
 }
 
-/// Binds the admin address.
+/// Serves `/livez`, `/readyz` and `/metrics` until `shutdown`.
+pub async fn serve_probes(listener: TcpListener, view: View, shutdown: CancellationToken) {
+    http::serve(listener, probes().with_state(view), PROBES.within_descriptors(), meet, shutdown).await;
+}
+
+fn meet(_: &TcpStream, address: &SocketAddr) -> (Peer, ()) {
+    (address.ip().into(), ())
+}
+
+fn probes() -> Router<View> {
+    Router::new()
+        .route("/livez", get(live))
+        .route("/healthz", get(live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+}
+
+/// Binds an address.
 ///
 /// # Errors
 /// The operating system's, for example that the port is taken.
@@ -51,8 +79,69 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-async fn ready(State(view): State<View>) -> impl IntoResponse {
-    if view.ready() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "starting\n") }
+/// Names under which the admin API may be asked.
+struct Known {
+    address: Option<IpAddr>,
+    names: Vec<String>,
+}
+
+impl Known {
+    fn has(&self, host: &str) -> bool {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        match bare.parse::<IpAddr>() {
+            Ok(ip) => ip.to_canonical().is_loopback() || Some(ip) == self.address,
+            Err(_) => {
+                let host = host.trim_end_matches('.');
+                host.eq_ignore_ascii_case("localhost")
+                    || self.names.iter().any(|name| name.eq_ignore_ascii_case(host))
+            }
+        }
+    }
+
+    /// A host that a request has and that is not known.
+    fn stranger(&self, uri: &Uri, headers: &HeaderMap) -> Option<String> {
+        let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let host = uri.host().map(str::to_owned).or_else(|| Some(authority(&text(header::HOST)?)));
+        // What has no origin of its own, such as a page in a sandbox, says null.
+        let origin =
+            text(header::ORIGIN).map(|origin| authority(origin.split("://").last().unwrap_or_default()));
+        host.into_iter().chain(origin).find(|host| !self.has(host))
+    }
+}
+
+/// The host without its port.
+fn authority(text: &str) -> String {
+    text.parse::<Authority>().map_or_else(|_| text.to_owned(), |authority| authority.host().to_owned())
+}
+
+/// Without this a page in a browser of this machine could read everything: its name need only resolve to 127.0.0.1.
+async fn only_known_names(State(known): State<Arc<Known>>, request: Request, next: Next) -> Response {
+    match known.stranger(request.uri(), request.headers()) {
+        None => next.run(request).await,
+        Some(host) => {
+            let text = format!(
+                "the name {host:?} is not one of this API: localhost, 127.0.0.1, [::1], or what [admin] hosts allows\n"
+            );
+            (StatusCode::FORBIDDEN, text).into_response()
+        }
+    }
+}
+
+async fn live(State(view): State<View>) -> Response {
+    answer(&view.pulses.hanging())
+}
+
+async fn ready(State(view): State<View>) -> Response {
+    answer(&view.unready())
+}
+
+/// `ok`, or 503 with a line for each reason.
+fn answer(reasons: &[impl Display]) -> Response {
+    if reasons.is_empty() {
+        return "ok\n".into_response();
+    }
+    let text: String = reasons.iter().map(|reason| format!("{reason}\n")).collect();
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
 #[derive(Debug, Deserialize)]

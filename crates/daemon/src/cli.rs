@@ -50,6 +50,18 @@ enum Command {
     Clusters(#[command(flatten)] Daemon),
     /// Print the state of the running daemon: zones, clusters, what is held or refused and why.
     Status(#[command(flatten)] Daemon),
+    /// Ask whether the daemon is well, for probes that run a command. Exit code: 0 well, 1 not, with the reasons.
+    Health {
+        /// Admin API of the daemon, such as http://127.0.0.1:8053 [default: from config].
+        #[arg(long, value_name = "URL")]
+        admin: Option<String>,
+        /// Whether it is ready: every zone was read, every cluster was listed or given up on.
+        #[arg(long)]
+        ready: bool,
+        /// The config of the daemon.
+        #[command(flatten)]
+        flags: Flags,
+    },
     /// Take clusters, Services or addresses out of DNS, at once; the last address of a name stays.
     Drain(#[command(flatten)] Wishing),
     /// Take back what was wished: probes decide again.
@@ -230,6 +242,9 @@ async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
         Command::Records { daemon, all } => commands::read::records(&daemon, all).await,
         Command::Clusters(daemon) => commands::read::clusters(&daemon).await,
         Command::Status(daemon) => commands::read::status(&daemon).await,
+        Command::Health { admin, ready, flags } => {
+            commands::health::health(admin.as_deref(), &flags, ready).await
+        }
         Command::Drain(wishing) => commands::intent::wish(&wishing, Some(Wish::Drain)).await,
         Command::Undrain(wishing) => commands::intent::wish(&wishing, None).await,
         Command::ForceIn(wishing) => commands::intent::wish(&wishing, Some(Wish::ForceIn)).await,

@@ -7,22 +7,23 @@
 //! Invariant: nobody but the owner of the process and root is listened to, whoever could open the socket.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::serve::IncomingStream;
 use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
-use tokio::net::UnixListener;
+use tokio::net::UnixStream;
+use tokio::net::unix::SocketAddr;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::chain;
+use crate::http::{self, Limits};
 use crate::intents::SayError;
 use crate::intents::order::{Desk, Order, OrderError};
 
@@ -34,11 +35,17 @@ pub use bind::{BindError, Bound};
 #[derive(Debug, Clone, Copy)]
 struct Peer(Option<u32>);
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self(stream.io().peer_cred().ok().map(|credentials| credentials.uid()))
+impl Peer {
+    fn of(stream: &UnixStream) -> Self {
+        Self(stream.peer_cred().ok().map(|credentials| credentials.uid()))
     }
 }
+
+/// The owner's commands come one by one; the daemon takes 30 s at most for each.
+const LIMITS: Limits =
+    Limits { connections: 32, of_peer: 32, head: Duration::from_secs(10), life: Duration::from_secs(60) };
+/// The largest order, in bytes: a thousand subjects fit.
+const ORDER: usize = 256 * 1024;
 
 /// Somebody who may give orders.
 #[derive(Debug, Clone)]
@@ -59,23 +66,20 @@ pub struct Released {
 }
 
 /// Serves until `shutdown`, then removes the socket.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(bound: Bound, desk: Desk, shutdown: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(bound: Bound, desk: Desk, shutdown: CancellationToken) {
     let (listener, _file) = bound.into_parts();
     let routes = Router::new()
         .route("/v1/intents", post(intents))
         .route("/v1/release", post(release))
+        .layer(DefaultBodyLimit::max(ORDER))
         .layer(from_fn(only_the_owner))
         .with_state(Arc::new(desk));
-    axum::serve(listener, routes.into_make_service_with_connect_info::<Peer>())
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await
+    let meet = |stream: &UnixStream, _: &SocketAddr| ((), Peer::of(stream));
+    http::serve(listener, routes, LIMITS.within_descriptors(), meet, shutdown).await;
 }
 
 async fn only_the_owner(
-    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    Extension(Peer(peer)): Extension<Peer>,
     mut request: Request,
     next: Next,
 ) -> Response {

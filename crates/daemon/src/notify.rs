@@ -2,27 +2,43 @@
 
 use std::time::Duration;
 
+use fleetdns_core::heartbeat::Hanging;
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::view::View;
 
 /// How often the status line is looked at when no watchdog asks for more.
 const LOOK: Duration = Duration::from_secs(5);
+/// And how often at most, whatever the environment says.
+const SHORTEST: Duration = Duration::from_millis(100);
 
-/// Says that the daemon is ready, then keeps the watchdog quiet and the status line true until `shutdown`.
+/// Says that the daemon is ready, then feeds the watchdog and keeps the status line true until `shutdown`.
+///
+/// While a task hangs the watchdog is not fed: systemd starts the daemon again, and the log says for what.
 pub async fn keep_told(view: View, shutdown: CancellationToken) {
-    let pause = sd_notify::watchdog_enabled().map_or(LOOK, |limit| limit / 2).min(LOOK);
+    let pause = sd_notify::watchdog_enabled().map_or(LOOK, |limit| limit / 2).clamp(SHORTEST, LOOK);
     tell(&[NotifyState::Ready]);
-    let mut last = String::new();
+    let (mut last, mut hung) = (String::new(), false);
     loop {
-        let line = summary(&view);
+        let hanging = view.pulses.hanging();
+        let line = summary(&view, &hanging);
         if line != last {
             tell(&[NotifyState::Status(&line)]);
             last = line;
         }
-        tell(&[NotifyState::Watchdog]);
+        match (hanging.is_empty(), hung) {
+            (false, false) => {
+                error!(hanging = %list(&hanging), "task hangs; the watchdog is not fed until it takes a turn");
+            }
+            (true, true) => warn!("all tasks take their turns again"),
+            _ => {}
+        }
+        hung = !hanging.is_empty();
+        if !hung {
+            tell(&[NotifyState::Watchdog]);
+        }
         tokio::select! {
             () = shutdown.cancelled() => break,
             () = tokio::time::sleep(pause) => {}
@@ -31,13 +47,20 @@ pub async fn keep_told(view: View, shutdown: CancellationToken) {
     tell(&[NotifyState::Stopping]);
 }
 
+fn list(hanging: &[Hanging]) -> String {
+    hanging.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         warn!(%error, "systemd cannot be told of the daemon's state");
     }
 }
 
-fn summary(view: &View) -> String {
+fn summary(view: &View, hanging: &[Hanging]) -> String {
+    if !hanging.is_empty() {
+        return format!("hangs: {}", list(hanging));
+    }
     let status = view.status();
     let live = status.clusters.iter().filter(|cluster| cluster.inventory == "live").count();
     let owned: usize = status.zones.iter().map(|zone| zone.owned).sum();

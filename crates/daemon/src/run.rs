@@ -1,10 +1,11 @@
 //! Wiring: which task reads what, and what happens when one ends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::{Health, Intents, Snapshot};
+use fleetdns_core::{Health, Intents, MemberName, Snapshot};
 use fleetdns_embedded::Servers;
 use fleetdns_probe::{ProbeError, Prober};
 use thiserror::Error;
@@ -15,12 +16,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::{Config, Fault, Socket};
+use crate::config::{Admin, Config, Fault, Socket};
 use crate::control::{self, BindError, Bound};
 use crate::doubts::canaries;
 use crate::intents::order::Desk;
 use crate::intents::{Clock, Keeper, Store, Wishes};
 use crate::journal::{self, Journal};
+use crate::pulse::{self, Pulses};
 use crate::registry::Registry;
 use crate::view::View;
 use crate::zone::{Upkeep, ZoneTask};
@@ -35,11 +37,11 @@ pub enum RunError {
     /// Keys of a provider that only it can judge.
     #[error("the config has {} faults", .0.len())]
     Config(Vec<Fault>),
-    /// The admin address cannot be listened on.
-    #[error(
-        "the admin API cannot listen on {address}; set [admin] listen to a free loopback address or to off"
-    )]
-    Admin {
+    /// An address of `[admin]` cannot be listened on.
+    #[error("cannot listen on {address}; set [admin] {key} to a free address or to off")]
+    Listen {
+        /// The key.
+        key: &'static str,
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -103,6 +105,7 @@ async fn start(
     let (release, released) = watch::channel(0);
     let prober = Prober::new(config.probe_settings()).map_err(RunError::Probe)?;
     let journal = start_journal(&config, (snapshots.clone(), health.clone(), wishes.receiver()), tasks, stop);
+    let pulses = Pulses::default();
     let mut registry = Registry::new();
     let mut zones = Vec::new();
     let mut views = Vec::new();
@@ -127,7 +130,8 @@ async fn start(
         };
         let (task, view) =
             ZoneTask::new(zone.settings.clone(), zone.provider, provider, upkeep, adopted_out.clone());
-        zones.push(task);
+        let pulse = pulses.of(format!("zone {}", zone.settings.zone), pulse::ZONE);
+        zones.push(task.with_pulse(pulse));
         views.push(view);
     }
     drop(adopted_out);
@@ -136,7 +140,10 @@ async fn start(
     }
 
     let servers = registry.bind().await.map_err(RunError::Embedded)?;
-    let prober = prober.with_canaries(canaries(&config).await);
+    let beating = pulses.of("prober", pulse::PROBER);
+    let prober = prober
+        .with_canaries(canaries(&config).await)
+        .with_turns(pulse::TICK, Arc::new(move || beating.beat()));
     let view = View {
         fleet: config.fleet.name.to_string(),
         started: Instant::now(),
@@ -146,20 +153,19 @@ async fn start(
         reports: prober.reports(),
         zones: views,
         journal,
+        pulses: pulses.clone(),
         brakes: config.brakes.brakes.clone(),
         template: config.fleet.template.clone(),
     };
-    if let Some(address) = config.admin.listen {
-        let bound = admin::bind(address).await;
-        let listener = bound.map_err(|source| RunError::Admin { address, source })?;
-        let serving = admin::serve(listener, view.clone(), stop.clone());
-        tasks.spawn(async move { ("admin", serving.await.map_err(|error| error.to_string())) });
-    }
+    serve_http(&config.admin, &view, tasks, stop).await?;
     if let Some(bound) = open_socket(&config.admin.socket).await? {
         let (brakes, keeps) = (config.brakes.brakes.clone(), config.fleet.state_dir.is_some());
         let desk = Desk { view: view.clone(), wishes, configured, brakes, keeps, release };
         let serving = control::serve(bound, desk, stop.clone());
-        tasks.spawn(async move { ("control socket", serving.await.map_err(|error| error.to_string())) });
+        tasks.spawn(async move {
+            serving.await;
+            ("control socket", Ok(()))
+        });
     }
     let token = stop.clone();
     tasks.spawn(async move {
@@ -174,11 +180,22 @@ async fn start(
             ("zone", Ok(()))
         });
     }
-    let watching = fleetdns_watch::run(
+    let beating: BTreeMap<_, _> = config
+        .members
+        .iter()
+        .map(|member| (member.name.clone(), pulses.of(format!("cluster {}", member.name), pulse::WATCH)))
+        .collect();
+    let turns = Arc::new(move |member: &MemberName| {
+        if let Some(pulse) = beating.get(member) {
+            pulse.beat();
+        }
+    });
+    let watching = fleetdns_watch::run_with_turns(
         config.member_configs(),
         config.watch_settings(),
         adopted,
         snapshot_out,
+        (pulse::TICK, turns),
         stop.clone(),
     );
     tasks.spawn(async move { ("watch", watching.await.map_err(|error| crate::chain(&error))) });
@@ -188,6 +205,35 @@ async fn start(
         ("sd_notify", Ok(()))
     });
     info!(clusters = config.members.len(), zones = config.zones.len(), "fleetdns runs");
+    Ok(())
+}
+
+/// Starts the admin API, and the listener for probes of pods and for metrics.
+async fn serve_http(
+    settings: &Admin,
+    view: &View,
+    tasks: &mut JoinSet<Ending>,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
+    let bind = async |key, address| {
+        admin::bind(address).await.map_err(|source| RunError::Listen { key, address, source })
+    };
+    if let Some(address) = settings.listen {
+        let listener = bind("listen", address).await?;
+        let serving = admin::serve(listener, view.clone(), settings.hosts.clone(), stop.clone());
+        tasks.spawn(async move {
+            serving.await;
+            ("admin", Ok(()))
+        });
+    }
+    if let Some(address) = settings.metrics {
+        let listener = bind("metrics", address).await?;
+        let serving = admin::serve_probes(listener, view.clone(), stop.clone());
+        tasks.spawn(async move {
+            serving.await;
+            ("metrics", Ok(()))
+        });
+    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::doubts::{CanaryLine, DoubtLine};
 use crate::journal::Journal;
+use crate::pulse::Pulses;
 use crate::zone::ZoneStatus;
 
 /// The receiving ends of everything that can be shown.
@@ -38,6 +39,8 @@ pub struct View {
     pub zones: Vec<watch::Receiver<ZoneStatus>>,
     /// What happened.
     pub journal: Journal,
+    /// The tasks that have to take turns.
+    pub pulses: Pulses,
     /// The brakes.
     pub brakes: Brakes,
     /// Host name for every Service.
@@ -294,11 +297,22 @@ impl View {
         scenario
     }
 
-    /// Whether every zone was read at least once and every member was listed or given up on.
-    pub fn ready(&self) -> bool {
-        let listed = self.zones.iter().all(|zone| zone.borrow().observed.is_some());
-        let pending = self.snapshots.borrow().members.values().any(|m| m.inventory == Inventory::Pending);
-        listed && !pending
+    /// What was never read yet: zones, and members that were neither listed nor given up on. Empty when the daemon is
+    /// ready.
+    pub fn unready(&self) -> Vec<String> {
+        let zones = self.zones.iter().filter_map(|zone| {
+            let status = zone.borrow();
+            let fault = status.fault.as_deref().map(|fault| format!(": {fault}")).unwrap_or_default();
+            let zone = &status.settings.zone;
+            status.observed.is_none().then(|| format!("zone {zone} has not been read yet{fault}"))
+        });
+        let snapshot = self.snapshots.borrow().clone();
+        let pending = snapshot.members.values().filter(|member| member.inventory == Inventory::Pending);
+        let clusters = pending.map(|member| {
+            let fault = member.fault.as_deref().map(|fault| format!(": {fault}")).unwrap_or_default();
+            format!("cluster {} has not been listed yet{fault}", member.name)
+        });
+        zones.chain(clusters).collect()
     }
 }
 

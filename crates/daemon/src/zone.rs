@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::intents::Wishes;
 use crate::journal::{Journal, Scribe};
+use crate::pulse::Pulse;
 
 mod outcome;
 mod pass;
@@ -66,6 +67,7 @@ pub struct ZoneTask {
     recheck_at: Option<Instant>,
     started: Instant,
     scribe: Scribe,
+    pulse: Pulse,
 }
 
 /// How a zone is kept, besides what core needs.
@@ -123,8 +125,15 @@ impl ZoneTask {
             recheck_at: None,
             started: Instant::now(),
             scribe,
+            pulse: Pulse::default(),
         };
         (task, receiver)
+    }
+
+    /// With a heartbeat, by which others see that it takes its turns.
+    #[must_use]
+    pub fn with_pulse(self, pulse: Pulse) -> Self {
+        Self { pulse, ..self }
     }
 
     /// Works until `shutdown`.
@@ -136,6 +145,7 @@ impl ZoneTask {
     ) {
         let mut inputs = Inputs { snapshots, health, wishes: self.wishes.receiver() };
         loop {
+            self.pulse.beat();
             let (wake_at, asked) = (self.wake_at(), self.pending.next_read());
             tokio::select! {
                 biased;
@@ -151,6 +161,7 @@ impl ZoneTask {
                 Ok(()) = inputs.health.changed() => {}
                 Ok(()) = inputs.wishes.changed() => {}
                 () = at(wake_at) => {}
+                () = self.pulse.tick() => {}
                 // Both senders are gone: the daemon is ending.
                 else => return,
             }

@@ -25,7 +25,7 @@ use crate::report::{Report, Reports};
 use crate::resolve::{Families, Resolver};
 use crate::sight::Watcher;
 use crate::table::{Row, Slot, Table};
-use crate::{ProbeError, ProbeSettings};
+use crate::{ProbeError, ProbeSettings, Turns};
 
 mod targets;
 
@@ -65,6 +65,7 @@ pub(crate) struct Engine<P, L, G> {
     unclear: usize,
     watcher: Watcher,
     news: News,
+    turns: Option<Turns>,
 }
 
 impl<P, F, L, G> Engine<P, L, G>
@@ -98,7 +99,13 @@ where
             stall_said: None,
             unclear: 0,
             news: News::default(),
+            turns: None,
         }
+    }
+
+    /// Before it runs.
+    pub(crate) fn with_turns(self, turns: Option<Turns>) -> Self {
+        Self { turns, ..self }
     }
 
     /// Before it runs.
@@ -124,6 +131,7 @@ where
     ) -> Result<(), ProbeError> {
         let mut alarm = pin!(sleep_until(self.epoch));
         let mut stop = pin!(shutdown.cancelled());
+        let mut turn = pin!(sleep_until(self.epoch));
         snapshots.mark_changed();
         loop {
             self.look();
@@ -137,6 +145,12 @@ where
             tokio::select! {
                 biased;
                 () = &mut stop => return Ok(()),
+                () = &mut turn, if self.turns.is_some() => {
+                    if let Some((tick, beat)) = &self.turns {
+                        beat();
+                        turn.as_mut().reset(Instant::now() + *tick);
+                    }
+                }
                 changed = snapshots.changed() => {
                     changed.map_err(|_| ProbeError::NoSnapshots)?;
                     let snapshot = snapshots.borrow_and_update().clone();

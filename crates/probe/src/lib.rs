@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::judge::Thresholds;
@@ -157,7 +158,11 @@ pub struct Prober {
     servers: NameServers,
     reports: Reports,
     canaries: Vec<Canary>,
+    turns: Option<Turns>,
 }
+
+/// How often a turn is told at least, and whom.
+type Turns = (Duration, Arc<dyn Fn() + Send + Sync>);
 
 impl Prober {
     /// Reads the trusted certificates and finds the name servers. To be called within a tokio runtime.
@@ -167,7 +172,7 @@ impl Prober {
     pub fn new(settings: ProbeSettings) -> Result<Self, ProbeError> {
         let trusts = Trusts::new(&settings.trust, &settings.trust_of)?;
         let servers = NameServers::new(&settings.nameservers);
-        Ok(Self { settings, trusts, servers, reports: Reports::default(), canaries: Vec::new() })
+        Ok(Self { settings, trusts, servers, reports: Reports::default(), canaries: Vec::new(), turns: None })
     }
 
     /// A handle on what the last probes said.
@@ -181,6 +186,12 @@ impl Prober {
         Self { canaries, ..self }
     }
 
+    /// Calls `beat` this often while its loop takes its turns, so that somebody else can see that it does.
+    #[must_use]
+    pub fn with_turns(self, tick: Duration, beat: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self { turns: Some((tick, beat)), ..self }
+    }
+
     /// Probes until the shutdown. Whenever `release` changes, a person has said that what went bad together is really bad.
     ///
     /// # Errors
@@ -192,7 +203,7 @@ impl Prober {
         release: watch::Receiver<u64>,
         shutdown: CancellationToken,
     ) -> Result<(), ProbeError> {
-        let Self { settings, trusts, servers, reports, canaries } = self;
+        let Self { settings, trusts, servers, reports, canaries, turns } = self;
         let timing = settings.timing();
         let probe = move |key: ProbeKey| {
             let timeout = timing.with(&key.spec.pace).timeout;
@@ -200,7 +211,7 @@ impl Prober {
         };
         let resolver = Resolver::new(move |name| servers.clone().lookup(name));
         let engine = Engine::new(&settings, probe, resolver, reports).with_canaries(canaries);
-        engine.run(snapshots, &out, release, shutdown).await
+        engine.with_turns(turns).run(snapshots, &out, release, shutdown).await
     }
 
     /// One full round, for `fleetdns plan`: each key is probed until it has a verdict, at most `fall` times. Bounded in

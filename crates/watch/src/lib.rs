@@ -144,6 +144,26 @@ pub async fn run(
     out: watch::Sender<Snapshot>,
     shutdown: CancellationToken,
 ) -> Result<(), WatchError> {
+    let nobody: Turns = (Duration::from_secs(3600), Arc::new(|_| {}));
+    run_with_turns(members, settings, adopted, out, nobody, shutdown).await
+}
+
+/// How often a turn of a member's task is told at least, and whom.
+pub type Turns = (Duration, Arc<dyn Fn(&MemberName) + Send + Sync>);
+
+/// [`run`], with a call for each member this often while its task takes its turns, so that somebody else can see that it
+/// does.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with_turns(
+    members: Vec<MemberConfig>,
+    settings: WatchSettings,
+    adopted: mpsc::Receiver<Adopted>,
+    out: watch::Sender<Snapshot>,
+    turns: Turns,
+    shutdown: CancellationToken,
+) -> Result<(), WatchError> {
     let (settings, out) = (Arc::new(settings), Arc::new(out));
     let mut entries = BTreeMap::new();
     let mut tasks = JoinSet::new();
@@ -151,7 +171,7 @@ pub async fn run(
     for member in members {
         let name = member.name.clone();
         let entry = Arc::new(Entry::new(member, &settings, Arc::clone(&out)));
-        let task = watch_member(Arc::clone(&entry), Arc::clone(&settings));
+        let task = watch_member(Arc::clone(&entry), Arc::clone(&settings), turns.clone());
         names.insert(tasks.spawn(task).id(), name.clone());
         entries.insert(name, entry);
     }
@@ -183,7 +203,7 @@ async fn take_adopted(
 }
 
 /// Everything that one member needs, in one task: a fault in it ends as that task's.
-async fn watch_member(entry: Arc<Entry>, settings: Arc<WatchSettings>) -> Infallible {
+async fn watch_member(entry: Arc<Entry>, settings: Arc<WatchSettings>, turns: Turns) -> Infallible {
     let api = watch::Sender::new(None);
     let placed = watch::Sender::new(false);
     let feed = Feed::new(&entry, &settings, &api, placed.subscribe());
@@ -191,5 +211,13 @@ async fn watch_member(entry: Arc<Entry>, settings: Arc<WatchSettings>) -> Infall
         never = feed.run() => never,
         never = nodes::follow(&entry, &settings, api.subscribe(), &placed) => never,
         never = entry.clock() => never,
+        never = tell_turns(entry.name(), &turns) => never,
+    }
+}
+
+async fn tell_turns(member: &MemberName, (tick, beat): &Turns) -> Infallible {
+    loop {
+        beat(member);
+        tokio::time::sleep(*tick).await;
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod events;
+pub mod health;
 pub mod intent;
 pub mod plan;
 pub mod read;

@@ -17,6 +17,8 @@ use super::{DEFAULT_FILE, Flags};
 pub struct Whereabouts {
     /// The admin API; `None` where the config switches it off.
     pub listen: Option<SocketAddr>,
+    /// The listener for probes and metrics.
+    pub metrics: Option<SocketAddr>,
     /// The control socket.
     pub socket: Socket,
     /// Why the config says nothing, when it was expected to.
@@ -41,9 +43,9 @@ impl Whereabouts {
             Err(error) => (Vec::new(), Some(format!("{file} cannot be read: {error}"))),
         };
         let (raw, mut faults) = Raw::read(&file, &bytes, &outside.variables);
-        let Admin { listen, socket, .. } =
+        let Admin { listen, metrics, socket, .. } =
             settings::admin(&mut Reader::new(&raw, "admin", &file, &mut faults), outside);
-        Self { listen, socket, problem }
+        Self { listen, metrics, socket, problem }
     }
 
     /// What to add to an error of a daemon that was asked at the default address for want of a better one.

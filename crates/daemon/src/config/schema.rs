@@ -133,6 +133,8 @@ pub const ADMIN: SectionSpec = SectionSpec {
     label: None,
     keys: &[
         key("listen", "loopback address and port of the admin API, or off"),
+        key("hosts", "names under which the admin API may be asked, besides localhost and its address"),
+        key("metrics", "address and port for /livez, /readyz and /metrics, also from other hosts; or off"),
         key("socket", "path of the socket that takes orders such as drain, or off"),
         key("log", "text or json"),
         key("audit", "file that takes every event, one JSON object in each line"),

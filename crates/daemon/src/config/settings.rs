@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fleetdns_core::{AllDown, text};
+use fleetdns_core::{AllDown, DnsName, text};
 use fleetdns_probe::Canary;
 use fleetdns_watch::WatchSettings;
 
@@ -42,6 +42,10 @@ pub enum LogFormat {
 pub struct Admin {
     /// Where the admin API listens, always on loopback; `None` switches it off.
     pub listen: Option<SocketAddr>,
+    /// Names under which the admin API may be asked, besides those of loopback.
+    pub hosts: Vec<String>,
+    /// Where `/livez`, `/readyz` and `/metrics` are served, also to other hosts; nowhere unless it is set.
+    pub metrics: Option<SocketAddr>,
     /// Where orders are taken.
     pub socket: Socket,
     /// Form of the log.
@@ -173,6 +177,18 @@ pub(super) fn admin(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Admin {
         );
         reader.fault("listen", problem);
     }
+    let right = "an address and port, such as 0.0.0.0:8054, or off";
+    let metrics = reader.parse("metrics", right, |text| match text.to_ascii_lowercase().as_str() {
+        "off" => Some(None),
+        text => text.parse::<SocketAddr>().ok().map(Some),
+    });
+    if let (Some(Some(metrics)), Some(listen)) = (metrics, listen.unwrap_or(Some(LISTEN)))
+        && metrics.port() == listen.port()
+        && (metrics.ip() == listen.ip() || metrics.ip().is_unspecified())
+        && listen.port() > 0
+    {
+        reader.fault("metrics", format!("takes the port of the admin API, {listen}; give it another one"));
+    }
     let log = reader.parse("log", "text or json", |text| {
         Some(match text.to_ascii_lowercase().as_str() {
             "text" => LogFormat::Text,
@@ -187,6 +203,10 @@ pub(super) fn admin(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Admin {
     });
     Admin {
         listen: listen.unwrap_or(Some(LISTEN)),
+        hosts: reader.list("hosts", "a host name, such as dns.example.com", |text| {
+            text.parse::<DnsName>().ok().map(|name| name.to_string())
+        }),
+        metrics: metrics.flatten(),
         socket: socket.unwrap_or_else(|| Socket::usual(outside)),
         log: log.unwrap_or_default(),
         audit: audit(reader, outside),

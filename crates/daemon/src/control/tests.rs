@@ -133,6 +133,7 @@ impl Rig {
         let (keeper, wishes) = Keeper::new(None, Clock::system());
         let (release, released) = watch::channel(0);
         let view = View {
+            pulses: crate::pulse::Pulses::default(),
             fleet: "fed".into(),
             started: Instant::now(),
             snapshots: snapshots_in,
@@ -318,7 +319,7 @@ async fn a_socket_that_nobody_listens_on_is_replaced_and_nothing_else() {
     // What a daemon leaves that was killed.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let bound = Bound::new(&path).await.unwrap();
-    tokio::net::UnixStream::connect(&path).await.unwrap();
+    UnixStream::connect(&path).await.unwrap();
     drop(bound);
     assert!(!path.exists());
     std::fs::write(&path, "a file").unwrap();

@@ -197,6 +197,7 @@ impl ZoneTask {
     async fn apply(&mut self, approved: &ApprovedPlan, moves: &[Move]) {
         let changes = &approved.plan().changes;
         let started = Instant::now();
+        self.pulse.beat();
         let applied = self.provider.apply(approved).await;
         self.reading.note_written(changes.iter().map(|change| &change.name));
         self.batch.learn(changes.len(), started.elapsed());

@@ -330,3 +330,24 @@ async fn a_wish_is_heeded_at_once_and_read_back_from_the_marks_before_the_first_
     assert!(wishes.latest().is_empty());
     assert_eq!(rig.values(GLOBAL).len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_never_ends_is_a_loop_that_hangs_and_a_list_is_not() {
+    let rig = Rig::start(Backend { list_time: Duration::from_secs(500), ..Backend::default() });
+    rig.pass(499).await;
+    assert_eq!(rig.pulses.hanging(), [], "it goes on while the zone is read");
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(2).await;
+    rig.backend(|b| b.write_time = Duration::from_secs(3600));
+    rig.publish(&["203.0.113.2"]);
+    rig.pass(299).await;
+    assert_eq!(rig.pulses.hanging(), []);
+    rig.pass(60).await;
+    let hanging = rig.pulses.hanging();
+    assert!(
+        hanging.len() == 1 && hanging[0].to_string().starts_with("zone example.com: no turn for 3"),
+        "{hanging:?}"
+    );
+    rig.pass(3600).await;
+    assert_eq!(rig.pulses.hanging(), []);
+}

@@ -247,8 +247,30 @@ fn pods_run_with_the_least_rights() {
 }
 
 #[test]
+fn pods_are_probed_over_http_where_the_daemon_listens() {
+    for name in ["deployment.yaml", "sidecar.yaml"] {
+        let documents = manifest(name);
+        let config = of_kind(&documents, "ConfigMap")["data"]["dns.conf"].as_str().unwrap();
+        assert!(
+            config.contains("\n    metrics = 0.0.0.0:8054\n")
+                || config.contains("\nmetrics = 0.0.0.0:8054\n")
+        );
+        let pod = &of_kind(&documents, "Deployment")["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        assert_eq!(container["ports"][0]["containerPort"], 8054, "{name}");
+        for (probe, path) in
+            [("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")]
+        {
+            let asks = &container[probe]["httpGet"];
+            assert_eq!((&asks["path"], &asks["port"]), (&path.into(), &"metrics".into()), "{name} {probe}");
+        }
+    }
+}
+
+#[test]
 fn the_unit_is_one_that_systemd_takes() {
     let unit = file("systemd/fleetdns.service");
+    assert!(unit.contains("\nLimitCORE=0\n") && unit.contains("\nWatchdogSec=60\n"));
     let start = unit.lines().find(|line| line.starts_with("ExecStart=")).unwrap();
     assert_eq!(start, "ExecStart=/usr/bin/fleetdns run -c /etc/fleetdns/dns.conf");
     let Ok(version) = Command::new("systemd-analyze").arg("--version").output() else {

@@ -154,6 +154,8 @@ pub(super) struct Rig {
     pub(super) adopted: mpsc::Receiver<Vec<MemberView>>,
     /// Whether what the zone says of members is taken.
     pub(super) takes: watch::Sender<bool>,
+    /// Whether the loop takes its turns.
+    pub(super) pulses: crate::pulse::Pulses,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -202,8 +204,10 @@ impl Rig {
         let (snapshots, snapshots_in) = watch::channel(Snapshot::default());
         let (health, health_in) = watch::channel(Health::default());
         let shutdown = CancellationToken::new();
+        let pulses = crate::pulse::Pulses::default();
+        let task = task.with_pulse(pulses.of("zone example.com", crate::pulse::ZONE));
         tokio::spawn(task.run(snapshots_in, health_in, shutdown.clone()));
-        Self { zone, snapshots, health, status, adopted, takes, shutdown }
+        Self { zone, snapshots, health, status, adopted, takes, pulses, shutdown }
     }
 
     /// East publishes the Service at these addresses, all of them healthy.

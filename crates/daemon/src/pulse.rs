@@ -1,0 +1,92 @@
+//! The heartbeats of the tasks that matter: zone loops, prober, watch. `/livez` and systemd's watchdog depend on them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fleetdns_core::heartbeat::{Hanging, Heartbeats};
+use tokio::time::Instant;
+
+/// How often a task that has nothing to do takes a turn all the same.
+pub const TICK: Duration = Duration::from_secs(5);
+/// How long the prober may take no turn: it has none that waits for anything.
+pub const PROBER: Duration = Duration::from_secs(30);
+/// The same of the watch of one cluster: a long list takes a while to read.
+pub const WATCH: Duration = Duration::from_secs(60);
+/// The same of a zone's loop, whose turn lasts as long as the provider takes for a batch of names.
+pub const ZONE: Duration = Duration::from_secs(300);
+
+/// The heartbeats of all tasks. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Pulses {
+    epoch: Instant,
+    beats: Arc<Mutex<Heartbeats>>,
+}
+
+impl Default for Pulses {
+    fn default() -> Self {
+        Self { epoch: Instant::now(), beats: Arc::default() }
+    }
+}
+
+impl Pulses {
+    /// A handle for one task, which takes its first turn now.
+    pub fn of(&self, task: impl Into<Arc<str>>, within: Duration) -> Pulse {
+        let pulse = Pulse(Some(Inner { all: self.clone(), task: task.into(), within }));
+        pulse.beat();
+        pulse
+    }
+
+    /// Tasks whose turn is overdue.
+    pub fn hanging(&self) -> Vec<Hanging> {
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner).hanging(self.epoch.elapsed())
+    }
+}
+
+/// The heartbeat of one task; of one that nobody watches by default.
+#[derive(Debug, Clone, Default)]
+pub struct Pulse(Option<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    all: Pulses,
+    task: Arc<str>,
+    within: Duration,
+}
+
+impl Pulse {
+    /// Records that the task takes a turn.
+    pub fn beat(&self) {
+        if let Some(Inner { all, task, within }) = &self.0 {
+            let mut beats = all.beats.lock().unwrap_or_else(PoisonError::into_inner);
+            beats.beat(task, all.epoch.elapsed(), *within);
+        }
+    }
+
+    /// Returns when it is time for a turn though there is nothing to do.
+    pub async fn tick(&self) {
+        match self.0 {
+            Some(_) => tokio::time::sleep(TICK).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_stops_ticking_hangs_by_name() {
+        let pulses = Pulses::default();
+        let (live, dead) = (pulses.of("live", PROBER), pulses.of("dead", PROBER));
+        let until = Instant::now() + Duration::from_secs(31);
+        while Instant::now() < until {
+            live.tick().await;
+            live.beat();
+        }
+        let hanging = pulses.hanging();
+        assert_eq!(hanging.iter().map(|one| &*one.task).collect::<Vec<_>>(), ["dead"]);
+        dead.beat();
+        assert_eq!(pulses.hanging(), []);
+    }
+}

@@ -1,0 +1,135 @@
+//! What listens is asked by somebody who means no good, with real sockets: others are served all the same.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use fleetdns_tests::conf::Conf;
+use fleetdns_tests::daemon::{Daemon, fleetdns};
+use fleetdns_tests::ports;
+
+/// How long the daemon waits for a request head, with room for a busy machine.
+const HEAD: Duration = Duration::from_secs(20);
+
+/// A daemon that serves its zone itself and listens for probes, with a cluster that cannot be read.
+async fn daemon() -> (Daemon, SocketAddr) {
+    let metrics = ports::free_address();
+    let conf = Conf::with_zone("provider = embedded\nlisten = 127.0.0.1:0\n")
+        .cluster("westus", Path::new("/nowhere/kubeconfig"))
+        .admin(&format!("metrics = {metrics}"))
+        .more("[brakes]\nstartup-timeout = 1s");
+    (Daemon::start(&conf).await, metrics)
+}
+
+/// What is answered to a request with this head; empty when the connection is closed without a word.
+fn ask(address: SocketAddr, head: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(HEAD)).unwrap();
+    stream.write_all(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut text = Vec::new();
+    let _ = stream.read_to_end(&mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Whether the other end closes the connection within the time.
+fn is_closed(stream: &mut TcpStream, within: Duration) -> bool {
+    stream.set_read_timeout(Some(within)).unwrap();
+    match stream.read(&mut [0; 64]) {
+        Ok(read) => read == 0 || is_closed(stream, within),
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admin_api_is_read_under_its_own_names_only() {
+    let (daemon, _) = daemon().await;
+    let admin = daemon.admin();
+    let port = admin.port();
+    let get = |rest: &str| ask(admin, &format!("GET /v1/snapshot HTTP/1.1\r\n{rest}"));
+    for good in [
+        &*format!("Host: 127.0.0.1:{port}"),
+        "Host: LocalHost",
+        &format!("Host: [::1]:{port}"),
+        &format!("Host: localhost:{port}\r\nOrigin: http://localhost:{port}"),
+    ] {
+        assert!(get(good).starts_with("HTTP/1.1 200"), "{good}: {}", get(good));
+    }
+    for bad in [
+        "Host: rebound.evil.example",
+        &format!("Host: rebound.evil.example:{port}"),
+        &format!("Host: 127.0.0.1.evil.example:{port}"),
+        "Host: 198.51.100.1",
+        "Host: ",
+        &format!("Host: localhost:{port}\r\nOrigin: https://evil.example"),
+        &format!("Host: localhost:{port}\r\nOrigin: null"),
+    ] {
+        let answer = get(bad);
+        assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("[admin] hosts"), "{bad}: {answer}");
+        assert!(!answer.contains("myfederation"), "{answer}");
+    }
+    let absolute = ask(admin, "GET http://evil.example/v1/status HTTP/1.1\r\nHost: localhost");
+    assert!(absolute.starts_with("HTTP/1.1 403"), "{absolute}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_are_answered_with_reasons_and_nothing_else_is() {
+    let (daemon, metrics) = daemon().await;
+    let get = |path: &str| ask(metrics, &format!("GET {path} HTTP/1.1\r\nHost: 10.0.0.9:8054"));
+    assert!(get("/livez").starts_with("HTTP/1.1 200"), "{}", get("/livez"));
+    assert!(get("/readyz").starts_with("HTTP/1.1 200"), "{}", get("/readyz"));
+    assert!(get("/metrics").contains("fleetdns_zone_owned_names"));
+    for hidden in ["/v1/status", "/v1/snapshot", "/v1/records", "/v1/intents", "/v1/events", "/v1/why?name=a"]
+    {
+        assert!(get(hidden).starts_with("HTTP/1.1 404"), "{hidden}");
+    }
+    let health = daemon.command(&["health"]).await;
+    assert_eq!((health.code, health.out.as_str()), (Some(0), "ok\n"), "{health:?}");
+    assert_eq!(daemon.command(&["health", "--ready"]).await.code, Some(0));
+    let gone = fleetdns(&["health", "--admin", "http://127.0.0.1:9"]).await;
+    assert_eq!(gone.code, Some(1), "{gone:?}");
+
+    // One that never gets to read its zone says which and why.
+    let conf = Conf::with_zone("provider = coredns\netcd-endpoints = http://127.0.0.1:9\n")
+        .cluster("westus", Path::new("/nowhere/kubeconfig"));
+    let daemon = Daemon::spawn(&conf, &[]);
+    let deadline = Instant::now() + HEAD;
+    let said = loop {
+        let said = daemon.command(&["health", "--ready"]).await;
+        if said.out.contains("zone syncweek.com has not been read yet: ") || Instant::now() > deadline {
+            break said;
+        }
+    };
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.out.contains("127.0.0.1:9") && said.out.contains("cluster westus has not been listed"),
+        "{said:?}"
+    );
+    assert_eq!(daemon.command(&["health"]).await.code, Some(0), "it lives");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_dawdle_are_closed_and_too_many_are_not_taken() {
+    let (daemon, metrics) = daemon().await;
+    for address in [daemon.admin(), metrics] {
+        let connect = || TcpStream::connect(address).unwrap();
+        let mut crowd: Vec<TcpStream> = (0..400).map(|_| connect()).collect();
+        // Of one peer few are kept, the others are closed at once.
+        let started = Instant::now();
+        assert!(is_closed(crowd.last_mut().unwrap(), HEAD) && started.elapsed() < Duration::from_secs(4));
+        for stream in crowd.iter_mut().take(8) {
+            // Drop by drop, so that the connection is never idle.
+            let _ = stream.write_all(b"GET /livez HTTP/1.1\r\nX: ");
+        }
+        for stream in &mut crowd {
+            assert!(is_closed(stream, HEAD), "a head that never ends is not waited for");
+        }
+        assert!(started.elapsed() < HEAD, "{:?}", started.elapsed());
+        let answer = ask(address, "GET /livez HTTP/1.1\r\nHost: localhost");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let large =
+            ask(address, &format!("GET /livez HTTP/1.1\r\nHost: localhost\r\nX: {}", "x".repeat(1 << 20)));
+        assert!(large.is_empty() || large.starts_with("HTTP/1.1 431"), "{large}");
+    }
+    assert_eq!(daemon.command(&["status"]).await.code, Some(0));
+}
