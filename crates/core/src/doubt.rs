@@ -15,15 +15,16 @@ mod episode;
 mod key;
 mod round;
 mod sight;
+mod votes;
 
 pub use episode::Turn;
-pub use key::{KeyId, Probed, Sound};
-pub use sight::Sight;
+pub use key::{KeyId, Place, Probed, Sound, Weight};
+pub use sight::{Sight, SightSettings};
 
 /// Members that are named one by one; of more, their number is said.
 const NAMED: usize = 5;
 
-/// Why nothing must be removed because of probes.
+/// Why what fails must not be removed: in a vantage all of it, in a correlation what failed together.
 ///
 /// The facts are those of the moment at which it began, so that a doubt which lasts stays equal to itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,20 +33,21 @@ pub enum Doubt {
     Vantage {
         /// Canaries: API servers of members, and anchors.
         canaries: usize,
-        /// Canaries that were not heard when last probed.
+        /// Canaries that did not answer when last probed.
         silent: usize,
         /// Probe keys that were asked: all of them, or a sample of each member's.
         keys: usize,
         /// Of those the ones that were heard when last probed, whatever they said.
         heard: usize,
     },
-    /// Half of everything went bad together, in several members. Ends when fewer are bad, or when a person says so.
+    /// More than half of what was healthy failed together, in several members. Ends when fewer fail, when a person says
+    /// so, or after the time that is set.
     Correlation {
-        /// Probe keys.
+        /// Probe keys that were healthy.
         keys: usize,
         /// Probe keys that went bad, or are about to; an estimate where members have many.
         bad: usize,
-        /// Members of whose keys at least half went bad, in order.
+        /// Members of whose namespaces at least half are hit, in order.
         members: Arc<[MemberName]>,
     },
 }

@@ -132,7 +132,7 @@ pub enum Hold {
     Shadow,
     /// We seem to be the ones who are cut off.
     Vantage,
-    /// Half of the fleet went bad together.
+    /// It failed together with more than half of the fleet.
     Correlation,
     /// It failed while the prober doubted itself, and has to fail anew.
     Held,
@@ -195,8 +195,8 @@ impl fmt::Display for Hold {
             Self::Shadow => f.write_str("shadow: it would go, and removals = off keeps it"),
             Self::Vantage => f.write_str("vantage: we seem to be cut off ourselves, so nothing is taken for dead"),
             Self::Correlation => f.write_str(
-                "correlation: half of all endpoints went bad together; nothing goes until they are back or \
-                 fleetdns release says that it is true",
+                "correlation: it failed together with more than half of all endpoints; it stays until they are back, \
+                 fleetdns release says that it is true, or correlation-hold is over",
             ),
             Self::Held => f.write_str(
                 "held: it failed while the prober doubted itself; it is back, or has failed as often anew, in a moment",

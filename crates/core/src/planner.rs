@@ -188,12 +188,17 @@ impl Planner {
         startup.or_else(|| (!self.brakes.removals).then_some(Hold::Shadow))
     }
 
-    /// Why nothing goes at the moment because of what probes say.
-    fn doubt(&self) -> Option<Hold> {
-        self.health.doubt.as_ref().map(|doubt| match doubt {
-            Doubt::Vantage { .. } => Hold::Vantage,
-            Doubt::Correlation { .. } => Hold::Correlation,
-        })
+    /// Why nothing goes at the moment because of what probes say: we are cut off.
+    fn vantage(&self) -> Option<Hold> {
+        matches!(self.health.doubt, Some(Doubt::Vantage { .. })).then_some(Hold::Vantage)
+    }
+
+    /// Why what is held does not go: the correlation that stands, or a doubt that is over.
+    const fn held(&self) -> Hold {
+        match self.health.doubt {
+            Some(Doubt::Correlation { .. }) => Hold::Correlation,
+            _ => Hold::Held,
+        }
     }
 
     /// The names of services that have no verdict of their own in these members.

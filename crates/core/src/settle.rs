@@ -30,7 +30,9 @@ pub(crate) struct Gate<'a> {
     /// Nothing goes, whatever the cause.
     pub(crate) freeze: Option<Hold>,
     /// Nothing goes because of what probes say.
-    pub(crate) doubt: Option<Hold>,
+    pub(crate) vantage: Option<Hold>,
+    /// Why what failed in a doubt does not go.
+    pub(crate) held: Hold,
     /// What has to wait before it goes because of what probes say.
     pub(crate) waiting: &'a BTreeSet<Address>,
     /// Whether probing in this way has shown that it works: a majority of the Service's endpoints that are probed so

@@ -80,7 +80,8 @@ fn of_member(member: &MemberConfig) -> Option<Canary> {
     match fleetdns_watch::server(&member.access) {
         Ok(Some((host, port))) => match host.parse::<Address>() {
             Ok(address) => {
-                return Some(Canary { what: format!("API of {}", member.name).into(), address, port });
+                let what = format!("API of {}", member.name).into();
+                return Some(Canary { what, member: Some(member.name.clone()), address, port });
             }
             Err(error) => canary(&crate::chain(&error)),
         },

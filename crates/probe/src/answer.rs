@@ -98,13 +98,15 @@ impl Answer {
         }
     }
 
-    /// Whether anything came back over the network. A router's word that there is no way is none of the endpoint's, and
-    /// what cannot be told apart from silence is taken for it.
+    /// What came back over the network. A router's word that there is no way is none of the endpoint's, and what cannot be
+    /// told apart from silence is taken for it. A firewall may refuse, reset or close in the endpoint's name.
     pub const fn sound(&self) -> Sound {
         match self {
             Self::Unclear(_) => Sound::Unclear,
             Self::Fail(Failure::NoConnection(_) | Failure::Unreachable | Failure::Other(_)) => Sound::Silent,
-            _ => Sound::Heard,
+            Self::Fail(Failure::Refused | Failure::Reset | Failure::Closed) => Sound::Refused,
+            Self::Fail(Failure::NoAnswer(_)) => Sound::Hung,
+            Self::Pass | Self::Open(_) | Self::Fail(_) => Sound::Heard,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fleetdns_core::doubt::Sound;
 use fleetdns_core::probe::BadProbeSpec;
-use fleetdns_core::{Address, ProbeKey, ProbeSpec, Target};
+use fleetdns_core::{Address, MemberName, ProbeKey, ProbeSpec, Target};
 
 use crate::report::{Report, Reports};
 
@@ -15,6 +15,8 @@ use crate::report::{Report, Reports};
 pub struct Canary {
     /// What it is, for people: `API of westus`, `anchor`.
     pub what: Arc<str>,
+    /// The member whose API it is; none of an anchor.
+    pub member: Option<MemberName>,
     /// Address or host name.
     pub address: Address,
     /// TCP port.
@@ -31,7 +33,7 @@ impl Canary {
 /// What it is and where: `API of westus at 192.0.2.1:6443`.
 impl fmt::Display for Canary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, address, port } = self;
+        let Self { what, address, port, .. } = self;
         match address {
             Address::V6(ip) => write!(f, "{what} at [{ip}]:{port}"),
             _ => write!(f, "{what} at {address}:{port}"),
@@ -51,7 +53,7 @@ pub struct CanaryReport {
 }
 
 impl CanaryReport {
-    /// Whether it was heard when last probed; `None` while no probe has ended.
+    /// Whether it answered when last probed, and not by a refusal; `None` while no probe has ended.
     pub fn heard(&self) -> Option<bool> {
         if self.probes.is_empty() {
             return self.error.as_ref().map(|_| false);

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use fleetdns_core::doubt::Place;
 use fleetdns_core::member::{Inventory, MemberView, Snapshot};
 use fleetdns_core::{MemberName, Published, ServiceKey, Target};
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 use smallvec::SmallVec;
 
-/// Which members want each target.
+/// Which members want each target, and for which namespaces.
 #[derive(Debug, Default)]
 pub(crate) struct Demand {
     snapshot: Snapshot,
@@ -19,28 +20,28 @@ pub(crate) struct Demand {
 /// Who wants one target.
 #[derive(Debug, Default)]
 struct Claims {
-    /// Members, and how many of their services.
-    members: SmallVec<[(MemberName, usize); 1]>,
+    /// Places, and how many of their services.
+    places: SmallVec<[(Place, usize); 1]>,
     /// Wanted for its own sake.
     pinned: bool,
 }
 
 impl Claims {
     fn is_empty(&self) -> bool {
-        self.members.is_empty() && !self.pinned
+        self.places.is_empty() && !self.pinned
     }
 
-    /// Gives whether the member wants it anew, or no more.
-    fn change(&mut self, member: &MemberName, change: isize) -> Option<bool> {
-        let found = self.members.iter().position(|(name, _)| name == member);
-        let before = found.and_then(|at| self.members.get(at)).map_or(0, |(_, count)| *count);
+    /// Returns whether the place wants it and did not, or no more.
+    fn change(&mut self, place: &Place, change: isize) -> Option<bool> {
+        let found = self.places.iter().position(|(known, _)| known == place);
+        let before = found.and_then(|at| self.places.get(at)).map_or(0, |(_, count)| *count);
         let after = before.saturating_add_signed(change);
         match found {
             Some(at) if after == 0 => {
-                self.members.swap_remove(at);
+                self.places.swap_remove(at);
             }
-            Some(at) => self.members.get_mut(at).into_iter().for_each(|(_, count)| *count = after),
-            None if after > 0 => self.members.push((member.clone(), after)),
+            Some(at) => self.places.get_mut(at).into_iter().for_each(|(_, count)| *count = after),
+            None if after > 0 => self.places.push((place.clone(), after)),
             None => {}
         }
         match (before, after) {
@@ -56,15 +57,15 @@ impl Claims {
 pub(crate) struct Changes {
     pub(crate) added: Vec<Target>,
     pub(crate) removed: Vec<Target>,
-    /// Members that want a target and did not.
-    pub(crate) joined: Vec<(Target, MemberName)>,
-    /// Members that do not want a target any more.
-    pub(crate) left: Vec<(Target, MemberName)>,
+    /// Places that want a target and did not.
+    pub(crate) joined: Vec<(Target, Place)>,
+    /// Places that do not want a target any more.
+    pub(crate) left: Vec<(Target, Place)>,
 }
 
-/// By target: how many services more of which members want it.
+/// By target: how many services more of which places want it.
 /// In order, so that a run in simulated time can be repeated.
-type Delta = BTreeMap<Target, SmallVec<[(MemberName, isize); 1]>>;
+type Delta = BTreeMap<Target, SmallVec<[(Place, isize); 1]>>;
 
 impl Demand {
     /// The target is wanted whatever members want, and no change will ever speak of it coming or going.
@@ -72,9 +73,9 @@ impl Demand {
         self.wanted.entry(target).or_default().pinned = true;
     }
 
-    /// Members that want a target.
-    pub(crate) fn members(&self, target: &Target) -> impl Iterator<Item = &MemberName> {
-        self.wanted.get(target).into_iter().flat_map(|claims| &claims.members).map(|(name, _)| name)
+    /// Places that want a target.
+    pub(crate) fn places(&self, target: &Target) -> impl Iterator<Item = &Place> {
+        self.wanted.get(target).into_iter().flat_map(|claims| &claims.places).map(|(place, _)| place)
     }
 
     /// Takes in a snapshot. Costs what changed, not what there is.
@@ -99,13 +100,13 @@ impl Demand {
 
     fn apply(&mut self, delta: Delta) -> Changes {
         let mut changes = Changes::default();
-        for (target, members) in delta {
+        for (target, places) in delta {
             let claims = self.wanted.entry(target.clone()).or_default();
             let was_empty = claims.is_empty();
-            for (member, change) in members {
-                match claims.change(&member, change) {
-                    Some(true) => changes.joined.push((target.clone(), member)),
-                    Some(false) => changes.left.push((target.clone(), member)),
+            for (place, change) in places {
+                match claims.change(&place, change) {
+                    Some(true) => changes.joined.push((target.clone(), place)),
+                    Some(false) => changes.left.push((target.clone(), place)),
                     None => {}
                 }
             }
@@ -131,11 +132,12 @@ fn probed<'a>(member: &'a MemberView, none: &'a Services) -> &'a Services {
 
 fn count(member: &MemberName, old: &Services, new: &Services, delta: &mut Delta) {
     let mut add = |service: &Published, change: isize| {
+        let place = Place { member: member.clone(), namespace: Arc::clone(&service.key.namespace) };
         for target in service.targets() {
             let changes = delta.entry(target).or_default();
-            match changes.iter_mut().find(|(name, _)| name == member) {
+            match changes.iter_mut().find(|(known, _)| *known == place) {
                 Some((_, sum)) => *sum += change,
-                None => changes.push((member.clone(), change)),
+                None => changes.push((place.clone(), change)),
             }
         }
     };
@@ -161,11 +163,12 @@ mod tests {
         (targets_of(&changes.added), targets_of(&changes.removed))
     }
 
-    /// Members that joined and left, where no target came or went.
+    /// Members of the places that joined and left, where no target came or went.
     fn moves(demand: &mut Demand, snapshot: &Snapshot) -> (Vec<String>, Vec<String>) {
         let Changes { added, removed, joined, left } = demand.update(snapshot);
         assert!(added.is_empty() && removed.is_empty(), "{added:?} {removed:?}");
-        let names = |all: Vec<(Target, MemberName)>| all.iter().map(|(_, name)| name.to_string()).collect();
+        let names =
+            |all: Vec<(Target, Place)>| all.iter().map(|(_, place)| place.member.to_string()).collect();
         (names(joined), names(left))
     }
 
@@ -214,10 +217,21 @@ mod tests {
         let target = snapshot.targets().into_iter().next().unwrap();
         demand.pin(target.clone());
         assert_eq!(moves(&mut demand, &snapshot), (texts(&["west"]), texts(&[])));
-        assert_eq!(demand.members(&target).count(), 1);
+        assert_eq!(demand.places(&target).count(), 1);
         snapshot.members.clear();
         assert_eq!(moves(&mut demand, &snapshot), (texts(&[]), texts(&["west"])));
-        assert_eq!(demand.members(&target).count(), 0);
+        assert_eq!(demand.places(&target).count(), 0);
+    }
+
+    #[test]
+    fn each_namespace_of_a_member_counts_for_itself() {
+        let mut demand = Demand::default();
+        let mut snapshot = fleet(&[member("west", &[("a/web", "10.0.0.1", "tcp:80")])]);
+        demand.update(&snapshot);
+        put_service(&mut snapshot, "west", ("b/web", "10.0.0.1", "tcp:80"));
+        assert_eq!(moves(&mut demand, &snapshot), (texts(&["west"]), texts(&[])));
+        put_service(&mut snapshot, "west", ("b/shop", "10.0.0.1", "tcp:80"));
+        assert_eq!(moves(&mut demand, &snapshot), (texts(&[]), texts(&[])));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 
+use fleetdns_core::doubt::Weight;
 use fleetdns_core::judge::{Outcome, Thresholds};
 use fleetdns_core::{DnsName, Health, ProbeKey, Snapshot, Timing, Verdict};
 use futures::StreamExt;
@@ -50,6 +51,8 @@ pub(crate) struct Engine<P, L, G> {
     /// Of keys that ask for no other.
     timing: Timing,
     room: usize,
+    /// How long a correlation holds.
+    correlation_hold: Option<Duration>,
     probe: P,
     resolver: Resolver<L, G>,
     reports: Reports,
@@ -86,7 +89,13 @@ where
             timing: settings.timing(),
             room: settings.room(),
             table: Table::new(epoch, settings.timing()),
-            watcher: Watcher::new(&settings.timing(), epoch, Vec::new(), reports.clone()),
+            watcher: Watcher::new(
+                (&settings.timing(), settings.correlation_hold),
+                epoch,
+                Vec::new(),
+                reports.clone(),
+            ),
+            correlation_hold: settings.correlation_hold,
             probe,
             resolver,
             reports,
@@ -110,7 +119,8 @@ where
 
     /// Before it runs.
     pub(crate) fn with_canaries(mut self, canaries: Vec<Canary>) -> Self {
-        self.watcher = Watcher::new(&self.timing, self.epoch, canaries, self.reports.clone());
+        let settings = (&self.timing, self.correlation_hold);
+        self.watcher = Watcher::new(settings, self.epoch, canaries, self.reports.clone());
         for target in self.watcher.targets() {
             self.add(&target);
             for key in self.keys_of(&target) {
@@ -234,18 +244,23 @@ where
         let was_unclear = row.unclear > 0;
         row.unclear = if unclear { row.unclear.saturating_add(1) } else { 0 };
         let before = row.judge.verdict();
-        let thresholds = self.timing.with(&row.key.spec.pace).thresholds;
-        let outcome = self.watcher.outcome(&answer, landed.started);
-        let doubted = self.watcher.is_in_doubt();
-        let held = doubted && self.watcher.is_endpoint(landed.slot);
-        let change = row.judge.step(outcome, now - self.epoch, &thresholds, held);
+        let Timing { thresholds, timeout, .. } = self.timing.with(&row.key.spec.pace);
+        let weight = match answer.outcome() {
+            Outcome::Fail => self.watcher.weigh(landed.slot, &answer, landed.started),
+            Outcome::Pass | Outcome::Inconclusive => Weight::Counts,
+        };
+        let outcome = if weight == Weight::Void { Outcome::Inconclusive } else { answer.outcome() };
+        if weight == Weight::Fresh {
+            row.judge.pardon();
+        }
+        let change = row.judge.step(outcome, now - self.epoch, &thresholds, weight == Weight::Held);
         let (judge, times) = (&row.judge, (landed.started, now));
-        let again = self.watcher.landed(landed.slot, (judge, &thresholds), &answer, times);
+        let again = self.watcher.landed(landed.slot, (judge, &thresholds, timeout), &answer, times);
         if let Some(after) = change {
             self.watcher.verdict((landed.slot, &row.key), (before, after), &answer, &mut self.news);
         }
-        // While the prober is in doubt, it is more than this endpoint that cannot be probed.
-        let blind = is_blind(row, &thresholds) && (row.blind || !doubted);
+        // While we are cut off, it is more than this endpoint that cannot be probed.
+        let blind = is_blind(row, &thresholds) && (row.blind || !self.watcher.is_cut_off());
         if std::mem::replace(&mut row.blind, blind) != blind && self.watcher.is_endpoint(landed.slot) {
             self.news.blind(row.key.clone(), blind);
         }

@@ -78,7 +78,12 @@ pub struct ProbeSettings {
     pub max_inflight: usize,
     /// Name servers for load balancer host names; empty means the system's.
     pub nameservers: Vec<SocketAddr>,
+    /// How long a correlation holds what failed together; `None`: until it recovers or an operator confirms it.
+    pub correlation_hold: Option<Duration>,
 }
+
+/// How long a correlation holds unless the settings say otherwise.
+pub const CORRELATION_HOLD: Duration = Duration::from_secs(600);
 
 /// Whom probes over TLS trust.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,6 +107,7 @@ impl Default for ProbeSettings {
             trust_of: BTreeMap::new(),
             max_inflight: 10_000,
             nameservers: Vec::new(),
+            correlation_hold: Some(CORRELATION_HOLD),
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use fleetdns_core::doubt::{Probed, Sight, Turn};
-use fleetdns_core::judge::{Judge, Outcome, Thresholds};
-use fleetdns_core::{DnsName, ProbeKey, Target, Timing, Verdict};
+use fleetdns_core::doubt::{Probed, Sight, SightSettings, Turn, Weight};
+use fleetdns_core::judge::{Judge, Thresholds};
+use fleetdns_core::{DnsName, Doubt, ProbeKey, Target, Timing, Verdict};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -28,21 +28,31 @@ struct Waiting {
 pub(crate) struct Watcher {
     sight: Sight,
     epoch: Instant,
+    /// A probe takes no longer than this, unless its Service says otherwise.
+    timeout: Duration,
     waiting: HashMap<Slot, Waiting>,
     canaries: Vec<Known>,
     reports: Reports,
 }
 
 impl Watcher {
-    pub(crate) fn new(timing: &Timing, epoch: Instant, canaries: Vec<Canary>, reports: Reports) -> Self {
+    /// `hold`: how long a correlation holds.
+    pub(crate) fn new(
+        (timing, hold): (&Timing, Option<Duration>),
+        epoch: Instant,
+        canaries: Vec<Canary>,
+        reports: Reports,
+    ) -> Self {
         let known = |canary: Canary| {
             let target = canary.target().ok()?;
             Some(Known { canary, target, keys: Vec::new() })
         };
         let canaries: Vec<Known> = canaries.into_iter().filter_map(known).collect();
         reports.set_canaries(&canaries);
-        let sight = Sight::new(timing.fast_interval, canaries.len());
-        Self { sight, epoch, waiting: HashMap::new(), canaries, reports }
+        // Who answered may be asked once more.
+        let settings = SightSettings { gap: timing.fast_interval, patience: timing.timeout * 2, hold };
+        let sight = Sight::new(settings, canaries.iter().map(|known| known.canary.member.clone()));
+        Self { sight, epoch, timeout: timing.timeout, waiting: HashMap::new(), canaries, reports }
     }
 
     /// What has to be probed for canaries.
@@ -83,23 +93,21 @@ impl Watcher {
         }
     }
 
-    /// What a probe that began at this time says to its judge.
-    pub(crate) fn outcome(&self, answer: &Answer, started: Instant) -> Outcome {
-        match answer.outcome() {
-            Outcome::Fail if self.sight.is_void(self.at(started)) => Outcome::Inconclusive,
-            outcome => outcome,
-        }
+    /// What a failure of a probe that began at this time is worth.
+    pub(crate) fn weigh(&mut self, slot: Slot, answer: &Answer, started: Instant) -> Weight {
+        self.sight.weigh(slot.into(), answer.sound(), self.at(started))
     }
 
-    pub(crate) const fn is_in_doubt(&self) -> bool {
-        self.sight.doubt().is_some()
+    /// Whether we seem to be cut off.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        matches!(self.sight.doubt(), Some(Doubt::Vantage { .. }))
     }
 
-    /// A probe has ended. Gives whether its key has to be probed again at once.
+    /// A probe has ended. Returns whether its key has to be probed again at once.
     pub(crate) fn landed(
         &mut self,
         slot: Slot,
-        (judge, thresholds): (&Judge, &Thresholds),
+        (judge, thresholds, timeout): (&Judge, &Thresholds, Duration),
         answer: &Answer,
         (started, ended): (Instant, Instant),
     ) -> bool {
@@ -110,6 +118,7 @@ impl Watcher {
             verdict: judge.verdict(),
             failures: judge.failures(),
             calm: !judge.is_turning(thresholds),
+            prompt: timeout <= self.timeout,
         };
         self.sight.take(slot.into(), &probed)
     }
@@ -170,9 +179,9 @@ impl Watcher {
 
     /// Says whether doubt began or ended, and then lets go what waited for it.
     pub(crate) fn look(&mut self, now: Instant, table: &mut Table, news: &mut News) {
-        if let Some(turn) = self.sight.look(self.at(now)) {
-            self.take_turn(turn, table, news);
-        }
+        let turn = self.sight.look(self.at(now));
+        self.heed(table, news);
+        turn.into_iter().for_each(|turn| Self::report(turn, news));
         let sight = &self.sight;
         self.waiting.retain(|slot, waiting| {
             if !sight.may_go_out((*slot).into()) {
@@ -192,34 +201,43 @@ impl Watcher {
 
     /// A person says that what went bad together is really bad.
     pub(crate) fn release(&mut self, now: Instant, table: &mut Table, news: &mut News) {
-        match self.sight.release(self.at(now)) {
-            Some(turn) => self.take_turn(turn, table, news),
+        let turn = self.sight.release(self.at(now));
+        self.heed(table, news);
+        match turn {
+            Some(turn) => Self::report(turn, news),
             None => info!("asked to release removals, which no correlation holds"),
         }
     }
 
-    /// Takes back what is doubted, and lets what failed in doubt fail anew.
-    fn take_turn(&mut self, turn: Turn, table: &mut Table, news: &mut News) {
-        for (slot, row) in table.rows_mut() {
+    /// Takes back what is doubted, and lets what failed in doubt fail again.
+    fn heed(&mut self, table: &mut Table, news: &mut News) {
+        for slot in self.sight.take_back().into_iter().map(Slot::from) {
+            let Some(row) = table.row_mut(slot) else { continue };
             let before = row.judge.verdict();
-            let lately = turn.begins() && self.sight.went_out_lately(slot.into());
-            if lately && self.is_endpoint(slot) && row.judge.hold() && !self.waiting.contains_key(&slot) {
+            if row.judge.hold() && !self.waiting.contains_key(&slot) {
                 news.taken_back(&row.key, before, row.judge.verdict());
             }
-            if turn.ends() {
-                row.judge.pardon();
-            }
         }
+        for slot in self.sight.take_freed().into_iter().map(Slot::from) {
+            table.row_mut(slot).into_iter().for_each(|row| row.judge.pardon());
+        }
+    }
+
+    fn report(turn: Turn, news: &mut News) {
         match turn {
             Turn::Began(doubt) | Turn::Became(doubt) => {
-                warn!(%doubt, "the prober doubts itself, nothing is removed on its word");
+                warn!(%doubt, "probe results distrusted; removals of what failed suspended");
                 news.doubt(Some(doubt));
             }
             Turn::Ended(doubt) => {
-                info!(kind = doubt.kind(), "the prober does not doubt itself any more");
+                info!(kind = doubt.kind(), "probe results trusted again");
                 news.doubt(None);
             }
-            Turn::Passed(doubt) => info!(%doubt, "the prober doubted itself for a moment"),
+            Turn::Expired(doubt) => {
+                warn!(%doubt, "correlation-hold is over; what still fails is removed");
+                news.doubt(None);
+            }
+            Turn::Passed(doubt) => info!(%doubt, "probe results distrusted for a moment"),
         }
     }
 

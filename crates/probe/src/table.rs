@@ -103,11 +103,6 @@ impl Table {
         self.rows.get(slot.0 as usize).and_then(Option::as_ref)
     }
 
-    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = (Slot, &mut Row)> {
-        let rows = (0..).map(Slot).zip(&mut self.rows);
-        rows.filter_map(|(slot, row)| Some((slot, row.as_mut()?)))
-    }
-
     /// One more target wants the key.
     pub(crate) fn want(&mut self, key: ProbeKey) {
         let (index, row) = match self.index.entry(key) {

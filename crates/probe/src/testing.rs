@@ -7,12 +7,17 @@ use fleetdns_core::{Inventory, MemberName, ProbeKey, Published, Service, Service
 
 pub(crate) mod tls;
 
-/// Name, address and probe of a service.
+/// Name (`default/` unless it says another namespace), address and probe of a service.
 pub(crate) type Words<'a> = (&'a str, &'a str, &'a str);
+
+fn key_of(name: &str) -> ServiceKey {
+    let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
+    ServiceKey::new(namespace, name)
+}
 
 pub(crate) fn published((name, address, probe): Words<'_>) -> Published {
     Published {
-        key: ServiceKey::new("default", name),
+        key: key_of(name),
         service: Arc::new(Service::default()),
         addresses: Some([address.parse().unwrap()].into()),
         hostnames: [].into(),
@@ -53,7 +58,7 @@ pub(crate) fn put_service(snapshot: &mut Snapshot, member: &str, words: Words<'_
 
 pub(crate) fn drop_service(snapshot: &mut Snapshot, member: &str, name: &str) {
     change(snapshot, member, |member| {
-        member.services.remove(&ServiceKey::new("default", name));
+        member.services.remove(&key_of(name));
     });
 }
 

@@ -3,15 +3,21 @@
 use super::key::{KeyId, Sound};
 
 /// One canary, by the probe keys of its addresses.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Canary {
+    /// The member whose API it is, by its number.
+    pub(super) member: Option<u32>,
     keys: Vec<KeyId>,
     /// It is a host name that does not resolve.
     unresolved: bool,
 }
 
 impl Canary {
-    /// Gives whether that is news.
+    pub(super) const fn new(member: Option<u32>) -> Self {
+        Self { member, keys: Vec::new(), unresolved: false }
+    }
+
+    /// Returns whether that is news.
     pub(super) fn set(&mut self, key: KeyId, is: bool) -> bool {
         let was = self.keys.contains(&key);
         self.keys.retain(|known| *known != key);
@@ -26,16 +32,60 @@ impl Canary {
         self.unresolved = is;
     }
 
-    /// Whether it was asked and not heard, at any of its addresses.
-    pub(super) fn is_silent(&self, sound: impl Fn(KeyId) -> Option<Sound>) -> bool {
+    /// Whether it answers, at any of its addresses; `None` while it was not asked. A refusal is no answer: a firewall of
+    /// ours may send it in the canary's name.
+    pub(super) fn answers(&self, sound: impl Fn(KeyId) -> Option<Sound>) -> Option<bool> {
         let mut asked = self.keys.is_empty() && self.unresolved;
         for key in &self.keys {
             match sound(*key) {
-                Some(Sound::Heard) => return false,
-                Some(Sound::Silent | Sound::Unclear) => asked = true,
+                Some(Sound::Heard) => return Some(true),
+                Some(_) => asked = true,
                 None => {}
             }
         }
-        asked
+        asked.then_some(false)
+    }
+}
+
+/// What all canaries say at one moment.
+#[derive(Debug)]
+pub(super) struct Answering {
+    /// By member that has canaries of its own: whether one of them answers.
+    members: Vec<(u32, bool)>,
+    answer: usize,
+    pub(super) silent: usize,
+    all: usize,
+}
+
+impl Answering {
+    pub(super) fn of(canaries: &[Canary], sound: impl Fn(KeyId) -> Option<Sound>) -> Self {
+        let mut all = Self { members: Vec::new(), answer: 0, silent: 0, all: canaries.len() };
+        for canary in canaries {
+            let answers = canary.answers(&sound);
+            all.answer += usize::from(answers == Some(true));
+            all.silent += usize::from(answers == Some(false));
+            let Some(member) = canary.member else { continue };
+            match all.members.iter_mut().find(|(known, _)| *known == member) {
+                Some((_, any)) => *any |= answers == Some(true),
+                None => all.members.push((member, answers == Some(true))),
+            }
+        }
+        all
+    }
+
+    /// Whether most canaries were asked and do not answer.
+    pub(super) const fn most_are_silent(&self) -> bool {
+        self.silent * 2 > self.all
+    }
+
+    /// Whether a refusal is the other side's own word: a canary of its members answers, or most canaries do where these
+    /// members have none.
+    pub(super) fn vouch_for(&self, members: impl Iterator<Item = u32>) -> bool {
+        let mut own = None;
+        for member in members {
+            let found = self.members.iter().find(|(known, _)| *known == member);
+            own = found.map(|(_, answers)| own == Some(true) || *answers).or(own);
+        }
+        own.unwrap_or(self.answer * 2 > self.all)
     }
 }

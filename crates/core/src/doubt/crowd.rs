@@ -1,114 +1,99 @@
-//! How many keys there are, and how many of them are bad, by member.
+//! The keys of all members and namespaces, and the sample of each member's that is asked for all of them.
+//!
+//! A cell is one namespace in one member.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::key::{Row, State};
+use super::key::{Place, Row};
 use crate::member::MemberName;
 
 /// Keys of a member that speak for all of its keys. Where it has no more they are all of them.
 pub(super) const SPEAKERS: u32 = 32;
 
-/// The keys of one member, as far as probes said anything of them.
+/// The keys of one namespace in one member.
 #[derive(Debug)]
-struct Group {
-    name: MemberName,
-    keys: u32,
-    speakers: u32,
-    /// Speakers that are bad.
-    bad: u32,
-    /// Speakers that are out, and are among the bad.
-    out: u32,
-}
-
-impl Group {
-    const fn new(name: MemberName) -> Self {
-        Self { name, keys: 0, speakers: 0, bad: 0, out: 0 }
-    }
-
-    /// All of its keys, when so many of its speakers stand for them.
-    fn share(&self, speakers: u32) -> u64 {
-        u64::from(self.keys) * u64::from(speakers) / u64::from(self.speakers.max(1))
-    }
-}
-
-/// Numbers over all keys that are endpoints; a key of several members counts once.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Totals {
+pub(super) struct Cell {
+    pub(super) member: u32,
+    pub(super) namespace: u32,
+    /// Keys that count.
     pub(super) keys: u32,
-    pub(super) speakers: u32,
-    /// Speakers that were heard when last probed.
-    pub(super) heard: u32,
-    /// Speakers that are bad.
-    pub(super) bad: u32,
-    /// Keys that are bad, speakers or not.
-    pub(super) unwell: u32,
+    /// Speakers among them.
+    voices: u32,
+}
+
+/// The keys of one member of which something was heard.
+#[derive(Debug, Default)]
+struct Group {
+    name: Option<MemberName>,
+    keys: u32,
+    /// Those that count.
+    counting: u32,
+    speakers: u32,
+    /// Those that count.
+    voices: u32,
+    cells: Vec<u32>,
 }
 
 /// All members.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
+    cells: Vec<Cell>,
     groups: Vec<Group>,
-    index: HashMap<MemberName, u32>,
-    pub(super) totals: Totals,
+    cell_index: HashMap<Place, u32>,
+    group_index: HashMap<MemberName, u32>,
+    namespaces: HashMap<Arc<str>, u32>,
+    /// Keys that count; one of several cells once.
+    pub(super) keys: u32,
+    /// Keys that fail, whether they count or not.
+    pub(super) unwell: u32,
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 impl Crowd {
-    pub(super) fn group(&mut self, name: &MemberName) -> u32 {
-        if let Some(index) = self.index.get(name) {
+    pub(super) fn member(&mut self, name: &MemberName) -> u32 {
+        if let Some(index) = self.group_index.get(name) {
             return *index;
         }
-        let index = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
-        self.groups.push(Group::new(name.clone()));
-        self.index.insert(name.clone(), index);
+        let index = number(self.groups.len());
+        self.groups.push(Group { name: Some(name.clone()), ..Group::default() });
+        self.group_index.insert(name.clone(), index);
         index
     }
 
-    /// Estimate of the keys of all members for which `speakers` stand.
-    fn estimate(&self, speakers: impl Fn(&Group) -> u32) -> u64 {
-        self.groups.iter().map(|group| group.share(speakers(group))).sum()
+    pub(super) fn cell(&mut self, place: &Place) -> u32 {
+        if let Some(index) = self.cell_index.get(place) {
+            return *index;
+        }
+        let (member, next) = (self.member(&place.member), number(self.namespaces.len()));
+        let namespace = *self.namespaces.entry(Arc::clone(&place.namespace)).or_insert(next);
+        let index = number(self.cells.len());
+        self.cells.push(Cell { member, namespace, keys: 0, voices: 0 });
+        if let Some(group) = self.groups.get_mut(member as usize) {
+            group.cells.push(index);
+        }
+        self.cell_index.insert(place.clone(), index);
+        index
     }
 
-    fn total(&self) -> u64 {
-        self.groups.iter().map(|group| u64::from(group.keys)).sum()
+    pub(super) fn at(&self, cell: u32) -> Option<&Cell> {
+        self.cells.get(cell as usize)
     }
 
-    /// Half of all keys, and half of those of two members.
-    fn spread(&self, speakers: impl Fn(&Group) -> u32) -> bool {
-        let hit = |group: &&Group| speakers(group) > 0 && speakers(group) * 2 >= group.speakers;
-        self.estimate(&speakers) * 2 >= self.total() && self.groups.iter().filter(hit).count() >= 2
+    pub(super) fn name(&self, member: u32) -> Option<&MemberName> {
+        self.groups.get(member as usize)?.name.as_ref()
     }
 
-    /// Whether so much failed in one round, by group, that it cannot be believed.
-    pub(super) fn failed_together(&self, failed: &HashMap<u32, u32>) -> bool {
-        let of = |group: &Group| {
-            let index = self.index.get(&group.name).copied().unwrap_or(u32::MAX);
-            failed.get(&index).copied().unwrap_or(0)
-        };
-        self.spread(of)
+    /// The members that have a key.
+    pub(super) fn members<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = u32> + 'a {
+        row.seats.iter().filter_map(|seat| Some(self.at(seat.cell)?.member))
     }
 
-    /// Whether so much went bad, or is about to, that it cannot be believed.
-    pub(super) fn went_bad_together(&self) -> bool {
-        self.totals.bad >= 2 && self.spread(|group| group.bad)
-    }
-
-    /// The same of what is out already.
-    pub(super) fn went_out_together(&self) -> bool {
-        self.totals.bad >= 2 && self.spread(|group| group.out)
-    }
-
-    pub(super) fn half_is_bad(&self) -> bool {
-        self.totals.bad > 0 && self.estimate(|group| group.bad) * 2 >= self.total()
-    }
-
-    /// Estimate of the bad keys, each counted once, and the members of which at least half are.
-    pub(super) fn facts(&self) -> (usize, Vec<MemberName>) {
-        let keys = u64::from(self.totals.keys);
-        let bad = self.estimate(|group| group.bad) * keys / self.total().max(1);
-        let hit = self.groups.iter().filter(|group| group.bad > 0 && group.bad * 2 >= group.speakers);
-        let mut members: Vec<MemberName> = hit.map(|group| group.name.clone()).collect();
-        members.sort_unstable();
-        (usize::try_from(bad).unwrap_or(usize::MAX), members)
+    pub(super) fn members_count(&self) -> usize {
+        self.groups.len()
     }
 
     /// Members from which something can be heard.
@@ -118,43 +103,73 @@ impl Crowd {
 
     /// Lets a key speak for members that have too few speakers.
     pub(super) fn appoint(&self, row: &mut Row) {
-        if row.state == State::New {
+        if !row.was_heard {
             return;
         }
         for seat in &mut row.seats {
-            let group = self.groups.get(seat.group as usize);
-            seat.speaks |= group.is_some_and(|group| group.speakers < SPEAKERS);
+            let member = self.at(seat.cell).and_then(|cell| self.groups.get(cell.member as usize));
+            seat.speaks |= member.is_some_and(|group| group.speakers < SPEAKERS);
         }
     }
 
-    /// Whether a member has lost half of its speakers, and has other keys.
+    /// Whose place as a speaker a key may take in a cell: that of one that does not count, or of one from the cell of the
+    /// member that has most. `None` when its cell has its fair share.
+    pub(super) fn rival(&self, cell: u32) -> Option<Rival> {
+        let own = self.at(cell)?;
+        let group = self.groups.get(own.member as usize)?;
+        if group.voices < group.speakers {
+            return Some(Rival::Mute(own.member));
+        }
+        let share = SPEAKERS / number(group.cells.len()).max(1);
+        if own.voices >= share.max(1) {
+            return None;
+        }
+        let voices = |cell: &u32| self.at(*cell).map_or(0, |cell| cell.voices);
+        let most = group.cells.iter().copied().max_by_key(voices)?;
+        (voices(&most) > own.voices + 1).then_some(Rival::OfCell(most))
+    }
+
+    /// Whether a member has lost half of its speakers, or of those that count, and has others.
     pub(super) fn lacks_speakers(&self) -> bool {
-        self.groups.iter().any(|group| group.speakers < SPEAKERS / 2 && group.keys > group.speakers)
+        let half = SPEAKERS / 2;
+        self.groups.iter().any(|group| {
+            (group.speakers < half && group.keys > group.speakers)
+                || (group.voices < half && group.counting > group.voices)
+        })
     }
 
     /// Adds a key, or takes it away.
     pub(super) fn count(&mut self, row: &Row, add: bool) {
-        let Row { seats, state, .. } = row;
-        if *state == State::New || seats.is_empty() {
+        if row.seats.is_empty() {
             return;
         }
         let step = |number: &mut u32, by: bool| {
             let by = u32::from(by);
             *number = if add { number.saturating_add(by) } else { number.saturating_sub(by) };
         };
-        let (bad, out) = (state.is_bad(), *state == State::Out);
-        for seat in seats {
-            let Some(group) = self.groups.get_mut(seat.group as usize) else { continue };
-            step(&mut group.keys, true);
-            step(&mut group.speakers, seat.speaks);
-            step(&mut group.bad, seat.speaks && bad);
-            step(&mut group.out, seat.speaks && out);
+        step(&mut self.unwell, row.state.is_bad());
+        if !row.was_heard {
+            return;
         }
-        let speaks = seats.iter().any(|seat| seat.speaks);
-        step(&mut self.totals.keys, true);
-        step(&mut self.totals.speakers, speaks);
-        step(&mut self.totals.heard, speaks && row.is_heard());
-        step(&mut self.totals.bad, speaks && bad);
-        step(&mut self.totals.unwell, bad);
+        for seat in &row.seats {
+            let Some(cell) = self.cells.get_mut(seat.cell as usize) else { continue };
+            step(&mut cell.keys, row.counts());
+            step(&mut cell.voices, seat.speaks && row.counts());
+            let Some(group) = self.groups.get_mut(cell.member as usize) else { continue };
+            step(&mut group.keys, true);
+            step(&mut group.counting, row.counts());
+            step(&mut group.speakers, seat.speaks);
+            step(&mut group.voices, seat.speaks && row.counts());
+        }
+        step(&mut self.keys, row.counts());
     }
+}
+
+/// A speaker that may have to make room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rival {
+    /// Of this member, and does not count.
+    Mute(u32),
+    /// Of this cell.
+    OfCell(u32),
 }

@@ -1,20 +1,35 @@
 //! One probe key, and what a probe makes of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use crate::member::MemberName;
 use crate::probe::Verdict;
 
 /// A probe key, by a small number that whoever probes it gives it, and may give again once it is forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(pub u32);
 
-/// Whether anything came back from the network.
+/// Where an endpoint belongs: the member that has its Service, and the Service's namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// The member.
+    pub member: MemberName,
+    /// The namespace.
+    pub namespace: Arc<str>,
+}
+
+/// What came back from the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sound {
-    /// An answer, a refusal, an error of the other side.
+    /// An answer of the other side, right or wrong.
     Heard,
+    /// A connection, and then no answer on it.
+    Hung,
+    /// A refusal or a reset: of the other side, or of a firewall that answers in its name.
+    Refused,
     /// Nothing, or a router's word that there is no way.
     Silent,
     /// The probe failed on our side.
@@ -36,6 +51,21 @@ pub struct Probed {
     pub failures: u32,
     /// The next probe comes no sooner than is usual.
     pub calm: bool,
+    /// A probe of the key takes no longer than is usual.
+    pub prompt: bool,
+}
+
+/// What a failure that has just been seen is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// As much as any.
+    Counts,
+    /// As much as any, and those before it nothing: they were held.
+    Fresh,
+    /// It takes nothing out: the doubt that stands is about it.
+    Held,
+    /// Nothing: the probe began in a doubt that is over.
+    Void,
 }
 
 /// What is to be known of a key.
@@ -60,11 +90,11 @@ impl State {
     }
 }
 
-/// A key's place in one member.
+/// A key's place in one cell.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seat {
-    pub(super) group: u32,
-    /// Endpoints of the member that share the key.
+    pub(super) cell: u32,
+    /// Endpoints there that share the key.
     pub(super) claims: u32,
     pub(super) speaks: bool,
 }
@@ -77,26 +107,41 @@ pub(super) struct Row {
     pub(super) seats: Seats,
     pub(super) state: State,
     pub(super) sound: Option<Sound>,
+    /// Something was heard of it since it appeared.
+    pub(super) was_heard: bool,
+    /// It was healthy since it appeared: without, it cannot have gone bad.
+    pub(super) was_healthy: bool,
     /// It is probed at the slow interval: asking it out of turn does not hurry its verdict.
     pub(super) calm: bool,
+    /// A probe of it takes no longer than is usual.
+    pub(super) prompt: bool,
     /// Canaries of which it is an address.
     pub(super) canaries: u32,
+    /// When the last probe that it passed began.
+    pub(super) passed: Duration,
     /// When it went out.
     pub(super) since: Duration,
     /// It failed when last probed.
     pub(super) fails: bool,
     /// It is out by a verdict that nobody doubts.
     pub(super) is_out: bool,
+    /// Its failures are held by the doubt that stands.
+    pub(super) held: bool,
 }
 
 impl Row {
     /// Whether it can say whether we see: a speaker of a member, or a canary.
     pub(super) fn is_asked(&self) -> bool {
-        self.canaries > 0 || self.seats.iter().any(|seat| seat.speaks)
+        self.canaries > 0 || self.speaks()
     }
 
-    pub(super) fn is_heard(&self) -> bool {
-        self.sound == Some(Sound::Heard)
+    pub(super) fn speaks(&self) -> bool {
+        self.seats.iter().any(|seat| seat.speaks)
+    }
+
+    /// Whether it was healthy, and not only long ago.
+    pub(super) const fn counts(&self) -> bool {
+        self.was_healthy && matches!(self.state, State::Good | State::Suspect | State::Out)
     }
 }
 

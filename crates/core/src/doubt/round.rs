@@ -21,6 +21,8 @@ pub(super) struct Said {
 pub(super) struct Rounds {
     /// The least time from the start of one to the start of the next.
     gap: Duration,
+    /// How long one may take: whoever has not answered by then is not waited for.
+    patience: Duration,
     /// The last first failure.
     wanted: Option<Duration>,
     started: Option<Duration>,
@@ -38,8 +40,26 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    pub(super) fn new(gap: Duration) -> Self {
-        Self { gap, ..Self::default() }
+    pub(super) fn new(gap: Duration, patience: Duration) -> Self {
+        Self { gap, patience, ..Self::default() }
+    }
+
+    /// When the last one started.
+    pub(super) const fn started(&self) -> Option<Duration> {
+        self.started
+    }
+
+    /// When the one that is open ends at the latest.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.started.filter(|_| self.open).map(|started| started + self.patience)
+    }
+
+    /// Ends a round that has taken too long.
+    pub(super) fn expire(&mut self, now: Duration) {
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.missing.clear();
+            self.close_when_complete();
+        }
     }
 
     /// A key that was good has failed.

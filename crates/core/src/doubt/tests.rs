@@ -1,6 +1,9 @@
-use super::*;
-use schedule::{Prober, Reply, Times, id, member_name, ms};
+use std::time::Duration;
 
+use super::*;
+use schedule::{Prober, Reply, Times, id, ms, place};
+
+mod correlation;
 mod properties;
 mod schedule;
 
@@ -20,21 +23,37 @@ fn from(start: u64, keys: &[usize], reply: Reply) -> impl Fn(usize, u64) -> Repl
     move |key, at| if at >= start && keys.contains(&key) { reply } else { Reply::Pass }
 }
 
+const SETTINGS: SightSettings =
+    SightSettings { gap: Duration::from_secs(2), patience: Duration::from_secs(4), hold: None };
+
 fn kinds(prober: &Prober) -> Vec<Option<&'static str>> {
     prober.doubts.iter().map(|(_, kind)| *kind).collect()
 }
 
 #[test]
-fn a_refusal_or_one_healthy_endpoint_proves_that_we_see() {
-    for reply in [Reply::Refused, Reply::Pass] {
-        let mut prober = fleet(3, &[3, 3]);
+fn one_healthy_endpoint_proves_that_we_see() {
+    let mut prober = fleet(3, &[3, 3]);
+    let network = |key: usize, at: u64| if at < 30_000 || key == 5 { Reply::Pass } else { Reply::Silent };
+    prober.run(120_000, &network);
+    assert!(!kinds(&prober).contains(&Some("vantage")), "{:?}", prober.doubts);
+}
+
+#[test]
+fn a_refusal_proves_that_we_see_while_its_canary_answers() {
+    for answers in [false, true] {
+        let mut prober = Prober::with(Times::DEFAULT, &[Some(0), Some(1), None], None);
+        for key in 0..6 {
+            prober.add(&[key / 3], key as u64 * 1237);
+        }
+        // The API of m0 answers, or refuses in the name of a firewall; so does an endpoint of m0.
         let network = |key: usize, at: u64| match key {
             _ if at < 30_000 => Reply::Pass,
-            5 => reply,
+            0 if answers => Reply::Pass,
+            0 | 5 => Reply::Refused,
             _ => Reply::Silent,
         };
         prober.run(120_000, &network);
-        assert!(!kinds(&prober).contains(&Some("vantage")), "{:?}", prober.doubts);
+        assert_eq!(kinds(&prober).contains(&Some("vantage")), !answers, "{:?}", prober.doubts);
     }
 }
 
@@ -53,10 +72,13 @@ fn half_of_the_canaries_are_not_most_of_them() {
 
 #[test]
 fn correlation_outlasts_a_minute_and_ends_when_half_is_well_again() {
-    let mut prober = fleet(0, &[2, 2, 1]);
+    let mut prober = Prober::with(Times::DEFAULT, &[], None);
+    for (key, member) in [0, 0, 1, 1, 2].into_iter().enumerate() {
+        prober.add(&[member], key as u64 * 1237);
+    }
     let bad = [0, 1, 2, 3];
     let down = from(30_000, &bad, Reply::Refused);
-    prober.run(600_000, &down);
+    prober.run(900_000, &down);
     assert_eq!(kinds(&prober), [Some("correlation")]);
     assert_eq!(
         prober.sight.doubt(),
@@ -68,9 +90,9 @@ fn correlation_outlasts_a_minute_and_ends_when_half_is_well_again() {
         "with the facts of its beginning"
     );
     // One is back, three of five are not; then two are back, which leaves the minority.
-    prober.run(660_000, &from(30_000, &bad[1..], Reply::Refused));
+    prober.run(960_000, &from(30_000, &bad[1..], Reply::Refused));
     assert!(prober.sight.doubt().is_some());
-    prober.run(720_000, &from(30_000, &bad[2..], Reply::Refused));
+    prober.run(1_020_000, &from(30_000, &bad[2..], Reply::Refused));
     assert_eq!(prober.sight.doubt(), None);
     assert_eq!(kinds(&prober), [Some("correlation"), None]);
 }
@@ -159,7 +181,7 @@ fn keys_that_go_leave_the_counts() {
     prober.run(90_000, &from(30_000, &[0, 1, 2, 3], Reply::Refused));
     assert_eq!(kinds(&prober), [Some("correlation")]);
     for key in 0..4 {
-        assert!(prober.sight.leave(id(key), &member_name(key / 2)), "its last endpoint");
+        assert!(prober.sight.leave(id(key), &place(key / 2, "default")), "its last endpoint");
         assert!(!prober.sight.is_endpoint(id(key)));
         prober.sight.forget(id(key));
     }
@@ -168,8 +190,8 @@ fn keys_that_go_leave_the_counts() {
 
 #[test]
 fn a_key_is_an_endpoint_as_long_as_any_claims_it() {
-    let (key, [one, other]) = (id(0), [0, 1].map(member_name));
-    let mut sight = Sight::new(ms(Times::DEFAULT.fast), 0);
+    let (key, [one, other]) = (id(0), [0, 1].map(|member| place(member, "default")));
+    let mut sight = Sight::new(SETTINGS, []);
     assert!(sight.join(key, &one));
     assert!(!sight.join(key, &one) && !sight.join(key, &other));
     assert!(!sight.leave(key, &one) && !sight.leave(key, &other));
@@ -179,7 +201,7 @@ fn a_key_is_an_endpoint_as_long_as_any_claims_it() {
 
 #[test]
 fn a_canary_of_several_addresses_is_heard_at_one_and_silent_without_any() {
-    let mut sight = Sight::new(ms(Times::DEFAULT.fast), 1);
+    let mut sight = Sight::new(SETTINGS, [None]);
     let probed = |sound| Probed {
         started: ms(0),
         ended: ms(1),
@@ -187,6 +209,7 @@ fn a_canary_of_several_addresses_is_heard_at_one_and_silent_without_any() {
         verdict: crate::Verdict::Unknown,
         failures: 0,
         calm: true,
+        prompt: true,
     };
     assert_eq!(sight.look(ms(0)), None, "nobody was asked yet");
     sight.set_canary(0, id(0), true);

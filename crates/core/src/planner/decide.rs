@@ -123,7 +123,8 @@ impl Planner {
         let proven = |spec: &ProbeSpec| self.proven(&wanted.service, spec);
         let gate = Gate {
             freeze: self.freeze(),
-            doubt: self.doubt(),
+            vantage: self.vantage(),
+            held: self.held(),
             waiting: &self.waiting,
             proven: &proven,
             unlisted: &self.unlisted,

@@ -76,10 +76,10 @@ impl Stays<'_> {
             return gate.freeze.clone();
         }
         let untried = || self.ours.probed_otherwise(address, &self.wanted.evidence);
-        gate.doubt
+        gate.vantage
             .clone()
-            .or(match verdict {
-                Verdict::Held => Some(Hold::Held),
+            .or_else(|| match verdict {
+                Verdict::Held => Some(gate.held.clone()),
                 // It was dead and is still there: to take it out now that it answers would be too late.
                 Verdict::Recovering => Some(Hold::Recovering),
                 _ => None,

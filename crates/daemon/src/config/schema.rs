@@ -120,6 +120,7 @@ pub const BRAKES: SectionSpec = SectionSpec {
         key("max-delete", "percent of our names that one plan may delete"),
         key("max-removals", "percent of a zone's addresses that may die within a minute"),
         key("removals", "on, or off: say what would go and keep it"),
+        key("correlation-hold", "how long what failed together in several clusters is held, or forever"),
         key("anchors", "what accepts connections as long as our own network works: host:port, host:port"),
         key("startup-timeout", "how long start-up waits for a member before it goes on without"),
         key("grace", "how long an emptied load balancer keeps its addresses"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleetdns_core::{AllDown, DnsName, text};
-use fleetdns_probe::Canary;
+use fleetdns_probe::{CORRELATION_HOLD, Canary};
 use fleetdns_watch::WatchSettings;
 
 use super::outside::Outside;
@@ -23,6 +23,8 @@ pub struct Brakes {
     pub grace: Duration,
     /// From one reading of a zone to the next when nothing happens.
     pub drift: Duration,
+    /// How long a correlation holds what failed together; `None`: for ever.
+    pub correlation_hold: Option<Duration>,
     /// What else than the members' APIs should be heard as long as our own network works.
     pub anchors: Vec<Canary>,
 }
@@ -141,16 +143,23 @@ pub(super) fn brakes(reader: &mut Reader<'_>) -> Brakes {
         },
         startup_timeout: duration(reader, "startup-timeout", SECOND..=HOUR).unwrap_or(watch.startup_timeout),
         grace: duration(reader, "grace", Duration::ZERO..=24 * HOUR).unwrap_or(watch.grace),
+        correlation_hold: correlation_hold(reader),
         anchors: anchors(reader),
         drift: duration(reader, "drift", SECOND..=24 * HOUR).unwrap_or(60 * SECOND),
     }
+}
+
+fn correlation_hold(reader: &mut Reader<'_>) -> Option<Duration> {
+    let range = SECOND..=24 * HOUR;
+    let forever = reader.text("correlation-hold").is_some_and(|text| text.eq_ignore_ascii_case("forever"));
+    if forever { None } else { duration(reader, "correlation-hold", range).or(Some(CORRELATION_HOLD)) }
 }
 
 fn anchors(reader: &mut Reader<'_>) -> Vec<Canary> {
     let right = "host:port, such as 9.9.9.9:53, [2620:fe::fe]:53 or www.example.com:443";
     let mut anchors: Vec<Canary> = Vec::new();
     for (address, port) in reader.list("anchors", right, parse::host_port) {
-        let canary = Canary { what: "anchor".into(), address, port };
+        let canary = Canary { what: "anchor".into(), member: None, address, port };
         if anchors.contains(&canary) {
             reader.fault("anchors", format!("names {}:{port} twice; once is enough", canary.address));
         } else {

@@ -38,7 +38,8 @@ impl Config {
 
     /// How endpoints are probed.
     pub fn probe_settings(&self) -> ProbeSettings {
-        self.probe.settings.clone()
+        let correlation_hold = self.brakes.correlation_hold;
+        ProbeSettings { correlation_hold, ..self.probe.settings.clone() }
     }
 
     /// Members as they are watched.

@@ -369,12 +369,13 @@ fn upkeep(sim: &Sim, wishes: Wishes) -> Upkeep {
 }
 
 fn canaries(sim: &mut Sim) -> Vec<Canary> {
-    let apis = sim.fleet.configured().map(|member| (format!("API of {}", member.name), member.api));
-    let anchor = ("anchor".to_owned(), "192.0.2.250".parse().unwrap());
+    let apis = sim.fleet.configured().map(|member| (Some(member.name.clone()), member.api));
+    let anchor = (None, "192.0.2.250".parse().unwrap());
     let all: Vec<_> = apis.chain([anchor]).collect();
     sim.net.canaries = all.iter().map(|(_, ip)| *ip).collect();
-    let canary = |(what, ip): (String, std::net::IpAddr)| Canary {
-        what: what.into(),
+    let canary = |(member, ip): (Option<fleetdns_core::MemberName>, std::net::IpAddr)| Canary {
+        what: member.as_ref().map_or("anchor".into(), |member| format!("API of {member}").into()),
+        member,
         address: Address::from(ip),
         port: 6443,
     };

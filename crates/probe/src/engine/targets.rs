@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use fleetdns_core::{Address, DnsName, MemberName, ProbeKey, ProbeSpec, Snapshot, Target, Verdict};
+use fleetdns_core::doubt::Place;
+use fleetdns_core::{Address, DnsName, ProbeKey, ProbeSpec, Snapshot, Target, Verdict};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -25,11 +26,11 @@ where
         for target in &changes.added {
             self.add(target);
         }
-        for (target, member) in &changes.joined {
-            self.keys_of(target).iter().for_each(|key| self.join(key, member));
+        for (target, place) in &changes.joined {
+            self.keys_of(target).iter().for_each(|key| self.join(key, place));
         }
-        for (target, member) in &changes.left {
-            self.keys_of(target).iter().for_each(|key| self.leave(key, member));
+        for (target, place) in &changes.left {
+            self.keys_of(target).iter().for_each(|key| self.leave(key, place));
         }
         for target in &changes.removed {
             self.remove(target);
@@ -83,11 +84,10 @@ where
         }
     }
 
-    /// An endpoint of a member has the key. What is known of it already is published when it is the first.
-    fn join(&mut self, key: &ProbeKey, member: &MemberName) {
+    /// An endpoint of a place has the key. What is known of it already is published when it is the first.
+    fn join(&mut self, key: &ProbeKey, place: &Place) {
         let Some(slot) = self.table.slot(key) else { return };
-        let Some(row) = self.table.row(slot).filter(|_| self.watcher.sight().join(slot.into(), member))
-        else {
+        let Some(row) = self.table.row(slot).filter(|_| self.watcher.sight().join(slot.into(), place)) else {
             return;
         };
         if row.blind {
@@ -97,9 +97,9 @@ where
         }
     }
 
-    fn leave(&mut self, key: &ProbeKey, member: &MemberName) {
+    fn leave(&mut self, key: &ProbeKey, place: &Place) {
         let Some(slot) = self.table.slot(key) else { return };
-        let Some(row) = self.table.row(slot).filter(|_| self.watcher.sight().leave(slot.into(), member))
+        let Some(row) = self.table.row(slot).filter(|_| self.watcher.sight().leave(slot.into(), place))
         else {
             return;
         };
@@ -143,14 +143,14 @@ where
             let target = target(&key);
             self.table.want(key.clone());
             self.seat_canary(&target, &key, true);
-            let members: Vec<MemberName> = self.demand.members(&target).cloned().collect();
-            members.iter().for_each(|member| self.join(&key, member));
+            let places: Vec<Place> = self.demand.places(&target).cloned().collect();
+            places.iter().for_each(|place| self.join(&key, place));
         }
         for key in keys.unwanted {
             let target = target(&key);
             self.seat_canary(&target, &key, false);
-            let members: Vec<MemberName> = self.demand.members(&target).cloned().collect();
-            members.iter().for_each(|member| self.leave(&key, member));
+            let places: Vec<Place> = self.demand.places(&target).cloned().collect();
+            places.iter().for_each(|place| self.leave(&key, place));
             self.unwant(&key);
         }
         self.table.schedule_fresh(Instant::now());

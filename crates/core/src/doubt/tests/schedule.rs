@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::doubt::{KeyId, Probed, Sight, Sound, Turn};
+use crate::doubt::{KeyId, Place, Probed, Sight, SightSettings, Sound, Turn, Weight};
 use crate::judge::{Judge, Outcome, Thresholds};
 use crate::member::MemberName;
 use crate::probe::Verdict;
@@ -33,7 +33,19 @@ impl Times {
 pub(super) enum Reply {
     Pass,
     Refused,
+    /// An answer that is wrong: a status, a certificate.
+    Wrong,
     Silent,
+}
+
+impl Reply {
+    const fn sound(self) -> Sound {
+        match self {
+            Self::Pass | Self::Wrong => Sound::Heard,
+            Self::Refused => Sound::Refused,
+            Self::Silent => Sound::Silent,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -67,11 +79,20 @@ pub(super) struct Prober {
     /// Each time that doubt changed.
     pub(super) doubts: Vec<(u64, Option<&'static str>)>,
     pub(super) probes: usize,
+    now: u64,
 }
 
 impl Prober {
+    /// With so many canaries that belong to no member.
     pub(super) fn new(times: Times, canaries: usize) -> Self {
-        let sight = Sight::new(ms(times.fast), canaries);
+        Self::with(times, &vec![None; canaries], Some(600_000))
+    }
+
+    /// With canaries of these members, and the longest time of a correlation.
+    pub(super) fn with(times: Times, canaries: &[Option<usize>], hold: Option<u64>) -> Self {
+        let settings =
+            SightSettings { gap: ms(times.fast), patience: ms(2 * times.timeout), hold: hold.map(ms) };
+        let sight = Sight::new(settings, canaries.iter().map(|member| member.map(member_name)));
         let mut prober = Self {
             times,
             sight,
@@ -81,8 +102,9 @@ impl Prober {
             said: Vec::new(),
             doubts: Vec::new(),
             probes: 0,
+            now: 0,
         };
-        for canary in 0..canaries {
+        for canary in 0..canaries.len() {
             let key = prober.add(&[], canary as u64 * 777);
             prober.targets[key].canary = Some(canary);
             prober.sight.set_canary(canary, id(key), true);
@@ -92,13 +114,19 @@ impl Prober {
 
     /// A key of these members, with its place in the interval.
     pub(super) fn add(&mut self, members: &[usize], phase: u64) -> usize {
+        let places: Vec<(usize, &str)> = members.iter().map(|member| (*member, "default")).collect();
+        self.add_in(&places, phase)
+    }
+
+    /// The same in these namespaces of theirs.
+    pub(super) fn add_in(&mut self, places: &[(usize, &str)], phase: u64) -> usize {
         let key = self.targets.len();
-        self.events.insert((phase % self.times.interval, key));
-        for member in members {
-            self.sight.join(id(key), &member_name(*member));
+        self.events.insert((self.now + phase % self.times.interval, key));
+        for (member, namespace) in places {
+            self.sight.join(id(key), &place(*member, namespace));
         }
         self.targets.push(Target {
-            members: members.iter().copied().collect(),
+            members: places.iter().map(|(member, _)| *member).collect(),
             canary: None,
             phase: phase % self.times.interval,
             judge: Judge::default(),
@@ -106,6 +134,12 @@ impl Prober {
             published: Verdict::Unknown,
         });
         key
+    }
+
+    /// The next probe of a key never ends.
+    pub(super) fn hang(&mut self, key: usize) {
+        self.events.retain(|(_, one)| *one != key);
+        self.targets[key].under_way = Some((0, Reply::Silent));
     }
 
     pub(super) fn is_canary(&self, key: usize) -> bool {
@@ -129,7 +163,10 @@ impl Prober {
         loop {
             let turn = self.sight.next_turn().map(|at| u64::try_from(at.as_millis()).unwrap());
             let event = self.events.first().map(|(at, _)| *at);
-            let Some(now) = event.into_iter().chain(turn).min().filter(|now| *now <= to) else { return };
+            let Some(now) = event.into_iter().chain(turn).min().filter(|now| *now <= to) else {
+                self.now = to;
+                return;
+            };
             while let Some((_, key)) = self.events.first().copied().filter(|(at, _)| *at <= now) {
                 self.events.pop_first();
                 match self.targets[key].under_way.take() {
@@ -158,29 +195,35 @@ impl Prober {
 
     fn land(&mut self, key: usize, started: u64, reply: Reply, now: u64) {
         let Times { interval, fast, .. } = self.times;
-        let doubted = self.sight.doubt().is_some();
+        let weight = match reply {
+            Reply::Pass => Weight::Counts,
+            _ => self.sight.weigh(id(key), reply.sound(), ms(started)),
+        };
         let target = &mut self.targets[key];
-        let outcome = match reply {
-            Reply::Pass => Outcome::Pass,
-            _ if self.sight.is_void(ms(started)) => Outcome::Inconclusive,
+        let outcome = match (reply, weight) {
+            (Reply::Pass, _) => Outcome::Pass,
+            (_, Weight::Void) => Outcome::Inconclusive,
             _ => Outcome::Fail,
         };
+        if weight == Weight::Fresh {
+            target.judge.pardon();
+        }
         let thresholds = self.times.thresholds();
-        if target.judge.step(outcome, ms(now), &thresholds, doubted).is_some() {
+        if target.judge.step(outcome, ms(now), &thresholds, weight == Weight::Held).is_some() {
             self.fresh.insert(key);
         }
         let turning = target.judge.is_turning(&thresholds);
         let pause = if turning { fast } else { interval };
         let slow = target.phase + (started + interval - target.phase) / interval * interval;
         let mut due = if pause < interval { started + pause } else { slow }.max(now);
-        let sound = if reply == Reply::Silent { Sound::Silent } else { Sound::Heard };
         let probed = Probed {
             started: ms(started),
             ended: ms(now),
-            sound,
+            sound: reply.sound(),
             verdict: target.judge.verdict(),
             failures: target.judge.failures(),
             calm: !turning,
+            prompt: true,
         };
         if self.sight.take(id(key), &probed) {
             due = now;
@@ -190,9 +233,8 @@ impl Prober {
 
     fn publish(&mut self, now: u64) {
         let before = self.sight.doubt().map(crate::Doubt::kind);
-        if let Some(turn) = self.sight.look(ms(now)) {
-            self.heed(&turn);
-        }
+        self.sight.look(ms(now));
+        self.heed();
         let doubt = self.sight.doubt().map(crate::Doubt::kind);
         if doubt != before {
             self.doubts.push((now, doubt));
@@ -215,19 +257,27 @@ impl Prober {
     /// A person says that it is true.
     pub(super) fn release(&mut self, now: u64) -> Option<Turn> {
         let turn = self.sight.release(ms(now));
-        turn.iter().for_each(|turn| self.heed(turn));
+        self.heed();
         turn
     }
 
-    fn heed(&mut self, turn: &Turn) {
-        for (key, target) in self.targets.iter_mut().enumerate() {
-            if turn.begins() && self.sight.went_out_lately(id(key)) && target.judge.hold() {
-                self.fresh.insert(key);
-            }
-            if turn.ends() {
-                target.judge.pardon();
+    fn heed(&mut self) {
+        for key in self.sight.take_back() {
+            if self.targets[key.0 as usize].judge.hold() {
+                self.fresh.insert(key.0 as usize);
             }
         }
+        for key in self.sight.take_freed() {
+            self.targets[key.0 as usize].judge.pardon();
+        }
+    }
+
+    /// When a key was first taken for out.
+    pub(super) fn out_at(&self, key: usize) -> Option<u64> {
+        self.said
+            .iter()
+            .find(|said| said.key == key && said.verdict == Verdict::Unhealthy)
+            .map(|said| said.at)
     }
 
     /// When something was first taken for out while there was no doubt, and what.
@@ -263,6 +313,10 @@ const fn is_out(verdict: Verdict) -> bool {
 
 pub(super) const fn id(key: usize) -> KeyId {
     KeyId(key as u32)
+}
+
+pub(super) fn place(member: usize, namespace: &str) -> Place {
+    Place { member: member_name(member), namespace: namespace.into() }
 }
 
 pub(super) fn member_name(member: usize) -> MemberName {

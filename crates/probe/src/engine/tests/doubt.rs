@@ -11,12 +11,18 @@ const EAST: [Words<'_>; 2] = [("a", "10.0.1.1", "tcp:80"), ("b", "10.0.1.2", "tc
 const CANARIES: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 
 fn canary(address: &str) -> Canary {
-    Canary { what: "API".into(), address: address.parse().unwrap(), port: 6443 }
+    Canary { what: "anchor".into(), member: None, address: address.parse().unwrap(), port: 6443 }
+}
+
+/// The APIs of both members.
+fn apis() -> Vec<Canary> {
+    let of = |member: &str, address| Canary { member: Some(member.parse().unwrap()), ..canary(address) };
+    vec![of("west", CANARIES[0]), of("east", CANARIES[1])]
 }
 
 fn two_members(network: &Network) -> World {
     let snapshot = fleet(&[member("west", &WEST), member("east", &EAST)]);
-    world_with(network, settings(), snapshot, CANARIES.map(canary).into())
+    world_with(network, settings(), snapshot, apis())
 }
 
 fn silent() -> Answer {
@@ -125,13 +131,21 @@ async fn an_endpoint_that_is_new_while_we_are_cut_off_is_not_taken_on_trust() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_firewall_before_all_targets_is_a_correlation_while_canaries_answer() {
+async fn a_firewall_before_all_targets_is_a_correlation() {
+    // One that drops leaves the canaries alone; one that refuses is told from the endpoints by refusing for canaries too.
     for answer in [REFUSED, silent()] {
         let after = if answer == REFUSED { Duration::ZERO } else { SECOND * 2 };
         let network = Network::default();
-        let mut world = two_members(&network);
+        let snapshot = fleet(&[member("west", &WEST), member("east", &EAST)]);
+        let anchors = ["192.0.2.11", "192.0.2.12"].map(canary);
+        let settings = ProbeSettings { correlation_hold: None, ..settings() };
+        let canaries = apis().into_iter().chain(anchors).collect();
+        let mut world = world_with(&network, settings, snapshot, canaries);
         sleep(SECOND * 32).await;
         world.set_all(&ALL, after, &answer);
+        if answer == REFUSED {
+            world.set_all(&CANARIES, after, &answer);
+        }
         world.health.mark_unchanged();
         assert_eq!(world.never(SECOND * 600, out_without_doubt).await, [None, Some("correlation")]);
         let doubt = world.health.borrow().doubt.clone();
@@ -146,6 +160,93 @@ async fn a_firewall_before_all_targets_is_a_correlation_while_canaries_answer() 
         world.set_all(&ALL[1..], Duration::ZERO, &Answer::Pass);
         assert_eq!(world.never(SECOND * 60, out_without_doubt).await, [Some("correlation"), None]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_that_never_answered_bring_no_doubt_and_a_dead_cluster_is_out_in_time() {
+    // A load balancer of two families of which one has no route on the way, a Service that is rolled out broken, internal
+    // load balancers, one whose pods answer with errors; in both members, from the start or later.
+    let never = [silent(), REFUSED, Answer::Fail(Failure::Status(503)), Answer::Unclear(Snag::NoRoute)];
+    for (answer, later) in never.iter().flat_map(|answer| [(answer, false), (answer, true)]) {
+        let network = Network::default();
+        let mut world = two_members(&network);
+        let after = if *answer == silent() { SECOND * 2 } else { Duration::ZERO };
+        let new =
+            [("west", "2001:db8::1"), ("east", "2001:db8::2"), ("west", "10.1.0.1"), ("east", "10.1.0.2")];
+        for (_, address) in new {
+            network.set(address, after, answer.clone());
+        }
+        if later {
+            sleep(SECOND * 10).await;
+        }
+        for (number, (member, address)) in new.into_iter().enumerate() {
+            let name = format!("new{number}");
+            world.change(|snapshot| put_service(snapshot, member, (&name, address, "tcp:80")));
+        }
+        sleep(SECOND * 18).await;
+        world.set_all(&ALL[2..], Duration::ZERO, &REFUSED);
+        world.health.mark_unchanged();
+        assert_eq!(world.never(SECOND * 11, |health| health.doubt.is_some()).await, [None], "{answer:?}");
+        assert!(world.all_are(&EAST, Unhealthy) && world.all_are(&WEST, Healthy), "{answer:?} {later}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_addresses_of_a_host_name_that_never_answered_bring_no_doubt() {
+    let network = Network::default();
+    for (name, v4, v6) in
+        [("lb-w.example.net", "10.0.0.1", "2001:db8::1"), ("lb-e.example.net", "10.0.1.1", "2001:db8::2")]
+    {
+        network.name(name, (found(&[v4], 60), found(&[v6], 60)));
+        network.set(v6, SECOND * 2, silent());
+    }
+    let west = member("west", &[("web", "lb-w.example.net", "tcp:80")]);
+    let east = member("east", &[("web", "lb-e.example.net", "tcp:80")]);
+    let mut world = world_with(&network, settings(), fleet(&[west, east]), apis());
+    sleep(SECOND * 18).await;
+    network.set("10.0.1.1", Duration::ZERO, REFUSED);
+    world.health.mark_unchanged();
+    assert_eq!(world.never(SECOND * 11, |health| health.doubt.is_some()).await, [None]);
+    assert_eq!((world.verdict("10.0.0.1"), world.verdict("10.0.1.1")), (Healthy, Unhealthy));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_namespace_loses_holds_nothing_of_another() {
+    let network = Network::default();
+    let words = |n: usize| (format!("big/s{n}"), format!("10.1.0.{n}"));
+    let many: Vec<(String, String)> = (1..=60).map(words).collect();
+    let big: Vec<Words<'_>> =
+        many.iter().map(|(name, address)| (name.as_str(), address.as_str(), "tcp:80")).collect();
+    let small = ["small/a", "small/b", "small/c"];
+    let mine = [(small[0], "10.0.0.1", "tcp:80"), (small[1], "10.0.0.2", "tcp:80")];
+    let theirs = [(small[0], "10.0.1.1", "tcp:80"), (small[1], "10.0.1.2", "tcp:80")];
+    let mut west = member("west", &mine);
+    west.services.extend(member("west", &big).services);
+    let mut world = world_with(&network, settings(), fleet(&[west, member("east", &theirs)]), apis());
+    sleep(SECOND * 30).await;
+    for (_, address) in &many {
+        network.set(address, SECOND * 2, silent());
+    }
+    network.set("10.0.1.1", SECOND * 2, silent());
+    world.health.mark_unchanged();
+    assert_eq!(world.never(SECOND * 12, |health| health.doubt.is_some()).await, [None]);
+    assert_eq!((world.verdict("10.0.1.1"), world.verdict("10.1.0.9")), (Unhealthy, Unhealthy));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_together_goes_when_the_time_is_over() {
+    let network = Network::default();
+    let mut world = two_members(&network);
+    sleep(SECOND * 31).await;
+    world.set_all(&ALL[..3], SECOND * 2, &silent());
+    world.health.mark_unchanged();
+    let doubts = world.never(crate::CORRELATION_HOLD, out_without_doubt).await;
+    assert_eq!(doubts, [None, Some("correlation")]);
+    // What dies by itself meanwhile went in its time; here the fourth lives.
+    world.until(|health| health.doubt.is_none()).await;
+    sleep(SECOND * 12).await;
+    assert!(world.all_are(&WEST, Unhealthy) && world.all_are(&EAST[..1], Unhealthy));
+    assert!(world.all_are(&EAST[1..], Healthy));
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,7 +269,7 @@ async fn a_person_releases_what_is_held_and_only_what_fails_on_goes() {
     let network = Network::default();
     let mut world = two_members(&network);
     sleep(SECOND * 31).await;
-    world.set_all(&ALL, Duration::ZERO, &REFUSED);
+    world.set_all(&ALL, SECOND * 2, &silent());
     sleep(SECOND * 30).await;
     assert_eq!(world.doubt(), Some("correlation"));
     // One is back by then, and nobody has seen it yet.
@@ -210,7 +311,7 @@ async fn what_is_probed_seldom_is_not_taken_out_before_it_is_probed_again() {
     let network = Network::default();
     let slow = ("slow", "10.0.2.1", "tcp!interval=120s:80");
     let snapshot = fleet(&[member("west", &WEST), member("east", &[EAST[0], EAST[1], slow])]);
-    let mut world = world_with(&network, settings(), snapshot, CANARIES.map(canary).into());
+    let mut world = world_with(&network, settings(), snapshot, apis());
     sleep(SECOND * 30).await;
     let key = key(slow.1, slow.2);
     let silence = |world: &World, answer: &Answer, after| {
@@ -249,7 +350,7 @@ async fn with_one_failure_to_go_by_it_asks_before_it_says_so() {
     let network = Network::default();
     let at_once = ProbeSettings { fall: 1, ..settings() };
     let snapshot = fleet(&[member("west", &WEST), member("east", &EAST)]);
-    let mut world = world_with(&network, at_once, snapshot, CANARIES.map(canary).into());
+    let mut world = world_with(&network, at_once, snapshot, apis());
     sleep(SECOND * 31).await;
     let died = next_probe(&network, "10.0.0.1").await;
     network.set("10.0.0.1", Duration::ZERO, REFUSED);
@@ -272,7 +373,7 @@ async fn canaries_are_probed_and_are_no_endpoints() {
     let world = world_with(&network, settings(), west(&[]), canaries);
     sleep(SECOND * 60).await;
     let heard: Vec<_> = world.reports.canaries().iter().map(CanaryReport::heard).collect();
-    assert_eq!(heard, [Some(true); 3], "a refusal is heard too");
+    assert_eq!(heard, [Some(false), Some(true), Some(true)], "a refusal may be a firewall's");
     let asked = world.network.asked("192.0.2.9").len();
     assert!((12..=13).contains(&asked), "{asked} probes in a minute");
     assert!(world.health.borrow().verdicts.is_empty());
