@@ -59,10 +59,9 @@ impl Stays<'_> {
             let Some(reason) = reason else { continue };
             kept.insert(*ip);
             // The mark goes on saying who gave what is kept, and how it was probed when it last answered.
-            match (&reason, seen) {
-                (Hold::NewProbe, _) => self.ours.keep_probe(&address, evidence),
-                (_, None) => self.ours.attribute(&address, evidence),
-                _ => {}
+            match seen {
+                Some(_) => self.ours.keep_probe(&address, evidence),
+                None => self.ours.attribute(&address, evidence),
             }
             hold.get_or_insert(reason);
         }
