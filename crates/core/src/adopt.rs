@@ -80,7 +80,7 @@ fn adopted_view(name: MemberName, share: &Share, configured: &BTreeSet<MemberNam
 
 fn is_federation_name(name: &DnsName, key: &ServiceKey, zone: &ZoneSettings) -> bool {
     let Some(fleet) = &zone.fleet else { return false };
-    let stem = format!("{}.{}.{fleet}.svc.", key.name, key.namespace).to_ascii_lowercase();
+    let stem = format!("{}.{}.{fleet}.svc.", key.name(), key.namespace()).to_ascii_lowercase();
     name.as_str().starts_with(&stem) && name.is_within(&zone.suffix)
 }
 
@@ -126,10 +126,11 @@ fn as_service(published: &Published) -> Service {
         annotations.insert("fleetdns.io/ttl".to_owned(), ttl.to_string());
     }
     Service {
-        namespace: published.key.namespace.to_string(),
-        name: published.key.name.to_string(),
+        namespace: published.key.namespace().to_string(),
+        name: published.key.name().to_owned(),
         annotations,
         ports: port.map(|port| Port { port, protocol: "TCP".to_owned() }).into_iter().collect(),
         ingress: Some(published.addresses.iter().flatten().map(ingress).collect()),
+        ..Service::default()
     }
 }

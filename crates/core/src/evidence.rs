@@ -1,6 +1,9 @@
 //! The mark that every record set of ours carries: whose it is, for which Service, and which member gave which address.
 //!
 //! One line of text, so that every provider can keep it: in record-set metadata, in a JSON field, or in a TXT.
+//!
+//! Invariant: it is visible ASCII and spaces, and whoever names a part cannot forge another: parts are values whose types
+//! have no separators, or are percent-encoded.
 
 mod packed;
 
@@ -17,6 +20,7 @@ use crate::member::MemberName;
 use crate::name::Label;
 use crate::probe::ProbeSpec;
 use crate::service::ServiceKey;
+use crate::text::printable;
 
 pub use packed::{pack, unpack};
 
@@ -94,7 +98,14 @@ impl FromStr for Evidence {
     type Err = BadEvidence;
 
     fn from_str(text: &str) -> Result<Self, BadEvidence> {
-        let bad = |part: &str| BadEvidence { text: text.to_owned(), part: part.to_owned() };
+        let bad = |part: &str| {
+            let part = printable(part).into_owned();
+            BadEvidence { text: printable(text).into_owned(), part }
+        };
+        // What a part needs beyond these is escaped in it.
+        if !text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+            return Err(bad(text));
+        }
         let mut parts = text.split(' ');
         if parts.next() != Some("v=1") {
             return Err(bad("v"));
@@ -105,7 +116,8 @@ impl FromStr for Evidence {
         let (mut members, mut orphans, mut intents) = (BTreeMap::new(), BTreeSet::new(), Intents::default());
         for part in parts {
             if let Some(addresses) = part.strip_prefix("orphans=") {
-                orphans = list(addresses).ok_or_else(|| bad(part))?;
+                let first = orphans.is_empty();
+                orphans = list(addresses).filter(|all| first && !all.is_empty()).ok_or_else(|| bad(part))?;
                 continue;
             }
             if let Some(line) = part.strip_prefix(INTENT.trim_start()) {
@@ -115,7 +127,9 @@ impl FromStr for Evidence {
             }
             let (name, share) =
                 part.strip_prefix("member=").and_then(parse_share).ok_or_else(|| bad(part))?;
-            members.insert(name, share);
+            if members.insert(name, share).is_some() {
+                return Err(bad(part));
+            }
         }
         Ok(Self {
             owner: owner.ok_or_else(|| bad("owner"))?,
@@ -139,7 +153,18 @@ fn parse_share(text: &str) -> Option<(MemberName, Share)> {
 }
 
 fn list<T: FromStr + Ord>(text: &str) -> Option<BTreeSet<T>> {
-    text.split(',').filter(|item| !item.is_empty()).map(|item| item.parse().ok()).collect()
+    if text.is_empty() {
+        return Some(BTreeSet::new());
+    }
+    text.split(',').map(|item| item.parse().ok()).collect()
+}
+
+/// Whether a text that cannot be read begins as a mark of this owner: it was damaged, or a newer version wrote it. What
+/// stands further behind may have come from anybody.
+fn claims_owner(text: &str, owner: &Label) -> bool {
+    let mut parts = text.split(' ');
+    parts.next().is_some_and(|version| version.starts_with("v="))
+        && parts.next().and_then(|part| part.strip_prefix("owner=")) == Some(owner.as_str())
 }
 
 /// An ownership mark as it is kept in memory: as its text, which takes a tenth of the room of what it says.
@@ -196,9 +221,7 @@ impl Claim {
         match text.parse::<Evidence>() {
             Ok(evidence) if evidence.owner == *owner => Self::Ours(Some(Mark(text.into()))),
             Ok(_) => Self::Foreign,
-            Err(_) if text.split(' ').any(|part| part.strip_prefix("owner=") == Some(owner.as_str())) => {
-                Self::Ours(None)
-            }
+            Err(_) if claims_owner(text, owner) => Self::Ours(None),
             Err(_) => Self::Foreign,
         }
     }
@@ -231,6 +254,8 @@ impl Claim {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const TEXT: &str = "v=1 owner=fed service=default/web \
@@ -269,6 +294,83 @@ mod tests {
         let (silent, _) = TEXT.split_once(INTENT).unwrap();
         assert_eq!(Claim::of(&silent.parse().unwrap()).intents(), []);
         assert!("v=2".parse::<Mark>().is_err());
+    }
+
+    fn key(text: &str) -> Option<ServiceKey> {
+        let (namespace, name) = text.split_at(text.len().min(text.floor_char_boundary(text.len() / 2)));
+        ServiceKey::new(namespace, name).ok()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+        /// Whatever names a member, a Service, a label or a path: it is refused, or read back as itself and as nothing else.
+        #[test]
+        fn no_text_forges_a_part_of_a_mark(
+            texts in proptest::collection::vec(
+                "(?s)[a-z]{0,3}.{0,3}[a-z]{0,2}|[ -~]{0,12}|a (member|orphans|owner|intent)=b;;;none;|x\n@ 30 IN NS ns.evil",
+                8
+            ),
+        ) {
+            let member = texts[0].parse::<MemberName>();
+            let share = Share {
+                region: texts[1].parse().ok(),
+                zones: texts[2].parse().into_iter().collect(),
+                probe: ProbeSpec::of(crate::probe::Check::Guess(Box::new(crate::probe::GuessCheck {
+                    port: 80,
+                    path: format!("/{}", texts[3].chars().filter(char::is_ascii_graphic).collect::<String>()).into(),
+                    expect: crate::probe::Expect::default(),
+                }))),
+                addresses: texts[4].parse().into_iter().collect(),
+            };
+            let mut intents = Intents::default();
+            let service = key(&texts[5]).unwrap_or_else(|| "default/web".parse().unwrap());
+            intents.set(Subject::Service(service.clone()), Intent {
+                wish: crate::intent::Wish::Drain,
+                reason: texts[6].as_str().into(),
+                by: texts[7].as_str().into(),
+                since: 1,
+                until: None,
+            });
+            let evidence = Evidence {
+                owner: "fed".parse().unwrap(),
+                service,
+                members: member.into_iter().map(|name| (name, share.clone())).collect(),
+                orphans: BTreeSet::new(),
+                intents,
+            };
+            let text = evidence.to_string();
+            prop_assert!(text.bytes().all(|b| b.is_ascii_graphic() || b == b' '), "{:?}", text);
+            prop_assert_eq!(text.parse::<Evidence>(), Ok(evidence));
+        }
+    }
+
+    #[test]
+    fn a_mark_is_read_strictly() {
+        for (good, forged) in [
+            ("member=west;", "member=west;;;none; member=west;"),
+            ("203.0.113.1,2001", "203.0.113.1,,2001"),
+            ("orphans=203.0.113.7", "orphans=203.0.113.8 orphans=203.0.113.7"),
+            ("default/web", "default/web\n"),
+            ("default/web", "default/web\u{a0}"),
+            ("default/web", "De.fault/web"),
+            (" member=west", "  member=west"),
+            ("/a%2Cb", "/a%0Ab"),
+        ] {
+            let text = TEXT.replacen(good, forged, 1);
+            assert_ne!(text, TEXT, "{good}");
+            assert!(text.parse::<Evidence>().is_err(), "{forged:?}");
+        }
+        let fed: Label = "fed".parse().unwrap();
+        for foreign in [
+            "v=spf1 include:x owner=fed",
+            "v=1 owner=other service=a/b owner=fed",
+            "owner=fed",
+            "x owner=fed",
+        ] {
+            assert_eq!(Claim::read(Some(foreign), &fed), Claim::Foreign, "{foreign}");
+        }
+        assert_eq!(Claim::read(Some("v=2 owner=fed whatever"), &fed), Claim::Ours(None));
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl Catalog {
         for item in items {
             match item {
                 Listed::Service(service) => {
-                    present.insert(service.key());
+                    present.extend(service.key());
                     self.put_into(service, now, &mut changes);
                 }
                 Listed::Gone(key) => {
@@ -258,7 +258,8 @@ impl Catalog {
     }
 
     fn put_into(&mut self, mut service: Service, now: Duration, changes: &mut Changes) {
-        let key = service.key();
+        let Ok(key) = service.key() else { return };
+        service.bound(self.settings.max_annotation);
         service.ingress = self.ingress(&key, service.ingress.take(), now);
         // What a mark tells of a Service is no more than its addresses.
         let known = self.services.get(&key).filter(|_| !self.recalled.remove(&key));

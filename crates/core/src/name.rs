@@ -191,6 +191,16 @@ fn check_label(label: &str) -> Result<(), NameError> {
     Ok(())
 }
 
+/// Whether a text is a DNS label as Kubernetes takes it for names (RFC 1123): 1 to 63 letters a to z, digits and `-`,
+/// the latter not at an end.
+pub fn is_dns_label(text: &str) -> bool {
+    let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=MAX_LABEL).contains(&text.len())
+        && text.bytes().all(inside)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
 impl PartialEq for DnsName {
     fn eq(&self, other: &Self) -> bool {
         self.0 == other.0

@@ -13,11 +13,11 @@ use crate::wanted::Routing;
 mod cloud;
 mod probing;
 
-pub(crate) use cloud::is_read as is_cloud;
+pub(crate) use cloud::{is_read as is_cloud, port as cloud_port};
 pub use probing::{ProbeDefaults, Protocol, UnknownProtocol, is_path, is_service};
 
 /// What reading a Service depends on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishSettings {
     /// Fleet whose federation names are published; `None` publishes host names only.
     pub fleet: Option<Label>,
@@ -29,7 +29,25 @@ pub struct PublishSettings {
     pub namespaces: BTreeSet<String>,
     /// Probing.
     pub probe: ProbeDefaults,
+    /// Octets of one annotation; a longer one is as if it were not there.
+    pub max_annotation: usize,
 }
+
+impl Default for PublishSettings {
+    fn default() -> Self {
+        Self {
+            fleet: None,
+            zones: Vec::new(),
+            template: None,
+            namespaces: BTreeSet::new(),
+            probe: ProbeDefaults::default(),
+            max_annotation: MAX_ANNOTATION,
+        }
+    }
+}
+
+/// Octets of one annotation, unless the config says otherwise.
+pub const MAX_ANNOTATION: usize = 4096;
 
 /// The global federation name of a Service: `svc.ns.fed.svc.suffix`.
 ///
@@ -40,18 +58,21 @@ pub fn global_name(
     fleet: &Label,
     suffix: &DnsName,
 ) -> Result<DnsName, crate::name::NameError> {
-    suffix.prepend(&format!("{}.{}.{fleet}.svc", key.name, key.namespace))
+    suffix.prepend(&format!("{}.{}.{fleet}.svc", key.name(), key.namespace()))
 }
 
-/// Reads a Service. `None` when it is not ours to publish: its namespace is not selected, or it opts out, or its
-/// controller annotation names somebody else. What cannot be used is left out and said in `faults`.
+/// Reads a Service that is within bounds. `None` when it is not ours to publish: its namespace is not selected, or it opts
+/// out, or its controller annotation names somebody else, or its name is none of Kubernetes. What cannot be used is left out and said in `faults`.
 pub fn publish(service: Arc<Service>, settings: &PublishSettings) -> Option<Published> {
     let selected = settings.namespaces.is_empty() || settings.namespaces.contains(&service.namespace);
     let mut faults = Vec::new();
     if !selected || is_excluded(&service, &mut faults) || is_foreign(&service) {
         return None;
     }
-    let key = service.key();
+    let key = service.key().ok()?;
+    let limit = settings.max_annotation;
+    let too_long = |name: &String| ServiceFault::TooLong { annotation: printable(name).into_owned(), limit };
+    faults.extend(service.too_long.iter().map(too_long));
     let hostnames = hostnames(&service, settings, &mut faults);
     let addresses = addresses(&service, &mut faults);
     let ttl = ttl(&service, &mut faults);

@@ -9,25 +9,42 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::address::{Address, AddressError};
-use crate::name::{DnsName, NameError};
+use crate::name::{DnsName, NameError, is_dns_label};
 use crate::probe::{ProbeSpec, Target};
 use crate::record::Ttl;
 use crate::text::{is_blank, printable};
 use crate::wanted::Routing;
 
 /// Namespace and name: one service of the fleet where both are the same in several members.
+///
+/// Invariant: both are DNS labels as Kubernetes defines them (RFC 1123): letters a to z, digits and `-`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceKey {
-    /// Kubernetes namespace.
-    pub namespace: Arc<str>,
-    /// Kubernetes name.
-    pub name: Arc<str>,
+    namespace: Arc<str>,
+    name: Arc<str>,
 }
 
 impl ServiceKey {
-    /// Both parts as Kubernetes gives them.
-    pub fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
+    /// Both parts as an API server names them.
+    ///
+    /// # Errors
+    /// When a part is not a DNS label.
+    pub fn new(namespace: &str, name: &str) -> Result<Self, BadServiceKey> {
+        if is_dns_label(namespace) && is_dns_label(name) {
+            Ok(Self { namespace: namespace.into(), name: name.into() })
+        } else {
+            Err(BadServiceKey(printable(&format!("{namespace}/{name}")).into_owned()))
+        }
+    }
+
+    /// Kubernetes namespace.
+    pub const fn namespace(&self) -> &Arc<str> {
+        &self.namespace
+    }
+
+    /// Kubernetes name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -39,19 +56,16 @@ impl fmt::Display for ServiceKey {
 
 /// Not `NAMESPACE/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is not NAMESPACE/NAME")]
+#[error("'{0}' is not NAMESPACE/NAME, each of 1 to 63 letters a to z, digits and '-'")]
 pub struct BadServiceKey(pub String);
 
 impl FromStr for ServiceKey {
     type Err = BadServiceKey;
 
     fn from_str(text: &str) -> Result<Self, BadServiceKey> {
-        match text.split_once('/') {
-            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-                Ok(Self::new(namespace, name))
-            }
-            _ => Err(BadServiceKey(printable(text).into_owned())),
-        }
+        let (namespace, name) =
+            text.split_once('/').ok_or_else(|| BadServiceKey(printable(text).into_owned()))?;
+        Self::new(namespace, name)
     }
 }
 
@@ -91,6 +105,12 @@ pub struct Service {
     /// Annotations; those that [`is_read`] does not name may be left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// Names of annotations that were cut or left out because they are too long.
+    #[serde(default, rename = "too-long", skip_serializing_if = "BTreeSet::is_empty")]
+    pub too_long: BTreeSet<String>,
+    /// `metadata.creationTimestamp` (RFC 3339, UTC), which sorts as text; none when it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
     /// Ports in their order.
     #[serde(default)]
     pub ports: Vec<Port>,
@@ -133,10 +153,35 @@ pub fn is_read(annotation: &str) -> bool {
     own || shared() || crate::publish::is_cloud(annotation)
 }
 
+/// Octets of an annotation that are ever read, whatever the limit is set to.
+pub const LARGEST_ANNOTATION: usize = 64 * 1024;
+
 impl Service {
     /// Namespace and name.
-    pub fn key(&self) -> ServiceKey {
+    ///
+    /// # Errors
+    /// When one of them is not a DNS label.
+    pub fn key(&self) -> Result<ServiceKey, BadServiceKey> {
         ServiceKey::new(&self.namespace, &self.name)
+    }
+
+    /// Cuts lists that are longer than `limit` octets at their last whole item, and drops all other annotations that are,
+    /// and those that say nothing of the Service's own ports. [`Service::too_long`] names what was cut or dropped.
+    pub fn bound(&mut self, limit: usize) {
+        let Self { annotations, too_long, ports, .. } = self;
+        annotations.retain(|name, text| {
+            if crate::publish::cloud_port(name).is_some_and(|of| ports.iter().all(|port| port.port != of)) {
+                return false;
+            }
+            if text.len() <= limit {
+                return true;
+            }
+            too_long.insert(name.clone());
+            let is_list = name.ends_with("/hostname") || name.ends_with("/target");
+            let whole = text.get(..text.floor_char_boundary(limit)).and_then(|head| head.rfind(','));
+            text.truncate(whole.unwrap_or_default());
+            is_list && whole.is_some()
+        });
     }
 
     /// An annotation under the first of [`PREFIXES`] that has it, trimmed. One that is blank or only commas is not there.
@@ -192,6 +237,16 @@ pub enum ServiceFault {
     NoZone {
         /// What was asked for.
         name: DnsName,
+    },
+    /// An annotation that is longer than the limit: a list was cut, anything else is as if it were not there.
+    #[error(
+        "the annotation {annotation} is longer than max-annotation = {limit} octets; the rest of it is not read"
+    )]
+    TooLong {
+        /// Its name.
+        annotation: String,
+        /// What is allowed.
+        limit: usize,
     },
     /// An annotation whose value cannot be used; it is as if it were not there.
     #[error("invalid annotation {annotation} = '{text}'; expected {expected}")]

@@ -102,7 +102,7 @@ impl<'a> Builder<'a> {
         if listed.is_empty() {
             return;
         }
-        let stem = format!("{}.{}.{fleet}.svc", self.key.name, self.key.namespace);
+        let stem = format!("{}.{}.{fleet}.svc", self.key.name(), self.key.namespace());
         let Some(global) = self.named(&stem, global_name(self.key, fleet, &self.zone.suffix)) else { return };
         if any_address {
             self.want(&global, (true, None), &listed, departed);

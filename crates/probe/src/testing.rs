@@ -12,7 +12,7 @@ pub(crate) type Words<'a> = (&'a str, &'a str, &'a str);
 
 fn key_of(name: &str) -> ServiceKey {
     let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
-    ServiceKey::new(namespace, name)
+    ServiceKey::new(namespace, name).unwrap()
 }
 
 pub(crate) fn published((name, address, probe): Words<'_>) -> Published {

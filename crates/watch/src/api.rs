@@ -118,7 +118,7 @@ impl Api {
                 match wire::service(raw)? {
                     Item::Known(known) => list.items.push(known),
                     Item::Unreadable(bad) => {
-                        list.items.push(Listed::Unreadable(bad.key.clone()));
+                        list.items.extend(bad.key.clone().map(Listed::Unreadable));
                         list.unreadable.push(self.redacted(bad));
                     }
                 }

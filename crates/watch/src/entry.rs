@@ -88,7 +88,7 @@ impl Entry {
         let before = std::mem::take(&mut state.unreadable);
         for bad in list.unreadable {
             self.say_unreadable(&before, &bad);
-            state.unreadable.insert(bad.key.to_string(), bad.reason);
+            state.unreadable.insert(bad.name, bad.reason);
         }
         self.say_doubt(&state, doubted);
         if first {
@@ -107,8 +107,8 @@ impl Entry {
         let now = self.born.elapsed();
         for event in events {
             let new = match &event {
-                Event::Put(Item::Known(Listed::Service(service))) => Some(service.key()),
-                Event::Put(Item::Unreadable(bad)) => Some(bad.key.clone()),
+                Event::Put(Item::Known(Listed::Service(service))) => service.key().ok(),
+                Event::Put(Item::Unreadable(bad)) => bad.key.clone(),
                 _ => None,
             };
             if new.is_some_and(|key| !state.has_room(&key, self.config.limits.objects)) {
@@ -117,8 +117,9 @@ impl Entry {
             }
             let one = match event {
                 Event::Put(Item::Known(Listed::Service(service))) => {
-                    let key = service.key();
-                    state.readable(&key);
+                    if let Ok(key) = service.key() {
+                        state.readable(&key);
+                    }
                     state.catalog.put(service, now)
                 }
                 Event::Put(Item::Known(Listed::Gone(key))) | Event::Deleted(key) => {
@@ -126,8 +127,11 @@ impl Entry {
                     state.catalog.remove(&key)
                 }
                 Event::Put(Item::Unreadable(bad)) => {
-                    self.say_unreadable(&state.unreadable, &bad);
-                    state.unreadable.insert(bad.key.to_string(), bad.reason);
+                    // One whose name cannot be is none of those that there is room for.
+                    if bad.key.is_some() || state.unreadable.len() < self.config.limits.objects {
+                        self.say_unreadable(&state.unreadable, &bad);
+                        state.unreadable.insert(bad.name, bad.reason);
+                    }
                     continue;
                 }
                 Event::Put(Item::Known(Listed::Unreadable(_))) | Event::Bookmark | Event::Error { .. } => {
@@ -262,8 +266,8 @@ impl Entry {
     }
 
     fn say_unreadable(&self, before: &BTreeMap<String, String>, bad: &Unreadable) {
-        if before.get(&bad.key.to_string()) != Some(&bad.reason) {
-            warn!(member = %self.name(), service = %bad.key, error = %bad.reason, "service cannot be read; skipped");
+        if before.get(&bad.name) != Some(&bad.reason) {
+            warn!(member = %self.name(), service = %bad.name, error = %bad.reason, "service cannot be read; skipped");
         }
     }
 

@@ -6,11 +6,11 @@
 //! Texts of faults are as they come, and may repeat what the server says: callers make them fit for people.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use fleetdns_core::inventory::Listed;
-use fleetdns_core::service::is_read;
+use fleetdns_core::service::{BadServiceKey, LARGEST_ANNOTATION, is_read};
 use fleetdns_core::{Ingress, Port, Service, ServiceKey};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -19,8 +19,20 @@ use serde_json::value::RawValue;
 /// An object that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unreadable {
-    pub(crate) key: ServiceKey,
+    /// None when its name is none that Kubernetes allows: it cannot be one that is known.
+    pub(crate) key: Option<ServiceKey>,
+    /// Namespace and name, for people.
+    pub(crate) name: String,
     pub(crate) reason: String,
+}
+
+impl Unreadable {
+    fn new(ident: Ident, reason: String) -> Self {
+        match ident.key {
+            Ok(key) => Self { name: key.to_string(), key: Some(key), reason },
+            Err(error) => Self { key: None, name: error.0.clone(), reason: error.to_string() },
+        }
+    }
 }
 
 /// One object of a list or of an event.
@@ -35,14 +47,15 @@ pub(crate) fn service(raw: &[u8]) -> Result<Item, String> {
     let object: Object<'_> = match serde_json::from_slice(raw) {
         Ok(object) => object,
         Err(error) => {
-            let key = ident(raw)?.key;
-            return Ok(Item::Unreadable(Unreadable { key, reason: error.to_string() }));
+            return Ok(Item::Unreadable(Unreadable::new(ident(raw)?, error.to_string())));
         }
+    };
+    let Ok(key) = ServiceKey::new(&object.metadata.namespace, &object.metadata.name) else {
+        return Ok(Item::Unreadable(Unreadable::new(ident(raw)?, String::new())));
     };
     let spec = object.spec.unwrap_or_default();
     let gone = object.metadata.deletion_timestamp.is_some() || spec.kind.as_deref() != Some("LoadBalancer");
     if gone {
-        let key = ServiceKey::new(&object.metadata.namespace, &object.metadata.name);
         return Ok(Item::Known(Listed::Gone(key)));
     }
     let ingress = object.status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress);
@@ -50,6 +63,8 @@ pub(crate) fn service(raw: &[u8]) -> Result<Item, String> {
         namespace: object.metadata.namespace.into_owned(),
         name: object.metadata.name.into_owned(),
         annotations: object.metadata.annotations.0,
+        too_long: BTreeSet::new(),
+        created: object.metadata.creation_timestamp.map(Cow::into_owned),
         ports: spec.ports.unwrap_or_default(),
         ingress,
     })))
@@ -72,6 +87,8 @@ struct Meta<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
     deletion_timestamp: Option<IgnoredAny>,
+    #[serde(borrow)]
+    creation_timestamp: Option<Cow<'a, str>>,
     #[serde(default)]
     annotations: Annotations,
 }
@@ -115,11 +132,14 @@ impl<'de> Deserialize<'de> for Annotations {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
                 let mut kept = BTreeMap::new();
                 while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-                    if is_read(&key) {
-                        kept.insert(key.into_owned(), map.next_value()?);
-                    } else {
+                    if !is_read(&key) {
                         map.next_value::<IgnoredAny>()?;
+                        continue;
                     }
+                    // Longer than any limit is long enough to be seen as such.
+                    let value: Cow<'de, str> = map.next_value()?;
+                    let end = value.ceil_char_boundary(LARGEST_ANNOTATION + 1);
+                    kept.insert(key.into_owned(), value.get(..end).unwrap_or_default().to_owned());
                 }
                 Ok(Annotations(kept))
             }
@@ -130,7 +150,7 @@ impl<'de> Deserialize<'de> for Annotations {
 
 /// Name and version of an object of which nothing else can be read.
 struct Ident {
-    key: ServiceKey,
+    key: Result<ServiceKey, BadServiceKey>,
     version: Option<String>,
 }
 
@@ -182,7 +202,8 @@ pub(crate) fn event(line: &[u8]) -> Result<(Event, Option<String>), String> {
         }
         "DELETED" => {
             let ident = ident(object)?;
-            Ok((Event::Deleted(ident.key), ident.version))
+            // One with a name that cannot be was never known: no more than a newer version.
+            Ok((ident.key.map_or(Event::Bookmark, Event::Deleted), ident.version))
         }
         "BOOKMARK" => Ok((Event::Bookmark, bookmark(object))),
         "ERROR" => {

@@ -6,7 +6,7 @@ use crate::service::Service;
 
 fn published(name: &str, address: &str, probe: &str) -> Arc<Published> {
     Arc::new(Published {
-        key: ServiceKey::new("default", name),
+        key: ServiceKey::new("default", name).unwrap(),
         service: Arc::new(Service::default()),
         addresses: Some([address.parse().unwrap()].into()),
         hostnames: BTreeSet::new(),
@@ -106,7 +106,7 @@ proptest! {
             let mut view = snapshot.members.get(&name).map_or_else(|| member(["west", "east"][at], &[]), |m| (**m).clone());
             let ip = format!("10.0.0.{address}");
             match what {
-                0 => drop(view.services.remove(&ServiceKey::new("default", names[service]))),
+                0 => drop(view.services.remove(&ServiceKey::new("default", names[service]).unwrap())),
                 1 => {
                     let one = published(names[service], &ip, ["tcp:80", "cluster", "none", "tcp:80"][inventory]);
                     view.services.insert(one.key.clone(), one);
@@ -117,7 +117,7 @@ proptest! {
                 _ => drop(health.verdicts.insert(key(&ip), verdicts[(what + inventory) % 5].parse().unwrap())),
             }
             snapshot.members.insert(name, Arc::new(view));
-            let all: Vec<ServiceKey> = names.iter().map(|name| ServiceKey::new("default", name)).collect();
+            let all: Vec<ServiceKey> = names.iter().map(|name| ServiceKey::new("default", name).unwrap()).collect();
             // A service more than had to be counted does no harm.
             clusters.update((&old, &judged), (&snapshot, &health), &all.iter().collect());
             let kept = clusters.verdicts();

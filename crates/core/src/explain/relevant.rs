@@ -61,7 +61,7 @@ fn spelt_by(name: &DnsName, zone: &ZoneSettings) -> Option<ServiceKey> {
     let labels: Vec<&str> = name.relative_to(&zone.suffix)?.split('.').collect();
     match labels.as_slice() {
         [service, namespace, middle, "svc", rest @ ..] if *middle == fleet.as_str() && rest.len() <= 2 => {
-            Some(ServiceKey::new(namespace, service))
+            ServiceKey::new(namespace, service).ok()
         }
         _ => None,
     }

@@ -26,7 +26,7 @@ fn service(name: &str, ips: &[&str]) -> Service {
 }
 
 fn key(name: &str) -> ServiceKey {
-    ServiceKey::new("default", name)
+    ServiceKey::new("default", name).unwrap()
 }
 
 fn all(names: &str) -> Vec<Listed> {
@@ -40,7 +40,7 @@ fn listed(names: &str) -> Catalog {
 }
 
 fn names(catalog: &Catalog) -> String {
-    catalog.services().keys().map(|key| &*key.name).collect()
+    catalog.services().keys().map(ServiceKey::name).collect()
 }
 
 fn addresses(catalog: &Catalog, name: &str) -> Option<Vec<String>> {

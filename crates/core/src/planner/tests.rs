@@ -135,7 +135,7 @@ impl World {
         match event {
             Event::Set { member, service, addresses, hostname } => {
                 let mut view = self.member(*member);
-                let key = ServiceKey::new("default", SERVICES[*service]);
+                let key = ServiceKey::new("default", SERVICES[*service]).unwrap();
                 match addresses {
                     None => {
                         view.services.remove(&key);
@@ -184,6 +184,7 @@ fn service_of(name: &str, addresses: &[u8], hostname: bool) -> Published {
         // One of them has nothing to probe, and goes by the rest of its member.
         ports: vec![Port { port: 80, protocol: if name == "shop" { "UDP" } else { "TCP" }.into() }],
         ingress: Some(addresses.iter().map(ingress).collect()),
+        ..Service::default()
     };
     let zone: DnsName = "example.com".parse().unwrap();
     let settings = PublishSettings {
@@ -253,7 +254,7 @@ proptest! {
             let plan = approve(planner.plan(&scope, &observed), &Brakes { max_delete: 100, ..Brakes::default() });
             apply(&mut observed, plan.plan());
             for service in SERVICES {
-                let key = ServiceKey::new("default", service);
+                let key = ServiceKey::new("default", service).unwrap();
                 let name = format!("{service}.default.fed.svc.example.com").parse().unwrap();
                 let claimed = world.snapshot.members.values().any(|member| {
                     member.inventory != Inventory::Departed

@@ -245,7 +245,8 @@ fn located(text: &str) -> Option<(u16, DnsName, String)> {
 }
 
 fn decoded(text: &str) -> Option<String> {
-    Some(percent_decode_str(text).decode_utf8().ok()?.into_owned())
+    let text = percent_decode_str(text).decode_utf8().ok()?;
+    (!text.chars().any(char::is_control)).then(|| text.into_owned())
 }
 
 #[cfg(test)]

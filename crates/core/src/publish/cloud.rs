@@ -30,6 +30,11 @@ pub(crate) fn is_read(annotation: &str) -> bool {
     )
 }
 
+/// The port that an annotation of Azure's is about.
+pub(crate) fn port(annotation: &str) -> Option<u16> {
+    annotation.strip_prefix(AZURE_PORT)?.split_once("_health-probe_")?.0.parse().ok()
+}
+
 /// What the cloud asks for on a published port, when that is a path in plain HTTP.
 pub(super) fn request(service: &Service, port: u16) -> Option<(&str, Expect)> {
     // Most Services say nothing of the kind.

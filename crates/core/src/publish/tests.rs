@@ -19,6 +19,7 @@ fn service(annotations: &[(&str, &str)]) -> Service {
         annotations: annotations.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         ports: vec![Port { port: 53, protocol: "UDP".into() }, Port { port: 8080, protocol: "TCP".into() }],
         ingress: Some(vec![Ingress { ip: Some("203.0.113.10".into()), hostname: None }]),
+        ..Service::default()
     }
 }
 
@@ -188,4 +189,31 @@ fn nonsense_addresses_are_left_out_with_a_reason() {
     let read = publish(Arc::new(one), &settings()).unwrap();
     assert_eq!(read.addresses.unwrap().len(), 1);
     assert_eq!(read.faults.len(), 5);
+}
+
+#[test]
+fn long_lists_are_cut_and_other_long_annotations_dropped() {
+    let mut one = service(&[
+        ("fleetdns.io/hostname", "a.example.com, b.example.com, c.example.com"),
+        ("fleetdns.io/target", "203.0.113.1,203.0.113.2,203.0.113.3,203.0.113.4"),
+        ("fleetdns.io/ttl", &"6".repeat(33)),
+        ("fleetdns.io/probe-path", "/short"),
+        ("service.beta.kubernetes.io/port_8080_health-probe_protocol", "http"),
+        ("service.beta.kubernetes.io/port_99_health-probe_protocol", "http"),
+    ]);
+    one.bound(32);
+    let kept: Vec<(&str, &str)> = one.annotations.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    assert_eq!(
+        kept,
+        [
+            ("fleetdns.io/hostname", "a.example.com, b.example.com"),
+            ("fleetdns.io/probe-path", "/short"),
+            ("fleetdns.io/target", "203.0.113.1,203.0.113.2"),
+            ("service.beta.kubernetes.io/port_8080_health-probe_protocol", "http"),
+        ]
+    );
+    assert_eq!(one.too_long.len(), 3);
+    let before = one.clone();
+    one.bound(32);
+    assert_eq!(one, before);
 }

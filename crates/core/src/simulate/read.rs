@@ -236,8 +236,14 @@ pub(super) fn read_members(
             state.region.as_deref().filter(|r| !r.is_empty()).map(|r| parse(&place, r)).transpose()?;
         view.zones = state.zones.iter().map(|zone| parse(&place, zone)).collect::<Result<_, _>>()?;
         for service in state.services.iter().flatten() {
-            if let Some(mut published) = publish(Arc::new(service.clone()), settings) {
-                if *published.probe == ProbeSpec::CLUSTER && service.ports.is_empty() {
+            if let Err(error) = service.key() {
+                return fail(place, error);
+            }
+            let mut service = service.clone();
+            service.bound(settings.max_annotation);
+            let has_ports = !service.ports.is_empty();
+            if let Some(mut published) = publish(Arc::new(service), settings) {
+                if *published.probe == ProbeSpec::CLUSTER && !has_ports {
                     // A scenario may leave the ports out and still say that an address is dead.
                     published.probe = Arc::new(ProbeSpec::tcp(80));
                 }

@@ -16,6 +16,7 @@ mod absent;
 mod fault;
 mod flags;
 mod ini;
+mod limits;
 mod locate;
 mod members;
 mod outside;
@@ -36,12 +37,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use fleetdns_core::name::is_dns_label;
 use fleetdns_core::{DnsName, Label, Ttl, text};
 use fleetdns_watch::MemberConfig;
 
 pub use fault::{Fault, Place};
 pub use flags::{DEFAULT_FILE, Flags};
 pub(crate) use fleetdns_core::text::duration as parse_duration;
+pub use limits::Limits;
 pub use locate::Whereabouts;
 pub use outside::Outside;
 pub use probing::Probe;
@@ -65,6 +68,8 @@ pub struct Config {
     pub probe: Probe,
     /// What a plan has to pass.
     pub brakes: Brakes,
+    /// How much one tenant may have.
+    pub limits: Limits,
     /// Admin API and log.
     pub admin: Admin,
     /// What works and may still not be what was meant.
@@ -156,12 +161,13 @@ impl Config {
         };
         let zones = zones.into_iter().map(with_priorities).collect();
         let brakes = settings::brakes(&mut Reader::new(&raw, "brakes", file, &mut faults));
+        let limits = limits::limits(&mut Reader::new(&raw, "limits", file, &mut faults));
         let admin = settings::admin(&mut Reader::new(&raw, "admin", file, &mut faults), outside);
         sort(&mut faults);
         sort(&mut notes);
         match fleet {
             Some(fleet) if faults.is_empty() => {
-                Ok(Self { fleet, zones, members, probe, brakes, admin, notes })
+                Ok(Self { fleet, zones, members, probe, brakes, limits, admin, notes })
             }
             _ => Err(faults),
         }
@@ -175,13 +181,13 @@ fn fleet(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Option<Fleet> {
     let right = "a name of letters a to z, digits and '-', at most 63 of them";
     let label = |text: &str| {
         let text = text.to_ascii_lowercase();
-        parse::is_label(&text).then(|| text.parse::<Label>().ok()).flatten()
+        is_dns_label(&text).then(|| text.parse::<Label>().ok()).flatten()
     };
     let name = reader.parse("name", right, label);
     let owner = reader.parse("owner", right, label);
     let federation_names = reader.parse("federation-names", "on or off", text::switch).unwrap_or(true);
     let namespaces = reader
-        .list("namespaces", "the name of a namespace", |text| parse::is_label(text).then(|| text.to_owned()));
+        .list("namespaces", "the name of a namespace", |text| is_dns_label(text).then(|| text.to_owned()));
     let right = "a label selector, such as app=web,tier in (front, edge)";
     let selector = reader.parse("selector", right, |text| parse::is_selector(text).then(|| text.to_owned()));
     let ttl = reader.parse("ttl", TTL_RIGHT, |text| text.parse().ok());

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use fleetdns_core::Address;
+use fleetdns_core::name::is_dns_label;
 
 /// Bytes: `1048576`, `64KiB`, `2MiB`, `1GiB`.
 pub(super) fn size(text: &str) -> Option<u64> {
@@ -42,15 +43,6 @@ pub(super) fn host_port(text: &str) -> Option<(Address, u16)> {
     (matches!(address, Address::V6(_)) == bare.is_some()).then_some((address, port))
 }
 
-/// The name of a namespace: a DNS label (RFC 1123).
-pub(super) fn is_label(text: &str) -> bool {
-    let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (1..=63).contains(&text.len())
-        && text.bytes().all(inside)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
-
 /// A label selector as the Kubernetes API takes it: `key`, `!key`, `key=value`, `key!=value`, `key in (a, b)`,
 /// `key notin (a, b)`, with commas between them.
 pub(super) fn is_selector(text: &str) -> bool {
@@ -86,7 +78,7 @@ fn is_requirement(text: &str) -> bool {
 
 fn is_label_key(text: &str) -> bool {
     let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
-    let prefix_fits = prefix.is_none_or(|prefix| prefix.len() <= 253 && prefix.split('.').all(is_label));
+    let prefix_fits = prefix.is_none_or(|prefix| prefix.len() <= 253 && prefix.split('.').all(is_dns_label));
     prefix_fits && !name.is_empty() && is_label_value(name)
 }
 

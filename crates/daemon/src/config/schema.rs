@@ -128,6 +128,13 @@ pub const BRAKES: SectionSpec = SectionSpec {
     ],
 };
 
+/// How much one tenant may have.
+pub const LIMITS: SectionSpec = SectionSpec {
+    kind: "limits",
+    label: None,
+    keys: &[key("max-annotation", "octets of one annotation; a longer one is not read")],
+};
+
 /// Admin API and log.
 pub const ADMIN: SectionSpec = SectionSpec {
     kind: "admin",
@@ -143,7 +150,7 @@ pub const ADMIN: SectionSpec = SectionSpec {
 };
 
 /// All sections.
-pub const SECTIONS: [&SectionSpec; 7] = [&GLOBAL, &FLEET, &ZONE, &CLUSTER, &PROBE, &BRAKES, &ADMIN];
+pub const SECTIONS: [&SectionSpec; 8] = [&GLOBAL, &FLEET, &ZONE, &CLUSTER, &PROBE, &BRAKES, &LIMITS, &ADMIN];
 
 /// What may be added to the name of a secret key, and is said by the value then.
 pub(super) const SECRET_FORMS: [&str; 2] = ["-file", "-env"];

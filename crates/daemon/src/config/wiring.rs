@@ -33,6 +33,7 @@ impl Config {
             template: self.fleet.template.clone(),
             namespaces: self.fleet.namespaces.clone(),
             probe: self.probe.defaults.clone(),
+            max_annotation: self.limits.annotation,
         }
     }
 

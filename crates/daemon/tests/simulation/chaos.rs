@@ -20,7 +20,7 @@ use crate::zone::Trouble;
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) fn key(service: &str) -> ServiceKey {
-    ServiceKey::new("default", service)
+    ServiceKey::new("default", service).unwrap()
 }
 
 impl Driver {
@@ -238,7 +238,7 @@ impl Driver {
         let now = sim.born.elapsed();
         one.tell(&service, now);
         let has = one.services.get(&service).map(|truth| truth.addresses.clone());
-        sim.say(format!("service {} of m{member} {what}: {has:?}", service.name));
+        sim.say(format!("service {} of m{member} {what}: {has:?}", service.name()));
     }
 
     fn empty_status(&mut self) {
@@ -255,7 +255,7 @@ impl Driver {
                 truth.emptied.get_or_insert(now);
             }
             one.tell(&service, now);
-            sim.say(format!("status of {} of m{member} is empty for {span:?}", service.name));
+            sim.say(format!("status of {} of m{member} is empty for {span:?}", service.name()));
         });
         self.after(span, Do::Refill(member, service));
     }
@@ -397,7 +397,7 @@ fn truth(
     service: &ServiceKey,
     hosts: &mut std::collections::BTreeMap<DnsName, HostName>,
 ) -> Truth {
-    let number = service.name.trim_start_matches('s').parse::<u64>().unwrap();
+    let number = service.name().trim_start_matches('s').parse::<u64>().unwrap();
     let mut addresses = BTreeSet::new();
     for _ in 0..rng.between(1, 3) {
         let place = rng.below(4);
@@ -415,7 +415,7 @@ fn truth(
         };
         addresses.insert(text.parse().unwrap());
     }
-    let asked = (number == 0).then(|| format!("www-{}.example.com", service.name).parse().unwrap());
+    let asked = (number == 0).then(|| format!("www-{}.example.com", service.name()).parse().unwrap());
     Truth { addresses, port: 80, asked, emptied: None }
 }
 

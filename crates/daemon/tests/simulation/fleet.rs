@@ -38,11 +38,12 @@ impl Truth {
             annotations.insert("fleetdns.io/hostname".to_owned(), name.to_string());
         }
         Service {
-            namespace: key.namespace.to_string(),
-            name: key.name.to_string(),
+            namespace: key.namespace().to_string(),
+            name: key.name().to_owned(),
             annotations,
             ports: vec![Port { port: self.port, protocol: "TCP".to_owned() }],
             ingress: Some(addresses.map(ingress).collect()),
+            ..Service::default()
         }
     }
 }

@@ -48,14 +48,14 @@ impl Meaning {
 pub(crate) fn all(fleet: &Fleet, services: &BTreeSet<ServiceKey>) -> BTreeMap<DnsName, Meaning> {
     let mut names = BTreeMap::new();
     for service in services {
-        let stem = format!("{}.default.fed.svc", service.name);
+        let stem = format!("{}.default.fed.svc", service.name());
         let mut add = |text: String, level, up: Option<&DnsName>| {
             let name: DnsName = text.parse().unwrap();
             names.insert(name.clone(), Meaning { service: service.clone(), level, up: up.cloned() });
             name
         };
         let global = add(format!("{stem}.example.com"), Level::Global, None);
-        add(format!("www-{}.example.com", service.name), Level::Asked, None);
+        add(format!("www-{}.example.com", service.name()), Level::Asked, None);
         for member in &fleet.members {
             let Some(region) = &member.region else { continue };
             let regional =

@@ -134,7 +134,7 @@ impl Fleet {
 }
 
 fn key(service: &str) -> ServiceKey {
-    ServiceKey::new("default", service)
+    ServiceKey::new("default", service).unwrap()
 }
 
 fn services(view: &MemberView) -> String {
@@ -142,7 +142,7 @@ fn services(view: &MemberView) -> String {
         set.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
     };
     let all = view.services.iter().map(|(key, published)| {
-        format!("{}={}", key.name, published.addresses.as_ref().map_or_else(|| "none".to_owned(), text))
+        format!("{}={}", key.name(), published.addresses.as_ref().map_or_else(|| "none".to_owned(), text))
     });
     all.collect::<Vec<_>>().join(" ")
 }

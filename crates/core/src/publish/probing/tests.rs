@@ -25,6 +25,7 @@ fn service(ports: &[&str], annotations: &[(&str, &str)]) -> Service {
         annotations: annotations.iter().map(|(name, value)| (key(name), (*value).to_owned())).collect(),
         ports: ports.iter().map(port).collect(),
         ingress: Some(vec![Ingress { ip: Some("203.0.113.10".into()), hostname: None }]),
+        ..Service::default()
     }
 }
 
