@@ -6,6 +6,8 @@ mod azure;
 mod coredns;
 mod embedded;
 mod rfc2136;
+mod rfc2136_real;
+mod rfc2136_strict;
 mod route53;
 
 use fleetdns_core::keys::Keys;
@@ -17,16 +19,21 @@ use fleetdns_tests::conformance;
 // - embedded: it is a part of the daemon, and nobody else comes near its records; there is no connection, right or rate.
 // - coredns_zone_file: there is no connection and no rate; the rights of files do not bind root, as whom tests may run.
 // - coredns_etcd: a zone is a prefix of keys, which cannot be missing; etcd refuses for load only at 5,000 proposals.
-// - bind, knot, power_dns: no answer of RFC 2136 asks to wait.
+// - bind, knot, power_dns, and the same with signed zones: no answer of RFC 2136 asks to wait. They carry an update out
+//   whole, or as they understand it; rfc2136_strict does it by half.
 // - webhook_strict: the protocol knows domain filters only, which are asked for once, and no zone that could be gone.
 // - webhook_of_external_dns: the in-memory provider and the one for BIND have no rate, and its server no rights; on a cut
 //   connection it differs in nothing from the strict one.
 conformance!(azure_azuredns, azure::Public, [marks, cut, forbid, vanish, storm]);
 conformance!(azure_private_dns, azure::Private, [marks, cut, forbid, vanish, storm]);
 conformance!(aws_route53, route53::Route53, [marks, cut, forbid, vanish, storm]);
-conformance!(bind, rfc2136::Bind, [marks, cut, forbid, vanish]);
-conformance!(knot, rfc2136::Knot, [marks, cut, forbid, vanish]);
-conformance!(power_dns, rfc2136::PowerDns, [marks, cut, forbid, vanish]);
+conformance!(bind, rfc2136::Bind, [marks, cut, forbid, vanish, refuse, blind, stall]);
+conformance!(knot, rfc2136::Knot, [marks, cut, forbid, vanish, refuse, blind, stall]);
+conformance!(power_dns, rfc2136::PowerDns, [marks, cut, forbid, vanish, refuse, blind, stall]);
+conformance!(bind_signed, rfc2136::SignedBind, [marks, cut, forbid, vanish, refuse, blind, stall]);
+conformance!(knot_signed, rfc2136::SignedKnot, [marks, cut, forbid, vanish, refuse, blind, stall]);
+conformance!(power_dns_signed, rfc2136::SignedPowerDns, [marks, cut, forbid, vanish, refuse, blind, stall]);
+conformance!(rfc2136_strict_server, rfc2136_strict::StrictServer, [cut, forbid, refuse, blind, stall, half]);
 conformance!(coredns_etcd, coredns::CoreDnsEtcd, [marks, cut, forbid]);
 conformance!(coredns_zone_file, coredns::ZoneFile, [marks, vanish]);
 conformance!(embedded_server, embedded::Embedded, []);

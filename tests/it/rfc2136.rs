@@ -13,7 +13,7 @@ use fleetdns_tests::proxy::Proxy;
 use crate::keys;
 
 /// The provider with the right key, or with other values of some keys.
-fn connect(server: &NameServer, owner: &str, other: &[(&str, &str)]) -> Box<dyn Provider> {
+pub(crate) fn connect(server: &NameServer, owner: &str, other: &[(&str, &str)]) -> Box<dyn Provider> {
     connect_at(server.address(), owner, other)
 }
 
@@ -135,9 +135,12 @@ backend!(Bind, 10_000, NameServer::start(Software::Bind, ZONE, Rights::default()
 backend!(Knot, 10_000, NameServer::start(Software::Knot, ZONE, Rights::default()));
 // Each prerequisite is a query to its database.
 backend!(PowerDns, 1_000, NameServer::start(Software::PowerDns, ZONE, Rights::default()));
+backend!(SignedBind, 1_000, NameServer::start_signed(Software::Bind, ZONE));
+backend!(SignedKnot, 1_000, NameServer::start_signed(Software::Knot, ZONE));
+backend!(SignedPowerDns, 500, NameServer::start_signed(Software::PowerDns, ZONE));
 
 /// What `check` says, one line for each finding.
-async fn checked(provider: &dyn Provider) -> String {
+pub(crate) async fn checked(provider: &dyn Provider) -> String {
     provider.check(&ZONE.parse().unwrap()).await.iter().map(|finding| format!("{finding}\n")).collect()
 }
 

@@ -156,6 +156,22 @@ impl NameServer {
         }
     }
 
+    /// Runs `pdnsutil(1)` on the zone's database: what an operator of PowerDNS does by hand.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn pdnsutil(&self, arguments: &[&str]) {
+        self.site(self.rights).pdnsutil(arguments);
+    }
+
+    /// Changes PowerDNS's database behind its back.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn sqlite(&self, script: &str) {
+        self.site(self.rights).sqlite(script);
+    }
+
     fn site(&self, rights: Rights) -> Site<'_> {
         Site {
             folder: self.folder.path(),

@@ -9,10 +9,11 @@ use crate::mark::{self, Mark};
 use crate::view::Known;
 use crate::wire;
 
-const KINDS: [Kind; 3] = [Kind::A, Kind::Aaaa, Kind::Cname];
+pub(crate) const KINDS: [Kind; 3] = [Kind::A, Kind::Aaaa, Kind::Cname];
 
 /// Types of others beside which a CNAME cannot stand. Where one has come meanwhile, the server would delete our
-/// addresses, leave the CNAME out and answer NOERROR (BIND, Knot).
+/// addresses, leave the CNAME out and answer NOERROR (BIND, Knot). Of a type that is not among them the same is found
+/// out afterwards.
 const BESIDE: [RecordType; 10] = [
     RecordType::TXT,
     RecordType::MX,
@@ -35,9 +36,23 @@ pub(crate) struct Edit {
     /// Deletions, then additions: the other way round BIND and Knot leave a name empty that turns from a CNAME into
     /// addresses.
     pub(crate) updates: Vec<Record>,
+    /// Deletions that have to come with the others where a CNAME takes the place of addresses in a signed zone: Knot
+    /// takes the signatures of what is deleted for something that stands there, and leaves the CNAME out.
+    pub(crate) signatures: Vec<Record>,
     /// Prerequisites that hold afterwards.
     pub(crate) proof: Vec<Record>,
+    /// What is missing when the server took the deletions and left the additions out.
+    pub(crate) rest: Option<Rest>,
     pub(crate) after: Known,
+}
+
+/// The second half of a change whose first half was carried out.
+#[derive(Debug, Clone)]
+pub(crate) struct Rest {
+    /// Prerequisites: no set of ours is left at the name, the marks are as they are to be.
+    pub(crate) guards: Vec<Record>,
+    /// Additions at the name.
+    pub(crate) updates: Vec<Record>,
 }
 
 /// Why a change cannot become an edit.
@@ -68,12 +83,20 @@ pub(crate) fn edit(
     let becomes_alias = after.sets.contains_key(&Kind::Cname) && !before.sets.contains_key(&Kind::Cname);
     let mut guards = place.prerequisites(before)?;
     if becomes_alias {
-        let absent = |kind: &RecordType| wire::without_data(&place.name, DNSClass::NONE, *kind);
-        guards.extend(BESIDE.iter().map(absent));
+        guards.extend(place.nothing_beside());
     }
-    let updates = place.updates(change, before, &after)?;
+    let changed: BTreeSet<Kind> = change.changes.iter().map(Change::record_type).collect();
+    let deletions = place.deletions(&changed, before, &after);
+    let additions = place.additions(&changed, &after)?;
+    let signatures = if becomes_alias && !deletions.is_empty() { place.signatures() } else { Vec::new() };
+    let rest = match deletions.is_empty() || additions.is_empty() {
+        true => None,
+        false => Some(place.rest(additions.clone(), &after)?),
+    };
+    let (old_marks, new_marks) = place.marks(before, &after)?;
+    let updates = [deletions, old_marks, additions, new_marks].concat();
     let proof = place.prerequisites(&after)?;
-    Ok(Edit { name: name.clone(), guards, updates, proof, after })
+    Ok(Edit { name: name.clone(), guards, updates, signatures, proof, rest, after })
 }
 
 fn check(zone: &DnsName, change: &NameChange) -> Result<(), Unfit> {
@@ -116,6 +139,7 @@ fn after(owner: &Label, change: &NameChange, before: &Known) -> Known {
             Some((set, mark)) => put(&mut after, &mut texts, (set.ttl, &set.data), mark.as_str()),
             None => {
                 after.sets.remove(&change.record_type());
+                after.mixed.remove(&change.record_type());
                 texts.remove(&change.record_type());
             }
         }
@@ -127,6 +151,7 @@ fn after(owner: &Label, change: &NameChange, before: &Known) -> Known {
 
 fn put(known: &mut Known, texts: &mut BTreeMap<Kind, String>, (ttl, data): (Ttl, &RecordData), mark: &str) {
     known.sets.insert(data.record_type(), (ttl, data.clone()));
+    known.mixed.remove(&data.record_type());
     texts.insert(data.record_type(), mark.to_owned());
 }
 
@@ -164,27 +189,62 @@ impl Place {
         Ok(records)
     }
 
-    fn updates(&self, change: &NameChange, before: &Known, after: &Known) -> Result<Vec<Record>, Unfit> {
+    /// That no type stands there beside which a CNAME cannot.
+    fn nothing_beside(&self) -> impl Iterator<Item = Record> {
+        BESIDE.iter().map(|kind| wire::without_data(&self.name, DNSClass::NONE, *kind))
+    }
+
+    /// A CNAME takes the place of another one by being added (RFC 2136 §3.4.2.2).
+    fn deletions(&self, changed: &BTreeSet<Kind>, before: &Known, after: &Known) -> Vec<Record> {
+        let replaced = |kind: &Kind| *kind == Kind::Cname && after.sets.contains_key(kind);
+        let deleted = changed.iter().filter(|kind| before.sets.contains_key(*kind) && !replaced(kind));
+        deleted.map(|kind| wire::without_data(&self.name, DNSClass::ANY, wire::record_type(*kind))).collect()
+    }
+
+    fn signatures(&self) -> Vec<Record> {
+        let delete = |kind| wire::without_data(&self.name, DNSClass::ANY, kind);
+        [RecordType::RRSIG, RecordType::NSEC].map(delete).into()
+    }
+
+    fn additions(&self, changed: &BTreeSet<Kind>, after: &Known) -> Result<Vec<Record>, Unfit> {
         let mut records = Vec::new();
-        let changed: BTreeSet<Kind> = change.changes.iter().map(Change::record_type).collect();
-        for kind in changed.iter().filter(|kind| before.sets.contains_key(*kind)) {
-            records.push(wire::without_data(&self.name, DNSClass::ANY, wire::record_type(*kind)));
-        }
-        for mark in before.marks.difference(&after.marks) {
-            records.push(wire::with_data(&self.marks, DNSClass::NONE, 0, wire::mark_rdata(mark)));
-        }
         for (ttl, data) in changed.iter().filter_map(|kind| after.sets.get(kind)) {
             let data = wire::rdata(data).map_err(Unfit::Impossible)?;
             let record = |data| wire::with_data(&self.name, DNSClass::IN, ttl.seconds(), data);
             records.extend(data.into_iter().map(record));
         }
-        for mark in after.marks.difference(&before.marks) {
-            records.push(wire::with_data(&self.marks, DNSClass::IN, mark::TTL, wire::mark_rdata(mark)));
-        }
         Ok(records)
+    }
+
+    /// Marks to delete, and marks to add.
+    fn marks(&self, before: &Known, after: &Known) -> Result<(Vec<Record>, Vec<Record>), Unfit> {
+        let record =
+            |mark: &Mark, class, ttl| wire::with_data(&self.marks, class, ttl, wire::mark_rdata(mark));
+        let old = before.marks.difference(&after.marks).map(|mark| record(mark, DNSClass::NONE, 0)).collect();
+        let new: Vec<&Mark> = after.marks.difference(&before.marks).collect();
+        if let Some(octets) = new.iter().map(|mark| mark.octets()).find(|octets| *octets > mark::MAX_TEXT) {
+            let most = mark::MAX_TEXT;
+            return Err(Unfit::Impossible(format!(
+                "its ownership record has {octets} octets, the most is {most}"
+            )));
+        }
+        Ok((old, new.into_iter().map(|mark| record(mark, DNSClass::IN, mark::TTL)).collect()))
+    }
+
+    fn rest(&self, additions: Vec<Record>, after: &Known) -> Result<Rest, Unfit> {
+        let emptied = Known { marks: after.marks.clone(), ..Known::default() };
+        let mut guards = self.prerequisites(&emptied)?;
+        if after.sets.contains_key(&Kind::Cname) {
+            guards.extend(self.nothing_beside());
+        }
+        Ok(Rest { guards, updates: additions })
     }
 }
 
 #[cfg(test)]
 #[path = "edit_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "edit_props.rs"]
+mod props;

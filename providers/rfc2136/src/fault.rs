@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use fleetdns_core::ProviderError;
+use fleetdns_core::{DnsName, ProviderError};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::tsig::TsigError;
 use thiserror::Error;
@@ -17,6 +17,12 @@ pub(crate) enum Fault {
     /// Nothing came.
     #[error("nothing came for {0:?}")]
     Silent(Duration),
+    /// Something came all the time, and not the end of it.
+    #[error("a transfer without an end after {0:?}")]
+    Endless(Duration),
+    /// More came than is read.
+    #[error("{0}")]
+    TooLarge(String),
     /// Something came that is no answer to what was asked, or whose signature is wrong.
     #[error("{0}")]
     Nonsense(String),
@@ -73,7 +79,11 @@ pub(crate) struct Asked<'a> {
 impl Asked<'_> {
     pub(crate) fn error(&self, fault: &Fault) -> ProviderError {
         match fault {
-            Fault::Io(_) | Fault::Silent(_) | Fault::Nonsense(_) => self.unavailable(fault),
+            Fault::Io(_) | Fault::Silent(_) | Fault::Endless(_) | Fault::Nonsense(_) => self.unavailable(fault),
+            Fault::TooLarge(how) => self.denied(
+                format!("the zone is too large: {how}"),
+                "raise max-records, or give what fleetdns writes a zone of its own".to_owned(),
+            ),
             Fault::Signature { error, ahead } => self.bad_signature(*error, *ahead),
             Fault::Unsigned(ResponseCode::Refused | ResponseCode::NotAuth) => self.denied(
                 "it refuses, and signs nothing".to_owned(),
@@ -99,11 +109,19 @@ impl Asked<'_> {
 
     fn refused(&self, code: ResponseCode, fault: &Fault) -> ProviderError {
         match code {
+            ResponseCode::Refused if self.action == Action::Write => self.denied(
+                format!(
+                    "it takes no update at all (REFUSED): the key {} may not update the zone, or the zone is frozen \
+                     (`rndc freeze`), or this server is a secondary of it",
+                    self.key
+                ),
+                format!("look which it is; a right is given {}", self.grant()),
+            ),
             ResponseCode::Refused => {
                 self.denied(format!("the key {} may not do this (REFUSED)", self.key), self.grant())
             }
-            ResponseCode::NotAuth => self.denied(
-                format!("it is not the primary of {} (NOTAUTH)", self.zone),
+            ResponseCode::NotAuth | ResponseCode::NotZone => self.denied(
+                format!("it is not the primary of {} ({code:?})", self.zone),
                 format!(
                     "name the zone's primary name server in `server`, or make the zone {} there",
                     self.zone
@@ -113,11 +131,31 @@ impl Asked<'_> {
                 "it has no dynamic updates (NOTIMP)".to_owned(),
                 "switch them on, or name a server that has them".to_owned(),
             ),
-            ResponseCode::FormErr | ResponseCode::NotZone => {
-                ProviderError::Rejected { problem: format!("{} answers {code}", self.server) }
-            }
             _ => self.unavailable(fault),
         }
+    }
+
+    /// Why a name is not written while the server takes other updates.
+    pub(crate) fn refuses(&self, name: &DnsName, fault: &Fault) -> ProviderError {
+        let (server, key) = (self.server, self.key);
+        let why = match fault {
+            Fault::Refused(ResponseCode::Refused) if name.as_str().contains('_') => format!(
+                "(REFUSED); BIND takes '_' in the names of addresses only with `check-names ignore;` in the zone, and \
+                 the key {key} needs a right to the name"
+            ),
+            Fault::Refused(ResponseCode::Refused) => format!(
+                "(REFUSED); most often the key {key} has no right to this name or its types (BIND's update-policy), or \
+                 something above or beside the name forbids it, such as a DNAME"
+            ),
+            Fault::Signature { error: TsigError::BadKey, .. } => {
+                format!(
+                    "(BADKEY); most often no acl of Knot's lets the key {key} update this name or its types"
+                )
+            }
+            Fault::Refused(code) => format!("({code}); its log says why"),
+            other => format!("({other})"),
+        };
+        ProviderError::Rejected { problem: format!("{server} takes other updates and refuses {name} {why}") }
     }
 
     fn bad_signature(&self, error: TsigError, ahead: Option<i64>) -> ProviderError {
@@ -135,7 +173,7 @@ impl Asked<'_> {
                 ),
             ),
             (TsigError::BadTime, Some(ahead)) => self.denied(
-                format!("its clock is {} (BADTIME)", apart(ahead)),
+                format!("its clock is {} (BADTIME), and 300 s are the most", apart(ahead)),
                 "set the clock of this machine, and of the server, by NTP".to_owned(),
             ),
             (error, _) => self.denied(

@@ -4,9 +4,9 @@
 //! approved plans as updates. Every message is signed, and every answer has to be (TSIG, RFC 8945).
 //!
 //! ```text
-//! Keys ─settings→ link (TCP, TSIG) ─AXFR→ view: Known by name → record sets
-//!                   ↑                                   ↓
-//!                   └── run ←─ pack (messages) ←─ edit: prerequisites, deletions, additions, proof
+//! Keys ─settings→ dial → link (TCP), chain (TSIG) ─AXFR→ zone: Known by name → seen → record sets
+//!                          ↑                                                     ↓
+//!                          └── run ←─ pack (messages) ←─ edit: prerequisites, deletions, additions, proof
 //! ```
 //!
 //! Whose a record set is stands in a TXT record at `_fleetdns.` before its name, see [`mark`], written in one message
@@ -14,12 +14,15 @@
 //! and is checked afterwards, as BIND and Knot answer NOERROR to additions that they ignore.
 //!
 //! Invariant: a name is changed whole or not at all, and only while it is as the plan saw it.
+//! Invariant: a name that the server refuses keeps no other from being written, and a listing keeps no write waiting.
 //! Invariant: no answer is believed whose signature is not right.
 //! Invariant: the secret is in no log, no error and no `Debug`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod chain;
 mod check;
+mod dial;
 mod edit;
 mod fault;
 mod link;
@@ -27,10 +30,12 @@ mod mark;
 mod pack;
 mod provider;
 mod run;
+mod seen;
 mod settings;
 mod transfer;
 mod view;
 mod wire;
+mod zone;
 
 use fleetdns_core::keys::{KeyFault, Keys};
 use fleetdns_core::{DnsName, Label, Provider};

@@ -17,6 +17,9 @@ pub(crate) const TTL: u32 = 60;
 
 const MAX_STRING: usize = 255;
 
+/// Octets of the text of a mark. Two of them, before and after, fit into an update.
+pub(crate) const MAX_TEXT: usize = 24_000;
+
 /// One TXT record: a mark, or something else that stands where marks do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Mark(Vec<Vec<u8>>);
@@ -30,13 +33,19 @@ impl Mark {
         self.0.iter()
     }
 
-    /// Types and text; `None` when it is no mark.
+    /// Types and text; `None` when it is no mark: nothing that we write is longer or has control characters.
     fn read(&self) -> Option<(Vec<RecordType>, String)> {
         let (first, rest) = self.0.split_first()?;
         let types =
             std::str::from_utf8(first).ok()?.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
         let text = String::from_utf8(rest.concat()).ok()?;
-        Some((types, text))
+        let readable = text.len() <= MAX_TEXT && !text.contains(char::is_control);
+        readable.then_some((types, text))
+    }
+
+    /// Octets of its strings.
+    pub(crate) fn octets(&self) -> usize {
+        self.0.iter().map(Vec::len).sum()
     }
 
     /// Whether it is one, ours or another owner's.
@@ -107,6 +116,10 @@ mod tests {
         for strings in [&["v=spf1 -all"][..], &["A MX", "v=1"], &["", "v=1"], &[]] {
             assert!(!mark(strings).is_mark(), "{strings:?}");
         }
+        let forged = "v=1 owner=other service=default/web\nowner=fed service=default/web";
+        assert!(!mark(&["A", forged]).is_mark());
+        let endless = format!("v=1 owner=fed service=default/{}", "a".repeat(MAX_TEXT));
+        assert!(!mark(&["A", &endless]).is_mark());
         let damaged = mark(&["A", "v=1 owner=fed service=default/web member=;;"]);
         assert_eq!(damaged.claim(RecordType::A, &owner), Some(Claim::Ours(None)));
     }

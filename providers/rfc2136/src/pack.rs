@@ -13,7 +13,7 @@ const FULL: usize = 32_000;
 /// Octets of an edit in a message; the larger of what is sent to write it and to prove it.
 pub(crate) fn octets(edit: &Edit) -> usize {
     let sum = |records: &[Record]| records.iter().map(wire::octets).sum::<usize>();
-    (sum(&edit.guards) + sum(&edit.updates)).max(sum(&edit.proof))
+    (sum(&edit.guards) + sum(&edit.updates) + sum(&edit.signatures)).max(sum(&edit.proof))
 }
 
 /// Batches that fit into a message each. No edit is larger than [`MAX_OCTETS`].

@@ -1,51 +1,56 @@
 //! The zone as a provider.
 
+use std::sync::atomic::AtomicBool;
+
 use async_trait::async_trait;
 use fleetdns_core::{
-    Applied, ApprovedPlan, Capabilities, DnsName, Finding, Label, Listing, Outcome, Plan, Provider,
-    ProviderError,
+    Applied, ApprovedPlan, Capabilities, DnsName, Finding, Label, Listing, NameChange, Outcome, Provider,
+    ProviderError, Refusals,
 };
 use tokio::sync::Mutex;
 
+use crate::dial::Dial;
 use crate::edit::{self, Edit, Unfit};
 use crate::fault::{Action, Asked, Fault};
 use crate::link::Link;
 use crate::pack;
-use crate::run::Run;
+use crate::run::{Fate, Run};
+use crate::seen::Seen;
 use crate::settings::Settings;
-use crate::transfer::{self, Transfer};
-use crate::view::Zone;
+use crate::transfer;
 
 /// Twice this many values (before and after) with names of 255 octets fit into one update of 64 KiB.
 const MAX_VALUES: usize = 100;
-
-/// Listings in a row that go by the serial alone. A database edited behind its server need not move it.
-const MAX_SKIPS: u32 = 9;
 
 /// One zone of one server.
 #[derive(Debug)]
 pub(crate) struct Rfc2136 {
     pub(crate) zone: DnsName,
-    owner: Label,
+    pub(crate) owner: Label,
     pub(crate) settings: Settings,
+    dial: Dial,
     key: String,
-    /// One call at a time: a server takes the updates of a zone one after the other anyway.
-    seen: Mutex<Option<Seen>>,
-}
-
-/// The zone as it was last transferred, with what we wrote since.
-#[derive(Debug)]
-struct Seen {
-    zone: Zone,
-    /// `None` when it has moved since.
-    serial: Option<u32>,
-    skips: u32,
+    seen: Seen,
+    /// One write at a time: a server takes the updates of a zone one after the other anyway. A listing needs none of it.
+    refusals: Mutex<Refusals>,
+    /// See [`Run`].
+    plain: AtomicBool,
 }
 
 impl Rfc2136 {
     pub(crate) fn new(zone: DnsName, owner: Label, settings: Settings) -> Self {
         let key = crate::wire::text(settings.signer.signer_name());
-        Self { zone, owner, settings, key, seen: Mutex::default() }
+        let dial = Dial::new(&settings.server);
+        Self {
+            zone,
+            owner,
+            settings,
+            dial,
+            key,
+            seen: Seen::default(),
+            refusals: Mutex::default(),
+            plain: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn asked(&self, action: Action) -> Asked<'_> {
@@ -53,25 +58,22 @@ impl Rfc2136 {
     }
 
     pub(crate) async fn link(&self) -> Result<Link<'_>, Fault> {
-        Link::connect(&self.settings.server, &self.settings.apex, &self.settings.signer).await
+        Link::connect(&self.dial, &self.settings).await
     }
 
-    async fn read(&self, seen: &mut Option<Seen>) -> Result<Listing, Fault> {
+    async fn read(&self) -> Result<Listing, Fault> {
+        let (begun, serial) = self.seen.begin();
         let mut link = self.link().await?;
-        if let Some(seen) = seen.as_mut().filter(|seen| seen.serial.is_some() && seen.skips < MAX_SKIPS) {
+        if serial.is_some() {
             let (serial, _) = transfer::serial(&mut link).await?;
-            if seen.serial == Some(serial) {
-                seen.skips += 1;
-                return Ok(seen.zone.listing(&self.owner));
+            if let Some(listing) = self.seen.unchanged(serial) {
+                return Ok(listing);
             }
         }
-        let Transfer { zone, serial } = match transfer::transfer(&mut link, &self.zone).await {
-            Ok(transfer) => transfer,
-            Err(fault) => return Err(self.explain(fault).await),
-        };
-        let listing = zone.listing(&self.owner);
-        *seen = Some(Seen { zone, serial: Some(serial), skips: 0 });
-        Ok(listing)
+        match transfer::transfer(&mut link, &self.zone, self.settings.max_records).await {
+            Ok(transfer) => Ok(self.seen.transferred(begun, transfer, &self.owner)),
+            Err(fault) => Err(self.explain(fault).await),
+        }
     }
 
     /// A transfer is refused without the right to it, and without the zone; who asks for the SOA learns which it is.
@@ -86,59 +88,84 @@ impl Rfc2136 {
         }
     }
 
-    /// Edits that can be written, and the outcomes of the rest.
-    fn edits(&self, plan: &Plan, zone: &Zone) -> (Vec<Edit>, Vec<(DnsName, Outcome)>) {
-        let (mut edits, mut outcomes) = (Vec::new(), Vec::new());
-        for change in &plan.changes {
-            match edit::edit(&self.zone, &self.owner, change, &zone.at(&change.name)) {
-                Ok(edit) if pack::octets(&edit) <= pack::MAX_OCTETS => edits.push(edit),
+    /// Edits that can be written; the outcomes of the rest are added to those that there are.
+    fn edits(&self, changes: &[&NameChange], outcomes: &mut Vec<(DnsName, Outcome)>) -> Vec<Edit> {
+        let names: Vec<&DnsName> = changes.iter().map(|change| &change.name).collect();
+        let Some((known, signed)) = self.seen.write(&names) else {
+            // A plan on something that was never listed here.
+            outcomes.extend(names.into_iter().map(|name| (name.clone(), Outcome::Conflict)));
+            return Vec::new();
+        };
+        let mut edits = Vec::new();
+        for (change, known) in changes.iter().zip(&known) {
+            let rejected = |problem| Outcome::Failed(ProviderError::Rejected { problem });
+            let outcome = match edit::edit(&self.zone, &self.owner, change, known) {
+                Ok(mut edit) if pack::octets(&edit) <= pack::MAX_OCTETS => {
+                    if !signed {
+                        edit.signatures.clear();
+                    }
+                    edits.push(edit);
+                    continue;
+                }
                 Ok(edit) => {
                     let octets = pack::octets(&edit);
-                    let problem = format!("it takes {octets} octets, and one update has at most 64 KiB");
-                    outcomes.push((edit.name, Outcome::Failed(ProviderError::Rejected { problem })));
+                    rejected(format!("it takes {octets} octets, and one update has at most 64 KiB"))
                 }
-                Err(Unfit::Stale) => outcomes.push((change.name.clone(), Outcome::Conflict)),
-                Err(Unfit::Impossible(problem)) => {
-                    let outcome = Outcome::Failed(ProviderError::Rejected { problem });
-                    outcomes.push((change.name.clone(), outcome));
-                }
-            }
+                Err(Unfit::Stale) => Outcome::Conflict,
+                Err(Unfit::Impossible(problem)) => rejected(problem),
+            };
+            outcomes.push((change.name.clone(), outcome));
         }
-        (edits, outcomes)
+        edits
     }
 
-    async fn write(&self, plan: &Plan, seen: &mut Seen) -> Vec<(DnsName, Outcome)> {
-        let (edits, mut outcomes) = self.edits(plan, &seen.zone);
-        if edits.is_empty() {
+    /// Writes what loses addresses first, and what was refused lately last, each for itself.
+    async fn write(&self, changes: &[NameChange], refusals: &mut Refusals) -> Vec<(DnsName, Outcome)> {
+        let mut outcomes = Vec::new();
+        let order = refusals.order(changes);
+        let mut batches = Vec::new();
+        for changes in [order.removals, order.others] {
+            batches.extend(pack::pack(self.edits(&changes, &mut outcomes)));
+        }
+        batches.extend(self.edits(&order.refused, &mut outcomes).into_iter().map(|edit| vec![edit]));
+        if batches.is_empty() {
             return outcomes;
         }
-        // Whatever comes of it, the next listing transfers the zone.
-        seen.serial = None;
         let asked = self.asked(Action::Write);
         let link = match self.link().await {
             Ok(link) => link,
             Err(fault) => {
                 let failed = |edit: Edit| (edit.name, Outcome::Failed(asked.error(&fault)));
-                outcomes.extend(edits.into_iter().map(failed));
+                outcomes.extend(batches.into_iter().flatten().map(failed));
                 return outcomes;
             }
         };
-        let mut run = Run::new(link, asked);
-        for batch in pack::pack(edits) {
+        let mut run = Run::new(link, asked, &self.plain);
+        for batch in batches {
             run.write(batch).await;
         }
-        for written in run.written {
-            let outcome = match written.outcome {
-                Ok(after) => {
-                    let sets = after.observed(&self.owner);
-                    seen.zone.set(written.name.clone(), after);
-                    Outcome::Done(sets)
-                }
-                Err(failed) => failed.into(),
-            };
-            outcomes.push((written.name, outcome));
-        }
+        let written = run.written.into_iter().map(|(name, fate)| {
+            let outcome = self.learn(&name, fate, refusals);
+            (name, outcome)
+        });
+        outcomes.extend(written);
         outcomes
+    }
+
+    fn learn(&self, name: &DnsName, fate: Fate, refusals: &mut Refusals) -> Outcome {
+        match &fate {
+            Fate::Refused(_) => refusals.refuse(name),
+            Fate::Done(_) | Fate::Conflict => refusals.forget(name),
+            Fate::Zone(_) | Fate::Incomplete(_) | Fate::NotTried => {}
+        }
+        match fate {
+            Fate::Done(known) => {
+                let sets = known.observed(&self.owner);
+                self.seen.wrote(name, known, &self.owner);
+                Outcome::Done(sets)
+            }
+            fate => fate.into(),
+        }
     }
 }
 
@@ -149,23 +176,15 @@ impl Provider for Rfc2136 {
     }
 
     async fn list(&self) -> Result<Listing, ProviderError> {
-        let mut seen = self.seen.lock().await;
-        self.read(&mut seen).await.map_err(|fault| self.asked(Action::Read).error(&fault))
+        self.read().await.map_err(|fault| self.asked(Action::Read).error(&fault))
     }
 
     async fn apply(&self, plan: &ApprovedPlan) -> Applied {
-        let plan = plan.plan();
-        match self.seen.lock().await.as_mut() {
-            Some(seen) => Applied { names: self.write(plan, seen).await },
-            // A plan on something that was never listed here.
-            None => {
-                let conflict = |name: DnsName| (name, Outcome::Conflict);
-                Applied { names: plan.changes.iter().map(|change| conflict(change.name.clone())).collect() }
-            }
-        }
+        let mut refusals = self.refusals.lock().await;
+        Applied { names: self.write(&plan.plan().changes, &mut refusals).await }
     }
 
-    async fn check(&self, _suffix: &DnsName) -> Vec<Finding> {
-        self.check_all().await
+    async fn check(&self, suffix: &DnsName) -> Vec<Finding> {
+        self.check_all(suffix).await
     }
 }

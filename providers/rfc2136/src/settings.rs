@@ -24,7 +24,15 @@ pub const KEYS: &[KeySpec] = &[
         secret: false,
         help: "hmac-sha256 (when it is not given), hmac-sha384 or hmac-sha512",
     },
+    KeySpec {
+        name: "max-records",
+        secret: false,
+        help: "a zone with more records, signatures not counted, is not read; 2000000 when it is not given",
+    },
 ];
+
+/// Records of a zone: 100,000 Services with three names each, of a few addresses and a mark.
+const MAX_RECORDS: usize = 2_000_000;
 
 /// How far clocks may be apart, in seconds (RFC 8945 §10 recommends it).
 pub(crate) const FUDGE: u16 = 300;
@@ -37,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) server: String,
     pub(crate) apex: Name,
     pub(crate) signer: TSigner,
+    /// Most records that a transfer may have.
+    pub(crate) max_records: usize,
 }
 
 /// Invariant: without the secret.
@@ -52,18 +62,20 @@ pub(crate) fn read(zone: &DnsName, keys: &Keys) -> Result<Settings, Vec<KeyFault
     let name = keys.required("tsig-key-name", "fleet-key", &mut faults).map(str::trim).map(name_of);
     let secret = keys.required("tsig-secret", "BASE64", &mut faults).map(str::trim).map(secret_of);
     let algorithm = algorithm_of(keys.get("tsig-algorithm").map_or("", str::trim));
+    let max_records = max_records_of(keys.get("max-records").map_or("", str::trim));
     let mut good = |key: &str, problem: String| faults.push(KeyFault { key: key.to_owned(), problem });
     let server = server.and_then(|result| result.map_err(|problem| good("server", problem)).ok());
     let name = name.and_then(|result| result.map_err(|problem| good("tsig-key-name", problem)).ok());
     let secret = secret.and_then(|result| result.map_err(|problem| good("tsig-secret", problem)).ok());
     let algorithm = algorithm.map_err(|problem| good("tsig-algorithm", problem)).ok();
+    let max_records = max_records.map_err(|problem| good("max-records", problem)).ok();
     let apex = wire::name(zone).map_err(|problem| good("server", problem)).ok();
-    if let (Some(server), Some(name), Some(secret), Some(algorithm), Some(apex)) =
-        (server, name, secret, algorithm, apex)
+    if let (Some(server), Some(name), Some(secret), Some(algorithm), Some(apex), Some(max_records)) =
+        (server, name, secret, algorithm, apex, max_records)
         && faults.is_empty()
     {
         match TSigner::new(secret, algorithm, name, FUDGE) {
-            Ok(signer) => return Ok(Settings { server, apex, signer }),
+            Ok(signer) => return Ok(Settings { server, apex, signer, max_records }),
             Err(error) => {
                 faults.push(KeyFault { key: "tsig-algorithm".to_owned(), problem: error.to_string() });
             }
@@ -112,6 +124,14 @@ fn secret_of(text: &str) -> Result<Vec<u8>, String> {
             .to_owned()
     })?;
     if secret.is_empty() { Err("is empty".to_owned()) } else { Ok(secret) }
+}
+
+fn max_records_of(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        _ if text.is_empty() => Ok(MAX_RECORDS),
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err(format!("'{text}' is not a number of records, such as {MAX_RECORDS}")),
+    }
 }
 
 fn algorithm_of(text: &str) -> Result<TsigAlgorithm, String> {

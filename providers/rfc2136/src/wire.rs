@@ -47,6 +47,16 @@ pub(crate) const fn record_type(kind: Kind) -> RecordType {
     }
 }
 
+/// As a zone file has it; PowerDNS's own types by the names that it has for them.
+pub(crate) fn type_name(record_type: RecordType) -> String {
+    match record_type {
+        RecordType::Unknown(65401) => "ALIAS".to_owned(),
+        RecordType::Unknown(65402) => "LUA".to_owned(),
+        RecordType::Unknown(code) => format!("TYPE{code}"),
+        known => known.to_string(),
+    }
+}
+
 /// The records of a set.
 ///
 /// # Errors

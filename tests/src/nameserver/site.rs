@@ -51,11 +51,12 @@ impl Site<'_> {
     pub(super) fn bind_config(&self, with_zone: bool) -> (&'static str, String) {
         let (zone, folder, rights) = (self.zone, self.folder.display(), self.rights);
         let policy = match rights.types {
-            "" => String::new(),
+            // A signed zone has to be one that somebody may update.
+            "" => "allow-update { 192.0.2.1; };".to_owned(),
             types if rights.below.is_empty() => format!("update-policy {{ grant {KEY}. zonesub {types}; }};"),
             types => format!("update-policy {{ grant {KEY}. subdomain {}. {types}; }};", rights.below),
         };
-        let signing = if self.signed { "dnssec-policy default;" } else { "" };
+        let signing = if self.signed { "dnssec-policy signed;" } else { "" };
         let transfer = if rights.transfer { format!("key {KEY};") } else { "none;".to_owned() };
         let zone = format!(
             "zone \"{zone}\" {{ type primary; file \"zone\"; {policy} {signing} allow-transfer {{ {transfer} }}; }};\n"
@@ -64,6 +65,7 @@ impl Site<'_> {
             "options {{ directory \"{folder}\"; listen-on port {} {{ {}; }}; listen-on-v6 {{ none; }};\n\
              pid-file none; session-keyfile none; recursion no; dnssec-validation no; notify no; }};\n\
              controls {{ }};\n\
+             dnssec-policy signed {{ keys {{ csk lifetime unlimited algorithm ecdsa256; }}; max-zone-ttl 2147483647; }};\n\
              key \"{KEY}.\" {{ algorithm {}; secret \"{SECRET}\"; }};\n{}",
             self.address.port(),
             self.address.ip(),
@@ -129,7 +131,7 @@ impl Site<'_> {
     pub(super) fn power_dns(&self) -> Started {
         let (folder, zone, rights) = (self.folder.display(), self.zone, self.rights);
         let text = format!(
-            "launch=gsqlite3\ngsqlite3-database={folder}/db\ngsqlite3-pragma-synchronous=0\nsocket-dir={folder}\n\
+            "launch=gsqlite3\ngsqlite3-database={folder}/db\ngsqlite3-dnssec=yes\ngsqlite3-pragma-synchronous=0\nsocket-dir={folder}\n\
              local-address={}\nlocal-port={}\ndnsupdate=yes\nallow-dnsupdate-from=127.0.0.0/8\nallow-axfr-ips=\n\
              daemon=no\nguardian=no\ndisable-syslog=yes\nwrite-pid=no\nzone-cache-refresh-interval=0\n\
              cache-ttl=0\nquery-cache-ttl=0\nnegquery-cache-ttl=0\nversion-string=anonymous\nsecurity-poll-suffix=\n",
@@ -183,7 +185,7 @@ impl Site<'_> {
         self.sqlite(&schema);
     }
 
-    fn sqlite(&self, script: &str) {
+    pub(super) fn sqlite(&self, script: &str) {
         let mut command = Command::new(installed("sqlite3"));
         let mut child =
             command.arg(self.folder.join("db")).stdin(Stdio::piped()).spawn().expect("sqlite3 starts");

@@ -1,0 +1,107 @@
+//! What is known of a zone, name by name, and what a [`Listing`] says of it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use fleetdns_core::{DnsName, Label, Listing};
+use hickory_proto::rr::{RData, Record, RecordType};
+
+use crate::mark::Mark;
+use crate::view::Known;
+use crate::wire::{self, MARK_LABEL};
+
+/// Names that cannot be read of which a listing tells.
+const MAX_UNREADABLE: usize = 100;
+
+/// A zone as it was transferred, and as we changed it since.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Zone {
+    names: HashMap<DnsName, Known>,
+    records: usize,
+    /// Whether the server signs it (DNSSEC).
+    pub(crate) signed: bool,
+    unreadable: BTreeSet<String>,
+    untold: usize,
+}
+
+/// Types that a server makes by itself in a signed zone, which stand beside everything else (RFC 4034).
+const fn is_signature(record_type: RecordType) -> bool {
+    matches!(record_type, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3 | RecordType::NSEC3PARAM)
+}
+
+impl Zone {
+    /// One record of a transfer.
+    pub(crate) fn add(&mut self, apex: &DnsName, record: &Record) {
+        if is_signature(record.record_type()) {
+            self.signed = true;
+            return;
+        }
+        self.records += 1;
+        let text = wire::text(&record.name);
+        if let (RData::TXT(data), Some(marked)) =
+            (&record.data, text.strip_prefix(MARK_LABEL).and_then(|t| t.strip_prefix('.')))
+            && let Ok(name) = marked.parse::<DnsName>()
+            && name.is_within(apex)
+        {
+            let mark = Mark::new(data.txt_data.iter().map(|string| string.to_vec()));
+            let is_mark = mark.is_mark();
+            self.names.entry(name).or_default().marks.insert(mark);
+            if is_mark {
+                return;
+            }
+        }
+        match text.parse::<DnsName>() {
+            Ok(name) if name.is_within(apex) => self.names.entry(name).or_default().add(record),
+            Ok(_) => {}
+            Err(_) if self.unreadable.len() == MAX_UNREADABLE => self.untold += 1,
+            Err(error) => {
+                let kind = wire::type_name(record.record_type());
+                self.unreadable.insert(format!("{text} {kind}: {error}"));
+            }
+        }
+    }
+
+    /// How many records were added, without signatures.
+    pub(crate) const fn records(&self) -> usize {
+        self.records
+    }
+
+    /// How many names there are.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(crate) fn at(&self, name: &DnsName) -> Known {
+        self.names.get(name).cloned().unwrap_or_default()
+    }
+
+    /// What was written.
+    pub(crate) fn set(&mut self, name: DnsName, known: Known) {
+        if known.is_empty() {
+            self.names.remove(&name);
+        } else {
+            self.names.insert(name, known);
+        }
+    }
+
+    /// A name within `suffix` at which a set is ours.
+    pub(crate) fn one_of_ours(&self, owner: &Label, suffix: &DnsName) -> Option<(&DnsName, &Known)> {
+        let ours = |known: &Known| known.observed(owner).iter().any(|set| set.claim.is_ours());
+        self.names.iter().find(|(name, known)| name.is_within(suffix) && ours(known))
+    }
+
+    pub(crate) fn listing(&self, owner: &Label) -> Listing {
+        let sets = self
+            .names
+            .iter()
+            .flat_map(|(name, known)| known.observed(owner).into_iter().map(move |set| (name.clone(), set)));
+        let mut unreadable: Vec<String> = self.unreadable.iter().cloned().collect();
+        if self.untold > 0 {
+            unreadable.push(format!("{} more records have names that cannot be read", self.untold));
+        }
+        Listing { observed: sets.collect(), unreadable }
+    }
+}
+
+#[cfg(test)]
+#[path = "zone_tests.rs"]
+mod tests;

@@ -1,0 +1,85 @@
+use std::net::Ipv4Addr;
+
+use fleetdns_core::{Content, RecordType as Kind, Ttl};
+use hickory_proto::rr::rdata::{A, NULL};
+use hickory_proto::rr::{DNSClass, Name};
+
+use super::*;
+
+fn apex() -> DnsName {
+    "example.com".parse().unwrap()
+}
+
+fn owner() -> Label {
+    "fed".parse().unwrap()
+}
+
+fn name(labels: &[&[u8]]) -> Name {
+    let mut name = Name::from_labels(labels.iter().copied().chain([&b"example"[..], b"com"])).unwrap();
+    name.set_fqdn(true);
+    name
+}
+
+fn address(labels: &[&[u8]], ttl: u32, last: u8) -> Record {
+    Record::from_rdata(name(labels), ttl, RData::A(A(Ipv4Addr::new(10, 0, 0, last))))
+}
+
+fn other(labels: &[&[u8]], code: u16) -> Record {
+    let data = RData::Unknown { code: RecordType::from(code), rdata: NULL::with(vec![0]) };
+    wire::with_data(&name(labels), DNSClass::IN, 60, data)
+}
+
+fn zone_of(records: &[Record]) -> Zone {
+    let mut zone = Zone::default();
+    records.iter().for_each(|record| zone.add(&apex(), record));
+    zone
+}
+
+#[test]
+fn two_ttls_in_one_set_are_seen_whichever_comes_first() {
+    for ttls in [[30, 9999], [9999, 30]] {
+        let zone = zone_of(&[address(&[b"www"], ttls[0], 1), address(&[b"www"], ttls[1], 2)]);
+        let known = zone.at(&"www.example.com".parse().unwrap());
+        let [set] = &known.observed(&owner())[..] else { panic!("{known:?}") };
+        assert!(matches!(set.content, Content::Misshapen(_)), "{set:?}");
+        assert_eq!(set.ttl, Ttl::new(9999).unwrap());
+    }
+    let same = zone_of(&[address(&[b"www"], 30, 1), address(&[b"www"], 30, 2)]);
+    let known = same.at(&"www.example.com".parse().unwrap());
+    assert!(matches!(known.observed(&owner())[0].content, Content::Known(_)));
+    let mixed = Known { mixed: [Kind::A].into(), ..known.clone() };
+    assert_ne!(mixed.observed(&owner())[0].version, known.observed(&owner())[0].version);
+}
+
+#[test]
+fn types_that_hickory_does_not_know_are_told_apart_and_named() {
+    let zone = zone_of(&[other(&[b"a"], 65401), other(&[b"a"], 65402), other(&[b"a"], 65280)]);
+    let known = zone.at(&"a.example.com".parse().unwrap());
+    let types: Vec<String> = known.observed(&owner()).iter().map(|set| set.type_name().to_owned()).collect();
+    assert_eq!(types, ["ALIAS", "LUA", "TYPE65280"]);
+}
+
+#[test]
+fn what_cannot_be_read_is_told_escaped_and_bounded() {
+    let zone = zone_of(&[address(&[b"a\x1b[2J\n@ IN NS evil"], 30, 1)]);
+    let told = &zone.listing(&owner()).unreadable;
+    assert!(told.len() == 1 && !told[0].contains(char::is_control), "{told:?}");
+
+    let records: Vec<Record> =
+        (0..1000).map(|index| address(&[format!("{index} x").as_bytes()], 30, 1)).collect();
+    let told = zone_of(&records).listing(&owner()).unreadable;
+    assert_eq!(told.len(), MAX_UNREADABLE + 1);
+    assert_eq!(told[MAX_UNREADABLE], "900 more records have names that cannot be read");
+}
+
+#[test]
+fn records_outside_of_the_zone_and_signatures_are_no_names() {
+    let mut outside = Name::from_ascii("www.example.org.").unwrap();
+    outside.set_fqdn(true);
+    let outside = Record::from_rdata(outside, 30, RData::A(A(Ipv4Addr::LOCALHOST)));
+    let signature = other(&[b"www"], u16::from(RecordType::RRSIG));
+    let zone = zone_of(&[outside, signature]);
+    assert_eq!(zone.len(), 0);
+    assert!(zone.signed);
+    assert_eq!(zone.records(), 1, "signatures are not counted");
+}
