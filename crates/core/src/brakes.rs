@@ -1,6 +1,7 @@
 //! What a plan has to pass before it may be applied.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::plan::{Cause, Change, Held, Hold, NameChange, Plan};
 use crate::service::ServiceKey;
@@ -35,7 +36,7 @@ pub struct Brakes {
     pub min_kept: usize,
     /// What to publish when every endpoint of a name is down.
     pub all_down: AllDown,
-    /// Percent of the names we own that one plan may delete.
+    /// Percent of the names we own that one plan may delete; what is too much waits.
     pub max_delete: u8,
     /// Percent of a zone's addresses that may go within a minute because of what probes say; one member's worth always
     /// may.
@@ -79,42 +80,88 @@ impl ApprovedPlan {
     }
 }
 
-/// Lets a plan pass, or empties it and says at each name why.
+/// Lets a plan pass. Where it deletes more than `max_delete` percent of our names, in a zone in which we have at least
+/// ten, deletions are taken out and said to be held; everything else passes.
 ///
-/// A plan is refused whole when it deletes more than `max_delete` percent of our names, in a zone in which we have at
-/// least ten. Not counted is what goes because a person removed a cluster from the config, or when all that goes
-/// belongs to a single Service.
+/// Each namespace counts by itself: one that deletes too much alone is held alone, unless all that goes belongs to one
+/// Service. Of the others, when they are too much together, the one that deletes most is held, and all of them when they
+/// are too much without it. So no namespace can hold the deletions of another, and never more goes than may. Not counted is
+/// what goes because an operator forced it out or removed a cluster from the config, and what health takes out.
 pub fn approve(mut plan: Plan, brakes: &Brakes) -> ApprovedPlan {
-    let counted = plan.changes.iter().filter(|change| counts(change)).count();
-    let too_much = counted * 100 > plan.owned * usize::from(brakes.max_delete);
-    if plan.owned >= SMALL_ZONE && too_much && !single_service(&plan.changes) {
-        let reason = Hold::MaxDelete { deleted: counted, owned: plan.owned, percent: brakes.max_delete };
-        let refused = std::mem::take(&mut plan.changes);
-        plan.held
-            .extend(refused.into_iter().map(|change| Held { name: change.name, reason: reason.clone() }));
+    if plan.owned >= SMALL_ZONE {
+        let held = too_many(&plan, brakes.max_delete);
+        let (owned, percent) = (plan.owned, brakes.max_delete);
+        let deleted = |change: &NameChange| held.get(&namespace(change)).filter(|_| counts(change)).copied();
+        let reason = |deleted| Hold::MaxDelete { deleted, owned, percent };
+        let too_many = plan.changes.iter().filter_map(|change| Some((change, deleted(change)?)));
+        let too_many =
+            too_many.map(|(change, deleted)| Held { name: change.name.clone(), reason: reason(deleted) });
+        plan.held.extend(too_many);
+        plan.changes.retain(|change| deleted(change).is_none());
     }
     ApprovedPlan(plan)
 }
 
-fn counts(change: &NameChange) -> bool {
-    let asked_for = |change: &Change| matches!(change, Change::Delete { cause: Cause::MemberDeparted, .. });
-    change.vanishes() && !change.changes.iter().all(asked_for)
+/// Names that would go from one namespace.
+#[derive(Default)]
+struct Deletions {
+    names: usize,
+    services: BTreeSet<Option<ServiceKey>>,
 }
 
-/// Whether the ownership marks say that everything that goes belongs to one Service.
-fn single_service(changes: &[NameChange]) -> bool {
-    let mut services: BTreeSet<Option<ServiceKey>> = BTreeSet::new();
-    for change in changes.iter().filter(|change| counts(change)).flat_map(|change| &change.changes) {
-        services
-            .insert(change.before().and_then(|set| set.claim.evidence()).map(|evidence| evidence.service));
+impl Deletions {
+    /// Whether the ownership marks say that everything that goes belongs to one Service.
+    fn is_one_service(&self) -> bool {
+        self.services.len() == 1 && !self.services.contains(&None)
     }
-    services.len() == 1 && !services.contains(&None)
+}
+
+/// The namespaces that are held, each with the deletions that are too many.
+fn too_many(plan: &Plan, percent: u8) -> BTreeMap<Option<Arc<str>>, usize> {
+    let is_too_much =
+        |names: usize| names.saturating_mul(100) > plan.owned.saturating_mul(usize::from(percent));
+    let mut all: BTreeMap<Option<Arc<str>>, Deletions> = BTreeMap::new();
+    for change in plan.changes.iter().filter(|change| counts(change)) {
+        let service = service(change);
+        let deletions = all.entry(service.as_ref().map(|key| Arc::clone(key.namespace()))).or_default();
+        deletions.names += 1;
+        deletions.services.insert(service);
+    }
+    let mut held = BTreeMap::new();
+    all.retain(|namespace, deletions| {
+        let alone = is_too_much(deletions.names);
+        if alone && !deletions.is_one_service() {
+            held.insert(namespace.clone(), deletions.names);
+        }
+        !alone
+    });
+    let together: usize = all.values().map(|deletions| deletions.names).sum();
+    if let Some((largest, most)) =
+        all.iter().max_by_key(|(_, most)| most.names).filter(|_| is_too_much(together))
+    {
+        let rest = is_too_much(together - most.names);
+        held.extend(all.keys().filter(|one| rest || *one == largest).map(|one| (one.clone(), together)));
+    }
+    held
+}
+
+/// Whether a name goes because nobody wants it any more.
+fn counts(change: &NameChange) -> bool {
+    let gone = |change: &Change| matches!(change, Change::Delete { cause: Cause::ServiceGone, .. });
+    change.vanishes() && change.changes.iter().any(gone)
+}
+
+/// The Service that had a name, as its ownership marks say.
+fn service(change: &NameChange) -> Option<ServiceKey> {
+    change.changes.iter().find_map(|change| Some(change.before()?.claim.evidence()?.service))
+}
+
+fn namespace(change: &NameChange) -> Option<Arc<str>> {
+    service(change).map(|service| Arc::clone(service.namespace()))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::evidence::{Claim, Evidence, Mark};
     use crate::observed::{Content, ObservedSet, Version};
@@ -124,7 +171,7 @@ mod tests {
         let evidence = service.map(|service| Evidence {
             owner: "fed".parse().unwrap(),
             service: service.parse().unwrap(),
-            members: std::collections::BTreeMap::new(),
+            members: BTreeMap::new(),
             orphans: BTreeSet::new(),
             intents: crate::intent::Intents::default(),
         });
@@ -143,11 +190,9 @@ mod tests {
         let count = changes.len();
         let plan = Plan { zone, changes, held: vec![], refused: vec![], owned };
         let approved = approve(plan, brakes);
-        assert!(
-            approved.plan().changes.is_empty() || approved.plan().changes.len() == count,
-            "whole or not at all"
-        );
-        approved.plan().held.len()
+        let held = approved.plan().held.len();
+        assert_eq!(approved.plan().changes.len() + held, count, "each name goes or is held");
+        held
     }
 
     fn many(count: usize, service: impl Fn(usize) -> Option<String>, cause: Cause) -> Vec<NameChange> {
@@ -155,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_max_delete_is_refused_whole() {
+    fn more_than_max_delete_is_held() {
         let own = |n| Some(format!("default/s{n}"));
         let brakes = Brakes::default();
         assert_eq!(held(20, many(10, own, Cause::ServiceGone), &brakes), 0);
@@ -173,5 +218,46 @@ mod tests {
         assert_eq!(held(13, many(13, |_| Some("default/web".into()), Cause::ServiceGone), &brakes), 0);
         assert_eq!(held(13, many(13, |_| None, Cause::MemberDeparted), &brakes), 0);
         assert_eq!(held(9, many(9, |_| None, Cause::ServiceGone), &brakes), 0);
+    }
+
+    /// So many deletions of each namespace, of two Services where there are two.
+    fn of(namespaces: &[(&str, usize)]) -> Vec<NameChange> {
+        let one = |(namespace, count): &(&str, usize)| {
+            let namespace = (*namespace).to_owned();
+            (0..*count).map(move |n| {
+                let service = format!("{namespace}/s{}", n % 2);
+                delete(&format!("n{n}.{namespace}.example.com"), Some(&service), Cause::ServiceGone)
+            })
+        };
+        namespaces.iter().flat_map(one).collect()
+    }
+
+    #[test]
+    fn no_namespace_holds_the_deletions_of_another() {
+        let brakes = Brakes::default();
+        for (namespaces, expected) in [
+            (&[("big", 60), ("one", 1)][..], 60),
+            (&[("big", 40), ("a", 12), ("b", 12), ("c", 12), ("d", 12)], 40),
+            (&[("a", 40), ("b", 40), ("one", 1)], 40),
+            (&[("a", 30), ("b", 30), ("c", 30)], 90),
+            (&[("a", 25), ("b", 25)], 0),
+        ] {
+            assert_eq!(held(100, of(namespaces), &brakes), expected, "{namespaces:?}");
+        }
+        let many: Vec<String> = (0..100).map(|n| format!("n{n}")).collect();
+        let all: Vec<(&str, usize)> = many.iter().map(|name| (name.as_str(), 1)).collect();
+        assert_eq!(held(100, of(&all), &brakes), 100, "what goes everywhere at once is nobody's wish");
+    }
+
+    #[test]
+    fn only_what_nobody_wants_any_more_is_held() {
+        let brakes = Brakes::default();
+        let own = |n| Some(format!("default/s{n}"));
+        for cause in [Cause::ForcedOut, Cause::AllDown, Cause::MemberDeparted] {
+            let mut changes = many(15, own, cause);
+            assert_eq!(held(20, changes.clone(), &brakes), 0, "{cause}");
+            changes.extend(of(&[("gone", 16)]));
+            assert_eq!(held(31, changes, &brakes), 16, "{cause} goes beside what is held");
+        }
     }
 }

@@ -67,6 +67,15 @@ impl ObservedSet {
         if self.claim.is_ours() { self.content.data() } else { None }
     }
 
+    /// Whether a query for addresses may be answered from it: A, AAAA and CNAME sets, and pseudo-types such as ALIAS, ANAME
+    /// and LUA, of which every vendor has its own.
+    pub fn answers_for_addresses(&self) -> bool {
+        let name = self.type_name();
+        // RFC 3597 §5; the types for private use are vendors' (RFC 6895 §3.1).
+        let number = name.strip_prefix("TYPE").and_then(|number| number.parse::<u16>().ok());
+        number.map_or_else(|| !SILENT.contains(&name), |number| number >= FIRST_PRIVATE)
+    }
+
     /// Type as text, for a person.
     pub fn type_name(&self) -> &str {
         match &self.content {
@@ -215,6 +224,19 @@ impl Observed {
     }
 }
 
+/// First type number for private use.
+const FIRST_PRIVATE: u16 = 65_280;
+
+/// Types from which no query for addresses is answered (IANA, DNS parameters, resource record types).
+#[rustfmt::skip]
+const SILENT: [&str; 60] = [
+    "AFSDB", "AMTRELAY", "APL", "AVC", "CAA", "CDNSKEY", "CDS", "CERT", "CSYNC", "DHCID", "DLV", "DNAME", "DNSKEY", "DOA",
+    "DS", "EUI48", "EUI64", "GPOS", "HINFO", "HIP", "HTTPS", "IPSECKEY", "ISDN", "KEY", "KX", "L32", "L64", "LOC", "LP",
+    "MINFO", "MX", "NAPTR", "NID", "NS", "NSEC", "NSEC3", "NSEC3PARAM", "OPENPGPKEY", "PTR", "PX", "RESINFO", "RP", "RRSIG",
+    "RT", "SIG", "SMIMEA", "SOA", "SPF", "SRV", "SSHFP", "SVCB", "TA", "TALINK", "TLSA", "TXT", "URI", "WALLET", "WKS",
+    "X25", "ZONEMD",
+];
+
 const NS: &str = "NS";
 const DNAME: &str = "DNAME";
 
@@ -279,6 +301,26 @@ mod tests {
         }
         observed.replace("apps.example.com".parse().unwrap(), vec![]);
         assert_eq!(observed.cut(&zone, &"web.apps.example.com".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn a_pseudo_type_of_any_vendor_may_answer_for_addresses() {
+        for (kind, answers) in [
+            ("A", true),
+            ("CNAME", true),
+            ("ALIAS", true),
+            ("ANAME", true),
+            ("LUA", true),
+            ("TYPE65401", true),
+            ("REDIRECT", true),
+            ("TXT", false),
+            ("HTTPS", false),
+            ("TYPE64", false),
+        ] {
+            let set = observed(&[("www.example.com", kind)]);
+            let set = &set.at(&"www.example.com".parse().unwrap())[0];
+            assert_eq!(set.answers_for_addresses(), answers, "{kind}");
+        }
     }
 
     #[test]

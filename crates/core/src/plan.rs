@@ -154,9 +154,9 @@ pub enum Hold {
     Unreadable,
     /// This member gave it, and was never listed whole since we started.
     Unlisted(MemberName),
-    /// The plan as a whole deletes too much.
+    /// Too many names would be deleted at once.
     MaxDelete {
-        /// Names that would go.
+        /// Names that would go, as far as they count for this one.
         deleted: usize,
         /// Names that are ours.
         owned: usize,
@@ -222,8 +222,8 @@ impl fmt::Display for Hold {
             Self::Unlisted(member) => write!(f, "unlisted: {member} gave it and was never listed"),
             Self::MaxDelete { deleted, owned, percent } => write!(
                 f,
-                "max-delete: the plan deletes {deleted} of {owned} names, more than {percent} %; \
-                 it is refused whole until fewer go or max-delete is raised"
+                "max-delete: {deleted} of {owned} names would be deleted, more than {percent} %; these deletions wait \
+                 until fewer go or max-delete is raised"
             ),
         }
     }
@@ -269,6 +269,14 @@ pub enum Refusal {
         /// How many it takes.
         limit: usize,
     },
+    /// The name lies below a delegation or a DNAME record, so that no query for it is answered from this zone (RFC 1034
+    /// §4.2.1, RFC 6672 §2.4).
+    ZoneCut {
+        /// Where the delegation or DNAME record is.
+        at: DnsName,
+        /// `NS` or `DNAME`.
+        record_type: Arc<str>,
+    },
     /// The backend can never hold the name, or would never answer for it.
     Backend(Arc<str>),
     /// The name cannot exist, or the Service says something that cannot be used.
@@ -292,6 +300,10 @@ impl fmt::Display for Refusal {
             Self::TooManyValues { values, limit } => {
                 write!(f, "limit: {values} values, this provider takes {limit} in one set")
             }
+            Self::ZoneCut { at, record_type } => write!(
+                f,
+                "zone-cut: the {record_type} record of {at} sends queries for this name elsewhere, a record here is never answered"
+            ),
             Self::Backend(why) => write!(f, "backend: {why}"),
             Self::Invalid(why) => write!(f, "invalid: {why}"),
         }

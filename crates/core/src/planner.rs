@@ -135,6 +135,12 @@ impl Planner {
         self.startup = self.waiting_for();
     }
 
+    /// For a look ahead: what start-up waits for is known, and looked at by somebody else.
+    pub fn assume_startup(&mut self, startup: Option<&str>) {
+        self.converged = startup.is_none();
+        self.startup = startup.map(Arc::from);
+    }
+
     /// Takes in a new snapshot and new health; gives the names that may have to change.
     pub fn update(&mut self, snapshot: &Snapshot, health: &Health) -> Scope {
         let changed = self.changed_services(snapshot);

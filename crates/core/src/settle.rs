@@ -78,6 +78,7 @@ impl Seen {
 
 /// The candidates as IP addresses: a host name stands for what it resolves to.
 struct Flat {
+    /// In order, each once.
     ips: Vec<Seen>,
     /// Members of which a candidate has no verdict yet, or stands for addresses that are not known.
     undecided: BTreeSet<MemberName>,
@@ -89,7 +90,8 @@ struct Flat {
 
 impl Flat {
     fn seen(&self, ip: IpAddr) -> Option<Seen> {
-        self.ips.iter().find(|seen| seen.ip == ip).copied()
+        let place = self.ips.binary_search_by_key(&ip, |seen| seen.ip).ok()?;
+        self.ips.get(place).copied()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The names that one service of the fleet wants in one zone, with the addresses that could stand there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::address::Address;
@@ -54,14 +54,14 @@ pub(crate) type Part<'a> = (&'a MemberView, &'a Arc<Published>);
 /// The names that a service of the fleet wants, without what could stand there: that is worked out when a name is
 /// looked at, since a large fleet would not fit in memory with all of it.
 pub(crate) fn names(key: &ServiceKey, parts: &[Part<'_>], zone: &ZoneSettings) -> Group {
-    let mut builder = Builder { key, zone, only: None, group: Group::default() };
+    let mut builder = Builder { key, zone, only: None, group: Group::default(), refused: HashSet::new() };
     builder.all(parts);
     let here = parts.iter().copied().filter(|(member, _)| member.inventory != Inventory::Departed);
     builder.faults(here);
     builder.group
 }
 
-/// What a service of the fleet wants at one name.
+/// What a service of the fleet wants at one name. Costs what this one name costs, however many the Service asks for.
 pub(crate) fn wanted_at(
     key: &ServiceKey,
     parts: &[Part<'_>],
@@ -69,9 +69,16 @@ pub(crate) fn wanted_at(
     judges: Judges<'_>,
     name: &DnsName,
 ) -> Option<Wanted> {
-    let mut builder = Builder { key, zone, only: Some((name, judges)), group: Group::default() };
+    let only = Some((name, judges));
+    let mut builder = Builder { key, zone, only, group: Group::default(), refused: HashSet::new() };
     builder.all(parts);
     builder.group.names.remove(name)
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Names that were worked out on this thread, each time counted.
+    pub(crate) static LOOKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 struct Builder<'a> {
@@ -80,6 +87,8 @@ struct Builder<'a> {
     /// The one name that is looked at, and what its candidates are judged by; otherwise just all names.
     only: Option<(&'a DnsName, Judges<'a>)>,
     group: Group,
+    /// What is in the group's list already.
+    refused: HashSet<Refused>,
 }
 
 impl<'a> Builder<'a> {
@@ -103,20 +112,23 @@ impl<'a> Builder<'a> {
             return;
         }
         let stem = format!("{}.{}.{fleet}.svc", self.key.name(), self.key.namespace());
+        let Some(place) = Place::of(self.only.map(|(name, _)| name), &stem, &self.zone.suffix) else {
+            return;
+        };
         let Some(global) = self.named(&stem, global_name(self.key, fleet, &self.zone.suffix)) else { return };
         if any_address {
             self.want(&global, (true, None), &listed, departed);
         }
         let regions: BTreeSet<&Label> =
             listed.iter().filter_map(|(member, _)| member.region.as_ref()).collect();
-        for region in regions {
+        for region in regions.into_iter().filter(|region| place.is_in_region(region)) {
             let here: Vec<Part<'_>> =
                 listed.iter().copied().filter(|(member, _)| member.region.as_ref() == Some(region)).collect();
             let text = format!("{stem}.{region}");
             let Some(regional) = self.named(&text, self.zone.suffix.prepend(&text)) else { continue };
             self.want(&regional, (true, Some(&global)), &here, departed);
             let zones: BTreeSet<&Label> = here.iter().flat_map(|(member, _)| &member.zones).collect();
-            for zone in zones {
+            for zone in zones.into_iter().filter(|zone| place.is_in_zone(zone)) {
                 let there: Vec<Part<'_>> =
                     here.iter().copied().filter(|(member, _)| member.zones.contains(zone)).collect();
                 let text = format!("{stem}.{zone}.{region}");
@@ -128,7 +140,10 @@ impl<'a> Builder<'a> {
     }
 
     fn hostnames(&mut self, parts: &[Part<'a>], departed: bool) {
-        let asked: BTreeSet<&DnsName> = parts.iter().flat_map(|(_, service)| &service.hostnames).collect();
+        let asked: BTreeSet<&DnsName> = match self.only {
+            Some((name, _)) => [name].into(),
+            None => parts.iter().flat_map(|(_, service)| &service.hostnames).collect(),
+        };
         for name in asked.into_iter().filter(|name| self.zone.takes(name)) {
             let asking: Vec<Part<'_>> =
                 parts.iter().copied().filter(|(_, service)| service.hostnames.contains(name)).collect();
@@ -150,7 +165,7 @@ impl<'a> Builder<'a> {
 
     fn refuse(&mut self, name: &str, why: &str) {
         let refused = Refused { name: name.into(), reason: Refusal::Invalid(why.into()) };
-        if !self.group.refused.contains(&refused) {
+        if self.refused.insert(refused.clone()) {
             self.group.refused.push(refused);
         }
     }
@@ -172,6 +187,8 @@ impl<'a> Builder<'a> {
         parts: &[Part<'_>],
         departed: bool,
     ) {
+        #[cfg(test)]
+        LOOKS.with(|looks| looks.set(looks.get() + 1));
         let other = self.only.is_some_and(|(only, _)| only != name);
         if other || (departed && self.group.names.contains_key(name)) {
             return;
@@ -217,6 +234,44 @@ impl<'a> Builder<'a> {
         wanted
             .candidates
             .extend(claims.into_iter().map(|(address, claims)| (address, Candidate::of(claims))));
+    }
+}
+
+/// Where in the federation tree the one name stands that is looked at.
+enum Place<'a> {
+    /// All names are.
+    Anywhere,
+    Global,
+    Region(&'a str),
+    Zone(&'a str, &'a str),
+}
+
+impl<'a> Place<'a> {
+    /// `None` for a name that is none of the Service's names in the tree.
+    fn of(only: Option<&'a DnsName>, stem: &str, suffix: &DnsName) -> Option<Self> {
+        let Some(name) = only else { return Some(Self::Anywhere) };
+        let rest = name.relative_to(suffix)?.strip_prefix(&*stem.to_ascii_lowercase())?;
+        if rest.is_empty() {
+            return Some(Self::Global);
+        }
+        let rest = rest.strip_prefix('.')?;
+        Some(rest.split_once('.').map_or(Self::Region(rest), |(zone, region)| Self::Zone(zone, region)))
+    }
+
+    fn is_in_region(&self, region: &Label) -> bool {
+        match self {
+            Self::Anywhere => true,
+            Self::Global => false,
+            Self::Region(own) | Self::Zone(_, own) => *own == region.as_str(),
+        }
+    }
+
+    fn is_in_zone(&self, zone: &Label) -> bool {
+        match self {
+            Self::Anywhere => true,
+            Self::Global | Self::Region(_) => false,
+            Self::Zone(own, _) => *own == zone.as_str(),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The part of the planner that decides one name.
 
+use std::cell::RefCell;
+
 use super::claims::Claim;
 use super::*;
 use crate::evidence::{Evidence, Mark};
@@ -120,7 +122,17 @@ impl Planner {
             refused.push(refuse(reason));
             return (None, refused);
         }
-        let proven = |spec: &ProbeSpec| self.proven(&wanted.service, spec);
+        // Each way of probing once, however many addresses are probed so.
+        let known: RefCell<Vec<(ProbeSpec, bool)>> = RefCell::default();
+        let proven = |spec: &ProbeSpec| {
+            let mut known = known.borrow_mut();
+            if let Some((_, works)) = known.iter().find(|(one, _)| one == spec) {
+                return *works;
+            }
+            let works = self.proven(&wanted.service, spec);
+            known.push((spec.clone(), works));
+            works
+        };
         let gate = Gate {
             freeze: self.freeze(),
             vantage: self.vantage(),
@@ -207,11 +219,12 @@ impl Planner {
             })
             .or_else(|| claims.iter().find(alive))
             .or_else(|| claims.first())?;
+        let text: Arc<str> = name.as_str().into();
         let refused = claims
             .iter()
             .filter(|claim| *claim != holder && alive(claim))
             .map(|claim| Refused {
-                name: name.as_str().into(),
+                name: Arc::clone(&text),
                 reason: Refusal::Claimed { holder: holder.service.clone(), asked_by: claim.service.clone() },
             })
             .collect();
@@ -228,6 +241,9 @@ impl Planner {
         }
         if *name == self.zone.zone && !self.capabilities.apex {
             return Some(Refusal::Invalid("this provider cannot write at the zone's apex".into()));
+        }
+        if let Some((at, record_type)) = observed.cut(&self.zone.zone, name) {
+            return Some(Refusal::ZoneCut { at, record_type: record_type.into() });
         }
         if let Some(reason) = observed.unwritable(name) {
             return Some(Refusal::Backend(Arc::clone(reason)));
@@ -310,12 +326,10 @@ impl Planner {
     }
 }
 
-/// Whether somebody else's set stands in the way of a new one of ours: address sets and CNAMEs always do, anything
-/// else only beside one that has to be alone, a CNAME (RFC 2181 §10.1).
+/// Whether somebody else's set stands in the way of a new one of ours: one that answers for addresses always does, any
+/// other only beside one that has to be alone, a CNAME (RFC 2181 §10.1).
 fn conflicts(other: &ObservedSet, lone: bool) -> bool {
-    // By name: an alias of some provider's own, say, has the type and no values that could be read.
-    let written = other.type_name().parse::<RecordType>().is_ok();
-    !other.claim.is_ours() && (written || lone)
+    !other.claim.is_ours() && (lone || other.answers_for_addresses())
 }
 
 fn deletions(decision: &Decision, there: &[ObservedSet]) -> Vec<Change> {

@@ -71,8 +71,17 @@ pub struct Move {
     pub cause: MoveCause,
     /// Members that give it, or gave it.
     pub members: BTreeSet<MemberName>,
+    /// Namespace of the Service that has the name; none when nobody wants it any more.
+    pub namespace: Option<Arc<str>>,
     /// How it is probed; `None` for a host name and for what nobody gives any more.
     pub probe: Option<ProbeKey>,
+}
+
+impl Move {
+    /// Whether it takes out an address because of what probes say.
+    pub fn is_death(&self) -> bool {
+        self.way == Way::Out && self.cause == MoveCause::Unhealthy
+    }
 }
 
 impl Planner {
@@ -116,7 +125,9 @@ impl Planner {
         let real = |address: &&Address| Some(*address) != up.as_ref() && !self.is_level(address);
         let mut add = |address: &Address, way, (cause, members): (MoveCause, BTreeSet<MemberName>)| {
             let probe = self.probe_of(wanted.as_ref(), address, &members);
-            moves.push(Move { name: name.clone(), address: address.clone(), way, cause, members, probe });
+            let namespace = wanted.as_ref().map(|wanted| Arc::clone(wanted.service.namespace()));
+            let (name, address) = (name.clone(), address.clone());
+            moves.push(Move { name, address, way, cause, members, namespace, probe });
         };
         for address in before.difference(&after).filter(real) {
             add(address, Way::Out, self.why_out(wanted.as_ref(), address, &was, change));

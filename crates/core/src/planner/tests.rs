@@ -16,6 +16,7 @@ use crate::service::{Ingress, Port, Published, Service};
 use crate::wanted::Routing;
 
 mod moves;
+mod work;
 
 const MEMBERS: [&str; 3] = ["east", "north", "west"];
 const SERVICES: [&str; 3] = ["api", "shop", "web"];

@@ -60,13 +60,13 @@ impl<'a> Ours<'a> {
     /// marked at all.
     pub(crate) fn givers(&self, address: &Address) -> Option<BTreeSet<&MemberName>> {
         let evidence = self.mark(address)?;
-        let who = |gave: &dyn Fn(&Address) -> bool| -> BTreeSet<&MemberName> {
-            let gives = |share: &Share| share.addresses.iter().any(gave);
+        let who = |gives: &dyn Fn(&Share) -> bool| -> BTreeSet<&MemberName> {
             evidence.members.iter().filter(|(_, share)| gives(share)).map(|(name, _)| name).collect()
         };
-        let exact = who(&|given| given == address);
+        let exact = who(&|share| share.addresses.contains(address));
         if exact.is_empty() && address.ip().is_some() && !evidence.orphans.contains(address) {
-            return Some(who(&|given| given.hostname().is_some()));
+            // Host names come last.
+            return Some(who(&|share| share.addresses.last().is_some_and(|last| last.hostname().is_some())));
         }
         Some(exact)
     }

@@ -130,13 +130,14 @@ impl Stays<'_> {
         failing.sort_by_key(|seen| (seen.verdict.is_in() != Some(true), seen.ip));
         // What answers again, if not often enough, is better than nothing that answers.
         let again = |seen: &&Seen| seen.verdict == Verdict::Recovering && seen.wish.is_none();
-        let back: Vec<IpAddr> = failing.iter().filter(again).map(|seen| seen.ip).collect();
+        let back: BTreeSet<IpAddr> = failing.iter().filter(again).map(|seen| seen.ip).collect();
         let failing: Vec<IpAddr> = failing.iter().map(|seen| seen.ip).collect();
+        let fails: BTreeSet<IpAddr> = failing.iter().copied().collect();
         // What only waits for its turn is as good as gone: it takes nothing else's place.
         let firm: BTreeSet<IpAddr> = kept
             .iter()
             .copied()
-            .filter(|ip| !(failing.contains(ip) && gate.waiting.contains(&Address::from(*ip))))
+            .filter(|ip| !(fails.contains(ip) && gate.waiting.contains(&Address::from(*ip))))
             .collect();
         let published: Vec<IpAddr> =
             failing.iter().copied().filter(|ip| ours.ips.contains(ip) && !firm.contains(ip)).collect();

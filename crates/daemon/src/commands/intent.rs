@@ -1,6 +1,7 @@
 //! Commands that change what is wished of the fleet: `drain`, `undrain`, `force-in`, `force-out`, `release`; and
 //! `intents`, which shows it.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -111,7 +112,11 @@ fn said(out: &mut dyn Write, line: &Line) -> std::io::Result<()> {
 
 fn effect(out: &mut dyn Write, effect: &Effect) -> std::io::Result<()> {
     writeln!(out, "{} changed", count(effect.names, "name"))?;
-    for name in effect.emptied.iter().take(MANY) {
+    for Reason { name, reason } in &effect.unwritable {
+        writeln!(out, "  {name}: {reason}")?;
+    }
+    let held: BTreeSet<&String> = effect.held.iter().map(|held| &held.name).collect();
+    for name in effect.emptied.iter().filter(|name| !held.contains(name)).take(MANY) {
         writeln!(out, "  {name}: has no address any more")?;
     }
     for Reason { name, reason } in effect.held.iter().take(MANY) {
@@ -229,8 +234,11 @@ mod tests {
         }
         let held = Reason { name: "a.example.com".to_owned(), reason: "all-down: …".to_owned() };
         let emptied = (0..22).map(|n| format!("n{n}.example.com")).collect();
-        effect(&mut out, &Effect { names: 1, held: vec![held], emptied, unread: vec!["z".to_owned()] })
-            .unwrap();
+        effect(
+            &mut out,
+            &Effect { names: 1, held: vec![held], emptied, unread: vec!["z".to_owned()], unwritable: vec![] },
+        )
+        .unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with(
             "cluster/east: drain until 1970-01-01 00:00:00Z\ncluster/east: force-out; it was drain\n\

@@ -48,7 +48,7 @@ struct Rig {
     wishes: Wishes,
     health: watch::Sender<Health>,
     released: watch::Receiver<u64>,
-    _zone: watch::Sender<ZoneStatus>,
+    zone: watch::Sender<ZoneStatus>,
     _snapshots: watch::Sender<Snapshot>,
     stop: CancellationToken,
 }
@@ -151,7 +151,7 @@ impl Rig {
             Desk { view, wishes: wishes.clone(), configured, brakes: Brakes::default(), keeps, release };
         let stop = CancellationToken::new();
         tokio::spawn(keeper.run(stop.clone()));
-        let rig = Self { folder, wishes, health, released, _zone: zone, _snapshots: snapshots, stop };
+        let rig = Self { folder, wishes, health, released, zone, _snapshots: snapshots, stop };
         let bound = Bound::new(&rig.path()).await.unwrap();
         tokio::spawn(serve(bound, desk, rig.stop.clone()));
         rig
@@ -200,6 +200,42 @@ async fn a_drain_says_what_changes_and_what_keeps_its_last_address() {
     let (status, answer) = rig.order("auto", "cluster/east", json!({})).await;
     assert_eq!((status, &answer["subjects"][0]["before"]), (200, &json!("drain")), "{answer}");
     assert!(rig.wishes.latest().is_empty());
+}
+
+#[tokio::test]
+async fn a_drain_says_what_keeps_it_from_being_in_force() {
+    const WEB: &str = "web.default.fed.svc.example.com";
+    let rig = Rig::start(true).await;
+    let drain = async || {
+        let (status, answer) = rig.order("drain", "address/203.0.113.2", json!({})).await;
+        assert_eq!(status, 200, "{answer}");
+        rig.order("auto", "address/203.0.113.2", json!({})).await;
+        answer
+    };
+    assert_eq!(drain().await["names"], 1);
+    let held = |answer: &Value| {
+        format!("{}: {}", answer["held"][0]["name"], answer["held"][0]["reason"]).replace('"', "")
+    };
+    rig.zone.send_modify(|zone| zone.startup = Some("waiting for the first list of north".into()));
+    let answer = drain().await;
+    assert_eq!(answer["names"], 0, "{answer}");
+    assert_eq!(held(&answer), format!("{WEB}: start-up: waiting for the first list of north"));
+    rig.zone.send_modify(|zone| {
+        zone.startup = None;
+        let reason = fleetdns_core::plan::Refusal::Backend("a lock".into());
+        zone.refused.insert(WEB.into(), vec![fleetdns_core::plan::Refused { name: WEB.into(), reason }]);
+    });
+    let answer = drain().await;
+    assert_eq!(answer["names"], 0, "{answer}");
+    assert_eq!(held(&answer), format!("{WEB}: backend: a lock"));
+    rig.zone.send_modify(|zone| {
+        zone.refused.clear();
+        zone.write_fault = Some("10.0.0.5 does not answer".into());
+    });
+    let answer = drain().await;
+    assert_eq!((&answer["names"], answer["held"].as_array().map(Vec::len)), (&json!(0), Some(0)), "{answer}");
+    let reason = answer["unwritable"][0]["reason"].as_str().unwrap();
+    assert_eq!(reason, "1 name changed when the zone can be written again: 10.0.0.5 does not answer");
 }
 
 #[tokio::test]

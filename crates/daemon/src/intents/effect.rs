@@ -3,25 +3,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use fleetdns_core::plan::{Hold, Refusal};
 use fleetdns_core::{
-    Brakes, Capabilities, DnsName, Health, Intents, MemberView, Observed, Planner, Published, RecordData,
-    Scope, ServiceKey, Snapshot, Subject, ZoneSettings, approve,
+    Brakes, DnsName, Health, Intents, MemberView, Observed, Planner, Published, RecordData, Scope,
+    ServiceKey, Snapshot, Subject, approve,
 };
 use serde::{Deserialize, Serialize};
 
+use super::order::count;
 use crate::view::{Reason, View};
+use crate::zone::ZoneStatus;
 
 /// What will happen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effect {
-    /// Names with other records than now.
+    /// Names that have other records than now after the next pass.
     pub names: usize,
-    /// Names of which a brake keeps something that would go, and why.
+    /// Names that would have others and have not, and why: a brake, or the backend.
     pub held: Vec<Reason>,
-    /// Names that have records now and will have none.
+    /// Names that have records now and will have none, when nothing holds them any more.
     pub emptied: Vec<String>,
     /// Zones that have not been read yet: nothing can be said of them.
     pub unread: Vec<String>,
+    /// Zones that cannot be written at the moment: how many names change when they can, and why they cannot.
+    #[serde(default)]
+    pub unwritable: Vec<Reason>,
 }
 
 /// Everything that the zones depend on, at one moment.
@@ -30,20 +36,17 @@ pub struct Scene {
     snapshot: Snapshot,
     health: Health,
     brakes: Brakes,
-    zones: Vec<(ZoneSettings, Capabilities, Option<Observed>)>,
+    zones: Vec<ZoneStatus>,
 }
 
 impl Scene {
     /// What is shown of the daemon now.
     pub fn of(view: &View, brakes: &Brakes) -> Self {
-        let zone = |status: &crate::zone::ZoneStatus| {
-            (status.settings.clone(), status.capabilities.clone(), status.observed.clone())
-        };
         Self {
             snapshot: view.snapshots.borrow().clone(),
             health: view.health.borrow().clone(),
             brakes: brakes.clone(),
-            zones: view.zones.iter().map(|status| zone(&status.borrow())).collect(),
+            zones: view.zones.iter().map(|status| status.borrow().clone()).collect(),
         }
     }
 
@@ -52,34 +55,55 @@ impl Scene {
         &self.snapshot
     }
 
-    /// Plans the names that the subjects are about with the wishes of before and of after. Start-up is taken to have
-    /// converged. May take a while in a large fleet.
+    /// Plans the names that the subjects are about with the wishes of before and of after, with all that holds a name at
+    /// the moment. May take a while in a large fleet.
     pub fn effect(&self, before: &Intents, after: &Intents, subjects: &[Subject]) -> Effect {
         let services = services(&self.snapshot, subjects);
         let snapshot = only(&self.snapshot, &services);
         let mut effect = Effect::default();
-        for (zone, capabilities, observed) in &self.zones {
-            let Some(observed) = observed else {
-                effect.unread.push(zone.zone.to_string());
+        for zone in &self.zones {
+            let Some(observed) = &zone.observed else {
+                effect.unread.push(zone.settings.zone.to_string());
                 continue;
             };
-            let mut planner = Planner::new(zone.clone(), capabilities.clone(), self.brakes.clone());
+            let mut planner =
+                Planner::new(zone.settings.clone(), zone.capabilities.clone(), self.brakes.clone());
             planner.update(&snapshot, &self.health);
-            planner.assume_probed();
-            planner.heed(before);
-            let was = Outlook::of(&planner, &services, observed, &self.brakes);
-            planner.heed(after);
-            let will = Outlook::of(&planner, &services, observed, &self.brakes);
-            was.compare(&will, &mut effect);
+            let mut outlook = |startup: Option<&str>, intents: &Intents| {
+                planner.assume_startup(startup);
+                planner.heed(intents);
+                Outlook::of(&planner, &services, observed, &self.brakes)
+            };
+            let startup = zone.startup.as_deref();
+            let now = Step { was: outlook(startup, before), will: outlook(startup, after) };
+            let then = match startup {
+                Some(_) => Step { was: outlook(None, before), will: outlook(None, after) },
+                None => now.clone(),
+            };
+            compare(zone, &now, &then, &mut effect);
         }
         effect
     }
 }
 
 /// What becomes of a zone.
+#[derive(Debug, Clone)]
 struct Outlook {
     sets: BTreeMap<DnsName, Vec<RecordData>>,
     held: BTreeMap<DnsName, String>,
+}
+
+/// With the wishes of before, and with those of after.
+#[derive(Debug, Clone)]
+struct Step {
+    was: Outlook,
+    will: Outlook,
+}
+
+impl Step {
+    fn changes(&self, name: &DnsName) -> bool {
+        self.was.sets.get(name) != self.will.sets.get(name)
+    }
 }
 
 impl Outlook {
@@ -95,24 +119,43 @@ impl Outlook {
             sets.entry(set.name).or_default().push(set.data);
         }
         let approved = approve(planner.plan(&Scope::Names(names), observed), brakes);
-        let held = approved.plan().held.iter().map(|held| (held.name.clone(), held.reason.to_string()));
-        Self { sets, held: held.collect() }
+        let mut held = BTreeMap::new();
+        for one in &approved.plan().held {
+            if matches!(one.reason, Hold::MaxDelete { .. }) {
+                let there = observed.at(&one.name).iter().filter_map(|set| set.ours().cloned());
+                sets.insert(one.name.clone(), there.collect());
+            }
+            held.insert(one.name.clone(), one.reason.to_string());
+        }
+        Self { sets, held }
     }
+}
 
-    fn compare(&self, will: &Self, effect: &mut Effect) {
-        for name in self.sets.keys().chain(will.sets.keys()).collect::<BTreeSet<_>>() {
-            let held = will.held.get(name);
-            if let Some(reason) = held.filter(|reason| self.held.get(name) != Some(reason)) {
-                effect.held.push(Reason { name: name.to_string(), reason: reason.clone() });
-            }
-            let (was, will) = (self.sets.get(name), will.sets.get(name));
-            if was == will {
-                continue;
-            }
-            effect.names += 1;
-            if will.is_none() {
-                effect.emptied.push(name.to_string());
-            }
+/// `now`: with all that holds a name at the moment; `then`: without what passes by itself.
+fn compare(zone: &ZoneStatus, now: &Step, then: &Step, effect: &mut Effect) {
+    let mut changing = 0;
+    for name in now.will.sets.keys().chain(then.was.sets.keys()).collect::<BTreeSet<_>>() {
+        let (changes, wanted) = (now.changes(name), then.changes(name));
+        let held = now.will.held.get(name);
+        let new = held.filter(|reason| (wanted && !changes) || now.was.held.get(name) != Some(reason));
+        let refused = zone.refused.get(name.as_str()).into_iter().flatten();
+        let mut refused = refused.filter(|one| matches!(one.reason, Refusal::Backend(_)));
+        let refused = refused.next().filter(|_| changes).map(|one| one.reason.to_string());
+        changing += usize::from(changes && refused.is_none());
+        if let Some(reason) = refused.or_else(|| new.cloned()) {
+            effect.held.push(Reason { name: name.to_string(), reason });
+        }
+        if wanted && !then.will.sets.contains_key(name) {
+            effect.emptied.push(name.to_string());
+        }
+    }
+    match &zone.write_fault {
+        None => effect.names += changing,
+        Some(_) if changing == 0 => {}
+        Some(fault) => {
+            let reason =
+                format!("{} changed when the zone can be written again: {fault}", count(changing, "name"));
+            effect.unwritable.push(Reason { name: zone.settings.zone.to_string(), reason });
         }
     }
 }

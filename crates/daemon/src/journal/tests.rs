@@ -185,6 +185,7 @@ fn moved(way: Way) -> Move {
         way,
         cause: MoveCause::Unhealthy,
         members: ["east".parse().unwrap()].into(),
+        namespace: Some("default".into()),
         probe: None,
     }
 }

@@ -1,11 +1,13 @@
 //! One pass: plan → approve → apply.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use fleetdns_core::plan::{Held, Hold};
+use fleetdns_core::velocity::Leaving;
 use fleetdns_core::{
-    Address, ApprovedPlan, DnsName, Move, MoveCause, NameChange, Observed, Plan, Scope, Way, approve,
+    Applied, ApprovedPlan, DnsName, Move, MoveCause, NameChange, Observed, Outcome, Plan, ProviderError,
+    Scope, Way, approve,
 };
 use tokio::task::yield_now;
 use tokio::time::Instant;
@@ -23,7 +25,7 @@ const RECHECK: Duration = Duration::from_secs(30);
 pub(super) struct Batch(usize);
 
 impl Batch {
-    const LEAST: usize = 250;
+    const LEAST: usize = 100;
     const MOST: usize = 10_000;
     const MOMENT: Duration = Duration::from_secs(2);
 
@@ -38,7 +40,7 @@ impl Batch {
 
 impl Default for Batch {
     fn default() -> Self {
-        Self(1000)
+        Self(250)
     }
 }
 
@@ -107,9 +109,11 @@ impl ZoneTask {
         loop {
             self.planner.hold_back(waiting.clone());
             let draft = self.plan_names(&names, observed).await;
-            let dead = |one: &&Move| one.cause == MoveCause::Unhealthy && !waiting.contains(&one.address);
-            let leaving: BTreeSet<Address> =
-                draft.moves.iter().filter(dead).map(|one| one.address.clone()).collect();
+            let dead = |one: &&Move| one.is_death() && !waiting.contains(&one.address);
+            let mut leaving = Leaving::new();
+            for one in draft.moves.iter().filter(dead) {
+                leaving.entry(one.address.clone()).or_default().extend(one.namespace.clone());
+            }
             let more = if leaving.is_empty() {
                 BTreeSet::new()
             } else {
@@ -202,7 +206,31 @@ impl ZoneTask {
         self.reading.note_written(changes.iter().map(|change| &change.name));
         self.batch.learn(changes.len(), started.elapsed());
         self.scribe.moves(moves, &applied);
+        self.settle_velocity(moves, &applied);
         self.take_in(changes, moves, applied, started.elapsed());
+    }
+}
+
+impl ZoneTask {
+    /// What is known to be still there takes no place in the velocity brake.
+    fn settle_velocity(&mut self, moves: &[Move], applied: &Applied) {
+        let outcomes: HashMap<&DnsName, &Outcome> =
+            applied.names.iter().map(|(name, done)| (name, done)).collect();
+        let (mut left, mut stayed) = (BTreeSet::new(), BTreeSet::new());
+        for one in moves.iter().filter(|one| one.is_death()) {
+            match outcomes.get(&one.name) {
+                Some(
+                    Outcome::Conflict
+                    | Outcome::NotTried
+                    | Outcome::Failed(ProviderError::Rejected { .. } | ProviderError::Throttled { .. }),
+                ) => stayed.insert(&one.address),
+                Some(_) => left.insert(&one.address),
+                None => false,
+            };
+        }
+        if self.velocity.settle(&left, &stayed) {
+            self.turn_at = self.turn_at.map(|_| Instant::now());
+        }
     }
 }
 

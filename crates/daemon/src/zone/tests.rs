@@ -7,6 +7,7 @@ use fleetdns_core::{
 use super::*;
 use crate::intents::{Clock, Keeper, Saying};
 
+mod brakes;
 mod reading;
 mod refused;
 mod rig;

@@ -1,5 +1,7 @@
 //! What cannot be read can still be written, and the other way round.
 
+use fleetdns_core::service::ServiceFault;
+
 use super::*;
 
 fn denied() -> ProviderError {
@@ -96,4 +98,35 @@ async fn what_dies_while_a_long_list_of_names_is_written_does_not_wait_for_all_o
     assert!(rig.backend(|b| b.observed.owned_count()) < 3000, "the list is still being written");
     rig.pass(30).await;
     assert_eq!(rig.backend(|b| b.observed.owned_count()), 3001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_with_very_many_names_good_and_bad_takes_nothing_from_another() {
+    let rig = Rig::start(Backend::default());
+    rig.publish_as("z", &["203.0.113.1", "203.0.113.2"]);
+    rig.publish_as("greedy", &["203.0.113.9"]);
+    rig.pass(10).await;
+    rig.alter("greedy", |published| {
+        published.hostnames = (0..9000).map(|n| format!("n{n}.example.com").parse().unwrap()).collect();
+        let fault = |n| ServiceFault::Hostname {
+            place: "hostname",
+            text: format!("bad..name{n}"),
+            source: fleetdns_core::name::NameError::EmptyLabel,
+        };
+        published.faults = (0..20_000).map(fault).collect();
+    });
+    rig.moment().await;
+    assert_eq!(
+        rig.backend(|b| b.observed.owned_count()),
+        9002,
+        "the work is linear: this takes seconds, not minutes"
+    );
+    assert_eq!(rig.status.borrow().faults.values().map(Vec::len).sum::<usize>(), 20_000);
+    for n in 0..20 {
+        rig.publish_as("busy", &[&format!("203.0.113.{}", 100 + n)]);
+        rig.moment().await;
+    }
+    rig.judge("203.0.113.1", Verdict::Unhealthy);
+    rig.moment().await;
+    assert_eq!(rig.values("z.default.fed.svc.example.com"), ["203.0.113.2"]);
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use fleetdns_core::wanted::Routing;
 use fleetdns_core::{
     Applied, ApprovedPlan, Capabilities, Claim, Content, Finding, Ingress, Inventory, Listing, MemberView,
-    NameChange, ObservedSet, Outcome, Port, ProbeKey, ProbeSpec, ProviderError, PublishSettings, RecordData,
-    Service, Ttl, Verdict, Version, publish,
+    NameChange, ObservedSet, Outcome, Port, ProbeKey, ProbeSpec, ProviderError, PublishSettings, Published,
+    RecordData, Service, ServiceKey, Ttl, Verdict, Version, publish,
 };
 
 use super::*;
@@ -229,6 +229,10 @@ impl Rig {
     }
 
     pub(super) fn publish_from(&self, member: &str, name: &str, addresses: &[&str]) {
+        self.publish_in("default", member, name, addresses);
+    }
+
+    pub(super) fn publish_in(&self, namespace: &str, member: &str, name: &str, addresses: &[&str]) {
         let apex: DnsName = "example.com".parse().unwrap();
         let settings = PublishSettings {
             fleet: Some("fed".parse().unwrap()),
@@ -237,7 +241,7 @@ impl Rig {
         };
         let ingress = |ip: &&str| Ingress { ip: Some((*ip).to_owned()), hostname: None };
         let service = Service {
-            namespace: "default".into(),
+            namespace: namespace.into(),
             name: name.into(),
             ports: vec![Port { port: 80, protocol: "TCP".into() }],
             ingress: Some(addresses.iter().map(ingress).collect()),
@@ -277,6 +281,19 @@ impl Rig {
     /// Lets time pass; the loop does all that is due.
     pub(super) async fn pass(&self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// East publishes a Service as `change` makes it.
+    pub(super) fn alter(&self, name: &str, change: impl Fn(&mut Published)) {
+        self.snapshots.send_modify(|snapshot| {
+            let east: MemberName = "east".parse().unwrap();
+            let mut view = (**snapshot.members.get(&east).unwrap()).clone();
+            let key = ServiceKey::new("default", name).unwrap();
+            let mut published = (**view.services.get(&key).unwrap()).clone();
+            change(&mut published);
+            view.services.insert(key, Arc::new(published));
+            snapshot.members.insert(east, Arc::new(view));
+        });
     }
 
     /// Lets the loop do all that needs no pause.
