@@ -60,7 +60,7 @@ pub use observed::{Content, Observed, ObservedSet, Unwritable, Version};
 pub use pause::Pause;
 pub use plan::{Change, NameChange, Plan};
 pub use planner::{Move, MoveCause, Planner, Scope, Way};
-pub use probe::{Check, Pace, ProbeKey, ProbeSpec, Target, Timing, Trust, Verdict};
+pub use probe::{Check, Pace, ProbeKey, ProbeSpec, Target, Timing, Trust, Unprobeable, Verdict};
 pub use provider::{Applied, Capabilities, Finding, Gauge, Listing, Outcome, Provider, ProviderError};
 pub use publish::{ProbeDefaults, Protocol, PublishSettings, publish};
 pub use record::{NonEmpty, RecordData, RecordSet, RecordType, Ttl};

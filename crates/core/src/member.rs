@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::cluster::ClusterVerdict;
 use crate::doubt::Doubt;
 use crate::name::{DnsName, Label};
-use crate::probe::{ProbeKey, Target, Verdict};
+use crate::probe::{ProbeKey, Target, Unprobeable, Verdict};
 use crate::service::{Published, ServiceKey};
 use crate::text::printable;
 
@@ -147,9 +147,11 @@ pub struct Health {
     /// What load balancer host names resolve to; the last good answer while resolving fails. A name that is missing was
     /// never resolved; an empty set means that the name has no addresses.
     pub resolved: OrdMap<DnsName, OrdSet<IpAddr>>,
-    /// Keys on which no probe could ever say anything, again and again, because of a fault on our side: an address family
-    /// that is not routed here, for example. They are published on the word of their cluster.
+    /// Keys that cannot be probed from here, again and again, though others can: those of an address family without a
+    /// route, and those of which no probe ever said anything because of a fault on our side. They have no verdict.
     pub blind: OrdSet<ProbeKey>,
+    /// What becomes of these.
+    pub unprobeable: Unprobeable,
     /// Host names that could never be resolved, again and again. A CNAME to one is published on the word of its cluster.
     pub unresolvable: OrdSet<DnsName>,
     /// The verdict on a host name as a whole, where what it resolves to is not known: only a scenario from a file has

@@ -15,13 +15,13 @@ use crate::member::{Health, Inventory, MemberName, MemberView, Snapshot};
 use crate::name::DnsName;
 use crate::observed::Observed;
 use crate::plan::{Cause, Change, Held, Hold, NameChange, Plan, Refused};
-use crate::probe::{Check, ProbeKey, Target};
+use crate::probe::{Check, ProbeKey};
 use crate::provider::Capabilities;
 use crate::record::RecordSet;
 use crate::service::ServiceKey;
 use crate::settle::{Answer, Gate, Ours, Settled, settle};
 use crate::velocity::budget;
-use crate::wanted::{Part, Wanted, ZoneSettings, judge_address, names};
+use crate::wanted::{Part, Wanted, ZoneSettings, names};
 
 mod claims;
 mod decide;
@@ -305,6 +305,8 @@ impl Planner {
         self.roomy = 2 * size(self).max(1000);
     }
 
+    /// What the start of the whole zone waits for: the first list of each member, or its time-out. An endpoint without a
+    /// verdict holds what it stands for and nothing else, so that no Service keeps the start open for another.
     fn waiting_for(&mut self) -> Option<Arc<str>> {
         if self.converged {
             return None;
@@ -322,21 +324,8 @@ impl Planner {
         if !pending.is_empty() {
             return Some(format!("waiting for the first list of {}", pending.join(", ")).into());
         }
-        let unjudged = self.unjudged();
-        if unjudged > 0 {
-            return Some(format!("waiting for the first verdict on {unjudged} endpoints").into());
-        }
         self.converged = true;
         None
-    }
-
-    fn unjudged(&self) -> usize {
-        let judged = |target: &Target| match judge_address(None, &target.address, &target.spec, &self.health)
-        {
-            (_, Some(ips)) => ips.iter().all(|(_, verdict)| verdict.is_in().is_some()),
-            (verdict, None) => verdict.is_in().is_some(),
-        };
-        self.snapshot.targets().iter().filter(|target| !judged(target)).count()
     }
 
     /// Plans the names in scope against what exists.

@@ -84,6 +84,26 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// What becomes of an endpoint that cannot be probed from here, such as one of an address family without a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Unprobeable {
+    /// It is published as its cluster says (default).
+    #[default]
+    Publish,
+    /// It is neither added nor removed.
+    Hold,
+}
+
+impl Unprobeable {
+    /// `publish` or `hold`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Hold => "hold",
+        }
+    }
+}
+
 /// Not one of the six verdicts.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("'{0}' is none of unknown, healthy, suspect, held, unhealthy, recovering")]

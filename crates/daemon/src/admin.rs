@@ -302,6 +302,9 @@ mod tests {
             zones: vec![],
             intents: vec![],
             doubt: Some(doubt),
+            unprobeable: Vec::new(),
+            never_answered_count: 0,
+            never_answered: Vec::new(),
             canaries: vec![],
         };
         let gauge = |zone: &str, value| ZoneGauge {

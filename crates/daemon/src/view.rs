@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use fleetdns_core::simulate::Scenario;
 use fleetdns_core::{
-    Address, Brakes, Gauge, Health, Intent, Intents, Inventory, MemberView, Observed, RecordData, Snapshot,
-    Subject, Verdict, cluster,
+    Address, Brakes, Gauge, Health, Intent, Intents, Inventory, MemberView, Observed, ProbeKey, RecordData,
+    Snapshot, Subject, Verdict, cluster,
 };
 use fleetdns_probe::Reports;
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,44 @@ pub struct Status {
     pub doubt: Option<DoubtLine>,
     /// What tells it whether its own network works.
     pub canaries: Vec<CanaryLine>,
+    /// Addresses that cannot be probed from here, by family.
+    #[serde(default)]
+    pub unprobeable: Vec<UnprobeableLine>,
+    /// How many endpoints never answered since they appeared.
+    #[serde(default)]
+    pub never_answered_count: usize,
+    /// The first of them by cluster and Service.
+    #[serde(default)]
+    pub never_answered: Vec<NeverAnsweredLine>,
+}
+
+/// Most endpoints of [`Status::never_answered`].
+const MOST_NEVER_ANSWERED: usize = 1000;
+
+/// Addresses of one family that cannot be probed from here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnprobeableLine {
+    /// `IPv4` or `IPv6`.
+    pub family: String,
+    /// How many.
+    pub addresses: usize,
+    /// `publish`: they are published as their clusters say; `hold`: they stay as they are.
+    pub unprobeable: String,
+}
+
+/// An endpoint that never answered since it appeared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeverAnsweredLine {
+    /// The member.
+    pub cluster: String,
+    /// The Service.
+    pub service: String,
+    /// The address that is probed.
+    pub address: String,
+    /// How it is probed.
+    pub probe: String,
+    /// How the last probe ended.
+    pub error: String,
 }
 
 /// One member.
@@ -183,6 +221,7 @@ impl View {
     /// The whole status.
     pub fn status(&self) -> Status {
         let (snapshot, mut health) = (self.snapshots.borrow().clone(), self.health.borrow().clone());
+        let never = self.never_answered(&snapshot, &health);
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             fleet: self.fleet.clone(),
@@ -192,7 +231,33 @@ impl View {
             intents: self.intents(),
             doubt: health.doubt.as_ref().map(DoubtLine::from),
             canaries: self.reports.canaries().iter().map(CanaryLine::from).collect(),
+            unprobeable: unprobeable(&health),
+            never_answered_count: never.len(),
+            never_answered: never.into_iter().take(MOST_NEVER_ANSWERED).collect(),
         }
+    }
+
+    fn never_answered(&self, snapshot: &Snapshot, health: &Health) -> Vec<NeverAnsweredLine> {
+        let never = self.reports.never_answered();
+        let mut lines = Vec::new();
+        for member in snapshot.members.values().filter(|_| !never.is_empty()) {
+            for (service, published) in &member.services {
+                for address in published.addresses.iter().flatten() {
+                    let resolved = address.hostname().and_then(|name| health.resolved.get(name));
+                    for ip in address.ip().into_iter().chain(resolved.into_iter().flatten().copied()) {
+                        let key = ProbeKey { address: ip, spec: Arc::clone(&published.probe) };
+                        lines.extend(never.get(&key).map(|error| NeverAnsweredLine {
+                            cluster: member.name.to_string(),
+                            service: service.to_string(),
+                            address: ip.to_string(),
+                            probe: published.probe.to_string(),
+                            error: error.clone(),
+                        }));
+                    }
+                }
+            }
+        }
+        lines
     }
 
     /// The wishes in force, the general ones first.
@@ -314,6 +379,17 @@ impl View {
         });
         zones.chain(clusters).collect()
     }
+}
+
+fn unprobeable(health: &Health) -> Vec<UnprobeableLine> {
+    let count = |six: bool| health.blind.iter().filter(|key| key.address.is_ipv6() == six).count();
+    let line = |(family, addresses): (&str, usize)| UnprobeableLine {
+        family: family.to_owned(),
+        addresses,
+        unprobeable: health.unprobeable.as_str().to_owned(),
+    };
+    let families = [("IPv4", count(false)), ("IPv6", count(true))];
+    families.into_iter().filter(|(_, addresses)| *addresses > 0).map(line).collect()
 }
 
 fn cluster_line(member: &MemberView, health: &mut Health) -> ClusterLine {

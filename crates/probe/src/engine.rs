@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use fleetdns_core::doubt::Weight;
-use fleetdns_core::judge::{Outcome, Thresholds};
+use fleetdns_core::judge::{Judge, Outcome};
 use fleetdns_core::{DnsName, Health, ProbeKey, Snapshot, Timing, Verdict};
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -24,6 +24,7 @@ use crate::news::News;
 use crate::pulse::Pulse;
 use crate::report::{Report, Reports};
 use crate::resolve::{Families, Resolver};
+use crate::routes::Routes;
 use crate::sight::Watcher;
 use crate::table::{Row, Slot, Table};
 use crate::{ProbeError, ProbeSettings, Turns};
@@ -66,6 +67,7 @@ pub(crate) struct Engine<P, L, G> {
     stall_said: Option<Instant>,
     /// Keys whose last probe was inconclusive.
     unclear: usize,
+    routes: Routes,
     watcher: Watcher,
     news: News,
     turns: Option<Turns>,
@@ -107,7 +109,8 @@ where
             pulse: Pulse::new(),
             stall_said: None,
             unclear: 0,
-            news: News::default(),
+            routes: Routes::default(),
+            news: News::new(settings.unprobeable),
             turns: None,
         }
     }
@@ -143,6 +146,7 @@ where
         let mut stop = pin!(shutdown.cancelled());
         let mut turn = pin!(sleep_until(self.epoch));
         snapshots.mark_changed();
+        self.news.start(out);
         loop {
             self.look();
             self.start_due();
@@ -259,10 +263,18 @@ where
         if let Some(after) = change {
             self.watcher.verdict((landed.slot, &row.key), (before, after), &answer, &mut self.news);
         }
+        let blind = self.routes.is_blind(row, &answer, landed.started, thresholds.fall.max(1));
         // While we are cut off, it is more than this endpoint that cannot be probed.
-        let blind = is_blind(row, &thresholds) && (row.blind || !self.watcher.is_cut_off());
-        if std::mem::replace(&mut row.blind, blind) != blind && self.watcher.is_endpoint(landed.slot) {
-            self.news.blind(row.key.clone(), blind);
+        let blind = blind && (row.blind || !self.watcher.is_cut_off());
+        if std::mem::replace(&mut row.blind, blind) != blind {
+            let had_verdict = row.judge.verdict() != Verdict::Unknown;
+            if blind {
+                row.judge = Judge::default();
+                self.watcher.unjudge(landed.slot);
+            }
+            if self.watcher.is_endpoint(landed.slot) {
+                self.news.blind(row.key.clone(), (blind, had_verdict && blind), &answer);
+            }
         }
         let report =
             Report::new(&row.judge, &thresholds, answer, now.saturating_duration_since(landed.started));
@@ -300,11 +312,6 @@ where
             _ => {}
         }
     }
-}
-
-/// Whether as many probes as would take an endpoint out said nothing of it, and none ever did.
-fn is_blind(row: &Row, thresholds: &Thresholds) -> bool {
-    row.judge.verdict() == Verdict::Unknown && row.unclear >= thresholds.fall.max(1)
 }
 
 /// A guess that held once has to hold on; until then a connection is enough.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::judge::Thresholds;
-use fleetdns_core::{Health, MemberName, ProbeKey, Snapshot, Timing};
+use fleetdns_core::{Health, MemberName, ProbeKey, Snapshot, Timing, Unprobeable};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,7 @@ mod pulse;
 mod report;
 mod resolve;
 mod round;
+mod routes;
 mod sight;
 mod table;
 #[cfg(test)]
@@ -78,6 +79,8 @@ pub struct ProbeSettings {
     pub max_inflight: usize,
     /// Name servers for load balancer host names; empty means the system's.
     pub nameservers: Vec<SocketAddr>,
+    /// What becomes of an endpoint that cannot be probed from here.
+    pub unprobeable: Unprobeable,
     /// How long a correlation holds what failed together; `None`: until it recovers or an operator confirms it.
     pub correlation_hold: Option<Duration>,
 }
@@ -107,6 +110,7 @@ impl Default for ProbeSettings {
             trust_of: BTreeMap::new(),
             max_inflight: 10_000,
             nameservers: Vec::new(),
+            unprobeable: Unprobeable::default(),
             correlation_hold: Some(CORRELATION_HOLD),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use fleetdns_core::{DnsName, Doubt, Health, ProbeKey, Verdict};
+use fleetdns_core::{DnsName, Doubt, Health, ProbeKey, Unprobeable, Verdict};
 use imbl::OrdSet;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -14,11 +14,25 @@ pub(crate) struct News {
     verdicts: Vec<(ProbeKey, Option<Verdict>)>,
     resolved: Vec<(DnsName, Option<OrdSet<IpAddr>>)>,
     blind: Vec<(ProbeKey, bool)>,
+    /// Keys that cannot be probed, of IPv4 and of IPv6.
+    blind_keys: [usize; 2],
+    unprobeable: Unprobeable,
     unresolvable: Vec<(DnsName, bool)>,
     doubt: Option<Option<Doubt>>,
 }
 
 impl News {
+    pub(crate) fn new(unprobeable: Unprobeable) -> Self {
+        Self { unprobeable, ..Self::default() }
+    }
+
+    /// Says what never changes.
+    pub(crate) fn start(&self, out: &watch::Sender<Health>) {
+        out.send_if_modified(|health| {
+            std::mem::replace(&mut health.unprobeable, self.unprobeable) != self.unprobeable
+        });
+    }
+
     /// A verdict changed: says so too, as this is the one place where each change passes once.
     pub(crate) fn verdict(&mut self, key: &ProbeKey, before: Verdict, after: Verdict, answer: &Answer) {
         let ProbeKey { address, spec } = key;
@@ -67,11 +81,28 @@ impl News {
         self.resolved.push((name, None));
     }
 
-    /// No probe can say anything of a key, or one did.
-    pub(crate) fn blind(&mut self, key: ProbeKey, is: bool) {
-        let ProbeKey { address, spec } = &key;
-        if is {
-            warn!(%address, probe = %spec, "cannot be probed from here, its cluster's word stands");
+    /// A key cannot be probed from here and loses the verdict that it had, or it can be again. Only the first and the last
+    /// key of an address family are logged: a missing route hits many.
+    pub(crate) fn blind(&mut self, key: ProbeKey, (is, had_verdict): (bool, bool), answer: &Answer) {
+        let family = usize::from(key.address.is_ipv6());
+        let name = ["IPv4", "IPv6"].get(family).copied().unwrap_or_default();
+        if let Some(count) = self.blind_keys.get_mut(family) {
+            let before = *count;
+            *count = if is { before + 1 } else { before.saturating_sub(1) };
+            match (before, *count) {
+                (0, 1) => warn!(
+                    family = name,
+                    address = %key.address,
+                    error = answer.error(),
+                    unprobeable = self.unprobeable.as_str(),
+                    "addresses cannot be probed from here"
+                ),
+                (1, 0) => info!(family = name, "all addresses can be probed again"),
+                _ => {}
+            }
+        }
+        if had_verdict {
+            self.verdicts.push((key.clone(), None));
         }
         self.blind.push((key, is));
     }

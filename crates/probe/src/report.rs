@@ -30,11 +30,14 @@ pub struct Report {
     pub at: SystemTime,
     /// How long it took.
     pub took: Duration,
+    /// Whether any probe of it succeeded since it appeared.
+    pub answered: bool,
 }
 
 impl Report {
     pub(crate) fn new(judge: &Judge, thresholds: &Thresholds, last: Answer, took: Duration) -> Self {
         Self {
+            answered: last.outcome() == Outcome::Pass,
             verdict: judge.verdict(),
             failures: judge.failures(),
             successes: judge.successes(),
@@ -100,6 +103,14 @@ impl Reports {
         all
     }
 
+    /// Keys that are out and never answered since they appeared, with the error of the last probe.
+    pub fn never_answered(&self) -> HashMap<ProbeKey, String> {
+        let probes = self.0.probes.read().unwrap_or_else(PoisonError::into_inner);
+        let never =
+            probes.iter().filter(|(_, report)| report.verdict == Verdict::Unhealthy && !report.answered);
+        never.map(|(key, report)| (key.clone(), report.last.error().unwrap_or_default())).collect()
+    }
+
     /// Why a host name could not be resolved the last time; `None` while it can be.
     pub fn resolve_error(&self, name: &DnsName) -> Option<Arc<str>> {
         self.0.names.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
@@ -131,7 +142,7 @@ impl Reports {
         }
         let mut probes = self.0.probes.write().unwrap_or_else(PoisonError::into_inner);
         match probes.get_mut(key) {
-            Some(old) => *old = report,
+            Some(old) => *old = Report { answered: report.answered || old.answered, ..report },
             None => {
                 probes.insert(key.clone(), report);
             }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::judge::Judge;
+use fleetdns_core::judge::{Judge, Outcome};
 use fleetdns_core::{Address, DnsName, Health, ProbeKey, Snapshot, Verdict};
 use futures::{StreamExt, stream};
 use imbl::OrdSet;
@@ -97,7 +97,7 @@ where
     };
     let bound = keys.iter().map(longest).max().unwrap_or_default().saturating_mul(batches.max(1));
     let probe = &probe;
-    let mut verdicts: Vec<(ProbeKey, Verdict)> = Vec::new();
+    let mut verdicts: Vec<(ProbeKey, Option<Verdict>)> = Vec::new();
     let all = stream::iter(keys)
         .map(|key| async move { (key.clone(), verdict(settings, key, probe).await) })
         .buffer_unordered(abreast)
@@ -106,26 +106,36 @@ where
             std::future::ready(())
         });
     let _ = timeout(bound, all).await;
-    health.verdicts.extend(verdicts.into_iter().filter(|(_, verdict)| *verdict != Verdict::Unknown));
+    health.unprobeable = settings.unprobeable;
+    for (key, verdict) in verdicts {
+        match verdict {
+            None => drop(health.blind.insert(key)),
+            Some(Verdict::Unknown) => {}
+            Some(verdict) => drop(health.verdicts.insert(key, verdict)),
+        }
+    }
 }
 
-async fn verdict<P, F>(settings: &ProbeSettings, key: ProbeKey, probe: &P) -> Verdict
+/// `None` when no probe could say anything of the key, because of a fault on our side.
+async fn verdict<P, F>(settings: &ProbeSettings, key: ProbeKey, probe: &P) -> Option<Verdict>
 where
     P: Fn(ProbeKey) -> F,
     F: Future<Output = Answer>,
 {
     let mut judge = Judge::default();
     let timing = settings.timing().with(&key.spec.pace);
+    let mut blind = true;
     for attempt in 0..timing.thresholds.fall.max(1) {
         if attempt > 0 {
             sleep(PAUSE.min(timing.fast_interval)).await;
         }
         let answer = probe(key.clone()).await;
+        blind &= answer.outcome() == Outcome::Inconclusive;
         if judge.step(answer.outcome(), Duration::ZERO, &timing.thresholds, false).is_some() {
             break;
         }
     }
-    judge.verdict()
+    (!blind).then(|| judge.verdict())
 }
 
 #[cfg(test)]
@@ -191,6 +201,7 @@ mod tests {
         let verdicts = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]
             .map(|address| health.verdict(&key(address, "tcp:80")));
         assert_eq!(verdicts, [Verdict::Healthy, Verdict::Unhealthy, Verdict::Unknown, Verdict::Healthy]);
+        assert_eq!(health.blind.iter().map(|key| key.address.to_string()).collect::<Vec<_>>(), ["10.0.0.3"]);
         let count = |address| asked.iter().filter(|one| **one == format!("10.0.0.{address}")).count();
         assert_eq!([1, 2, 3, 4, 5].map(count), [1, 3, 3, 2, 0]);
         let resolved: Vec<String> =

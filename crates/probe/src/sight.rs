@@ -166,6 +166,12 @@ impl Watcher {
         self.waiting.remove(&slot);
     }
 
+    /// A key cannot be probed as things are.
+    pub(crate) fn unjudge(&mut self, slot: Slot) {
+        self.waiting.remove(&slot);
+        self.sight.unjudge(slot.into());
+    }
+
     /// A key is not probed any more.
     pub(crate) fn forget(&mut self, slot: Slot) {
         self.waiting.remove(&slot);

@@ -46,8 +46,10 @@ pub(crate) struct Row {
     state: State,
     /// Inconclusive probes in a row, up to now.
     pub(crate) unclear: u32,
-    /// Nothing can be said of it from here.
+    /// It cannot be probed from here.
     pub(crate) blind: bool,
+    /// Probes in a row for which this machine had no route, and the start of the first.
+    pub(crate) unrouted: Option<(u32, Instant)>,
     /// Whether a guess was right once: only then its failures count.
     pub(crate) proven: bool,
 }
@@ -126,6 +128,7 @@ impl Table {
                     state: State::Fresh,
                     unclear: 0,
                     blind: false,
+                    unrouted: None,
                     proven: false,
                 };
                 (index, row)

@@ -197,6 +197,17 @@ impl Sight {
         self.rounds.reported(key, said, |round| calm && probed.started < round)
     }
 
+    /// The key cannot be probed any more as things are: nothing is known of it.
+    pub fn unjudge(&mut self, key: KeyId) {
+        self.rounds.settled(key);
+        self.modify(key, false, |row| {
+            row.seats.iter_mut().for_each(|seat| seat.speaks = false);
+            let (seats, canaries) = (std::mem::take(&mut row.seats), row.canaries);
+            *row = Row { seats, canaries, sound: row.sound, ..Row::default() };
+        });
+        self.refill();
+    }
+
     /// Whether the key may go out now: nobody can be asked, or everybody was since it first failed.
     pub fn may_go_out(&self, key: KeyId) -> bool {
         !self.is_of_use() || self.rounds.asked_since(key)

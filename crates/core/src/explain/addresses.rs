@@ -161,7 +161,10 @@ impl Lines<'_> {
             (Verdict::Healthy, _) if self.unprobed(candidate) => "not probed, taken for healthy",
             (Verdict::Healthy, _) => "healthy",
             (Verdict::Suspect, _) if self.is_blind(address, candidate) => {
-                "no probe can say anything of it from here, its cluster's word counts"
+                "cannot be probed from here; published as its cluster says"
+            }
+            (Verdict::Unknown, _) if self.is_blind(address, candidate) => {
+                "cannot be probed from here; held as it is (unprobeable = hold)"
             }
             (Verdict::Suspect, _) => "suspect: it fails, and not yet often enough",
             (Verdict::Held, _) => {

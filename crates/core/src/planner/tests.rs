@@ -8,8 +8,7 @@ use crate::evidence::Claim;
 use crate::intent::{Intent, Wish};
 use crate::member::MemberName;
 use crate::observed::{Content, ObservedSet, Version};
-use crate::probe::ProbeSpec;
-use crate::probe::Verdict;
+use crate::probe::{ProbeSpec, Unprobeable, Verdict};
 use crate::publish::{PublishSettings, publish};
 use crate::record::{RecordData, Ttl};
 use crate::service::{Ingress, Port, Published, Service};
@@ -318,17 +317,54 @@ fn what_cannot_be_probed_from_here_is_published_on_the_word_of_its_cluster() {
     world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
     let mut planner = planner();
     planner.update(&world.snapshot, &world.health);
-    assert!(planner.startup().unwrap().contains("1 endpoints"), "{:?}", planner.startup());
+    assert!(planner.plan(&Scope::All, &Observed::default()).is_empty(), "it has no verdict yet");
     let spec = Arc::new(ProbeSpec::tcp(80));
     let key = ProbeKey { address: std::net::IpAddr::from([203, 0, 113, 1]), spec };
     world.health.blind.insert(key.clone());
     let scope = planner.update(&world.snapshot, &world.health);
-    assert_eq!(planner.startup(), None, "start-up does not wait for what nobody can tell");
     assert_eq!(planner.plan(&scope, &Observed::default()).changes.len(), 1);
 
-    world.health.verdicts.insert(key, Verdict::Unhealthy);
+    world.health.verdicts.insert(key.clone(), Verdict::Unhealthy);
     let scope = planner.update(&world.snapshot, &world.health);
     assert!(planner.plan(&scope, &Observed::default()).is_empty(), "a verdict wins over the cluster's word");
+    world.health.verdicts.remove(&key);
+    world.health.unprobeable = Unprobeable::Hold;
+    planner.update(&world.snapshot, &world.health);
+    assert!(
+        planner.plan(&Scope::All, &Observed::default()).is_empty(),
+        "or is held as it is, where that is set"
+    );
+}
+
+#[test]
+fn an_endpoint_without_a_verdict_holds_its_own_name_at_a_restart_and_no_other() {
+    let mut world = World::default();
+    world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1, 2]), hostname: false });
+    world.happen(&Event::Set { member: 0, service: 2, addresses: Some(vec![3]), hostname: false });
+    for address in 1..=3 {
+        world.happen(&Event::Judge { address, verdict: Verdict::Healthy });
+    }
+    let (mut first, mut observed) = (planner(), Observed::default());
+    first.update(&world.snapshot, &world.health);
+    let plan = first.plan(&Scope::All, &observed);
+    apply(&mut observed, &plan);
+    assert_eq!(observed.owned().count(), 2);
+
+    // After a restart, the second Service's load balancer is another one, of which nothing is known.
+    let mut restarted = planner();
+    world.health.verdicts.clear();
+    world.happen(&Event::Set { member: 0, service: 2, addresses: Some(vec![4]), hostname: false });
+    world.happen(&Event::Judge { address: 1, verdict: Verdict::Healthy });
+    world.happen(&Event::Judge { address: 2, verdict: Verdict::Unhealthy });
+    restarted.update(&world.snapshot, &world.health);
+    assert_eq!(restarted.startup(), None);
+    let plan = restarted.plan(&Scope::All, &observed);
+    let [change] = plan.changes.as_slice() else { panic!("{plan}") };
+    let left: Vec<String> =
+        change.changes.iter().filter_map(Change::after).flat_map(|(set, _)| set.data.values()).collect();
+    assert_eq!(left, ["203.0.113.1"], "{plan}");
+    assert_eq!(plan.held.len(), 1, "{plan}");
+    assert_eq!(plan.held[0].reason, Hold::Undecided);
 }
 
 #[test]

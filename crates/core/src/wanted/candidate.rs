@@ -9,7 +9,7 @@ use crate::address::Address;
 use crate::intent::{Intents, Wish};
 use crate::member::{Health, MemberName, MemberView};
 use crate::observed::ObservedSet;
-use crate::probe::{Check, ProbeKey, ProbeSpec, Target, Verdict};
+use crate::probe::{Check, ProbeKey, ProbeSpec, Target, Unprobeable, Verdict};
 use crate::record::RecordData;
 use crate::service::Published;
 
@@ -162,7 +162,9 @@ fn verdict(member: Option<&MemberName>, ip: IpAddr, probe: &Arc<ProbeSpec>, heal
     let key = ProbeKey { address: ip, spec: Arc::clone(probe) };
     match health.verdict(&key) {
         // Published with a doubt: nobody can tell from here.
-        Verdict::Unknown if health.blind.contains(&key) => Verdict::Suspect,
+        Verdict::Unknown if health.unprobeable == Unprobeable::Publish && health.blind.contains(&key) => {
+            Verdict::Suspect
+        }
         verdict => verdict,
     }
 }

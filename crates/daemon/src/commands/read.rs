@@ -105,6 +105,7 @@ pub async fn status(daemon: &Daemon) -> Result<ExitCode, CommandError> {
         cluster_table(&mut out, &status.clusters)?;
         writeln!(out)?;
         canary_table(&mut out, &status.canaries)?;
+        probe_lines(&mut out, &status)?;
         writeln!(out)?;
         zone_table(&mut out, &status.zones)?;
         if !status.intents.is_empty() {
@@ -162,6 +163,23 @@ fn canary_table(mut out: &mut impl Write, canaries: &[CanaryLine]) -> std::io::R
     };
     let rows: Vec<Vec<String>> = canaries.iter().map(row).collect();
     print(&mut out, &["CANARY", "HEARD", "LAST PROBE", "AGE"], &rows)
+}
+
+/// What probes cannot say, and what they never said.
+fn probe_lines(out: &mut impl Write, status: &Status) -> std::io::Result<()> {
+    for line in &status.unprobeable {
+        let what =
+            if line.unprobeable == "hold" { "held as they are" } else { "published as their clusters say" };
+        writeln!(out, "unprobeable: {} {} addresses, {what}", line.addresses, line.family)?;
+    }
+    if let Some(first) = status.never_answered.first() {
+        writeln!(
+            out,
+            "never answered: {} endpoints, such as {} of {} in {}: {}",
+            status.never_answered_count, first.address, first.service, first.cluster, first.error
+        )?;
+    }
+    Ok(())
 }
 
 fn zone_table(mut out: &mut impl Write, zones: &[ZoneLine]) -> std::io::Result<()> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fleetdns_core::probe::{Expect, Millis};
 use fleetdns_core::publish::{Protocol, is_path, is_service};
 use fleetdns_core::text;
-use fleetdns_core::{DnsName, MemberName, Pace, ProbeDefaults, Trust};
+use fleetdns_core::{DnsName, MemberName, Pace, ProbeDefaults, Trust, Unprobeable};
 use fleetdns_probe::{ProbeSettings, TrustSettings};
 
 use super::outside::Outside;
@@ -40,6 +40,7 @@ pub(super) fn probe(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Probe {
         fall: count(reader, "fall", 100).unwrap_or(default.fall),
         rise: count(reader, "rise", 100).unwrap_or(default.rise),
         trust: trust(reader, "", outside),
+        unprobeable: reader.parse("unprobeable", "publish or hold", unprobeable).unwrap_or_default(),
         nameservers: reader.list("nameservers", "an IP address with or without a port", parse::nameserver),
         ..default
     };
@@ -75,6 +76,10 @@ pub(super) fn of_member(
         fleet.settings.trust_of.insert(name.clone(), trust);
     }
     (own != fleet.defaults).then_some(own)
+}
+
+fn unprobeable(text: &str) -> Option<Unprobeable> {
+    [Unprobeable::Publish, Unprobeable::Hold].into_iter().find(|one| one.as_str().eq_ignore_ascii_case(text))
 }
 
 fn few(reader: &mut Reader<'_>, key: &str) -> Option<NonZeroU8> {

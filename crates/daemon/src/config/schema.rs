@@ -106,6 +106,7 @@ pub const PROBE: SectionSpec = SectionSpec {
         key("rise", "successes in a row that bring it back"),
         key("ca-file", "authorities that https and grpcs probes trust, instead of the system's"),
         key("insecure", "whether https and grpcs probes accept any certificate: on or off"),
+        key("unprobeable", "what becomes of addresses that cannot be probed from here: publish or hold"),
         key("nameservers", "resolvers for load balancer host names; the system's unless said otherwise"),
     ],
 };

@@ -91,11 +91,6 @@ impl Account {
         !self.is_dead() || self.last_pass.is_some_and(|at| now < at + Duration::from_secs(300))
     }
 
-    /// Whether it has had the chance to show what it is like.
-    pub(crate) fn is_judged(&self) -> bool {
-        self.passed || self.out || self.unclear >= FALL
-    }
-
     pub(crate) fn is_well(&self) -> bool {
         self.passed && !self.out && self.failures.is_empty()
     }

@@ -144,18 +144,14 @@ impl Sim {
         self.look_at_startup();
     }
 
-    /// Start-up is certainly not over while a member is pending or a key was never probed.
+    /// Start-up is certainly not over while a member is pending. What has no verdict holds itself alone, and the law of
+    /// evidence sees to that.
     pub(crate) fn look_at_startup(&mut self) {
         if self.process.converged {
             return;
         }
-        let views = self.fleet.configured().map(|member| (member.name.clone(), Arc::new(member.view())));
-        let snapshot = Snapshot { members: views.collect() };
-        let pending = snapshot.members.values().any(|member| member.inventory == Inventory::Pending);
-        let unjudged = snapshot.targets().into_iter().any(|target| {
-            target.address.ip().is_some_and(|ip| !self.ledger.at(ip, &target.spec).is_judged())
-        });
-        self.process.converged = !pending && !unjudged;
+        self.process.converged =
+            self.fleet.configured().all(|member| member.view().inventory != Inventory::Pending);
     }
 
     /// What nobody wants to be probed is forgotten.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::Engine;
-use crate::answer::Answer;
+use crate::answer::{Answer, Snag};
 use crate::resolve::{Families, Resolved};
 use crate::table::{Row, Slot};
 
@@ -91,7 +91,7 @@ where
             return;
         };
         if row.blind {
-            self.news.blind(key.clone(), true);
+            self.news.blind(key.clone(), (true, false), &Answer::Unclear(Snag::NoRoute));
         } else if row.judge.verdict() != Verdict::Unknown {
             self.news.known(key.clone(), row.judge.verdict());
         }
@@ -104,7 +104,7 @@ where
             return;
         };
         if row.blind {
-            self.news.blind(key.clone(), false);
+            self.news.blind(key.clone(), (false, false), &Answer::Pass);
         } else if row.judge.verdict() != Verdict::Unknown {
             self.news.gone(key.clone());
         }

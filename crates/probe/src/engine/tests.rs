@@ -483,3 +483,45 @@ async fn a_guess_counts_from_the_first_time_that_it_holds() {
     assert_eq!(state(), (Unhealthy, Answer::Fail(Failure::Status(404))));
 }
 mod doubt;
+
+#[tokio::test(start_paused = true)]
+async fn a_family_without_a_route_has_no_verdict_until_there_is_one_and_again_when_it_is_gone() {
+    let network = Network::default();
+    let six = "2001:db8::1";
+    let no_route = Answer::Unclear(Snag::NoRoute);
+    network.set(six, Duration::ZERO, no_route.clone());
+    let world = world(&network, settings(), west(&[ONE, ("b", six, "tcp:80")]));
+    let blind = |world: &World| world.health.borrow().blind.contains(&key(six, "tcp:80"));
+    let known = |world: &World| world.health.borrow().verdicts.contains_key(&key(six, "tcp:80"));
+    sleep(SECOND * 10).await;
+    assert!(blind(&world) && !known(&world));
+    // A route appears, and nothing answers there.
+    network.set(six, SECOND * 2, Answer::Fail(Failure::NoConnection(SECOND * 2)));
+    sleep(SECOND * 20).await;
+    assert_eq!((blind(&world), world.verdict(six)), (false, Unhealthy));
+    // The route is gone again: what was seen then says nothing now.
+    network.set(six, Duration::ZERO, no_route.clone());
+    sleep(SECOND * 20).await;
+    assert!(blind(&world) && !known(&world));
+    network.set(six, Duration::ZERO, Answer::Pass);
+    sleep(SECOND * 10).await;
+    assert_eq!((blind(&world), world.verdict(six)), (false, Healthy));
+    // Without a route to anything it is this machine that is cut off: verdicts stand.
+    network.set(six, Duration::ZERO, no_route.clone());
+    network.set(ONE.1, Duration::ZERO, no_route);
+    sleep(SECOND * 60).await;
+    assert_eq!((blind(&world), world.verdict(six), world.verdict(ONE.1)), (false, Healthy, Healthy));
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_that_never_answered_are_told_with_their_last_error() {
+    let network = Network::default();
+    network.set("10.0.0.2", Duration::ZERO, REFUSED);
+    let world = world(&network, settings(), west(&[ONE, ("b", "10.0.0.2", "tcp:80")]));
+    sleep(SECOND * 20).await;
+    network.set(ONE.1, Duration::ZERO, REFUSED);
+    sleep(SECOND * 20).await;
+    assert_eq!((world.verdict(ONE.1), world.verdict("10.0.0.2")), (Unhealthy, Unhealthy));
+    let never = world.reports.never_answered();
+    assert_eq!(never, HashMap::from([(key("10.0.0.2", "tcp:80"), "connection refused".to_owned())]));
+}

@@ -309,6 +309,7 @@ fn brakes() {
         ("anchors = 9.9.9.9:53, 9.9.9.9", "anchors: '9.9.9.9' is not host:port"),
         ("anchors = 9.9.9.9:53, 9.9.9.9:53", "anchors: names 9.9.9.9:53 twice"),
         ("startup-timeout = 0s", "startup-timeout: 0ns is out of bounds"),
+        ("correlation-hold = never", "correlation-hold: 'never' is not a duration"),
         ("grace = 25h", "grace: 90000s is out of bounds"),
         ("drift = 10ms", "drift: 10ms is out of bounds"),
     ] {

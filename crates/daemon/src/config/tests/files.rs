@@ -127,6 +127,8 @@ fn what_the_reference_calls_a_default_is_one() {
         "all-down",
         "max-delete",
         "startup-timeout",
+        "correlation-hold",
+        "unprobeable",
         "grace",
         "drift",
         "listen",

@@ -45,7 +45,7 @@ fn every_key_reaches_its_field() {
                 probe-fall = 6\nprobe-rise = 7\nprobe-ca-file = /west.pem\n\
                 [cluster \"east\"]\nprobe-insecure = on\n[cluster \"north\"]\ncontext = n\nkubeconfig = /n\n\
                 [probe]\nprotocol = https\nport = 8443\npath = /ok\nservice = c.D\nexpect = 200,404\nhost = WWW.example.com\ninterval = 10s\n\
-                fast-interval = 3s\ntimeout = 1s\nfall = 4\nrise = 5\nca-file = /ca.pem\nnameservers = 9.9.9.9\n\
+                fast-interval = 3s\ntimeout = 1s\nfall = 4\nrise = 5\nca-file = /ca.pem\nnameservers = 9.9.9.9\nunprobeable = hold\n\
                 [brakes]\nmin-kept = 2\nall-down = all\nmax-delete = 10%\nstartup-timeout = 7s\ngrace = 8s\ndrift = 9s\n\
                 anchors = 9.9.9.9:53, www.Example.com:443\ncorrelation-hold = forever\n\
                 [admin]\nlisten = off\nsocket = ~/s\nlog = json\n";
@@ -111,6 +111,7 @@ fn every_key_reaches_its_field() {
     assert_eq!(anchors, ["anchor at 9.9.9.9:53", "anchor at www.example.com:443"]);
     assert_eq!((brakes.startup_timeout, brakes.grace, brakes.drift), (seconds(7), seconds(8), seconds(9)));
     assert_eq!(config.probe_settings().correlation_hold, None);
+    assert_eq!(settings.unprobeable, fleetdns_core::Unprobeable::Hold);
     assert_eq!((config.admin.listen, config.admin.log), (None, LogFormat::Json));
     assert_eq!(config.admin.socket, Socket::At("/home/x/s".into()));
     assert_eq!(fleet.state_dir.as_deref(), Some(Path::new("/home/x/state")));
