@@ -18,6 +18,9 @@ use crate::record::{RecordData, RecordType, Ttl};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Version(pub Arc<str>);
 
+/// Longest name of a type; a longer one is none.
+const MOST_OF_A_TYPE: usize = 20;
+
 /// The values of a record set that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
@@ -31,6 +34,13 @@ pub enum Content {
 }
 
 impl Content {
+    /// Anything else than the types that are written, by the name of its type as a backend tells it.
+    pub fn other(type_name: &str) -> Self {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        let known = (1..=MOST_OF_A_TYPE).contains(&type_name.len()) && type_name.bytes().all(plain);
+        Self::Other(if known { type_name.into() } else { "unknown".into() })
+    }
+
     /// The values, when they could be read.
     pub const fn data(&self) -> Option<&RecordData> {
         match self {

@@ -1,64 +1,60 @@
 //! Writing a plan: batch after batch, what Route 53 blames taken out and the rest sent again.
+//!
+//! Invariant: a fault of one name never stops the others; only a fault of the zone ends the work.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use aws_sdk_route53::types::{
     Change as SdkChange, ChangeAction, ChangeBatch, ChangeInfo, ResourceRecord, ResourceRecordSet, RrType,
 };
-use fleetdns_core::{Applied, DnsName, Outcome, Plan, ProviderError, RecordType};
+use fleetdns_core::{Applied, DnsName, NameChange, Outcome, Plan, ProviderError, RecordType, RefusalBudget};
 use tracing::{debug, info};
 
-use crate::edit::{Delta, Group, Unfit, edit};
+use crate::edit::{Delta, Group, edit};
 use crate::fault::{Fault, Kind};
-use crate::names::{marked_name, write_name};
+use crate::names::write_name;
 use crate::pack::pack;
-use crate::said::{Blame, Said, blamed};
 use crate::shape::Body;
-use crate::zone::Zone;
+use crate::split::{blame, halves, rejected, unfit};
+use crate::zone::{Zone, lock};
 
 const ACTION: &str = "write the zone";
 
+/// A batch that was not written whole.
+struct Broken {
+    fault: Fault,
+    /// Steps of it that were written before.
+    steps: usize,
+}
+
+/// One plan being written.
+struct Run<'a> {
+    zone: &'a Zone,
+    outcomes: Vec<(DnsName, Outcome)>,
+    /// Batches that are left, the next one last.
+    left: Vec<Vec<Group>>,
+    budget: RefusalBudget,
+}
+
 impl Zone {
     pub(crate) async fn apply_plan(&self, plan: &Plan) -> Applied {
-        let mut applied = Applied::default();
-        let mut groups = Vec::with_capacity(plan.changes.len());
-        let view = self.view();
-        for change in &plan.changes {
-            match edit(&self.name, &view, change, self.shapes()) {
-                Ok(group) => groups.push(group),
-                Err(unfit) => applied.names.push((change.name.clone(), unfit_outcome(unfit))),
-            }
+        let mut run =
+            Run { zone: self, outcomes: Vec::new(), left: Vec::new(), budget: RefusalBudget::default() };
+        run.line_up(plan);
+        if !run.left.is_empty() {
+            let _turn = self.turn.lock().await;
+            run.write().await;
         }
-        if groups.is_empty() {
-            return applied;
-        }
-        let _turn = self.turn.lock().await;
-        self.sweep(&mut groups);
-        let mut left = pack(groups);
-        left.reverse();
-        while let Some(batch) = left.pop() {
-            match self.run(&batch).await {
-                Ok(()) => {
-                    self.learn(&batch);
-                    applied.names.extend(batch.into_iter().filter(is_asked_for).map(done));
-                }
-                Err(Fault { kind: Kind::Refused(said), .. }) => {
-                    left.extend(isolate(batch, &said, &mut applied.names));
-                }
-                Err(fault) => {
-                    left.push(batch);
-                    self.give_up(left, &fault, &mut applied).await;
-                    return applied;
-                }
-            }
-        }
-        applied
+        run.leave();
+        Applied { names: run.outcomes }
     }
 
     /// Marks of ours whose records are gone go along with what is written.
-    fn sweep(&self, groups: &mut Vec<Group>) {
+    fn sweep(&self, plan: &Plan) -> Vec<Group> {
+        let mut groups = Vec::new();
         for (name, mark) in self.orphans() {
-            let Some(raw) = mark.raw.filter(|_| groups.iter().all(|group| group.name != name)) else {
+            let Some(raw) = mark.raw.filter(|_| plan.changes.iter().all(|change| change.name != name)) else {
                 continue;
             };
             let Ok(at) = crate::names::mark_name(&name) else { continue };
@@ -66,26 +62,16 @@ impl Zone {
             let delta = Delta { delete: true, name: at, record_type: None, body: Body::Values(raw) };
             groups.push(Group { name, steps: vec![vec![delta]], after: Vec::new(), mark: None });
         }
-    }
-
-    /// Nothing more is sent: what is wrong is wrong with all of it.
-    async fn give_up(&self, left: Vec<Vec<Group>>, fault: &Fault, applied: &mut Applied) {
-        if matches!(fault.kind, Kind::NoZone) {
-            self.forget_id();
-        }
-        for group in left.into_iter().flatten().filter(is_asked_for) {
-            let error = self.error(fault.clone(), ACTION).await;
-            applied.names.push((group.name, Outcome::Failed(error)));
-        }
+        groups
     }
 
     /// Sends a batch; a group of several steps step by step.
-    async fn run(&self, batch: &[Group]) -> Result<(), Fault> {
+    async fn run(&self, batch: &[Group]) -> Result<(), Broken> {
         let steps = batch.iter().map(|group| group.steps.len()).max().unwrap_or_default();
         for step in 0..steps {
             let deltas: Vec<&Delta> =
                 batch.iter().filter_map(|group| group.steps.get(step)).flatten().collect();
-            self.send(&deltas).await?;
+            self.send(&deltas).await.map_err(|fault| Broken { fault, steps: step })?;
         }
         Ok(())
     }
@@ -118,58 +104,131 @@ impl Zone {
     }
 }
 
-/// Whether the plan has it, and not we ourselves.
-fn is_asked_for(group: &Group) -> bool {
-    !(group.after.is_empty() && group.steps.iter().flatten().all(|delta| delta.record_type.is_none()))
-}
-
-fn done(group: Group) -> (DnsName, Outcome) {
-    (group.name, Outcome::Done(group.after))
-}
-
-fn unfit_outcome(unfit: Unfit) -> Outcome {
-    match unfit {
-        Unfit::Stale => Outcome::Conflict,
-        Unfit::Impossible(problem) => Outcome::Failed(ProviderError::Rejected { problem }),
+impl Run<'_> {
+    /// Dead addresses leave first, in batches of their own; names that were refused lately come last, each by itself.
+    fn line_up(&mut self, plan: &Plan) {
+        let zone = self.zone;
+        let order = lock(&zone.refusals).order(&plan.changes);
+        let mut batches = pack(self.groups(order.removals));
+        let mut others = self.groups(order.others);
+        let refused = self.groups(order.refused);
+        if !plan.changes.is_empty() {
+            others.extend(zone.sweep(plan));
+        }
+        batches.extend(pack(others));
+        batches.extend(refused.into_iter().map(|group| vec![group]));
+        batches.reverse();
+        self.left = batches;
     }
-}
 
-fn blame_outcome(blame: Blame) -> Outcome {
-    match blame {
-        Blame::Stale => Outcome::Conflict,
-        Blame::Unfit(problem) => Outcome::Failed(ProviderError::Rejected { problem }),
-    }
-}
-
-/// Takes out what the answer blames; gives what is to be sent again, last first. Where it names nobody, each half of the
-/// batch is tried for itself, so that a fault is found in as many calls as the batch has bits.
-fn isolate(batch: Vec<Group>, said: &Said, names: &mut Vec<(DnsName, Outcome)>) -> Vec<Vec<Group>> {
-    let known = |name: &DnsName| {
-        let of = |name: &DnsName| batch.iter().any(|group| group.name == *name).then(|| name.clone());
-        of(name).or_else(|| marked_name(name).and_then(|name| of(&name)))
-    };
-    let mut blames = blamed(&said.messages, known);
-    if let ([group], true) = (&batch[..], blames.is_empty()) {
-        blames.push((group.name.clone(), Blame::of(&said.text())));
-    }
-    if blames.is_empty() {
-        let mut first = batch;
-        let second = first.split_off(first.len() / 2);
-        return vec![second, first];
-    }
-    let mut rest = Vec::with_capacity(batch.len());
-    for group in batch {
-        match blames.iter().position(|(name, _)| *name == group.name) {
-            Some(index) => {
-                let (name, blame) = blames.swap_remove(index);
-                if is_asked_for(&group) {
-                    names.push((name, blame_outcome(blame)));
-                }
+    fn groups(&mut self, changes: Vec<&NameChange>) -> Vec<Group> {
+        let view = self.zone.view();
+        let mut groups = Vec::with_capacity(changes.len());
+        for change in changes {
+            match edit(&self.zone.name, &view, change, self.zone.shapes()) {
+                Ok(group) => groups.push(group),
+                Err(reason) => self.outcomes.push((change.name.clone(), unfit(reason))),
             }
-            None => rest.push(group),
+        }
+        groups
+    }
+
+    async fn write(&mut self) {
+        // Whoever may not look for the zone may not write it either: that is no fault of a name.
+        if let Err(fault) = self.zone.id().await {
+            let batch = self.left.pop().unwrap_or_default();
+            return self.fail(batch, fault).await;
+        }
+        while let Some(batch) = self.left.pop() {
+            if self.budget.is_spent() {
+                self.left.push(batch);
+                break;
+            }
+            let began = Instant::now();
+            match self.zone.run(&batch).await {
+                Ok(()) => self.done(batch),
+                Err(Broken { fault, steps: 0 }) if fault.is_refusal() => {
+                    self.budget.spend(began.elapsed());
+                    self.refused(batch, fault).await;
+                }
+                Err(Broken { fault, steps }) if steps > 0 || matches!(fault.kind, Kind::Unknown) => {
+                    self.incomplete(batch, &fault);
+                    if !fault.is_refusal() {
+                        return;
+                    }
+                }
+                Err(Broken { fault, .. }) => return self.fail(batch, fault).await,
+            }
         }
     }
-    if rest.is_empty() { Vec::new() } else { vec![rest] }
+
+    /// What is left was not tried.
+    fn leave(&mut self) {
+        let left = std::mem::take(&mut self.left).into_iter().flatten().filter(Group::is_asked_for);
+        self.outcomes.extend(left.map(|group| (group.name, Outcome::NotTried)));
+    }
+
+    fn done(&mut self, batch: Vec<Group>) {
+        self.zone.learn(&batch);
+        let mut refusals = lock(&self.zone.refusals);
+        for group in batch {
+            refusals.forget(&group.name);
+            if group.is_asked_for() {
+                self.outcomes.push((group.name, Outcome::Done(group.after)));
+            }
+        }
+    }
+
+    /// Takes out what the answer blames, and sends the rest again. Where it blames nobody, each half of the batch is
+    /// tried for itself, so that a fault is found in as many calls as the batch has bits.
+    async fn refused(&mut self, batch: Vec<Group>, fault: Fault) {
+        if let Kind::Refused(said) = &fault.kind {
+            let blamed = blame(batch, said);
+            for (group, outcome) in blamed.out {
+                self.give_up(group, outcome);
+            }
+            return self.left.extend(halves(blamed.rest, blamed.all_blamed));
+        }
+        match <[Group; 1]>::try_from(batch) {
+            Ok([group]) => {
+                let error = self.zone.error(fault, "write it").await;
+                let condition =
+                    "where the policy has a condition on record names, add this name and its mark";
+                self.give_up(group, rejected(format!("{error}; {condition}")));
+            }
+            Err(batch) => self.left.extend(halves(batch, false)),
+        }
+    }
+
+    fn give_up(&mut self, group: Group, outcome: Outcome) {
+        let mut refusals = lock(&self.zone.refusals);
+        match outcome {
+            Outcome::Failed(_) => refusals.refuse(&group.name),
+            _ => refusals.forget(&group.name),
+        }
+        if group.is_asked_for() {
+            self.outcomes.push((group.name, outcome));
+        }
+    }
+
+    /// What is known of it: some steps were written, or the end of the call is unknown.
+    fn incomplete(&mut self, batch: Vec<Group>, fault: &Fault) {
+        let told = batch.into_iter().filter(Group::is_asked_for);
+        let problem = format!("nobody knows whether it was written whole: {}", fault.reason);
+        self.outcomes
+            .extend(told.map(|group| (group.name, Outcome::Incomplete { problem: problem.clone() })));
+    }
+
+    /// The zone is at fault: nothing more is sent.
+    async fn fail(&mut self, batch: Vec<Group>, fault: Fault) {
+        if matches!(fault.kind, Kind::NoZone) {
+            self.zone.forget_id();
+        }
+        for group in batch.into_iter().filter(Group::is_asked_for) {
+            let error: ProviderError = self.zone.error(fault.clone(), ACTION).await;
+            self.outcomes.push((group.name, Outcome::Failed(error)));
+        }
+    }
 }
 
 fn sdk_change(delta: &Delta) -> Option<SdkChange> {

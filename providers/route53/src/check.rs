@@ -141,15 +141,19 @@ fn good(text: String) -> Finding {
     Finding { good: true, text }
 }
 
-/// Access key id and account are names, not secrets.
+/// The account is a name. Of the access key id, which counts as secret, the last letters tell one from another.
 fn who(credentials: &Credentials, role: Option<&str>) -> String {
     let account = credentials.account_id().map(|id| format!(", account {}", id.as_str())).unwrap_or_default();
     let role = role.map(|arn| format!(" as {arn}")).unwrap_or_default();
     format!(
-        "credentials from {}{role}: access key {}{account}",
+        "credentials from {}{role}: access key …{}{account}",
         source(credentials),
-        credentials.access_key_id()
+        last(credentials.access_key_id())
     )
+}
+
+fn last(id: &str) -> &str {
+    id.char_indices().nth_back(3).and_then(|(at, _)| id.get(at..)).unwrap_or_default()
 }
 
 /// Which part of the SDK's chain gave them. It says so in its debug form only.

@@ -65,6 +65,13 @@ pub(crate) struct Group {
     pub(crate) mark: Option<Mark>,
 }
 
+impl Group {
+    /// Whether the plan has it, and not we ourselves.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        !(self.after.is_empty() && self.steps.iter().flatten().all(|delta| delta.record_type.is_none()))
+    }
+}
+
 /// Why a change cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unfit {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aws_sdk_route53::error::SdkError;
 use fleetdns_core::ProviderError;
+use fleetdns_core::redact::backend_text;
 use thiserror::Error;
 
 use crate::said::Said;
@@ -17,15 +18,17 @@ pub(crate) struct Reason(pub(crate) Arc<str>);
 /// What to do about a fault.
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
-    /// Try later; a write may have been carried out.
+    /// Try later; nothing was done.
     Unavailable,
+    /// Try later; a write may have been carried out.
+    Unknown,
     /// Wait: the account's rate, or another change of the zone that is under way.
     Busy,
     /// The batch was not taken, because of one or more of its records.
     Refused(Said),
     /// The hosted zone is not there.
     NoZone,
-    /// A right is missing.
+    /// A right is missing: for the zone, or for one of the names of a batch. The answer does not say for which.
     NoRight,
     /// A person has to do this.
     Denied(String),
@@ -62,8 +65,8 @@ const THROTTLE: [&str; 6] = [
 ];
 
 impl Fault {
-    pub(crate) fn new(kind: Kind, reason: impl Into<Arc<str>>) -> Self {
-        Self { kind, reason: Reason(reason.into()) }
+    pub(crate) fn new(kind: Kind, reason: impl AsRef<str>) -> Self {
+        Self { kind, reason: Reason(backend_text(reason.as_ref(), &[]).into()) }
     }
 
     pub(crate) fn of<E: StdError + Send + Sync + 'static>(error: &SdkError<E>) -> Self {
@@ -75,7 +78,14 @@ impl Fault {
         if reason.contains("credential") {
             return Self::of_credentials(error);
         }
-        Self::new(Kind::Unavailable, reason)
+        // Before a connection stands, nothing can have been done.
+        let sent = !reason.contains("(Connect)") && !matches!(error, SdkError::ConstructionFailure(_));
+        Self::new(if sent { Kind::Unknown } else { Kind::Unavailable }, reason)
+    }
+
+    /// Whether the answer is about the records of the batch, so that others may pass.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self.kind, Kind::Refused(_) | Kind::NoRight)
     }
 
     /// There are no credentials, or they could not be had.
@@ -102,7 +112,8 @@ impl Fault {
                 Kind::Denied("look at endpoint-url: this does not speak as Route 53 does".to_owned())
             }
             (400..500, _) => Kind::Refused(said),
-            _ => Kind::Unavailable,
+            (503, _) => Kind::Unavailable,
+            _ => Kind::Unknown,
         };
         Self::new(kind, reason)
     }
@@ -112,7 +123,7 @@ impl Fault {
         let denied =
             |remedy| ProviderError::Denied { endpoint: whom.endpoint.to_owned(), action, problem, remedy };
         match self.kind {
-            Kind::Unavailable => {
+            Kind::Unavailable | Kind::Unknown => {
                 ProviderError::Unavailable { endpoint, action, source: Some(Box::new(self.reason)) }
             }
             Kind::Busy => ProviderError::Throttled { endpoint, seconds: WAIT },
@@ -197,7 +208,7 @@ mod tests {
         check(400, "RequestExpired", "clock");
         check(404, "", "endpoint-url");
         check(503, "ServiceUnavailable", "Unavailable");
-        check(500, "", "Unavailable");
+        check(500, "", "Unknown");
     }
 
     #[test]

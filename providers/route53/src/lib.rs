@@ -26,6 +26,7 @@
 
 mod alias;
 mod apply;
+mod bounded;
 mod check;
 mod edit;
 mod fault;
@@ -37,6 +38,7 @@ mod pack;
 mod said;
 mod settings;
 mod shape;
+mod split;
 mod view;
 mod zone;
 

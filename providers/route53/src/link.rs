@@ -26,6 +26,7 @@ use aws_sdk_route53::types::ChangeStatus;
 use tokio::sync::OnceCell;
 use tracing::debug;
 
+use crate::bounded::Bounded;
 use crate::fault::{Fault, Kind};
 use crate::settings::Settings;
 
@@ -123,6 +124,7 @@ async fn connect(settings: &Settings) -> Connection {
         TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(DEADLINE).build();
     let mut config = aws_sdk_route53::config::Builder::from(&base)
         .region(region)
+        .interceptor(Bounded)
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts);
     if let Some(credentials) = &credentials {

@@ -1,9 +1,9 @@
 //! What stands in the zone: from record sets as Route 53 lists them, to sets with an owner.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use aws_sdk_route53::types::ResourceRecordSet;
+use fleetdns_core::redact::backend_text;
 use fleetdns_core::{
     Claim, Content, DnsName, Label, Listing, NonEmpty, Observed, ObservedSet, RecordData, RecordType, Ttl,
     Version,
@@ -48,11 +48,8 @@ impl View {
             match read_name(set.name()) {
                 Some(name) => named.push((name, set)),
                 None => {
-                    view.unreadable.push(format!(
-                        "{} {}: not a host name",
-                        set.name(),
-                        set.r#type().as_str()
-                    ));
+                    let entry = format!("{} {}: not a host name", set.name(), set.r#type().as_str());
+                    view.unreadable.push(backend_text(&entry, &[]));
                 }
             }
         }
@@ -101,6 +98,15 @@ impl View {
         self.marks.insert(marked, mark);
     }
 
+    /// Takes in what stands at a name now, and its mark.
+    pub(crate) fn stands(&mut self, name: &DnsName, sets: &[ObservedSet], mark: Option<&Mark>) {
+        self.observed.replace(name.clone(), sets.to_vec());
+        match mark {
+            Some(mark) => self.marks.insert(name.clone(), mark.clone()),
+            None => self.marks.remove(name),
+        };
+    }
+
     /// Marks of ours without any record.
     pub(crate) fn orphans(&self) -> impl Iterator<Item = (&DnsName, &Mark)> {
         let orphan = |(name, mark): &(&DnsName, &Mark)| {
@@ -131,7 +137,7 @@ fn observe(set: &ResourceRecordSet, mark: Option<&Mark>, shapes: Shapes) -> Obse
         }
         _ => ObservedSet {
             ttl,
-            content: Content::Other(Arc::from(set.r#type().as_str())),
+            content: Content::other(set.r#type().as_str()),
             claim: Claim::Foreign,
             version: Version::default(),
         },

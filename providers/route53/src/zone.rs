@@ -1,12 +1,14 @@
 //! One hosted zone: which it is, what stands in it, and what was last seen of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use aws_sdk_route53::types::{HostedZone, HostedZoneConfig, ResourceRecordSet, RrType};
+use fleetdns_core::limits::{self, Allowance};
 use fleetdns_core::{
     Applied, ApprovedPlan, Capabilities, DnsName, Finding, Gauge, Label, Listing, Provider, ProviderError,
+    Refusals,
 };
 use tokio::sync::Mutex;
 
@@ -33,8 +35,9 @@ pub(crate) struct Zone {
     pub(crate) link: Arc<Link>,
     /// Batches on their way to the name servers, where that is to be known.
     pub(crate) insync: Option<Insync>,
-    /// One batch at a time, and none while pages are read: Route 53 wants the former, a whole picture the latter.
+    /// One batch at a time: Route 53 wants it so. A listing does not wait for it, nor does a write wait for a listing.
     pub(crate) turn: Mutex<()>,
+    pub(crate) refusals: StdMutex<Refusals>,
     id: StdMutex<Option<Hosted>>,
     seen: StdMutex<Seen>,
 }
@@ -52,9 +55,11 @@ struct Seen {
     view: Arc<View>,
     /// Marks that had no record at the last two listings. Pages are not of one moment, so one listing proves nothing.
     orphans: HashMap<DnsName, Mark>,
+    /// Names that were written since the last listing began.
+    written: BTreeSet<DnsName>,
 }
 
-fn lock<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -66,6 +71,7 @@ impl Zone {
             owner,
             link: Arc::new(Link::new(settings)),
             turn: Mutex::default(),
+            refusals: StdMutex::default(),
             id: StdMutex::default(),
             seen: StdMutex::default(),
         }
@@ -88,16 +94,10 @@ impl Zone {
     /// Takes in what was written.
     pub(crate) fn learn(&self, groups: &[Group]) {
         let mut seen = lock(&self.seen);
-        for group in groups {
-            seen.orphans.remove(&group.name);
-        }
-        let view = Arc::make_mut(&mut seen.view);
-        for group in groups {
-            view.observed.replace(group.name.clone(), group.after.clone());
-            match &group.mark {
-                Some(mark) => view.marks.insert(group.name.clone(), mark.clone()),
-                None => view.marks.remove(&group.name),
-            };
+        for Group { name, after, mark, .. } in groups {
+            seen.orphans.remove(name);
+            Arc::make_mut(&mut seen.view).stands(name, after, mark.as_ref());
+            seen.written.insert(name.clone());
         }
     }
 
@@ -173,7 +173,7 @@ impl Zone {
     /// All record sets, page by page.
     async fn read(&self) -> Result<Vec<ResourceRecordSet>, Fault> {
         let id = self.id().await?.id;
-        let mut sets = Vec::new();
+        let (mut sets, mut allowance) = (Vec::new(), Allowance::new());
         let mut next: (Option<String>, Option<RrType>, Option<String>) = (None, None, None);
         loop {
             let (name, record_type, identifier) = &next;
@@ -190,6 +190,9 @@ impl Zone {
                         .send()
                 })
                 .await?;
+            allowance
+                .take(page.resource_record_sets().len(), 0)
+                .map_err(|excess| Fault::new(Kind::Denied(limits::REMEDY.to_owned()), excess.to_string()))?;
             sets.extend_from_slice(page.resource_record_sets());
             if !page.is_truncated() {
                 return Ok(sets);
@@ -207,7 +210,7 @@ impl Zone {
     }
 
     pub(crate) async fn list_whole(&self) -> Result<Listing, Fault> {
-        let _turn = self.turn.lock().await;
+        lock(&self.seen).written.clear();
         let sets = match self.read().await {
             // Deleted and made anew, perhaps.
             Err(Fault { kind: Kind::NoZone, .. }) if lock(&self.id).is_some() => {
@@ -216,9 +219,13 @@ impl Zone {
             }
             result => result?,
         };
-        let view = View::of(&sets, &self.owner, self.shapes());
-        let listing = view.listing();
+        let mut view = View::of(&sets, &self.owner, self.shapes());
         let mut seen = lock(&self.seen);
+        // Pages that were read before a write say what stood there then.
+        for name in &seen.written {
+            view.stands(name, seen.view.observed.at(name), seen.view.marks.get(name));
+        }
+        let listing = view.listing();
         let before: HashMap<DnsName, Mark> =
             seen.view.orphans().map(|(name, mark)| (name.clone(), mark.clone())).collect();
         let still = |name: &&DnsName, mark: &Mark| before.get(*name) == Some(mark);

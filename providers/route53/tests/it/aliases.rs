@@ -26,7 +26,7 @@ fn pair(name: &str, target: &str) -> Vec<String> {
     ["A", "AAAA"].map(|record_type| format!("{name} {record_type} alias {target}.")).to_vec()
 }
 
-/// A pass in one batch, after which nothing is left to do, for a provider of another process neither.
+/// A pass in one batch, or in two where addresses go and others stay, after which nothing is left to do, for a provider of another process neither.
 async fn settles(fake: &Fake, fleet: &Fleet, keys: &[(&str, &str)]) {
     let provider = fake.connect(OWNER, keys);
     let plan = planned(&*provider, fleet).await;
@@ -34,7 +34,7 @@ async fn settles(fake: &Fake, fleet: &Fleet, keys: &[(&str, &str)]) {
     assert!(count > 0, "nothing was found to do");
     fake.calls("ChangeResourceRecordSets");
     all_done(&words(&provider.apply(&plan).await), count);
-    assert_eq!(fake.calls("ChangeResourceRecordSets"), 1);
+    assert!((1..=2).contains(&fake.calls("ChangeResourceRecordSets")));
     for provider in [provider, fake.connect(OWNER, keys)] {
         let plan = planned(&*provider, fleet).await;
         assert!(plan.plan().is_empty() && plan.plan().refused.is_empty(), "{}", plan.plan());

@@ -19,6 +19,7 @@ mod insync;
 mod marks;
 mod moto;
 mod numbers;
+mod refusals;
 mod zones;
 
 pub use suite::conformance;

@@ -84,7 +84,7 @@ async fn missing_rights_are_named_with_the_policy_to_grant() {
         assert!(text.contains("not authorized to perform: route53:ChangeResourceRecordSets"), "{text}");
         assert!(text.contains("grant this policy: {") && text.contains(&policy), "{text}");
     }
-    assert_eq!(fake.calls("ChangeResourceRecordSets"), 1, "what is denied once is not asked again");
+    assert_eq!(fake.calls("ChangeResourceRecordSets"), 3, "each name is tried for itself");
     let findings = provider.check(&"example.com".parse().unwrap()).await;
     let bad: Vec<_> = findings.iter().filter(|finding| !finding.good).collect();
     assert!(bad.len() == 1 && bad[0].text.contains("refuses to write the zone"), "{findings:#?}");
@@ -99,7 +99,8 @@ async fn check_says_who_we_are_and_changes_nothing() {
     let before = fake.state().zones[ZONE_ID].sets.len();
     let findings = fake.provider(OWNER).check(&"example.com".parse().unwrap()).await;
     assert!(findings.len() == 4 && findings.iter().all(|finding| finding.good), "{findings:#?}");
-    assert!(findings[0].text.contains("AKIDFAKEFAKEFAKEFAKE"), "{findings:#?}");
+    assert!(findings[0].text.contains("access key …FAKE"), "{findings:#?}");
+    assert!(!format!("{findings:?}").contains("AKIDFAKE"), "{findings:#?}");
     assert!(!format!("{findings:?}").contains("geheim"));
     assert!(findings[1].text.contains(ZONE_ID) && findings[1].text.contains("public"), "{findings:#?}");
     assert_eq!(fake.state().zones[ZONE_ID].sets.len(), before);

@@ -50,6 +50,13 @@ fn no_zone(id: &str) -> Response {
     error(404, "NoSuchHostedZone", &format!("No hosted zone found with ID: {id}"))
 }
 
+fn endless() -> Response {
+    let chunk = Bytes::from(vec![b' '; 1 << 20]);
+    let chunks =
+        futures::stream::iter(std::iter::repeat_with(move || Ok::<_, std::io::Error>(chunk.clone())));
+    Response::builder().header("content-type", "text/xml").body(Body::from_stream(chunks)).unwrap()
+}
+
 fn forbidden(action: &str) -> Response {
     let who = "User: arn:aws:iam::123456789012:user/dns is not authorized to perform";
     error(403, "AccessDenied", &format!("{who}: route53:{action}"))
@@ -99,6 +106,7 @@ async fn admit(
     };
     match fault {
         Some(Fault::CutBefore) => Err(cut()),
+        Some(Fault::Endless) => Err(endless()),
         Some(Fault::Answer(status, body)) => Err(xml(status, &body)),
         Some(Fault::Slow(pause)) => {
             tokio::time::sleep(pause).await;

@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     CutAfter,
     /// The answer comes late.
     Slow(Duration),
+    /// An answer that goes on for ever.
+    Endless,
     /// This answer, and nothing is done.
     Answer(u16, String),
 }
