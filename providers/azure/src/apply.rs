@@ -1,8 +1,13 @@
 //! Writing a plan: names side by side, the changes of one name one after the other.
+//!
+//! Invariant: a fault of one name never stops the others; only a fault of the zone ends the work.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use fleetdns_core::{Applied, Change, DnsName, NameChange, ObservedSet, Outcome, Plan, ProviderError};
+use fleetdns_core::{
+    Applied, Change, DnsName, NameChange, ObservedSet, Order, Outcome, Plan, ProviderError, RefusalBudget,
+};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
@@ -13,7 +18,7 @@ use crate::zone::AzureZone;
 
 mod write;
 
-/// After so many faults in a row that say nothing of their record, the rest is not tried.
+/// After so many names in a row that Azure fails to write, without one that it writes, Azure is taken to be away.
 const IN_A_ROW: usize = 5;
 
 /// Why a name was not written.
@@ -21,13 +26,19 @@ const IN_A_ROW: usize = 5;
 pub(crate) enum Trouble {
     /// Somebody else was faster.
     Conflict,
+    /// Nothing was written.
     Fault(Fault),
+    /// A part of it was written.
+    Half(Fault),
 }
 
 impl Trouble {
     /// Whether trying the same again, later, would meet the same.
     const fn is_final(&self) -> bool {
-        matches!(self, Self::Conflict | Self::Fault(Fault { kind: Kind::Invalid, .. }))
+        match self {
+            Self::Conflict => true,
+            Self::Fault(fault) | Self::Half(fault) => fault.is_refusal(),
+        }
     }
 }
 
@@ -37,53 +48,78 @@ impl From<Fault> for Trouble {
     }
 }
 
-type Written = (DnsName, Result<Vec<ObservedSet>, Trouble>);
+/// A name that is to be written.
+#[derive(Debug, Clone, Copy)]
+struct Task<'a> {
+    change: &'a NameChange,
+    /// It was refused lately: its faults say nothing of Azure as a whole.
+    refused: bool,
+}
+
+struct Written<'a> {
+    task: Task<'a>,
+    result: Result<Vec<ObservedSet>, Trouble>,
+    took: Duration,
+}
 
 /// Whether the rest of a plan is worth trying.
 #[derive(Debug, Default)]
 struct Mood {
     in_a_row: usize,
+    /// What ends the work: a fault of the zone.
     stop: Option<Fault>,
+    budget: RefusalBudget,
 }
 
 impl Mood {
-    fn learn(&mut self, result: &Result<Vec<ObservedSet>, Trouble>) {
-        match result {
-            Err(Trouble::Fault(fault)) if matches!(fault.kind, Kind::Throttled(_)) => {
-                self.stop = Some(fault.clone());
-            }
-            Err(Trouble::Fault(fault)) if fault.is_general() => {
-                self.in_a_row += 1;
-                if self.in_a_row >= IN_A_ROW {
-                    self.stop.get_or_insert_with(|| fault.clone());
-                }
-            }
-            _ => self.in_a_row = 0,
+    fn learn(&mut self, written: &Written<'_>, width: usize) {
+        let (Err(Trouble::Fault(fault)) | Err(Trouble::Half(fault))) = &written.result else {
+            self.in_a_row = 0;
+            return;
+        };
+        if fault.is_of_the_zone() {
+            self.stop = Some(fault.clone());
+            return;
         }
+        self.budget.spend(written.took / u32::try_from(width).unwrap_or(1).max(1));
+        if fault.is_refusal() {
+            self.in_a_row = 0;
+        } else if !written.task.refused {
+            self.in_a_row += 1;
+            if self.in_a_row >= IN_A_ROW {
+                self.stop.get_or_insert_with(|| fault.clone());
+            }
+        }
+    }
+
+    const fn goes_on(&self) -> bool {
+        self.stop.is_none() && !self.budget.is_spent()
     }
 }
 
 impl AzureZone {
     pub(crate) async fn apply_plan(&self, plan: &Plan) -> Applied {
-        let mut queue = self.order(plan);
-        let (mut applied, mut mood) = (Applied::default(), Mood::default());
+        let mut queue = self.line_up(plan);
+        let (mut all, mut mood) = (Vec::new(), Mood::default());
         let mut running = FuturesUnordered::new();
         loop {
-            while mood.stop.is_none() && running.len() < self.arm.pace.width() {
-                let Some(change) = queue.pop_front() else { break };
-                running.push(self.write_name(change));
+            let width = self.arm.pace.width();
+            while mood.goes_on() && running.len() < width {
+                let Some(task) = queue.pop_front() else { break };
+                running.push(self.write_name(task));
             }
-            let Some((name, result)) = running.next().await else { break };
-            mood.learn(&result);
-            applied.names.push((name.clone(), self.outcome(&name, result)));
+            let Some(written) = running.next().await else { break };
+            mood.learn(&written, width);
+            all.push(written);
         }
-        if let Some(fault) = mood.stop {
-            let failed = |change: &NameChange| {
-                let error = self.arm.error(fault.clone(), "write the zone");
-                (change.name.clone(), Outcome::Failed(error))
-            };
-            applied.names.extend(queue.into_iter().map(failed));
+        let is_away = mood.stop.as_ref().is_some_and(|fault| !fault.is_of_the_zone());
+        let mut applied = Applied::default();
+        for Written { task, result, .. } in all {
+            let name = &task.change.name;
+            applied.names.push((name.clone(), self.outcome(name, result, is_away)));
         }
+        let left = queue.into_iter().map(|task| (task.change.name.clone(), Outcome::NotTried));
+        applied.names.extend(left);
         // Who reads from the start to the end learns last how long to wait.
         applied
             .names
@@ -92,8 +128,10 @@ impl AzureZone {
     }
 
     /// What people are using comes first, for Azure may cut us off at any point: names that have nothing at the moment,
-    /// then addresses that change, then types, then what is new, then what goes.
-    fn order<'a>(&self, plan: &'a Plan) -> VecDeque<&'a NameChange> {
+    /// then addresses that go, then others that change, then types, then what is new, then what goes. What was refused
+    /// lately comes last.
+    fn line_up<'a>(&self, plan: &'a Plan) -> VecDeque<Task<'a>> {
+        let Order { mut removals, mut others, refused } = self.refusals().order(&plan.changes);
         let gaps = self.gaps();
         let rank = |change: &&NameChange| {
             let updates = change.changes.iter().any(|one| matches!(one, Change::Update { .. }));
@@ -106,15 +144,25 @@ impl AzureZone {
                 () => 4,
             }
         };
-        let mut changes: Vec<&NameChange> = plan.changes.iter().collect();
-        changes.sort_by_key(rank);
-        changes.into()
+        removals.sort_by_key(rank);
+        others.sort_by_key(rank);
+        let first = others.iter().take_while(|change| rank(change) == 0).count();
+        let urgent: Vec<&NameChange> = others.drain(..first).collect();
+        let task = |refused| move |change| Task { change, refused };
+        let clean = urgent.into_iter().chain(removals).chain(others).map(task(false));
+        clean.chain(refused.into_iter().map(task(true))).collect()
     }
 
-    async fn write_name(&self, change: &NameChange) -> Written {
+    async fn write_name<'a>(&self, task: Task<'a>) -> Written<'a> {
+        let began = Instant::now();
+        let result = self.write_changes(task.change).await;
+        Written { task, result, took: began.elapsed() }
+    }
+
+    async fn write_changes(&self, change: &NameChange) -> Result<Vec<ObservedSet>, Trouble> {
         let mut gone: Vec<(Instant, &ObservedSet)> = Vec::new();
-        let mut sets = self.seen().at(&change.name).to_vec();
-        for one in &change.changes {
+        let mut sets = self.seen().observed().at(&change.name).to_vec();
+        for (index, one) in change.changes.iter().enumerate() {
             let record_type = one.record_type().as_str();
             let in_gap = !gone.is_empty();
             let result = match one {
@@ -140,7 +188,13 @@ impl AzureZone {
                     if in_gap && !closed {
                         self.gaps().insert(change.name.clone());
                     }
-                    return (change.name.clone(), Err(trouble));
+                    return Err(match trouble {
+                        // All that was written before is undone.
+                        Trouble::Fault(fault) if index > 0 && !(in_gap && closed && index == gone.len()) => {
+                            Trouble::Half(fault)
+                        }
+                        other => other,
+                    });
                 }
             }
         }
@@ -148,7 +202,7 @@ impl AzureZone {
         if let Some((gone, _)) = gone.first().filter(|_| !change.vanishes()) {
             info!(name = %change.name, gap_ms = gone.elapsed().as_millis(), "the type of a name changed");
         }
-        (change.name.clone(), Ok(sets))
+        Ok(sets)
     }
 
     /// Puts back what was deleted for the sake of a type that cannot be written, so that the name is not left empty.
@@ -169,14 +223,31 @@ impl AzureZone {
         closed
     }
 
-    fn outcome(&self, name: &DnsName, result: Result<Vec<ObservedSet>, Trouble>) -> Outcome {
-        match result {
+    /// `is_away`: Azure writes nothing at the moment, whatever the name.
+    fn outcome(&self, name: &DnsName, result: Result<Vec<ObservedSet>, Trouble>, is_away: bool) -> Outcome {
+        let fault = match result {
             Ok(sets) => {
-                self.seen().replace(name.clone(), sets.clone());
-                Outcome::Done(sets)
+                self.refusals().forget(name);
+                self.seen().write(name, sets.clone());
+                return Outcome::Done(sets);
             }
-            Err(Trouble::Conflict) => Outcome::Conflict,
-            Err(Trouble::Fault(fault)) => Outcome::Failed(self.arm.error(fault, "write the zone")),
+            Err(Trouble::Conflict) => {
+                self.refusals().forget(name);
+                return Outcome::Conflict;
+            }
+            Err(Trouble::Half(fault)) => return Outcome::Incomplete { problem: fault.problem },
+            Err(Trouble::Fault(fault)) if fault.is_unsure() => {
+                return Outcome::Incomplete { problem: fault.problem };
+            }
+            Err(Trouble::Fault(fault)) => fault,
+        };
+        if fault.is_of_the_zone() {
+            return Outcome::Failed(self.arm.error(fault, "write the zone"));
         }
+        self.refusals().refuse(name);
+        Outcome::Failed(match fault.kind {
+            Kind::Broken if is_away => self.arm.error(fault, "write the zone"),
+            _ => fault.into_rejection(&self.arm.who),
+        })
     }
 }

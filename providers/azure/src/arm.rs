@@ -8,11 +8,12 @@ use azure_core::http::policies::auth::BearerTokenAuthorizationPolicy;
 use azure_core::http::{
     ClientOptions, Context, Method, Pipeline, PipelineSendOptions, Request, RetryOptions, Transport, Url,
 };
-use fleetdns_core::{DnsName, ProviderError};
+use fleetdns_core::{DnsName, Pause, ProviderError};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use crate::bounded::Bounded;
 use crate::credential;
 use crate::fault::{Fault, Kind, Who};
 use crate::pace::{Operation, Pace};
@@ -102,10 +103,20 @@ impl Arm {
         url
     }
 
+    /// A page of a listing.
+    ///
     /// # Errors
-    /// Anything but a success. While Azure asks to wait, nothing is sent.
+    /// As [`Arm::get`].
+    pub(crate) async fn list(&self, url: Url) -> Result<Answer, Fault> {
+        self.call(Operation::List, Method::Get, url, Condition::None, None).await
+    }
+
+    /// One resource.
+    ///
+    /// # Errors
+    /// Anything but a success. While Azure asks to wait, nothing of the kind is sent.
     pub(crate) async fn get(&self, url: Url) -> Result<Answer, Fault> {
-        self.call(Operation::Read, Method::Get, url, Condition::None, None).await
+        self.call(Operation::Get, Method::Get, url, Condition::None, None).await
     }
 
     /// # Errors
@@ -159,7 +170,7 @@ impl Arm {
 
     async fn connect(&self) -> Result<Pipeline, Fault> {
         let client = self.client().await?;
-        let transport = Transport::new(Arc::new(client));
+        let transport = Transport::new(Arc::new(Bounded(client)));
         let credential = credential::make(&self.settings, transport.clone());
         let credential = credential.map_err(|error| Fault::of_error(&error))?;
         let token = BearerTokenAuthorizationPolicy::new(credential, [self.settings.cloud.scope.as_str()]);
@@ -214,18 +225,12 @@ async fn send(pipeline: &Pipeline, request: &mut Request) -> Result<Answer, Faul
     }
 }
 
-/// Milliseconds in a header of Azure's own, seconds, or a date (RFC 9110 §10.2.3).
-fn retry_after(headers: &Headers) -> Option<Duration> {
-    let header = |name: &'static str| headers.get_optional_str(&HeaderName::from_static(name)).map(str::trim);
-    for name in ["x-ms-retry-after-ms", "retry-after-ms"] {
-        if let Some(milliseconds) = header(name).and_then(|text| text.parse().ok()) {
-            return Some(Duration::from_millis(milliseconds));
-        }
-    }
-    let text = header("retry-after")?;
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = SystemTime::from(azure_core::time::parse_rfc7231(text).ok()?);
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+/// Milliseconds in a header of Azure's own, or `Retry-After`.
+fn retry_after(headers: &Headers) -> Option<Pause> {
+    let header = |name: &'static str| headers.get_optional_str(&HeaderName::from_static(name));
+    let milliseconds = ["x-ms-retry-after-ms", "retry-after-ms"].into_iter().filter_map(header);
+    milliseconds
+        .filter_map(Pause::milliseconds_in)
+        .next()
+        .or_else(|| Pause::retry_after(header("retry-after")?, SystemTime::now()))
 }

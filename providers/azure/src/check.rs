@@ -78,7 +78,7 @@ impl AzureZone {
         }
         if let (Some(sets), Some(most)) = (number_of_record_sets, max_number_of_record_sets) {
             let text = format!("it has {sets} record sets, and takes {most}");
-            findings.push(Finding { good: sets * 10 < most * 9, text });
+            findings.push(Finding { good: sets.saturating_mul(10) < most.saturating_mul(9), text });
         }
         Ok(findings)
     }
@@ -135,7 +135,8 @@ impl AzureZone {
     async fn some_writable(&self) -> Option<DnsName> {
         let ours: Vec<RecordSet> = {
             let seen = self.seen();
-            let sets = seen.iter().flat_map(|(name, sets)| sets.iter().map(move |set| (name, set)));
+            let sets =
+                seen.observed().iter().flat_map(|(name, sets)| sets.iter().map(move |set| (name, set)));
             let set = |(name, set): (&DnsName, &ObservedSet)| {
                 Some(RecordSet { name: name.clone(), ttl: set.ttl, data: set.ours()?.clone() })
             };

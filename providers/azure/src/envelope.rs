@@ -1,5 +1,6 @@
 //! The forms in which ARM, the DNS services behind it, and proxies between put an error.
 
+use fleetdns_core::Pause;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -83,9 +84,9 @@ impl Envelope {
     }
 
     /// Seconds that stand in the message: `Please try again after '307' seconds.`
-    pub(crate) fn seconds(&self) -> Option<u64> {
+    pub(crate) fn wait(&self) -> Option<Pause> {
         let (_, rest) = self.message.split_once("after '")?;
-        rest.split_once('\'')?.0.parse().ok()
+        Pause::seconds_in(rest.split_once('\'')?.0)
     }
 }
 
@@ -121,8 +122,8 @@ mod tests {
         let message =
             "exceeded the limit of '500' for time interval '00:05:00'. Please try again after '307' seconds.";
         let envelope = Envelope { code: String::new(), message: message.to_owned() };
-        assert_eq!(envelope.seconds(), Some(307));
-        assert_eq!(Envelope::default().seconds(), None);
+        assert_eq!(envelope.wait().map(Pause::seconds), Some(307));
+        assert_eq!(Envelope::default().wait(), None);
         assert_eq!(Envelope::default().text(502), "HTTP 502");
     }
 }

@@ -1,10 +1,10 @@
 //! What went wrong with one call, by what the caller does next.
 
 use std::error::Error as StdError;
-use std::time::Duration;
 
 use azure_core::error::ErrorKind;
-use fleetdns_core::ProviderError;
+use fleetdns_core::redact::backend_text;
+use fleetdns_core::{Pause, ProviderError};
 use thiserror::Error;
 
 use crate::envelope::Envelope;
@@ -19,14 +19,20 @@ pub(crate) struct Reason(String);
 /// What to do about a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// No answer, or a fault of Azure's own: try again. A write may have been carried out.
+    /// No connection: nothing was done.
+    Unreachable,
+    /// No answer, or one that cannot be read: a write may have been carried out.
     Away,
+    /// A fault of Azure's own, about this call or about all.
+    Broken,
     /// Make no call of this kind for so long; `None`: Azure does not say how long.
-    Throttled(Option<Duration>),
+    Throttled(Option<Pause>),
     /// A person has to do this.
     Denied(String),
-    /// The right is missing; the object id that Azure names.
+    /// The right is missing, for this record set or for all; the object id that Azure names.
     Forbidden(Option<String>),
+    /// A lock is in the way, on this record set or on all.
+    Locked,
     /// No zone, group or subscription of the name.
     Missing,
     /// Another write to the same thing is under way: try again soon.
@@ -60,27 +66,27 @@ pub(crate) struct Who {
 }
 
 impl Fault {
-    pub(crate) fn away(problem: impl Into<String>) -> Self {
-        Self { kind: Kind::Away, problem: problem.into() }
+    pub(crate) fn away(problem: impl AsRef<str>) -> Self {
+        Self { kind: Kind::Away, problem: backend_text(problem.as_ref(), &[]) }
     }
 
     /// Of an answer that is no success.
-    pub(crate) fn of_answer(status: u16, wait: Option<Duration>, body: &[u8]) -> Self {
+    pub(crate) fn of_answer(status: u16, wait: Option<Pause>, body: &[u8]) -> Self {
         let envelope = Envelope::read(body);
-        let problem = envelope.text(status);
-        let wait = wait.or_else(|| envelope.seconds().map(Duration::from_secs));
+        let problem = backend_text(&envelope.text(status), &[]);
+        let wait = wait.or_else(|| envelope.wait());
         let kind = match status {
             401 => Kind::Denied(
                 "renew the credential, and see that tenant-id is the tenant of the subscription".to_owned(),
             ),
             403 => Kind::Forbidden(object_id(&envelope)),
             404 => Kind::Missing,
-            408 => Kind::Away,
+            408 => Kind::Broken,
             409 => conflict(&envelope),
             412 => Kind::Changed,
             429 => Kind::Throttled(wait),
             503 if wait.is_some() => Kind::Throttled(wait),
-            500.. => Kind::Away,
+            500.. => Kind::Broken,
             _ => Kind::Invalid,
         };
         Self { kind, problem }
@@ -91,32 +97,56 @@ impl Fault {
         let problem = chain(error);
         let kind = match error.kind() {
             ErrorKind::Credential => token::kind(error, &problem),
+            _ if problem.contains("(Connect)") => certificate(&problem).unwrap_or(Kind::Unreachable),
             _ => certificate(&problem).unwrap_or(Kind::Away),
         };
-        Self { kind, problem }
+        Self { kind, problem: backend_text(&problem, &[]) }
     }
 
-    /// Whether the fault says nothing of one record, so that the next one will very likely meet it too.
-    pub(crate) const fn is_general(&self) -> bool {
-        matches!(self.kind, Kind::Away | Kind::Denied(_) | Kind::Forbidden(_) | Kind::Missing)
+    /// Whether the zone is at fault, so that no other name can be written either.
+    pub(crate) const fn is_of_the_zone(&self) -> bool {
+        matches!(self.kind, Kind::Unreachable | Kind::Throttled(_) | Kind::Denied(_) | Kind::Missing)
+    }
+
+    /// Whether nobody knows what became of a write.
+    pub(crate) const fn is_unsure(&self) -> bool {
+        matches!(self.kind, Kind::Away)
+    }
+
+    /// Whether Azure answered that it takes this write as it is now not at all, so that nothing was done.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self.kind, Kind::Invalid | Kind::Forbidden(_) | Kind::Locked)
+    }
+
+    /// As the fault of one name: why it is refused, and what to do about it.
+    pub(crate) fn into_rejection(self, who: &Who) -> ProviderError {
+        let problem = match self.into_error(who, "write it") {
+            ProviderError::Rejected { problem } => problem,
+            ProviderError::Unavailable { endpoint, source: Some(source), .. } => {
+                format!("{endpoint} cannot write it: {source}")
+            }
+            other => other.to_string(),
+        };
+        ProviderError::Rejected { problem }
     }
 
     pub(crate) fn into_error(self, who: &Who, action: &'static str) -> ProviderError {
         let Self { kind, problem } = self;
         let endpoint = who.endpoint.clone();
         let remedy = match kind {
-            Kind::Away | Kind::Queued => {
+            Kind::Unreachable | Kind::Away | Kind::Broken | Kind::Queued => {
                 let source = Some(Box::new(Reason(problem)) as _);
                 return ProviderError::Unavailable { endpoint, action, source };
             }
             Kind::Throttled(wait) => {
-                let seconds = wait.map_or(1, |wait| wait.as_millis().div_ceil(1000).max(1) as u64);
+                let seconds = wait.map_or(1, |wait| wait.seconds().max(1));
                 return ProviderError::Throttled { endpoint, seconds };
             }
             Kind::Invalid | Kind::Exclusive | Kind::Changed => {
                 return ProviderError::Rejected { problem };
             }
             Kind::Denied(remedy) => remedy,
+            Kind::Locked => "remove the lock with `az lock delete`, or lock less than the records".to_owned(),
             Kind::Forbidden(object) => who.grant(object.as_deref()),
             Kind::Missing => who.create(&problem),
         };
@@ -157,9 +187,7 @@ impl Who {
 /// One status for three things that want three answers. What is not known is tried again, within bounds.
 fn conflict(envelope: &Envelope) -> Kind {
     if envelope.code == "ScopeLocked" || envelope.says(&["scope", "locked"]) {
-        return Kind::Denied(
-            "remove the lock with `az lock delete`, or lock less than the records".to_owned(),
-        );
+        return Kind::Locked;
     }
     let exclusive =
         envelope.code.contains("CNameNamingRestriction") || envelope.says(&["cname", "already exists"]);

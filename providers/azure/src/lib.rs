@@ -19,6 +19,7 @@
 
 mod apply;
 mod arm;
+mod bounded;
 mod check;
 mod credential;
 mod envelope;

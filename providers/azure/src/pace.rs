@@ -6,6 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fleetdns_core::Pause;
 use tokio::time::Instant;
 
 /// Most writes under way at once.
@@ -17,10 +18,14 @@ const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// Longest such wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// Azure counts these two apart.
+/// Azure counts these apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
-    Read,
+    /// A page of a listing.
+    List,
+    /// One resource.
+    Get,
+    /// Anything that changes one.
     Write,
 }
 
@@ -33,7 +38,8 @@ struct Lane {
 
 #[derive(Debug)]
 struct State {
-    reads: Lane,
+    lists: Lane,
+    gets: Lane,
     writes: Lane,
     width: usize,
     successes: usize,
@@ -46,14 +52,15 @@ pub(crate) struct Pace(Mutex<State>);
 impl Default for Pace {
     fn default() -> Self {
         let lane = Lane::default();
-        Self(Mutex::new(State { reads: lane, writes: lane, width: WIDEST, successes: 0 }))
+        Self(Mutex::new(State { lists: lane, gets: lane, writes: lane, width: WIDEST, successes: 0 }))
     }
 }
 
 impl State {
     fn lane(&mut self, operation: Operation) -> &mut Lane {
         match operation {
-            Operation::Read => &mut self.reads,
+            Operation::List => &mut self.lists,
+            Operation::Get => &mut self.gets,
             Operation::Write => &mut self.writes,
         }
     }
@@ -65,9 +72,9 @@ impl Pace {
     }
 
     /// How long no call may be made; `None` when it may be made now.
-    pub(crate) fn wait(&self, operation: Operation, now: Instant) -> Option<Duration> {
+    pub(crate) fn wait(&self, operation: Operation, now: Instant) -> Option<Pause> {
         let until = self.state().lane(operation).closed_until?;
-        until.checked_duration_since(now).filter(|wait| !wait.is_zero())
+        until.checked_duration_since(now).filter(|wait| !wait.is_zero()).map(Pause::new)
     }
 
     /// Writes that may be under way at once.
@@ -76,7 +83,7 @@ impl Pace {
     }
 
     /// Azure asked to wait. Gives how long that is.
-    pub(crate) fn throttled(&self, operation: Operation, said: Option<Duration>, now: Instant) -> Duration {
+    pub(crate) fn throttled(&self, operation: Operation, said: Option<Pause>, now: Instant) -> Pause {
         let mut state = self.state();
         // Several calls that were under way are refused at once; that is one refusal.
         let first = state.lane(operation).closed_until.is_none_or(|until| until <= now);
@@ -85,11 +92,12 @@ impl Pace {
             state.successes = 0;
         }
         let lane = state.lane(operation);
-        let wait = said.unwrap_or_else(|| (FIRST_WAIT * 2_u32.pow(lane.unsaid.min(6))).min(LONGEST_WAIT));
-        lane.unsaid += u32::from(said.is_none() && first);
+        let unsaid = || (FIRST_WAIT * 2_u32.pow(lane.unsaid.min(6))).min(LONGEST_WAIT);
+        let wait = said.map_or_else(unsaid, Pause::duration);
+        lane.unsaid = lane.unsaid.saturating_add(u32::from(said.is_none() && first));
         let until = lane.closed_until.map_or(now + wait, |until| until.max(now + wait));
         lane.closed_until = Some(until);
-        until - now
+        Pause::new(until - now)
     }
 
     /// A call was answered.
@@ -109,8 +117,12 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const fn s(seconds: u64) -> Duration {
+    const fn d(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
+    }
+
+    fn s(seconds: u64) -> Pause {
+        Pause::new(d(seconds))
     }
 
     #[test]
@@ -119,9 +131,11 @@ mod tests {
         assert_eq!(pace.wait(Operation::Write, now), None);
         assert_eq!(pace.throttled(Operation::Write, Some(s(307)), now), s(307));
         assert_eq!(pace.throttled(Operation::Write, Some(s(10)), now), s(307), "the longer wait stays");
-        assert_eq!(pace.wait(Operation::Write, now + s(306)), Some(s(1)));
-        assert_eq!(pace.wait(Operation::Write, now + s(307)), None);
-        assert_eq!(pace.wait(Operation::Read, now), None);
+        assert_eq!(pace.wait(Operation::Write, now + d(306)), Some(s(1)));
+        assert_eq!(pace.wait(Operation::Write, now + d(307)), None);
+        assert_eq!(pace.wait(Operation::List, now), None);
+        pace.throttled(Operation::List, Some(s(60)), now);
+        assert_eq!(pace.wait(Operation::Get, now), None);
     }
 
     #[test]
@@ -129,13 +143,13 @@ mod tests {
         let (pace, mut now) = (Pace::default(), Instant::now());
         let mut waits = Vec::new();
         for _ in 0..9 {
-            let wait = pace.throttled(Operation::Read, None, now);
-            waits.push(wait.as_secs());
-            now += wait;
+            let wait = pace.throttled(Operation::List, None, now);
+            waits.push(wait.seconds());
+            now += wait.duration();
         }
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
-        pace.answered(Operation::Read);
-        assert_eq!(pace.throttled(Operation::Read, None, now), s(5));
+        pace.answered(Operation::List);
+        assert_eq!(pace.throttled(Operation::List, None, now), s(5));
     }
 
     #[test]
@@ -146,7 +160,7 @@ mod tests {
         }
         assert_eq!(pace.width(), WIDEST / 2, "one storm is one refusal");
         for round in 1..9 {
-            pace.throttled(Operation::Write, Some(s(1)), now + s(round));
+            pace.throttled(Operation::Write, Some(s(1)), now + d(round));
         }
         assert_eq!(pace.width(), 1);
         for _ in 0..STEP * 20 {

@@ -66,7 +66,7 @@ impl Raw {
         let mark = Claim::read(text.as_deref(), owner);
         let (content, odd) = match content(&record_type, properties) {
             Ok(data) => (Content::Known(data), None),
-            Err(why) => (Content::Other(record_type.as_str().into()), why),
+            Err(why) => (Content::other(&record_type), why),
         };
         let odd = odd.filter(|_| mark.is_ours()).map(|why| {
             format!(

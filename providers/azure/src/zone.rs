@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use azure_core::http::Url;
+use fleetdns_core::limits::{self, Allowance};
+use fleetdns_core::redact::backend_text;
 use fleetdns_core::{
     Applied, ApprovedPlan, Capabilities, DnsName, Finding, Label, Listing, Observed, ObservedSet, Provider,
-    ProviderError, Ttl,
+    ProviderError, Refusals, Ttl,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -32,12 +34,40 @@ pub(crate) struct AzureZone {
     pub(crate) zone: DnsName,
     pub(crate) owner: Label,
     pub(crate) arm: Arm,
-    /// The zone as we last saw it: a write answers for one set, and a name may have several.
-    seen: Mutex<Observed>,
+    seen: Mutex<Seen>,
+    refusals: Mutex<Refusals>,
     /// Names from which one type was deleted and the next could not be written yet.
     gaps: Mutex<BTreeSet<DnsName>>,
     /// Whether Azure takes our page size.
     wide: AtomicBool,
+}
+
+/// The zone as we last saw it: a write answers for one set, and a name may have several.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    observed: Observed,
+    /// Names that were written since the last listing began: its pages may be older.
+    written: BTreeSet<DnsName>,
+}
+
+impl Seen {
+    pub(crate) const fn observed(&self) -> &Observed {
+        &self.observed
+    }
+
+    /// Takes in what stands at a name that was written.
+    pub(crate) fn write(&mut self, name: &DnsName, sets: Vec<ObservedSet>) {
+        self.observed.replace(name.clone(), sets);
+        self.written.insert(name.clone());
+    }
+
+    /// Takes in a listing, which shows what was written meanwhile.
+    fn list(&mut self, observed: &mut Observed) {
+        for name in &self.written {
+            observed.replace(name.clone(), self.observed.at(name).to_vec());
+        }
+        self.observed = observed.clone();
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -56,16 +86,29 @@ struct Collector<'a> {
     /// A set may come twice when somebody writes while we read; the later one is newer.
     sets: BTreeMap<(DnsName, String), ObservedSet>,
     unreadable: Vec<String>,
+    allowance: Allowance,
 }
 
 impl AzureZone {
     pub(crate) fn new(zone: DnsName, owner: Label, settings: Settings) -> Self {
         let arm = Arm::new(settings, zone.clone());
-        Self { zone, owner, arm, seen: Mutex::default(), gaps: Mutex::default(), wide: AtomicBool::new(true) }
+        Self {
+            zone,
+            owner,
+            arm,
+            seen: Mutex::default(),
+            refusals: Mutex::default(),
+            gaps: Mutex::default(),
+            wide: AtomicBool::new(true),
+        }
     }
 
-    pub(crate) fn seen(&self) -> MutexGuard<'_, Observed> {
+    pub(crate) fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn gaps(&self) -> MutexGuard<'_, BTreeSet<DnsName>> {
@@ -79,8 +122,14 @@ impl AzureZone {
     }
 
     pub(crate) async fn list_all(&self) -> Result<Listing, Fault> {
-        let mut collector =
-            Collector { zone: &self.zone, owner: &self.owner, sets: BTreeMap::new(), unreadable: Vec::new() };
+        self.seen().written.clear();
+        let mut collector = Collector {
+            zone: &self.zone,
+            owner: &self.owner,
+            sets: BTreeMap::new(),
+            unreadable: Vec::new(),
+            allowance: Allowance::new(),
+        };
         let (mut page, mut links) = (self.first_page().await?, HashSet::new());
         loop {
             let next = collector.take(&page)?;
@@ -91,8 +140,8 @@ impl AzureZone {
             }
             page = self.page(url).await?;
         }
-        let listing = collector.finish();
-        *self.seen() = listing.observed.clone();
+        let mut listing = collector.finish();
+        self.seen().list(&mut listing.observed);
         Ok(listing)
     }
 
@@ -113,12 +162,14 @@ impl AzureZone {
     /// Half a zone is never given, so that one page that fails would cost all pages before it.
     async fn page(&self, url: Url) -> Result<Answer, Fault> {
         for pause in PAUSES {
-            match self.arm.get(url.clone()).await {
-                Err(Fault { kind: Kind::Away | Kind::Queued, .. }) => tokio::time::sleep(pause).await,
+            match self.arm.list(url.clone()).await {
+                Err(Fault { kind: Kind::Unreachable | Kind::Away | Kind::Broken | Kind::Queued, .. }) => {
+                    tokio::time::sleep(pause).await
+                }
                 result => return result,
             }
         }
-        self.arm.get(url).await
+        self.arm.list(url).await
     }
 
     /// Our token goes where the link points.
@@ -133,16 +184,20 @@ impl Collector<'_> {
     /// Gives the link to the next page.
     fn take(&mut self, answer: &Answer) -> Result<Option<String>, Fault> {
         let page: Page = serde_json::from_slice(&answer.body).map_err(|error| unreadable(&error))?;
+        self.allowance.take(page.value.len(), answer.body.len()).map_err(|excess| Fault {
+            kind: Kind::Denied(limits::REMEDY.to_owned()),
+            problem: excess.to_string(),
+        })?;
         for value in page.value {
             let item = serde_json::from_value::<Raw>(value)
                 .map_err(|error| format!("a record set cannot be read: {error}"))
                 .and_then(|raw| raw.read(self.zone, self.owner));
             match item {
                 Ok(Item { name, set, odd }) => {
-                    self.unreadable.extend(odd);
+                    self.unreadable.extend(odd.map(|text| backend_text(&text, &[])));
                     self.sets.insert((name, set.type_name().to_owned()), set);
                 }
-                Err(why) => self.unreadable.push(why),
+                Err(why) => self.unreadable.push(backend_text(&why, &[])),
             }
         }
         Ok(page.next_link.filter(|link| !link.is_empty()))

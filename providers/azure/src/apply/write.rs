@@ -115,8 +115,10 @@ impl AzureZone {
             };
             match fault.kind {
                 Kind::Queued => tokio::time::sleep(pause).await,
-                Kind::Away if in_gap => tokio::time::sleep(pause).await,
-                Kind::Throttled(Some(wait)) if in_gap && wait <= GAP_WAIT => tokio::time::sleep(wait).await,
+                Kind::Unreachable | Kind::Away | Kind::Broken if in_gap => tokio::time::sleep(pause).await,
+                Kind::Throttled(Some(wait)) if in_gap && wait.duration() <= GAP_WAIT => {
+                    tokio::time::sleep(wait.duration()).await;
+                }
                 _ => return Err(fault),
             }
         }
@@ -148,11 +150,8 @@ impl AzureZone {
 
     /// The condition did not hold: somebody else was faster, or our own write was, whose answer got lost.
     async fn reread(&self, url: Url, set: &RecordSet, mark: &Mark) -> Result<ObservedSet, Trouble> {
-        let answer = match self.arm.get(url).await {
-            Ok(answer) => answer,
-            Err(Fault { kind: Kind::Missing, .. }) => return Err(Trouble::Conflict),
-            Err(fault) => return Err(fault.into()),
-        };
+        // Where this read is throttled or fails, the next listing says what is there.
+        let answer = self.arm.get(url).await.map_err(|_| Trouble::Conflict)?;
         let Item { set: found, .. } = self.item(&answer)?;
         if records::stands(&found, set, mark) { Ok(found) } else { Err(Trouble::Conflict) }
     }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 fn who() -> Who {
@@ -28,21 +30,19 @@ fn the_meanings_of_409_are_told_apart() {
     assert_eq!(answer(409, "Conflict", queued).kind, Kind::Queued);
     assert_eq!(answer(409, "Conflict", "something new").kind, Kind::Queued);
     let locked = "The scope '/x' cannot perform write operation because following scope(s) are locked: '/x'.";
-    assert!(matches!(answer(409, "ScopeLocked", locked).kind, Kind::Denied(_)));
+    assert!(matches!(answer(409, "ScopeLocked", locked).kind, Kind::Locked));
 }
 
 #[test]
 fn a_wait_is_found_wherever_it_is_said() {
-    let header = Fault::of_answer(429, Some(Duration::from_secs(9)), b"");
-    assert_eq!(header.kind, Kind::Throttled(Some(Duration::from_secs(9))));
+    let pause = |millis| Some(Pause::new(Duration::from_millis(millis)));
+    let header = Fault::of_answer(429, pause(9_000), b"");
+    assert_eq!(header.kind, Kind::Throttled(pause(9_000)));
     let message = answer(429, "ResourceRequestsThrottled", "Please try again after '307' seconds.");
-    assert_eq!(message.kind, Kind::Throttled(Some(Duration::from_secs(307))));
-    assert_eq!(Fault::of_answer(503, None, b"").kind, Kind::Away);
-    assert_eq!(
-        Fault::of_answer(503, Some(Duration::from_secs(2)), b"").kind,
-        Kind::Throttled(Some(Duration::from_secs(2)))
-    );
-    let error = Fault { kind: Kind::Throttled(Some(Duration::from_millis(1500))), problem: String::new() };
+    assert_eq!(message.kind, Kind::Throttled(pause(307_000)));
+    assert_eq!(Fault::of_answer(503, None, b"").kind, Kind::Broken);
+    assert_eq!(Fault::of_answer(503, pause(2_000), b"").kind, Kind::Throttled(pause(2_000)));
+    let error = Fault { kind: Kind::Throttled(pause(1_500)), problem: String::new() };
     assert_eq!(error.into_error(&who(), "write").to_string(), "management.azure.com asks to wait 2 s");
 }
 

@@ -33,10 +33,10 @@ pub(super) fn kind(error: &azure_core::Error, problem: &str) -> Kind {
     match cause(error) {
         Some(ErrorKind::HttpResponse { status, .. }) => match u16::from(*status) {
             429 => Kind::Throttled(None),
-            408 | 410 | 500.. => Kind::Away,
+            408 | 410 | 500.. => Kind::Unreachable,
             _ => Kind::Denied("look at tenant-id, client-id and the credential".to_owned()),
         },
-        Some(ErrorKind::Connection | ErrorKind::Io) => Kind::Away,
+        Some(ErrorKind::Connection | ErrorKind::Io) => Kind::Unreachable,
         // A local matter: a file, or the az command, or an identity that this machine does not have.
         _ => Kind::Denied("look at credential and the keys that belong to it".to_owned()),
     }

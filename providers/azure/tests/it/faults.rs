@@ -65,7 +65,7 @@ async fn a_throttled_list_is_obeyed_too() {
     );
     for _ in 0..2 {
         let error = provider.list().await.unwrap_err();
-        assert!(matches!(error, ProviderError::Throttled { seconds: 1_000_000.., .. }), "{error}");
+        assert!(matches!(error, ProviderError::Throttled { seconds: 3_500..=3_600, .. }), "{error}");
     }
     assert_eq!(fake.count(Call::is_arm), 1);
 }
@@ -117,10 +117,8 @@ async fn a_cut_connection_is_never_told_as_done_and_the_next_pass_converges() {
     fake.trap(1, Mishap::CutBefore, |call| is_put(call) && call.path.ends_with("/A/b"));
     let applied = pass(&*provider, ZONE, &sets).await;
     for name in ["a.example.com", "b.example.com"] {
-        let Outcome::Failed(error @ ProviderError::Unavailable { .. }) = outcome(&applied, name) else {
-            panic!("{name}: {applied:?}")
-        };
-        assert!(text(error).contains("does not answer while trying to write the zone: "), "{}", text(error));
+        let Outcome::Incomplete { problem } = outcome(&applied, name) else { panic!("{name}: {applied:?}") };
+        assert!(!problem.is_empty());
     }
     assert!(fake.at(ZONE, "A", "a").is_some() && fake.at(ZONE, "A", "b").is_none());
     sync(&*provider, ZONE, &sets).await;
@@ -155,7 +153,8 @@ async fn a_name_that_lost_its_type_is_first_in_the_next_pass() {
     let broken = Answer::dns(500, "InternalServerError", "Oops.");
     fake.trap(4, Mishap::Answer(broken), |call| is_put(call) && call.path.contains("/CNAME/"));
     let applied = pass(&*provider, ZONE, &before).await;
-    assert!(failure(&applied, "n7.example.com").contains("Oops"));
+    let Outcome::Incomplete { problem } = outcome(&applied, "n7.example.com") else { panic!("{applied:?}") };
+    assert!(problem.contains("Oops"), "{problem}");
     fake.world().calls.clear();
     for sets in before.values_mut() {
         sets[0].1 = 60;
@@ -186,7 +185,12 @@ async fn a_service_that_is_away_is_not_asked_for_every_name() {
     let applied = provider.apply(&crate::plans::approved(plan)).await;
     assert_eq!(applied.names.len(), 100);
     assert!(fake.count(is_put) <= 13, "{}", fake.count(is_put));
-    assert!(failure(&applied, "n99.example.com").contains("HTTP 502: bad gateway"));
+    assert!(matches!(outcome(&applied, "n99.example.com"), Outcome::NotTried));
+    let error = applied.names.iter().find_map(|(_, outcome)| match outcome {
+        Outcome::Failed(error @ ProviderError::Unavailable { .. }) => Some(text(error)),
+        _ => None,
+    });
+    assert!(error.unwrap().contains("HTTP 502: bad gateway"));
 }
 
 #[tokio::test]

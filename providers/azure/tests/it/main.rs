@@ -15,4 +15,5 @@ mod private;
 #[path = "../../../../tests/src/python.rs"]
 #[allow(unreachable_pub, reason = "shared with other providers")]
 mod python;
+mod refusals;
 mod support;
