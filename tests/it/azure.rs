@@ -12,7 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fleetdns_core::Provider;
-use fleetdns_tests::conformance::{Backend, Cut, Forbid, Marked, Moment, OTHER, OWNER, Storm, Vanish, ZONE};
+use fleetdns_tests::conformance::{
+    Backend, Blind, Blindness, Cut, Forbid, Halve, Marked, Moment, OTHER, OWNER, REFUSED, Refuse, Storm,
+    Vanish, ZONE,
+};
 use serde_json::{Value, json};
 
 use self::fake::{Answer, CLIENT, Call, Fake, GROUP, Kind, Mishap, SECRET, SUBSCRIPTION, TENANT, Zone};
@@ -25,6 +28,7 @@ pub(crate) type Private = Azure<true>;
 pub(crate) struct Azure<const PRIVATE: bool> {
     fake: Fake,
     cuts: Arc<AtomicUsize>,
+    halves: Arc<AtomicUsize>,
     /// Calls before the storm.
     before: AtomicUsize,
 }
@@ -76,7 +80,7 @@ impl<const PRIVATE: bool> Backend for Azure<PRIVATE> {
         // Raised, as Microsoft does on request: the usual 10,000 count SOA and NS too.
         zone.most = 25_000;
         fake.world().zones = vec![zone, Zone::new(Self::KIND, "other.example")];
-        Self { fake, cuts: Arc::default(), before: AtomicUsize::new(0) }
+        Self { fake, cuts: Arc::default(), halves: Arc::default(), before: AtomicUsize::new(0) }
     }
 
     fn provider(&self, owner: &str) -> Box<dyn Provider> {
@@ -167,6 +171,63 @@ impl<const PRIVATE: bool> Forbid for Azure<PRIVATE> {
 
     async fn allow(&self) {
         self.fake.world().traps.clear();
+    }
+}
+
+/// Locks on record sets.
+impl<const PRIVATE: bool> Refuse for Azure<PRIVATE> {
+    async fn refuse(&self) {
+        let message =
+            "The scope '/x' cannot perform write operation because following scope(s) are locked: '/x'.";
+        let locked = |call: &Call| {
+            let below = |name: &&str| call.path.ends_with(&format!(".{}", relative(name)));
+            call.is_write() && REFUSED.iter().any(|name| below(&name))
+        };
+        self.fake.trap(usize::MAX, Mishap::Answer(Answer::arm(409, "ScopeLocked", message)), locked);
+    }
+
+    async fn accept(&self) {
+        self.fake.world().traps.clear();
+    }
+}
+
+fn is_list(call: &Call) -> bool {
+    call.path.to_lowercase().ends_with("/all")
+}
+
+impl<const PRIVATE: bool> Blind for Azure<PRIVATE> {
+    async fn blind(&self, how: Blindness) {
+        match how {
+            Blindness::Refused => {
+                let refusal = Answer::arm(403, "AuthorizationFailed", "no right to list");
+                self.fake.trap(usize::MAX, Mishap::Answer(refusal), is_list);
+            }
+            Blindness::Stalled => self.fake.world().stalled = Some(is_list),
+        }
+    }
+
+    async fn see(&self) {
+        let mut world = self.fake.world();
+        world.traps.clear();
+        world.stalled = None;
+    }
+}
+
+impl<const PRIVATE: bool> Halve for Azure<PRIVATE> {
+    async fn halve(&self, name: &str) {
+        let end = format!("/CNAME/{}", relative(name));
+        let halves = Arc::clone(&self.halves);
+        // As often as it is tried in one plan.
+        let broken = Mishap::Answer(Answer::dns(500, "InternalServerError", "Oops."));
+        self.fake.trap(4, broken, move |call| {
+            let hit = call.method == "PUT" && call.path.ends_with(&end);
+            halves.fetch_max(usize::from(hit), Ordering::SeqCst);
+            hit
+        });
+    }
+
+    fn halves(&self) -> usize {
+        self.halves.load(Ordering::SeqCst)
     }
 }
 

@@ -24,9 +24,13 @@ use fleetdns_tests::conformance;
 // - webhook_strict: the protocol knows domain filters only, which are asked for once, and no zone that could be gone.
 // - webhook_of_external_dns: the in-memory provider and the one for BIND have no rate, and its server no rights; on a cut
 //   connection it differs in nothing from the strict one.
-conformance!(azure_azuredns, azure::Public, [marks, cut, forbid, vanish, storm]);
-conformance!(azure_private_dns, azure::Private, [marks, cut, forbid, vanish, storm]);
-conformance!(aws_route53, route53::Route53, [marks, cut, forbid, vanish, storm]);
+conformance!(azure_azuredns, azure::Public, [marks, cut, forbid, vanish, storm, refuse, blind, stall, half]);
+conformance!(
+    azure_private_dns,
+    azure::Private,
+    [marks, cut, forbid, vanish, storm, refuse, blind, stall, half]
+);
+conformance!(aws_route53, route53::Route53, [marks, cut, forbid, vanish, storm, refuse, blind, stall]);
 conformance!(bind, rfc2136::Bind, [marks, cut, forbid, vanish, refuse, blind, stall]);
 conformance!(knot, rfc2136::Knot, [marks, cut, forbid, vanish, refuse, blind, stall]);
 conformance!(power_dns, rfc2136::PowerDns, [marks, cut, forbid, vanish, refuse, blind, stall]);
@@ -37,7 +41,7 @@ conformance!(rfc2136_strict_server, rfc2136_strict::StrictServer, [cut, forbid, 
 conformance!(coredns_etcd, coredns::CoreDnsEtcd, [marks, cut, forbid]);
 conformance!(coredns_zone_file, coredns::ZoneFile, [marks, vanish]);
 conformance!(embedded_server, embedded::Embedded, []);
-conformance!(webhook_strict, fleetdns_tests::webhook::Webhook, [marks, cut, forbid, storm]);
+conformance!(webhook_strict, fleetdns_tests::webhook::Webhook, [marks, cut, forbid, storm, refuse, half]);
 conformance!(webhook_of_external_dns, fleetdns_tests::external_dns::ExternalDns, [marks]);
 conformance!(webhook_of_external_dns_on_bind, fleetdns_tests::external_dns::OnBind, [marks]);
 

@@ -9,14 +9,20 @@
 mod fake;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use fleetdns_core::Provider;
-use fleetdns_tests::conformance::{Backend, Cut, Forbid, Marked, Moment, OTHER, OWNER, Storm, Vanish, ZONE};
+use fleetdns_tests::conformance::{
+    Backend, Blind, Blindness, Cut, Forbid, Marked, Moment, OTHER, OWNER, REFUSED, Refuse, Storm, Vanish,
+    ZONE,
+};
 
 use self::fake::{Fake, Fault, Set};
 use crate::keys;
 
 const WRITE: &str = "ChangeResourceRecordSets";
+const LIST: &str = "ListResourceRecordSets";
+const FOR_EVER: Duration = Duration::from_secs(3600);
 
 pub(crate) struct Route53 {
     fake: Fake,
@@ -90,6 +96,35 @@ impl Forbid for Route53 {
 
     async fn allow(&self) {
         self.fake.state().denied.clear();
+    }
+}
+
+/// A policy with a condition on record names.
+impl Refuse for Route53 {
+    async fn refuse(&self) {
+        let allowed = |name: &str| !REFUSED.iter().any(|part| name.ends_with(&format!(".{part}")));
+        self.fake.state().allowed = Some(allowed);
+    }
+
+    async fn accept(&self) {
+        self.fake.state().allowed = None;
+    }
+}
+
+impl Blind for Route53 {
+    async fn blind(&self, how: Blindness) {
+        match how {
+            Blindness::Refused => {
+                self.fake.state().denied.insert(LIST);
+            }
+            Blindness::Stalled => (0..99).for_each(|_| self.fake.fault(LIST, Fault::Slow(FOR_EVER))),
+        }
+    }
+
+    async fn see(&self) {
+        let mut state = self.fake.state();
+        state.denied.clear();
+        state.faults.clear();
     }
 }
 

@@ -81,6 +81,10 @@ pub struct Ways {
     pub drops: Option<String>,
     /// A name for which a whole call is refused.
     pub poison: Option<String>,
+    /// A whole call is refused that touches a name below one of these, with the status 422.
+    pub refuses: Vec<&'static str>,
+    /// A name of which the next creation of a CNAME is left out, and nobody is told.
+    pub halves: Option<String>,
     /// The status of that refusal; 500 when 0.
     pub poison_status: u16,
     /// Creates before it deletes, where a real one would have to do so one by one.
@@ -104,6 +108,8 @@ pub struct State {
     pub ways: Ways,
     /// A token without which all is answered 401.
     pub token: Option<&'static str>,
+    /// Creations that were left out because of [`Ways::halves`].
+    pub halved: usize,
     /// Why the last call was refused: the protocol does not say.
     pub reason: String,
 }

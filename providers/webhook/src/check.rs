@@ -17,18 +17,17 @@ const WEAK: &str = "the protocol has no conditions, no partial results and no ve
      known once it has to";
 
 impl Webhook {
-    pub(crate) async fn check_all(&self) -> Vec<Finding> {
+    pub(crate) async fn check_all(&self, suffix: &DnsName) -> Vec<Finding> {
         let url = &self.link.settings.url;
         let mut findings = Vec::new();
         let filter = match self.link.negotiate().await {
             Ok(filter) => filter,
             Err(fault) => return vec![self.bad(fault, Action::Negotiate)],
         };
+        let shown = filter.shown();
         findings.push(match filter.reach(&self.zone, &self.owner) {
-            Reach::All => good(format!("{url} serves {} (domain filter: {filter})", self.zone)),
-            Reach::Some => {
-                good(format!("{url} serves some names of {} (domain filter: {filter})", self.zone))
-            }
+            Reach::All => good(format!("{url} serves {} (domain filter: {shown})", self.zone)),
+            Reach::Some => good(format!("{url} serves some names of {} (domain filter: {shown})", self.zone)),
             Reach::None => self.bad(self.left_out(&filter), Action::Negotiate),
         });
         match self.read().await {
@@ -40,14 +39,14 @@ impl Webhook {
                 return findings;
             }
         }
-        findings.extend(self.try_to_adjust().await);
+        findings.extend(self.try_to_adjust(suffix).await);
         findings.push(good(WEAK.to_owned()));
         findings
     }
 
     /// Asks what it would make of one record of each type.
-    async fn try_to_adjust(&self) -> Vec<Finding> {
-        let samples = samples(&self.zone);
+    async fn try_to_adjust(&self, suffix: &DnsName) -> Vec<Finding> {
+        let samples = samples(suffix);
         let answers = match self.link.adjust(&samples).await {
             Ok(answers) => answers,
             Err(fault) => return vec![self.bad(fault, Action::Adjust)],
@@ -90,7 +89,7 @@ fn good(text: String) -> Finding {
 }
 
 /// One of each type, at names that nobody has.
-fn samples(zone: &DnsName) -> Vec<Endpoint> {
+fn samples(suffix: &DnsName) -> Vec<Endpoint> {
     let endpoint = |name: DnsName, record_type: &str, target: &str| Endpoint {
         dns_name: name.to_string(),
         record_type: record_type.to_owned(),
@@ -98,7 +97,8 @@ fn samples(zone: &DnsName) -> Vec<Endpoint> {
         record_ttl: 30,
         ..Endpoint::default()
     };
-    let (Ok(name), Ok(alias)) = (zone.prepend("fleetdns-check"), zone.prepend("fleetdns-check-alias")) else {
+    let (Ok(name), Ok(alias)) = (suffix.prepend("fleetdns-check"), suffix.prepend("fleetdns-check-alias"))
+    else {
         return Vec::new();
     };
     let mark = mark_name(&name).ok();

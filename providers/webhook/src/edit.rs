@@ -112,7 +112,8 @@ fn possible(zone: &DnsName, filter: &Filter, change: &NameChange) -> Result<(), 
     let at = mark_name(name).map_err(Unfit::Impossible)?;
     for one in [name, &at] {
         if !filter.serves(one) {
-            return Err(impossible(format!("the domain filter of the webhook ({filter}) leaves {one} out")));
+            let shown = filter.shown();
+            return Err(impossible(format!("the domain filter of the webhook ({shown}) leaves {one} out")));
         }
     }
     Ok(())

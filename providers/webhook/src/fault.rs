@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use fleetdns_core::ProviderError;
+use fleetdns_core::{Pause, ProviderError};
 use thiserror::Error;
+
+/// What to do about a credential that is missing or too weak.
+pub(crate) const TOKEN: &str =
+    "give the token that it, or the proxy before it, asks for in bearer-token-file";
 
 /// One call that came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -26,8 +30,8 @@ pub(crate) enum Fault {
         text: String,
     },
     /// We are asked to come again later.
-    #[error("it asks to wait {0} s")]
-    Throttled(u64),
+    #[error("it asks to wait {} s", .0.seconds())]
+    Throttled(Pause),
     /// A person has to mend something.
     #[error("{problem}")]
     Denied {
@@ -66,7 +70,13 @@ impl Fault {
     pub(crate) fn into_error(self, endpoint: &str, action: Action) -> ProviderError {
         let (endpoint, action) = (endpoint.to_owned(), action.as_str());
         match self {
-            Self::Throttled(seconds) => ProviderError::Throttled { endpoint, seconds },
+            Self::Throttled(pause) => ProviderError::Throttled { endpoint, seconds: pause.seconds() },
+            Self::Refused { status: 403, text } => ProviderError::Denied {
+                endpoint,
+                action,
+                problem: format!("it answers 403{text}"),
+                remedy: TOKEN.to_owned(),
+            },
             Self::Denied { problem, remedy } => ProviderError::Denied { endpoint, action, problem, remedy },
             fault => ProviderError::Unavailable { endpoint, action, source: Some(Box::new(fault)) },
         }

@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use fleetdns_core::{DnsName, Label};
+use fleetdns_core::redact::backend_text;
+use fleetdns_core::{DnsName, Label, Unwritable};
 use regex::Regex;
 
 use crate::wire::Domains;
@@ -40,9 +41,9 @@ impl Filter {
         }
         let expression = |text: &str| match text {
             "" => Ok(None),
-            text => Regex::new(text)
-                .map(Some)
-                .map_err(|_| format!("its domain filter has '{text}', which is no expression")),
+            text => Regex::new(text).map(Some).map_err(|_| {
+                format!("its domain filter has '{}', which is no expression", backend_text(text, &[]))
+            }),
         };
         Ok(Self::Expressions {
             include: expression(&domains.regex_include)?,
@@ -62,6 +63,23 @@ impl Filter {
                     && include.as_ref().is_none_or(|regex| regex.is_match(&name))
             }
         }
+    }
+
+    /// For a person; its words come from outside.
+    pub(crate) fn shown(&self) -> String {
+        backend_text(&self.to_string(), &[])
+    }
+
+    /// Domains that the filter leaves out, with all names below them.
+    pub(crate) fn excluded(&self) -> Vec<Unwritable> {
+        let Self::Lists { exclude, .. } = self else { return Vec::new() };
+        let names = exclude.iter().filter(|filter| !filter.starts_with('.'));
+        let unwritable = |name: DnsName| Unwritable {
+            reason: format!("the domain filter of the webhook excludes {name}").into(),
+            name,
+            subtree: true,
+        };
+        names.filter_map(|filter| filter.parse().ok()).map(unwritable).collect()
     }
 
     /// How much of a zone is served. Of expressions only samples can be looked at: the zone's own name, a name in it and a

@@ -1,9 +1,11 @@
 //! The four calls of the protocol, with the headers that external-dns sends.
 
 use std::error::Error as StdError;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use fleetdns_core::ProviderError;
+use fleetdns_core::limits::{self, ANSWER_BYTES, Allowance};
+use fleetdns_core::redact::backend_text;
+use fleetdns_core::{Pause, ProviderError};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde::Serialize;
@@ -11,22 +13,20 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use tracing::debug;
 
-use crate::fault::{Action, Fault};
+use crate::fault::{Action, Fault, TOKEN};
 use crate::filter::Filter;
 use crate::settings::Settings;
 use crate::wire::{Changes, Domains, Endpoint, MEDIA_TYPE};
 
 const CONNECT: Duration = Duration::from_secs(5);
-/// Longest pause that is waited out at once; for a longer one the caller plans anew when it is over.
-const SHORT: u64 = 2;
+/// Longest pause that is waited out at once; for a longer one the caller plans again when it is over.
+const SHORT: Duration = Duration::from_secs(2);
 /// How often.
 const PATIENCE: usize = 3;
 /// Pause when the webhook asks for one and does not say, in a way that can be read, how long.
-const UNSAID: u64 = 30;
-/// Longest answer: some hundred thousand records.
-const LONGEST: usize = 256 << 20;
-/// How much of an error's text is repeated.
-const TOLD: usize = 200;
+const UNSAID: Duration = Duration::from_secs(30);
+/// How much of the text of a refusal is read.
+const REFUSAL_BYTES: usize = 64 << 10;
 
 /// A webhook as one zone uses it.
 #[derive(Debug)]
@@ -59,14 +59,14 @@ impl Link {
         // external-dns compares it letter by letter; blanks and capitals are no reason to give up.
         let same = |byte: &u8| byte.to_ascii_lowercase();
         if !given.iter().filter(|byte| **byte != b' ').map(same).eq(MEDIA_TYPE.bytes()) {
-            let given = String::from_utf8_lossy(given).into_owned();
+            let given = self.shown(&String::from_utf8_lossy(given));
             return Err(Fault::Denied {
                 problem: format!("it answers with the media type '{given}' in place of '{MEDIA_TYPE}'"),
                 remedy: "set url to an external-dns webhook provider, not to its health or metrics port"
                     .to_owned(),
             });
         }
-        let domains: Domains = parse::<Option<_>>(&read(answer).await?)?.unwrap_or_default();
+        let domains: Domains = parse::<Option<_>>(&read(answer, ANSWER_BYTES).await?)?.unwrap_or_default();
         Filter::read(&domains).map_err(|problem| Fault::Denied {
             problem,
             remedy: "mend the domain filter of the webhook".to_owned(),
@@ -77,7 +77,14 @@ impl Link {
     pub(crate) async fn records(&self) -> Result<Vec<Endpoint>, Fault> {
         let answer =
             self.call(Call { method: Method::GET, path: "/records", accept: true, body: None }).await?;
-        Ok(parse::<Option<_>>(&read(answer).await?)?.unwrap_or_default())
+        let records: Vec<Endpoint> =
+            parse::<Option<_>>(&read(answer, ANSWER_BYTES).await?)?.unwrap_or_default();
+        let excess = Allowance::new().take(records.len(), 0);
+        excess.map_err(|excess| Fault::Denied {
+            problem: excess.to_string(),
+            remedy: limits::REMEDY.to_owned(),
+        })?;
+        Ok(records)
     }
 
     /// `POST /adjustendpoints`. A webhook that does not have it leaves everything as it is.
@@ -85,7 +92,7 @@ impl Link {
         let body = json(&endpoints)?;
         let call = Call { method: Method::POST, path: "/adjustendpoints", accept: true, body: Some(&body) };
         match self.call(call).await {
-            Ok(answer) => Ok(parse::<Option<_>>(&read(answer).await?)?.unwrap_or_default()),
+            Ok(answer) => Ok(parse::<Option<_>>(&read(answer, ANSWER_BYTES).await?)?.unwrap_or_default()),
             Err(Fault::Refused { status: 404 | 405 | 501, .. }) => Ok(endpoints.to_vec()),
             Err(fault) => Err(fault),
         }
@@ -95,7 +102,7 @@ impl Link {
     pub(crate) async fn write(&self, changes: &Changes) -> Result<(), Fault> {
         let body = json(changes)?;
         let call = Call { method: Method::POST, path: "/records", accept: false, body: Some(&body) };
-        read(self.call(call).await?).await.map(drop)
+        read(self.call(call).await?, ANSWER_BYTES).await.map(drop)
     }
 
     async fn call(&self, call: Call<'_>) -> Result<Response, Fault> {
@@ -117,13 +124,48 @@ impl Link {
             if answer.status().is_success() {
                 return Ok(answer);
             }
-            match of_status(answer).await {
-                Fault::Throttled(seconds) if seconds <= SHORT && pauses < PATIENCE => {
-                    debug!(url = %self.settings.url, seconds, "the webhook asks to wait");
+            match self.of_status(answer).await {
+                Fault::Throttled(pause) if pause.duration() <= SHORT && pauses < PATIENCE => {
+                    debug!(url = %self.settings.url, seconds = pause.seconds(), "the webhook asks to wait");
                     pauses += 1;
-                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    tokio::time::sleep(pause.duration()).await;
                 }
                 fault => return Err(fault),
+            }
+        }
+    }
+
+    /// Text of the webhook, fit to be shown.
+    fn shown(&self, text: &str) -> String {
+        let words = text.split_whitespace().collect::<Vec<&str>>().join(" ");
+        backend_text(&words, &[self.settings.token.as_deref().unwrap_or_default()])
+    }
+
+    async fn of_status(&self, answer: Response) -> Fault {
+        let status = answer.status();
+        let wait = answer.headers().get(RETRY_AFTER).map(|value| {
+            let said = value.to_str().ok().and_then(|text| Pause::retry_after(text, SystemTime::now()));
+            said.unwrap_or(Pause::new(UNSAID))
+        });
+        let location = self.shown(&location(answer.headers()));
+        let denied = |problem: String, remedy: &str| Fault::Denied { problem, remedy: remedy.to_owned() };
+        match (status, wait) {
+            (StatusCode::TOO_MANY_REQUESTS, wait) => Fault::Throttled(wait.unwrap_or(Pause::new(UNSAID))),
+            (StatusCode::SERVICE_UNAVAILABLE, Some(pause)) => Fault::Throttled(pause),
+            (StatusCode::UNAUTHORIZED, _) => denied("it answers 401".to_owned(), TOKEN),
+            (status, _) if status.is_redirection() => denied(
+                format!("it answers {} and points to {location}", status.as_u16()),
+                "set url to where the webhook is",
+            ),
+            (StatusCode::NOT_ACCEPTABLE | StatusCode::UNSUPPORTED_MEDIA_TYPE, _) => denied(
+                format!("it answers {} to the media type '{MEDIA_TYPE}'", status.as_u16()),
+                "use a release of the webhook that speaks version 1 of the protocol",
+            ),
+            (status, _) => {
+                let text = read(answer, REFUSAL_BYTES).await.unwrap_or_default();
+                let text = self.shown(&String::from_utf8_lossy(&text));
+                let text = if text.is_empty() { text } else { format!(": {text}") };
+                Fault::Refused { status: status.as_u16(), text }
             }
         }
     }
@@ -175,49 +217,16 @@ fn chain(error: &reqwest::Error) -> String {
     if texts.is_empty() { error.to_string() } else { texts.join(": ") }
 }
 
-async fn of_status(answer: Response) -> Fault {
-    let status = answer.status();
-    let wait = answer.headers().get(RETRY_AFTER).map(|value| {
-        let seconds = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-        seconds.unwrap_or(UNSAID)
-    });
-    let location = location(answer.headers());
-    let denied = |problem: String, remedy: &str| Fault::Denied { problem, remedy: remedy.to_owned() };
-    match (status, wait) {
-        (StatusCode::TOO_MANY_REQUESTS, wait) => Fault::Throttled(wait.unwrap_or(UNSAID)),
-        (StatusCode::SERVICE_UNAVAILABLE, Some(seconds)) => Fault::Throttled(seconds),
-        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => denied(
-            format!("it answers {}", status.as_u16()),
-            "give the token that it, or the proxy before it, asks for in bearer-token-file",
-        ),
-        (status, _) if status.is_redirection() => denied(
-            format!("it answers {} and points to {location}", status.as_u16()),
-            "set url to where the webhook is",
-        ),
-        (StatusCode::NOT_ACCEPTABLE | StatusCode::UNSUPPORTED_MEDIA_TYPE, _) => denied(
-            format!("it answers {} to the media type '{MEDIA_TYPE}'", status.as_u16()),
-            "use a release of the webhook that speaks version 1 of the protocol",
-        ),
-        (status, _) => {
-            let text = read(answer).await.unwrap_or_default();
-            let text = String::from_utf8_lossy(&text).split_whitespace().collect::<Vec<&str>>().join(" ");
-            let text: String = text.chars().take(TOLD).collect();
-            let text = if text.is_empty() { text } else { format!(": {text}") };
-            Fault::Refused { status: status.as_u16(), text }
-        }
-    }
-}
-
 fn location(headers: &HeaderMap) -> String {
     headers.get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("nowhere").to_owned()
 }
 
-async fn read(mut answer: Response) -> Result<Vec<u8>, Fault> {
+async fn read(mut answer: Response, longest: usize) -> Result<Vec<u8>, Fault> {
     let mut body = Vec::new();
     loop {
         match answer.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > LONGEST => {
-                return Err(Fault::Nonsense(format!("its answer is longer than {} MiB", LONGEST >> 20)));
+            Ok(Some(chunk)) if body.len().saturating_add(chunk.len()) > longest => {
+                return Err(Fault::Nonsense(format!("its answer is longer than {} KiB", longest >> 10)));
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => return Ok(body),

@@ -1,19 +1,20 @@
 //! One zone behind a webhook.
 
 use std::collections::HashMap;
+use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use fleetdns_core::{
-    Applied, ApprovedPlan, Capabilities, DnsName, Finding, Label, Listing, Outcome, Plan, Provider,
-    ProviderError, RecordType as Kind, Ttl,
+    Applied, ApprovedPlan, Capabilities, DnsName, Finding, Label, Listing, NameChange, Outcome, Plan,
+    Provider, ProviderError, RecordType as Kind, Refusals, Ttl,
 };
 use tokio::sync::Mutex;
 
-use crate::edit::{Unfit, edit};
+use crate::edit::{Edit, Unfit, edit};
 use crate::fault::{Action, Fault};
 use crate::filter::{Filter, Reach};
 use crate::link::Link;
-use crate::run::{Run, rejected, too_many_targets};
+use crate::run::{Lines, Run, rejected, too_many_targets};
 use crate::settings::Settings;
 use crate::view::View;
 
@@ -26,21 +27,20 @@ pub(crate) struct Webhook {
     pub(crate) zone: DnsName,
     pub(crate) owner: Label,
     pub(crate) link: Link,
-    /// One plan at a time, and none while the zone is read.
+    /// One plan at a time. A listing does not wait for it, nor does a plan wait for a listing.
     state: Mutex<State>,
+    /// `None` before the first listing.
+    filter: StdMutex<Option<Filter>>,
 }
 
 /// What is known of the webhook by now.
 #[derive(Debug)]
 pub(crate) struct State {
-    /// `None` before the first listing.
-    filter: Option<Filter>,
     /// Names of one call.
     pub(crate) at_once: usize,
     /// TTL and properties that it lists where it was sent a TTL.
     pub(crate) learned: HashMap<(Kind, i64), (i64, u32)>,
-    /// How often in a row a name was refused.
-    pub(crate) refused: HashMap<DnsName, u32>,
+    pub(crate) refusals: Refusals,
     /// Whether it keeps only one value of a TXT.
     pub(crate) one_target: bool,
 }
@@ -48,13 +48,12 @@ pub(crate) struct State {
 impl Webhook {
     pub(crate) fn new(zone: DnsName, owner: Label, settings: Settings) -> Self {
         let state = State {
-            filter: None,
             at_once: MOST_AT_ONCE,
             learned: HashMap::new(),
-            refused: HashMap::new(),
+            refusals: Refusals::default(),
             one_target: false,
         };
-        Self { zone, owner, link: Link::new(settings), state: Mutex::new(state) }
+        Self { zone, owner, link: Link::new(settings), state: Mutex::new(state), filter: StdMutex::default() }
     }
 
     /// What stands in the zone.
@@ -69,20 +68,26 @@ impl Webhook {
     }
 
     async fn list_whole(&self) -> Result<Listing, (Fault, Action)> {
-        let mut state = self.state.lock().await;
         let filter = self.link.negotiate().await.map_err(|fault| (fault, Action::Negotiate))?;
         if let Filter::Lists { .. } = filter
             && filter.reach(&self.zone, &self.owner) == Reach::None
         {
             return Err((self.left_out(&filter), Action::Negotiate));
         }
-        state.filter = Some(filter);
-        Ok(self.read().await?.listing())
+        let excluded = filter.excluded();
+        *self.filter() = Some(filter);
+        let mut listing = self.read().await?.listing();
+        listing.observed.set_unwritable(excluded);
+        Ok(listing)
+    }
+
+    fn filter(&self) -> MutexGuard<'_, Option<Filter>> {
+        self.filter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn left_out(&self, filter: &Filter) -> Fault {
         Fault::Denied {
-            problem: format!("its domain filter ({filter}) leaves {} out", self.zone),
+            problem: format!("its domain filter ({}) leaves {} out", filter.shown(), self.zone),
             remedy: format!("add {} to the domain filter of the webhook", self.zone),
         }
     }
@@ -90,7 +95,7 @@ impl Webhook {
     async fn write(&self, plan: &Plan) -> Vec<(DnsName, Outcome)> {
         let mut state = self.state.lock().await;
         let all = || plan.changes.iter().map(|change| change.name.clone());
-        let Some(filter) = state.filter.clone() else {
+        let Some(filter) = self.filter().clone() else {
             // A plan on something that was never listed here.
             return all().map(|name| (name, Outcome::Conflict)).collect();
         };
@@ -106,20 +111,29 @@ impl Webhook {
             }
         };
         let one_target = state.one_target;
+        let order = state.refusals.order(&plan.changes);
         let mut run = Run::new(self, &mut state);
-        let mut edits = Vec::with_capacity(plan.changes.len());
-        for change in &plan.changes {
-            let name = change.name.clone();
-            match edit((&self.zone, &filter), change, &view.at(&name)) {
-                Ok(edit) if one_target && edit.mark_size() > 1 => {
-                    run.outcomes.push((name, rejected(too_many_targets(&edit))));
+        let mut edits = |changes: Vec<&NameChange>| -> Vec<Edit> {
+            let mut edits = Vec::with_capacity(changes.len());
+            for change in changes {
+                let name = change.name.clone();
+                match edit((&self.zone, &filter), change, &view.at(&name)) {
+                    Ok(edit) if one_target && edit.mark_size() > 1 => {
+                        run.outcomes.push((name, rejected(too_many_targets(&edit))));
+                    }
+                    Ok(edit) => edits.push(edit),
+                    Err(Unfit::Stale) => run.outcomes.push((name, Outcome::Conflict)),
+                    Err(Unfit::Impossible(problem)) => run.outcomes.push((name, rejected(problem))),
                 }
-                Ok(edit) => edits.push(edit),
-                Err(Unfit::Stale) => run.outcomes.push((name, Outcome::Conflict)),
-                Err(Unfit::Impossible(problem)) => run.outcomes.push((name, rejected(problem))),
             }
-        }
-        run.write(edits).await;
+            edits
+        };
+        let lines = Lines {
+            removals: edits(order.removals),
+            others: edits(order.others),
+            refused: edits(order.refused),
+        };
+        run.write(lines).await;
         run.outcomes
     }
 }
@@ -140,7 +154,7 @@ impl Provider for Webhook {
         Applied { names: self.write(plan.plan()).await }
     }
 
-    async fn check(&self, _suffix: &DnsName) -> Vec<Finding> {
-        self.check_all().await
+    async fn check(&self, suffix: &DnsName) -> Vec<Finding> {
+        self.check_all(suffix).await
     }
 }

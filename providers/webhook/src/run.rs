@@ -1,11 +1,14 @@
 //! Batches of edits are written; what a refused batch left is tried again in halves, and nothing is believed that was not
 //! read back.
+//!
+//! Invariant: a fault of one name never stops the others; only a fault of the zone ends the work.
 
 mod prove;
 
 use std::collections::BTreeMap;
 
-use fleetdns_core::{DnsName, Outcome, ProviderError};
+use fleetdns_core::{DnsName, Outcome, ProviderError, RefusalBudget};
+use tokio::time::Instant;
 use tracing::{debug, info};
 
 use crate::edit::{Edit, Op, Part, Unfit, changes, key};
@@ -14,10 +17,16 @@ use crate::proof::{Progress, progress};
 use crate::provider::{MOST_AT_ONCE, State, Webhook};
 use crate::wire::Endpoint;
 
-/// Refusals of single names, without any success between them, after which the rest is not tried.
-const PATIENCE: usize = 3;
-/// Passes in a row in which a name may be refused by a webhook in trouble, before it is taken for the name's own fault.
-const TRANSIENT: u32 = 3;
+/// Edits in the order in which they are written.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    /// Dead addresses: they leave first, in batches of their own.
+    pub(crate) removals: Vec<Edit>,
+    pub(crate) others: Vec<Edit>,
+    /// What was refused lately: each for itself.
+    pub(crate) refused: Vec<Edit>,
+}
+
 /// One plan being written.
 pub(crate) struct Run<'a> {
     hook: &'a Webhook,
@@ -27,9 +36,13 @@ pub(crate) struct Run<'a> {
     told: Vec<Edit>,
     /// What nobody knows the end of.
     unsure: Vec<Edit>,
-    refusals: usize,
-    /// After this nothing is tried any more.
-    end: Option<(Fault, Action)>,
+    /// What the webhook refuses, each alone, and why.
+    refused: Vec<(Edit, String)>,
+    /// Batches that are left, the next one last.
+    waiting: Vec<Vec<Edit>>,
+    budget: RefusalBudget,
+    /// After this nothing is tried any more: a fault of the zone.
+    end: Option<Fault>,
 }
 
 impl<'a> Run<'a> {
@@ -40,37 +53,38 @@ impl<'a> Run<'a> {
             outcomes: Vec::new(),
             told: Vec::new(),
             unsure: Vec::new(),
-            refusals: 0,
+            refused: Vec::new(),
+            waiting: Vec::new(),
+            budget: RefusalBudget::default(),
             end: None,
         }
     }
 
-    pub(crate) async fn write(&mut self, mut edits: Vec<Edit>) {
-        let mut waiting = Vec::new();
-        while !edits.is_empty() {
-            waiting.push(edits.split_off(edits.len().saturating_sub(self.state.at_once)));
-        }
-        while let Some(batch) = waiting.pop() {
-            if let Some((fault, action)) = self.end.clone() {
-                self.fail(batch, &fault, action);
-            } else {
-                self.try_batch(batch, &mut waiting).await;
+    pub(crate) async fn write(&mut self, lines: Lines) {
+        self.waiting = lines.refused.into_iter().rev().map(|edit| vec![edit]).collect();
+        for mut edits in [lines.others, lines.removals] {
+            while !edits.is_empty() {
+                self.waiting.push(edits.split_off(edits.len().saturating_sub(self.state.at_once)));
             }
         }
+        while self.end.is_none() && !self.budget.is_spent() {
+            let Some(batch) = self.waiting.pop() else { break };
+            self.try_batch(batch).await;
+        }
+        let left = std::mem::take(&mut self.waiting).into_iter().flatten();
+        self.outcomes.extend(left.map(|edit| (edit.name, Outcome::NotTried)));
         self.prove().await;
     }
 
-    async fn try_batch(&mut self, batch: Vec<Edit>, waiting: &mut Vec<Vec<Edit>>) {
+    async fn try_batch(&mut self, batch: Vec<Edit>) {
+        let began = Instant::now();
         let batch = match self.adjust(batch).await {
             Ok(batch) => batch,
             Err((batch, fault @ Fault::Refused { .. })) => {
-                return self.halve(batch, fault, Action::Adjust, waiting).await;
+                self.budget.spend(began.elapsed());
+                return self.halve(batch, fault, Action::Adjust).await;
             }
-            Err((batch, fault)) => {
-                self.fail(batch, &fault, Action::Adjust);
-                self.end = Some((fault, Action::Adjust));
-                return;
-            }
+            Err((batch, fault)) => return self.stop(batch, fault, Action::Adjust),
         };
         if batch.is_empty() {
             return;
@@ -79,21 +93,23 @@ impl<'a> Run<'a> {
         debug!(url = %self.hook.link.settings.url, names = batch.len(), "writing");
         match self.hook.link.write(&call).await {
             Ok(()) => {
-                self.refusals = 0;
                 self.state.at_once = (self.state.at_once * 2).min(MOST_AT_ONCE);
                 self.told.extend(batch);
             }
-            Err(fault @ Fault::Refused { .. }) => self.refused(batch, fault, waiting).await,
+            Err(fault @ Fault::Refused { .. }) => {
+                self.refused(batch, fault).await;
+                self.budget.spend(began.elapsed());
+            }
             Err(fault @ (Fault::Lost(_) | Fault::Nonsense(_))) => {
                 // Perhaps it is more than it can do in the time.
                 self.state.at_once = (batch.len() / 2).max(1);
+                if let [edit] = &batch[..] {
+                    self.state.refusals.refuse(&edit.name);
+                }
                 self.unsure.extend(batch);
-                self.end = Some((fault, Action::Write));
+                self.end = Some(fault);
             }
-            Err(fault) => {
-                self.fail(batch, &fault, Action::Write);
-                self.end = Some((fault, Action::Write));
-            }
+            Err(fault) => self.stop(batch, fault, Action::Write),
         }
     }
 
@@ -127,12 +143,15 @@ impl<'a> Run<'a> {
     }
 
     /// A call was refused whole, or so it says: what it left undone is tried again.
-    async fn refused(&mut self, batch: Vec<Edit>, fault: Fault, waiting: &mut Vec<Vec<Edit>>) {
+    async fn refused(&mut self, batch: Vec<Edit>, fault: Fault) {
+        if batch.len() == 1 {
+            return self.halve(batch, fault, Action::Write).await;
+        }
         let view = match self.hook.read().await {
             Ok(view) => view,
-            Err((fault, action)) => {
+            Err((fault, _)) => {
                 self.unsure.extend(batch);
-                self.end = Some((fault, action));
+                self.end = Some(fault);
                 return;
             }
         };
@@ -144,32 +163,32 @@ impl<'a> Run<'a> {
                     edit.ops = ops;
                     left.push(edit);
                 }
-                Progress::Else => self.outcomes.push((edit.name, Outcome::Conflict)),
+                Progress::Else => self.outcomes.push((edit.name, incomplete(&fault))),
             }
         }
-        self.halve(left, fault, Action::Write, waiting).await;
+        self.halve(left, fault, Action::Write).await;
     }
 
-    async fn halve(
-        &mut self,
-        mut batch: Vec<Edit>,
-        fault: Fault,
-        action: Action,
-        waiting: &mut Vec<Vec<Edit>>,
-    ) {
+    async fn halve(&mut self, mut batch: Vec<Edit>, fault: Fault, action: Action) {
         if batch.len() > 1 {
             let rest = batch.split_off(batch.len() / 2);
-            waiting.extend([rest, batch]);
-        } else if let Some(edit) = batch.pop() {
-            let fault = match in_steps(&edit) {
-                Some(steps) if action == Action::Write => match self.step_by_step(&edit, steps).await {
-                    Ok(()) => return self.told.push(edit),
-                    Err(fault) => fault,
-                },
-                _ => fault,
-            };
-            self.give_up(edit.name, fault, action);
+            return self.waiting.extend([rest, batch]);
         }
+        let Some(edit) = batch.pop() else { return };
+        let fault = match in_steps(&edit) {
+            Some(steps) if action == Action::Write => match self.step_by_step(&edit, steps).await {
+                Ok(()) => return self.told.push(edit),
+                Err(fault) => fault,
+            },
+            _ => fault,
+        };
+        self.state.refusals.refuse(&edit.name);
+        let error = self.hook.link.error(fault.clone(), action);
+        let problem = match error {
+            ProviderError::Denied { .. } => error.to_string(),
+            _ => format!("{} refuses it, alone too: {fault}", self.hook.link.settings.url),
+        };
+        self.refused.push((edit, problem));
     }
 
     /// Some webhooks create before they delete, and their backends refuse a CNAME beside anything else.
@@ -188,32 +207,20 @@ impl<'a> Run<'a> {
         Err(fault)
     }
 
-    /// A name that was refused for itself.
-    fn give_up(&mut self, name: DnsName, fault: Fault, action: Action) {
-        self.refusals += 1;
-        let count = self.state.refused.entry(name.clone()).or_default();
-        *count += 1;
-        let url = &self.hook.link.settings.url;
-        let own = matches!(fault, Fault::Refused { status: 400..500, .. }) || *count > TRANSIENT;
-        let outcome = if own {
-            rejected(format!("{url} refuses it, alone too: {fault}"))
-        } else {
-            Outcome::Failed(self.hook.link.error(fault.clone(), action))
-        };
-        self.outcomes.push((name, outcome));
-        if self.refusals >= PATIENCE && self.told.is_empty() {
-            self.end = Some((fault, action));
-        }
-    }
-
-    fn fail(&mut self, batch: Vec<Edit>, fault: &Fault, action: Action) {
+    /// The zone is at fault: nothing more is tried.
+    fn stop(&mut self, batch: Vec<Edit>, fault: Fault, action: Action) {
         let error = |edit: Edit| (edit.name, Outcome::Failed(self.hook.link.error(fault.clone(), action)));
         self.outcomes.extend(batch.into_iter().map(error));
+        self.end = Some(fault);
     }
 }
 
-pub(crate) fn rejected(problem: String) -> Outcome {
+pub(crate) const fn rejected(problem: String) -> Outcome {
     Outcome::Failed(ProviderError::Rejected { problem })
+}
+
+fn incomplete(fault: &Fault) -> Outcome {
+    Outcome::Incomplete { problem: format!("nobody knows what was written: {fault}") }
 }
 
 pub(crate) fn too_many_targets(edit: &Edit) -> String {

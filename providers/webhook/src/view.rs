@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
+use fleetdns_core::redact::backend_text;
 use fleetdns_core::{
     Claim, Content, DnsName, Label, Listing, NonEmpty, ObservedSet, RecordData, RecordType as Kind, Ttl,
     Version,
@@ -61,7 +62,8 @@ impl View {
                 Ok(name) if name.is_within(zone) => view.names.entry(name).or_default().add(endpoint),
                 Ok(_) => {}
                 Err(error) if is_in(&endpoint.dns_name, zone) => {
-                    view.unreadable.push(format!("{} {}: {error}", endpoint.dns_name, endpoint.record_type));
+                    let entry = format!("{} {}: {error}", endpoint.dns_name, endpoint.record_type);
+                    view.unreadable.push(backend_text(&entry, &[]));
                 }
                 Err(_) => {}
             }
@@ -212,7 +214,7 @@ impl Known {
             }
             _ => ObservedSet {
                 ttl,
-                content: Content::Other(name.into()),
+                content: Content::other(name),
                 claim: Claim::Foreign,
                 version: Version::default(),
             },

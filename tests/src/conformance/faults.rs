@@ -115,24 +115,29 @@ pub async fn zone_gone<B: Vanish>() {
     assert!(findings.iter().any(|finding| !finding.good), "{findings:#?}");
 }
 
-/// Every name was denied, or not tried because of it; returns what to do about it.
+/// Every name was denied, for itself or with the zone, or not tried because of it; returns what to do about it.
 fn denied(applied: &Applied) -> String {
     let mut last = String::new();
     for (name, outcome) in &applied.names {
-        if matches!(outcome, Outcome::NotTried) {
-            continue;
+        match outcome {
+            Outcome::NotTried => {}
+            Outcome::Failed(ProviderError::Denied { endpoint, problem, remedy, .. }) => {
+                let parts = [endpoint, problem, remedy];
+                assert!(!parts.iter().any(|part| part.is_empty()), "{name}: {outcome:?}");
+                last.clone_from(remedy);
+            }
+            Outcome::Failed(ProviderError::Rejected { problem }) => {
+                let remedy = problem.split("; ").nth(1);
+                last = remedy.unwrap_or_else(|| panic!("{name}: no remedy in '{problem}'")).to_owned();
+            }
+            other => panic!("{name}: {other:?}"),
         }
-        let Outcome::Failed(ProviderError::Denied { endpoint, problem, remedy, .. }) = outcome else {
-            panic!("{name}: {outcome:?}")
-        };
-        assert!(![endpoint, problem, remedy].iter().any(|part| part.is_empty()), "{name}: {outcome:?}");
-        last.clone_from(remedy);
     }
     assert!(!last.is_empty(), "no name was denied: {applied:?}");
     last
 }
 
-/// Asked to wait, a provider tells so for each name after a few calls, and keeps nothing for later: what is written
+/// Asked to wait, a provider tells so after a few calls, tries no other name, and keeps nothing for later: what is written
 /// once the storm is over is the newest wish and nothing else.
 pub async fn storm<B: Storm>() {
     let backend = B::start().await;
@@ -150,11 +155,12 @@ pub async fn storm<B: Storm>() {
     for plan in &plans {
         let applied = provider.apply(plan).await;
         told(plan, &applied);
-        for (name, outcome) in &applied.names {
-            let Outcome::Failed(ProviderError::Throttled { seconds: 1.., .. }) = outcome else {
-                panic!("{name}: {outcome:?}")
-            };
-        }
+        let throttled = |(_, outcome): &(_, Outcome)| {
+            matches!(outcome, Outcome::Failed(ProviderError::Throttled { seconds: 1.., .. }))
+        };
+        let untried = |(_, outcome): &(_, Outcome)| matches!(outcome, Outcome::NotTried);
+        assert!(applied.names.iter().any(throttled), "{applied:?}");
+        assert!(applied.names.iter().all(|one| throttled(one) || untried(one)), "{applied:?}");
     }
     let calls = backend.calls();
     assert!((1..=CALLS * plans.len()).contains(&calls), "{calls} calls for {} plans", plans.len());
@@ -177,7 +183,9 @@ pub async fn storm<B: Storm>() {
 }
 
 fn written(applied: &Applied) -> bool {
-    let waits = |outcome: &Outcome| matches!(outcome, Outcome::Failed(ProviderError::Throttled { .. }));
+    let waits = |outcome: &Outcome| {
+        matches!(outcome, Outcome::NotTried | Outcome::Failed(ProviderError::Throttled { .. }))
+    };
     match applied.names.iter().find(|(_, outcome)| !matches!(outcome, Outcome::Done(_))) {
         Some((_, outcome)) if waits(outcome) => false,
         Some(other) => panic!("{other:?}"),

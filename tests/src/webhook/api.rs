@@ -204,6 +204,7 @@ async fn write(Shared(server): Shared<Server>, headers: HeaderMap, body: Bytes) 
 
 fn commit(server: &Server, changes: &Value, fault: Option<Fault>) -> Response {
     let mut state = server.lock().expect("no handler panics");
+    let changes = &halved(&mut state, changes);
     let half = if let Some(Fault::Half(count)) = fault { Some(count) } else { None };
     match changed(&state, changes, half) {
         Ok(records) => state.records = records,
@@ -220,6 +221,21 @@ fn commit(server: &Server, changes: &Value, fault: Option<Fault>) -> Response {
     }
 }
 
+/// The changes without the CNAME that is left out.
+fn halved(state: &mut State, changes: &Value) -> Value {
+    let mut changes = changes.clone();
+    let Some(name) = state.ways.halves.clone() else { return changes };
+    if let Some(created) = changes["create"].as_array_mut() {
+        let before = created.len();
+        created.retain(|one| !(text(one, "recordType") == "CNAME" && key(one).0 == name));
+        if created.len() < before {
+            state.halved += 1;
+            state.ways.halves = None;
+        }
+    }
+    changes
+}
+
 /// The zone afterwards: all of it or nothing, unless half of it is asked for.
 fn changed(
     state: &State,
@@ -234,6 +250,14 @@ fn changed(
             let code = if ways.poison_status == 0 { 500 } else { ways.poison_status };
             return Err((code, format!("{poison} is poison")));
         }
+    }
+    let names = || {
+        let lists = changes.as_object().into_iter().flat_map(|fields| fields.values());
+        lists.flat_map(|list| list.as_array().into_iter().flatten()).map(|endpoint| key(endpoint).0)
+    };
+    let is_refused = |name: String| ways.refuses.iter().any(|part| name.ends_with(&format!(".{part}")));
+    if names().any(is_refused) {
+        return Err((422, "a name is refused".to_owned()));
     }
     let ops = ops(changes, ways).map_err(|reason| (400, reason))?;
     let mut records = state.records.clone();

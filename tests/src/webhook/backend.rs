@@ -3,7 +3,9 @@
 use fleetdns_core::Provider;
 use fleetdns_core::keys::Keys;
 
-use super::super::conformance::{Backend, Cut, Forbid, Marked, Moment, OTHER, OWNER, Storm, ZONE};
+use super::super::conformance::{
+    Backend, Cut, Forbid, Halve, Marked, Moment, OTHER, OWNER, REFUSED, Refuse, Storm, ZONE,
+};
 use super::{Fault, Route, Webhook, endpoint};
 
 const ROUTES: [Route; 4] = [Route::Negotiate, Route::Records, Route::Adjust, Route::Apply];
@@ -79,6 +81,26 @@ impl Forbid for Webhook {
 
     async fn allow(&self) {
         self.state().token = None;
+    }
+}
+
+impl Refuse for Webhook {
+    async fn refuse(&self) {
+        self.state().ways.refuses = REFUSED.to_vec();
+    }
+
+    async fn accept(&self) {
+        self.state().ways.refuses.clear();
+    }
+}
+
+impl Halve for Webhook {
+    async fn halve(&self, name: &str) {
+        self.state().ways.halves = Some(name.to_owned());
+    }
+
+    fn halves(&self) -> usize {
+        self.state().halved
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fleetdns_core::RecordType as Kind;
+use fleetdns_core::redact::backend_text;
 
 use super::{Edit, MARK_TTL, Op, Part, Unfit, impossible, key};
 use crate::mark;
@@ -42,7 +43,7 @@ impl Edit {
                 if data(kind, &answer.targets) != data(kind, &new.targets) {
                     return Err(impossible(format!(
                         "the webhook would write {} in place of {}",
-                        answer.targets.join(" "),
+                        backend_text(&answer.targets.join(" "), &[]),
                         new.targets.join(" ")
                     )));
                 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fleetdns_core::Outcome;
 use tracing::info;
 
-use super::{Run, in_steps, rejected, too_many_targets};
+use super::{Run, in_steps, incomplete, rejected, too_many_targets};
 use crate::edit::{Edit, Op, changes};
 use crate::fault::{Action, Fault};
 use crate::mark::fingerprint;
@@ -19,27 +19,35 @@ impl Run<'_> {
     /// Reads back what was written.
     pub(super) async fn prove(&mut self) {
         let (mut told, unsure) = (std::mem::take(&mut self.told), std::mem::take(&mut self.unsure));
-        if told.is_empty() && unsure.is_empty() {
+        let refused = std::mem::take(&mut self.refused);
+        if told.is_empty() && unsure.is_empty() && refused.is_empty() {
             return;
         }
-        if let Some((fault @ Fault::Throttled(_), action)) = self.end.clone() {
+        let all = || told.iter().chain(&unsure).chain(refused.iter().map(|(edit, _)| edit));
+        let unread =
+            |fault: &Fault| -> Vec<_> { all().map(|edit| (edit.name.clone(), incomplete(fault))).collect() };
+        if let Some(fault @ Fault::Throttled(_)) = &self.end {
             // We are asked not to ask.
-            self.fail(told, &fault, action);
-            return self.fail(unsure, &fault, action);
+            return self.outcomes.extend(unread(fault));
         }
         let mut view = match self.read_until_there(&told).await {
             Ok(view) => view,
-            Err((fault, action)) => {
-                self.fail(told, &fault, action);
-                return self.fail(unsure, &fault, action);
-            }
+            Err((fault, _)) => return self.outcomes.extend(unread(&fault)),
         };
-        let (fault, action) =
-            self.end.clone().unwrap_or((Fault::Lost("its answer was lost".to_owned()), Action::Write));
+        let fault = self.end.clone().unwrap_or(Fault::Lost("its answer was lost".to_owned()));
         for edit in unsure {
             match progress(&edit, &view.at(&edit.name), false) {
                 Progress::Done => told.push(edit),
-                _ => self.fail(vec![edit], &fault, action),
+                _ => self.outcomes.push((edit.name, incomplete(&fault))),
+            }
+        }
+        for (edit, problem) in refused {
+            match progress(&edit, &view.at(&edit.name), false) {
+                Progress::Done => told.push(edit),
+                Progress::Pending(ops) if ops.len() == edit.ops.len() => {
+                    self.outcomes.push((edit.name, rejected(problem)));
+                }
+                _ => self.outcomes.push((edit.name, Outcome::Incomplete { problem })),
             }
         }
         let (done, missing): (Vec<Edit>, Vec<Edit>) =
@@ -50,7 +58,7 @@ impl Run<'_> {
         }
         self.correct(&done, &mut view).await;
         for edit in done {
-            self.state.refused.remove(&edit.name);
+            self.state.refusals.forget(&edit.name);
             let sets = view.at(&edit.name).observed();
             self.outcomes.push((edit.name, Outcome::Done(sets)));
         }

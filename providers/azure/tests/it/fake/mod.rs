@@ -84,6 +84,8 @@ pub(crate) struct World {
     pub(crate) page: (usize, usize),
     pub(crate) limits: Option<Limits>,
     pub(crate) latency: Duration,
+    /// Calls that are never answered.
+    pub(crate) stalled: Option<fn(&Call) -> bool>,
     /// Calls being served, and the most that ever were.
     pub(crate) under_way: (usize, usize),
     /// Code of Entra ID for every token request, such as `AADSTS7000222`.
@@ -229,6 +231,10 @@ async fn serve(State(world): State<Arc<Mutex<World>>>, request: Request) -> Resp
             .collect(),
         body,
     };
+    let stalled = world.lock().unwrap().stalled;
+    if stalled.is_some_and(|stalled| stalled(&call)) {
+        std::future::pending::<()>().await;
+    }
     let latency = {
         let mut world = world.lock().unwrap();
         let (now, most) = &mut world.under_way;
