@@ -164,7 +164,7 @@ impl AzureZone {
         for pause in PAUSES {
             match self.arm.list(url.clone()).await {
                 Err(Fault { kind: Kind::Unreachable | Kind::Away | Kind::Broken | Kind::Queued, .. }) => {
-                    tokio::time::sleep(pause).await
+                    tokio::time::sleep(pause).await;
                 }
                 result => return result,
             }

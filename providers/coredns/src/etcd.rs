@@ -18,9 +18,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use etcd_client::{GetOptions, GetResponse, KvClient};
+use fleetdns_core::limits::{ANSWER_BYTES, Allowance};
 use fleetdns_core::{
     Applied, ApprovedPlan, Capabilities, DnsName, Finding, Label, Listing, ObservedSet, Provider,
-    ProviderError, Ttl,
+    ProviderError, Refusals, Ttl,
 };
 
 use crate::settings::EtcdSettings;
@@ -30,9 +31,7 @@ use link::Link;
 use view::{Pair, View};
 
 /// Keys of one page of a listing.
-const PAGE: i64 = 4000;
-/// Largest answer that is taken: a page of values as large as etcd lets them be is never that large.
-const MAX_ANSWER: usize = 256 * 1024 * 1024;
+const PAGE: i64 = 2000;
 
 /// One zone in etcd.
 #[derive(Debug)]
@@ -41,6 +40,7 @@ pub(crate) struct EtcdZone {
     owner: Label,
     link: Link,
     seen: Mutex<Seen>,
+    refusals: Mutex<Refusals>,
 }
 
 /// Up to which revisions this zone is known: what a guard against *new* keys needs, and no set's version can say.
@@ -58,7 +58,11 @@ impl EtcdZone {
     pub(crate) fn new(zone: DnsName, owner: Label, settings: EtcdSettings) -> Self {
         let layout = Layout::new(zone, &settings.path);
         let link = Link::new(settings, layout.zone_key().to_owned());
-        Self { layout, owner, link, seen: Mutex::default() }
+        Self { layout, owner, link, seen: Mutex::default(), refusals: Mutex::default() }
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -71,9 +75,13 @@ impl EtcdZone {
             Err(Fault { kind: Kind::Compacted, .. }) => self.pages().await?,
             result => result?,
         };
-        let View { listing, apex_strays } =
+        let View { mut listing, apex_strays } =
             view::view(&self.layout, &self.owner, pages.iter().flat_map(pairs));
-        *self.seen() = Seen { listed: Some(revision), since: HashMap::new(), apex_strays };
+        listing.observed.set_unwritable(self.layout.reserved());
+        let mut seen = self.seen();
+        // What was written while the pages were read is known at a later revision.
+        seen.since.retain(|_, written| *written > revision);
+        (seen.listed, seen.apex_strays) = (Some(revision), apex_strays);
         Ok(listing)
     }
 
@@ -84,8 +92,10 @@ impl EtcdZone {
         let first = self.get(prefix.clone().into_bytes(), Some(&end), 0).await?;
         let revision = first.header().map_or(0, etcd_client::ResponseHeader::revision);
         let mut pages = vec![self.get(self.layout.zone_key().into(), None, revision).await?];
-        let mut page = first;
+        let (mut page, mut allowance) = (first, Allowance::new());
         while page.more() {
+            let bytes = page.kvs().iter().map(|kv| kv.key().len() + kv.value().len()).sum();
+            allowance.take(page.kvs().len(), bytes).map_err(|excess| self.link.excess(excess))?;
             let Some(last) = page.kvs().last() else { break };
             let mut next = last.key().to_vec();
             next.push(0);
@@ -139,7 +149,7 @@ impl Provider for EtcdZone {
 }
 
 fn kv(client: &etcd_client::Client) -> KvClient {
-    client.kv_client().max_decoding_message_size(MAX_ANSWER)
+    client.kv_client().max_decoding_message_size(ANSWER_BYTES)
 }
 
 /// The first key after all keys with a prefix that ends with a slash.

@@ -5,6 +5,7 @@
 
 mod check;
 mod failure;
+mod generate;
 mod records;
 mod replace;
 mod scan;
@@ -12,7 +13,7 @@ mod serial;
 mod zone;
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -135,8 +136,13 @@ impl Inner {
         }
     }
 
+    /// The text with what it includes.
+    fn take_apart(&self, text: &str) -> Result<ZoneText, Damage> {
+        ZoneText::read(text, &self.zone, &self.owner, (&self.file, &included))
+    }
+
     fn parse(&self, action: &'static str, text: &str) -> Result<ZoneText, ProviderError> {
-        ZoneText::read(text, &self.zone, &self.owner)
+        self.take_apart(text)
             .map_err(|damage: Damage| self.denied(action, damage.to_string(), "mend the zone file by hand"))
     }
 
@@ -174,7 +180,7 @@ impl Inner {
         }
         let start =
             before.clone().unwrap_or_else(|| ZoneText::new_zone(&self.zone, &self.name_servers, today));
-        let zone = ZoneText::read(&start, &self.zone, &self.owner).map_err(Failure::Damaged)?;
+        let zone = self.take_apart(&start).map_err(Failure::Damaged)?;
         if !zone.has_soa() {
             return Err(Failure::NoSoa);
         }
@@ -186,7 +192,9 @@ impl Inner {
             if let Some(problem) = impossible(&self.zone, change) {
                 let outcome = Outcome::Failed(ProviderError::Rejected { problem });
                 outcomes.insert(change.name.clone(), outcome);
-            } else if is_as_planned(change, there) {
+            } else if is_as_planned(change, there)
+                && !(creates(change) && listing.observed.unwritable(&change.name).is_some())
+            {
                 put(&mut ours, change);
                 outcomes.insert(change.name.clone(), Outcome::Done(Vec::new()));
             } else {
@@ -200,7 +208,7 @@ impl Inner {
                 Replaced::Done => {}
                 Replaced::Changed => return Ok(None),
             }
-            after = ZoneText::read(&text, &self.zone, &self.owner).map_err(Failure::Damaged)?.listing();
+            after = self.take_apart(&text).map_err(Failure::Damaged)?.listing();
         }
         for (name, outcome) in &mut outcomes {
             if let Outcome::Done(sets) = outcome {
@@ -209,6 +217,23 @@ impl Inner {
         }
         Ok(Some(outcomes))
     }
+}
+
+/// Largest file that is included, in bytes.
+const MOST_INCLUDED: u64 = 16 << 20;
+
+/// The text of an included file.
+fn included(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    if !file.metadata().is_ok_and(|about| about.is_file()) {
+        return Err("it is not a file".to_owned());
+    }
+    let read = file.take(MOST_INCLUDED + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if read as u64 > MOST_INCLUDED {
+        return Err(format!("it is larger than {} MiB", MOST_INCLUDED >> 20));
+    }
+    Ok(text)
 }
 
 fn impossible(zone: &DnsName, change: &NameChange) -> Option<String> {
@@ -237,6 +262,10 @@ fn is_as_planned(change: &NameChange, there: &[ObservedSet]) -> bool {
             })
         }
     })
+}
+
+fn creates(change: &NameChange) -> bool {
+    change.changes.iter().any(|one| matches!(one, Change::Create { .. }))
 }
 
 fn removes(change: &Change) -> Option<RecordType> {

@@ -13,7 +13,7 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 
 /// Longest text that is unpacked, in octets.
-const UNPACKED: u64 = 1 << 20;
+const UNPACKED: u64 = 256 << 10;
 
 /// The short form of an [`Evidence`](super::Evidence)'s text. It is not always shorter.
 pub fn pack(text: &str) -> String {

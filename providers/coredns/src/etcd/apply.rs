@@ -1,8 +1,11 @@
 //! Writing a plan.
+//!
+//! Invariant: a fault of one name never stops the others; only a fault of the zone ends the work.
 
 use etcd_client::{GetResponse, Txn, TxnOpResponse};
-use fleetdns_core::{Applied, DnsName, NameChange, ObservedSet, Outcome, Plan, ProviderError};
+use fleetdns_core::{Applied, DnsName, NameChange, ObservedSet, Outcome, Plan, ProviderError, RefusalBudget};
 use futures::{StreamExt, stream};
+use tokio::time::Instant;
 
 use super::edit::{self, Edit, Unfit};
 use super::fault::{Fault, Kind};
@@ -19,21 +22,43 @@ struct Written {
     sets: Vec<Vec<ObservedSet>>,
 }
 
+/// What became of a batch.
+type Told = Vec<(DnsName, Outcome)>;
+
 impl EtcdZone {
     pub(super) async fn apply_plan(&self, plan: &Plan) -> Applied {
         let mut applied = Applied::default();
-        let mut edits = Vec::with_capacity(plan.changes.len());
-        for change in &plan.changes {
-            match self.edit(change) {
-                Ok(edit) => edits.push(edit),
-                Err(outcome) => applied.names.push((change.name.clone(), outcome)),
+        let order = self.refusals().order(&plan.changes);
+        let mut edits = |changes: Vec<&NameChange>| -> Vec<Edit> {
+            let mut edits = Vec::with_capacity(changes.len());
+            for change in changes {
+                match self.edit(change) {
+                    Ok(edit) => edits.push(edit),
+                    Err(outcome) => applied.names.push((change.name.clone(), outcome)),
+                }
+            }
+            edits
+        };
+        // Dead addresses leave first; what was refused lately comes last, each for itself.
+        let removals = pack::pack(edits(order.removals));
+        let others = pack::pack(edits(order.others));
+        let refused = edits(order.refused).into_iter().flat_map(|edit| pack::pack([edit])).collect();
+        let mut budget = RefusalBudget::default();
+        let mut goes_on = true;
+        for batches in [removals, others, refused] {
+            let told = self.run_all(batches, goes_on, &mut budget).await;
+            goes_on = goes_on && !budget.is_spent() && !told.iter().any(|(_, outcome)| ends(outcome));
+            applied.names.extend(told);
+        }
+        let mut refusals = self.refusals();
+        for (name, outcome) in &applied.names {
+            match outcome {
+                Outcome::Done(_) | Outcome::Conflict => refusals.forget(name),
+                Outcome::Failed(ProviderError::Rejected { .. }) => refusals.refuse(name),
+                _ => {}
             }
         }
-        let mut outcomes =
-            stream::iter(pack::pack(edits)).map(|batch| self.run(batch)).buffer_unordered(AT_ONCE);
-        while let Some(names) = outcomes.next().await {
-            applied.names.extend(names);
-        }
+        drop(refusals);
         applied
     }
 
@@ -48,18 +73,41 @@ impl EtcdZone {
         })
     }
 
-    async fn run(&self, batch: Batch) -> Vec<(DnsName, Outcome)> {
+    /// Batches side by side, until the zone is at fault or refused names have taken long enough.
+    async fn run_all(&self, batches: Vec<Batch>, mut goes_on: bool, budget: &mut RefusalBudget) -> Told {
+        let (mut told, mut left) = (Told::new(), batches.into_iter());
+        while goes_on {
+            let now: Vec<Batch> = left.by_ref().take(AT_ONCE).collect();
+            if now.is_empty() {
+                break;
+            }
+            let began = Instant::now();
+            let results: Vec<Told> =
+                stream::iter(now).map(|batch| self.run(batch)).buffered(AT_ONCE).collect().await;
+            let all = || results.iter().flatten().map(|(_, outcome)| outcome);
+            if all().any(|outcome| matches!(outcome, Outcome::Failed(ProviderError::Rejected { .. }))) {
+                budget.spend(began.elapsed());
+            }
+            goes_on = !budget.is_spent() && !all().any(ends);
+            told.extend(results.into_iter().flatten());
+        }
+        let untried = left.flat_map(Batch::into_edits).map(|edit| (edit.name, Outcome::NotTried));
+        told.extend(untried);
+        told
+    }
+
+    async fn run(&self, batch: Batch) -> Told {
         match batch {
             Batch::Whole(edits) => self.run_whole(edits).await,
             Batch::Large(edit) => {
-                let outcome = outcome(self.run_large(&edit).await);
+                let outcome = self.run_large(&edit).await;
                 vec![(edit.name, outcome)]
             }
         }
     }
 
     /// One transaction; when it cannot be done, each name by itself, so that one does not stop the others.
-    async fn run_whole(&self, edits: Vec<Edit>) -> Vec<(DnsName, Outcome)> {
+    async fn run_whole(&self, edits: Vec<Edit>) -> Told {
         let alone = edits.len() == 1;
         match self.commit(&edits).await {
             Ok(Some(written)) => {
@@ -67,22 +115,22 @@ impl EtcdZone {
                 names.zip(written.sets.into_iter().map(Outcome::Done)).collect()
             }
             Ok(None) if !alone => self.run_singly(edits).await,
-            Err(Fault { kind: Kind::TooLarge, .. }) if !alone => self.run_singly(edits).await,
+            Err(fault) if fault.is_refusal() && !alone => self.run_singly(edits).await,
             Ok(None) => edits.into_iter().map(|edit| (edit.name, Outcome::Conflict)).collect(),
-            Err(fault) => {
-                let failed =
-                    |edit: Edit| (edit.name, Outcome::Failed(fault.clone().into_error("write the zone")));
-                edits.into_iter().map(failed).collect()
-            }
+            Err(fault) => edits.into_iter().map(|edit| (edit.name, fault.clone().into_outcome())).collect(),
         }
     }
 
-    async fn run_singly(&self, edits: Vec<Edit>) -> Vec<(DnsName, Outcome)> {
+    async fn run_singly(&self, edits: Vec<Edit>) -> Told {
         stream::iter(edits)
             .map(|edit| async move {
                 let written = self.commit(std::slice::from_ref(&edit)).await;
-                let sets = written.map(|written| written.and_then(|mut written| written.sets.pop()));
-                (edit.name, outcome(sets))
+                let outcome = match written.map(|written| written.and_then(|mut one| one.sets.pop())) {
+                    Ok(Some(sets)) => Outcome::Done(sets),
+                    Ok(None) => Outcome::Conflict,
+                    Err(fault) => fault.into_outcome(),
+                };
+                (edit.name, outcome)
             })
             .buffer_unordered(AT_ONCE)
             .collect()
@@ -90,21 +138,25 @@ impl EtcdZone {
     }
 
     /// Several transactions, one after the other.
-    async fn run_large(&self, edit: &Edit) -> Result<Option<Vec<ObservedSet>>, Fault> {
+    async fn run_large(&self, edit: &Edit) -> Outcome {
         let mut last: Option<Written> = None;
         for mut step in pack::steps(edit) {
             if let Some(written) = &last {
                 step.guards = step.guards.iter().map(|guard| guard.since(written.revision)).collect();
             }
-            match self.commit(&[step]).await? {
-                Some(written) => last = Some(written),
-                None => return Ok(None),
+            match self.commit(&[step]).await {
+                Ok(Some(written)) => last = Some(written),
+                Ok(None) => return Outcome::Conflict,
+                Err(fault) if last.is_some() => {
+                    return Outcome::Incomplete { problem: fault.reason.to_string() };
+                }
+                Err(fault) => return fault.into_outcome(),
             }
         }
         let sets = last.and_then(|mut written| written.sets.pop()).unwrap_or_default();
         // The guards did not cover the keys that no step wrote: one of them may have gone.
         let complete = edit.wanted.iter().all(|data| view::stands(&sets, data, data.record_type()));
-        Ok(complete.then_some(sets))
+        if complete { Outcome::Done(sets) } else { Outcome::Conflict }
     }
 
     /// One transaction with all that these names need. `None` when a guard does not hold, and then nothing is written.
@@ -147,10 +199,28 @@ impl EtcdZone {
     }
 }
 
-fn outcome(result: Result<Option<Vec<ObservedSet>>, Fault>) -> Outcome {
-    match result {
-        Ok(Some(sets)) => Outcome::Done(sets),
-        Ok(None) => Outcome::Conflict,
-        Err(fault) => Outcome::Failed(fault.into_error("write the zone")),
+/// Whether nothing else need be tried after it: the zone is at fault, or does not answer.
+fn ends(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Failed(error) => !matches!(error, ProviderError::Rejected { .. }),
+        Outcome::Incomplete { .. } => true,
+        _ => false,
+    }
+}
+
+impl Fault {
+    /// What a fault of a write is for its names. Silence and a connection that breaks leave open what was done.
+    fn into_outcome(self) -> Outcome {
+        match &self.kind {
+            Kind::Silent => Outcome::Incomplete { problem: self.reason.to_string() },
+            Kind::Unavailable if !self.is_unsent() => {
+                Outcome::Incomplete { problem: self.reason.to_string() }
+            }
+            Kind::Forbidden(_) => {
+                let problem = self.into_error("write it").to_string();
+                Outcome::Failed(ProviderError::Rejected { problem })
+            }
+            _ => Outcome::Failed(self.into_error("write the zone")),
+        }
     }
 }

@@ -103,11 +103,6 @@ fn check_name(layout: &Layout, name: &DnsName, change: &NameChange) -> Result<()
     if name.is_wildcard() {
         return impossible("is a wildcard, and CoreDNS's etcd plugin has none");
     }
-    if layout.is_reserved(name) {
-        return impossible(
-            "is where CoreDNS's etcd plugin keeps the addresses and name servers of the zone itself",
-        );
-    }
     if name == layout.zone() && writes_alias {
         return impossible("is the zone's own name, which cannot have a CNAME (RFC 1034 §3.6.2)");
     }

@@ -162,11 +162,7 @@ fn the_zones_own_name_is_written_where_coredns_looks() {
 
 #[test]
 fn what_cannot_be_written_is_said() {
-    for (name, part) in [
-        ("www.example.org", "not in the zone"),
-        ("*.example.com", "wildcard"),
-        ("dns.example.com", "keeps the addresses"),
-    ] {
+    for (name, part) in [("www.example.org", "not in the zone"), ("*.example.com", "wildcard")] {
         match edit_of(name, vec![create(name, data("10.0.0.1"))], None) {
             Err(Unfit::Impossible(why)) => assert!(why.contains(part), "{why}"),
             other => panic!("{other:?}"),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use etcd_client::Error;
 use fleetdns_core::ProviderError;
+use fleetdns_core::redact::backend_text;
 use thiserror::Error;
 
 /// A library's reason, its whole chain in one line.
@@ -29,6 +30,8 @@ pub(crate) enum Kind {
     TooLarge,
     /// Wait.
     Busy,
+    /// A right is missing: for the whole zone, or for some of its keys. What to do about it.
+    Forbidden(String),
     /// A person has to do this.
     Denied(String),
 }
@@ -57,7 +60,8 @@ impl Fault {
             // A refused certificate is often only seen as this: the alert comes after the handshake (RFC 8446 §4.4.2.4).
             reason.push_str("; if etcd wants client certificates, look at etcd-cert-file and etcd-key-file");
         }
-        Self { kind: kind(error, &reason, who), endpoint: who.endpoint.to_owned(), reason: Reason(reason) }
+        let kind = kind(error, &reason, who);
+        Self { kind, endpoint: who.endpoint.to_owned(), reason: Reason(backend_text(&reason, &[])) }
     }
 
     pub(crate) fn silent(who: Who<'_>, seconds: u64) -> Self {
@@ -74,10 +78,22 @@ impl Fault {
         }
     }
 
+    /// Whether etcd refuses one of the names of a transaction, so that others may pass.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self.kind, Kind::TooLarge | Kind::Forbidden(_))
+    }
+
+    /// Whether no connection stood, so that nothing can have been done.
+    pub(crate) fn is_unsent(&self) -> bool {
+        ["onnect error", "onnection refused", "dns error"].iter().any(|part| self.reason.0.contains(part))
+    }
+
     pub(crate) fn into_error(self, action: &'static str) -> ProviderError {
         let Self { kind, endpoint, reason } = self;
         match kind {
-            Kind::Denied(remedy) => ProviderError::Denied { endpoint, action, problem: reason.0, remedy },
+            Kind::Denied(remedy) | Kind::Forbidden(remedy) => {
+                ProviderError::Denied { endpoint, action, problem: reason.0, remedy }
+            }
             Kind::TooLarge => ProviderError::Rejected {
                 problem: format!("etcd at {endpoint} takes no request so large ({reason})"),
             },
@@ -135,9 +151,9 @@ fn message_kind(has: &impl Fn(&str) -> bool, who: Who<'_>) -> Option<Kind> {
     let denied = |remedy: String| Some(Kind::Denied(remedy));
     if has("permission denied") {
         let user = user.unwrap_or("the user named in our client certificate");
-        return denied(format!(
+        return Some(Kind::Forbidden(format!(
             "give {user} a role with `etcdctl role grant-permission ROLE --prefix=true readwrite {zone_key}`"
-        ));
+        )));
     }
     if has("invalid auth token") || has("revision of auth store is old") {
         return Some(Kind::StaleToken);

@@ -6,8 +6,9 @@
 //! below it, at a leaf whose label follows from the address: the same address cannot be there twice.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
-use fleetdns_core::DnsName;
+use fleetdns_core::{DnsName, Unwritable};
 
 /// Below the zone, where CoreDNS looks for the addresses of the zone's own name.
 const APEX: [&str; 2] = ["dns", "apex"];
@@ -68,10 +69,15 @@ impl Layout {
     }
 
     /// Names that cannot be written, as CoreDNS keeps the zone's own addresses and name servers below them.
-    pub(crate) fn is_reserved(&self, name: &DnsName) -> bool {
-        let Some(relative) = name.relative_to(&self.zone) else { return false };
-        let labels: Vec<&str> = relative.split('.').rev().collect();
-        labels == ["dns"] || labels.starts_with(&APEX) || labels.starts_with(&NAME_SERVERS)
+    pub(crate) fn reserved(&self) -> Vec<Unwritable> {
+        let reason: Arc<str> =
+            "CoreDNS's etcd plugin keeps the addresses and name servers of the zone itself there".into();
+        let below = |labels: [&str; 2]| format!("{}.{}", labels[1], labels[0]);
+        [("dns".to_owned(), false), (below(APEX), true), (below(NAME_SERVERS), true)]
+            .into_iter()
+            .filter_map(|(labels, subtree)| Some((self.zone.prepend(&labels).ok()?, subtree)))
+            .map(|(name, subtree)| Unwritable { name, subtree, reason: Arc::clone(&reason) })
+            .collect()
     }
 
     /// `None` for a key outside of the zone.
@@ -243,7 +249,9 @@ mod tests {
             ("dns.www.example.com", false),
             ("example.com", false),
         ] {
-            assert_eq!(layout().is_reserved(&name(text)), reserved, "{text}");
+            let mut observed = fleetdns_core::Observed::default();
+            observed.set_unwritable(layout().reserved());
+            assert_eq!(observed.unwritable(&name(text)).is_some(), reserved, "{text}");
         }
     }
 }

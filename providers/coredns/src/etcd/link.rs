@@ -4,11 +4,12 @@ use std::future::Future;
 use std::time::Duration;
 
 use etcd_client::{Certificate, Client, ConnectOptions, Error, Identity, TlsOptions};
+use fleetdns_core::limits::{self, Excess};
 use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 use tracing::warn;
 
-use super::fault::{Fault, Kind, Who};
+use super::fault::{Fault, Kind, Reason, Who};
 use crate::settings::EtcdSettings;
 
 /// For each call, and for making a connection.
@@ -55,6 +56,15 @@ struct Lease {
 impl Link {
     pub(crate) fn new(settings: EtcdSettings, zone_key: String) -> Self {
         Self { settings, zone_key, state: Mutex::default() }
+    }
+
+    /// The fault of a listing that is too large.
+    pub(crate) fn excess(&self, excess: Excess) -> Fault {
+        Fault {
+            kind: Kind::Denied(limits::REMEDY.to_owned()),
+            endpoint: self.settings.endpoints.join(", "),
+            reason: Reason(excess.to_string()),
+        }
     }
 
     pub(crate) fn settings(&self) -> &EtcdSettings {

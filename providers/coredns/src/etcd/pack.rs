@@ -58,6 +58,15 @@ pub(crate) enum Batch {
     Large(Edit),
 }
 
+impl Batch {
+    pub(crate) fn into_edits(self) -> Vec<Edit> {
+        match self {
+            Self::Whole(edits) => edits,
+            Self::Large(edit) => vec![edit],
+        }
+    }
+}
+
 /// As few transactions as come of taking the edits in order.
 pub(crate) fn pack(edits: impl IntoIterator<Item = Edit>) -> Vec<Batch> {
     let mut batches = Vec::new();

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use fleetdns_core::redact::backend_text;
 use fleetdns_core::{
     Claim, Content, DnsName, Label, Listing, Mark, NonEmpty, ObservedSet, RecordData, RecordType, Ttl,
     Version,
@@ -74,7 +75,7 @@ pub(crate) fn view<'a>(layout: &Layout, owner: &Label, pairs: impl Iterator<Item
     for pair in pairs {
         if let Err(problem) = sort_in(layout, owner, pair, &mut names) {
             let key = String::from_utf8_lossy(pair.key);
-            view.listing.unreadable.push(format!("etcd key {key}: {problem}"));
+            view.listing.unreadable.push(backend_text(&format!("etcd key {key}: {problem}"), &[]));
         }
     }
     for (name, mut sets) in names {

@@ -3,7 +3,6 @@
 use fleetdns_core::Finding;
 
 use super::failure::Failure;
-use super::zone::ZoneText;
 use super::{Inner, replace};
 
 impl Inner {
@@ -13,7 +12,7 @@ impl Inner {
         let file = self.file.display();
         let mut findings = Vec::new();
         match self.text() {
-            Ok(Some(text)) => match ZoneText::read(&text, &self.zone, &self.owner) {
+            Ok(Some(text)) => match self.take_apart(&text) {
                 Ok(zone) => {
                     let listing = zone.listing();
                     let (names, ours) = (listing.observed.iter().count(), listing.observed.owned().count());

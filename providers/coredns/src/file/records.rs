@@ -2,10 +2,13 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
-use fleetdns_core::{DnsName, RecordType, Ttl};
+use fleetdns_core::redact::backend_text;
+use fleetdns_core::{DnsName, RecordType, Ttl, Unwritable};
 
-use super::scan::{Statement, Word};
+use super::generate;
+use super::scan::{self, Statement, Unclosed, Word};
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,10 +46,26 @@ impl Record {
     }
 }
 
+/// Gives the text of a file that a zone file includes, or why there is none.
+pub(crate) type Source<'s> = &'s dyn Fn(&Path) -> Result<String, String>;
+
+/// Most files that one zone file includes, each other included.
+const MOST_FILES: usize = 100;
+/// Most records that all `$GENERATE` of a zone file make.
+const MOST_GENERATED: usize = 65_536;
+
 /// Reads statements in order.
-#[derive(Debug)]
 pub(crate) struct Reader<'z> {
     zone: &'z DnsName,
+    source: Source<'z>,
+    /// The file that is read at the moment; included files are looked for beside it.
+    file: PathBuf,
+    /// How deep in included files we are, and how many there were.
+    depth: usize,
+    files: usize,
+    generated: usize,
+    /// Names that may be there and cannot be known.
+    pub(crate) unwritable: Vec<Unwritable>,
     /// Absolute, without the final dot.
     origin: String,
     /// The name of the record before, absolute.
@@ -60,9 +79,15 @@ pub(crate) struct Reader<'z> {
 }
 
 impl<'z> Reader<'z> {
-    pub(crate) fn new(zone: &'z DnsName) -> Self {
+    pub(crate) fn new(zone: &'z DnsName, file: &Path, source: Source<'z>) -> Self {
         Self {
             zone,
+            source,
+            file: file.to_owned(),
+            depth: 0,
+            files: 0,
+            generated: 0,
+            unwritable: Vec::new(),
             origin: zone.to_string(),
             last: None,
             default_ttl: None,
@@ -94,11 +119,80 @@ impl<'z> Reader<'z> {
         match (directive.to_ascii_uppercase().as_str(), argument) {
             ("$ORIGIN", Some(name)) => self.origin = self.absolute(name),
             ("$TTL", Some(text)) if seconds(text).is_some() => self.default_ttl = seconds(text),
-            (other, _) => self.unreadable.push(format!(
-                "line {}: {other} is not followed; the names that it makes are not seen",
-                statement.line
-            )),
+            ("$INCLUDE", Some(file)) => self.include(statement, file),
+            ("$GENERATE", _) => {
+                if let Err(problem) = self.generate(statement) {
+                    let made = statement.words.get(2).map_or("", |word| generate::fixed_part(word.text));
+                    let origin = if made.is_empty() { self.origin.clone() } else { self.absolute(made) };
+                    self.unknown(statement, &origin, &problem);
+                }
+            }
+            (other, _) => {
+                let problem = format!("{other} is not known");
+                self.unknown(statement, &self.zone.to_string(), &problem);
+            }
         }
+    }
+
+    /// Names at and below `origin` may be there: nothing is written beside what cannot be seen.
+    fn unknown(&mut self, statement: &Statement<'_>, origin: &str, problem: &str) {
+        let reason = backend_text(&format!("line {}: {problem}", statement.line), &[]);
+        let name = origin.parse().ok().filter(|name: &DnsName| name.is_within(self.zone));
+        self.unwritable.push(Unwritable {
+            name: name.unwrap_or_else(|| self.zone.clone()),
+            subtree: true,
+            reason: format!("{reason}; the zone file may have the name there").into(),
+        });
+        self.unreadable.push(reason);
+    }
+
+    /// The records of another file; name, origin and TTL of this one go on behind it.
+    fn include(&mut self, statement: &Statement<'_>, file: &str) {
+        let origin = statement.words.get(2).map(|word| self.absolute(word.text));
+        let path = self.file.parent().unwrap_or(Path::new("")).join(file);
+        self.files += 1;
+        let text = match (self.files <= MOST_FILES, self.depth < MOST_FILES) {
+            (true, true) => (self.source)(&path),
+            _ => Err(format!("more than {MOST_FILES} files are included")),
+        };
+        let statements = text.as_ref().map_err(String::clone).and_then(|text| {
+            scan::statements(text).map_err(|Unclosed { line }| format!("line {line} of it is not closed"))
+        });
+        let origin = origin.unwrap_or_else(|| self.origin.clone());
+        let statements = match statements {
+            Ok(statements) => statements,
+            Err(why) => {
+                let problem = format!("$INCLUDE {} cannot be read: {why}", path.display());
+                return self.unknown(statement, &origin, &problem);
+            }
+        };
+        let before = (std::mem::replace(&mut self.origin, origin), std::mem::replace(&mut self.file, path));
+        let kept = (self.last.clone(), self.default_ttl, self.last_ttl);
+        self.depth += 1;
+        for statement in &statements {
+            self.read(statement);
+        }
+        self.depth -= 1;
+        (self.origin, self.file) = before;
+        (self.last, self.default_ttl, self.last_ttl) = kept;
+    }
+
+    /// The records of a `$GENERATE`, each as if it stood there.
+    fn generate(&mut self, statement: &Statement<'_>) -> Result<(), String> {
+        let lines = generate::lines(statement)?;
+        if self.generated.saturating_add(lines.len()) > MOST_GENERATED {
+            return Err(format!("all $GENERATE together make more than {MOST_GENERATED} records"));
+        }
+        self.generated += lines.len();
+        self.depth += 1;
+        for line in &lines {
+            let Ok(statements) = scan::statements(line) else { continue };
+            for made in &statements {
+                self.read(&Statement { line: statement.line, ..made.clone() });
+            }
+        }
+        self.depth -= 1;
+        Ok(())
     }
 
     /// Without the final dot; the empty text is the root.
@@ -130,7 +224,7 @@ impl<'z> Reader<'z> {
         let last = self.last.as_deref().ok_or("a record before which no name stands")?;
         let name: DnsName =
             last.parse().map_err(|error| format!("'{last}' is not a name we know: {error}"))?;
-        if kind == "SOA" && name == *self.zone && self.serial.is_none() {
+        if kind == "SOA" && name == *self.zone && self.serial.is_none() && self.depth == 0 {
             self.serial = words.get(2).and_then(|word| Some((word.text.parse().ok()?, word.at.clone())));
         }
         let value = match words {
@@ -195,8 +289,12 @@ mod tests {
     fn names_and_ttls_are_inherited() {
         let zone: DnsName = "example.com".parse().unwrap();
         let text = "$TTL 5m\n@ SOA ns hostmaster (7 1 1 1 1)\n  NS ns.example.net.\nWWW IN 60 A 10.0.0.1\n\t AAAA ::1\n\
-            $ORIGIN eu\n60 IN CNAME www.example.com.\nx CNAME @\n$INCLUDE other\n!bad A 10.0.0.1\ny TYPE65534 \\# 0\nz 5\n";
-        let mut reader = Reader::new(&zone);
+            $ORIGIN eu\n60 IN CNAME www.example.com.\nx CNAME @\n$INCLUDE other sub\n$INCLUDE missing far.eu\n!bad A 10.0.0.1\ny TYPE65534 \\# 0\nz 5\n";
+        let source = |path: &Path| match path.to_str() {
+            Some("/etc/other") => Ok("deep A 10.0.0.9\n@ SOA a b 9 9 9 9 9\n".to_owned()),
+            _ => Err("no such file".to_owned()),
+        };
+        let mut reader = Reader::new(&zone, Path::new("/etc/db"), &source);
         for statement in statements(text).unwrap() {
             reader.read(&statement);
         }
@@ -214,11 +312,17 @@ mod tests {
                 "www.example.com 300 AAAA ::1",
                 "60.eu.example.com 300 CNAME www.example.com",
                 "x.eu.example.com 300 CNAME eu.example.com",
+                "deep.sub.eu.example.com 300 A 10.0.0.9",
+                "sub.eu.example.com 300 SOA ",
                 "y.eu.example.com 300 TYPE65534 ",
             ]
         );
         assert_eq!(reader.serial.as_ref().map(|(serial, _)| *serial), Some(7));
         assert_eq!(reader.unreadable.len(), 3, "{:?}", reader.unreadable);
-        assert!(reader.unreadable[0].starts_with("line 9: $INCLUDE"));
+        assert!(
+            reader.unreadable[0].starts_with("line 10: $INCLUDE /etc/missing cannot be read: no such file")
+        );
+        let unknown: Vec<_> = reader.unwritable.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(unknown, ["far.eu.eu.example.com"]);
     }
 }

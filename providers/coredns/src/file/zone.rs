@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::path::Path;
 
 use fleetdns_core::{
     Claim, Content, DnsName, Label, Listing, Mark, NonEmpty, ObservedSet, RecordData, RecordSet, RecordType,
-    Ttl, Version,
+    Ttl, Unwritable, Version,
 };
 
-use super::records::{Reader, Record};
+use super::records::{Reader, Record, Source};
 use super::scan::{self, Unclosed};
 use super::serial;
 
@@ -56,12 +57,18 @@ pub(crate) struct ZoneText {
     foreign_sets: Vec<(DnsName, ObservedSet)>,
     pub(crate) ours: Ours,
     pub(crate) unreadable: Vec<String>,
+    unwritable: Vec<Unwritable>,
 }
 
 impl ZoneText {
     /// # Errors
     /// When it cannot be told what is ours and what is not.
-    pub(crate) fn read(text: &str, zone: &DnsName, owner: &Label) -> Result<Self, Damage> {
+    pub(crate) fn read(
+        text: &str,
+        zone: &DnsName,
+        owner: &Label,
+        (file, source): (&Path, Source<'_>),
+    ) -> Result<Self, Damage> {
         let (mut foreign, block) = split(text, owner)?;
         let (ours, strays) = read_block(&block, zone, owner);
         if !strays.is_empty() && !foreign.is_empty() && !foreign.ends_with('\n') {
@@ -70,7 +77,7 @@ impl ZoneText {
         foreign.push_str(&strays);
         let reader = match scan::statements(&foreign) {
             Ok(statements) => {
-                let mut reader = Reader::new(zone);
+                let mut reader = Reader::new(zone, file, source);
                 for statement in &statements {
                     reader.read(statement);
                 }
@@ -79,8 +86,8 @@ impl ZoneText {
             Err(Unclosed { line }) => return Err(Damage::Unclosed(line)),
         };
         let foreign_sets = foreign_sets(&reader.records);
-        let (serial, unreadable) = (reader.serial, reader.unreadable);
-        Ok(Self { serial, foreign_sets, ours, unreadable, foreign })
+        let (serial, unreadable, unwritable) = (reader.serial, reader.unreadable, reader.unwritable);
+        Ok(Self { serial, foreign_sets, ours, unreadable, unwritable, foreign })
     }
 
     /// The start of a zone that has no file yet.
@@ -116,6 +123,7 @@ impl ZoneText {
         for (name, set) in &self.foreign_sets {
             listing.observed.push(name.clone(), set.clone());
         }
+        listing.observed.set_unwritable(self.unwritable.clone());
         listing
     }
 
@@ -237,7 +245,7 @@ fn read_block(block: &str, zone: &DnsName, owner: &Label) -> (Ours, String) {
 fn read_line(line: &str, zone: &DnsName) -> Option<Record> {
     let statements = scan::statements(line).ok()?;
     let [statement] = statements.as_slice() else { return None };
-    let mut reader = Reader::new(zone);
+    let mut reader = Reader::new(zone, Path::new(""), &|_| Err("not in our block".to_owned()));
     reader.read(statement);
     let record = reader.records.pop().filter(|_| reader.unreadable.is_empty() && reader.serial.is_none())?;
     record.name.is_within(zone).then_some(record)
@@ -270,7 +278,7 @@ fn foreign_sets(records: &[Record]) -> Vec<(DnsName, ObservedSet)> {
     let set = |((name, kind), records): ((&DnsName, &str), Vec<&Record>)| {
         let single = records.len() == 1 || kind != "CNAME";
         let known = kind.parse().ok().filter(|_| single).and_then(|kind| data(kind, records.iter().copied()));
-        let content = known.map_or_else(|| Content::Other(kind.into()), Content::Known);
+        let content = known.map_or_else(|| Content::other(kind), Content::Known);
         let ttl = records.first().map_or(Ttl::DEFAULT, |record| record.ttl);
         (name.clone(), ObservedSet { ttl, content, claim: Claim::Foreign, version: Version::default() })
     };

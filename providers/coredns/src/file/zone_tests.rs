@@ -12,7 +12,11 @@ fn owner() -> Label {
 }
 
 fn read(text: &str) -> ZoneText {
-    ZoneText::read(text, &zone(), &owner()).unwrap()
+    read_in(text).unwrap()
+}
+
+fn read_in(text: &str) -> Result<ZoneText, Damage> {
+    ZoneText::read(text, &zone(), &owner(), (Path::new("/etc/db"), &|_| Err("no such file".to_owned())))
 }
 
 fn one(name: &str, value: &str) -> Ours {
@@ -108,7 +112,7 @@ fn a_set_that_is_not_as_we_write_it_has_no_mark() {
 
 #[test]
 fn a_damaged_file_is_not_half_read() {
-    let damage = |text: &str| ZoneText::read(text, &zone(), &owner()).unwrap_err();
+    let damage = |text: &str| read_in(text).unwrap_err();
     assert_eq!(damage("a TXT \"x\n"), Damage::Unclosed(1));
     assert_eq!(damage("a A 10.0.0.1\n; fleetdns begin owner=fed\nb A 10.0.0.1\n"), Damage::NoEnd(2));
 }
@@ -144,4 +148,34 @@ fn hickory_reads_what_we_write() {
             assert!(names.iter().any(|name| name == expected), "{names:?}");
         }
     }
+}
+
+/// A namespace with a line break wrote real NS and A lines into the zone: nothing that is written can have one now.
+#[test]
+fn no_name_and_no_mark_can_make_another_record() {
+    for hostile in
+        ["x\n@ 30 IN NS ns.evil.example.", "a;b", "a\"b", "a@b", "a b", "a/b", "(", "$ORIGIN", "a\tb", "a\\b"]
+    {
+        assert!(format!("{hostile}.example.com").parse::<DnsName>().is_err(), "{hostile:?}");
+        let text = format!("v=1 owner=fed service={hostile}/web");
+        assert!(text.parse::<Mark>().is_err(), "{hostile:?}");
+    }
+}
+
+/// Names that other lines make are there, and are not written beside.
+#[test]
+fn generated_names_are_foreign_and_names_that_cannot_be_known_are_unwritable() {
+    let text = format!(
+        "{FOREIGN}$GENERATE 1-3 host-$ A 10.0.0.$\n$ORIGIN eu\n$INCLUDE missing.db\n$GENERATE 1-2 a$$.us.example.com. A 10.0.0.1\n"
+    );
+    let listing = read(&text).listing();
+    let at = |name: &str| listing.observed.at(&name.parse().unwrap()).len();
+    assert_eq!((at("host-1.example.com"), at("host-3.example.com"), at("host-4.example.com")), (1, 1, 0));
+    let why = |name: &str| listing.observed.unwritable(&name.parse().unwrap()).map(|why| why.to_string());
+    assert!(
+        why("x.eu.example.com").unwrap().contains("$INCLUDE /etc/missing.db cannot be read: no such file")
+    );
+    assert!(why("x.us.example.com").unwrap().contains("$GENERATE has 'a$$.us.example.com. A 10.0.0.1'"));
+    assert_eq!(why("www.example.com"), None);
+    assert_eq!(listing.unreadable.len(), 2);
 }

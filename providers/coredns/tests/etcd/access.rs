@@ -13,7 +13,7 @@ fn denied(error: &ProviderError, part: &str) {
     assert!(!text.contains("geheim"), "{text}");
 }
 
-/// Authentication with a user `dns` (password `geheim`) who may do `permission` below the zone.
+/// Authentication with a user `dns` (password `geheim`) who may do `permission` below the zone, and write below `good`.
 async fn enable_auth(etcd: &Etcd, permission: PermissionType) {
     let mut root = etcd.client().await;
     root.user_add("root", "root", None).await.unwrap();
@@ -22,6 +22,8 @@ async fn enable_auth(etcd: &Etcd, permission: PermissionType) {
     root.role_add("zone").await.unwrap();
     let permission = Permission::new(permission, "/skydns/com/example").with_prefix();
     root.role_grant_permission("zone", permission).await.unwrap();
+    let part = Permission::new(PermissionType::Readwrite, "/skydns/com/example/good").with_prefix();
+    root.role_grant_permission("zone", part).await.unwrap();
     root.user_grant_role("dns", "zone").await.unwrap();
     root.auth_enable().await.unwrap();
 }
@@ -46,6 +48,31 @@ async fn user_and_password_are_used_and_never_shown() {
     make(&*right, &wanted(&[("www.example.com", a(&["203.0.113.2"]))])).await;
 }
 
+/// A role for a part of the keys: names outside of it are refused, each for itself, and the others are written.
+#[tokio::test]
+async fn names_outside_of_the_role_do_not_stop_the_others() {
+    let etcd = Etcd::start().await;
+    enable_auth(&etcd, PermissionType::Read).await;
+    let provider = provider(&[
+        ("etcd-endpoints", &etcd.endpoint),
+        ("etcd-username", "dns"),
+        ("etcd-password", "geheim"),
+    ]);
+    assert!(provider.check(&name("good.example.com")).await.iter().all(|finding| finding.good));
+    let mut sets: Vec<(String, fleetdns_core::RecordData)> =
+        (0..20).map(|index| (format!("bad{index}.example.com"), a(&["203.0.113.1"]))).collect();
+    sets.push(("web.good.example.com".to_owned(), a(&["203.0.113.1"])));
+    let sets: Vec<_> = sets.iter().map(|(name, data)| (name.as_str(), data.clone())).collect();
+    for turn in 0..2 {
+        let (_, plan_of) = plan(&*provider, &wanted(&sets)).await;
+        let applied = provider.apply(&plan_of).await.names;
+        let rejected = |outcome: &Outcome| matches!(outcome, Outcome::Failed(ProviderError::Rejected { .. }));
+        assert_eq!(applied.iter().filter(|(_, outcome)| rejected(outcome)).count(), 20, "{applied:?}");
+        let done = applied.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Done(_))).count();
+        assert_eq!(done, 1 - turn, "{applied:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_right_that_is_missing_is_named() {
     let etcd = Etcd::start().await;
@@ -57,8 +84,9 @@ async fn a_right_that_is_missing_is_named() {
     ]);
     let (_, plan_of) = plan(&*provider, &wanted(&[("www.example.com", a(&["203.0.113.1"]))])).await;
     match &provider.apply(&plan_of).await.names[0].1 {
-        Outcome::Failed(error) => {
-            denied(error, "role grant-permission ROLE --prefix=true readwrite /skydns/com/example");
+        Outcome::Failed(ProviderError::Rejected { problem }) => {
+            let remedy = "role grant-permission ROLE --prefix=true readwrite /skydns/com/example";
+            assert!(problem.contains(remedy) && !problem.contains("geheim"), "{problem}");
         }
         other => panic!("{other:?}"),
     }
