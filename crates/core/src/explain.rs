@@ -225,7 +225,9 @@ pub fn explain(facts: Facts<'_>, name: &DnsName) -> Explanation {
             _ => None,
         })
     });
-    let refused = plan.refused.iter().filter(|refused| !matches!(refused.reason, Refusal::Claimed { .. }));
+    let denied = planner.faults().filter(|refused| *refused.name == *name.as_str());
+    let refused = plan.refused.iter().chain(denied);
+    let refused = refused.filter(|refused| !matches!(refused.reason, Refusal::Claimed { .. }));
     let refused: BTreeSet<String> =
         refused.map(|refused| &refused.reason).chain(facts.refused).map(ToString::to_string).collect();
     let lines = Lines { facts, name, wanted: look.wanted.as_ref(), held: held.as_ref(), plan };

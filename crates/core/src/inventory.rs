@@ -15,8 +15,8 @@ use std::time::Duration;
 use imbl::OrdMap;
 
 use crate::adopt::both;
-use crate::publish::{PublishSettings, publish};
-use crate::service::{Ingress, Published, Service, ServiceKey};
+use crate::publish::{Before, PublishSettings, publish_after};
+use crate::service::{Ingress, Published, Service, ServiceFault, ServiceKey};
 
 /// One item of a complete list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +78,10 @@ pub struct Catalog {
     unconfirmed: Option<Unconfirmed>,
     listed: bool,
     away: bool,
+    /// Host names by namespace.
+    hostnames: BTreeMap<Arc<str>, usize>,
+    /// Services with fewer host names than they ask for, because of what their namespace has: the next list looks again.
+    crowded: BTreeSet<ServiceKey>,
 }
 
 impl Catalog {
@@ -92,6 +96,8 @@ impl Catalog {
             unconfirmed: None,
             listed: false,
             away: false,
+            hostnames: BTreeMap::new(),
+            crowded: BTreeSet::new(),
         }
     }
 
@@ -138,7 +144,7 @@ impl Catalog {
                     self.refill(&known, theirs, now, &mut changes);
                 }
                 known => {
-                    self.services.insert(key.clone(), both(known.as_ref(), theirs));
+                    self.store(key, both(known.as_ref(), theirs));
                     self.recalled.insert(key.clone());
                     changes.changed = true;
                 }
@@ -259,14 +265,18 @@ impl Catalog {
 
     fn put_into(&mut self, mut service: Service, now: Duration, changes: &mut Changes) {
         let Ok(key) = service.key() else { return };
-        service.bound(self.settings.max_annotation);
+        service.bound(self.settings.limits.annotation);
         service.ingress = self.ingress(&key, service.ingress.take(), now);
         // What a mark tells of a Service is no more than its addresses.
+        let had = self.services.get(&key).map(|had| had.hostnames.clone()).unwrap_or_default();
         let known = self.services.get(&key).filter(|_| !self.recalled.remove(&key));
-        if known.is_some_and(|known| *known.service == service) {
+        if known.is_some_and(|known| *known.service == service) && !self.crowded.contains(&key) {
             return;
         }
-        let Some(published) = publish(Arc::new(service), &self.settings) else {
+        let others = self.hostnames.get(key.namespace()).copied().unwrap_or_default() - had.len();
+        let room = self.settings.limits.namespace_hostnames.saturating_sub(others);
+        let before = Before { hostnames: &had, room };
+        let Some(published) = publish_after(Arc::new(service), &self.settings, before) else {
             changes.changed |= self.forget(&key);
             return;
         };
@@ -275,8 +285,34 @@ impl Catalog {
         if !published.faults.is_empty() && !said {
             changes.faulty.push(Arc::clone(&published));
         }
-        self.services.insert(key, published);
+        let full = |fault: &ServiceFault| matches!(fault, ServiceFault::TooManyHostnames { .. });
+        if published.faults.iter().any(full) {
+            self.crowded.insert(key.clone());
+        } else {
+            self.crowded.remove(&key);
+        }
+        if known.is_some_and(|known| **known == *published) {
+            return;
+        }
+        self.store(&key, published);
         changes.changed = true;
+    }
+
+    fn store(&mut self, key: &ServiceKey, published: Arc<Published>) {
+        let new = published.hostnames.len();
+        let old = self.services.insert(key.clone(), published).map_or(0, |old| old.hostnames.len());
+        self.recount(key, old, new);
+    }
+
+    fn recount(&mut self, key: &ServiceKey, old: usize, new: usize) {
+        if old == new {
+            return;
+        }
+        let count = self.hostnames.entry(Arc::clone(key.namespace())).or_default();
+        *count = *count + new - old;
+        if *count == 0 {
+            self.hostnames.remove(key.namespace());
+        }
     }
 
     /// The status that counts: an emptied one keeps what it had until its grace is over.
@@ -312,7 +348,10 @@ impl Catalog {
                 self.unconfirmed = None;
             }
         }
-        self.services.remove(key).is_some()
+        self.crowded.remove(key);
+        let old = self.services.remove(key);
+        self.recount(key, old.as_ref().map_or(0, |old| old.hostnames.len()), 0);
+        old.is_some()
     }
 }
 

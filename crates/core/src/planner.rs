@@ -382,6 +382,11 @@ impl Planner {
         self.claims.names()
     }
 
+    /// What Services say that cannot be used; independent of the zone's state.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = &Refused> {
+        self.claims.refused()
+    }
+
     /// Services whose faults are others since this was last asked, each with its faults as they are now: what a Service
     /// says that cannot be used, independent of the zone's state.
     pub fn changed_faults(&mut self) -> Vec<(ServiceKey, Vec<Refused>)> {

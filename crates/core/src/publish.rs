@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::address::{Address, AddressError};
+use crate::hostnames::{HostnamePolicy, Territory};
 use crate::name::{DnsName, Label};
 use crate::record::Ttl;
 use crate::service::{Ingress, Published, Service, ServiceFault, ServiceKey};
@@ -17,7 +18,7 @@ pub(crate) use cloud::{is_read as is_cloud, port as cloud_port};
 pub use probing::{ProbeDefaults, Protocol, UnknownProtocol, is_path, is_service};
 
 /// What reading a Service depends on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PublishSettings {
     /// Fleet whose federation names are published; `None` publishes host names only.
     pub fleet: Option<Label>,
@@ -29,25 +30,37 @@ pub struct PublishSettings {
     pub namespaces: BTreeSet<String>,
     /// Probing.
     pub probe: ProbeDefaults,
-    /// Octets of one annotation; a longer one is as if it were not there.
-    pub max_annotation: usize,
+    /// How much one tenant may have.
+    pub limits: Limits,
+    /// Which namespace may ask for which host name.
+    pub policy: Arc<HostnamePolicy>,
 }
 
-impl Default for PublishSettings {
+/// How much one tenant may have. What is beyond is refused and said, and what it had before goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of one annotation.
+    pub annotation: usize,
+    /// Host names of one Service.
+    pub service_hostnames: usize,
+    /// Host names of one namespace in one member.
+    pub namespace_hostnames: usize,
+}
+
+impl Default for Limits {
     fn default() -> Self {
-        Self {
-            fleet: None,
-            zones: Vec::new(),
-            template: None,
-            namespaces: BTreeSet::new(),
-            probe: ProbeDefaults::default(),
-            max_annotation: MAX_ANNOTATION,
-        }
+        Self { annotation: 4096, service_hostnames: 100, namespace_hostnames: 10_000 }
     }
 }
 
-/// Octets of one annotation, unless the config says otherwise.
-pub const MAX_ANNOTATION: usize = 4096;
+/// What a Service had before, and how much more there is room for in its namespace.
+#[derive(Debug, Clone, Copy)]
+pub struct Before<'a> {
+    /// Host names that it had.
+    pub hostnames: &'a BTreeSet<DnsName>,
+    /// Host names that it may have for its namespace's sake.
+    pub room: usize,
+}
 
 /// The global federation name of a Service: `svc.ns.fed.svc.suffix`.
 ///
@@ -64,16 +77,25 @@ pub fn global_name(
 /// Reads a Service that is within bounds. `None` when it is not ours to publish: its namespace is not selected, or it opts
 /// out, or its controller annotation names somebody else, or its name is none of Kubernetes. What cannot be used is left out and said in `faults`.
 pub fn publish(service: Arc<Service>, settings: &PublishSettings) -> Option<Published> {
+    publish_after(service, settings, Before { hostnames: &BTreeSet::new(), room: usize::MAX })
+}
+
+/// The same for a Service that is known: where it asks for more than it may have, it keeps what it had.
+pub fn publish_after(
+    service: Arc<Service>,
+    settings: &PublishSettings,
+    before: Before<'_>,
+) -> Option<Published> {
     let selected = settings.namespaces.is_empty() || settings.namespaces.contains(&service.namespace);
     let mut faults = Vec::new();
     if !selected || is_excluded(&service, &mut faults) || is_foreign(&service) {
         return None;
     }
     let key = service.key().ok()?;
-    let limit = settings.max_annotation;
+    let limit = settings.limits.annotation;
     let too_long = |name: &String| ServiceFault::TooLong { annotation: printable(name).into_owned(), limit };
     faults.extend(service.too_long.iter().map(too_long));
-    let hostnames = hostnames(&service, settings, &mut faults);
+    let hostnames = hostnames(&service, settings, before, &mut faults);
     let addresses = addresses(&service, &mut faults);
     let ttl = ttl(&service, &mut faults);
     let probe = Arc::new(probing::probe(&service, &key, &hostnames, settings, &mut faults));
@@ -119,16 +141,21 @@ fn routing(service: &Service, faults: &mut Vec<ServiceFault>) -> Option<Routing>
 fn hostnames(
     service: &Service,
     settings: &PublishSettings,
+    before: Before<'_>,
     faults: &mut Vec<ServiceFault>,
 ) -> BTreeSet<DnsName> {
-    let mut names = BTreeSet::new();
+    let (mut names, mut bad) = (Vec::new(), Vec::new());
+    let land = Territory { zones: &settings.zones, fleet: settings.fleet.as_ref() };
     let mut ask = |place: &'static str, text: &str| match text.parse::<DnsName>() {
-        Ok(name) if settings.zones.iter().any(|(zone, _)| name.is_within(zone)) => {
-            names.insert(name);
+        Ok(name) if !settings.zones.iter().any(|(zone, _)| name.is_within(zone)) => {
+            bad.push(ServiceFault::NoZone { name });
         }
-        Ok(name) => faults.push(ServiceFault::NoZone { name }),
+        Ok(name) => match settings.policy.check(&service.namespace, &name, land) {
+            Ok(_) => names.push(name),
+            Err(denied) => bad.push(ServiceFault::Denied { name, denied }),
+        },
         Err(source) => {
-            faults.push(ServiceFault::Hostname { place, text: printable(text).into_owned(), source });
+            bad.push(ServiceFault::Hostname { place, text: printable(text).into_owned(), source });
         }
     };
     for text in list(service.annotation("hostname").unwrap_or_default()) {
@@ -142,7 +169,40 @@ fn hostnames(
             .replace("{fleet}", fleet);
         ask("the name template", &text);
     }
-    names
+    let more = bad.len().saturating_sub(MANY);
+    faults.extend(bad.into_iter().take(MANY));
+    faults.extend((more > 0).then_some(ServiceFault::MoreHostnames { more }));
+    within(names, settings.limits, before, faults)
+}
+
+/// Host names of one Service that are named when they cannot be used; of more there is a count.
+const MANY: usize = 10;
+
+/// As many of the names as the limits allow: those that the Service had before, then the others in their order.
+fn within(
+    names: Vec<DnsName>,
+    limits: Limits,
+    before: Before<'_>,
+    faults: &mut Vec<ServiceFault>,
+) -> BTreeSet<DnsName> {
+    let limit = limits.service_hostnames.min(before.room);
+    let (had, new): (Vec<DnsName>, Vec<DnsName>) =
+        names.into_iter().partition(|name| before.hostnames.contains(name));
+    let mut kept = BTreeSet::new();
+    let mut refused = BTreeSet::new();
+    for name in had.into_iter().chain(new) {
+        if kept.len() < limit || kept.contains(&name) {
+            kept.insert(name);
+        } else {
+            refused.insert(name);
+        }
+    }
+    let key = if limit < limits.service_hostnames { "namespace-hostnames" } else { "service-hostnames" };
+    let allowed = if limit < limits.service_hostnames { limits.namespace_hostnames } else { limit };
+    if let Some(first) = refused.pop_first() {
+        faults.push(ServiceFault::TooManyHostnames { first, more: refused.len(), key, allowed });
+    }
+    kept
 }
 
 fn list(text: &str) -> impl Iterator<Item = &str> {

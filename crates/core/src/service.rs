@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::address::{Address, AddressError};
+use crate::hostnames::Denied;
 use crate::name::{DnsName, NameError, is_dns_label};
 use crate::probe::{ProbeSpec, Target};
 use crate::record::Ttl;
@@ -237,6 +238,32 @@ pub enum ServiceFault {
     NoZone {
         /// What was asked for.
         name: DnsName,
+    },
+    /// A host name that the namespace may not ask for.
+    #[error("the host name {name} is denied: {denied}")]
+    Denied {
+        /// What was asked for.
+        name: DnsName,
+        /// Why, and what would allow it.
+        denied: Denied,
+    },
+    /// More host names that cannot be used.
+    #[error("{more} more host names cannot be used")]
+    MoreHostnames {
+        /// How many.
+        more: usize,
+    },
+    /// More host names than the limits allow.
+    #[error("limit: {first} and {more} more host names are refused; {key} in [limits] is {allowed}")]
+    TooManyHostnames {
+        /// One of those that are refused.
+        first: DnsName,
+        /// How many more are.
+        more: usize,
+        /// The key of the limit.
+        key: &'static str,
+        /// The limit.
+        allowed: usize,
     },
     /// An annotation that is longer than the limit: a list was cut, anything else is as if it were not there.
     #[error(

@@ -39,6 +39,12 @@ pub struct Scenario {
     /// Host name for every Service, with `{name}`, `{namespace}` and `{fleet}` in it.
     #[serde(default, rename = "name-template", skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+    /// Which namespaces may ask for which host names, as in `[hostnames]`: patterns with commas between them, by namespace.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hostnames: BTreeMap<String, String>,
+    /// Name servers of the zones.
+    #[serde(default, rename = "name-servers", skip_serializing_if = "Vec::is_empty")]
+    pub name_servers: Vec<String>,
     /// Zones that are written.
     pub zones: Vec<ZoneState>,
     /// Members of the fleet.

@@ -174,7 +174,13 @@ impl<'a> Builder<'a> {
         for (member, service) in parts {
             for fault in &service.faults {
                 let why = format!("{} in {}: {fault}", self.key, member.name);
-                self.refuse(&self.key.to_string(), &why);
+                match fault {
+                    ServiceFault::Denied { name, .. } if self.zone.takes(name) => {
+                        self.refuse(name.as_str(), &why);
+                    }
+                    ServiceFault::Denied { .. } => {}
+                    _ => self.refuse(&self.key.to_string(), &why),
+                }
             }
         }
     }

@@ -156,6 +156,7 @@ async fn start(
         pulses: pulses.clone(),
         brakes: config.brakes.brakes.clone(),
         template: config.fleet.template.clone(),
+        policy: Arc::clone(&config.hostnames),
     };
     serve_http(&config.admin, &view, tasks, stop).await?;
     if let Some(bound) = open_socket(&config.admin.socket).await? {

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use fleetdns_core::HostnamePolicy;
 use fleetdns_core::simulate::Scenario;
 use fleetdns_core::{
     Address, Brakes, Gauge, Health, Intent, Intents, Inventory, MemberView, Observed, ProbeKey, RecordData,
@@ -45,6 +46,8 @@ pub struct View {
     pub brakes: Brakes,
     /// Host name for every Service.
     pub template: Option<String>,
+    /// Which namespaces may ask for which host names.
+    pub policy: Arc<HostnamePolicy>,
 }
 
 /// `GET /v1/status`.
@@ -349,6 +352,8 @@ impl View {
     pub fn scenario(&self) -> Scenario {
         let mut scenario = Scenario::of(&self.fleet);
         scenario.template.clone_from(&self.template);
+        scenario.hostnames = self.policy.rules();
+        scenario.name_servers = self.policy.servers().iter().map(ToString::to_string).collect();
         scenario.add_brakes(&self.brakes);
         for zone in &self.zones {
             let status = zone.borrow().clone();

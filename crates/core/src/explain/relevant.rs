@@ -7,7 +7,7 @@ use crate::member::{MemberView, Snapshot};
 use crate::name::DnsName;
 use crate::provider::Capabilities;
 use crate::publish::global_name;
-use crate::service::{Published, ServiceKey};
+use crate::service::{Published, ServiceFault, ServiceKey};
 use crate::wanted::ZoneSettings;
 
 /// All members, each with those of its Services alone that decide what stands at the name.
@@ -34,7 +34,10 @@ fn keys(
 ) -> BTreeSet<ServiceKey> {
     let mut keys: BTreeSet<ServiceKey> = spelt_by(name, zone).into_iter().collect();
     let all = || whole.members.values().flat_map(|member| member.services.values());
-    let asked = |service: &&Arc<Published>| service.hostnames.contains(name);
+    let denied =
+        |fault: &ServiceFault| matches!(fault, ServiceFault::Denied { name: asked, .. } if asked == name);
+    let asked =
+        |service: &&Arc<Published>| service.hostnames.contains(name) || service.faults.iter().any(denied);
     keys.extend(all().filter(asked).map(|service| service.key.clone()));
     if capabilities.answers_subtree {
         // What stands above or below may take the name's place.
@@ -74,7 +77,8 @@ mod tests {
 
     /// Three Services of which the first alone spells the name.
     fn scenario() -> crate::simulate::Scenario {
-        let text = r#"{"fleet": "fed", "zones": [{"name": "example.com"}], "members": [{"name": "west", "region": "w",
+        let text = r#"{"fleet": "fed", "zones": [{"name": "example.com"}],
+            "hostnames": {"shop": "*, web.default.fed.svc.example.com"}, "members": [{"name": "west", "region": "w",
             "services": [
             {"namespace": "default", "name": "web", "ports": [{"port": 80}], "ingress": [{"ip": "203.0.113.1"}]},
             {"namespace": "shop", "name": "api", "ports": [{"port": 80}], "ingress": [{"ip": "203.0.113.2"}],

@@ -1,5 +1,6 @@
 use super::*;
 use crate::name::DnsName;
+use crate::publish::publish;
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

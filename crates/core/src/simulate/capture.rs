@@ -60,7 +60,7 @@ impl Scenario {
             Some((name, suffix))
         };
         let zones = self.zones.iter().filter_map(zone).collect();
-        Some(read::settings(self, &self.fleet.parse().ok()?, zones))
+        read::settings(self, &self.fleet.parse().ok()?, zones).ok()
     }
 
     /// Adds the brakes that are not at their defaults.

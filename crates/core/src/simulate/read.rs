@@ -1,6 +1,6 @@
 //! From what a scenario says to what the planner takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use crate::brakes::{AllDown, Brakes};
 use crate::cluster::ClusterVerdict;
 use crate::doubt::Doubt;
 use crate::evidence::Claim;
+use crate::hostnames::{HostnamePolicy, Pattern};
 use crate::intent::{Intent, Intents, Wish};
 use crate::member::{Health, Inventory, MemberName, MemberView, Snapshot};
 use crate::name::{DnsName, Label};
@@ -76,13 +77,22 @@ pub(super) fn settings(
     scenario: &Scenario,
     fleet: &Label,
     zones: Vec<(DnsName, DnsName)>,
-) -> PublishSettings {
-    PublishSettings {
+) -> Result<PublishSettings, ScenarioError> {
+    let mut rules = Vec::new();
+    for (namespace, patterns) in &scenario.hostnames {
+        let patterns = patterns.split(',').map(|text| parse("hostnames", text.trim()));
+        let of = (namespace != "*").then(|| Arc::from(namespace.as_str()));
+        rules.push((of, patterns.collect::<Result<Vec<Pattern>, _>>()?));
+    }
+    let servers = scenario.name_servers.iter().map(|name| parse("name-servers", name));
+    let servers = servers.collect::<Result<BTreeSet<DnsName>, _>>()?;
+    Ok(PublishSettings {
         fleet: scenario.federation_names.unwrap_or(true).then(|| fleet.clone()),
         zones,
         template: scenario.template.as_ref().map(|text| text.replace("{fleet}", fleet.as_str())),
+        policy: Arc::new(HostnamePolicy::new(rules, servers)),
         ..PublishSettings::default()
-    }
+    })
 }
 
 /// The owner id: the fleet's name unless the scenario says otherwise.
@@ -240,7 +250,7 @@ pub(super) fn read_members(
                 return fail(place, error);
             }
             let mut service = service.clone();
-            service.bound(settings.max_annotation);
+            service.bound(settings.limits.annotation);
             let has_ports = !service.ports.is_empty();
             if let Some(mut published) = publish(Arc::new(service), settings) {
                 if *published.probe == ProbeSpec::CLUSTER && !has_ports {

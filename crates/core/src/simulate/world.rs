@@ -29,7 +29,7 @@ impl World {
         let zones = read_zones(scenario, &fleet)?;
         let brakes = read_brakes(&scenario.brakes)?;
         let suffixes = zones.iter().map(|(zone, ..)| (zone.zone.clone(), zone.suffix.clone()));
-        let settings = settings(scenario, &fleet, suffixes.collect());
+        let settings = settings(scenario, &fleet, suffixes.collect())?;
         let mut snapshot = read_members(scenario, &settings)?;
         for (zone, _, observed) in &zones {
             fill(&mut snapshot, zone, observed);

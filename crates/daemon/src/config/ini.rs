@@ -15,6 +15,7 @@ use std::fmt;
 use config::{FileStoredFormat, Format, Map, Value, ValueKind};
 
 use super::fault::{Fault, Place};
+use super::hostnames::SECTION;
 use super::raw::title;
 
 /// Under this key of the root stand the sections. One key, because a path of the `config` crate splits at dots, which
@@ -172,11 +173,12 @@ impl Parser<'_> {
             );
         };
         let key = key.trim_end_matches(BLANK);
-        if !is_name(key) {
+        let free = self.sections.get(self.current).is_some_and(|section| section.title == SECTION);
+        if !is_name(key) && !(free && key == "*") {
             let problem = "what stands before '=' is not a key; a key has letters, digits, '-' and '_'";
             return self.fault(line, "", problem);
         }
-        let (typed, key) = (key, self.spelled(key));
+        let (typed, key) = (key, if free { key.to_owned() } else { self.spelled(key) });
         let Some(section) = self.sections.get_mut(self.current) else {
             let problem = "stands before any section; put it under one, such as [Global]";
             return self.fault(line, shown(typed), problem);

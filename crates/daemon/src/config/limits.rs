@@ -1,25 +1,22 @@
 //! The section `[limits]`: how much of anything one tenant may have.
 
-use fleetdns_core::publish::MAX_ANNOTATION;
+use fleetdns_core::publish::Limits;
 use fleetdns_core::service::LARGEST_ANNOTATION;
 
 use super::reader::Reader;
 
-/// How much one tenant may have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Octets of one annotation.
-    pub annotation: usize,
-}
-
 /// `[limits]`.
 pub(super) fn limits(reader: &mut Reader<'_>) -> Limits {
+    let usual = Limits::default();
+    let mut count = |key: &str, least: usize, most: usize| {
+        let right = format!("a number from {least} to {most}");
+        reader.parse(key, &right, |text| text.parse().ok().filter(|number| (least..=most).contains(number)))
+    };
     Limits {
-        annotation: count(reader, "max-annotation", (256, LARGEST_ANNOTATION)).unwrap_or(MAX_ANNOTATION),
+        annotation: count("max-annotation", 256, LARGEST_ANNOTATION).unwrap_or(usual.annotation),
+        service_hostnames: count("service-hostnames", 1, MOST).unwrap_or(usual.service_hostnames),
+        namespace_hostnames: count("namespace-hostnames", 1, MOST).unwrap_or(usual.namespace_hostnames),
     }
 }
 
-fn count(reader: &mut Reader<'_>, key: &str, (least, most): (usize, usize)) -> Option<usize> {
-    let right = format!("a number from {least} to {most}");
-    reader.parse(key, &right, |text| text.parse().ok().filter(|number| (least..=most).contains(number)))
-}
+const MOST: usize = 1_000_000;

@@ -15,6 +15,7 @@
 mod absent;
 mod fault;
 mod flags;
+mod hostnames;
 mod ini;
 mod limits;
 mod locate;
@@ -38,13 +39,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fleetdns_core::name::is_dns_label;
-use fleetdns_core::{DnsName, Label, Ttl, text};
+use fleetdns_core::{DnsName, HostnamePolicy, Label, Ttl, text};
 use fleetdns_watch::MemberConfig;
 
 pub use fault::{Fault, Place};
 pub use flags::{DEFAULT_FILE, Flags};
+pub use fleetdns_core::publish::Limits;
 pub(crate) use fleetdns_core::text::duration as parse_duration;
-pub use limits::Limits;
 pub use locate::Whereabouts;
 pub use outside::Outside;
 pub use probing::Probe;
@@ -70,6 +71,8 @@ pub struct Config {
     pub brakes: Brakes,
     /// How much one tenant may have.
     pub limits: Limits,
+    /// Which namespaces may ask for which host names.
+    pub hostnames: Arc<HostnamePolicy>,
     /// Admin API and log.
     pub admin: Admin,
     /// What works and may still not be what was meant.
@@ -159,15 +162,16 @@ impl Config {
             zone.settings.priorities = Arc::clone(&priorities);
             zone
         };
-        let zones = zones.into_iter().map(with_priorities).collect();
+        let zones: Vec<ZoneConfig> = zones.into_iter().map(with_priorities).collect();
         let brakes = settings::brakes(&mut Reader::new(&raw, "brakes", file, &mut faults));
+        let hostnames = Arc::new(hostnames::policy(&raw, &zones, &mut faults));
         let limits = limits::limits(&mut Reader::new(&raw, "limits", file, &mut faults));
         let admin = settings::admin(&mut Reader::new(&raw, "admin", file, &mut faults), outside);
         sort(&mut faults);
         sort(&mut notes);
         match fleet {
             Some(fleet) if faults.is_empty() => {
-                Ok(Self { fleet, zones, members, probe, brakes, limits, admin, notes })
+                Ok(Self { fleet, zones, members, probe, brakes, limits, hostnames, admin, notes })
             }
             _ => Err(faults),
         }

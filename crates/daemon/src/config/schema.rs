@@ -133,8 +133,15 @@ pub const BRAKES: SectionSpec = SectionSpec {
 pub const LIMITS: SectionSpec = SectionSpec {
     kind: "limits",
     label: None,
-    keys: &[key("max-annotation", "octets of one annotation; a longer one is not read")],
+    keys: &[
+        key("max-annotation", "octets of one annotation; a longer list is cut, anything else is not read"),
+        key("service-hostnames", "host names that one Service may ask for"),
+        key("namespace-hostnames", "host names that one namespace of one cluster may ask for"),
+    ],
 };
+
+/// Which namespaces may ask for which host names: its keys are namespaces.
+pub const HOSTNAMES: SectionSpec = SectionSpec { kind: super::hostnames::SECTION, label: None, keys: &[] };
 
 /// Admin API and log.
 pub const ADMIN: SectionSpec = SectionSpec {
@@ -151,7 +158,8 @@ pub const ADMIN: SectionSpec = SectionSpec {
 };
 
 /// All sections.
-pub const SECTIONS: [&SectionSpec; 8] = [&GLOBAL, &FLEET, &ZONE, &CLUSTER, &PROBE, &BRAKES, &LIMITS, &ADMIN];
+pub const SECTIONS: [&SectionSpec; 9] =
+    [&GLOBAL, &FLEET, &ZONE, &CLUSTER, &PROBE, &BRAKES, &HOSTNAMES, &LIMITS, &ADMIN];
 
 /// What may be added to the name of a secret key, and is said by the value then.
 pub(super) const SECRET_FORMS: [&str; 2] = ["-file", "-env"];

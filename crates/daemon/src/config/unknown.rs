@@ -1,6 +1,7 @@
 //! Sections and keys that nobody knows.
 
 use super::fault::{Fault, Place, suggestion};
+use super::hostnames::SECTION;
 use super::ini::shown;
 use super::raw::{Raw, Section, title};
 use super::schema::{SECTIONS, SectionSpec, key_names};
@@ -23,6 +24,9 @@ pub(super) fn find(raw: &Raw, faults: &mut Vec<Fault>) {
                 faults.push(fault(&section.at, section, "", problem));
             }
             _ => {}
+        }
+        if section.kind == SECTION {
+            continue;
         }
         let provider = provider_of(raw, section);
         let known = known_keys(spec, provider);

@@ -1,5 +1,7 @@
 //! From this process's surroundings to a [`Config`], and from there to what the other crates take.
 
+use std::sync::Arc;
+
 use fleetdns_core::PublishSettings;
 use fleetdns_probe::ProbeSettings;
 use fleetdns_watch::{MemberConfig, WatchSettings};
@@ -33,7 +35,8 @@ impl Config {
             template: self.fleet.template.clone(),
             namespaces: self.fleet.namespaces.clone(),
             probe: self.probe.defaults.clone(),
-            max_annotation: self.limits.annotation,
+            limits: self.limits,
+            policy: Arc::clone(&self.hostnames),
         }
     }
 

@@ -144,6 +144,7 @@ impl Rig {
             journal: crate::journal::Journal::default(),
             brakes: Brakes::default(),
             template: None,
+            policy: Arc::default(),
         };
         let configured: BTreeSet<_> =
             ["east", "west", "service/a/b"].map(|name| name.parse().unwrap()).into();

@@ -1,0 +1,293 @@
+//! Which namespace may ask for which host name: the names that are reserved, and the rules of `[hostnames]`.
+//!
+//! - A namespace with a rule may have the names that the rule lists, and no others. `*` in it stands for every open name.
+//! - A namespace without one follows the rule of `*`. Where there is none, it may have every open name.
+//! - A name is open unless it is reserved, or the rule of a namespace lists it.
+//! - A reserved name needs a rule that names it: itself, or `*.` below a name that is reserved for the same reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::name::{DnsName, Label, NameError};
+
+/// Stands in a pattern for the namespace that asks.
+const NAMESPACE: &str = "{namespace}";
+/// Stands before a pattern whose names Services of different names may share.
+const SHARED: &str = "shared ";
+
+/// What the names of a fleet are reserved by.
+#[derive(Debug, Clone, Copy)]
+pub struct Territory<'a> {
+    /// Zones that are written, with the suffix of federation names in each.
+    pub zones: &'a [(DnsName, DnsName)],
+    /// Fleet whose federation names are published.
+    pub fleet: Option<&'a Label>,
+}
+
+/// The rules of `[hostnames]`, and the name servers of the zones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostnamePolicy {
+    /// By namespace.
+    rules: BTreeMap<Arc<str>, Vec<Pattern>>,
+    /// The rule of every namespace that has none.
+    others: Option<Vec<Pattern>>,
+    /// Name servers of the zones.
+    servers: BTreeSet<DnsName>,
+}
+
+/// Why a name is reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reserved {
+    /// The zone's own name.
+    Apex,
+    /// The name of a name server of the zone.
+    NameServer,
+    /// A label begins with `_`.
+    Underscore,
+    /// A name of the federation tree, whether there is a Service of that name or not.
+    Federation,
+    /// `*` directly below the zone, or below the suffix of federation names.
+    Wildcard,
+}
+
+impl fmt::Display for Reserved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Apex => "the zone's own name is reserved",
+            Self::NameServer => "the name of a name server is reserved",
+            Self::Underscore => "a name with a label that begins with '_' is reserved",
+            Self::Federation => "a name of the federation tree is reserved",
+            Self::Wildcard => "'*' directly below the zone is reserved",
+        })
+    }
+}
+
+/// Why a namespace may not have a name, and what would allow it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{why}; in dns.conf, under [hostnames], this line allows it: {line}")]
+pub struct Denied {
+    /// The reason.
+    pub why: Why,
+    /// The line of `[hostnames]` that would allow it.
+    pub line: Arc<str>,
+}
+
+/// A reason to deny a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// It is reserved, and no rule gives it to the namespace.
+    Reserved(Reserved),
+    /// The rule of another namespace has it.
+    Given(Arc<str>),
+    /// The rule that counts for the namespace does not list it.
+    Unlisted,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reserved(reserved) => reserved.fmt(f),
+            Self::Given(namespace) => write!(f, "a rule gives it to the namespace {namespace}"),
+            Self::Unlisted => f.write_str("the rule of the namespace does not list it"),
+        }
+    }
+}
+
+/// A name, or all names below one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    /// As it was written, without `shared`.
+    text: Arc<str>,
+    shared: bool,
+    names: Names,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Names {
+    /// `*`: every open name.
+    Open,
+    /// This one.
+    One(DnsName),
+    /// `*.NAME`: all below this one, at any depth.
+    Below(DnsName),
+    /// To be completed with the namespace that asks.
+    Template,
+}
+
+/// Not a [`Pattern`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "'{text}' is no pattern: {source}; expected *, www.example.com, *.example.com or {{namespace}}.example.com"
+)]
+pub struct BadPattern {
+    /// What was given.
+    pub text: String,
+    /// What is wrong with it.
+    pub source: NameError,
+}
+
+impl FromStr for Pattern {
+    type Err = BadPattern;
+
+    fn from_str(given: &str) -> Result<Self, BadPattern> {
+        let bad = |source| BadPattern { text: given.to_owned(), source };
+        let (shared, text) = match given.strip_prefix(SHARED) {
+            Some(rest) => (true, rest.trim_start()),
+            None => (false, given),
+        };
+        let sample = names(&text.replace(NAMESPACE, "namespace")).map_err(bad)?;
+        let names = if text.contains(NAMESPACE) { Names::Template } else { sample };
+        Ok(Self { text: text.into(), shared, names })
+    }
+}
+
+fn names(text: &str) -> Result<Names, NameError> {
+    match text.strip_prefix("*.") {
+        _ if text == "*" => Ok(Names::Open),
+        Some(base) => base.parse().map(Names::Below),
+        None => text.parse().map(Names::One),
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.shared { SHARED } else { "" }, self.text)
+    }
+}
+
+impl Pattern {
+    /// Whether it lists a name for a namespace. What a namespace calls itself never opens a reserved name.
+    fn lists(
+        &self,
+        namespace: &str,
+        name: &DnsName,
+        reserved: Option<Reserved>,
+        land: Territory<'_>,
+    ) -> bool {
+        let covers = |names: &Names| match names {
+            Names::Open | Names::Template => false,
+            Names::One(one) => one == name,
+            Names::Below(base) => name.is_below(base),
+        };
+        match (&self.names, reserved) {
+            (Names::Template, Some(_)) => false,
+            (Names::Template, None) => {
+                names(&self.text.replace(NAMESPACE, namespace)).is_ok_and(|names| covers(&names))
+            }
+            (names, None) => covers(names),
+            (Names::Below(base), Some(why)) => {
+                let same = land.reserves(base, &BTreeSet::new()) == Some(why)
+                    && matches!(why, Reserved::Underscore | Reserved::Federation);
+                covers(&self.names) && (same || name.as_str() == &*self.text)
+            }
+            (names, Some(_)) => covers(names),
+        }
+    }
+}
+
+impl Territory<'_> {
+    /// Why a name is reserved, if it is.
+    fn reserves(self, name: &DnsName, servers: &BTreeSet<DnsName>) -> Option<Reserved> {
+        if self.zones.iter().any(|(zone, _)| zone == name) {
+            return Some(Reserved::Apex);
+        }
+        if servers.contains(name) {
+            return Some(Reserved::NameServer);
+        }
+        if name.labels().any(|label| label.starts_with('_')) {
+            return Some(Reserved::Underscore);
+        }
+        if self.zones.iter().any(|(_, suffix)| self.is_federation(name, suffix)) {
+            return Some(Reserved::Federation);
+        }
+        let direct = |apex: &DnsName| name.relative_to(apex) == Some("*");
+        let wildcard = self.zones.iter().any(|(zone, suffix)| direct(zone) || direct(suffix));
+        wildcard.then_some(Reserved::Wildcard)
+    }
+
+    /// `svc.SUFFIX` and all below it, and the same in each region and zone: `FLEET.svc.REGION.SUFFIX`.
+    fn is_federation(self, name: &DnsName, suffix: &DnsName) -> bool {
+        let (Some(fleet), Some(relative)) = (self.fleet, name.relative_to(suffix)) else { return false };
+        let labels: Vec<&str> = relative.rsplit('.').collect();
+        let regional = labels.iter().take(3).zip(labels.iter().skip(1));
+        labels.first() == Some(&"svc")
+            || regional.into_iter().any(|(svc, left)| *svc == "svc" && *left == fleet.as_str())
+    }
+}
+
+impl HostnamePolicy {
+    /// From rules by namespace (`None` for `*`), and the name servers of the zones.
+    pub fn new(
+        rules: impl IntoIterator<Item = (Option<Arc<str>>, Vec<Pattern>)>,
+        servers: BTreeSet<DnsName>,
+    ) -> Self {
+        let mut policy = Self { servers, ..Self::default() };
+        for (namespace, patterns) in rules {
+            match namespace {
+                Some(namespace) => drop(policy.rules.insert(namespace, patterns)),
+                None => policy.others = Some(patterns),
+            }
+        }
+        policy
+    }
+
+    /// Whether a namespace may ask for a name. Returns whether Services of different names may share it.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn check(&self, namespace: &str, name: &DnsName, land: Territory<'_>) -> Result<bool, Denied> {
+        let reserved = land.reserves(name, &self.servers);
+        let lists = |patterns: &[Pattern]| {
+            patterns.iter().find(|one| one.lists(namespace, name, reserved, land)).map(|one| one.shared)
+        };
+        let own = self.rules.get(namespace);
+        if let Some(shared) = own.and_then(|patterns| lists(patterns)) {
+            return Ok(shared);
+        }
+        let denied = |why| Err(Denied { why, line: self.line(namespace, name) });
+        let of_another = self.rules.iter().find(|(of, patterns)| {
+            ***of != *namespace && patterns.iter().any(|one| one.lists(of, name, reserved, land))
+        });
+        if let Some((other, _)) = of_another {
+            return denied(Why::Given(Arc::clone(other)));
+        }
+        let effective = own.or(self.others.as_ref());
+        if let Some(shared) = effective.and_then(|patterns| lists(patterns)) {
+            return Ok(shared);
+        }
+        if let Some(reserved) = reserved {
+            return denied(Why::Reserved(reserved));
+        }
+        let open = effective.is_none_or(|patterns| patterns.iter().any(|one| one.names == Names::Open));
+        if open { Ok(false) } else { denied(Why::Unlisted) }
+    }
+
+    /// The line that allows what is allowed now, and one name more.
+    fn line(&self, namespace: &str, name: &DnsName) -> Arc<str> {
+        let now = self.rules.get(namespace).or(self.others.as_ref());
+        let now = now.map_or_else(|| "*".to_owned(), |patterns| listed(patterns));
+        format!("{namespace} = {now}, {name}").into()
+    }
+
+    /// The rules as they would be written, by namespace.
+    pub fn rules(&self) -> BTreeMap<String, String> {
+        let own = self.rules.iter().map(|(namespace, patterns)| (namespace.to_string(), listed(patterns)));
+        own.chain(self.others.iter().map(|patterns| ("*".to_owned(), listed(patterns)))).collect()
+    }
+
+    /// Name servers of the zones.
+    pub const fn servers(&self) -> &BTreeSet<DnsName> {
+        &self.servers
+    }
+}
+
+fn listed(patterns: &[Pattern]) -> String {
+    patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;
