@@ -71,8 +71,8 @@ impl ZoneTask {
         };
         let mut scope = std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new()));
         let draft = self.draft(&mut scope, &observed).await;
-        self.settle_pending(&scope, &draft);
         let approved = approve(draft.plan, &self.brakes);
+        self.settle_pending(&scope, approved.plan(), &draft.waits);
         self.tell(&scope, &approved.plan().held, &approved.plan().refused);
         let is_held = |one: &Held| matches!(one.reason, Hold::MaxDelete { .. });
         if approved.plan().held.iter().any(is_held) {
@@ -154,13 +154,14 @@ impl ZoneTask {
         Draft { plan, moves, waits }
     }
 
-    /// Forgets the refusals of names that were looked at and of which nothing has to be written any more.
-    fn settle_pending(&mut self, scope: &Scope, draft: &Draft) {
+    /// Forgets the refusals of names that were looked at and of which nothing is written any more: it is as it is wanted,
+    /// or a brake holds it.
+    fn settle_pending(&mut self, scope: &Scope, plan: &Plan, waits: &BTreeSet<DnsName>) {
         if self.pending.is_empty() {
             return;
         }
         let changed: BTreeSet<&DnsName> =
-            draft.plan.changes.iter().map(|change| &change.name).chain(&draft.waits).collect();
+            plan.changes.iter().map(|change| &change.name).chain(waits).collect();
         let names = self.pending.names().filter(|name| scope.contains(name) && !changed.contains(name));
         let settled: Vec<DnsName> = names.cloned().collect();
         settled.iter().for_each(|name| self.pending.settle(name));

@@ -122,3 +122,33 @@ async fn a_dead_address_of_a_refused_name_takes_nobodys_place() {
         assert_eq!(rig.values(&of("default", "good")).len(), left, "the budget is two, and it has both");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_deletion_that_a_brake_holds_then_is_not_tried_without_end() {
+    let rig = Rig::start(Backend::default());
+    for number in 0..12 {
+        rig.publish_as(&format!("s{number}"), &[&format!("203.0.113.{number}")]);
+    }
+    rig.pass(10).await;
+    rig.backend(|b| b.refuses = b.observed.owned().cloned().collect());
+    for number in 12..20 {
+        rig.publish_from("west", &format!("s{number}"), &[&format!("203.0.113.{number}")]);
+    }
+    rig.pass(10).await;
+    rig.snapshots.send_modify(|snapshot| {
+        let mut east = (**snapshot.members.values().next().unwrap()).clone();
+        for number in 0..7 {
+            let key: fleetdns_core::ServiceKey = format!("default/s{number}").parse().unwrap();
+            east.services.remove(&key);
+        }
+        snapshot.members.insert(east.name.clone(), Arc::new(east));
+    });
+    rig.pass(1).await;
+    assert_eq!((rig.status.borrow().held.len(), rig.status.borrow().refused.len()), (0, 7));
+    // With the other cluster's names gone, the same deletions are too many.
+    rig.snapshots
+        .send_modify(|snapshot| drop(snapshot.members.remove(&"west".parse::<MemberName>().unwrap())));
+    rig.pass(1200).await;
+    assert_eq!((rig.status.borrow().held.len(), rig.status.borrow().refused.len()), (7, 0));
+    assert_eq!(rig.backend(|b| b.observed.owned_count()), 12);
+}
