@@ -20,6 +20,7 @@ pub mod address;
 pub mod adopt;
 pub mod brakes;
 pub mod cluster;
+pub mod crowd;
 pub mod doubt;
 pub mod evidence;
 pub mod explain;

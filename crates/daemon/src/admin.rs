@@ -22,11 +22,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use fleetdns_core::Wish;
+use fleetdns_core::crowd::Peer;
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::http::{self, Limits, Peer};
+use crate::http::{self, Limits};
 use crate::journal;
 use crate::view::{Status, View, ZoneGauge};
 

@@ -2,16 +2,14 @@
 //!
 //! Invariant: what is held for a connection is bounded in number, size and time, whatever its other end does.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::Hash;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::serve::Listener;
+use fleetdns_core::crowd::Crowd;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -54,19 +52,6 @@ impl Limits {
     }
 }
 
-/// One peer: an IPv4 address, or an IPv6 network of /64, in which one machine has as many addresses as it likes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Peer(IpAddr);
-
-impl From<IpAddr> for Peer {
-    fn from(ip: IpAddr) -> Self {
-        match ip.to_canonical() {
-            IpAddr::V6(v6) => Self(IpAddr::V6((v6.to_bits() >> 64 << 64).into())),
-            v4 @ IpAddr::V4(_) => Self(v4),
-        }
-    }
-}
-
 /// Serves until `shutdown`, with what `meet` says of the other end: whom it counts for, and what handlers are told.
 ///
 /// An accept(2) that fails, for want of descriptors above all, is tried again after a pause (axum's [`Listener`]).
@@ -81,7 +66,7 @@ pub async fn serve<L, K, E>(
     K: Hash + Eq + Clone + Send + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    let crowd = Crowd::default();
+    let crowd = Crowd::new(limits.connections, limits.of_peer);
     let mut tasks = JoinSet::new();
     let (mut closed, mut said) = (0_u64, None::<Instant>);
     loop {
@@ -91,7 +76,7 @@ pub async fn serve<L, K, E>(
             accepted = listener.accept() => accepted,
         };
         let (key, extension) = meet(&io, &address);
-        let Some(seat) = crowd.seat(key, &limits) else {
+        let Some(seat) = crowd.admit(key) else {
             closed += 1;
             if said.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
                 said = Some(Instant::now());
@@ -141,41 +126,5 @@ where
     };
     if let Err(error) = ended {
         debug!(%error, "HTTP connection ended");
-    }
-}
-
-/// Who is connected.
-struct Crowd<K>(Arc<Mutex<HashMap<K, usize>>>);
-
-impl<K> Default for Crowd<K> {
-    fn default() -> Self {
-        Self(Arc::default())
-    }
-}
-
-/// The place of one connection, which is free again when this is dropped.
-struct Seat<K: Hash + Eq>(Arc<Mutex<HashMap<K, usize>>>, K);
-
-impl<K: Hash + Eq + Clone> Crowd<K> {
-    fn seat(&self, key: K, limits: &Limits) -> Option<Seat<K>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_peer = all.get(&key).copied().unwrap_or_default();
-        if of_peer >= limits.of_peer || all.values().sum::<usize>() >= limits.connections {
-            return None;
-        }
-        all.insert(key.clone(), of_peer + 1);
-        Some(Seat(Arc::clone(&self.0), key))
-    }
-}
-
-impl<K: Hash + Eq> Drop for Seat<K> {
-    fn drop(&mut self) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = all.get_mut(&self.1) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                all.remove(&self.1);
-            }
-        }
     }
 }

@@ -1,13 +1,14 @@
 //! From a request to a response: opcodes, EDNS (RFC 6891), and what fits into a datagram.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use hickory_proto::op::{Edns, Header, HeaderCounts, Metadata, OpCode, ResponseCode};
+use hickory_proto::ProtoError;
+use hickory_proto::op::{Edns, Metadata, OpCode, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record};
-use hickory_server::net::runtime::Time;
+use hickory_proto::serialize::binary::BinEncoder;
 use hickory_server::net::xfer::Protocol;
-use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
+use hickory_server::server::Request;
 use hickory_server::zone_handler::MessageResponseBuilder;
 use tracing::debug;
 
@@ -30,28 +31,90 @@ pub(crate) struct Handler {
     pub(crate) catalog: Arc<Catalog>,
 }
 
-#[async_trait]
-impl RequestHandler for Handler {
-    async fn handle_request<R: ResponseHandler, T: Time>(
-        &self,
-        request: &Request,
-        mut responder: R,
-    ) -> ResponseInfo {
+/// A response, and what it looks like when it is cut down to its question.
+pub(crate) struct Response {
+    pub(crate) bytes: Vec<u8>,
+    /// Octets that are more than were asked with: what a forged source address would be sent for nothing.
+    pub(crate) gain: usize,
+}
+
+impl Handler {
+    /// The response to a message; `None` where none is due: to fragments of a header, and to responses, which two servers
+    /// could send each other for ever.
+    pub(crate) fn respond(&self, raw: &[u8], source: SocketAddr, protocol: Protocol) -> Option<Response> {
+        if raw.len() < HEADER || raw.get(2)? & RESPONSE != 0 {
+            return None;
+        }
+        let bytes = match Request::from_bytes(raw.to_vec(), source, protocol) {
+            Ok(request) => self.encode(&request).unwrap_or_else(|error| {
+                debug!(client = %source, %error, "response cannot be encoded");
+                bare(raw, ResponseCode::ServFail)
+            }),
+            Err(_) => bare(raw, ResponseCode::FormErr),
+        };
+        Some(Response { gain: bytes.len().saturating_sub(raw.len()), bytes })
+    }
+
+    fn encode(&self, request: &Request) -> Result<Vec<u8>, ProtoError> {
         let edns = request.edns.as_ref().map(response_edns);
         let mut reply = self.reply(request);
         let mut metadata = Metadata::response_from_request(&request.metadata);
         metadata.response_code = reply.code;
         metadata.authoritative = reply.authoritative;
+        let mut limit = u16::MAX;
         if request.protocol() == Protocol::Udp {
-            let limit = edns.as_ref().map_or(PLAIN_DATAGRAM, Edns::max_payload);
+            limit = edns.as_ref().map_or(PLAIN_DATAGRAM, Edns::max_payload);
             metadata.truncation = truncate(&mut reply, request.queries.as_bytes().len(), limit.into());
         }
         let builder = MessageResponseBuilder::new(&request.queries, edns.as_ref());
         let response = builder.build(metadata, &reply.answers, &reply.authorities, [], &reply.additionals);
-        responder.send_response(response).await.unwrap_or_else(|error| {
-            debug!(client = %request.src(), %error, "response not sent");
-            ResponseInfo::from(Header { metadata, counts: HeaderCounts::default() })
-        })
+        let mut bytes = Vec::with_capacity(512);
+        let mut encoder = BinEncoder::new(&mut bytes);
+        encoder.set_max_size(limit);
+        response.destructive_emit(&mut encoder)?;
+        Ok(bytes)
+    }
+}
+
+/// The bit of a header that says response.
+const RESPONSE: u8 = 0x80;
+/// Opcode and "recursion desired", which a response repeats; and "truncated".
+const REPEATED: u8 = 0x79;
+const TRUNCATED: u8 = 0x02;
+
+/// A header without anything else, for a message with a header (RFC 1035 §4.1.1).
+fn bare(raw: &[u8], code: ResponseCode) -> Vec<u8> {
+    let byte = |index: usize| raw.get(index).copied().unwrap_or_default();
+    let mut bytes = vec![byte(0), byte(1), RESPONSE | (byte(2) & REPEATED), code.low()];
+    bytes.resize(HEADER, 0);
+    bytes
+}
+
+/// Answers nothing and says that there is more over TCP: no forged source address gains by it.
+pub(crate) fn cut(raw: &[u8]) -> Vec<u8> {
+    let mut bytes = bare(raw, ResponseCode::NoError);
+    if let Some(flags) = bytes.get_mut(2) {
+        *flags |= TRUNCATED;
+    }
+    // The question, as far as it has its usual form: one, without pointers.
+    let end = question_end(raw);
+    if let (Some(question), Some(count)) = (end.and_then(|end| raw.get(HEADER..end)), bytes.get_mut(5)) {
+        *count = 1;
+        bytes.extend(question);
+    }
+    bytes
+}
+
+fn question_end(raw: &[u8]) -> Option<usize> {
+    let mut at = HEADER;
+    loop {
+        let length = usize::from(*raw.get(at)?);
+        at = at.checked_add(1)?;
+        match length {
+            0 => return at.checked_add(4).filter(|end| *end <= raw.len()),
+            1..=63 => at = at.checked_add(length)?,
+            _ => return None,
+        }
     }
 }
 

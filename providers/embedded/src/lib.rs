@@ -13,13 +13,16 @@
 //!
 //! Invariant: an answer is made from one snapshot of a zone, which is swapped whole; a plan is seen whole or not at all.
 //! Invariant: the cost of an answer depends on the labels of the name, never on the size of the zone.
+//! Invariant: no client takes more than its share: of connections, of time, and of what a forged address would be sent.
 //! Invariant: the serial of the SOA grows with every change, and over restarts as long as the clock does.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod answer;
 mod handler;
+mod listen;
 mod provider;
+mod rate;
 mod records;
 mod servers;
 mod settings;

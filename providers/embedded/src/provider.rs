@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fleetdns_core::{
-    Applied, ApprovedPlan, Capabilities, Finding, Label, Listing, Outcome, Provider, ProviderError,
+    Applied, ApprovedPlan, Capabilities, Finding, Gauge, Label, Listing, Outcome, Provider, ProviderError,
 };
 
 use crate::servers::{Site, bind};
@@ -69,6 +69,10 @@ impl Provider for Embedded {
             (name, outcome)
         });
         Applied { names: names.collect() }
+    }
+
+    fn gauges(&self) -> Vec<Gauge> {
+        self.site.counters.gauges()
     }
 
     async fn check(&self, _suffix: &fleetdns_core::DnsName) -> Vec<Finding> {

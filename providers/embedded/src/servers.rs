@@ -5,12 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetdns_core::keys::{KeyFault, Keys};
 use fleetdns_core::{DnsName, Label, Provider};
-use hickory_server::Server;
-use hickory_server::net::NetError;
 use thiserror::Error;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::{JoinError, JoinSet};
@@ -18,16 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::handler::Handler;
+use crate::listen::{self, Counters};
 use crate::provider::Embedded;
 use crate::settings::Settings;
 use crate::state;
 use crate::store::{Catalog, Store};
 use crate::zone::Zone;
 
-/// How long a TCP client may be silent (RFC 7766 §6.2.3 leaves it to the server).
-const TCP_IDLE: Duration = Duration::from_secs(10);
-/// Responses that wait for a slow TCP client before it is no longer read from.
-const TCP_WAITING: usize = 32;
 /// How often another free port is tried, when TCP has what UDP was given.
 const PORT_TRIES: usize = 16;
 
@@ -39,11 +34,19 @@ pub(crate) struct Site {
     bound: Mutex<Option<SocketAddr>>,
     /// Another process of ours, which runs already, is known to serve here.
     served: AtomicBool,
+    /// What was not served.
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Site {
     fn new(listen: SocketAddr) -> Self {
-        Self { listen, catalog: Arc::default(), bound: Mutex::new(None), served: AtomicBool::new(false) }
+        Self {
+            listen,
+            catalog: Arc::default(),
+            bound: Mutex::new(None),
+            served: AtomicBool::new(false),
+            counters: Arc::default(),
+        }
     }
 
     /// Where it really listens, as long as it does.
@@ -92,7 +95,7 @@ pub enum RunError {
         address: SocketAddr,
         /// Why.
         #[source]
-        source: NetError,
+        source: io::Error,
     },
     /// Its task broke off.
     #[error("a task of the DNS server broke off")]
@@ -207,16 +210,12 @@ impl Servers {
         let mut tasks = JoinSet::new();
         for Sockets { site, address, udp, tcp } in bound.0 {
             info!(%address, "DNS server listens");
-            // One server for each socket: a server ends only when all its sockets have.
             let handler = || Handler { catalog: site.catalog.clone() };
-            let (mut datagrams, mut streams) = (Server::new(handler()), Server::new(handler()));
-            datagrams.register_socket(udp);
-            streams.register_listener(tcp, TCP_IDLE, TCP_WAITING);
-            for mut server in [datagrams, streams] {
-                tasks.spawn(async move {
-                    server.block_until_done().await.map_err(|source| RunError::Socket { address, source })
-                });
-            }
+            let lost = move |source| RunError::Socket { address, source };
+            let datagrams = listen::datagrams(udp, handler(), site.counters.clone());
+            tasks.spawn(async move { datagrams.await.map_err(lost) });
+            let connections = listen::connections(tcp, handler(), site.counters.clone());
+            tasks.spawn(async move { connections.await.map_err(lost) });
         }
         let ended = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
