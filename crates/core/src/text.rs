@@ -6,11 +6,59 @@ use std::time::Duration;
 /// Characters of a text from outside that are shown; the rest is cut.
 pub const MAX_SHOWN: usize = 200;
 
-/// Escapes every character that moves the cursor, starts a line, reverses the direction or is invisible, and cuts at
-/// [`MAX_SHOWN`] characters, never within an escape. Applying it twice changes nothing.
+/// Escapes every character that moves the cursor, starts a line, reverses the direction or is invisible, takes out what
+/// looks like a secret ([`redacted`]), and cuts at [`MAX_SHOWN`] characters, never within an escape. Applying it twice
+/// changes nothing.
 ///
 /// To be called once, where the text becomes part of a fault, a refusal, an event or an error.
 pub fn printable(text: &str) -> Cow<'_, str> {
+    match redacted(text) {
+        Cow::Borrowed(text) => escaped(text),
+        Cow::Owned(text) => Cow::Owned(escaped(&text).into_owned()),
+    }
+}
+
+/// What stands in the place of a secret.
+const SECRET: &str = "[secret]";
+
+/// Takes out what looks like a secret that a server has echoed: what follows `Bearer`, JSON web tokens (Azure, service
+/// accounts), and key ids of AWS. Applying it twice changes nothing.
+pub fn redacted(text: &str) -> Cow<'_, str> {
+    let in_token = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
+    let (mut shown, mut from, mut rest, mut bearer) = (String::new(), 0, 0, false);
+    while let Some(start) = text.get(rest..).and_then(|tail| tail.find(in_token)).map(|at| rest + at) {
+        let tail = text.get(start..).unwrap_or_default();
+        let token = tail.get(..tail.find(|c| !in_token(c)).unwrap_or(tail.len())).unwrap_or_default();
+        let end = start + token.len();
+        // Only blanks may stand between the word and its token.
+        let follows =
+            bearer && text.get(rest..start).is_some_and(|gap| gap.chars().all(|c| c == ' ' || c == ':'));
+        if (follows && token.len() >= 8) || is_secret(token) {
+            shown.push_str(text.get(from..start).unwrap_or_default());
+            shown.push_str(SECRET);
+            from = end;
+        }
+        bearer = token.eq_ignore_ascii_case("bearer");
+        rest = end;
+    }
+    if from == 0 && shown.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    shown.push_str(text.get(from..).unwrap_or_default());
+    Cow::Owned(shown)
+}
+
+fn is_secret(token: &str) -> bool {
+    let upper = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+    let key_id = token.strip_prefix("AKIA").or_else(|| token.strip_prefix("ASIA"));
+    // A token may stand behind its name, as in token=eyJ….
+    let value = token.rsplit_once('=').map_or(token, |(_, value)| value);
+    (value.starts_with("eyJ") && value.len() >= 20)
+        || (token.starts_with("eyJ") && token.len() >= 20)
+        || key_id.is_some_and(|rest| rest.len() >= 12 && rest.bytes().all(upper))
+}
+
+fn escaped(text: &str) -> Cow<'_, str> {
     let short = text.len() <= MAX_SHOWN || text.chars().nth(MAX_SHOWN).is_none();
     if short && !text.chars().any(is_hidden) {
         return Cow::Borrowed(text);
@@ -119,6 +167,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn secrets_that_a_server_echoes_are_taken_out() {
+        let jwt = format!("eyJ{}.{}.{}", "a".repeat(30), "b".repeat(30), "c-_".repeat(30));
+        for (text, shown) in [
+            ("nothing of the kind", "nothing of the kind"),
+            ("Bearer token is missing", "Bearer token is missing"),
+            ("bad header 'Bearer abcdefgh12345678='", "bad header 'Bearer [secret]'"),
+            ("authorization: bearer  abcdefgh12345678", "authorization: bearer  [secret]"),
+            (&format!("token {jwt} has expired"), "token [secret] has expired"),
+            (&format!("{jwt}{jwt}"), "[secret]"),
+            (&format!("client_assertion={jwt}&x=1"), "[secret]&x=1"),
+            ("no key AKIAIOSFODNN7EXAMPLE, ASIAIOSFODNN7EXAMPLE", "no key [secret], [secret]"),
+            ("AKIArabia is a name, eyJ is short", "AKIArabia is a name, eyJ is short"),
+            ("", ""),
+        ] {
+            assert_eq!(redacted(text), shown);
+            assert_eq!(redacted(&redacted(text)), shown, "twice");
+        }
+        assert_eq!(printable("key AKIAIOSFODNN7EXAMPLE\n"), "key [secret]\\n");
+    }
 
     #[test]
     fn what_a_terminal_would_act_on_is_escaped() {

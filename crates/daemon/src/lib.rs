@@ -36,7 +36,8 @@ pub mod zone;
 use std::error::Error;
 use std::fmt::Write;
 
-/// An error with everything that caused it, in one line. No error's own text repeats its source's.
+/// An error with everything that caused it, in one line, without secrets that a server has echoed. No error's own text
+/// repeats its source's.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -45,5 +46,5 @@ pub fn chain(error: &dyn Error) -> String {
         let _ = write!(text, ": {error}");
         source = error.source();
     }
-    text
+    fleetdns_core::text::redacted(&text).into_owned()
 }
