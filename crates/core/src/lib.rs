@@ -31,6 +31,7 @@ pub mod inventory;
 pub mod judge;
 pub mod keys;
 pub mod limits;
+pub mod lines;
 pub mod member;
 pub mod name;
 pub mod observed;

@@ -387,6 +387,11 @@ impl Planner {
         self.claims.refused()
     }
 
+    /// The namespace of whoever wants a name, whether it can have it or not.
+    pub fn namespace_at(&self, name: &DnsName) -> Option<Arc<str>> {
+        self.claims.at(name).first().map(|claim| Arc::clone(claim.service.namespace()))
+    }
+
     /// Services whose faults are others since this was last asked, each with its faults as they are now: what a Service
     /// says that cannot be used, independent of the zone's state.
     pub fn changed_faults(&mut self) -> Vec<(ServiceKey, Vec<Refused>)> {

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Invariant: recording never waits for a file or a reader, and never holds up a write to DNS.
-//! Invariant: what is kept in memory is bounded; what is lost for that is counted and said.
+//! Invariant: what is kept in memory is bounded, fairly by namespace; what is lost for that is counted and said.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,11 +20,14 @@ use tokio::sync::{Notify, watch};
 pub mod audit;
 mod event;
 mod follow;
+mod ring;
 mod scribe;
 
 pub use event::{Event, Evidence, Kind, What};
 pub use follow::follow;
 pub use scribe::Scribe;
+
+use ring::Ring;
 
 /// Events that can be read back.
 pub const KEPT: usize = 10_000;
@@ -77,16 +80,29 @@ pub struct Stats {
     pub fault: Option<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    ring: VecDeque<Arc<Event>>,
-    /// Oldest first; empty without an audit file.
-    backlog: VecDeque<Arc<Event>>,
+    ring: Ring,
+    /// What waits for the audit file; empty without one.
+    backlog: Ring,
     audited: bool,
     next: u64,
     stats: Stats,
     /// Lost since the audit file said so last.
     unsaid: u64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            ring: Ring::new(KEPT),
+            backlog: Ring::new(WAITING),
+            audited: false,
+            next: 0,
+            stats: Stats::default(),
+            unsaid: 0,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -142,21 +158,16 @@ impl Journal {
         let state = self.state();
         let same_run = query.run.as_ref().is_none_or(|run| *run == self.0.run);
         let after = if same_run && query.after <= state.next { query.after } else { 0 };
-        let first = state.ring.front().map_or(state.next + 1, |event| event.seq);
-        let skip = usize::try_from((after + 1).saturating_sub(first)).unwrap_or(usize::MAX);
-        let mut page = Page {
-            run: self.0.run.clone(),
-            last: state.next,
-            lost: (first - 1).saturating_sub(after),
-            events: Vec::new(),
-        };
-        for event in state.ring.iter().skip(skip).filter(|event| event.what.matches(query)) {
+        let mut page = Page { run: self.0.run.clone(), last: state.next, lost: 0, events: Vec::new() };
+        for event in state.ring.after(after).filter(|event| event.what.matches(query)) {
             if page.events.len() == AT_ONCE {
                 page.last = page.events.last().map_or(page.last, |event| event.seq);
                 break;
             }
             page.events.push((**event).clone());
         }
+        let kept = state.ring.after(after).take_while(|event| event.seq <= page.last).count();
+        page.lost = (page.last - after).saturating_sub(u64::try_from(kept).unwrap_or(u64::MAX));
         page
     }
 
@@ -198,18 +209,11 @@ impl State {
         self.next += 1;
         *self.stats.events.entry(what.kind).or_default() += 1;
         let event = Arc::new(Event { seq: self.next, time: time.to_owned(), what });
-        if self.audited {
-            if self.backlog.len() == WAITING {
-                self.backlog.pop_front();
-                self.stats.lost += 1;
-                self.unsaid += 1;
-            }
-            self.backlog.push_back(Arc::clone(&event));
+        if self.audited && self.backlog.push(Arc::clone(&event)) {
+            self.stats.lost += 1;
+            self.unsaid += 1;
         }
-        if self.ring.len() == KEPT {
-            self.ring.pop_front();
-        }
-        self.ring.push_back(event);
+        self.ring.push(event);
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetdns_core::lines::Lines;
 use fleetdns_core::plan::Hold;
 use fleetdns_core::velocity::Velocity;
 use fleetdns_core::{
@@ -68,6 +69,8 @@ pub struct ZoneTask {
     started: Instant,
     scribe: Scribe,
     pulse: Pulse,
+    /// What each namespace may put into the log.
+    lines: Lines,
 }
 
 /// How a zone is kept, besides what core needs.
@@ -126,6 +129,7 @@ impl ZoneTask {
             started: Instant::now(),
             scribe,
             pulse: Pulse::default(),
+            lines: Lines::default(),
         };
         (task, receiver)
     }
@@ -172,6 +176,7 @@ impl ZoneTask {
             let heeded = self.planner.heed(&wishes);
             self.scope.extend(heeded);
             self.tell_clusters();
+            self.tell_left_out();
             self.pass(&inputs).await;
         }
     }

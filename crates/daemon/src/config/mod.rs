@@ -13,6 +13,7 @@
 //! Invariant: no secret stands in a fault, a warning or a Debug text.
 
 mod absent;
+mod exposed;
 mod fault;
 mod flags;
 mod hostnames;

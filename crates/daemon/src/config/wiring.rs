@@ -1,5 +1,7 @@
 //! From this process's surroundings to a [`Config`], and from there to what the other crates take.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use fleetdns_core::PublishSettings;
@@ -7,7 +9,7 @@ use fleetdns_probe::ProbeSettings;
 use fleetdns_watch::{MemberConfig, WatchSettings};
 
 use super::fault::sort;
-use super::{Config, Fault, Flags, Outside, absent};
+use super::{Config, Fault, Flags, Outside, absent, exposed};
 
 impl Config {
     /// Reads the file that the flags name, with this process's environment and files.
@@ -19,11 +21,18 @@ impl Config {
             fleetdns_watch::contexts(files).map_err(|error| crate::chain(&error))
         };
         let outside = Outside::system(&contexts);
-        Self::load_from(flags, &outside).map_err(|mut faults| {
-            faults.extend(absent::files(flags.file(), &outside));
-            sort(&mut faults);
-            faults
-        })
+        let mode = |path: &Path| std::fs::metadata(path).ok().map(|found| found.permissions().mode());
+        match Self::load_from(flags, &outside) {
+            Ok(mut config) => {
+                config.notes.extend(exposed::files(flags.file(), &outside, mode));
+                Ok(config)
+            }
+            Err(mut faults) => {
+                faults.extend(absent::files(flags.file(), &outside));
+                sort(&mut faults);
+                Err(faults)
+            }
+        }
     }
 
     /// What reading a Service depends on.

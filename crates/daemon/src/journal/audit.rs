@@ -90,18 +90,17 @@ impl Journal {
         if state.unsaid > 0 {
             let text = format!("{} events never came to this file", std::mem::take(&mut state.unsaid));
             // In the place of those that are gone, and with the number of the last of them.
-            let seq = state.backlog.front().map_or(state.next, |event| event.seq.saturating_sub(1));
+            let seq = state.backlog.first().map_or(state.next, |first| first.saturating_sub(1));
             burst.push(Arc::new(Event { seq, time: super::now(), what: What::new(Kind::Lost, text) }));
         }
-        let count = state.backlog.len().min(BURST);
-        burst.extend(state.backlog.drain(..count));
+        burst.extend(state.backlog.take(BURST));
         burst
     }
 
     fn give_back(&self, events: &[Arc<Event>]) {
         let mut state = self.state();
-        for event in events.iter().rev() {
-            state.backlog.push_front(Arc::clone(event));
+        for event in events {
+            state.backlog.push(Arc::clone(event));
         }
     }
 

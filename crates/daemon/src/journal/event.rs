@@ -92,6 +92,9 @@ pub struct What {
     /// The name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The namespace of the Service for which the name stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// The address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -115,6 +118,7 @@ impl What {
             kind,
             zone: None,
             name: None,
+            namespace: None,
             address: None,
             clusters: Vec::new(),
             cause: cause.into(),
@@ -134,6 +138,13 @@ impl What {
     #[must_use]
     pub fn name(mut self, name: impl fmt::Display) -> Self {
         self.name = Some(name.to_string());
+        self
+    }
+
+    /// Of a namespace, when it is known.
+    #[must_use]
+    pub fn namespace(mut self, namespace: Option<&str>) -> Self {
+        self.namespace = namespace.map(str::to_owned);
         self
     }
 
@@ -166,7 +177,7 @@ pub struct Event {
 /// One line for people.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let What { kind, zone, name, address, clusters, cause, evidence, answer } = &self.what;
+        let What { kind, zone, name, address, clusters, cause, evidence, answer, .. } = &self.what;
         write!(f, "{}  {kind:<11}", self.time)?;
         if let Some(name) = name.as_ref().or(zone.as_ref()) {
             write!(f, "  {name}")?;

@@ -1,6 +1,7 @@
 //! What happens in one zone, for the journal.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use fleetdns_core::plan::{Held, Hold};
 use fleetdns_core::planner::{Move, Way};
@@ -65,6 +66,7 @@ impl Scribe {
         };
         let mut what =
             What::new(kind, one.cause.as_str()).zone(&self.zone).name(&one.name).clusters(&one.members);
+        what.namespace = one.namespace.as_deref().map(str::to_owned);
         what.address = Some(one.address.to_string());
         what.evidence = one.probe.as_ref().and_then(|key| self.evidence(key));
         what.answer = Some(answer);
@@ -87,20 +89,22 @@ impl Scribe {
         &self,
         before: impl Iterator<Item = (&'a DnsName, &'a Held)>,
         now: &BTreeMap<DnsName, Held>,
+        namespace: impl Fn(&DnsName) -> Option<Arc<str>>,
     ) {
+        let at = |what: What, name: &DnsName| {
+            what.zone(&self.zone).name(name).namespace(namespace(name).as_deref())
+        };
         let mut known: HashMap<&DnsName, &'static str> = HashMap::new();
         let mut events = Vec::new();
         for (name, held) in before.filter(|(_, held)| is_news(&held.reason)) {
             known.insert(name, held.reason.kind());
             if now.get(name).is_none_or(|held| !is_news(&held.reason)) {
-                let event = What::new(Kind::Released, held.reason.kind());
-                events.push(event.zone(&self.zone).name(name));
+                events.push(at(What::new(Kind::Released, held.reason.kind()), name));
             }
         }
         for (name, held) in now.iter().filter(|(_, held)| is_news(&held.reason)) {
             if known.get(name) != Some(&held.reason.kind()) {
-                let event = What::new(Kind::Held, held.reason.to_string());
-                events.push(event.zone(&self.zone).name(name));
+                events.push(at(What::new(Kind::Held, held.reason.to_string()), name));
             }
         }
         self.journal.record(events);

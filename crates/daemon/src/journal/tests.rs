@@ -41,7 +41,30 @@ fn the_ring_keeps_the_newest_and_says_what_is_lost() {
     }
     assert_eq!((seen, at), (KEPT, 25_000));
     assert_eq!(journal.state().ring.len(), KEPT);
-    assert!(journal.state().backlog.is_empty(), "nothing waits for a file that nobody asked for");
+    assert_eq!(journal.state().backlog.len(), 0, "nothing waits for a file that nobody asked for");
+}
+
+#[test]
+fn a_noisy_namespace_pushes_out_its_own_events_and_no_others() {
+    let journal = Journal::default();
+    let of = |namespace: &str, count: u64| {
+        let namespace = namespace.to_owned();
+        events(count).map(move |what| what.namespace(Some(&namespace)))
+    };
+    journal.record(of("victim", 100));
+    journal.record([What::new(Kind::Cluster, "stale")]);
+    journal.record(of("noisy", 25_000));
+    let all: Vec<Arc<Event>> = journal.state().ring.after(0).cloned().collect();
+    let kept = |namespace: Option<&str>| {
+        all.iter().filter(|event| event.what.namespace.as_deref() == namespace).count()
+    };
+    assert_eq!((kept(Some("victim")), kept(None), kept(Some("noisy"))), (100, 1, KEPT - 101));
+    // Whoever follows is told how many are missing, and sees the others once.
+    let first = journal.read(&after(0));
+    assert_eq!((first.events.len(), first.events[0].seq), (1000, 1));
+    let missing = 25_101 - KEPT as u64;
+    assert_eq!((first.lost, first.last), (missing, missing + 1000));
+    assert_eq!(journal.read(&after(first.last)).lost, 0);
 }
 
 #[test]
@@ -246,7 +269,7 @@ fn a_hold_is_said_once_and_so_is_its_end() {
     ];
     let mut before = BTreeMap::new();
     for now in steps {
-        scribe.holds(before.iter(), &now);
+        scribe.holds(before.iter(), &now, |_| Some("default".into()));
         before = now;
     }
     let texts: Vec<String> = journal

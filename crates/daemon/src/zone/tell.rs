@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetdns_core::lines::Lines;
 use fleetdns_core::plan::{Held, Hold, Refusal, Refused};
 use fleetdns_core::{ClusterVerdict, DnsName, Move, NameChange, Scope, Way};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::ZoneTask;
@@ -14,7 +16,12 @@ use super::ZoneTask;
 const MANY: usize = 50;
 
 impl ZoneTask {
-    pub(super) fn say_written(&self, changes: &[NameChange], written: &BTreeSet<DnsName>, took: Duration) {
+    pub(super) fn say_written(
+        &mut self,
+        changes: &[NameChange],
+        written: &BTreeSet<DnsName>,
+        took: Duration,
+    ) {
         let zone = &self.planner.zone().zone;
         let took_ms = took.as_millis();
         if written.len() > MANY {
@@ -24,7 +31,9 @@ impl ZoneTask {
             for one in &change.changes {
                 let (verb, record_type, name) = (one.verb(), one.record_type(), &change.name);
                 let values = one.after().map(|(set, _)| set.data.values().join(" ")).unwrap_or_default();
-                if written.len() > MANY {
+                if written.len() > MANY
+                    || !admit(&mut self.lines, self.planner.namespace_at(name), self.started)
+                {
                     debug!(%zone, verb, %name, %record_type, %values, "record set written");
                 } else {
                     info!(%zone, verb, %name, %record_type, %values, took_ms, "record set written");
@@ -34,7 +43,7 @@ impl ZoneTask {
     }
 
     /// Says which addresses came and went, and why.
-    pub(super) fn say_moved(&self, moves: &[Move], written: &BTreeSet<DnsName>) {
+    pub(super) fn say_moved(&mut self, moves: &[Move], written: &BTreeSet<DnsName>) {
         let zone = &self.planner.zone().zone;
         for one in moves.iter().filter(|one| written.contains(&one.name)) {
             let (name, address, cause) = (&one.name, &one.address, one.cause.as_str());
@@ -44,7 +53,10 @@ impl ZoneTask {
                     debug!(%zone, %name, %address, way = ?one.way, cause, members, "address moved");
                 }
                 Way::In => debug!(%zone, %name, %address, cause, members, "address in"),
-                Way::Out => info!(%zone, %name, %address, cause, members, "address out"),
+                Way::Out if admit(&mut self.lines, one.namespace.clone(), self.started) => {
+                    info!(%zone, %name, %address, cause, members, "address out");
+                }
+                Way::Out => debug!(%zone, %name, %address, cause, members, "address out"),
             }
         }
     }
@@ -77,13 +89,16 @@ impl ZoneTask {
         let zone = &self.planner.zone().zone;
         self.status.send_modify(|status| {
             let before = status.held.iter().filter(|(name, _)| scope.contains(name));
-            self.scribe.holds(before, &new_held);
+            self.scribe.holds(before, &new_held, |name| self.planner.namespace_at(name));
             for (name, one) in &new_held {
                 match &one.reason {
                     reason if status.held.get(name).is_some_and(|before| before.reason == *reason) => {}
                     // Every new address passes through this, most for milliseconds.
                     reason @ Hold::Undecided => debug!(%zone, %name, %reason, "removal held"),
-                    reason => info!(%zone, %name, %reason, "removal held"),
+                    reason if admit(&mut self.lines, self.planner.namespace_at(name), self.started) => {
+                        info!(%zone, %name, %reason, "removal held");
+                    }
+                    reason => debug!(%zone, %name, %reason, "removal held"),
                 }
             }
             status.held.retain(|name, _| !scope.contains(name));
@@ -97,11 +112,16 @@ impl ZoneTask {
                 }
             }
             for (name, all) in &new_refused {
-                news.extend(added(old.get(name), all));
+                let namespace = name.parse().ok().and_then(|name| self.planner.namespace_at(&name));
+                news.extend(added(old.get(name), all).into_iter().map(|one| (namespace.clone(), one)));
             }
             for (service, all) in &faults {
-                news.extend(added(status.faults.get(service), all));
+                let namespace = Some(Arc::clone(service.namespace()));
+                news.extend(
+                    added(status.faults.get(service), all).into_iter().map(|one| (namespace.clone(), one)),
+                );
             }
+            news.retain(|(namespace, _)| admit(&mut self.lines, namespace.clone(), self.started));
             tell_refused(zone, &news);
             drop(news);
             status.refused.extend(new_refused);
@@ -162,6 +182,14 @@ impl ZoneTask {
         });
     }
 
+    /// Says which namespaces had more to say than their share of the log.
+    pub(super) fn tell_left_out(&mut self) {
+        for (namespace, lines) in self.lines.left_out(self.started.elapsed()) {
+            let zone = &self.planner.zone().zone;
+            warn!(%zone, %namespace, lines, "log lines of a noisy namespace left out; status and events have them");
+        }
+    }
+
     pub(super) fn tell_startup(&self) {
         let startup = self.planner.startup().map(str::to_owned);
         if self.status.borrow().startup != startup {
@@ -171,6 +199,11 @@ impl ZoneTask {
             self.status.send_modify(|status| status.startup = startup);
         }
     }
+}
+
+/// Whether a line that this namespace causes may be written; what is of none shares one share.
+fn admit(lines: &mut Lines, namespace: Option<Arc<str>>, started: Instant) -> bool {
+    lines.admit(&namespace.unwrap_or_else(|| "".into()), started.elapsed())
 }
 
 fn by_backend(name: &DnsName, reason: &Arc<str>) -> Refused {
@@ -183,8 +216,8 @@ fn added<'a>(old: Option<&Vec<Refused>>, all: &'a [Refused]) -> Vec<&'a Refused>
     all.iter().filter(|one| !old.contains(one)).collect()
 }
 
-fn tell_refused(zone: &DnsName, news: &[&Refused]) {
-    for one in news.iter().take(MANY) {
+fn tell_refused(zone: &DnsName, news: &[(Option<Arc<str>>, &Refused)]) {
+    for (_, one) in news.iter().take(MANY) {
         warn!(%zone, name = %one.name, reason = %one.reason, "record not written");
     }
     if news.len() > MANY {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::{DEFAULT_FILE, Outside, Socket, Whereabouts, absent};
+use crate::config::{DEFAULT_FILE, Outside, Socket, Whereabouts, absent, exposed};
 
 fn found(path: &str, text: Result<&str, io::ErrorKind>) -> Whereabouts {
     let read = |_: &Path| text.map(|text| text.as_bytes().to_vec()).map_err(io::Error::from);
@@ -65,4 +65,37 @@ fn files_that_do_not_exist_are_faults_beside_the_others() {
             "dns.conf:7: [cluster \"w\"] kubeConfig: /gone/k does not exist",
         ]
     );
+}
+
+#[test]
+fn files_with_secrets_that_everybody_can_read_are_said() {
+    let text = "[zone \"a.example\"]\nprovider = rfc2136\ntsigSecret = abc\nserver = 192.0.2.1\n\
+                [zone \"b.example\"]\nprovider = coredns\netcd-password-file = /open\netcd-key-file = /closed\n\
+                [cluster \"w\"]\nkubeconfig = /closed:/open\n";
+    let read = |_: &Path| Ok(text.as_bytes().to_vec());
+    let outside = Outside { variables: BTreeMap::new(), root: false, read: &read, contexts: &|_| Ok(vec![]) };
+    let modes = |config: u32| {
+        move |path: &Path| match path.to_str() {
+            Some("/open") => Some(0o644),
+            Some("/closed") => Some(0o640),
+            _ => Some(config),
+        }
+    };
+    let said = |config| {
+        let notes = exposed::files(Path::new("dns.conf"), &outside, modes(config));
+        notes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let open = said(0o644);
+    assert_eq!(open.len(), 3, "{open:?}");
+    assert!(
+        open[0].starts_with("dns.conf:3: [zone \"a.example\"] tsigSecret: dns.conf has a secret"),
+        "{open:?}"
+    );
+    assert!(
+        open[1].contains("etcd-password-file: /open has") && open[1].ends_with("chmod o-r /open"),
+        "{open:?}"
+    );
+    assert!(open[2].contains("kubeconfig: /open has"), "{open:?}");
+    assert!(!open.iter().any(|line| line.contains("abc")), "the secret itself is not said");
+    assert_eq!(said(0o640).len(), 2);
 }
