@@ -206,6 +206,25 @@ async fn any_answer_to_one_name_is_about_that_name() {
     }
 }
 
+/// A server that closes the connection on a message about one name takes those about others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_on_which_the_server_hangs_up_stops_no_other() {
+    let server = Strict::start().await;
+    server.world().hangs_up = Some("bad.example.com");
+    let provider = server.provider(OWNER, &[]);
+    let mut fleet = Fleet::of(&[("bad.example.com", &["203.0.113.1"])]);
+    (0..20).for_each(|index| fleet.publish(&format!("svc-{index}.example.com"), &["203.0.113.1"]));
+    for (name, outcome) in apply(&*provider, &fleet).await.names {
+        let is_bad = name.as_str() == "bad.example.com";
+        let expected = match outcome {
+            Outcome::Done(_) => !is_bad,
+            Outcome::Failed(ProviderError::Rejected { .. }) => is_bad,
+            _ => false,
+        };
+        assert!(expected, "{name}: {outcome:?}");
+    }
+}
+
 /// A thousand refused names, near and far: another name's dead address goes with the first few messages of each plan, and
 /// a plan ends before its time is over.
 #[tokio::test(flavor = "multi_thread")]

@@ -46,7 +46,6 @@ pub(crate) struct Run<'a> {
     /// Whether the zone takes updates.
     willing: bool,
     refused: usize,
-    reconnected: bool,
     /// After this nothing is tried any more.
     ended: bool,
     pub(crate) written: Vec<(DnsName, Fate)>,
@@ -75,7 +74,6 @@ impl<'a> Run<'a> {
             budget: RefusalBudget::default(),
             willing: false,
             refused: 0,
-            reconnected: false,
             ended: false,
             written: Vec::new(),
         }
@@ -154,13 +152,15 @@ impl<'a> Run<'a> {
         self.tell(edits, |edit| Fate::Refused(asked.refuses(&edit.name, &fault)));
     }
 
-    /// `Ok` with a fault of the zone, `Err` with one of the names that were in a message.
+    /// `Ok` with a fault of the zone, `Err` with one of the names that were in a message. A server that closes the
+    /// connection on a message may take others.
     async fn of_the_zone(&mut self, fault: Fault) -> Result<Fault, Fault> {
-        if matches!(fault, Fault::Io(_) | Fault::Silent(_)) {
-            return Ok(fault);
-        }
-        if self.willing {
-            return Err(fault);
+        match fault {
+            Fault::Silent(_) => return Ok(fault),
+            Fault::Io(_) if self.link.reconnect().await.is_err() => return Ok(fault),
+            Fault::Io(_) => {}
+            _ if self.willing => return Err(fault),
+            _ => {}
         }
         match self.link.update(Vec::new(), Vec::new()).await {
             Ok(ResponseCode::NoError) => {
@@ -209,8 +209,7 @@ impl<'a> Run<'a> {
         doubtful: &mut bool,
     ) -> Result<Answer, Fault> {
         let code = match self.link.update(guards.clone(), updates.clone()).await {
-            Err(Fault::Io(_)) if !self.reconnected => {
-                self.reconnected = true;
+            Err(Fault::Io(_)) => {
                 *doubtful = true;
                 self.link.reconnect().await?;
                 self.link.update(guards, updates).await?
@@ -243,7 +242,11 @@ impl<'a> Run<'a> {
                     }
                 }
                 Err(fault) => {
-                    self.ended |= matches!(fault, Fault::Io(_) | Fault::Silent(_));
+                    self.ended |= match fault {
+                        Fault::Io(_) => self.link.reconnect().await.is_err(),
+                        Fault::Silent(_) => true,
+                        _ => false,
+                    };
                     let problem = format!("{} took it, and then: {fault}", self.asked.server);
                     self.tell(edits, |_| Fate::Incomplete(problem.clone()));
                 }

@@ -48,6 +48,8 @@ pub(crate) struct World {
     pub(crate) transfer: Transfer,
     /// Updates of names that end so are answered so.
     pub(crate) refused: Vec<(&'static str, ResponseCode)>,
+    /// On updates of names that end so it closes the connection.
+    pub(crate) hangs_up: Option<&'static str>,
     /// Every update is answered so.
     pub(crate) answer: Option<ResponseCode>,
     /// Of the next update that adds a CNAME at this name the additions are left out.
@@ -221,6 +223,7 @@ impl Strict {
             serial: 1,
             transfer: Transfer::SignedEach(1),
             refused: Vec::new(),
+            hangs_up: None,
             answer: None,
             half: None,
             halves: 0,
@@ -300,7 +303,10 @@ async fn serve(mut stream: TcpStream, world: &Mutex<World>) -> Option<()> {
                     world.updates += 1;
                     let cut = if request.authorities.is_empty() { None } else { world.cut.take() };
                     world.cuts += usize::from(cut.is_some());
-                    if cut == Some(false) {
+                    let end = world.hangs_up.map(|end| format!("{end}."));
+                    let ends_so =
+                        |one: &Record| end.as_ref().is_some_and(|end| one.name.to_ascii().ends_with(end));
+                    if cut == Some(false) || request.authorities.iter().any(ends_so) {
                         return None;
                     }
                     let code = match world.answer {
