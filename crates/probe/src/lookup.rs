@@ -86,7 +86,8 @@ fn options(options: &mut ResolverOpts, timeout: Duration) {
     // The TTL is kept to here; and a second question that confirms the first has to be a real one.
     options.cache_size = 0;
     options.preserve_intermediates = true;
-    options.use_hosts_file = ResolveHosts::Auto;
+    // What this machine's own files say of a name is not what its clients find.
+    options.use_hosts_file = ResolveHosts::Never;
     options.max_active_requests = 512;
 }
 

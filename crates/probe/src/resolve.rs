@@ -1,9 +1,11 @@
 //! Host names of load balancers: resolved again and again, by their TTL.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::future::Future;
 use std::net::IpAddr;
+use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::DnsName;
@@ -23,6 +25,12 @@ const EMPTY: Duration = Duration::from_secs(15);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// Names asked for at one time.
 const MOST_IN_FLIGHT: usize = 256;
+/// Addresses that are taken from one answer.
+const MOST_ADDRESSES: usize = 64;
+/// A name whose answers go on changing is asked for less and less often, up to this.
+const LONGEST_ROTATION: Duration = Duration::from_secs(60);
+/// So many answers in a row may change before that.
+const STEADY: u32 = 3;
 
 /// The answer for one address family.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +65,11 @@ struct Known {
     /// Said once to have no addresses.
     doubt: bool,
     failures: u32,
+    /// Answers in a row that were other than the one before.
+    changes: u32,
     due: Option<Instant>,
+    /// For whom it is resolved.
+    namespace: Arc<str>,
 }
 
 impl Known {
@@ -78,9 +90,14 @@ impl Known {
             return (None, self.take_empty());
         }
         self.doubt = false;
+        let before = self.addresses();
         set(&mut self.v4, v4, ttl.is_some());
         set(&mut self.v6, v6, ttl.is_some());
-        let pause = ttl.map_or(retry, |ttl| ttl.clamp(SHORTEST, LONGEST));
+        let same = before.is_none() || before == self.addresses();
+        self.changes = if same { 0 } else { self.changes.saturating_add(1) };
+        let steps = self.changes.saturating_sub(STEADY).min(8);
+        let rotation = if steps > 0 { (SHORTEST * (1 << steps)).min(LONGEST_ROTATION) } else { SHORTEST };
+        let pause = ttl.map_or(retry, |ttl| ttl.clamp(rotation, LONGEST));
         (failed.clone(), if failed.is_some() { pause.min(retry) } else { pause })
     }
 
@@ -106,7 +123,9 @@ impl Known {
 /// A family that is empty is believed only beside one that is not.
 fn set(known: &mut Option<BTreeSet<IpAddr>>, answer: &Family, other_found: bool) {
     match answer {
-        Family::Found(addresses, _) => *known = Some(addresses.clone()),
+        Family::Found(addresses, _) => {
+            *known = Some(addresses.iter().copied().take(MOST_ADDRESSES).collect());
+        }
         Family::Empty if other_found => *known = Some(BTreeSet::new()),
         Family::Empty | Family::Failed(_) => {}
     }
@@ -132,6 +151,14 @@ pub(crate) struct Resolver<L, F> {
     names: HashMap<DnsName, Known>,
     /// An entry counts only while it agrees with its name.
     due: BinaryHeap<Reverse<(Instant, DnsName)>>,
+    /// Names that are due and wait for their namespace's turn.
+    waiting: BTreeMap<Arc<str>, VecDeque<DnsName>>,
+    /// The namespace that was served last.
+    served: Option<Arc<str>>,
+    /// Names asked for now, by namespace.
+    asked: HashMap<Arc<str>, usize>,
+    /// The namespace that each of them counts for.
+    payers: HashMap<DnsName, Arc<str>>,
     in_flight: FuturesUnordered<F>,
 }
 
@@ -141,12 +168,22 @@ where
     F: Future<Output = (DnsName, Families)>,
 {
     pub(crate) fn new(lookup: L) -> Self {
-        Self { lookup, names: HashMap::new(), due: BinaryHeap::new(), in_flight: FuturesUnordered::new() }
+        Self {
+            lookup,
+            names: HashMap::new(),
+            due: BinaryHeap::new(),
+            waiting: BTreeMap::new(),
+            served: None,
+            asked: HashMap::new(),
+            payers: HashMap::new(),
+            in_flight: FuturesUnordered::new(),
+        }
     }
 
-    pub(crate) fn watch(&mut self, name: DnsName) {
+    /// Resolves a name from now on, at the cost of this namespace.
+    pub(crate) fn watch(&mut self, name: DnsName, namespace: Arc<str>) {
         if !self.names.contains_key(&name) {
-            self.names.insert(name.clone(), Known::default());
+            self.names.insert(name.clone(), Known { namespace, ..Known::default() });
             self.plan(name, Instant::now());
         }
     }
@@ -159,8 +196,7 @@ where
     pub(crate) async fn next(&mut self) -> Resolved {
         loop {
             self.start_due(Instant::now());
-            let room = self.in_flight.len() < MOST_IN_FLIGHT;
-            let next = self.due.peek().map(|Reverse((due, _))| *due).filter(|_| room);
+            let next = self.due.peek().map(|Reverse((due, _))| *due);
             tokio::select! {
                 // In this order, so that a run in simulated time can be repeated.
                 biased;
@@ -177,21 +213,59 @@ where
     }
 
     fn start_due(&mut self, now: Instant) {
-        while self.in_flight.len() < MOST_IN_FLIGHT {
-            let Some(Reverse((due, _))) = self.due.peek().filter(|Reverse((due, _))| *due <= now) else {
-                return;
-            };
+        while let Some(Reverse((due, _))) = self.due.peek().filter(|Reverse((due, _))| *due <= now) {
             let due = *due;
-            let Some(Reverse((_, name))) = self.due.pop() else { return };
-            let Some(known) = self.names.get_mut(&name).filter(|known| known.due == Some(due)) else {
-                continue;
-            };
-            known.due = None;
-            self.in_flight.push((self.lookup)(name));
+            let Some(Reverse((_, name))) = self.due.pop() else { break };
+            if let Some(known) = self.names.get_mut(&name).filter(|known| known.due == Some(due)) {
+                known.due = None;
+                self.waiting.entry(Arc::clone(&known.namespace)).or_default().push_back(name);
+            }
+        }
+        while let Some((name, namespace)) = self.next_waiting() {
+            // Forgotten and watched again while it was asked for: the answer to come serves both.
+            if self.payers.contains_key(&name) {
+                self.landed(&namespace);
+            } else if self.names.contains_key(&name) {
+                self.payers.insert(name.clone(), namespace);
+                self.in_flight.push((self.lookup)(name));
+            } else {
+                self.landed(&namespace);
+            }
+        }
+    }
+
+    /// The next name to ask for, each namespace in its turn. A namespace may have as many names under way as there is room
+    /// left, so that whatever it asks for there is always room for another.
+    fn next_waiting(&mut self) -> Option<(DnsName, Arc<str>)> {
+        let room = MOST_IN_FLIGHT.saturating_sub(self.in_flight.len());
+        let asked = &self.asked;
+        let may = |namespace: &&Arc<str>| asked.get(*namespace).copied().unwrap_or_default() < room;
+        let after = self.served.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let later = self.waiting.range((after, Bound::Unbounded)).map(|(namespace, _)| namespace);
+        let turn = later.chain(self.waiting.keys()).find(may)?.clone();
+        let queue = self.waiting.get_mut(&turn)?;
+        let name = queue.pop_front()?;
+        if queue.is_empty() {
+            self.waiting.remove(&turn);
+        }
+        *self.asked.entry(Arc::clone(&turn)).or_default() += 1;
+        self.served = Some(Arc::clone(&turn));
+        Some((name, turn))
+    }
+
+    fn landed(&mut self, namespace: &Arc<str>) {
+        if let Some(count) = self.asked.get_mut(namespace) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.asked.remove(namespace);
+            }
         }
     }
 
     fn answered(&mut self, name: DnsName, answer: &Families) -> Option<Resolved> {
+        if let Some(namespace) = self.payers.remove(&name) {
+            self.landed(&namespace);
+        }
         let known = self.names.get_mut(&name)?;
         let (error, pause) = known.take(answer);
         let addresses = known.addresses();
@@ -259,5 +333,45 @@ mod tests {
         known.take(&(failed(), Family::Empty));
         assert_eq!(pause(&mut known, none()), 1);
         assert_eq!(known.addresses().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_answer_that_always_changes_is_asked_for_less_often_and_is_bounded() {
+        let mut known = Known::default();
+        let answer = |first: u32| {
+            let all: BTreeSet<IpAddr> = (first..first + 400).map(|n| IpAddr::from(n.to_be_bytes())).collect();
+            (Family::Found(all, Duration::from_secs(1)), Family::Empty)
+        };
+        let pauses: Vec<u64> =
+            (0..9_u32).map(|round| pause(&mut known, answer(0x0a00_0001 + round * 1000))).collect();
+        assert_eq!(pauses, [5, 5, 5, 5, 10, 20, 40, 60, 60]);
+        assert_eq!(known.addresses().unwrap().len(), MOST_ADDRESSES);
+        assert_eq!(pause(&mut known, answer(0x0a00_0001 + 8 * 1000)), 5, "the same twice");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn names_of_one_namespace_do_not_wait_for_those_of_another() {
+        let lookup = |name: DnsName| async move {
+            if name.as_str().starts_with("silent") {
+                sleep(Duration::from_secs(10)).await;
+                return (name, (failed(), failed()));
+            }
+            (name, (found("10.0.0.1", 60), Family::Empty))
+        };
+        let mut resolver = Resolver::new(lookup);
+        for n in 0..5000 {
+            resolver.watch(format!("silent{n}.example.com").parse().unwrap(), "hostile".into());
+        }
+        let start = Instant::now();
+        // Nothing else has been asked for by then.
+        let _ = tokio::time::timeout(Duration::from_secs(1), resolver.next()).await;
+        resolver.watch("lb.example.net".parse().unwrap(), "shop".into());
+        loop {
+            let resolved = resolver.next().await;
+            if resolved.name.as_str() == "lb.example.net" {
+                break;
+            }
+        }
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     }
 }

@@ -12,7 +12,8 @@ pub(crate) type Words<'a> = (&'a str, &'a str, &'a str);
 
 fn key_of(name: &str) -> ServiceKey {
     let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
-    ServiceKey::new(namespace, name).unwrap()
+    // An address or a host name will do as a name too.
+    ServiceKey::new(namespace, &name.replace(['.', ':'], "-")).unwrap()
 }
 
 pub(crate) fn published((name, address, probe): Words<'_>) -> Published {

@@ -51,7 +51,10 @@ where
             Address::Hostname(name) => {
                 let (new, keys) = self.names.want(name, spec);
                 if new {
-                    self.resolver.watch(name.clone());
+                    let target = Target { address: address.clone(), spec: Arc::clone(spec) };
+                    let place = self.demand.places(&target).next();
+                    let namespace = place.map_or_else(|| "".into(), |place| Arc::clone(&place.namespace));
+                    self.resolver.watch(name.clone(), namespace);
                 }
                 keys
             }
@@ -136,7 +139,8 @@ where
         };
         self.watcher.set_unresolved(&name, addresses.is_empty());
         let Some(keys) = self.names.resolved(&name, &addresses) else { return };
-        info!(%name, addresses = addresses.len(), "host name resolved anew");
+        // Not said louder: the answers of some load balancers change all the time.
+        debug!(%name, addresses = addresses.len(), "host name resolved");
         let target =
             |key: &ProbeKey| Target { address: Address::Hostname(name.clone()), spec: Arc::clone(&key.spec) };
         for key in keys.wanted {
