@@ -193,7 +193,7 @@ impl Inner {
                 let outcome = Outcome::Failed(ProviderError::Rejected { problem });
                 outcomes.insert(change.name.clone(), outcome);
             } else if is_as_planned(change, there)
-                && !(creates(change) && listing.observed.unwritable(&change.name).is_some())
+                && !(is_new(change, there) && listing.observed.unwritable(&change.name).is_some())
             {
                 put(&mut ours, change);
                 outcomes.insert(change.name.clone(), Outcome::Done(Vec::new()));
@@ -264,8 +264,9 @@ fn is_as_planned(change: &NameChange, there: &[ObservedSet]) -> bool {
     })
 }
 
-fn creates(change: &NameChange) -> bool {
-    change.changes.iter().any(|one| matches!(one, Change::Create { .. }))
+/// Whether nothing of ours stands at the name.
+fn is_new(change: &NameChange, there: &[ObservedSet]) -> bool {
+    !change.vanishes() && !there.iter().any(|set| set.claim.is_ours())
 }
 
 fn removes(change: &Change) -> Option<RecordType> {

@@ -132,3 +132,27 @@ async fn a_damaged_file_is_neither_listed_nor_written() {
             .any(|finding| !finding.good && finding.text.contains("SOA"))
     );
 }
+
+/// What an included file holds is there; where one cannot be read, only names that are ours already are written.
+#[tokio::test]
+async fn beside_an_include_that_cannot_be_read_only_what_is_ours_is_written() {
+    let (folder, file) = folder_with(ZONE);
+    let provider = of(&file);
+    make(&*provider, &wanted(&[("www.example.com", a(&["203.0.113.1", "203.0.113.2"]))])).await;
+    fs::write(folder.path().join("more.db"), "host A 192.0.2.7\n").unwrap();
+    let included = format!("$INCLUDE more.db\n{}", fs::read_to_string(&file).unwrap());
+    fs::write(&file, included).unwrap();
+    let host = provider.list().await.unwrap().observed.at(&name("host.example.com")).to_vec();
+    assert_eq!(host.len(), 1, "{host:?}");
+    fs::remove_file(folder.path().join("more.db")).unwrap();
+    let both = [("www.example.com", a(&["203.0.113.2"])), ("new.example.com", a(&["203.0.113.3"]))];
+    let (listing, plan_of) = plan(&*provider, &wanted(&both)).await;
+    assert!(listing.observed.unwritable(&name("new.example.com")).is_some());
+    for (name, outcome) in provider.apply(&plan_of).await.names {
+        assert_eq!(
+            matches!(outcome, Outcome::Done(_)),
+            name.as_str() == "www.example.com",
+            "{name}: {outcome:?}"
+        );
+    }
+}

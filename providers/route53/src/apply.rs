@@ -190,6 +190,12 @@ impl Run<'_> {
             return self.left.extend(halves(blamed.rest, blamed.all_blamed));
         }
         match <[Group; 1]>::try_from(batch) {
+            // Every write has a condition, so that nothing is written twice: a half of a batch that was carried out is
+            // a conflict. Alone, nobody knows.
+            Ok([group]) if matches!(fault.kind, Kind::Broken) => {
+                lock(&self.zone.refusals).refuse(&group.name);
+                self.incomplete(vec![group], &fault);
+            }
             Ok([group]) => {
                 let error = self.zone.error(fault, "write it").await;
                 let condition =

@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Unavailable,
     /// Try later; a write may have been carried out.
     Unknown,
+    /// Route 53 answers that it failed, at this batch or at all: a write may have been carried out.
+    Broken,
     /// Wait: the account's rate, or another change of the zone that is under way.
     Busy,
     /// The batch was not taken, because of one or more of its records.
@@ -85,7 +87,7 @@ impl Fault {
 
     /// Whether the answer is about the records of the batch, so that others may pass.
     pub(crate) const fn is_refusal(&self) -> bool {
-        matches!(self.kind, Kind::Refused(_) | Kind::NoRight)
+        matches!(self.kind, Kind::Refused(_) | Kind::NoRight | Kind::Broken)
     }
 
     /// There are no credentials, or they could not be had.
@@ -113,6 +115,7 @@ impl Fault {
             }
             (400..500, _) => Kind::Refused(said),
             (503, _) => Kind::Unavailable,
+            (500.., _) => Kind::Broken,
             _ => Kind::Unknown,
         };
         Self::new(kind, reason)
@@ -123,7 +126,7 @@ impl Fault {
         let denied =
             |remedy| ProviderError::Denied { endpoint: whom.endpoint.to_owned(), action, problem, remedy };
         match self.kind {
-            Kind::Unavailable | Kind::Unknown => {
+            Kind::Unavailable | Kind::Unknown | Kind::Broken => {
                 ProviderError::Unavailable { endpoint, action, source: Some(Box::new(self.reason)) }
             }
             Kind::Busy => ProviderError::Throttled { endpoint, seconds: WAIT },
@@ -208,7 +211,7 @@ mod tests {
         check(400, "RequestExpired", "clock");
         check(404, "", "endpoint-url");
         check(503, "ServiceUnavailable", "Unavailable");
-        check(500, "", "Unknown");
+        check(500, "", "Broken");
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl Zone {
     /// By its name. What Route 53 gives begins at the name and goes on to others.
     async fn find(&self) -> Result<Hosted, Fault> {
         let mut found: Vec<Hosted> = Vec::new();
-        let mut start = (write_name(&self.name), None);
+        let (mut start, mut allowance) = ((write_name(&self.name), None), Allowance::new());
         loop {
             let (name, id) = &start;
             let answer = self
@@ -159,6 +159,9 @@ impl Zone {
                 })
                 .await?;
             let zones = answer.hosted_zones();
+            allowance
+                .take(zones.len(), 0)
+                .map_err(|excess| Fault::new(Kind::Denied(limits::REMEDY.to_owned()), excess.to_string()))?;
             let ours = |zone: &&HostedZone| read_name(zone.name()).as_ref() == Some(&self.name);
             found.extend(zones.iter().filter(ours).map(hosted));
             let more = answer.is_truncated() && zones.last().as_ref().is_some_and(ours);

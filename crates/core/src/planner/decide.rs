@@ -245,7 +245,9 @@ impl Planner {
         if let Some((at, record_type)) = observed.cut(&self.zone.zone, name) {
             return Some(Refusal::ZoneCut { at, record_type: record_type.into() });
         }
-        if let Some(reason) = observed.unwritable(name) {
+        // Where something of ours stands, it can be written, and a dead address has to leave.
+        let holds_ours = observed.at(name).iter().any(|set| set.claim.is_ours());
+        if let Some(reason) = observed.unwritable(name).filter(|_| !holds_ours) {
             return Some(Refusal::Backend(Arc::clone(reason)));
         }
         if self.capabilities.answers_subtree { self.overlap(name, observed) } else { None }

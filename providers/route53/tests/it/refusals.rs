@@ -110,3 +110,20 @@ async fn a_listing_shows_what_was_written_while_its_pages_were_read() {
     let (listing, now) = (listing.unwrap(), provider.list().await.unwrap());
     assert_eq!(listing, now);
 }
+
+/// Route 53 fails at one name: the others of its batch are written.
+#[tokio::test]
+async fn a_name_at_which_route_53_fails_does_not_stop_the_others() {
+    let fake = Fake::start().await;
+    fake.state().broken = Some(name(99));
+    let provider = fake.provider(OWNER);
+    for left in [150, 1] {
+        let mut words = pass(&*provider, &names(150)).await;
+        assert_eq!(words.len(), left);
+        let word = words.remove(&name(99)).unwrap();
+        assert!(word.starts_with("incomplete: ") && word.contains("Oops."), "{word}");
+        all_done(&words, left - 1);
+    }
+    fake.state().broken = None;
+    all_done(&pass(&*provider, &names(150)).await, 1);
+}

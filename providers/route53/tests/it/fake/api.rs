@@ -260,7 +260,13 @@ async fn write(
         Ok(fault) => fault,
     };
     let Some(request) = parse(&body) else { return error(400, "MalformedXML", "not well-formed") };
-    let allowed = server.lock().unwrap().allowed;
+    let (allowed, broken) = {
+        let state = server.lock().unwrap();
+        (state.allowed, state.broken.clone())
+    };
+    if broken.is_some_and(|broken| names(&body).any(|name| name == broken)) {
+        return error(500, "InternalError", "Oops.");
+    }
     if allowed.is_some_and(|allowed| names(&body).any(|name| !allowed(name))) {
         return forbidden("ChangeResourceRecordSets");
     }

@@ -51,6 +51,8 @@ pub(crate) struct State {
     pub(crate) faults: HashMap<&'static str, VecDeque<Fault>>,
     /// Actions that the caller has no right to.
     pub(crate) denied: BTreeSet<&'static str>,
+    /// A batch that touches this name is answered 500.
+    pub(crate) broken: Option<String>,
     /// Names that the policy lets be written (`route53:ChangeResourceRecordSetsNormalizedRecordNames`); all without.
     pub(crate) allowed: Option<fn(&str) -> bool>,
     /// Burst and calls per second, for each action and for all together.
@@ -137,6 +139,7 @@ impl Fake {
             faults: HashMap::new(),
             denied: BTreeSet::new(),
             allowed: None,
+            broken: None,
             rate: None,
             buckets: HashMap::new(),
             usual_form: true,
