@@ -86,8 +86,11 @@ impl Conf {
 
     /// The whole file, of a daemon that is asked at `admin` and takes orders at `socket`.
     pub(crate) fn render(&self, admin: impl Display, socket: impl Display) -> String {
+        // Everything here is on loopback, which is denied unless it is allowed.
+        let allow =
+            if self.fleet.contains("address-allow") { "" } else { "address-allow = 127.0.0.0/8, ::1" };
         let mut text = format!(
-            "[fleet]\nname = {FLEET}\n{}\n[zone \"{ZONE}\"]\n{}\n[admin]\nlisten = {admin}\nsocket = {socket}\n{}\n",
+            "[fleet]\nname = {FLEET}\n{allow}\n{}\n[zone \"{ZONE}\"]\n{}\n[admin]\nlisten = {admin}\nsocket = {socket}\n{}\n",
             self.fleet, self.zone, self.admin
         );
         for (name, keys) in &self.clusters {

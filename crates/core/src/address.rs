@@ -23,7 +23,7 @@ pub enum Address {
 /// Why a text cannot be published as an address.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AddressError {
-    /// Unspecified, multicast, broadcast, link-local or IPv4-mapped.
+    /// Unspecified, multicast, broadcast or IPv4-mapped.
     #[error("{address} is {what}; no client can connect to it")]
     Unusable {
         /// The address.
@@ -67,8 +67,7 @@ impl Address {
     }
 }
 
-/// Checks that an IP address can be connected to from elsewhere. Loopback is let through: it does no harm to a
-/// stranger, and trying things out on one machine needs it.
+/// Checks that an IP address can be connected to at all. Whether it may be is for [`crate::policy`] to say.
 ///
 /// # Errors
 /// [`AddressError::Unusable`].
@@ -77,11 +76,9 @@ pub fn usable(address: IpAddr) -> Result<Address, AddressError> {
         IpAddr::V4(ip) if ip.octets()[0] == 0 => "unspecified",
         IpAddr::V4(ip) if ip.is_broadcast() => "the broadcast address",
         IpAddr::V4(ip) if ip.is_multicast() => "a multicast address",
-        IpAddr::V4(ip) if ip.is_link_local() => "a link-local address",
         IpAddr::V4(ip) => return Ok(Address::V4(ip)),
         IpAddr::V6(ip) if ip.is_unspecified() => "unspecified",
         IpAddr::V6(ip) if ip.is_multicast() => "a multicast address",
-        IpAddr::V6(ip) if ip.is_unicast_link_local() => "a link-local address",
         IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some() => "an IPv4-mapped address",
         IpAddr::V6(ip) => return Ok(Address::V6(ip)),
     };
@@ -147,8 +144,6 @@ mod tests {
             ("::", "unspecified"),
             ("255.255.255.255", "broadcast"),
             ("224.0.0.1", "multicast"),
-            ("169.254.1.1", "link-local"),
-            ("fe80::1", "link-local"),
             ("::ffff:10.0.0.1", "IPv4-mapped"),
             ("999.1.1.1", "neither"),
             ("1.2.3", "neither"),

@@ -91,9 +91,13 @@ impl Tally {
             match (address, address.ip()) {
                 (_, Some(ip)) => tally.key(ip, service, health),
                 (Address::Hostname(name), _) => match health.resolved.get(name) {
-                    // A host name without addresses is dead.
-                    Some(ips) if ips.is_empty() => tally.out += 1,
-                    Some(ips) => ips.iter().for_each(|ip| tally.key(*ip, service, health)),
+                    Some(ips) => {
+                        let allowed = |ip: &&IpAddr| health.addresses.check(**ip, &service.probe).is_ok();
+                        let mut allowed = ips.iter().filter(allowed).peekable();
+                        // A host name without addresses is dead.
+                        tally.out += usize::from(allowed.peek().is_none());
+                        allowed.for_each(|ip| tally.key(*ip, service, health));
+                    }
                     None if health.unresolvable.contains(name) => {}
                     None => {
                         let target = Target { address: address.clone(), spec: Arc::clone(&service.probe) };

@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::cluster::ClusterVerdict;
 use crate::doubt::Doubt;
 use crate::name::{DnsName, Label};
+use crate::policy::AddressPolicies;
 use crate::probe::{ProbeKey, Target, Unprobeable, Verdict};
 use crate::service::{Published, ServiceKey};
 use crate::text::printable;
@@ -160,6 +161,8 @@ pub struct Health {
     /// The verdict on each member as a whole; one that is missing is [`ClusterVerdict::Unprobed`]. It follows from the rest
     /// and the snapshot: a planner works it out for itself, and takes what stands here for given.
     pub clusters: OrdMap<MemberName, ClusterVerdict>,
+    /// Which of the addresses that host names resolve to may be published.
+    pub addresses: Arc<AddressPolicies>,
     /// Why none of the above must take anything out at the moment. Stands no later here than the verdicts that it is about.
     pub doubt: Option<Doubt>,
 }

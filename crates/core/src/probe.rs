@@ -15,7 +15,7 @@ mod spec;
 
 pub use expect::{BadExpect, Expect};
 pub use pace::{BadMillis, Millis, Pace, Timing};
-pub use spec::{BadProbeSpec, Check, GrpcCheck, GuessCheck, HttpCheck, ProbeSpec, Trust};
+pub use spec::{BadProbeSpec, Check, GrpcCheck, Guard, GuessCheck, HttpCheck, ProbeSpec, Trust};
 
 /// What is really probed. Many endpoints may share one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use crate::address::{Address, AddressError};
 use crate::hostnames::{HostnamePolicy, Territory};
 use crate::name::{DnsName, Label};
+use crate::policy::AddressPolicies;
+use crate::probe::{Guard, ProbeSpec};
 use crate::record::Ttl;
 use crate::service::{Ingress, Published, Service, ServiceFault, ServiceKey};
 use crate::text::{self, printable};
@@ -15,7 +17,7 @@ mod cloud;
 mod probing;
 
 pub(crate) use cloud::{is_read as is_cloud, port as cloud_port};
-pub use probing::{ProbeDefaults, Protocol, UnknownProtocol, is_path, is_service};
+pub use probing::{Ports, ProbeDefaults, Protocol, UnknownProtocol, is_path, is_service};
 
 /// What reading a Service depends on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +36,10 @@ pub struct PublishSettings {
     pub limits: Limits,
     /// Which namespace may ask for which host name.
     pub policy: Arc<HostnamePolicy>,
+    /// Which addresses may be published and probed.
+    pub addresses: Arc<AddressPolicies>,
+    /// Which of the policies holds.
+    pub guard: Guard,
 }
 
 /// How much one tenant may have. What is beyond is refused and said, and what it had before goes on.
@@ -96,9 +102,9 @@ pub fn publish_after(
     let too_long = |name: &String| ServiceFault::TooLong { annotation: printable(name).into_owned(), limit };
     faults.extend(service.too_long.iter().map(too_long));
     let hostnames = hostnames(&service, settings, before, &mut faults);
-    let addresses = addresses(&service, &mut faults);
-    let ttl = ttl(&service, &mut faults);
     let probe = Arc::new(probing::probe(&service, &key, &hostnames, settings, &mut faults));
+    let addresses = addresses(&service, &probe, settings, &mut faults);
+    let ttl = ttl(&service, &mut faults);
     let routing = routing(&service, &mut faults);
     Some(Published { key, service, addresses, hostnames, ttl, probe, routing, faults })
 }
@@ -209,12 +215,20 @@ fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
-fn addresses(service: &Service, faults: &mut Vec<ServiceFault>) -> Option<BTreeSet<Address>> {
+fn addresses(
+    service: &Service,
+    probe: &ProbeSpec,
+    settings: &PublishSettings,
+    faults: &mut Vec<ServiceFault>,
+) -> Option<BTreeSet<Address>> {
     let mut good = BTreeSet::new();
     let mut take = |place: &'static str, parsed: Result<Address, AddressError>| match parsed {
-        Ok(address) => {
-            good.insert(address);
-        }
+        Ok(address) => match address.ip().map_or(Ok(()), |ip| settings.addresses.check(ip, probe)) {
+            Ok(()) => {
+                good.insert(address);
+            }
+            Err(denied) => faults.push(ServiceFault::DeniedAddress { place, denied }),
+        },
         Err(source) => faults.push(ServiceFault::Address { place, source }),
     };
     if let Some(targets) = service.annotation("target") {

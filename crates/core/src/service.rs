@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::address::{Address, AddressError};
 use crate::hostnames::Denied;
 use crate::name::{DnsName, NameError, is_dns_label};
+use crate::policy::AddressDenied;
 use crate::probe::{ProbeSpec, Target};
 use crate::record::Ttl;
 use crate::text::{is_blank, printable};
@@ -222,6 +223,14 @@ pub enum ServiceFault {
         place: &'static str,
         /// What is wrong with it.
         source: AddressError,
+    },
+    /// An address that the policy denies.
+    #[error("{place} has an address that may not be published: {denied}")]
+    DeniedAddress {
+        /// Where it stands.
+        place: &'static str,
+        /// Why, and what would allow it.
+        denied: AddressDenied,
     },
     /// The hostname annotation or the name template gives something that is not a name.
     #[error("{place} asks for '{text}': {source}")]

@@ -4,7 +4,7 @@
 //! the plan that the brakes let through, and what is held or refused and why; or an [`Explanation`] of one name. All are
 //! JSON by serde.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,9 @@ pub struct Scenario {
     /// Brakes other than the default ones.
     #[serde(default, skip_serializing_if = "BrakeState::is_default")]
     pub brakes: BrakeState,
+    /// Addresses that are published though the built-in list denies them.
+    #[serde(rename = "address-allow", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub address_allow: BTreeSet<IpAddr>,
 }
 
 /// A zone and what it holds.

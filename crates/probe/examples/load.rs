@@ -18,7 +18,9 @@ use imbl::ordmap::DiffItem;
 
 use fleetdns_core::member::{Inventory, MemberView, Snapshot};
 use fleetdns_core::probe::{Check, Expect, HttpCheck};
-use fleetdns_core::{Address, DnsName, Health, ProbeSpec, Published, Service, ServiceKey, Verdict};
+use fleetdns_core::{
+    Address, AddressPolicies, DnsName, Health, ProbeSpec, Published, Service, ServiceKey, Verdict,
+};
 use fleetdns_probe::{LAG_CLASSES, ProbeSettings, Prober, Stats};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -110,7 +112,11 @@ fn fleet(targets: u32, dead: u32, good: u16, hole: u16) -> Result<Snapshot, Fail
 }
 
 async fn measure(targets: u32, seconds: u32, dead: u32, good: u16, hole: u16) -> Result<(), Failed> {
-    let settings = ProbeSettings { interval: Duration::from_secs(10), ..ProbeSettings::default() };
+    let settings = ProbeSettings {
+        interval: Duration::from_secs(10),
+        addresses: Arc::new(AddressPolicies::unrestricted()),
+        ..ProbeSettings::default()
+    };
     let empty = resident()?;
     let snapshot = fleet(targets, dead, good, hole)?;
     let before = resident()?;

@@ -63,6 +63,9 @@ pub enum Failure {
     /// TLS failed otherwise.
     #[error("TLS failed: {0}")]
     Tls(Box<str>),
+    /// The address may not be probed; nothing was sent.
+    #[error("{0}")]
+    Denied(Box<str>),
     /// Anything else that happened on the connection.
     #[error("{0}")]
     Other(Box<str>),
@@ -102,7 +105,7 @@ impl Answer {
     /// told apart from silence is taken for it. A firewall may refuse, reset or close in the endpoint's name.
     pub const fn sound(&self) -> Sound {
         match self {
-            Self::Unclear(_) => Sound::Unclear,
+            Self::Unclear(_) | Self::Fail(Failure::Denied(_)) => Sound::Unclear,
             Self::Fail(Failure::NoConnection(_) | Failure::Unreachable | Failure::Other(_)) => Sound::Silent,
             Self::Fail(Failure::Refused | Failure::Reset | Failure::Closed) => Sound::Refused,
             Self::Fail(Failure::NoAnswer(_)) => Sound::Hung,

@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use fleetdns_core::ProbeKey;
 use fleetdns_core::probe::{Check, Expect, GrpcCheck, GuessCheck, HttpCheck};
+use fleetdns_core::{AddressDenied, AddressPolicies, Guard, ProbeKey};
 use futures::poll;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
@@ -18,15 +19,29 @@ use crate::http::get;
 use crate::pulse::LAG;
 use crate::tls::{Alpn, Trusts};
 
-/// Probes a key to an end. All of it, from the first packet to the end of the headers, has to fit into `timeout`.
-pub(crate) async fn probe(key: ProbeKey, trusts: Trusts, timeout: Duration) -> Answer {
+/// Probes a key to an end, unless its address is denied: what it stands for may have changed since it was published. All of it, from the first packet to the end of the headers, has to fit into `timeout`.
+pub(crate) async fn probe(
+    key: ProbeKey,
+    trusts: Trusts,
+    addresses: Arc<AddressPolicies>,
+    timeout: Duration,
+) -> Answer {
     let deadline = Instant::now() + timeout;
     let Some(port) = key.spec.port() else { return Answer::Pass };
+    if let Err(denied) = addresses.check(key.address, &key.spec) {
+        return Answer::Fail(Failure::Denied(denied.to_string().into()));
+    }
     let address = SocketAddr::new(key.address, port);
     let stream = match within(deadline, Failure::NoConnection(timeout), connect(address)).await {
         Ok(stream) => stream,
         Err(answer) => return answer,
     };
+    // A listener of ours on every address of this machine: only the kernel knows which those are.
+    let to_itself = || stream.local_addr().is_ok_and(|own| own.ip() == key.address);
+    if addresses.is_open_port(port) && key.spec.guard != Guard::Operator && to_itself() {
+        let denied = AddressDenied::Listener(address).to_string();
+        return Answer::Fail(Failure::Denied(denied.into()));
+    }
     let late = Failure::NoAnswer(timeout);
     // On the heap: most of what is in flight at one time hangs in the connect, and should not carry this along.
     let asked = match &key.spec.check {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fleetdns_core::doubt::Sound;
 use fleetdns_core::probe::BadProbeSpec;
-use fleetdns_core::{Address, MemberName, ProbeKey, ProbeSpec, Target};
+use fleetdns_core::{Address, Guard, MemberName, ProbeKey, ProbeSpec, Target};
 
 use crate::report::{Report, Reports};
 
@@ -26,6 +26,8 @@ pub struct Canary {
 impl Canary {
     pub(crate) fn target(&self) -> Result<Target, BadProbeSpec> {
         let spec: ProbeSpec = format!("tcp:{}", self.port).parse()?;
+        // The operator named it: an API server on loopback, for example.
+        let spec = ProbeSpec { guard: Guard::Operator, ..spec };
         Ok(Target { address: self.address.clone(), spec: Arc::new(spec) })
     }
 }

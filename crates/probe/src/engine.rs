@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::doubt::Weight;
 use fleetdns_core::judge::{Judge, Outcome};
-use fleetdns_core::{DnsName, Health, ProbeKey, Snapshot, Timing, Verdict};
+use fleetdns_core::{AddressPolicies, DnsName, Health, ProbeKey, Snapshot, Timing, Verdict};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -71,6 +72,7 @@ pub(crate) struct Engine<P, L, G> {
     watcher: Watcher,
     news: News,
     turns: Option<Turns>,
+    policies: Arc<AddressPolicies>,
 }
 
 impl<P, F, L, G> Engine<P, L, G>
@@ -103,7 +105,7 @@ where
             reports,
             epoch,
             demand: Demand::default(),
-            names: Names::default(),
+            names: Names::new(Arc::clone(&settings.addresses)),
             queue: FuturesUnordered::new(),
             in_flight: 0,
             pulse: Pulse::new(),
@@ -112,6 +114,7 @@ where
             routes: Routes::default(),
             news: News::new(settings.unprobeable),
             turns: None,
+            policies: Arc::clone(&settings.addresses),
         }
     }
 
@@ -145,6 +148,11 @@ where
         let mut alarm = pin!(sleep_until(self.epoch));
         let mut stop = pin!(shutdown.cancelled());
         let mut turn = pin!(sleep_until(self.epoch));
+        out.send_if_modified(|health| {
+            let policies = Arc::clone(&self.policies);
+            let before = std::mem::replace(&mut health.addresses, policies);
+            before != health.addresses
+        });
         snapshots.mark_changed();
         self.news.start(out);
         loop {

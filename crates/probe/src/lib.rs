@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::judge::Thresholds;
-use fleetdns_core::{Health, MemberName, ProbeKey, Snapshot, Timing, Unprobeable};
+use fleetdns_core::{AddressPolicies, Health, MemberName, ProbeKey, Snapshot, Timing, Unprobeable};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -83,6 +83,8 @@ pub struct ProbeSettings {
     pub unprobeable: Unprobeable,
     /// How long a correlation holds what failed together; `None`: until it recovers or an operator confirms it.
     pub correlation_hold: Option<Duration>,
+    /// Which addresses may be probed.
+    pub addresses: Arc<AddressPolicies>,
 }
 
 /// How long a correlation holds unless the settings say otherwise.
@@ -112,6 +114,7 @@ impl Default for ProbeSettings {
             nameservers: Vec::new(),
             unprobeable: Unprobeable::default(),
             correlation_hold: Some(CORRELATION_HOLD),
+            addresses: Arc::default(),
         }
     }
 }
@@ -214,10 +217,10 @@ impl Prober {
         shutdown: CancellationToken,
     ) -> Result<(), ProbeError> {
         let Self { settings, trusts, servers, reports, canaries, turns } = self;
-        let timing = settings.timing();
+        let (timing, addresses) = (settings.timing(), Arc::clone(&settings.addresses));
         let probe = move |key: ProbeKey| {
             let timeout = timing.with(&key.spec.pace).timeout;
-            attempt::probe(key, trusts.clone(), timeout)
+            attempt::probe(key, trusts.clone(), Arc::clone(&addresses), timeout)
         };
         let resolver = Resolver::new(move |name| servers.clone().lookup(name));
         let engine = Engine::new(&settings, probe, resolver, reports).with_canaries(canaries);
@@ -228,9 +231,10 @@ impl Prober {
     /// time; what is not known then is missing.
     pub async fn round(&self, snapshot: &Snapshot) -> Health {
         let (trusts, timing) = (self.trusts.clone(), self.settings.timing());
+        let addresses = Arc::clone(&self.settings.addresses);
         let probe = move |key: ProbeKey| {
             let timeout = timing.with(&key.spec.pace).timeout;
-            attempt::probe(key, trusts.clone(), timeout)
+            attempt::probe(key, trusts.clone(), Arc::clone(&addresses), timeout)
         };
         let servers = self.servers.clone();
         let lookup = move |name| servers.clone().lookup(name);

@@ -4,12 +4,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use fleetdns_core::{DnsName, ProbeKey, ProbeSpec};
+use fleetdns_core::{AddressPolicies, DnsName, ProbeKey, ProbeSpec};
 use imbl::OrdSet;
 
 /// Who wants which name, and what it resolves to.
 #[derive(Debug, Default)]
-pub(crate) struct Names(HashMap<DnsName, Entry>);
+pub(crate) struct Names {
+    entries: HashMap<DnsName, Entry>,
+    /// Which addresses may be probed.
+    policies: Arc<AddressPolicies>,
+}
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -28,40 +32,53 @@ pub(crate) struct Keys {
 }
 
 impl Names {
+    pub(crate) fn new(policies: Arc<AddressPolicies>) -> Self {
+        Self { entries: HashMap::new(), policies }
+    }
+
+    /// Why some of the addresses of a name may not be used; `None` when all may.
+    pub(crate) fn denied(&self, name: &DnsName, addresses: &OrdSet<IpAddr>) -> Option<String> {
+        let entry = self.entries.get(name)?;
+        let checked = addresses.iter().flat_map(|address| {
+            entry.specs.iter().filter_map(|spec| self.policies.check(*address, spec).err())
+        });
+        checked.map(|denied| denied.to_string()).next()
+    }
+
     /// A name is wanted with a probe. Gives whether the name is new, and the keys that follow.
     pub(crate) fn want(&mut self, name: &DnsName, spec: &Arc<ProbeSpec>) -> (bool, Vec<ProbeKey>) {
-        let new = !self.0.contains_key(name);
-        let entry = self.0.entry(name.clone()).or_default();
+        let new = !self.entries.contains_key(name);
+        let entry = self.entries.entry(name.clone()).or_default();
         entry.specs.insert(Arc::clone(spec));
-        (new, keys(spec, &entry.addresses))
+        (new, keys(&self.policies, spec, &entry.addresses))
     }
 
     /// The opposite. Gives whether nobody wants the name any more.
     pub(crate) fn unwant(&mut self, name: &DnsName, spec: &Arc<ProbeSpec>) -> (bool, Vec<ProbeKey>) {
-        let Some(entry) = self.0.get_mut(name) else { return (false, Vec::new()) };
+        let Some(entry) = self.entries.get_mut(name) else { return (false, Vec::new()) };
         entry.specs.remove(spec);
-        let (gone, keys) = (entry.specs.is_empty(), keys(spec, &entry.addresses));
+        let (gone, keys) = (entry.specs.is_empty(), keys(&self.policies, spec, &entry.addresses));
         if gone {
-            self.0.remove(name);
+            self.entries.remove(name);
         }
         (gone, keys)
     }
 
     /// The keys that a name stands for with a probe.
     pub(crate) fn keys(&self, name: &DnsName, spec: &Arc<ProbeSpec>) -> Vec<ProbeKey> {
-        self.0.get(name).map(|entry| keys(spec, &entry.addresses)).unwrap_or_default()
+        self.entries.get(name).map(|entry| keys(&self.policies, spec, &entry.addresses)).unwrap_or_default()
     }
 
     /// A name was not resolved. Gives how often, as long as it never was.
     pub(crate) fn failed(&mut self, name: &DnsName) -> u32 {
-        let Some(entry) = self.0.get_mut(name).filter(|entry| !entry.known) else { return 0 };
+        let Some(entry) = self.entries.get_mut(name).filter(|entry| !entry.known) else { return 0 };
         entry.failed = entry.failed.saturating_add(1);
         entry.failed
     }
 
     /// What a name resolves to now; `None` when that is what it was before, or when nobody wants the name.
     pub(crate) fn resolved(&mut self, name: &DnsName, addresses: &OrdSet<IpAddr>) -> Option<Keys> {
-        let entry = self.0.get_mut(name)?;
+        let entry = self.entries.get_mut(name)?;
         if entry.known && entry.addresses == *addresses {
             return None;
         }
@@ -69,16 +86,19 @@ impl Names {
         let old = std::mem::replace(&mut entry.addresses, addresses.clone());
         let added = addresses.clone().relative_complement(old.clone());
         let removed = old.relative_complement(addresses.clone());
-        let all = |ips: &OrdSet<IpAddr>| entry.specs.iter().flat_map(|spec| keys(spec, ips)).collect();
+        let policies = &self.policies;
+        let all =
+            |ips: &OrdSet<IpAddr>| entry.specs.iter().flat_map(|spec| keys(policies, spec, ips)).collect();
         Some(Keys { wanted: all(&added), unwanted: all(&removed) })
     }
 }
 
-fn keys(spec: &Arc<ProbeSpec>, addresses: &OrdSet<IpAddr>) -> Vec<ProbeKey> {
+fn keys(policies: &AddressPolicies, spec: &Arc<ProbeSpec>, addresses: &OrdSet<IpAddr>) -> Vec<ProbeKey> {
     if !spec.is_probed() {
         return Vec::new();
     }
-    addresses.iter().map(|address| ProbeKey { address: *address, spec: Arc::clone(spec) }).collect()
+    let allowed = addresses.iter().filter(|address| policies.check(**address, spec).is_ok());
+    allowed.map(|address| ProbeKey { address: *address, spec: Arc::clone(spec) }).collect()
 }
 
 #[cfg(test)]

@@ -43,14 +43,18 @@ where
             _ => None,
         })
         .collect();
-    let mut health = Health::default();
+    let mut health = Health { addresses: Arc::clone(&settings.addresses), ..Health::default() };
     resolve(names, lookup, &mut health).await;
     let keys: BTreeSet<ProbeKey> = targets
         .iter()
         .filter(|target| target.spec.is_probed())
         .flat_map(|target| {
             let addresses = addresses(&target.address, &health);
-            addresses.into_iter().map(|address| ProbeKey { address, spec: Arc::clone(&target.spec) })
+            let allowed = |address: &IpAddr| settings.addresses.check(*address, &target.spec).is_ok();
+            addresses
+                .into_iter()
+                .filter(allowed)
+                .map(|address| ProbeKey { address, spec: Arc::clone(&target.spec) })
         })
         .collect();
     judge(settings, keys, probe, &mut health).await;

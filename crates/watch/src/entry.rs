@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fleetdns_core::inventory::{Catalog, Changes, Listed, Patience};
-use fleetdns_core::{MemberName, MemberView, Snapshot};
+use fleetdns_core::{Guard, MemberName, MemberView, Snapshot};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -49,6 +49,9 @@ impl Entry {
         let mut publish = settings.publish.clone();
         if let Some(probe) = &config.probe {
             publish.probe = probe.clone();
+        }
+        if publish.addresses.members.contains_key(&config.name) {
+            publish.guard = Guard::Member(Box::new(config.name.clone()));
         }
         let catalog = Catalog::new(Arc::new(publish), patience);
         let state = State::new(catalog, view);

@@ -32,4 +32,4 @@ mod wire;
 mod zone;
 
 pub use servers::{BindError, Bound, RunError, Servers};
-pub use settings::KEYS;
+pub use settings::{DEFAULT_LISTEN, KEYS};

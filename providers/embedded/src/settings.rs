@@ -25,7 +25,8 @@ pub const KEYS: &[KeySpec] = &[
     key("state-file", "file that keeps the records over a restart (none)"),
 ];
 
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5353);
+/// Where a zone is served that says nothing of it.
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5353);
 
 /// A name server of the zone.
 #[derive(Debug, Clone, PartialEq, Eq)]

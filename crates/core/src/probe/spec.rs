@@ -18,6 +18,8 @@ pub struct ProbeSpec {
     pub check: Check,
     /// How often, where not as everywhere.
     pub pace: Pace,
+    /// Which policy says what addresses may be probed so.
+    pub guard: Guard,
 }
 
 /// What one probe asks, and what answer passes.
@@ -90,6 +92,18 @@ pub enum Trust {
     Member(MemberName),
 }
 
+/// Which policy says what addresses may be published and probed; see [`crate::policy::AddressPolicies`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Guard {
+    /// What holds for the fleet.
+    #[default]
+    Fleet,
+    /// What the config says for one member.
+    Member(Box<MemberName>),
+    /// The operator named the address: nothing is denied.
+    Operator,
+}
+
 impl ProbeSpec {
     /// Not probed, always healthy.
     pub const NONE: Self = Self::of(Check::None);
@@ -103,7 +117,8 @@ impl ProbeSpec {
 
     /// Asked as often as everything else.
     pub const fn of(check: Check) -> Self {
-        Self { check, pace: Pace { interval: None, timeout: None, fall: None, rise: None } }
+        let pace = Pace { interval: None, timeout: None, fall: None, rise: None };
+        Self { check, pace, guard: Guard::Fleet }
     }
 
     /// The TCP port that is asked on.
@@ -152,6 +167,9 @@ impl fmt::Display for ProbeSpec {
         }
         if let Some(Trust::Member(member)) = trust {
             write!(f, "!trust={}", utf8_percent_encode(member.as_str(), BEFORE_PORT))?;
+        }
+        if let Guard::Member(member) = &self.guard {
+            write!(f, "!addresses={}", utf8_percent_encode(member.as_str(), BEFORE_PORT))?;
         }
         let Pace { interval, timeout, fall, rise } = self.pace;
         word(f, "interval", interval)?;
@@ -202,11 +220,13 @@ fn read(text: &str) -> Option<ProbeSpec> {
     let mut words = head.split('!');
     let scheme = words.next()?;
     let (mut expect, mut trust, mut pace) = (Expect::default(), Trust::Fleet, Pace::default());
+    let mut guard = Guard::Fleet;
     for word in words {
         let (key, value) = word.split_once('=')?;
         match key {
             "expect" => expect = value.replace('+', ",").parse().ok()?,
             "trust" => trust = Trust::Member(decoded(value)?.parse().ok()?),
+            "addresses" => guard = Guard::Member(Box::new(decoded(value)?.parse().ok()?)),
             "interval" => pace.interval = Some(value.parse().ok()?),
             "timeout" => pace.timeout = Some(value.parse().ok()?),
             "fall" => pace.fall = Some(value.parse().ok()?),
@@ -234,7 +254,7 @@ fn read(text: &str) -> Option<ProbeSpec> {
         }
         _ => return None,
     };
-    Some(ProbeSpec { check, pace })
+    Some(ProbeSpec { check, pace, guard })
 }
 
 /// `PORT@HOST/PATH`.
@@ -292,7 +312,8 @@ mod tests {
         checks.push(Check::Guess(Box::new(GuessCheck { port: 80, path, expect })));
         for check in checks {
             if check != Check::None && check != Check::Cluster {
-                there_and_back(&ProbeSpec { check: check.clone(), pace });
+                let guard = Guard::Member(Box::new("a!b:c".parse().unwrap()));
+                there_and_back(&ProbeSpec { check: check.clone(), pace, guard });
             }
             there_and_back(&ProbeSpec::of(check));
         }
@@ -337,6 +358,6 @@ mod tests {
 
     #[test]
     fn the_most_common_spec_is_small() {
-        assert!(size_of::<ProbeSpec>() <= 32, "{}", size_of::<ProbeSpec>());
+        assert!(size_of::<ProbeSpec>() <= 48, "{}", size_of::<ProbeSpec>());
     }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU8;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use thiserror::Error;
 
 use super::{PublishSettings, cloud, global_name};
-use crate::name::DnsName;
+use crate::name::{DnsName, Label};
 use crate::probe::{Check, Expect, GrpcCheck, GuessCheck, HttpCheck, Millis, Pace, ProbeSpec, Trust};
-use crate::service::{Service, ServiceFault, ServiceKey};
+use crate::service::{Port, Service, ServiceFault, ServiceKey};
 use crate::text::printable;
 
 /// Which protocol a probe speaks.
@@ -64,6 +65,23 @@ impl Protocol {
     }
 }
 
+/// Ports, and ranges of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ports(Vec<RangeInclusive<u16>>);
+
+impl Ports {
+    /// Whether a port is one of them.
+    pub fn contain(&self, port: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&port))
+    }
+}
+
+impl FromIterator<RangeInclusive<u16>> for Ports {
+    fn from_iter<I: IntoIterator<Item = RangeInclusive<u16>>>(ranges: I) -> Self {
+        Self(ranges.into_iter().collect())
+    }
+}
+
 /// How the endpoints of a member are probed unless a Service says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeDefaults {
@@ -78,6 +96,8 @@ pub struct ProbeDefaults {
     pub host: Option<DnsName>,
     /// Service that gRPC probes ask for; the server as a whole when it is empty.
     pub service: Arc<str>,
+    /// Ports that a Service may ask to be probed on beside its own.
+    pub extra_ports: Ports,
     /// Statuses that HTTP probes expect.
     pub expect: Expect,
     /// How often, where not as everywhere.
@@ -94,6 +114,7 @@ impl Default for ProbeDefaults {
             path: "/".into(),
             host: None,
             service: "".into(),
+            extra_ports: Ports::default(),
             expect: Expect::default(),
             pace: Pace::default(),
             trust: Trust::Fleet,
@@ -101,9 +122,26 @@ impl Default for ProbeDefaults {
     }
 }
 
-/// Whether a text can stand as the path of a request.
+/// The longest path of a request.
+const LONGEST_PATH: usize = 1024;
+
+/// Whether a text can stand as the path of a request, with or without a query: no longer than 1,024 characters, all of them
+/// those of a URL (RFC 3986 §3.3, §3.4), everything else escaped with `%`.
 pub fn is_path(text: &str) -> bool {
-    text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic())
+    let mut rest = text.bytes();
+    let fits = |byte: u8, rest: &mut std::str::Bytes<'_>| match byte {
+        b'%' => (0..2).all(|_| rest.next().is_some_and(|digit| digit.is_ascii_hexdigit())),
+        _ => byte.is_ascii_alphanumeric() || b"/?-._~!$&'()*+,;=:@".contains(&byte),
+    };
+    if !text.starts_with('/') || text.len() > LONGEST_PATH {
+        return false;
+    }
+    while let Some(byte) = rest.next() {
+        if !fits(byte, &mut rest) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Whether a text can be the name of a gRPC service.
@@ -115,6 +153,52 @@ pub fn is_service(text: &str) -> bool {
 const LEAST_INTERVAL: &str = "a span of time from 1s to 1h, such as 10s";
 const TIMEOUT: &str = "a span of time from 10ms to 1h that is no longer than the interval, such as 2s";
 const COUNT: &str = "a number from 1 to 100";
+
+const PORT: &str =
+    "a TCP port of the Service; extra-ports in [probe] or probe-extra-ports of a cluster allow more";
+const PATH: &str = "a path that begins with '/', of at most 1024 characters, escaped as in a URL";
+const HOST: &str = "a host name that the Service publishes";
+
+fn is_tcp(port: &Port) -> bool {
+    port.protocol.eq_ignore_ascii_case("TCP")
+}
+
+/// The names that a Service publishes.
+struct Names<'a> {
+    key: &'a ServiceKey,
+    hostnames: &'a BTreeSet<DnsName>,
+    settings: &'a PublishSettings,
+}
+
+impl Names<'_> {
+    /// Whether a name is one of them, or what the operator says for all.
+    fn has(&self, name: &DnsName) -> bool {
+        let Self { key, hostnames, settings } = self;
+        let by_wildcard = || {
+            let parent = name.as_str().split_once('.').map(|(_, parent)| format!("*.{parent}"));
+            parent.is_some_and(|wildcard| hostnames.iter().any(|own| own.as_str() == wildcard))
+        };
+        let federation = |fleet: &Label| {
+            let head = format!("{}.{}.{fleet}.svc.", key.name(), key.namespace());
+            let zones = || settings.zones.iter().any(|(_, suffix)| name.is_below(suffix));
+            name.as_str().starts_with(&head) && zones()
+        };
+        settings.probe.host.as_ref() == Some(name)
+            || hostnames.contains(name)
+            || by_wildcard()
+            || settings.fleet.as_ref().is_some_and(federation)
+    }
+
+    /// The name that clients use: the first host name without a wildcard, otherwise the first global name.
+    fn usual(&self) -> Option<DnsName> {
+        let Self { key, hostnames, settings } = self;
+        let hostname = hostnames.iter().find(|name| !name.is_wildcard());
+        settings.probe.host.as_ref().or(hostname).cloned().or_else(|| {
+            let (_, suffix) = settings.zones.first()?;
+            global_name(key, settings.fleet.as_ref()?, suffix).ok()
+        })
+    }
+}
 
 /// What a Service asks for.
 #[derive(Debug, Default)]
@@ -130,19 +214,26 @@ struct Asked {
 
 impl Asked {
     /// Says what is wrong, and asks for nothing then: half of what was meant might never be answered.
-    fn read(service: &Service, defaults: &ProbeDefaults, faults: &mut Vec<ServiceFault>) -> Option<Self> {
+    fn read(
+        service: &Service,
+        names: &Names<'_>,
+        defaults: &ProbeDefaults,
+        faults: &mut Vec<ServiceFault>,
+    ) -> Option<Self> {
         let before = faults.len();
+        let may_ask = |port: u16| {
+            let own = service.ports.iter().any(|own| own.port == port && is_tcp(own));
+            own || defaults.extra_ports.contain(port)
+        };
         let mut reader = Reader { service, faults };
         let asked = Self {
             protocol: reader.read("probe", "tcp, http, https, grpc, grpcs or none", |text| text.parse().ok()),
-            port: reader.read("probe-port", "a port from 1 to 65535", |text| {
-                text.parse().ok().filter(|port| *port > 0)
+            port: reader.read("probe-port", PORT, |text| {
+                text.parse().ok().filter(|port| *port > 0 && may_ask(*port))
             }),
-            path: reader.read("probe-path", "a path that begins with '/' and has no spaces", |text| {
-                is_path(text).then(|| text.into())
-            }),
-            host: reader.read("probe-host", "a host name", |text| {
-                text.parse().ok().filter(|name: &DnsName| !name.is_wildcard())
+            path: reader.read("probe-path", PATH, |text| is_path(text).then(|| text.into())),
+            host: reader.read("probe-host", HOST, |text| {
+                text.parse().ok().filter(|name: &DnsName| !name.is_wildcard() && names.has(name))
             }),
             service: reader.read("probe-service", "the name of a gRPC service", |text| {
                 is_service(text).then(|| text.into())
@@ -244,22 +335,23 @@ pub(super) fn probe(
     faults: &mut Vec<ServiceFault>,
 ) -> ProbeSpec {
     let defaults = &settings.probe;
+    let guarded = |spec| ProbeSpec { guard: settings.guard.clone(), ..spec };
     // Most Services ask for nothing.
     let asks = service.annotations.keys().any(|key| key.starts_with("fleetdns.io/probe"));
-    let asked = if asks { Asked::read(service, defaults, faults) } else { Some(Asked::default()) };
+    let names = Names { key, hostnames, settings };
+    let asked = if asks { Asked::read(service, &names, defaults, faults) } else { Some(Asked::default()) };
     let guesses = defaults.protocol.is_none() && asked.as_ref().is_some_and(Asked::is_silent);
     let asked = asked.unwrap_or_default();
     let protocol = asked.protocol.or(defaults.protocol).unwrap_or_default();
     if protocol == Protocol::None {
-        return ProbeSpec::NONE;
+        return guarded(ProbeSpec::NONE);
     }
-    let is_tcp = |protocol: &str| protocol.eq_ignore_ascii_case("TCP");
-    let first = service.ports.iter().find(|port| is_tcp(&port.protocol)).map(|port| port.port);
+    let first = service.ports.iter().find(|port| is_tcp(port)).map(|port| port.port);
     // A port that is set for all is none of a Service that has no TCP port.
     let usual = defaults.port.filter(|_| first.is_some() || service.ports.is_empty());
-    let Some(port) = asked.port.or(usual).or(first) else { return ProbeSpec::CLUSTER };
+    let Some(port) = asked.port.or(usual).or(first) else { return guarded(ProbeSpec::CLUSTER) };
     let pace = asked.pace.or(defaults.pace);
-    let named = || asked.host.clone().or_else(|| published_name(key, hostnames, settings));
+    let named = || asked.host.clone().or_else(|| names.usual());
     let check = match protocol {
         Protocol::None | Protocol::Tcp => None,
         Protocol::Http | Protocol::Https => named().map(|host| {
@@ -284,20 +376,7 @@ pub(super) fn probe(
         let (path, expect) = cloud::request(service, port).filter(|_| guesses)?;
         Some(Check::Guess(Box::new(GuessCheck { port, path: path.into(), expect })))
     };
-    ProbeSpec { check: check.or_else(guess).unwrap_or(Check::Tcp { port }), pace }
-}
-
-/// The name that clients use: the first host name without a wildcard, otherwise the first global name.
-fn published_name(
-    key: &ServiceKey,
-    hostnames: &BTreeSet<DnsName>,
-    settings: &PublishSettings,
-) -> Option<DnsName> {
-    let hostname = hostnames.iter().find(|name| !name.is_wildcard());
-    settings.probe.host.as_ref().or(hostname).cloned().or_else(|| {
-        let (_, suffix) = settings.zones.first()?;
-        global_name(key, settings.fleet.as_ref()?, suffix).ok()
-    })
+    guarded(ProbeSpec { pace, ..ProbeSpec::of(check.or_else(guess).unwrap_or(Check::Tcp { port })) })
 }
 
 #[cfg(test)]

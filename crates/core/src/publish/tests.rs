@@ -1,6 +1,7 @@
 //! What is read of a Service, beside its probe.
 
 use super::*;
+use crate::policy::AddressPolicy;
 use crate::service::Port;
 
 fn settings() -> PublishSettings {
@@ -216,4 +217,40 @@ fn long_lists_are_cut_and_other_long_annotations_dropped() {
     let before = one.clone();
     one.bound(32);
     assert_eq!(one, before);
+}
+
+#[test]
+fn an_address_that_the_policy_denies_is_left_out_and_names_the_line_that_allows_it() {
+    let given = |texts: &[&str], settings: &PublishSettings| {
+        let ingress = |text: &&str| Ingress { ip: Some((*text).to_owned()), hostname: None };
+        let service = Service { ingress: Some(texts.iter().map(ingress).collect()), ..service(&[]) };
+        let read = publish(Arc::new(service), settings).unwrap();
+        let faults: Vec<String> = read.faults.iter().map(ToString::to_string).collect();
+        (read.addresses.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), faults)
+    };
+    let (addresses, faults) = given(&["127.0.0.1", "203.0.113.1", "64:ff9b::a9fe:a9fe"], &settings());
+    assert_eq!(addresses, ["203.0.113.1"]);
+    assert_eq!(
+        faults[0],
+        "status.loadBalancer has an address that may not be published: 127.0.0.1 is denied: a loopback address; \
+         address-allow = 127.0.0.1/32 allows it"
+    );
+    assert!(faults[1].contains("it stands for 169.254.169.254, the metadata service"), "{}", faults[1]);
+
+    let target = read(&[("fleetdns.io/target", "169.254.169.254, 203.0.113.2")]);
+    assert_eq!(target.addresses.unwrap().len(), 1);
+    assert!(target.faults[0].to_string().starts_with("the target annotation has an address that may not be"));
+
+    let west: crate::member::MemberName = "west".parse().unwrap();
+    let policy = AddressPolicy::new(Vec::new(), vec!["127.0.0.0/8".parse().unwrap()]);
+    let policies = AddressPolicies {
+        members: [(west.clone(), Arc::new(policy))].into(),
+        listeners: vec!["127.0.0.1:8080".parse().unwrap()],
+        ..AddressPolicies::default()
+    };
+    let own =
+        PublishSettings { addresses: Arc::new(policies), guard: Guard::Member(Box::new(west)), ..settings() };
+    let (addresses, faults) = given(&["127.0.0.2", "127.0.0.1"], &own);
+    assert_eq!(addresses, ["127.0.0.2"]);
+    assert!(faults[0].contains("127.0.0.1:8080 is denied: fleetdns itself listens there"), "{}", faults[0]);
 }

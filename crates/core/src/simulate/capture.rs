@@ -6,16 +6,18 @@ use std::sync::Arc;
 use super::{
     BrakeState, CapabilityState, IntentState, MemberState, Scenario, SetState, VerdictState, ZoneState, read,
 };
+use crate::address::Address;
 use crate::brakes::Brakes;
 use crate::intent::Intents;
 use crate::member::{Health, MemberName, MemberView, Snapshot};
 use crate::name::DnsName;
 use crate::observed::{Observed, ObservedSet};
+use crate::policy::AddressPolicy;
 use crate::probe::Verdict;
 use crate::provider::Capabilities;
 use crate::publish::{PublishSettings, publish};
 use crate::record::{RecordData, Ttl};
-use crate::service::Published;
+use crate::service::{Ingress, Published, Service, ServiceFault};
 use crate::wanted::{Routing, ZoneSettings, judge_address};
 
 impl Scenario {
@@ -94,7 +96,7 @@ impl Scenario {
         health: &Health,
         priorities: &BTreeMap<MemberName, u16>,
     ) {
-        let plain = self.plain_settings();
+        let (plain, usual) = (self.plain_settings(), AddressPolicy::default());
         self.doubt = health.doubt.as_ref().map(|doubt| doubt.kind().to_owned());
         for member in snapshot.members.values() {
             let priority = priorities.get(&member.name).copied();
@@ -107,6 +109,9 @@ impl Scenario {
                 for address in service.addresses.iter().flatten() {
                     let (verdict, resolved) =
                         judge_address(Some(&member.name), address, &service.probe, health);
+                    let resolved_to = resolved.iter().flatten().map(|(ip, _)| *ip);
+                    let let_through = address.ip().into_iter().chain(resolved_to);
+                    self.address_allow.extend(let_through.filter(|ip| usual.check(*ip).is_err()));
                     if let (Some(name), Some(ips)) = (address.hostname(), resolved) {
                         self.resolved.insert(name.to_string(), ips.into_iter().map(|(ip, _)| ip).collect());
                     }
@@ -132,6 +137,20 @@ fn probes(member: &MemberView, plain: Option<&PublishSettings>) -> BTreeMap<Stri
     other.map(|service| (service.key.to_string(), service.probe.to_string())).collect()
 }
 
+/// A Service without the addresses that the daemon denied: a scenario knows no networks.
+fn let_through(published: &Published) -> Service {
+    let mut service = (*published.service).clone();
+    if published.faults.iter().any(|fault| matches!(fault, ServiceFault::DeniedAddress { .. })) {
+        service.annotations.retain(|key, _| !key.ends_with("/target"));
+        let ingress = |address: &Address| Ingress {
+            ip: address.ip().map(|ip| ip.to_string()),
+            hostname: address.hostname().map(ToString::to_string),
+        };
+        service.ingress = published.addresses.as_ref().map(|all| all.iter().map(ingress).collect());
+    }
+    service
+}
+
 fn set_state(name: &DnsName, set: &ObservedSet, zone: &ZoneSettings) -> SetState {
     let values = set.content.data().map(RecordData::values).unwrap_or_default();
     SetState {
@@ -145,7 +164,7 @@ fn set_state(name: &DnsName, set: &ObservedSet, zone: &ZoneSettings) -> SetState
 }
 
 fn member_state(member: &MemberView) -> MemberState {
-    let services: Vec<_> = member.services.values().map(|published| (*published.service).clone()).collect();
+    let services: Vec<_> = member.services.values().map(|published| let_through(published)).collect();
     MemberState {
         name: member.name.to_string(),
         priority: None,

@@ -18,6 +18,7 @@ use crate::intent::{Intent, Intents, Wish};
 use crate::member::{Health, Inventory, MemberName, MemberView, Snapshot};
 use crate::name::{DnsName, Label};
 use crate::observed::{Content, Observed, ObservedSet, Version};
+use crate::policy::{AddressPolicies, AddressPolicy};
 use crate::probe::{ProbeKey, ProbeSpec, Target, Verdict};
 use crate::provider::Capabilities;
 use crate::publish::{PublishSettings, publish};
@@ -91,8 +92,15 @@ pub(super) fn settings(
         zones,
         template: scenario.template.as_ref().map(|text| text.replace("{fleet}", fleet.as_str())),
         policy: Arc::new(HostnamePolicy::new(rules, servers)),
+        addresses: policies(scenario),
         ..PublishSettings::default()
     })
+}
+
+fn policies(scenario: &Scenario) -> Arc<AddressPolicies> {
+    let allow = scenario.address_allow.iter().map(|address| (*address).into()).collect();
+    let fleet = Arc::new(AddressPolicy::new(Vec::new(), allow));
+    Arc::new(AddressPolicies { fleet, ..AddressPolicies::default() })
 }
 
 /// The owner id: the fleet's name unless the scenario says otherwise.
@@ -275,7 +283,8 @@ pub(super) fn read_health(
     snapshot: &Snapshot,
     down: &[String],
 ) -> Result<Health, ScenarioError> {
-    let mut health = Health { doubt: read_doubt(scenario)?, ..Health::default() };
+    let addresses = policies(scenario);
+    let mut health = Health { doubt: read_doubt(scenario)?, addresses, ..Health::default() };
     for (name, ips) in &scenario.resolved {
         health.resolved.insert(parse("resolved", name)?, ips.iter().copied().collect());
     }

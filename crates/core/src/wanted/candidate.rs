@@ -145,7 +145,8 @@ pub(crate) fn judge_address(
         let unresolvable = health.unresolvable.contains(name).then_some(Verdict::Suspect);
         return (health.named.get(&target).copied().or(unresolvable).unwrap_or_default(), None);
     };
-    let judged: Vec<_> = ips.iter().map(|ip| (*ip, verdict(member, *ip, probe, health))).collect();
+    let allowed = ips.iter().filter(|ip| health.addresses.check(**ip, probe).is_ok());
+    let judged: Vec<_> = allowed.map(|ip| (*ip, verdict(member, *ip, probe, health))).collect();
     // A host name answers while any of its addresses does; one without addresses is dead.
     let best = judged.iter().map(|(_, verdict)| *verdict).max_by_key(|v| standing(*v));
     (best.unwrap_or(Verdict::Unhealthy), Some(judged))

@@ -13,6 +13,7 @@
 //! Invariant: no secret stands in a fault, a warning or a Debug text.
 
 mod absent;
+mod addresses;
 mod exposed;
 mod fault;
 mod flags;
@@ -40,7 +41,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fleetdns_core::name::is_dns_label;
-use fleetdns_core::{DnsName, HostnamePolicy, Label, Ttl, text};
+use fleetdns_core::{AddressPolicies, DnsName, HostnamePolicy, Label, Ttl, text};
 use fleetdns_watch::MemberConfig;
 
 pub use fault::{Fault, Place};
@@ -76,6 +77,8 @@ pub struct Config {
     pub hostnames: Arc<HostnamePolicy>,
     /// Admin API and log.
     pub admin: Admin,
+    /// Which addresses may be published and probed.
+    pub addresses: Arc<AddressPolicies>,
     /// What works and may still not be what was meant.
     pub notes: Vec<Fault>,
 }
@@ -168,11 +171,12 @@ impl Config {
         let hostnames = Arc::new(hostnames::policy(&raw, &zones, &mut faults));
         let limits = limits::limits(&mut Reader::new(&raw, "limits", file, &mut faults));
         let admin = settings::admin(&mut Reader::new(&raw, "admin", file, &mut faults), outside);
+        let addresses = Arc::new(addresses::read(&raw, file, &zones, &admin, &mut faults));
         sort(&mut faults);
         sort(&mut notes);
         match fleet {
             Some(fleet) if faults.is_empty() => {
-                Ok(Self { fleet, zones, members, probe, brakes, limits, hostnames, admin, notes })
+                Ok(Self { fleet, zones, members, probe, brakes, limits, hostnames, admin, addresses, notes })
             }
             _ => Err(faults),
         }

@@ -1,9 +1,26 @@
 //! Single values: text in, typed value out.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use fleetdns_core::Address;
 use fleetdns_core::name::is_dns_label;
+use ipnet::IpNet;
+
+/// A network, or an address alone.
+pub(super) fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)).map(|network| network.trunc())
+}
+
+/// A port, or a range of ports.
+pub(super) fn ports(text: &str) -> Option<RangeInclusive<u16>> {
+    let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+    let (first, last) = match text.split_once('-') {
+        Some((first, last)) => (port(first)?, port(last)?),
+        None => (port(text)?, port(text)?),
+    };
+    (first <= last).then_some(first..=last)
+}
 
 /// Bytes: `1048576`, `64KiB`, `2MiB`, `1GiB`.
 pub(super) fn size(text: &str) -> Option<u64> {
@@ -102,6 +119,25 @@ mod tests {
         }
         for bad in ["101", "-1", "%", "half", "5.5", "50%%"] {
             assert_eq!(percent(bad), None, "{bad}");
+        }
+        for (text, network_of) in [
+            ("10.0.0.0/8", Some("10.0.0.0/8")),
+            ("10.1.2.3/8", Some("10.0.0.0/8")),
+            ("127.0.0.1", Some("127.0.0.1/32")),
+            ("fd00::/8", Some("fd00::/8")),
+            ("::1", Some("::1/128")),
+            ("10.0.0.0/33", None),
+            ("10.0.0/8", None),
+            ("example.com", None),
+        ] {
+            assert_eq!(network(text).map(|n| n.to_string()).as_deref(), network_of, "{text}");
+        }
+        for (text, range) in [("80", Some(80..=80)), ("9000-9100", Some(9000..=9100)), ("1 - 2", Some(1..=2))]
+        {
+            assert_eq!(ports(text), range, "{text}");
+        }
+        for bad in ["", "0", "9-8", "65536", "80-", "a"] {
+            assert_eq!(ports(bad), None, "{bad}");
         }
         for (text, bytes) in
             [("0", Some(0)), ("5", Some(5)), ("64KiB", Some(65536)), ("2 MiB", Some(2 << 20))]

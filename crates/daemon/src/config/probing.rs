@@ -93,7 +93,10 @@ fn asked(reader: &mut Reader<'_>, prefix: &str, base: &ProbeDefaults) -> ProbeDe
     let protocol = reader.parse(&key("protocol"), right, |text| text.parse::<Protocol>().ok());
     let port = reader
         .parse(&key("port"), "a port from 1 to 65535", |text| text.parse().ok().filter(|port| *port > 0));
-    let right = "a path that begins with '/' and has no spaces";
+    let right = "a port from 1 to 65535, or a range such as 9000-9100";
+    let extra_ports = key("extra-ports");
+    let ports = reader.has(&extra_ports).then(|| reader.list(&extra_ports, right, parse::ports));
+    let right = "a path that begins with '/', of at most 1024 characters, escaped as in a URL";
     let path = reader.parse(&key("path"), right, |text| is_path(text).then(|| text.into()));
     let host: Option<DnsName> = reader.typed(&key("host"));
     if host.as_ref().is_some_and(DnsName::is_wildcard) {
@@ -106,6 +109,7 @@ fn asked(reader: &mut Reader<'_>, prefix: &str, base: &ProbeDefaults) -> ProbeDe
     ProbeDefaults {
         protocol: protocol.or(base.protocol),
         port: port.or(base.port),
+        extra_ports: ports.map_or(base.extra_ports, |ports| ports.into_iter().collect()),
         path: path.unwrap_or(base.path),
         host: host.or(base.host),
         service: service.unwrap_or(base.service),

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use fleetdns_core::PublishSettings;
+use fleetdns_core::{Guard, PublishSettings};
 use fleetdns_probe::ProbeSettings;
 use fleetdns_watch::{MemberConfig, WatchSettings};
 
@@ -46,13 +46,18 @@ impl Config {
             probe: self.probe.defaults.clone(),
             limits: self.limits,
             policy: Arc::clone(&self.hostnames),
+            addresses: Arc::clone(&self.addresses),
+            guard: Guard::Fleet,
         }
     }
 
     /// How endpoints are probed.
     pub fn probe_settings(&self) -> ProbeSettings {
-        let correlation_hold = self.brakes.correlation_hold;
-        ProbeSettings { correlation_hold, ..self.probe.settings.clone() }
+        ProbeSettings {
+            correlation_hold: self.brakes.correlation_hold,
+            addresses: Arc::clone(&self.addresses),
+            ..self.probe.settings.clone()
+        }
     }
 
     /// Members as they are watched.

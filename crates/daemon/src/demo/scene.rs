@@ -185,7 +185,7 @@ impl Scene {
 
     fn dns_conf(&self, directory: &Path) -> String {
         let mut text = format!(
-            "[fleet]\nname = {FLEET}\n\n[zone \"{DNS_ZONE}\"]\nprovider = embedded\nlisten = {}\n\n\
+            "[fleet]\nname = {FLEET}\naddress-allow = 127.0.0.0/8\n\n[zone \"{DNS_ZONE}\"]\nprovider = embedded\nlisten = {}\n\n\
              [admin]\nlisten = {}\nsocket = {}\n",
             self.dns,
             self.admin,

@@ -105,15 +105,21 @@ fn anyone() -> Trusts {
 }
 
 async fn get(port: u16, tls: &Tls) -> Answer {
-    probe(key(&format!("https:{port}@www.example.com/healthz")), Trusts::only(tls.clone()), TIMEOUT * 5).await
+    probe(
+        key(&format!("https:{port}@www.example.com/healthz")),
+        Trusts::only(tls.clone()),
+        all(),
+        TIMEOUT * 5,
+    )
+    .await
 }
 
 async fn http(port: u16) -> Answer {
-    probe(key(&format!("http:{port}@www.example.com/healthz")), anyone(), TIMEOUT).await
+    probe(key(&format!("http:{port}@www.example.com/healthz")), anyone(), all(), TIMEOUT).await
 }
 
 async fn tcp(port: u16) -> Answer {
-    probe(key(&format!("tcp:{port}")), anyone(), TIMEOUT).await
+    probe(key(&format!("tcp:{port}")), anyone(), all(), TIMEOUT).await
 }
 
 fn failed(answer: &Answer) -> String {
@@ -193,7 +199,7 @@ async fn the_body_is_not_waited_for() {
 async fn no_route_and_no_askable_path_are_no_failures() {
     // Class E: Linux has no route to it.
     let away = ProbeKey { address: IpAddr::from([255, 255, 255, 255]), spec: key("tcp:80").spec };
-    let answer = probe(away, anyone(), TIMEOUT).await;
+    let answer = probe(away, anyone(), all(), TIMEOUT).await;
     assert!(matches!(answer, Answer::Unclear(_)), "{answer:?}");
     let spec = ProbeSpec::of(Check::Http(Box::new(HttpCheck {
         port: server(Manner::Say(OK)).await,
@@ -202,7 +208,8 @@ async fn no_route_and_no_askable_path_are_no_failures() {
         host: "www.example.com".parse().unwrap(),
         expect: Expect::default(),
     })));
-    let answer = probe(ProbeKey { address: key("tcp:1").address, spec: Arc::new(spec) }, anyone(), TIMEOUT);
+    let answer =
+        probe(ProbeKey { address: key("tcp:1").address, spec: Arc::new(spec) }, anyone(), all(), TIMEOUT);
     assert!(matches!(answer.await, Answer::Unclear(Snag::Unaskable(_))));
 }
 
@@ -236,6 +243,7 @@ async fn certificates_are_verified_and_faults_have_names() {
     let hangs = probe(
         key(&format!("https:{}@www.example.com/", server(Manner::Hang).await)),
         Trusts::only(trusted.clone()),
+        all(),
         TIMEOUT,
     );
     assert_eq!(failed(&hangs.await), "no answer within 400ms");
@@ -284,7 +292,7 @@ async fn each_cluster_trusts_whom_it_says() {
         ),
     ] {
         let key = key(&format!("https{trust}:{port}@www.example.com/"));
-        let answer = probe(key, trusts.clone(), TIMEOUT * 5).await;
+        let answer = probe(key, trusts.clone(), all(), TIMEOUT * 5).await;
         assert_eq!(answer.error().as_deref(), expected, "{trust}");
         // What is not known takes nothing out.
         assert_eq!(matches!(answer, Answer::Unclear(_)), trust == "!trust=east");
@@ -298,7 +306,7 @@ async fn only_statuses_that_are_expected_pass() {
         [("", Some("status 404")), ("!expect=200+400-404", None), ("!expect=200", Some("status 404"))]
     {
         let key = key(&format!("http{expect}:{port}@www.example.com/healthz"));
-        assert_eq!(probe(key, anyone(), TIMEOUT).await.error().as_deref(), expected, "{expect}");
+        assert_eq!(probe(key, anyone(), all(), TIMEOUT).await.error().as_deref(), expected, "{expect}");
     }
 }
 
@@ -306,11 +314,44 @@ async fn only_statuses_that_are_expected_pass() {
 async fn a_guess_asks_as_a_cloud_does_and_its_failures_are_open() {
     // This server answers whom it is told to answer, and 400 to all others.
     let strict = server(Manner::Say(OK)).await;
-    let guess = |port: u16| probe(key(&format!("guess:{port}/healthz")), anyone(), TIMEOUT);
+    let guess = |port: u16| probe(key(&format!("guess:{port}/healthz")), anyone(), all(), TIMEOUT);
     assert_eq!(guess(strict).await, Answer::Open(Failure::Status(400)), "the Host is the address");
     assert_eq!(guess(server(Manner::Hang).await).await, Answer::Open(Failure::NoAnswer(TIMEOUT)));
     let (_held, closed) = closed_port();
     assert_eq!(guess(closed).await, Answer::Fail(Failure::Refused));
     let seen = server(Manner::Echo).await;
     assert_eq!(guess(seen).await, Answer::Pass, "GET /healthz with Host: 127.0.0.1");
+}
+
+/// Everything may be probed.
+fn all() -> Arc<AddressPolicies> {
+    Arc::new(AddressPolicies::unrestricted())
+}
+
+#[tokio::test]
+async fn a_denied_address_is_not_connected_to() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = listener.local_addr().unwrap();
+    let ask = async |policies: AddressPolicies| {
+        probe(key(&format!("tcp:{}", own.port())), anyone(), Arc::new(policies), TIMEOUT).await
+    };
+    let denied = |answer: Answer| match answer {
+        Answer::Fail(Failure::Denied(why)) => why.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert!(denied(ask(AddressPolicies::default()).await).contains("a loopback address"));
+    let listeners = AddressPolicies { listeners: vec![own], ..AddressPolicies::unrestricted() };
+    assert!(denied(ask(listeners).await).contains("fleetdns itself listens there"));
+    let accepted = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+    assert!(accepted.is_err(), "nothing was connected");
+    // What listens everywhere is known by the connection that leads back to this machine.
+    let everywhere = vec![SocketAddr::new([0, 0, 0, 0].into(), own.port())];
+    let listeners = AddressPolicies { listeners: everywhere, ..AddressPolicies::unrestricted() };
+    assert!(denied(ask(listeners).await).contains("fleetdns itself listens there"));
+    assert_eq!(ask(AddressPolicies::unrestricted()).await, Answer::Pass);
+    // An operator's own canaries are asked whatever the policy says.
+    let spec: ProbeSpec = format!("tcp:{}", own.port()).parse().unwrap();
+    let spec = Arc::new(ProbeSpec { guard: Guard::Operator, ..spec });
+    let key = ProbeKey { address: own.ip(), spec };
+    assert_eq!(probe(key, anyone(), Arc::default(), TIMEOUT).await, Answer::Pass);
 }

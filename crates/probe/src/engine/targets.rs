@@ -121,9 +121,15 @@ where
     }
 
     pub(super) fn take_resolved(&mut self, resolved: Resolved) {
-        let Resolved { name, addresses, error } = resolved;
+        let Resolved { name, addresses, mut error } = resolved;
+        if let Some(addresses) = &addresses {
+            error = error.or_else(|| self.names.denied(&name, addresses));
+        }
         if self.reports.set_resolve_error(&name, error.as_deref()) {
             match &error {
+                Some(error) if addresses.is_some() => {
+                    warn!(%name, error, "host name resolves to an address that is left out");
+                }
                 Some(error) => {
                     warn!(%name, error, "host name does not resolve, its last addresses stand");
                 }

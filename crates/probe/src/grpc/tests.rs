@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::ProbeKey;
+use fleetdns_core::{AddressPolicies, ProbeKey};
 use h2::server::SendResponse;
 use http::{Response, StatusCode};
 use proptest::prelude::*;
@@ -190,7 +190,7 @@ async fn asked(spec: &str, tls: Tls) -> Option<String> {
     let address = IpAddr::from([127, 0, 0, 1]);
     let key = ProbeKey { address, spec: Arc::new(spec.parse().unwrap()) };
     let timeout = if spec.starts_with("grpcs") { TIMEOUT * 5 } else { TIMEOUT };
-    match probe(key, Trusts::only(tls), timeout).await {
+    match probe(key, Trusts::only(tls), Arc::new(AddressPolicies::unrestricted()), timeout).await {
         Answer::Pass => None,
         Answer::Fail(failure) => Some(failure.to_string()),
         other => panic!("{other:?}"),

@@ -71,7 +71,7 @@ pub(crate) fn fleetdns() -> PathBuf {
 fn fleetdns_arguments(folder: &Path, member: &Member, coredns: &CoreDns) -> Vec<String> {
     let config = folder.join("dns.conf");
     let text = format!(
-        "[fleet]\nname = {FLEET}\n\n\
+        "[fleet]\nname = {FLEET}\naddress-allow = 127.0.0.0/8\n\n\
          [zone \"{ZONE}\"]\nprovider = coredns\netcd-endpoints = {}\n\n\
          [cluster \"{}\"]\nkubeconfig = {}\ncontext = {}\nregion = r1\n\n\
          [admin]\nlisten = {}\n",

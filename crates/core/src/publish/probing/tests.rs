@@ -41,7 +41,7 @@ fn good(probe: &ProbeDefaults, ports: &[&str], annotations: &[(&str, &str)]) -> 
     read.probe.to_string()
 }
 
-const USUAL: &[&str] = &["udp:53", "8080", "8443"];
+const USUAL: &[&str] = &["udp:53", "8080", "8443", "9090", "50051"];
 
 #[test]
 fn annotations_say_what_is_asked_and_how_often() {
@@ -57,13 +57,27 @@ fn annotations_say_what_is_asked_and_how_often() {
             "https:8080@www.example.com/ok".to_owned(),
         ),
         (
-            &[("probe", "http"), ("probe-host", "in.example.net"), ("probe-expect", "200, 401")],
-            "http!expect=200+401:8080@in.example.net/".to_owned(),
+            &[
+                ("hostname", "a.example.com,in.example.com"),
+                ("probe", "http"),
+                ("probe-host", "in.example.com"),
+                ("probe-expect", "200, 401"),
+            ],
+            "http!expect=200+401:8080@in.example.com/".to_owned(),
         ),
         (&[("probe", "grpc"), ("probe-port", "50051")], format!("grpc:50051@{global}/")),
         (
-            &[("probe", "grpcs"), ("probe-service", "my.pkg.Greeter"), ("probe-host", "g.example.net")],
-            "grpcs:8080@g.example.net/my.pkg.Greeter".to_owned(),
+            &[
+                ("hostname", "*.example.com"),
+                ("probe", "grpcs"),
+                ("probe-service", "my.pkg.Greeter"),
+                ("probe-host", "g.example.com"),
+            ],
+            "grpcs:8080@g.example.com/my.pkg.Greeter".to_owned(),
+        ),
+        (
+            &[("probe", "http"), ("probe-host", "web.default.fed.svc.eu.example.com")],
+            "http:8080@web.default.fed.svc.eu.example.com/".to_owned(),
         ),
         (
             &[("probe-interval", "1m"), ("probe-timeout", "5s"), ("probe-fall", "5"), ("probe-rise", "1")],
@@ -79,11 +93,29 @@ fn one_bad_annotation_is_said_and_the_usual_probe_is_made() {
     for (annotations, faults) in [
         (&[("probe", "icmp")][..], &["probe = 'icmp'"][..]),
         (&[("probe-port", "0"), ("probe", "https")], &["probe-port = '0'"]),
-        (&[("probe-port", "65536")], &["a port from 1 to 65535"]),
+        (&[("probe-port", "65536")], &["a TCP port of the Service"]),
+        (&[("probe-port", "22")], &["extra-ports in [probe] or probe-extra-ports of a cluster allow more"]),
+        (&[("probe-port", "53")], &["a TCP port of the Service"]),
         (&[("probe", "http"), ("probe-path", "ok")], &["begins with '/'"]),
-        (&[("probe", "http"), ("probe-path", "/a b")], &["has no spaces"]),
+        (&[("probe", "http"), ("probe-path", "/a b")], &["escaped as in a URL"]),
+        (&[("probe", "http"), ("probe-path", "/a#b")], &["escaped as in a URL"]),
+        (&[("probe", "http"), ("probe-path", "/a%2")], &["escaped as in a URL"]),
+        (&[("probe", "http"), ("probe-path", "/{x}")], &["escaped as in a URL"]),
         (&[("probe", "http"), ("probe-host", "a b")], &["a host name"]),
         (&[("probe", "http"), ("probe-host", "*.example.com")], &["a host name"]),
+        (&[("probe", "http"), ("probe-host", "victim.example.com")], &["that the Service publishes"]),
+        (
+            &[("probe", "http"), ("probe-host", "other.default.fed.svc.example.com")],
+            &["that the Service publishes"],
+        ),
+        (
+            &[("probe", "http"), ("probe-host", "web.default.fed.svc.example.net")],
+            &["that the Service publishes"],
+        ),
+        (
+            &[("probe", "http"), ("hostname", "*.a.example.com"), ("probe-host", "b.example.com")],
+            &["that the Service publishes"],
+        ),
         (&[("probe", "http"), ("probe-expect", "ok")], &["statuses such as 200,204"]),
         (&[("probe", "grpc"), ("probe-service", "a b")], &["the name of a gRPC service"]),
         (&[("probe-interval", "5")], &["from 1s to 1h"]),
@@ -98,7 +130,7 @@ fn one_bad_annotation_is_said_and_the_usual_probe_is_made() {
         (&[("probe", "tcp"), ("probe-expect", "200")], &["http or https as probe"]),
         (&[("probe", "grpc"), ("probe-path", "/ok")], &["http or https as probe"]),
         (&[("probe", "http"), ("probe-service", "a.B")], &["grpc or grpcs as probe"]),
-        (&[("probe-host", "a.example.com")], &["http, https, grpc or grpcs"]),
+        (&[("hostname", "a.example.com"), ("probe-host", "a.example.com")], &["http, https, grpc or grpcs"]),
     ] {
         let read = read_with(&ProbeDefaults::default(), USUAL, annotations);
         assert_eq!(read.probe.to_string(), "tcp:8080", "{annotations:?}");
@@ -114,6 +146,28 @@ fn one_bad_annotation_is_said_and_the_usual_probe_is_made() {
 }
 
 #[test]
+fn a_rule_may_open_more_ports_than_the_services_own() {
+    let extra_ports = [9000..=9100, 22..=22].into_iter().collect();
+    let defaults = ProbeDefaults { extra_ports, ..ProbeDefaults::default() };
+    for port in ["9000", "9100", "22"] {
+        assert_eq!(good(&defaults, &["80"], &[("probe-port", port)]), format!("tcp:{port}"));
+    }
+    assert_eq!(read_with(&defaults, &["80"], &[("probe-port", "9101")]).faults.len(), 1);
+}
+
+#[test]
+fn a_path_is_bounded_and_escaped() {
+    let longest = format!("/{}", "a".repeat(1023));
+    for good in ["/", "/a/b.c?d=e&f=%20%c3%A9", "/-._~!$&'()*+,;=:@", &longest] {
+        assert!(is_path(good), "{good}");
+    }
+    for bad in ["", "a", "/ ", "/\r\n", "/\"", "/<", "/\\", "/%", "/%g0", "/ü", "/#", &format!("{longest}a")]
+    {
+        assert!(!is_path(bad), "{bad}");
+    }
+}
+
+#[test]
 fn a_service_wins_over_its_member() {
     let member = ProbeDefaults {
         protocol: Some(Protocol::Https),
@@ -121,6 +175,7 @@ fn a_service_wins_over_its_member() {
         path: "/live".into(),
         host: "m.example.com".parse().ok(),
         service: "a.B".into(),
+        extra_ports: Ports::default(),
         expect: "204".parse().unwrap(),
         pace: Pace { interval: "10s".parse().ok(), fall: NonZeroU8::new(5), ..Pace::default() },
         trust: Trust::Member("west".parse().unwrap()),
@@ -153,8 +208,12 @@ fn a_service_wins_over_its_member() {
 fn without_a_tcp_port_the_cluster_speaks() {
     let udp = &["udp:53", "sctp:7"][..];
     let none = ProbeDefaults { protocol: Some(Protocol::None), ..ProbeDefaults::default() };
-    let https =
-        ProbeDefaults { protocol: Some(Protocol::Https), port: Some(443), ..ProbeDefaults::default() };
+    let https = ProbeDefaults {
+        protocol: Some(Protocol::Https),
+        port: Some(443),
+        extra_ports: [8080..=8080].into_iter().collect(),
+        ..ProbeDefaults::default()
+    };
     for (defaults, annotations, expected) in [
         (&ProbeDefaults::default(), &[][..], "cluster"),
         (&https, &[], "cluster"),
@@ -252,7 +311,7 @@ fn nothing_else_of_the_clouds_words_is_believed() {
 fn our_own_words_win_over_the_clouds() {
     let http = &[("protocol", "http"), ("path", "/cloud")];
     guessed(&["80"], http, &[("probe", "tcp")], "tcp:80");
-    guessed(&["80"], http, &[("probe-port", "81")], "tcp:81");
+    guessed(&["80", "81"], http, &[("probe-port", "81")], "tcp:81");
     guessed(&["80"], http, &[("probe", "none")], "none");
     guessed(&["80"], http, &[("probe-interval", "10s")], "guess!interval=10s:80/cloud");
     guessed(

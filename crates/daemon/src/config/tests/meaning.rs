@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetdns_core::{AllDown, Pace, ProbeDefaults, Protocol, Trust};
+use fleetdns_core::{AllDown, Guard, Pace, ProbeDefaults, ProbeSpec, Protocol, Trust};
 use fleetdns_probe::TrustSettings;
 
 use super::*;
@@ -296,4 +296,31 @@ fn a_cluster_may_have_limits_of_its_own() {
     let limits: Vec<_> = config.members.iter().map(|m| (m.limits.objects, m.limits.object_size)).collect();
     assert_eq!(limits, [(7, 65536), (5, 65536)]);
     assert_eq!(config.members[0].limits.list_size, 1 << 30);
+}
+
+#[test]
+fn networks_are_denied_and_allowed_for_all_and_for_one_cluster() {
+    let text = format!("{BASE}address-allow = 127.0.0.0/8\n[cluster \"there\"]\nkubeconfig = x\n")
+        .replace("name = fed", "name = fed\naddress-deny = 10.0.0.0/8, fd00::/8\naddress-allow = 10.1.2.3");
+    let config = case(&text).config();
+    let policies = config.publish_settings().addresses;
+    let may = |member: &str, address: &str| {
+        let member = member.parse().unwrap();
+        let own = policies.members.contains_key(&member);
+        let guard = if own { Guard::Member(Box::new(member)) } else { Guard::Fleet };
+        let spec = ProbeSpec { guard, ..ProbeSpec::tcp(80) };
+        policies.check(address.parse().unwrap(), &spec).is_ok()
+    };
+    assert!(may("here", "127.0.0.1") && !may("there", "127.0.0.1"));
+    assert!(
+        !may("here", "10.1.2.3") && may("there", "10.1.2.3"),
+        "a cluster's key takes the place of the fleet's"
+    );
+    assert!(!may("here", "10.1.2.4") && !may("there", "10.1.2.4") && !may("there", "fd00::1"));
+    assert_eq!(config.probe_settings().addresses, policies);
+    // Where the daemon itself listens.
+    let own: Vec<String> = policies.listeners.iter().map(ToString::to_string).collect();
+    assert_eq!(own, ["127.0.0.1:5353", "127.0.0.1:8053"]);
+    case(&text.replace("fd00::/8", "fd00::/129"))
+        .faults(&["dns.conf:3: [fleet] address-deny: 'fd00::/129' is not a network such as 10.0.0.0/8"]);
 }
