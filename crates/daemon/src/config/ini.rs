@@ -174,7 +174,7 @@ impl Parser<'_> {
         };
         let key = key.trim_end_matches(BLANK);
         let free = self.sections.get(self.current).is_some_and(|section| section.title == SECTION);
-        if !is_name(key) && !(free && key == "*") {
+        if !(is_name(key) || free && key == "*") {
             let problem = "what stands before '=' is not a key; a key has letters, digits, '-' and '_'";
             return self.fault(line, "", problem);
         }
