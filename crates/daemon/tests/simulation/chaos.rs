@@ -13,14 +13,25 @@ use fleetdns_core::{
 use crate::drive::{Do, Driver};
 use crate::fleet::{Member, Truth};
 use crate::names;
-use crate::network::{Cut, HostName, Life};
+use crate::network::{Cut, HostName, Life, NameServer};
 use crate::rng::Rng;
+use crate::sim::Sim;
 use crate::zone::Trouble;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) fn key(service: &str) -> ServiceKey {
     ServiceKey::new("default", service).unwrap()
+}
+
+/// The Service of a namespace with far more addresses than all others.
+fn bulk() -> ServiceKey {
+    ServiceKey::new("bulk", "s7").unwrap()
+}
+
+/// A Service that no member has until it is rolled out to all of them, broken.
+fn broken() -> ServiceKey {
+    ServiceKey::new("beta", "s8").unwrap()
 }
 
 impl Driver {
@@ -40,6 +51,12 @@ impl Driver {
         sim.brakes.all_down = all_down;
         sim.brakes.min_kept = min_kept;
         sim.services = (0..services).map(|n| key(&format!("s{n}"))).collect();
+        let others = ["shop", "pay"].into_iter().enumerate().filter(|_| rng.chance(40));
+        sim.services
+            .extend(others.map(|(n, namespace)| ServiceKey::new(namespace, &format!("s{}", 4 + n)).unwrap()));
+        sim.net.no_v6 = rng.chance(15);
+        sim.brakes.max_delete = if rng.chance(30) { 50 } else { 100 };
+        let stillborn = rng.chance(30);
         for m in 0..members {
             let region = *rng.pick(&[None, Some("north"), Some("south")]).unwrap();
             let zone = region.and(*rng.pick(&[None, Some("1"), Some("2")]).unwrap());
@@ -49,11 +66,28 @@ impl Driver {
             for service in sim.services.clone() {
                 if rng.chance(75) {
                     let truth = truth(rng, m, &service, &mut sim.net.names);
+                    for ip in truth.addresses.iter().filter_map(Address::ip) {
+                        if stillborn && rng.chance(30) {
+                            sim.net.set(ip, if rng.chance(50) { Life::Silent } else { Life::Refuses });
+                        }
+                    }
                     member.services.insert(service, truth);
                 }
             }
             sim.fleet.members.push(member);
         }
+        if rng.chance(15) {
+            for m in 0..members {
+                if rng.chance(40) {
+                    continue;
+                }
+                let count = rng.between(10, 120);
+                let addresses = (0..count).map(|n| format!("10.{m}.0.{}", n + 1).parse().unwrap());
+                sim.fleet.members[m as usize].services.insert(bulk(), Truth::of(addresses));
+            }
+            sim.services.insert(bulk());
+        }
+        sim.services.insert(broken());
         sim.names = names::all(&sim.fleet, &sim.services);
         let what = format!(
             "{members} members, {services} services, {failover} failover, {all_down:?}, kept {min_kept}"
@@ -80,7 +114,10 @@ impl Driver {
         };
         self.after(Duration::from_millis(pause), Do::Chaos);
         match self.rng.below(100) {
-            0..30 => self.endpoint(),
+            0..24 => self.endpoint(),
+            24..26 => self.bulk_dies(),
+            26..28 => self.roll_out(),
+            28..30 => self.route(),
             30..34 => self.network(),
             34..38 => self.person().await,
             38..46 => self.api(),
@@ -97,7 +134,10 @@ impl Driver {
     }
 
     fn endpoint(&mut self) {
-        let ips = self.ips();
+        let mut ips = self.ips();
+        if self.rng.chance(80) {
+            ips.retain(|ip| !ip.to_string().starts_with("10."));
+        }
         let Some(ip) = self.rng.pick(&ips).copied() else { return };
         let rng = &mut self.rng;
         let life = match rng.below(12) {
@@ -111,6 +151,47 @@ impl Driver {
         self.with(|sim| {
             sim.net.set(ip, life);
             sim.say(format!("endpoint {ip} is {life:?}"));
+        });
+    }
+
+    /// A part of the large namespace dies at once, or is back.
+    fn bulk_dies(&mut self) {
+        let (member, percent) = (self.member(), *self.rng.pick(&[100, 60, 20]).unwrap());
+        let rng = &mut self.rng;
+        let life = *rng.pick(&[Life::Alive, Life::Silent, Life::Refuses]).unwrap();
+        let mut sim = self.sim.lock().unwrap();
+        let Some(truth) = sim.fleet.members[member].services.get(&bulk()) else { return };
+        let all: Vec<IpAddr> = truth.addresses.iter().filter_map(Address::ip).collect();
+        for ip in all.into_iter().filter(|_| rng.chance(percent)) {
+            sim.net.set(ip, life);
+        }
+        sim.strict_wall = false;
+        sim.say(format!("{percent} percent of the large namespace in m{member} are {life:?}"));
+    }
+
+    /// A new Service comes to every member, and does not answer in any.
+    fn roll_out(&mut self) {
+        let life = *self.rng.pick(&[Life::Silent, Life::Refuses, Life::Status(500)]).unwrap();
+        self.with(|sim| {
+            sim.strict_wall = false;
+            let now = sim.now();
+            for (m, member) in sim.fleet.members.iter_mut().enumerate() {
+                let ip: IpAddr = format!("203.0.{}.200", 113 + m).parse().unwrap();
+                sim.net.set(ip, life);
+                member.services.entry(broken()).or_insert_with(|| Truth::of([Address::from(ip)]));
+                member.tell(&broken(), now);
+            }
+            sim.say(format!("a new Service is rolled out to all members, and is {life:?}"));
+        });
+    }
+
+    /// This host loses its route for IPv6, or has one again.
+    fn route(&mut self) {
+        self.with(|sim| {
+            sim.strict_wall = false;
+            sim.net.no_v6 = !sim.net.no_v6;
+            let what = format!("a route for IPv6: {}", !sim.net.no_v6);
+            sim.say(what);
         });
     }
 
@@ -131,7 +212,7 @@ impl Driver {
         };
         let wish = *rng.pick(&[None, Some(Wish::Drain), Some(Wish::ForceIn), Some(Wish::ForceOut)]).unwrap();
         let span = rng.chance(60).then(|| Duration::from_secs(rng.between(1, 200)));
-        self.say(subject, wish, span).await;
+        self.obeys(subject, wish, span).await;
     }
 
     /// Every address that any Service has, or that a host name stands for.
@@ -150,7 +231,6 @@ impl Driver {
     fn network(&mut self) {
         let span = Duration::from_millis(self.rng.between(500, 120_000));
         let (cut, no_route) = (self.rng.chance(60), self.rng.chance(20));
-        let ips = self.ips();
         self.with(|sim| {
             let since = sim.now();
             if cut {
@@ -158,21 +238,7 @@ impl Driver {
                 sim.say(format!("the prober is cut off for {span:?}"));
                 return;
             }
-            // Strict only where it is beyond doubt: all of it answered, for long, in several members.
-            let view = |member: &Member| member.view().services;
-            let specs: Vec<_> = sim
-                .fleet
-                .configured()
-                .flat_map(|member| view(member).values().map(|one| one.probe.clone()).collect::<Vec<_>>())
-                .collect();
-            let well = |ip: &IpAddr| {
-                specs.iter().map(|spec| sim.ledger.at(*ip, spec)).any(|account| account.is_well())
-                    && sim.net.is_alive(*ip)
-            };
-            let populated = sim.fleet.configured().filter(|member| !view(member).is_empty()).count();
-            // What a cluster is said to have no longer is no longer asked, and no cluster's loss is seen beside another's.
-            let told_truly = sim.fleet.configured().all(|member| !member.lies);
-            let strict = told_truly && populated > 1 && ips.len() > 3 && ips.iter().all(well);
+            let strict = sim.is_well();
             sim.strict_wall = strict;
             sim.net.wall = Some(since);
             sim.say(format!("a wall comes up for {span:?}, strict: {strict}"));
@@ -263,19 +329,27 @@ impl Driver {
     fn host_name(&mut self) {
         let names: Vec<DnsName> = self.with(|sim| sim.net.names.keys().cloned().collect());
         let Some(name) = self.rng.pick(&names).cloned() else { return };
-        let (fails, last) = (self.rng.chance(40), self.rng.below(250));
+        let rng = &mut self.rng;
+        let server = match rng.below(10) {
+            0..3 => NameServer::Fails,
+            3 => NameServer::Silent,
+            4 => NameServer::Rotates(rng.between(1, 20) as u32),
+            _ => NameServer::Answers,
+        };
+        let (hopeless, last) = (rng.chance(20), rng.below(250));
         self.with(|sim| {
             sim.strict_wall = false;
             let known = sim.net.names.entry(name.clone()).or_default();
-            if fails {
-                known.failing = true;
-            } else {
+            known.server = server;
+            if server == NameServer::Answers {
                 known.ips = [format!("198.18.9.{}", last + 1).parse().unwrap()].into();
             }
-            let what = format!("host name {name}: fails {fails}, {:?}", known.ips);
+            known.is_hopeless |= hopeless && matches!(server, NameServer::Fails | NameServer::Silent);
+            let what =
+                format!("host name {name}: {server:?}, {:?}, for ever: {}", known.ips, known.is_hopeless);
             sim.say(what);
         });
-        if fails {
+        if server != NameServer::Answers {
             let span = Duration::from_millis(self.rng.between(1000, 90_000));
             self.after(span, Do::Resolve(name));
         }
@@ -285,20 +359,27 @@ impl Driver {
         let names: Vec<DnsName> = self.with(|sim| sim.names.keys().cloned().collect());
         let rng = &mut self.rng;
         let span = Duration::from_millis(rng.between(500, 100_000));
-        let trouble = match rng.below(8) {
+        let trouble = match rng.below(11) {
             0 => Trouble::Unavailable,
             1 => Trouble::ListFails,
             2 => Trouble::Throttled(rng.between(1, 60)),
             3 => Trouble::Conflicts(rng.between(20, 100)),
             4 => Trouble::Partial(rng.between(20, 80)),
             5 => Trouble::AnswerLost,
-            6 => Trouble::None,
-            _ => rng.pick(&names).map_or(Trouble::None, |name| Trouble::Rejects(name.clone())),
+            6 => Trouble::ListStalls,
+            7 => Trouble::Half(rng.between(20, 100)),
+            8 => Trouble::Stops(rng.below(4) as usize),
+            _ => Trouble::None,
+        };
+        let refused: BTreeSet<DnsName> = match rng.below(4) {
+            0 => rng.pick(&names).into_iter().cloned().collect(),
+            1 => (0..20).filter_map(|_| rng.pick(&names).cloned()).collect(),
+            _ => BTreeSet::new(),
         };
         let slow = Duration::from_millis(if rng.chance(40) { rng.between(10, 9000) } else { 0 });
         self.with(|sim| {
-            sim.say(format!("provider: {trouble:?}, {slow:?} slow, for {span:?}"));
-            (sim.zone.trouble, sim.zone.slow) = (trouble, slow);
+            sim.say(format!("provider: {trouble:?}, refuses {}, {slow:?} slow, for {span:?}", refused.len()));
+            (sim.zone.trouble, sim.zone.slow, sim.zone.refused) = (trouble, slow, refused);
         });
         self.after(span, Do::Untrouble);
     }
@@ -331,6 +412,7 @@ impl Driver {
         if dice > 0 {
             sets[at].version = version;
         }
+        sim.zone.edited = true;
         sim.say(format!("by hand ({dice}): {name}"));
         sim.zone.observed.replace(name, sets);
     }
@@ -360,13 +442,30 @@ impl Driver {
                 sim.say(format!("{name} is in the config: {configured}"));
             }
         });
+        if self.rng.chance(20) {
+            self.delete_many();
+        }
         // Nothing of the fleet is watched meanwhile; the world goes on at once afterwards.
         tokio::time::sleep(pause).await;
         self.start();
     }
 
-    /// No more faults from now on.
-    pub(crate) fn calm(&mut self) {
+    /// Services are deleted by the dozen while nobody watches.
+    fn delete_many(&mut self) {
+        let rng = &mut self.rng;
+        let mut sim = self.sim.lock().unwrap();
+        for member in &mut sim.fleet.members {
+            member.services.retain(|_, _| rng.chance(25));
+        }
+        sim.say("most Services are deleted");
+    }
+
+    /// No more faults from now on. A person raises the limit for what deletes many names.
+    pub(crate) async fn calm(&mut self) {
+        if self.with(|sim| std::mem::replace(&mut sim.brakes.max_delete, 100)) < 100 {
+            self.stop(false).await;
+            self.start();
+        }
         self.forget_plans();
         self.with(|sim| {
             sim.say("calm");
@@ -384,10 +483,46 @@ impl Driver {
             }
             sim.zone.trouble = Trouble::None;
             sim.zone.slow = Duration::ZERO;
+            sim.zone.refused.clear();
         });
         for member in 0..self.with(|sim| sim.fleet.members.len()) {
             self.list(member);
         }
+    }
+}
+
+impl Sim {
+    /// Whether it is beyond doubt that all fail together if they do: what ever answered answers, in several members.
+    fn is_well(&self) -> bool {
+        let (mut well, mut places) = (BTreeSet::new(), 0);
+        for member in self.fleet.configured() {
+            // What a cluster is said to have no longer is no longer asked, and no cluster's loss is seen beside another's.
+            if member.lies {
+                return false;
+            }
+            let before = well.len();
+            let view = member.view();
+            for target in view.services.values().flat_map(|one| one.targets()) {
+                let names =
+                    |name| self.net.names.get(name).and_then(|name| name.told.clone()).unwrap_or_default();
+                let ips = target
+                    .address
+                    .hostname()
+                    .map_or_else(|| target.address.ip().into_iter().collect(), names);
+                for ip in ips.into_iter().filter(|ip| self.net.has_route(*ip)) {
+                    let account = self.ledger.at(ip, &target.spec);
+                    if !account.has_answered() {
+                        continue;
+                    }
+                    if !account.is_well() || !self.net.is_alive(ip) {
+                        return false;
+                    }
+                    well.insert(ip);
+                }
+            }
+            places += usize::from(well.len() > before);
+        }
+        well.len() > 3 && places > 1
     }
 }
 
@@ -415,11 +550,11 @@ fn truth(
         };
         addresses.insert(text.parse().unwrap());
     }
-    let asked = (number == 0).then(|| format!("www-{}.example.com", service.name()).parse().unwrap());
-    Truth { addresses, port: 80, asked, emptied: None }
+    let asked = (number == 0).then(|| names::www(service)).into_iter().collect();
+    Truth { asked, ..Truth::of(addresses) }
 }
 
-pub(crate) fn foreign(sim: &mut crate::sim::Sim, name: &DnsName, kind: &str) {
+pub(crate) fn foreign(sim: &mut Sim, name: &DnsName, kind: &str) {
     let content = match kind {
         "A" => Content::Known(RecordData::A(NonEmpty::new(["198.51.100.1".parse().unwrap()]).unwrap())),
         other => Content::Other(other.into()),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fleetdns::intents::{Clock, Keeper, Saying, Wishes};
+use fleetdns::intents::order::{AUTO, Answer, Desk, Order, OrderError};
+use fleetdns::intents::{Clock, Keeper, Wishes};
+use fleetdns::view::View;
 use fleetdns::zone::{Upkeep, ZoneStatus, ZoneTask};
 use fleetdns_core::{
     Address, Brakes, DnsName, Health, PublishSettings, ServiceKey, Snapshot, Subject, Ttl, Wish, ZoneSettings,
@@ -13,11 +15,13 @@ use fleetdns_probe::{Canary, Means, ProbeSettings};
 use fleetdns_watch::Adopted;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::elsewhere::Fault;
 use crate::fleet::STARTUP;
-use crate::proof::relay;
+use crate::network::{NameServer, Resolved};
+use crate::proof::{Broken, relay};
 use crate::rng::Rng;
 use crate::sim::{Process, Shared, Sim, probe};
 use crate::zone::Way;
@@ -37,6 +41,8 @@ pub(crate) enum Do {
     Untrouble,
     Refill(usize, ServiceKey),
     Resolve(DnsName),
+    /// Something breaks elsewhere in a trial.
+    Fault(Fault),
 }
 
 pub(crate) struct Running {
@@ -46,6 +52,7 @@ pub(crate) struct Running {
     adopted: mpsc::Receiver<Adopted>,
     pub(crate) release: watch::Sender<u64>,
     pub(crate) status: watch::Receiver<ZoneStatus>,
+    desk: Desk,
     shutdown: CancellationToken,
 }
 
@@ -103,7 +110,9 @@ impl Driver {
             zones: vec![(apex.clone(), apex)],
             ..PublishSettings::default()
         });
+        let told = wishes.clone();
         let (settings, upkeep, canaries, broken) = self.with(|sim| {
+            let wishes = if sim.broken == Broken::Ignores { Wishes::none() } else { wishes };
             sim.say("process starts");
             sim.process = Process::default();
             sim.ledger = crate::ledger::Ledger::default();
@@ -132,9 +141,12 @@ impl Driver {
         } else {
             health_in
         };
+        let shown = health_in.clone();
         tasks.push(tokio::spawn(zone.run(snapshots_in, health_in, shutdown.clone())));
         let snapshots = [targets_out, snapshots_out];
-        self.run = Some(Running { tasks, snapshots, adopted, status, release, shutdown });
+        let desk =
+            desk(&self.with(|sim| sim.brakes.clone()), (&snapshots[1], shown, &status), (told, &release));
+        self.run = Some(Running { tasks, snapshots, adopted, status, desk, release, shutdown });
         let count = self.with(|sim| sim.fleet.members.len());
         for member in 0..count {
             let pause = Duration::from_millis(self.rng.between(20, 3000));
@@ -156,14 +168,27 @@ impl Driver {
         self.with(|sim| sim.wishes.get_or_insert_with(|| wishes.clone()).clone())
     }
 
-    /// A person wishes something, or takes it back.
-    pub(crate) async fn say(&mut self, subject: Subject, wish: Option<Wish>, span: Option<Duration>) {
-        let wishes = self.wishes();
-        let (by, reason) = ("root".into(), "".into());
-        wishes.say(Saying { subjects: vec![subject.clone()], wish, by, reason, span }).await.unwrap();
+    /// A person orders something, or takes it back; gives the answer.
+    pub(crate) async fn order(
+        &mut self,
+        subject: &Subject,
+        wish: Option<Wish>,
+        span: Option<Duration>,
+    ) -> Told {
+        let order = Order {
+            wish: wish.map_or(AUTO, Wish::as_str).to_owned(),
+            subjects: vec![subject.to_string()],
+            seconds: span.map(|span| span.as_secs()),
+            yes: true,
+            ..Order::default()
+        };
+        let Some(run) = &self.run else { panic!("no process takes orders") };
+        let answer = run.desk.take(&order, "root").await;
         self.with(|sim| {
-            sim.say(format!("wish: {subject} {wish:?} for {span:?}"));
+            sim.heed();
+            sim.say(format!("order: {subject} {wish:?} for {span:?}: {answer:?}"));
         });
+        answer
     }
 
     /// Ends the process: in order, or in the middle of whatever it does.
@@ -252,6 +277,7 @@ impl Driver {
     async fn happen(&mut self, what: Do) {
         match what {
             Do::Chaos => return self.chaos().await,
+            Do::Fault(fault) => return self.fault(&fault),
             Do::List(member, epoch) => {
                 if epoch == self.epoch {
                     self.list(member);
@@ -286,6 +312,7 @@ impl Driver {
             Do::Untrouble => self.with(|sim| {
                 sim.zone.trouble = crate::zone::Trouble::None;
                 sim.zone.slow = Duration::ZERO;
+                sim.zone.refused.clear();
             }),
             Do::Refill(member, key) => self.with(|sim| {
                 let now = sim.now();
@@ -297,7 +324,7 @@ impl Driver {
             }),
             Do::Resolve(name) => self.with(|sim| {
                 if let Some(name) = sim.net.names.get_mut(&name) {
-                    name.failing = false;
+                    name.server = NameServer::Answers;
                 }
             }),
         }
@@ -321,11 +348,11 @@ impl Driver {
     }
 }
 
+/// The answer to an order.
+pub(crate) type Told = Result<Answer, OrderError>;
+
 type Probing = futures::future::BoxFuture<'static, fleetdns_probe::Answer>;
-type Asking = futures::future::BoxFuture<
-    'static,
-    Result<(std::collections::BTreeSet<std::net::IpAddr>, Duration), String>,
->;
+type Asking = futures::future::BoxFuture<'static, Resolved>;
 
 fn means(
     sim: &Shared,
@@ -335,9 +362,41 @@ fn means(
         probe: move |key| -> Probing { Box::pin(probe(Arc::clone(&probed), key)) },
         lookup: move |name: DnsName| -> Asking {
             let asked = Arc::clone(&asked);
-            Box::pin(async move { asked.lock().unwrap().net.lookup(&name) })
+            Box::pin(async move {
+                let (after, answer) = asked.lock().unwrap().net.lookup(&name);
+                sleep(after).await;
+                asked.lock().unwrap().net.tell(&name, &answer);
+                answer
+            })
         },
     }
+}
+
+fn desk(
+    brakes: &Brakes,
+    (snapshots, health, status): (
+        &watch::Sender<Snapshot>,
+        watch::Receiver<Health>,
+        &watch::Receiver<ZoneStatus>,
+    ),
+    (wishes, release): (Wishes, &watch::Sender<u64>),
+) -> Desk {
+    let configured = status.borrow().settings.priorities.keys().cloned().collect();
+    let view = View {
+        fleet: "fed".to_owned(),
+        started: Instant::now(),
+        snapshots: snapshots.subscribe(),
+        health,
+        intents: wishes.receiver(),
+        reports: fleetdns_probe::Reports::default(),
+        zones: vec![status.clone()],
+        journal: fleetdns::journal::Journal::default(),
+        brakes: brakes.clone(),
+        template: None,
+        policy: Arc::default(),
+        pulses: fleetdns::pulse::Pulses::default(),
+    };
+    Desk { view, wishes, configured, brakes: brakes.clone(), keeps: true, release: release.clone() }
 }
 
 fn zone_settings(sim: &Sim) -> ZoneSettings {

@@ -112,7 +112,8 @@ impl Sim {
         };
         let alive = |ip: &IpAddr| match wish {
             Some(wish) => wish == Wish::ForceIn,
-            None => self.net.is_alive(*ip),
+            // What cannot be probed from here is published as its cluster says.
+            None => self.net.is_alive(*ip) || !self.net.has_route(*ip),
         };
         let ips: BTreeMap<IpAddr, bool> = ips.into_iter().map(|ip| (ip, alive(&ip))).collect();
         let any = ips.values().any(|alive| *alive) || wish == Some(Wish::ForceIn);
@@ -138,7 +139,7 @@ impl Sim {
         if let (true, Some(up)) = (alive.is_empty(), &meaning.up) {
             return Expected::Is([up.to_string()].into());
         }
-        let top = matches!(meaning.level, Level::Global | Level::Asked);
+        let top = matches!(meaning.level, Level::Global | Level::Asked(_));
         if !alive.is_empty() {
             let few = top && alive.len() < self.brakes.min_kept;
             return if few { Expected::AtLeast(alive) } else { Expected::Is(alive) };

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use fleetdns_core::inventory::{Catalog, Listed, Patience};
 use fleetdns_core::{
-    Address, DnsName, Ingress, Inventory, Label, MemberName, MemberView, Port, PublishSettings, Service,
-    ServiceKey, Snapshot,
+    Address, DnsName, Ingress, Inventory, Label, MemberName, MemberView, Port, PublishSettings, Published,
+    Service, ServiceKey, Snapshot,
 };
 
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
@@ -21,12 +21,18 @@ pub(crate) const STARTUP: Duration = Duration::from_secs(30);
 pub(crate) struct Truth {
     pub(crate) addresses: BTreeSet<Address>,
     pub(crate) port: u16,
-    pub(crate) asked: Option<DnsName>,
+    /// Host names that it asks for by annotation.
+    pub(crate) asked: BTreeSet<DnsName>,
     /// The load balancer's status is empty, since then.
     pub(crate) emptied: Option<Duration>,
 }
 
 impl Truth {
+    /// A Service with these addresses, on port 80.
+    pub(crate) fn of(addresses: impl IntoIterator<Item = Address>) -> Self {
+        Self { addresses: addresses.into_iter().collect(), port: 80, asked: BTreeSet::new(), emptied: None }
+    }
+
     fn service(&self, key: &ServiceKey) -> Service {
         let ingress = |address: &Address| match address {
             Address::Hostname(name) => Ingress { ip: None, hostname: Some(name.to_string()) },
@@ -34,8 +40,9 @@ impl Truth {
         };
         let addresses = self.addresses.iter().filter(|_| self.emptied.is_none());
         let mut annotations = BTreeMap::new();
-        if let Some(name) = &self.asked {
-            annotations.insert("fleetdns.io/hostname".to_owned(), name.to_string());
+        if !self.asked.is_empty() {
+            let names: Vec<&str> = self.asked.iter().map(DnsName::as_str).collect();
+            annotations.insert("fleetdns.io/hostname".to_owned(), names.join(","));
         }
         Service {
             namespace: key.namespace().to_string(),
@@ -180,6 +187,11 @@ impl Member {
         view.zones = self.zones.clone();
         view.services = self.catalog.services().clone();
         view
+    }
+
+    /// What this process publishes of a Service.
+    pub(crate) fn published(&self, key: &ServiceKey) -> Option<&Arc<Published>> {
+        self.catalog.services().get(key)
     }
 
     pub(crate) fn start(&mut self, settings: &Arc<PublishSettings>) {

@@ -3,7 +3,7 @@
 //! Each law is looked at when a plan reaches the provider: that is the moment at which the product decided, with all
 //! that it knows. What a zone must look like is looked at again when it is written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use crate::fleet::Member;
 use crate::ledger::{Account, Blame};
 use crate::names::Meaning;
 use crate::sim::Sim;
+
+/// An address that left because it was dead, and the namespace that had it.
+pub(crate) type Leaver = (Arc<str>, Address);
 
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -35,20 +38,23 @@ enum Why {
 }
 
 impl Sim {
-    pub(crate) fn judge_plan(&mut self, plan: &Plan) {
+    /// Looks at a plan; gives by name what leaves because it is dead.
+    pub(crate) fn judge_plan(&mut self, plan: &Plan) -> BTreeMap<DnsName, BTreeSet<Leaver>> {
         let now = self.now();
         if self.talks {
             self.say(format!("plan {plan}"));
         }
         self.heed();
-        let mut dead = BTreeSet::new();
+        let mut all = BTreeMap::new();
         for change in &plan.changes {
+            let mut dead = BTreeSet::new();
             self.judge_change(change, now, &mut dead);
+            all.insert(change.name.clone(), dead);
         }
-        self.judge_speed(dead, now);
+        all
     }
 
-    fn judge_change(&mut self, change: &NameChange, now: Duration, dead: &mut BTreeSet<Address>) {
+    fn judge_change(&mut self, change: &NameChange, now: Duration, dead: &mut BTreeSet<Leaver>) {
         let name = &change.name;
         for before in change.changes.iter().filter_map(Change::before) {
             if self.foreign.get(name).is_some_and(|sets| sets.contains(before)) {
@@ -81,7 +87,7 @@ impl Sim {
                 Why::Dead(Some(Blame::Wall)) if self.strict_wall => {
                     self.accuse(format!("correlation: {address} leaves {name} as all others would"));
                 }
-                Why::Dead(_) => drop(dead.insert(address.clone())),
+                Why::Dead(_) => drop(dead.insert((meaning.service.namespace().clone(), address.clone()))),
                 _ => {}
             }
         }
@@ -126,19 +132,34 @@ impl Sim {
         process.budgets.retain(|(at, _)| now - *at < WINDOW);
     }
 
-    fn judge_speed(&mut self, dead: BTreeSet<Address>, now: Duration) {
+    /// What left, as the product knows: within a minute no more of one namespace than may, and of several no more than may when each counts with
+    /// no more than the one of which something leaves now.
+    pub(crate) fn judge_speed(&mut self, dead: BTreeSet<Leaver>) {
+        let now = self.now();
         self.note_budget();
         let process = &mut self.process;
-        process.left.extend(dead.into_iter().map(|address| (now, address)));
         process.left.retain(|(at, _)| now - *at < WINDOW);
-        let distinct: BTreeSet<&Address> = process.left.iter().map(|(_, address)| address).collect();
+        let known: BTreeSet<&Leaver> = process.left.iter().map(|(_, one)| one).collect();
+        let fresh: BTreeSet<Arc<str>> = dead
+            .iter()
+            .filter(|one| !known.contains(one))
+            .map(|(namespace, _)| Arc::clone(namespace))
+            .collect();
+        process.left.extend(dead.into_iter().map(|one| (now, one)));
+        let distinct: BTreeSet<&Leaver> = process.left.iter().map(|(_, one)| one).collect();
+        let mut used: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        for (namespace, _) in distinct {
+            *used.entry(Arc::clone(namespace)).or_default() += 1;
+        }
         let budget = process.budgets.iter().map(|(_, budget)| *budget).max().unwrap_or(1);
-        let count = distinct.len();
-        if count > budget {
-            let left = |(at, address): &(Duration, Address)| format!("{:.1} {address}", at.as_secs_f64());
-            let left: Vec<String> = process.left.iter().map(left).collect();
-            let left = left.join(", ");
-            self.accuse(format!("velocity: {count} addresses left within a minute, {budget} may: {left}"));
+        for namespace in fresh {
+            let most = used[&namespace];
+            let count: usize = used.values().map(|used| most.min(*used)).sum();
+            if count > budget {
+                let what =
+                    format!("{count} addresses of {namespace} and others left within a minute, {budget} may");
+                self.accuse(format!("velocity: {what}: {used:?}"));
+            }
         }
     }
 
@@ -246,8 +267,7 @@ impl Sim {
     }
 
     fn accounts(&self, member: &Member, meaning: &Meaning, address: &Address) -> Vec<Account> {
-        let view = member.view();
-        let spec = match (view.services.get(&meaning.service), member.services.get(&meaning.service)) {
+        let spec = match (member.published(&meaning.service), member.services.get(&meaning.service)) {
             (Some(known), _) => Arc::clone(&known.probe),
             (None, truth) => Arc::new(ProbeSpec::tcp(truth.map_or(0, |truth| truth.port))),
         };
@@ -264,10 +284,11 @@ impl Sim {
     }
 
     fn is_out(&self, member: &Member, meaning: &Meaning, address: &Address) -> bool {
-        self.accounts(member, meaning, address).iter().all(|account| account.out)
+        let has_route = address.ip().is_none_or(|ip| self.net.has_route(ip));
+        has_route && self.accounts(member, meaning, address).iter().all(|account| account.out)
     }
 
-    fn wish(&self, member: &Member, meaning: &Meaning, given: &Address) -> Option<Wish> {
+    pub(crate) fn wish(&self, member: &Member, meaning: &Meaning, given: &Address) -> Option<Wish> {
         self.intents.concerning(&member.name, &meaning.service, given).next().map(|(_, intent)| intent.wish)
     }
 
@@ -275,12 +296,15 @@ impl Sim {
         let mut best = None;
         for member in self.fleet.configured().filter(|member| meaning.speaks_of(member)) {
             // What a list misses, and another one has to miss too, stands as well.
-            let seen = member.view().services.get(&meaning.service).cloned();
+            let seen = member.published(&meaning.service);
             let seen = seen.iter().flat_map(|one| one.addresses.iter().flatten());
             for given in member.given(&meaning.service, now).into_iter().flatten().chain(seen) {
                 let alive = match self.wish(member, meaning, given) {
                     Some(wish) => wish == Wish::ForceIn,
-                    None => self.accounts(member, meaning, given).iter().any(|one| one.may_be_alive(now)),
+                    None => {
+                        !given.ip().is_none_or(|ip| self.net.has_route(ip))
+                            || self.accounts(member, meaning, given).iter().any(|one| one.may_be_alive(now))
+                    }
                 };
                 if alive {
                     best = Some(best.map_or(member.priority, |best: u16| best.min(member.priority)));

@@ -22,8 +22,6 @@ pub(crate) enum Blame {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Account {
     pub(crate) landed: u32,
-    /// Said nothing, in a row.
-    unclear: usize,
     /// The last failures in a row, at most [`FALL`].
     failures: Vec<Blame>,
     successes: u32,
@@ -41,7 +39,7 @@ impl Account {
     fn take(&mut self, outcome: Outcome, blame: Blame, now: Duration) {
         self.landed += 1;
         match outcome {
-            Outcome::Inconclusive => self.unclear += 1,
+            Outcome::Inconclusive => {}
             Outcome::Pass => self.pass(now),
             Outcome::Fail => self.fail(blame, now),
         }
@@ -49,7 +47,7 @@ impl Account {
 
     fn pass(&mut self, now: Duration) {
         self.last_pass = Some(now);
-        (self.unclear, self.passed, self.has_own_faults) = (0, true, false);
+        (self.passed, self.has_own_faults) = (true, false);
         self.failures.clear();
         self.successes += 1;
         if self.out && self.successes >= RISE << self.doublings {
@@ -58,7 +56,7 @@ impl Account {
     }
 
     fn fail(&mut self, blame: Blame, now: Duration) {
-        (self.unclear, self.successes) = (0, 0);
+        self.successes = 0;
         self.failures.push(blame);
         if self.failures.len() > FALL {
             self.failures.remove(0);
@@ -89,6 +87,10 @@ impl Account {
     /// Whether it may count as alive: failures that fell into a doubt do not count, and those are not told apart here.
     pub(crate) fn may_be_alive(&self, now: Duration) -> bool {
         !self.is_dead() || self.last_pass.is_some_and(|at| now < at + Duration::from_secs(300))
+    }
+
+    pub(crate) const fn has_answered(&self) -> bool {
+        self.passed
     }
 
     pub(crate) fn is_well(&self) -> bool {

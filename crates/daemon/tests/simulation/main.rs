@@ -7,23 +7,29 @@
 //!
 //! - `cargo test -p fleetdns --test simulation` runs the kept seeds and some new ones.
 //! - `SEEDS=10000 START=1 cargo test --release -p fleetdns --test simulation many -- --nocapture` runs more.
-//! - `SEED=7 cargo test -p fleetdns --test simulation many -- --nocapture` runs one and prints all that happens, and
-//!   what the product says of it.
+//! - `many_schedules` and `many_trials` in place of `many` run one kind only: trials take the times of some Services, in
+//!   the same world with and without what is broken elsewhere.
+//! - `SEED=7 cargo test -p fleetdns --test simulation many_schedules -- --nocapture` runs one and prints all that
+//!   happens, and what the product says of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod chaos;
 mod drive;
+mod elsewhere;
 mod expect;
 mod fleet;
 mod laws;
 mod ledger;
 mod names;
 mod network;
+mod orders;
 mod proof;
 mod rng;
 mod scenarios;
 mod schedule;
 mod sim;
+mod trial;
+mod victim;
 mod zone;
 
 use std::sync::Mutex;
@@ -36,29 +42,31 @@ use crate::schedule::{Outcome, run};
 /// Seeds that once found a fault, and what it was.
 const KEPT: &str = include_str!("seeds.txt");
 /// Seeds that every run of the tests tries.
-const USUAL: u64 = 100;
+const USUAL: u64 = 25;
+const USUAL_TRIALS: u64 = 6;
 
-fn kept() -> Vec<u64> {
-    let lines = KEPT.lines().filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
+/// The kept seeds of schedules, which have no letter before them, or of trials, which have a `t`.
+fn kept(letter: &str) -> Vec<u64> {
+    let seeds = KEPT.lines().filter_map(|line| line.split_whitespace().next()?.strip_prefix(letter));
+    seeds.filter_map(|seed| seed.parse().ok()).collect()
 }
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-#[test]
-fn many_schedules_keep_every_law() {
+/// Runs the kept seeds and those that are asked for, or the one that is asked for with all that happens in it.
+fn many(letter: &str, usual: u64, run: fn(u64, Broken, bool) -> Outcome) {
     if let Some(seed) = number("SEED") {
         let log = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG);
-        log.without_time().with_target(false).with_ansi(false).init();
+        let _ = log.without_time().with_target(false).with_ansi(false).try_init();
         let outcome = run(seed, Broken::Nothing, true);
         assert_eq!(outcome.wrong, Vec::<String>::new(), "seed {seed}");
         return;
     }
     let first = number("START").unwrap_or(1);
-    let mut seeds = kept();
-    seeds.extend(first..first + number("SEEDS").unwrap_or(USUAL));
+    let mut seeds = kept(letter);
+    seeds.extend(first..first + number("SEEDS").unwrap_or(usual));
     let (next, wrong, total) = (AtomicU64::new(0), Mutex::new(Vec::new()), Mutex::new(Outcome::default()));
     let started = Instant::now();
     let work = || {
@@ -82,6 +90,16 @@ fn many_schedules_keep_every_law() {
 }
 
 #[test]
+fn many_schedules_keep_every_law() {
+    many("", USUAL, run);
+}
+
+#[test]
+fn many_trials_keep_every_time() {
+    many("t", USUAL_TRIALS, trial::run);
+}
+
+#[test]
 fn a_seed_gives_the_same_run_again() {
     for seed in 1..=10 {
         let (one, other) = (run(seed, Broken::Nothing, false), run(seed, Broken::Nothing, false));
@@ -91,10 +109,16 @@ fn a_seed_gives_the_same_run_again() {
     }
 }
 
-/// Of a few seeds at least one has to show that the law is broken; gives how many did.
+/// Of a few seeds at least one has to show that the law is broken.
 fn breaks(broken: Broken, law: &str) {
-    let found =
-        (1..=40).find(|seed| run(*seed, broken, false).wrong.iter().any(|what| what.starts_with(law)));
+    breaks_in(run, broken, law, 1);
+}
+
+/// The first seed is one that showed it before: the others are tried when it no longer does.
+fn breaks_in(run: fn(u64, Broken, bool) -> Outcome, broken: Broken, law: &str, first: u64) {
+    let shows = |seed: &u64| run(*seed, broken, false).wrong.iter().any(|what| what.starts_with(law));
+    let found = [first].into_iter().chain(1..=40).find(shows);
+    println!("{broken:?} breaks the law of {law} with seed {found:?}");
     assert!(found.is_some(), "{broken:?} and no run breaks the law of {law}");
 }
 
@@ -146,4 +170,24 @@ fn writes_without_end_are_seen() {
 #[test]
 fn a_zone_that_never_comes_right_is_seen() {
     breaks(Broken::Stuck, "converge");
+}
+
+#[test]
+fn an_override_that_is_not_carried_out_is_seen() {
+    breaks(Broken::Ignores, "override");
+}
+
+#[test]
+fn a_doubt_that_cannot_end_is_seen_to_keep_the_dead() {
+    breaks_in(trial::run, Broken::Latches, "budget", 1);
+}
+
+#[test]
+fn verdicts_that_wait_for_others_are_seen() {
+    breaks_in(trial::run, Broken::Queues, "neighbour", 1);
+}
+
+#[test]
+fn a_zone_that_rests_for_one_refused_name_is_seen() {
+    breaks_in(trial::run, Broken::Rests, "refused", 1);
 }

@@ -13,7 +13,7 @@ pub(crate) enum Level {
     Region(Label),
     Zone(Label, Label),
     /// A host name that was asked for.
-    Asked,
+    Asked(DnsName),
 }
 
 #[derive(Debug, Clone)]
@@ -32,38 +32,53 @@ impl Meaning {
             Level::Zone(zone, region) => {
                 member.region.as_ref() == Some(region) && member.zones.contains(zone)
             }
-            Level::Asked => {
+            Level::Asked(name) => {
                 let asks = member.was_heard_of(&self.service)
-                    && member.services.get(&self.service).is_some_and(|truth| truth.asked.is_some());
+                    && member.services.get(&self.service).is_some_and(|truth| truth.asked.contains(name));
                 // What a list misses, and another one has to miss too, asks on.
-                let seen =
-                    member.view().services.get(&self.service).is_some_and(|one| !one.hostnames.is_empty());
+                let seen = member.published(&self.service).is_some_and(|one| one.hostnames.contains(name));
                 asks || seen
             }
         }
     }
 }
 
+/// The name of a Service in all members.
+pub(crate) fn global(service: &ServiceKey) -> DnsName {
+    format!("{}.{}.fed.svc.example.com", service.name(), service.namespace()).parse().unwrap()
+}
+
+/// The host name that a Service of a random world asks for.
+pub(crate) fn www(service: &ServiceKey) -> DnsName {
+    format!("www-{}.example.com", service.name()).parse().unwrap()
+}
+
 /// Every name that could ever stand in this world.
 pub(crate) fn all(fleet: &Fleet, services: &BTreeSet<ServiceKey>) -> BTreeMap<DnsName, Meaning> {
+    services.iter().flat_map(|service| of(fleet, service)).collect()
+}
+
+/// Every name that could ever stand for this Service.
+pub(crate) fn of(fleet: &Fleet, service: &ServiceKey) -> BTreeMap<DnsName, Meaning> {
     let mut names = BTreeMap::new();
-    for service in services {
-        let stem = format!("{}.default.fed.svc", service.name());
-        let mut add = |text: String, level, up: Option<&DnsName>| {
-            let name: DnsName = text.parse().unwrap();
-            names.insert(name.clone(), Meaning { service: service.clone(), level, up: up.cloned() });
-            name
-        };
-        let global = add(format!("{stem}.example.com"), Level::Global, None);
-        add(format!("www-{}.example.com", service.name()), Level::Asked, None);
-        for member in &fleet.members {
-            let Some(region) = &member.region else { continue };
-            let regional =
-                add(format!("{stem}.{region}.example.com"), Level::Region(region.clone()), Some(&global));
-            for zone in &member.zones {
-                let level = Level::Zone(zone.clone(), region.clone());
-                add(format!("{stem}.{zone}.{region}.example.com"), level, Some(&regional));
-            }
+    let stem = format!("{}.{}.fed.svc", service.name(), service.namespace());
+    let mut add = |text: String, level, up: Option<&DnsName>| {
+        let name: DnsName = text.parse().unwrap();
+        names.insert(name.clone(), Meaning { service: service.clone(), level, up: up.cloned() });
+        name
+    };
+    let global = add(format!("{stem}.example.com"), Level::Global, None);
+    let truths = fleet.members.iter().filter_map(|member| member.services.get(service));
+    for asked in truths.flat_map(|truth| &truth.asked).cloned().chain([www(service)]) {
+        add(asked.to_string(), Level::Asked(asked), None);
+    }
+    for member in &fleet.members {
+        let Some(region) = &member.region else { continue };
+        let regional =
+            add(format!("{stem}.{region}.example.com"), Level::Region(region.clone()), Some(&global));
+        for zone in &member.zones {
+            let level = Level::Zone(zone.clone(), region.clone());
+            add(format!("{stem}.{zone}.{region}.example.com"), level, Some(&regional));
         }
     }
     names

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use fleetdns_core::{DnsName, ProbeKey};
@@ -11,6 +11,8 @@ use fleetdns_probe::{Answer, Failure, Snag};
 use crate::rng::mix;
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
+/// A resolver gives up on a name server after this.
+const NO_ANSWER: Duration = Duration::from_secs(10);
 
 /// How an address answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,14 +33,33 @@ pub(crate) enum Life {
     Misses(u64, u64),
 }
 
+/// How the name server of a host name behaves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum NameServer {
+    #[default]
+    Answers,
+    /// Says at once that it cannot.
+    Fails,
+    /// Says nothing, until the resolver gives up.
+    Silent,
+    /// Each answer has so many other addresses.
+    Rotates(u32),
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostName {
     pub(crate) ips: BTreeSet<IpAddr>,
-    pub(crate) failing: bool,
+    pub(crate) server: NameServer,
+    /// It stays as it is when all else is mended.
+    pub(crate) is_hopeless: bool,
     /// What the prober was told last, and may believe.
     pub(crate) told: Option<BTreeSet<IpAddr>>,
-    told_empty: u32,
+    pub(crate) told_empty: u32,
+    pub(crate) asked: u64,
 }
+
+/// The addresses of a host name with their TTL, or why they are not known.
+pub(crate) type Resolved = Result<(BTreeSet<IpAddr>, Duration), String>;
 
 /// The prober is cut off.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +77,8 @@ pub(crate) struct Network {
     pub(crate) names: BTreeMap<DnsName, HostName>,
     /// How often.
     asked: BTreeMap<IpAddr, u64>,
+    /// This host has no route for IPv6.
+    pub(crate) no_v6: bool,
     pub(crate) canaries: BTreeSet<IpAddr>,
     pub(crate) cut: Option<Cut>,
     /// All that is not a canary is dropped, since then.
@@ -75,6 +98,11 @@ impl Network {
         self.lives.insert(ip, life);
     }
 
+    /// Whether this host has a route for the family of an address.
+    pub(crate) const fn has_route(&self, ip: IpAddr) -> bool {
+        !(self.no_v6 && ip.is_ipv6())
+    }
+
     pub(crate) fn is_alive(&self, ip: IpAddr) -> bool {
         self.life(ip) == Life::Alive
     }
@@ -88,6 +116,9 @@ impl Network {
             Some(Cut { no_route: true, .. }) => return (Duration::ZERO, Answer::Unclear(Snag::NoRoute)),
             Some(_) => return silent,
             None => {}
+        }
+        if !self.has_route(key.address) {
+            return (Duration::ZERO, Answer::Unclear(Snag::NoRoute));
         }
         if self.wall.is_some() && !self.canaries.contains(&key.address) {
             return silent;
@@ -119,18 +150,35 @@ impl Network {
         mix(hasher.finish())
     }
 
-    pub(crate) fn lookup(&mut self, name: &DnsName) -> Result<(BTreeSet<IpAddr>, Duration), String> {
+    /// What a resolver says of a host name, and after how long.
+    pub(crate) fn lookup(&mut self, name: &DnsName) -> (Duration, Resolved) {
         let cut = self.cut.is_some();
+        let quick = Duration::from_millis(1 + mix(self.seed ^ name.as_str().len() as u64) % 20);
         let known = self.names.entry(name.clone()).or_default();
-        if cut || known.failing {
-            return Err("no name server answers".to_owned());
+        known.asked += 1;
+        let failed = || Err("no name server answers".to_owned());
+        match known.server {
+            NameServer::Silent => return (NO_ANSWER, failed()),
+            NameServer::Fails => return (quick, failed()),
+            _ if cut => return (quick, failed()),
+            NameServer::Rotates(count) => {
+                let first = mix(self.seed ^ known.asked) as u16;
+                let ip = |n: u32| Ipv4Addr::from(0x6440_0000 + u32::from(first) * 16 + n);
+                known.ips = (0..count).map(|n| IpAddr::V4(ip(n))).collect();
+            }
+            NameServer::Answers => {}
         }
+        (quick, Ok((known.ips.clone(), Duration::from_secs(20))))
+    }
+
+    /// The prober hears an answer of [`Network::lookup`].
+    pub(crate) fn tell(&mut self, name: &DnsName, answer: &Resolved) {
+        let (Some(known), Ok((ips, _))) = (self.names.get_mut(name), answer) else { return };
         // What is said to be empty is believed the second time.
-        known.told_empty = if known.ips.is_empty() { known.told_empty + 1 } else { 0 };
-        if !known.ips.is_empty() || known.told_empty > 1 {
-            known.told = Some(known.ips.clone());
+        known.told_empty = if ips.is_empty() { known.told_empty + 1 } else { 0 };
+        if !ips.is_empty() || known.told_empty > 1 {
+            known.told = Some(ips.clone());
         }
-        Ok((known.ips.clone(), Duration::from_secs(20)))
     }
 
     /// Ends everything that goes up and down by itself.
@@ -146,8 +194,8 @@ impl Network {
                 _ => {}
             }
         }
-        for name in self.names.values_mut() {
-            name.failing = false;
+        for name in self.names.values_mut().filter(|name| !name.is_hopeless) {
+            name.server = NameServer::Answers;
         }
     }
 }

@@ -1,10 +1,17 @@
 //! Ways to break the product on purpose, so that each law can be seen to fail.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use fleetdns_core::{
-    AllDown, Brakes, Claim, Evidence, Health, Intents, Mark, Observed, ObservedSet, ProbeKey, Ttl, Verdict,
+    AllDown, Brakes, Claim, Doubt, Evidence, Health, Intents, Mark, Observed, ObservedSet, ProbeKey, Ttl,
+    Verdict,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// The pause between two verdicts of [`Broken::Queues`].
+const IN_TURN: Duration = Duration::from_millis(500);
 
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,6 +38,14 @@ pub(crate) enum Broken {
     Restless,
     /// The provider never mends.
     Stuck,
+    /// As long as an endpoint never answered, nothing goes: a doubt that cannot end.
+    Latches,
+    /// Verdicts are passed on one after another, each in its turn.
+    Queues,
+    /// A refused name is taken for a fault of the whole zone.
+    Rests,
+    /// What persons say is kept and not carried out.
+    Ignores,
 }
 
 impl Broken {
@@ -39,7 +54,7 @@ impl Broken {
     }
 
     pub(crate) fn tampers(self) -> bool {
-        matches!(self, Self::Slanders | Self::Deaf)
+        matches!(self, Self::Slanders | Self::Deaf | Self::Latches | Self::Queues)
     }
 
     pub(crate) fn owner(self) -> &'static str {
@@ -71,7 +86,7 @@ impl Broken {
                     owner: "fed".parse().unwrap(),
                     service: "default/gone".parse().unwrap(),
                     members: std::collections::BTreeMap::new(),
-                    orphans: std::collections::BTreeSet::new(),
+                    orphans: BTreeSet::new(),
                     intents: Intents::default(),
                 };
                 set.claim = Claim::of(&Mark::from(&mark));
@@ -91,29 +106,63 @@ pub(crate) async fn relay(
     to: watch::Sender<Health>,
     shutdown: CancellationToken,
 ) {
+    let mut answered = BTreeSet::new();
     loop {
         let mut health = from.borrow_and_update().clone();
+        let mut more = false;
         match broken {
-            Broken::Deaf => {
-                health.doubt = None;
-                let held =
-                    |(key, verdict): (&ProbeKey, &Verdict)| (*verdict == Verdict::Held).then(|| key.clone());
-                let held: Vec<ProbeKey> = health.verdicts.iter().filter_map(held).collect();
-                health.verdicts.extend(held.into_iter().map(|key| (key, Verdict::Unhealthy)));
-            }
-            Broken::Slanders => {
-                let healthy = health.verdicts.iter().find(|(_, verdict)| **verdict == Verdict::Healthy);
-                if let Some(key) = healthy.map(|(key, _)| key.clone()) {
-                    health.verdicts.insert(key, Verdict::Unhealthy);
-                }
-            }
+            Broken::Deaf => hide_doubt(&mut health),
+            Broken::Slanders => slander(&mut health),
+            Broken::Latches => latch(&mut health, &mut answered),
+            Broken::Queues => more = queue(&mut health, &to.borrow()),
             _ => {}
         }
         to.send_replace(health);
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
-            changed = from.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(IN_TURN), if more => {}
+            changed = from.changed(), if !more => if changed.is_err() { return },
         }
     }
+}
+
+fn hide_doubt(health: &mut Health) {
+    health.doubt = None;
+    let held = |(key, verdict): (&ProbeKey, &Verdict)| (*verdict == Verdict::Held).then(|| key.clone());
+    let held: Vec<ProbeKey> = health.verdicts.iter().filter_map(held).collect();
+    health.verdicts.extend(held.into_iter().map(|key| (key, Verdict::Unhealthy)));
+}
+
+fn slander(health: &mut Health) {
+    let healthy = health.verdicts.iter().find(|(_, verdict)| **verdict == Verdict::Healthy);
+    if let Some(key) = healthy.map(|(key, _)| key.clone()) {
+        health.verdicts.insert(key, Verdict::Unhealthy);
+    }
+}
+
+fn latch(health: &mut Health, answered: &mut BTreeSet<ProbeKey>) {
+    let is = |wanted: Verdict| move |(_, verdict): &(&ProbeKey, &Verdict)| **verdict == wanted;
+    let keys = |wanted| health.verdicts.iter().filter(is(wanted)).map(|(key, _)| key.clone());
+    answered.extend(keys(Verdict::Healthy));
+    let never = keys(Verdict::Unhealthy).filter(|key| !answered.contains(key)).count();
+    if never > 0 {
+        health.doubt = Some(Doubt::Vantage { canaries: 0, silent: 0, keys: never, heard: 0 });
+    }
+}
+
+/// Lets one verdict pass that is another than before; gives whether there are more.
+fn queue(health: &mut Health, shown: &Health) -> bool {
+    let turned = |(key, verdict): &(&ProbeKey, &Verdict)| {
+        shown.verdicts.get(*key).is_some_and(|before| before != *verdict)
+    };
+    let mut waiting: Vec<ProbeKey> =
+        health.verdicts.iter().filter(turned).map(|(key, _)| key.clone()).skip(1).collect();
+    let more = !waiting.is_empty();
+    for key in waiting.drain(..) {
+        if let Some(before) = shown.verdicts.get(&key) {
+            health.verdicts.insert(key, *before);
+        }
+    }
+    more
 }

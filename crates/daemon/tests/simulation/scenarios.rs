@@ -42,9 +42,7 @@ async fn clusters(last: char, shape: impl FnOnce(&mut Sim)) -> Driver {
         for (number, letter) in ('a'..=last).enumerate() {
             let api = format!("192.0.2.{}", number + 1).parse().unwrap();
             let mut member = Member::new(&letter.to_ascii_uppercase().to_string(), None, None, 100, api);
-            let addresses = [ip(letter).parse().unwrap()].into();
-            let truth = Truth { addresses, port: 80, asked: None, emptied: None };
-            member.services.insert(key("web"), truth);
+            member.services.insert(key("web"), Truth::of([ip(letter).parse().unwrap()]));
             sim.fleet.members.push(member);
         }
         sim.services = [key("web")].into();

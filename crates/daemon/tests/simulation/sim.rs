@@ -15,6 +15,7 @@ use fleetdns_probe::Answer;
 use tokio::time::{Instant, sleep};
 
 use crate::fleet::Fleet;
+use crate::laws::Leaver;
 use crate::ledger::{Blame, Ledger};
 use crate::names::Meaning;
 use crate::network::Network;
@@ -28,13 +29,15 @@ pub(crate) type Shared = Arc<Mutex<Sim>>;
 pub(crate) struct Process {
     pub(crate) converged: bool,
     /// What left because of its probes.
-    pub(crate) left: VecDeque<(Duration, Address)>,
+    pub(crate) left: VecDeque<(Duration, Leaver)>,
     pub(crate) budgets: VecDeque<(Duration, usize)>,
 }
 
 /// A change of the zone.
 #[derive(Debug, Clone)]
 pub(crate) struct Written {
+    pub(crate) at: Duration,
+    pub(crate) name: DnsName,
     pub(crate) values: BTreeSet<String>,
 }
 
@@ -178,7 +181,7 @@ impl Sim {
         let mark = marks.map(|mark| mark.to_string()).next().unwrap_or_default();
         self.say(format!("written {name} {values:?} {mark}"));
         self.zone.writes += 1;
-        self.written.push(Written { values });
+        self.written.push(Written { at: self.now(), name: name.clone(), values });
         self.zone.observed.replace(name.clone(), sets);
     }
 

@@ -21,26 +21,43 @@ pub(crate) enum Trouble {
     None,
     Unavailable,
     ListFails,
+    /// A listing does not end, while writes work.
+    ListStalls,
     Throttled(u64),
     /// So many percent of the names conflict.
     Conflicts(u64),
-    Rejects(DnsName),
     /// So many percent of the names fail.
     Partial(u64),
+    /// Of a change that is more than one step only the first is done, and of others nobody knows.
+    Half(u64),
+    /// The same, for the next name that is written.
+    HalfOnce,
+    /// Ends after so many names of a plan, and does not try the others.
+    Stops(usize),
     /// It is done, and nobody hears of it.
     AnswerLost,
 }
+
+/// A provider gives up on a listing after this.
+const GIVES_UP: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(crate) struct Backend {
     pub(crate) observed: Observed,
     /// Names at which a person deleted a set since the zone was last listed.
     pub(crate) cut_by_hand: BTreeSet<DnsName>,
+    /// A person has edited a name since the zone was last listed.
+    pub(crate) edited: bool,
     /// Names with a set whose mark a person has blanked.
     pub(crate) unmarked: BTreeSet<DnsName>,
     pub(crate) trouble: Trouble,
+    /// Names that it refuses to write, for reasons of its own.
+    pub(crate) refused: BTreeSet<DnsName>,
     /// How long a write takes.
     pub(crate) slow: Duration,
+    /// How long each name of it takes.
+    pub(crate) slow_name: Duration,
     pub(crate) rng: Rng,
     pub(crate) lists: u64,
     pub(crate) writes: u64,
@@ -52,9 +69,12 @@ impl Backend {
         Self {
             observed: Observed::default(),
             cut_by_hand: BTreeSet::new(),
+            edited: false,
             unmarked: BTreeSet::new(),
             trouble: Trouble::None,
+            refused: BTreeSet::new(),
             slow: Duration::ZERO,
+            slow_name: Duration::ZERO,
             rng: Rng::new(seed),
             lists: 0,
             writes: 0,
@@ -67,19 +87,21 @@ impl Backend {
         Version(self.serial.to_string().into())
     }
 
-    /// Gives the sets afterwards, or `None` when the name is not as the plan saw it.
-    fn changed(&mut self, change: &NameChange, blind: bool) -> Option<Vec<ObservedSet>> {
+    /// Gives the sets after the first `steps` of a change, or `None` when the name is not as the plan saw it.
+    fn changed(&mut self, change: &NameChange, steps: usize, blind: bool) -> Option<Vec<ObservedSet>> {
         let mut sets = self.observed.at(&change.name).to_vec();
-        for one in &change.changes {
+        for (number, one) in change.changes.iter().enumerate() {
             let there = sets.iter().position(|set| set.content.record_type() == Some(one.record_type()));
-            match (one.before(), there) {
-                (None, None) => {}
-                (Some(before), Some(at)) if blind || sets[at] == *before => {
-                    sets.remove(at);
-                }
-                (None, Some(_)) if blind => {}
+            let at = match (one.before(), there) {
+                (None, None) => None,
+                (Some(before), Some(at)) if blind || sets[at] == *before => Some(at),
+                (None, Some(_)) if blind => None,
                 _ => return None,
+            };
+            if number >= steps {
+                continue;
             }
+            at.map(|at| sets.remove(at));
             if let Some((set, mark)) = one.after() {
                 sets.push(ObservedSet {
                     ttl: set.ttl,
@@ -95,6 +117,10 @@ impl Backend {
     fn outcome(&mut self, change: &NameChange, blind: bool) -> (Outcome, Option<Vec<ObservedSet>>) {
         let unavailable = || Outcome::Failed(unavailable("write"));
         let dice = self.rng.below(100);
+        if self.refused.contains(&change.name) {
+            return (Outcome::Failed(ProviderError::Rejected { problem: "poisoned".into() }), None);
+        }
+        let mut steps = usize::MAX;
         match &self.trouble {
             Trouble::Unavailable => return (unavailable(), None),
             Trouble::Throttled(seconds) => {
@@ -103,17 +129,26 @@ impl Backend {
             }
             Trouble::Conflicts(percent) if dice < *percent => return (Outcome::Conflict, None),
             Trouble::Partial(percent) if dice < *percent => return (unavailable(), None),
-            Trouble::Rejects(name) if *name == change.name => {
-                return (Outcome::Failed(ProviderError::Rejected { problem: "poisoned".into() }), None);
+            Trouble::Half(percent) if dice < *percent => steps = change.changes.len().div_ceil(2),
+            Trouble::HalfOnce => {
+                steps = change.changes.len().div_ceil(2);
+                self.trouble = Trouble::None;
             }
             _ => {}
         }
-        let Some(sets) = self.changed(change, blind) else { return (Outcome::Conflict, None) };
+        let Some(sets) = self.changed(change, steps, blind) else { return (Outcome::Conflict, None) };
         let outcome = match self.trouble {
             Trouble::AnswerLost => unavailable(),
+            _ if steps < usize::MAX => Outcome::Incomplete { problem: "it did the first half".into() },
             _ => Outcome::Done(sets.clone()),
         };
         (outcome, Some(sets))
+    }
+}
+
+async fn pause(span: Duration) {
+    if span > Duration::ZERO {
+        sleep(span).await;
     }
 }
 
@@ -131,6 +166,14 @@ impl Provider for Way {
     }
 
     async fn list(&self) -> Result<Listing, ProviderError> {
+        let mut stalled = Duration::ZERO;
+        while self.0.lock().unwrap().zone.trouble == Trouble::ListStalls {
+            if stalled >= GIVES_UP {
+                return Err(unavailable("list"));
+            }
+            stalled += LOOK;
+            sleep(LOOK).await;
+        }
         let mut sim = self.0.lock().unwrap();
         sim.zone.lists += 1;
         match sim.zone.trouble {
@@ -138,28 +181,44 @@ impl Provider for Way {
             Trouble::Throttled(seconds) => Err(ProviderError::Throttled { endpoint: "zone".into(), seconds }),
             _ => {
                 sim.zone.cut_by_hand.clear();
+                sim.zone.edited = false;
                 Ok(Listing { observed: sim.broken.listed(&sim.zone.observed), unreadable: vec![] })
             }
         }
     }
 
     async fn apply(&self, plan: &ApprovedPlan) -> Applied {
-        let slow = {
+        let (mut dead, slow, slow_name) = {
             let mut sim = self.0.lock().unwrap();
             // What is known now is what the plan was made of; what happens until the write is done cannot count.
-            sim.judge_plan(plan.plan());
-            sim.zone.slow
+            (sim.judge_plan(plan.plan()), sim.zone.slow, sim.zone.slow_name)
         };
-        if slow > Duration::ZERO {
-            sleep(slow).await;
-        }
-        let mut sim = self.0.lock().unwrap();
-        let blind = sim.broken == Broken::Blind;
+        pause(slow).await;
         let mut names = Vec::new();
-        for change in &plan.plan().changes {
-            let (outcome, sets) = sim.zone.outcome(change, blind);
+        let changes = &plan.plan().changes;
+        for (number, change) in changes.iter().enumerate() {
+            pause(slow_name).await;
+            let mut sim = self.0.lock().unwrap();
+            if let Trouble::Stops(after) = sim.zone.trouble
+                && number >= after
+            {
+                names.push((change.name.clone(), Outcome::Failed(unavailable("write"))));
+                names
+                    .extend(changes.iter().skip(number + 1).map(|one| (one.name.clone(), Outcome::NotTried)));
+                break;
+            }
+            let blind = sim.broken == Broken::Blind;
+            let (mut outcome, sets) = sim.zone.outcome(change, blind);
             if let Some(sets) = sets {
                 sim.write(&change.name, sets);
+            }
+            if let (Outcome::Done(_), Some(dead)) = (&outcome, dead.remove(&change.name)) {
+                sim.judge_speed(dead);
+            }
+            if sim.broken == Broken::Rests
+                && matches!(outcome, Outcome::Failed(ProviderError::Rejected { .. }))
+            {
+                outcome = Outcome::Failed(unavailable("write"));
             }
             names.push((change.name.clone(), outcome));
         }

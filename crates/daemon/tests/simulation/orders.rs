@@ -1,0 +1,108 @@
+//! What a person orders is in force within a pass, or the answer says why not.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use fleetdns_core::plan::Hold;
+use fleetdns_core::wanted::Routing;
+use fleetdns_core::{Address, DnsName, Subject, Wish};
+
+use crate::drive::{Driver, Told};
+use crate::names::Meaning;
+use crate::sim::Sim;
+use crate::zone::Trouble;
+
+/// Enough for a pass and what it writes.
+const A_PASS: Duration = Duration::from_secs(1);
+
+impl Driver {
+    /// A person orders something; where nothing else is in the way it is looked at what follows.
+    pub(crate) async fn obeys(&mut self, subject: Subject, wish: Option<Wish>, span: Option<Duration>) {
+        let free = self.is_free();
+        let kept = self.kept();
+        let answer = self.order(&subject, wish, span).await;
+        if !free || answer.is_err() {
+            return;
+        }
+        // Nothing of the fleet is watched meanwhile, and nothing else happens.
+        tokio::time::sleep(A_PASS).await;
+        if self.is_free() {
+            let said = excused(&answer, kept);
+            self.with(|sim| sim.judge_order(&said));
+        }
+    }
+
+    /// Whether nothing is in the way of a write.
+    fn is_free(&self) -> bool {
+        let Some(run) = &self.run else { return false };
+        let status = run.status.borrow();
+        let good = status.fault.is_none() && status.startup.is_none() && status.observed.is_some();
+        drop(status);
+        good && self.with(|sim| {
+            let zone = &sim.zone;
+            let quiet = zone.trouble == Trouble::None && zone.slow == Duration::ZERO;
+            quiet && zone.refused.is_empty() && !zone.edited && sim.process.converged
+        })
+    }
+
+    /// Names that have what they had because nothing better is left.
+    fn kept(&self) -> BTreeSet<DnsName> {
+        let Some(run) = &self.run else { return BTreeSet::new() };
+        let is_last = |reason: &Hold| matches!(reason, Hold::AllDown | Hold::Floor { .. } | Hold::Undecided);
+        let status = run.status.borrow();
+        status.held.values().filter(|held| is_last(&held.reason)).map(|held| held.name.clone()).collect()
+    }
+}
+
+/// Names of which the answer says why they stay, or of which that was known before.
+fn excused(answer: &Told, mut kept: BTreeSet<DnsName>) -> BTreeSet<DnsName> {
+    let held = answer.iter().flat_map(|answer| &answer.effect.held);
+    kept.extend(held.filter_map(|reason| reason.name.parse().ok()));
+    kept
+}
+
+impl Sim {
+    fn judge_order(&mut self, excused: &BTreeSet<DnsName>) {
+        let mut found = Vec::new();
+        for (name, meaning) in &self.names {
+            if !excused.contains(name) && !self.foreign.contains_key(name) {
+                found.extend(self.disobeyed(name, meaning));
+            }
+        }
+        found.into_iter().for_each(|what| self.accuse(what));
+    }
+
+    /// Addresses at a name that are not as a person wants them.
+    fn disobeyed(&self, name: &DnsName, meaning: &Meaning) -> Vec<String> {
+        let (now, values) = (self.now(), self.values(name));
+        let mut wanted: BTreeSet<(Address, u16)> = BTreeSet::new();
+        let (mut out, mut others) = (BTreeSet::new(), BTreeSet::new());
+        for member in self.fleet.configured().filter(|member| meaning.speaks_of(member)) {
+            for given in member.given(&meaning.service, now).into_iter().flatten() {
+                let stands: Vec<Address> = self.stands_as(given);
+                match self.wish(member, meaning, given) {
+                    Some(Wish::ForceIn) if self.routing == Routing::All => {
+                        wanted.extend(given.ip().map(|ip| (Address::from(ip), member.priority)));
+                    }
+                    Some(Wish::Drain | Wish::ForceOut) => out.extend(stands),
+                    _ => others.extend(stands),
+                }
+            }
+        }
+        let is_there = |address: &Address| values.contains(&address.to_string());
+        let stays = out.difference(&others).filter(|address| is_there(address));
+        let stays = stays.map(|address| format!("override: {address} is ordered out and still at {name}"));
+        let misses = wanted.iter().filter(|(address, _)| !is_there(address));
+        let misses =
+            misses.map(|(address, _)| format!("override: {address} is ordered in and not at {name}"));
+        stays.chain(misses).collect()
+    }
+
+    /// What an address that is given can look like at a name.
+    fn stands_as(&self, given: &Address) -> Vec<Address> {
+        let told =
+            given.hostname().and_then(|name| self.net.names.get(name)).and_then(|name| name.told.as_ref());
+        let ips = told.into_iter().flatten().map(|ip| Address::from(*ip));
+        ips.chain([given.clone()]).collect()
+    }
+}
