@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::answer::{Answer, Snag};
+use crate::budget::Budget;
 use crate::canary::Canary;
 use crate::demand::Demand;
 use crate::names::Names;
@@ -68,6 +69,7 @@ pub(crate) struct Engine<P, L, G> {
     stall_said: Option<Instant>,
     /// Keys whose last probe was inconclusive.
     unclear: usize,
+    budget: Budget,
     routes: Routes,
     watcher: Watcher,
     news: News,
@@ -111,6 +113,7 @@ where
             pulse: Pulse::new(),
             stall_said: None,
             unclear: 0,
+            budget: Budget::default(),
             routes: Routes::default(),
             news: News::new(settings.unprobeable),
             turns: None,
@@ -202,6 +205,14 @@ where
         while self.in_flight < self.room {
             let Some((slot, due)) = self.table.pop_due(now) else { return };
             let Some(row) = self.table.row_mut(slot) else { continue };
+            if !std::mem::take(&mut row.paid) {
+                let start = self.budget.reserve(row.key.address, row.payer.clone(), now);
+                if start > now {
+                    row.paid = true;
+                    self.table.defer(slot, start);
+                    continue;
+                }
+            }
             let lag = now.saturating_duration_since(due);
             self.reports.count_start(lag);
             let late = (lag > self.timing.with(&row.key.spec.pace).interval / 2).then_some(lag);

@@ -28,6 +28,7 @@ use tracing::warn;
 
 mod answer;
 mod attempt;
+mod budget;
 mod canary;
 mod demand;
 mod engine;

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::doubt::KeyId;
@@ -48,6 +49,10 @@ pub(crate) struct Row {
     pub(crate) unclear: u32,
     /// It cannot be probed from here.
     pub(crate) blind: bool,
+    /// The namespace that its probes count for.
+    pub(crate) payer: Option<Arc<str>>,
+    /// Its next probe was put off, and is paid for.
+    pub(crate) paid: bool,
     /// Probes in a row for which this machine had no route, and the start of the first.
     pub(crate) unrouted: Option<(u32, Instant)>,
     /// Whether a guess was right once: only then its failures count.
@@ -128,6 +133,8 @@ impl Table {
                     state: State::Fresh,
                     unclear: 0,
                     blind: false,
+                    payer: None,
+                    paid: false,
                     unrouted: None,
                     proven: false,
                 };
@@ -200,6 +207,11 @@ impl Table {
             }
         }
         None
+    }
+
+    /// Puts off a key that was taken out.
+    pub(crate) fn defer(&mut self, slot: Slot, due: Instant) {
+        self.set_due(slot, due);
     }
 
     /// When the next key is due.

@@ -525,3 +525,23 @@ async fn endpoints_that_never_answered_are_told_with_their_last_error() {
     let never = world.reports.never_answered();
     assert_eq!(never, HashMap::from([(key("10.0.0.2", "tcp:80"), "connection refused".to_owned())]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_services_of_one_namespace_do_not_flood_an_address_and_others_keep_their_times() {
+    let network = Network::default();
+    let specs: Vec<String> = (0..300).map(|port| format!("tcp!interval=1s:{}", 1000 + port)).collect();
+    let names: Vec<String> = (0..300).map(|index| format!("hostile/s{index}")).collect();
+    let mut services: Vec<Words<'_>> =
+        names.iter().zip(&specs).map(|(name, spec)| (name.as_str(), "10.0.0.9", spec.as_str())).collect();
+    services.push(("shop/same", "10.0.0.9", "tcp:80"));
+    services.push(("shop/other", "10.0.0.1", "tcp:80"));
+    let world = world(&network, settings(), west(&services));
+    sleep(SECOND * 3).await;
+    assert_eq!((world.verdict("10.0.0.9"), world.verdict("10.0.0.1")), (Healthy, Healthy));
+    let before = [network.asked("10.0.0.9").len(), network.asked("10.0.0.1").len()];
+    sleep(SECOND * 20).await;
+    let asked = [network.asked("10.0.0.9").len() - before[0], network.asked("10.0.0.1").len() - before[1]];
+    let most = 21 * crate::budget::RATE as usize;
+    assert!(asked[0] > 1500 && asked[0] <= most, "{asked:?}");
+    assert_eq!(asked[1], 4);
+}
