@@ -68,12 +68,12 @@ fn annotations_say_what_is_asked_and_how_often() {
         (&[("probe", "grpc"), ("probe-port", "50051")], format!("grpc:50051@{global}/")),
         (
             &[
-                ("hostname", "*.example.com"),
+                ("hostname", "*.a.example.com"),
                 ("probe", "grpcs"),
                 ("probe-service", "my.pkg.Greeter"),
-                ("probe-host", "g.example.com"),
+                ("probe-host", "g.a.example.com"),
             ],
-            "grpcs:8080@g.example.com/my.pkg.Greeter".to_owned(),
+            "grpcs:8080@g.a.example.com/my.pkg.Greeter".to_owned(),
         ),
         (
             &[("probe", "http"), ("probe-host", "web.default.fed.svc.eu.example.com")],
