@@ -147,7 +147,7 @@ async fn services_that_ask_for_nonsense_are_said_and_the_others_go_on() {
         ("default/nowhere".to_owned(), vec!["status.loadBalancer", "0.0.0.0"]),
         ("default/no-ip".to_owned(), vec!["status.loadBalancer", "999.1.1.1"]),
         ("*.apps.syncweek.com".to_owned(), vec!["wildcard"]),
-        ("syncweek.com".to_owned(), vec!["apex", "CNAME"]),
+        ("syncweek.com".to_owned(), vec!["reserved", "default = *, syncweek.com"]),
         (federation_name, vec!["octets, at most 253", &long, &namespace]),
     ]);
     for (object, parts) in &expected {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::plan::{Cause, Change, Held, Hold, NameChange, Plan};
+use crate::publish::Limits;
 use crate::service::ServiceKey;
 
 /// What to publish when every endpoint of a name is down.
@@ -41,13 +42,22 @@ pub struct Brakes {
     /// Percent of a zone's addresses that may go within a minute because of what probes say; one member's worth always
     /// may.
     pub max_removals: u8,
+    /// Addresses of one family at one name; those that were there before stay.
+    pub max_addresses: usize,
     /// Whether anything is removed at all. Without, everything that would go is kept and said.
     pub removals: bool,
 }
 
 impl Default for Brakes {
     fn default() -> Self {
-        Self { min_kept: 1, all_down: AllDown::Keep, max_delete: 50, max_removals: 20, removals: true }
+        Self {
+            min_kept: 1,
+            all_down: AllDown::Keep,
+            max_delete: 50,
+            max_removals: 20,
+            max_addresses: Limits::default().addresses,
+            removals: true,
+        }
     }
 }
 

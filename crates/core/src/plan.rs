@@ -25,6 +25,8 @@ pub enum Cause {
     AllDown,
     /// A person forced everything out that could stand there.
     ForcedOut,
+    /// It was asked for, and a federation name needs its place.
+    Evicted,
 }
 
 impl fmt::Display for Cause {
@@ -36,6 +38,7 @@ impl fmt::Display for Cause {
             Self::FamilyDown => "all its endpoints are down",
             Self::AllDown => "all endpoints are down and all-down = empty",
             Self::ForcedOut => "forced out by an operator",
+            Self::Evicted => "a federation name takes its place",
         })
     }
 }
@@ -262,11 +265,11 @@ pub enum Refusal {
         /// The other name.
         with: DnsName,
     },
-    /// The provider takes fewer values in one set.
+    /// There are more values than one set may have; those that were there before stay.
     TooManyValues {
         /// How many there are.
         values: usize,
-        /// How many it takes.
+        /// How many it may have.
         limit: usize,
     },
     /// The name lies below a delegation or a DNAME record, so that no query for it is answered from this zone (RFC 1034
@@ -298,7 +301,7 @@ impl fmt::Display for Refusal {
                 write!(f, "overlap: this provider would mix its answers with those of {with}")
             }
             Self::TooManyValues { values, limit } => {
-                write!(f, "limit: {values} values, this provider takes {limit} in one set")
+                write!(f, "limit: {limit} of {values} addresses are written, no more are allowed at one name")
             }
             Self::ZoneCut { at, record_type } => write!(
                 f,

@@ -156,6 +156,7 @@ impl Planner {
         self.snapshot = snapshot.clone();
         self.health = Health { clusters, ..health.clone() };
         let mut names: BTreeSet<DnsName> = changed.iter().flat_map(|key| self.regroup(key)).collect();
+        names.extend(self.beside(&names));
         names.extend(self.following(&turned));
         self.turned.extend(turned);
         for key in resolved.difference(&changed) {
@@ -254,6 +255,20 @@ impl Planner {
         let never = self.health.unresolvable.diff(&health.unresolvable).map(|item| set_key(&item).clone());
         let services = |name| self.resolved.get(&name).into_iter().flatten().cloned();
         resolved.chain(never).flat_map(services).collect()
+    }
+
+    /// The names above and below these that somebody wants, where the backend cannot serve both.
+    fn beside(&self, names: &BTreeSet<DnsName>) -> Vec<DnsName> {
+        let mut beside = Vec::new();
+        for name in names.iter().filter(|_| self.capabilities.answers_subtree) {
+            let mut above = name.parent();
+            while let Some(upper) = above.filter(|upper| upper.is_below(&self.zone.zone)) {
+                above = upper.parent();
+                beside.extend((!self.claims.at(&upper).is_empty()).then_some(upper));
+            }
+            beside.extend(self.claims.below(name).map(|(below, _)| below.clone()));
+        }
+        beside
     }
 
     /// Works out what one service of the fleet wants anew; gives the names it wanted before and those it wants now.

@@ -51,11 +51,13 @@ pub struct Limits {
     pub service_hostnames: usize,
     /// Host names of one namespace in one member.
     pub namespace_hostnames: usize,
+    /// Addresses of one family at one name.
+    pub addresses: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { annotation: 4096, service_hostnames: 100, namespace_hostnames: 10_000 }
+        Self { annotation: 4096, service_hostnames: 100, namespace_hostnames: 10_000, addresses: 100 }
     }
 }
 

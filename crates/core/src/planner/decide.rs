@@ -8,7 +8,7 @@ use crate::evidence::{Evidence, Mark};
 use crate::observed::{Content, ObservedSet};
 use crate::plan::Refusal;
 use crate::probe::ProbeSpec;
-use crate::record::{RecordData, RecordType};
+use crate::record::{NonEmpty, RecordData, RecordType};
 use crate::settle::sole_hostname;
 use crate::wanted::{Judges, wanted_at};
 
@@ -64,7 +64,8 @@ impl Planner {
 
     /// A name that nobody wants: what is ours there goes.
     fn plan_unwanted(&self, name: &DnsName, there: &[ObservedSet], plan: &mut Plan) {
-        if !self.claims.at(name).is_empty() {
+        let evicted = self.evicted_by(name).is_some();
+        if !self.claims.at(name).is_empty() && !evicted {
             return; // Wanted, and refused: what is there stays.
         }
         let mut changes = Vec::new();
@@ -79,7 +80,7 @@ impl Planner {
             changes.push(Change::Delete {
                 before: set.clone(),
                 record_type: data.record_type(),
-                cause: self.cause_of_end(set),
+                cause: if evicted { Cause::Evicted } else { self.cause_of_end(set) },
             });
         }
         plan.held.extend(hold.map(|reason| Held { name: name.clone(), reason }));
@@ -159,8 +160,15 @@ impl Planner {
                 } else {
                     family_cause(&wanted)
                 };
-                decision.sets =
-                    sets.into_iter().map(|data| RecordSet { name: name.clone(), ttl, data }).collect();
+                let limit = self.capabilities.max_values.min(self.brakes.max_addresses);
+                for data in sets {
+                    let values = data.count();
+                    if values > limit {
+                        refused.push(refuse(Refusal::TooManyValues { values, limit }));
+                    }
+                    let data = within(data, there, limit);
+                    decision.sets.push(RecordSet { name: name.clone(), ttl, data });
+                }
             }
             Answer::Nothing(cause) => decision.cause = cause,
             Answer::AsItIs => {
@@ -204,8 +212,8 @@ impl Planner {
         Some(freeze)
     }
 
-    /// Who has a name: the Service that it spells, otherwise who has it in the zone, otherwise the first by namespace and
-    /// name. The others are refused.
+    /// Who has a name: the Service that it spells, otherwise who has it in the zone, otherwise the oldest. The others are
+    /// refused.
     pub(super) fn holder(&self, name: &DnsName, there: &[ObservedSet]) -> Option<(Wanted, Vec<Refused>)> {
         let claims = self.claims.at(name);
         let alive = |claim: &&Claim| !claim.departed;
@@ -217,7 +225,7 @@ impl Planner {
                 let marked = there.iter().find_map(|set| set.claim.evidence())?.service;
                 claims.iter().filter(alive).find(|claim| claim.service == marked)
             })
-            .or_else(|| claims.iter().find(alive))
+            .or_else(|| claims.iter().filter(alive).min_by_key(|claim| self.seniority(claim)))
             .or_else(|| claims.first())?;
         let text: Arc<str> = name.as_str().into();
         let refused = claims
@@ -232,6 +240,14 @@ impl Planner {
         let judges = Judges { health: &self.health, intents: &self.intents };
         let wanted = wanted_at(key, &parts(&self.snapshot, key), &self.zone, judges, name)?;
         Some((wanted, refused))
+    }
+
+    /// Orders Services that ask for one name: the oldest first, those of unknown age last. Only where nothing tells two
+    /// apart, their names do, so that it is always the same one.
+    fn seniority<'a>(&self, claim: &'a Claim) -> (bool, Option<String>, &'a ServiceKey) {
+        let parts = parts(&self.snapshot, &claim.service);
+        let created = parts.iter().filter_map(|(_, service)| service.service.created.clone()).min();
+        (created.is_none(), created, &claim.service)
     }
 
     /// What the provider cannot serve at all.
@@ -253,26 +269,59 @@ impl Planner {
         if self.capabilities.answers_subtree { self.overlap(name, observed) } else { None }
     }
 
-    /// Names of which one lies below the other cannot both be served by a backend that answers with the subtree. Who is
-    /// in the zone stays; between newcomers the upper one goes first, unless it would take a federation name away.
+    /// Names of which one lies below the other cannot both be served by a backend that answers with the subtree. A
+    /// federation name evicts what was asked for; otherwise who is in the zone stays, and between newcomers the upper one
+    /// goes first.
     fn overlap(&self, name: &DnsName, observed: &Observed) -> Option<Refusal> {
-        if *name == self.zone.zone || !observed.at(name).is_empty() {
+        if *name == self.zone.zone {
             return None;
         }
+        if let Some(with) = self.evicted_by(name) {
+            return Some(Refusal::Overlap { with });
+        }
+        if !observed.at(name).is_empty() {
+            return None;
+        }
+        let spelt = spelt(self.claims.at(name));
+        let blocks = |other: &DnsName| !(spelt && self.is_evictable(other, observed));
         let mut above = name.parent();
         while let Some(upper) = above.filter(|upper| upper.is_below(&self.zone.zone)) {
-            let comes = !self.claims.at(&upper).is_empty() && self.blocked_below(&upper, observed).is_none();
-            if comes || !observed.at(&upper).is_empty() {
+            let comes = !self.claims.at(&upper).is_empty()
+                && self.evicted_by(&upper).is_none()
+                && self.blocked_below(&upper, observed).is_none();
+            if comes || (!observed.at(&upper).is_empty() && blocks(&upper)) {
                 return Some(Refusal::Overlap { with: upper });
             }
             above = upper.parent();
         }
-        self.blocked_below(name, observed).map(|with| Refusal::Overlap { with: with.clone() })
+        let below = self.blocked_below(name, observed).filter(|below| blocks(below));
+        below.map(|with| Refusal::Overlap { with: with.clone() })
+    }
+
+    /// The federation name that a name which was asked for makes room for, where the backend cannot serve both.
+    fn evicted_by(&self, name: &DnsName) -> Option<DnsName> {
+        let claims = self.claims.at(name);
+        if !self.capabilities.answers_subtree || claims.is_empty() || spelt(claims) {
+            return None;
+        }
+        let mut above = name.parent();
+        while let Some(upper) = above.filter(|upper| upper.is_below(&self.zone.zone)) {
+            if spelt(self.claims.at(&upper)) {
+                return Some(upper);
+            }
+            above = upper.parent();
+        }
+        self.claims.below(name).find(|(_, claims)| spelt(claims)).map(|(below, _)| below.clone())
+    }
+
+    /// Whether all that stands at a name is ours, was asked for or is wanted no more, and may go now.
+    fn is_evictable(&self, name: &DnsName, observed: &Observed) -> bool {
+        let goes = |set: &ObservedSet| set.claim.is_ours() && self.of_unlisted(set).is_none();
+        !spelt(self.claims.at(name)) && self.freeze().is_none() && observed.at(name).iter().all(goes)
     }
 
     /// What lies below a new name and does not make room for it.
     fn blocked_below<'a>(&'a self, name: &DnsName, observed: &'a Observed) -> Option<&'a DnsName> {
-        let spelt = |claims: &[Claim]| claims.iter().any(|claim| claim.federation);
         observed
             .first_below(name)
             .or_else(|| self.claims.below(name).find(|(_, claims)| spelt(claims)).map(|(below, _)| below))
@@ -290,10 +339,6 @@ impl Planner {
         let lone = self.is_lone(&set.data);
         if lone && *name == self.zone.zone {
             return Err(Refusal::ApexCname);
-        }
-        let (values, limit) = (set.data.count(), self.capabilities.max_values);
-        if values > limit {
-            return Err(Refusal::TooManyValues { values, limit });
         }
         let mine = there.iter().find(|s| s.ours().is_some_and(|data| data.record_type() == record_type));
         // While a verdict is on its way the mark waits for it: a write now would only hold up the one that counts.
@@ -352,6 +397,36 @@ fn deletions(decision: &Decision, there: &[ObservedSet]) -> Vec<Change> {
             })
         })
         .collect()
+}
+
+/// Whether a name spells a Service.
+fn spelt(claims: &[Claim]) -> bool {
+    claims.iter().any(|claim| claim.federation)
+}
+
+/// As many values as there may be: those that are there first.
+fn within(data: RecordData, there: &[ObservedSet], limit: usize) -> RecordData {
+    fn keep<T: Ord + Copy>(all: NonEmpty<T>, there: Option<&NonEmpty<T>>, limit: usize) -> NonEmpty<T> {
+        if all.len() <= limit {
+            return all;
+        }
+        let stands = |value: &T| there.is_some_and(|there| there.contains(value));
+        let (old, new): (Vec<T>, Vec<T>) = all.iter().copied().partition(stands);
+        NonEmpty::new(old.into_iter().chain(new).take(limit)).unwrap_or(all)
+    }
+    let ours = || there.iter().filter_map(ObservedSet::ours);
+    match data {
+        RecordData::A(all) => {
+            let there = ours().find_map(|data| if let RecordData::A(ips) = data { Some(ips) } else { None });
+            RecordData::A(keep(all, there, limit))
+        }
+        RecordData::Aaaa(all) => {
+            let there =
+                ours().find_map(|data| if let RecordData::Aaaa(ips) = data { Some(ips) } else { None });
+            RecordData::Aaaa(keep(all, there, limit))
+        }
+        alias @ RecordData::Cname(_) => alias,
+    }
 }
 
 /// Why one address family goes while the other stays.

@@ -16,6 +16,7 @@ pub(super) fn limits(reader: &mut Reader<'_>) -> Limits {
         annotation: count("max-annotation", 256, LARGEST_ANNOTATION).unwrap_or(usual.annotation),
         service_hostnames: count("service-hostnames", 1, MOST).unwrap_or(usual.service_hostnames),
         namespace_hostnames: count("namespace-hostnames", 1, MOST).unwrap_or(usual.namespace_hostnames),
+        addresses: count("name-addresses", 1, MOST).unwrap_or(usual.addresses),
     }
 }
 

@@ -167,9 +167,10 @@ impl Config {
             zone
         };
         let zones: Vec<ZoneConfig> = zones.into_iter().map(with_priorities).collect();
-        let brakes = settings::brakes(&mut Reader::new(&raw, "brakes", file, &mut faults));
+        let mut brakes = settings::brakes(&mut Reader::new(&raw, "brakes", file, &mut faults));
         let hostnames = Arc::new(hostnames::policy(&raw, &zones, &mut faults));
         let limits = limits::limits(&mut Reader::new(&raw, "limits", file, &mut faults));
+        brakes.brakes.max_addresses = limits.addresses;
         let admin = settings::admin(&mut Reader::new(&raw, "admin", file, &mut faults), outside);
         let addresses = Arc::new(addresses::read(&raw, file, &zones, &admin, &mut faults));
         sort(&mut faults);

@@ -146,6 +146,7 @@ pub const LIMITS: SectionSpec = SectionSpec {
         key("max-annotation", "octets of one annotation; a longer list is cut, anything else is not read"),
         key("service-hostnames", "host names that one Service may ask for"),
         key("namespace-hostnames", "host names that one namespace of one cluster may ask for"),
+        key("name-addresses", "addresses of one family at one name"),
     ],
 };
 

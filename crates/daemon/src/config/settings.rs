@@ -135,6 +135,7 @@ pub(super) fn brakes(reader: &mut Reader<'_>) -> Brakes {
     let min_kept = count(reader, "min-kept", 1000).and_then(|number| usize::try_from(number).ok());
     Brakes {
         brakes: fleetdns_core::Brakes {
+            max_addresses: default.max_addresses,
             min_kept: min_kept.unwrap_or(default.min_kept),
             all_down: all_down.unwrap_or(default.all_down),
             max_delete: max_delete.unwrap_or(default.max_delete),

@@ -74,7 +74,7 @@ fn fleetdns_arguments(folder: &Path, member: &Member, coredns: &CoreDns) -> Vec<
         "[fleet]\nname = {FLEET}\naddress-allow = 127.0.0.0/8\n\n\
          [zone \"{ZONE}\"]\nprovider = coredns\netcd-endpoints = {}\n\n\
          [cluster \"{}\"]\nkubeconfig = {}\ncontext = {}\nregion = r1\n\n\
-         [admin]\nlisten = {}\n",
+         [limits]\nnamespace-hostnames = 1000000\n\n[admin]\nlisten = {}\n",
         coredns.etcd_endpoint(),
         member.name(),
         member.kubeconfig().display(),
