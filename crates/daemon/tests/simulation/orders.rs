@@ -48,7 +48,7 @@ impl Driver {
     /// Names that have what they had because nothing better is left.
     fn kept(&self) -> BTreeSet<DnsName> {
         let Some(run) = &self.run else { return BTreeSet::new() };
-        let is_last = |reason: &Hold| matches!(reason, Hold::AllDown | Hold::Floor { .. } | Hold::Undecided);
+        let is_last = |reason: &Hold| matches!(reason, Hold::AllDown | Hold::Floor | Hold::Undecided);
         let status = run.status.borrow();
         status.held.values().filter(|held| is_last(&held.reason)).map(|held| held.name.clone()).collect()
     }
