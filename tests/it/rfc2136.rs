@@ -241,7 +241,7 @@ async fn algorithm_zone_and_server() {
 async fn a_name_that_bind_refuses_stops_no_other() {
     let server = NameServer::start(Software::Bind, ZONE, Rights::default()).await;
     let provider = connect(&server, OWNER, &[]);
-    let mut fleet = Fleet::of(&[("_under.example.com", &["203.0.113.1"])]);
+    let mut fleet = Fleet::of(&[("un_der.example.com", &["203.0.113.1"])]);
     for index in 0..20 {
         fleet.publish(&format!("svc-{index}.example.com"), &["203.0.113.1"]);
     }
@@ -252,7 +252,7 @@ async fn a_name_that_bind_refuses_stops_no_other() {
     let [(name, Outcome::Failed(ProviderError::Rejected { problem }))] = &failed[..] else {
         panic!("{failed:?}")
     };
-    assert!(name.as_str() == "_under.example.com" && problem.contains("check-names"), "{problem}");
+    assert!(name.as_str() == "un_der.example.com" && problem.contains("check-names"), "{problem}");
     assert_eq!(provider.list().await.unwrap().observed.owned_count(), 20);
 }
 

@@ -28,6 +28,9 @@ const fn is_signature(record_type: RecordType) -> bool {
     matches!(record_type, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3 | RecordType::NSEC3PARAM)
 }
 
+/// How far BIND has signed the zone, at the zone's own name (its `sig-signing-type`).
+const BIND_SIGNING: RecordType = RecordType::Unknown(65534);
+
 impl Zone {
     /// One record of a transfer.
     pub(crate) fn add(&mut self, apex: &DnsName, record: &Record) {
@@ -35,8 +38,11 @@ impl Zone {
             self.signed = true;
             return;
         }
-        self.records += 1;
         let text = wire::text(&record.name);
+        if record.record_type() == BIND_SIGNING && text == apex.as_str() {
+            return;
+        }
+        self.records += 1;
         if let (RData::TXT(data), Some(marked)) =
             (&record.data, text.strip_prefix(MARK_LABEL).and_then(|t| t.strip_prefix('.')))
             && let Ok(name) = marked.parse::<DnsName>()

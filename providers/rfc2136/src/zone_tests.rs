@@ -78,7 +78,7 @@ fn records_outside_of_the_zone_and_signatures_are_no_names() {
     outside.set_fqdn(true);
     let outside = Record::from_rdata(outside, 30, RData::A(A(Ipv4Addr::LOCALHOST)));
     let signature = other(&[b"www"], u16::from(RecordType::RRSIG));
-    let zone = zone_of(&[outside, signature]);
+    let zone = zone_of(&[outside, signature, other(&[], 65534)]);
     assert_eq!(zone.len(), 0);
     assert!(zone.signed);
     assert_eq!(zone.records(), 1, "signatures are not counted");

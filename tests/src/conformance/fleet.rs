@@ -144,5 +144,5 @@ impl Fleet {
 /// A Service of its own for each name.
 fn key_of(name: &DnsName) -> ServiceKey {
     let words: Vec<&str> = name.labels().map(|label| &label[..label.len().min(12)]).collect();
-    ServiceKey::new("default", &words.join("-").replace('*', "any")).unwrap()
+    ServiceKey::new("default", &words.join("-").replace('*', "any").replace('_', "-")).unwrap()
 }
