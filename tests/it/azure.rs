@@ -181,7 +181,7 @@ impl<const PRIVATE: bool> Refuse for Azure<PRIVATE> {
             "The scope '/x' cannot perform write operation because following scope(s) are locked: '/x'.";
         let locked = |call: &Call| {
             let below = |name: &&str| call.path.ends_with(&format!(".{}", relative(name)));
-            call.is_write() && REFUSED.iter().any(|name| below(&name))
+            call.is_write() && REFUSED.iter().any(below)
         };
         self.fake.trap(usize::MAX, Mishap::Answer(Answer::arm(409, "ScopeLocked", message)), locked);
     }

@@ -92,7 +92,7 @@ fn fleet(targets: u32, dead: u32, good: u16, hole: u16) -> Result<Snapshot, Fail
     let bare = Arc::new(Service::default());
     for index in 0..targets {
         let address = IpAddr::V4(Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 0).to_bits() + index));
-        let key = ServiceKey::new("default", &format!("service-{index}")).unwrap();
+        let key = ServiceKey::new("default", &format!("service-{index}"))?;
         let probe = if index % 100 < dead { &hole } else { &good };
         let published = Published {
             key: key.clone(),

@@ -171,7 +171,7 @@ fn generated_names_are_foreign_and_names_that_cannot_be_known_are_unwritable() {
     let listing = read(&text).listing();
     let at = |name: &str| listing.observed.at(&name.parse().unwrap()).len();
     assert_eq!((at("host-1.example.com"), at("host-3.example.com"), at("host-4.example.com")), (1, 1, 0));
-    let why = |name: &str| listing.observed.unwritable(&name.parse().unwrap()).map(|why| why.to_string());
+    let why = |name: &str| listing.observed.unwritable(&name.parse().unwrap()).map(ToString::to_string);
     assert!(
         why("x.eu.example.com").unwrap().contains("$INCLUDE /etc/missing.db cannot be read: no such file")
     );
