@@ -122,8 +122,9 @@ impl Fleet {
             routing: Routing::All,
             priorities: Arc::default(),
         };
-        let mut planner =
-            Planner::new(settings, capabilities, Brakes { max_delete: 100, ..Brakes::default() });
+        // The limits here are those of the provider alone.
+        let brakes = Brakes { max_delete: 100, max_addresses: usize::MAX, ..Brakes::default() };
+        let mut planner = Planner::new(settings, capabilities, brakes);
         planner.update(&self.snapshot(), &self.health);
         planner.assume_probed();
         planner.plan(&Scope::All, observed)

@@ -46,7 +46,9 @@ pub fn wanted(sets: &[(&str, RecordData)]) -> Wanted {
 }
 
 pub fn mark_of(owner: &Label, name: &DnsName, sets: &[(RecordData, u32)]) -> Mark {
-    let service = format!("default/s-{}", name.as_str().replace(['.', '*'], "-"));
+    // A Service's name is one DNS label.
+    let letters = name.as_str().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
+    let service = format!("default/s-{}-s", letters.take(50).collect::<String>());
     let addresses = sets
         .iter()
         .flat_map(|(data, _)| match data {
