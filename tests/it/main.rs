@@ -20,3 +20,4 @@ mod e2e_webhook;
 mod e2e_why;
 mod harness;
 mod hostile_listeners;
+mod hostile_tenant;
