@@ -1,7 +1,8 @@
 //! Who may do what in a member: tokens, their rights, and kubeconfigs that use them.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -103,5 +104,7 @@ pub(crate) fn write_kubeconfig(
     let path = folder.join(format!("{user}.kubeconfig"));
     let text = serde_json::to_string_pretty(&kubeconfig).expect("JSON of strings");
     fs::write(&path, text).expect("the temporary folder can be written to");
+    // It has a token in it.
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("it is ours");
     path
 }

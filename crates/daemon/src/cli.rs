@@ -140,6 +140,8 @@ pub enum Format {
     /// A table for people.
     #[value(alias = "table")]
     Text,
+    /// The same with more of it, where there is more: `status` lists the endpoints that never answered.
+    Wide,
     /// JSON for programs.
     Json,
 }

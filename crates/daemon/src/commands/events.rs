@@ -69,7 +69,7 @@ fn print(format: Format, page: &Page) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     for event in &page.events {
         match format {
-            Format::Text => writeln!(out, "{event}")?,
+            Format::Text | Format::Wide => writeln!(out, "{event}")?,
             Format::Json => {
                 serde_json::to_writer(&mut out, event)?;
                 writeln!(out)?;

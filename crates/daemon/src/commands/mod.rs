@@ -63,7 +63,7 @@ fn show<T: Serialize>(
 ) -> Result<(), CommandError> {
     let mut out = std::io::stdout().lock();
     let done = match format {
-        Format::Text => text(&mut out),
+        Format::Text | Format::Wide => text(&mut out),
         Format::Json => serde_json::to_writer_pretty(&mut out, value)
             .map_err(std::io::Error::from)
             .and_then(|()| writeln!(out)),

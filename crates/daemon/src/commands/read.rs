@@ -10,11 +10,11 @@ use serde::de::DeserializeOwned;
 
 use super::intent::intent_table;
 use super::{CommandError, show};
-use crate::cli::Daemon;
+use crate::cli::{Daemon, Format};
 use crate::config::Whereabouts;
 use crate::doubts::CanaryLine;
 use crate::table::{age, dash, print};
-use crate::view::{ClusterLine, Reason, RecordLine, Status, ZoneLine};
+use crate::view::{ClusterLine, NeverAnsweredLine, Reason, RecordLine, Status, ZoneLine};
 
 /// How long the daemon may take to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -105,7 +105,7 @@ pub async fn status(daemon: &Daemon) -> Result<ExitCode, CommandError> {
         cluster_table(&mut out, &status.clusters)?;
         writeln!(out)?;
         canary_table(&mut out, &status.canaries)?;
-        probe_lines(&mut out, &status)?;
+        probe_lines(&mut out, &status, daemon.output.output)?;
         writeln!(out)?;
         zone_table(&mut out, &status.zones)?;
         if !status.intents.is_empty() {
@@ -166,7 +166,7 @@ fn canary_table(mut out: &mut impl Write, canaries: &[CanaryLine]) -> std::io::R
 }
 
 /// What probes cannot say, and what they never said.
-fn probe_lines(out: &mut impl Write, status: &Status) -> std::io::Result<()> {
+fn probe_lines(mut out: &mut impl Write, status: &Status, format: Format) -> std::io::Result<()> {
     for line in &status.unprobeable {
         let what =
             if line.unprobeable == "hold" { "held as they are" } else { "published as their clusters say" };
@@ -178,6 +178,13 @@ fn probe_lines(out: &mut impl Write, status: &Status) -> std::io::Result<()> {
             "never answered: {} endpoints, such as {} of {} in {}: {}",
             status.never_answered_count, first.address, first.service, first.cluster, first.error
         )?;
+    }
+    if format == Format::Wide && !status.never_answered.is_empty() {
+        let row = |line: &NeverAnsweredLine| {
+            [&line.address, &line.service, &line.cluster, &line.probe, &line.error].map(Clone::clone).to_vec()
+        };
+        let rows: Vec<Vec<String>> = status.never_answered.iter().map(row).collect();
+        print(&mut out, &["NEVER ANSWERED", "SERVICE", "CLUSTER", "PROBE", "LAST ERROR"], &rows)?;
     }
     Ok(())
 }
