@@ -16,8 +16,6 @@ use crate::name::{DnsName, Label, NameError};
 
 /// Stands in a pattern for the namespace that asks.
 const NAMESPACE: &str = "{namespace}";
-/// Stands before a pattern whose names Services of different names may share.
-const SHARED: &str = "shared ";
 
 /// What the names of a fleet are reserved by.
 #[derive(Debug, Clone, Copy)]
@@ -100,9 +98,8 @@ impl fmt::Display for Why {
 /// A name, or all names below one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
-    /// As it was written, without `shared`.
+    /// As it was written.
     text: Arc<str>,
-    shared: bool,
     names: Names,
 }
 
@@ -135,13 +132,9 @@ impl FromStr for Pattern {
 
     fn from_str(given: &str) -> Result<Self, BadPattern> {
         let bad = |source| BadPattern { text: given.to_owned(), source };
-        let (shared, text) = match given.strip_prefix(SHARED) {
-            Some(rest) => (true, rest.trim_start()),
-            None => (false, given),
-        };
-        let sample = names(&text.replace(NAMESPACE, "namespace")).map_err(bad)?;
-        let names = if text.contains(NAMESPACE) { Names::Template } else { sample };
-        Ok(Self { text: text.into(), shared, names })
+        let sample = names(&given.replace(NAMESPACE, "namespace")).map_err(bad)?;
+        let names = if given.contains(NAMESPACE) { Names::Template } else { sample };
+        Ok(Self { text: given.into(), names })
     }
 }
 
@@ -155,7 +148,7 @@ fn names(text: &str) -> Result<Names, NameError> {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", if self.shared { SHARED } else { "" }, self.text)
+        f.write_str(&self.text)
     }
 }
 
@@ -235,18 +228,17 @@ impl HostnamePolicy {
         policy
     }
 
-    /// Whether a namespace may ask for a name. Returns whether Services of different names may share it.
+    /// Whether a namespace may ask for a name.
     ///
     /// # Errors
     /// Why it may not.
-    pub fn check(&self, namespace: &str, name: &DnsName, land: Territory<'_>) -> Result<bool, Denied> {
+    pub fn check(&self, namespace: &str, name: &DnsName, land: Territory<'_>) -> Result<(), Denied> {
         let reserved = land.reserves(name, &self.servers);
-        let lists = |patterns: &[Pattern]| {
-            patterns.iter().find(|one| one.lists(namespace, name, reserved, land)).map(|one| one.shared)
-        };
+        let lists =
+            |patterns: &Vec<Pattern>| patterns.iter().any(|one| one.lists(namespace, name, reserved, land));
         let own = self.rules.get(namespace);
-        if let Some(shared) = own.and_then(|patterns| lists(patterns)) {
-            return Ok(shared);
+        if own.is_some_and(lists) {
+            return Ok(());
         }
         let denied = |why| Err(Denied { why, line: self.line(namespace, name) });
         let of_another = self.rules.iter().find(|(of, patterns)| {
@@ -256,14 +248,14 @@ impl HostnamePolicy {
             return denied(Why::Given(Arc::clone(other)));
         }
         let effective = own.or(self.others.as_ref());
-        if let Some(shared) = effective.and_then(|patterns| lists(patterns)) {
-            return Ok(shared);
+        if effective.is_some_and(lists) {
+            return Ok(());
         }
         if let Some(reserved) = reserved {
             return denied(Why::Reserved(reserved));
         }
         let open = effective.is_none_or(|patterns| patterns.iter().any(|one| one.names == Names::Open));
-        if open { Ok(false) } else { denied(Why::Unlisted) }
+        if open { Ok(()) } else { denied(Why::Unlisted) }
     }
 
     /// The line that allows what is allowed now, and one name more.

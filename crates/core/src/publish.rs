@@ -159,7 +159,7 @@ fn hostnames(
             bad.push(ServiceFault::NoZone { name });
         }
         Ok(name) => match settings.policy.check(&service.namespace, &name, land) {
-            Ok(_) => names.push(name),
+            Ok(()) => names.push(name),
             Err(denied) => bad.push(ServiceFault::Denied { name, denied }),
         },
         Err(source) => {
