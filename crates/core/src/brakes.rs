@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::plan::{Cause, Change, Held, Hold, NameChange, Plan};
-use crate::publish::Limits;
+use crate::quota::Limits;
 use crate::service::ServiceKey;
 
 /// What to publish when every endpoint of a name is down.

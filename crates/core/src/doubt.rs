@@ -1,6 +1,4 @@
 //! Doubt of the prober in itself: why what it says of endpoints must take nothing out at the moment.
-//!
-//! [`Sight`] is fed with every probe and gives the [`Doubt`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,18 +6,6 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use crate::member::MemberName;
-
-mod canary;
-mod crowd;
-mod episode;
-mod key;
-mod round;
-mod sight;
-mod votes;
-
-pub use episode::Turn;
-pub use key::{KeyId, Place, Probed, Sound, Weight};
-pub use sight::{Sight, SightSettings};
 
 /// Members that are named one by one; of more, their number is said.
 const NAMED: usize = 5;
@@ -95,10 +81,7 @@ impl Serialize for Doubt {
 }
 
 #[cfg(test)]
-mod tests;
-
-#[cfg(test)]
-mod words {
+mod tests {
     use super::*;
 
     #[test]

@@ -7,9 +7,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::cluster::ClusterVerdict;
 use crate::doubt::Doubt;
 use crate::name::{DnsName, Label};
 use crate::policy::AddressPolicies;
@@ -137,6 +137,48 @@ impl Snapshot {
             .flat_map(|member| member.services.values())
             .flat_map(|service| service.targets())
             .collect()
+    }
+}
+
+/// What probing says of a member as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClusterVerdict {
+    /// No endpoint of it can be probed, and nothing speaks against its own word.
+    #[default]
+    Unprobed,
+    /// Some endpoints have no verdict that counts, none yet or one that is held, and none of the others is in.
+    Unknown,
+    /// At least one endpoint is in.
+    In,
+    /// Every endpoint that is probed is out.
+    Out,
+}
+
+impl ClusterVerdict {
+    /// `unprobed`, `unknown`, `in` or `out`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unprobed => "unprobed",
+            Self::Unknown => "unknown",
+            Self::In => "in",
+            Self::Out => "out",
+        }
+    }
+
+    /// The verdict on an endpoint that goes by it.
+    pub const fn verdict(self) -> Verdict {
+        match self {
+            Self::Unprobed | Self::In => Verdict::Healthy,
+            Self::Unknown => Verdict::Unknown,
+            Self::Out => Verdict::Unhealthy,
+        }
+    }
+}
+
+impl fmt::Display for ClusterVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 

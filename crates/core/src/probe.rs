@@ -11,10 +11,12 @@ use crate::address::Address;
 
 mod expect;
 mod pace;
+mod path;
 mod spec;
 
 pub use expect::{BadExpect, Expect};
-pub use pace::{BadMillis, Millis, Pace, Timing};
+pub use pace::{BadMillis, Millis, Pace, Thresholds, Timing};
+pub use path::{is_path, is_service};
 pub use spec::{BadProbeSpec, Check, GrpcCheck, Guard, GuessCheck, HttpCheck, ProbeSpec, Trust};
 
 /// What is really probed. Many endpoints may share one.

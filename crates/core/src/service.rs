@@ -14,8 +14,8 @@ use crate::name::{DnsName, NameError, is_dns_label};
 use crate::policy::AddressDenied;
 use crate::probe::{ProbeSpec, Target};
 use crate::record::Ttl;
+use crate::routing::Routing;
 use crate::text::{is_blank, printable};
-use crate::wanted::Routing;
 
 /// Namespace and name: one service of the fleet where both are the same in several members.
 ///
@@ -152,7 +152,7 @@ pub fn is_read(annotation: &str) -> bool {
     let own = annotation.strip_prefix(OWN_PREFIX).is_some_and(|name| OWN.contains(&name));
     let shared =
         || PREFIXES.iter().any(|prefix| annotation.strip_prefix(prefix).is_some_and(|n| SHARED.contains(&n)));
-    own || shared() || crate::publish::is_cloud(annotation)
+    own || shared() || crate::cloud::is_read(annotation)
 }
 
 /// Octets of an annotation that are ever read, whatever the limit is set to.
@@ -172,7 +172,7 @@ impl Service {
     pub fn bound(&mut self, limit: usize) {
         let Self { annotations, too_long, ports, .. } = self;
         annotations.retain(|name, text| {
-            if crate::publish::cloud_port(name).is_some_and(|of| ports.iter().all(|port| port.port != of)) {
+            if crate::cloud::port(name).is_some_and(|of| ports.iter().all(|port| port.port != of)) {
                 return false;
             }
             if text.len() <= limit {
@@ -201,14 +201,14 @@ impl Service {
     }
 
     /// An annotation by its full name, trimmed. One that is blank or only commas is not there.
-    pub(crate) fn full_annotation(&self, name: &str) -> Option<&str> {
+    pub fn full_annotation(&self, name: &str) -> Option<&str> {
         self.annotations.get(name).map(|text| text.trim()).filter(|text| !is_blank(text))
     }
 }
 
 impl ServiceFault {
     /// The value of an annotation cannot be used.
-    pub(crate) fn annotation(annotation: &'static str, text: &str, expected: &'static str) -> Self {
+    pub fn annotation(annotation: &'static str, text: &str, expected: &'static str) -> Self {
         Self::Annotation { annotation, text: printable(text).into_owned(), expected }
     }
 }

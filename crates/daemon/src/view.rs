@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetdns_core::HostnamePolicy;
-use fleetdns_core::simulate::Scenario;
 use fleetdns_core::{
     Address, Brakes, Gauge, Health, Intent, Intents, Inventory, MemberView, Observed, ProbeKey, RecordData,
-    Snapshot, Subject, Verdict, cluster,
+    Snapshot, Subject, Verdict,
 };
+use fleetdns_planner::cluster;
+use fleetdns_planner::simulate::Scenario;
+use fleetdns_planner::wanted::address_verdict;
 use fleetdns_probe::Reports;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -405,7 +407,7 @@ fn cluster_line(member: &MemberView, health: &mut Health) -> ClusterLine {
     for service in member.services.values() {
         for address in service.addresses.iter().flatten() {
             endpoints += 1;
-            let verdict: Verdict = health.of(&member.name, address, &service.probe);
+            let verdict: Verdict = address_verdict(health, &member.name, address, &service.probe);
             *verdicts.entry(verdict.to_string()).or_default() += 1;
         }
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use fleetdns_core::explain::{Facts, LastProbe, names_of, similar};
-use fleetdns_core::judge::Outcome;
 use fleetdns_core::plan::Refusal;
-use fleetdns_core::{DnsName, Explanation, MemberName, Observed, ProbeKey, ServiceKey, explain};
+use fleetdns_core::{DnsName, MemberName, Observed, ProbeKey, ServiceKey};
+use fleetdns_health::judge::Outcome;
+use fleetdns_planner::explain::{Facts, LastProbe, names_of, similar};
+use fleetdns_planner::{Explanation, explain};
 use fleetdns_probe::Report;
 use serde::{Deserialize, Serialize};
 

@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use fleetdns_core::lines::Lines;
 use fleetdns_core::plan::Hold;
-use fleetdns_core::velocity::Velocity;
-use fleetdns_core::{
-    Brakes, DnsName, Health, Intents, MemberName, Observed, Planner, Provider, Scope, Snapshot, ZoneSettings,
-};
+use fleetdns_core::{Brakes, DnsName, Health, Intents, MemberName, Observed, Provider, Snapshot};
+use fleetdns_planner::velocity::Velocity;
+use fleetdns_planner::{Planner, Scope, ZoneSettings};
 use fleetdns_probe::Reports;
 use fleetdns_watch::Adopted;
 use tokio::sync::{mpsc, watch};

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use fleetdns_core::doubt::Sound;
-use fleetdns_core::judge::Outcome;
+use fleetdns_health::Sound;
+use fleetdns_health::judge::Outcome;
 use rustix::io::Errno;
 use thiserror::Error;
 

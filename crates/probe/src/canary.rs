@@ -4,9 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use fleetdns_core::doubt::Sound;
 use fleetdns_core::probe::BadProbeSpec;
 use fleetdns_core::{Address, Guard, MemberName, ProbeKey, ProbeSpec, Target};
+use fleetdns_health::Sound;
 
 use crate::report::{Report, Reports};
 

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use fleetdns_core::doubt::Place;
 use fleetdns_core::member::{Inventory, MemberView, Snapshot};
 use fleetdns_core::{MemberName, Published, ServiceKey, Target};
+use fleetdns_health::Place;
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 use smallvec::SmallVec;

@@ -6,9 +6,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::doubt::Weight;
-use fleetdns_core::judge::{Judge, Outcome};
 use fleetdns_core::{AddressPolicies, DnsName, Health, ProbeKey, Snapshot, Timing, Verdict};
+use fleetdns_health::Weight;
+use fleetdns_health::judge::{Judge, Outcome};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;

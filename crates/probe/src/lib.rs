@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::judge::Thresholds;
+use fleetdns_core::probe::Thresholds;
 use fleetdns_core::{AddressPolicies, Health, MemberName, ProbeKey, Snapshot, Timing, Unprobeable};
 use thiserror::Error;
 use tokio::sync::watch;

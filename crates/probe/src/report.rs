@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use fleetdns_core::judge::{Judge, Outcome, Thresholds};
+use fleetdns_core::probe::Thresholds;
 use fleetdns_core::{DnsName, ProbeKey, Verdict};
+use fleetdns_health::judge::{Judge, Outcome};
 
 use crate::answer::Answer;
 use crate::canary::{CanaryReport, Known};

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::judge::{Judge, Outcome};
 use fleetdns_core::{Address, DnsName, Health, ProbeKey, Snapshot, Verdict};
+use fleetdns_health::judge::{Judge, Outcome};
 use futures::{StreamExt, stream};
 use imbl::OrdSet;
 use tokio::time::{sleep, timeout};

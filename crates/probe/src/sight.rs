@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use fleetdns_core::doubt::{Probed, Sight, SightSettings, Turn, Weight};
-use fleetdns_core::judge::{Judge, Thresholds};
+use fleetdns_core::probe::Thresholds;
 use fleetdns_core::{DnsName, Doubt, ProbeKey, Target, Timing, Verdict};
+use fleetdns_health::judge::Judge;
+use fleetdns_health::{Probed, Sight, SightSettings, Turn, Weight};
 use tokio::time::Instant;
 use tracing::{info, warn};
 

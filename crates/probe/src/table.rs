@@ -7,9 +7,9 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::doubt::KeyId;
-use fleetdns_core::judge::Judge;
 use fleetdns_core::{ProbeKey, Timing, Verdict};
+use fleetdns_health::KeyId;
+use fleetdns_health::judge::Judge;
 use tokio::time::Instant;
 
 /// So many new keys at once are probed without delay; more are spread.
@@ -256,7 +256,8 @@ fn phase(key: &ProbeKey, span: Duration) -> Duration {
 mod tests {
     use super::*;
     use crate::testing::key;
-    use fleetdns_core::judge::{Outcome, Thresholds};
+    use fleetdns_core::probe::Thresholds;
+    use fleetdns_health::judge::Outcome;
 
     const INTERVAL: Duration = Duration::from_secs(5);
     const FAST: Duration = Duration::from_secs(2);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fleetdns_core::inventory::Listed;
+use crate::catalog::Listed;
 use futures::{AsyncBufRead, Stream, StreamExt, TryStreamExt};
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue};

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fleetdns_core::inventory::{Catalog, Changes, Listed, Patience};
+use crate::catalog::{Catalog, Changes, Listed, Patience};
 use fleetdns_core::{Guard, MemberName, MemberView, Snapshot};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;

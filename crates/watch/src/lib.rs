@@ -14,6 +14,7 @@
 mod access;
 mod api;
 mod backoff;
+pub mod catalog;
 mod certificate;
 mod check;
 mod credential;
@@ -39,7 +40,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::{Label, MemberName, MemberView, ProbeDefaults, PublishSettings, Snapshot};
+use fleetdns_core::{Label, MemberName, MemberView, Snapshot};
+use fleetdns_planner::{ProbeDefaults, PublishSettings};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use fleetdns_core::{Inventory, MemberName, MemberView, Snapshot, adopt as core_adopt};
+use fleetdns_core::{Inventory, MemberName, MemberView, Snapshot};
+use fleetdns_planner::adopt as core_adopt;
 use tokio::sync::watch;
 
 use crate::entry::Entry;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fleetdns_core::inventory::Catalog;
+use crate::catalog::Catalog;
 use fleetdns_core::{Inventory, MemberView, ServiceKey};
 
 use crate::MemberConfig;

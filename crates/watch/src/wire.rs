@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use fleetdns_core::inventory::Listed;
+use crate::catalog::Listed;
 use fleetdns_core::service::{BadServiceKey, LARGEST_ANNOTATION, is_read};
 use fleetdns_core::{Ingress, Port, Service, ServiceKey};
 use serde::Deserialize;

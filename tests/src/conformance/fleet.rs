@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use fleetdns_core::wanted::Routing;
+use fleetdns_core::routing::Routing;
 use fleetdns_core::{
     Address, Brakes, Capabilities, DnsName, Health, Inventory, MemberName, MemberView, Observed, Plan,
-    Planner, ProbeSpec, Published, Scope, Service, ServiceKey, Snapshot, Ttl, ZoneSettings,
+    ProbeSpec, Published, Service, ServiceKey, Snapshot, Ttl,
 };
+use fleetdns_planner::{Planner, Scope, ZoneSettings};
 
 use super::{OWNER, ZONE};
 

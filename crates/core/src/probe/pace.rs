@@ -7,8 +7,22 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::judge::Thresholds;
 use crate::text::{duration, printable};
+
+/// How many probes in a row turn a verdict. Zero counts as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Failures in a row until an endpoint is unhealthy.
+    pub fall: u32,
+    /// Successes in a row until an unhealthy endpoint is healthy again; many more when it flaps.
+    pub rise: u32,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { fall: 3, rise: 2 }
+    }
+}
 
 /// A span of time in whole milliseconds, at least one and at most an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

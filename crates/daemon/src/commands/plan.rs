@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use fleetdns_core::adopt::adopt;
-use fleetdns_core::simulate::Report;
 use fleetdns_core::{
-    Capabilities, Health, Intents, Inventory, Listing, MemberName, MemberView, Plan, Planner, Scope,
-    Snapshot, approve,
+    Capabilities, Health, Intents, Inventory, Listing, MemberName, MemberView, Plan, Snapshot, approve,
 };
+use fleetdns_planner::adopt::adopt;
+use fleetdns_planner::simulate::Report;
+use fleetdns_planner::{Planner, Scope};
 use futures::future::join_all;
 use serde::Serialize;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use fleetdns_core::simulate::Scenario;
+use fleetdns_planner::simulate::Scenario;
 use serde::de::DeserializeOwned;
 
 use super::intent::intent_table;

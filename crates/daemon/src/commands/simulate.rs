@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use fleetdns_core::simulate::{Report, Scenario, simulate as plan};
+use fleetdns_planner::simulate::{Report, Scenario, simulate as plan};
 
 use super::read::ask;
 use super::{CommandError, show};

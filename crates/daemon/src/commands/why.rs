@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use fleetdns_core::simulate;
+use fleetdns_planner::simulate;
 
 use super::read::ask;
 use super::simulate::{failed, read};

@@ -1,6 +1,6 @@
 //! The section `[limits]`: how much of anything one tenant may have.
 
-use fleetdns_core::publish::Limits;
+use fleetdns_core::Limits;
 use fleetdns_core::service::LARGEST_ANNOTATION;
 
 use super::reader::Reader;

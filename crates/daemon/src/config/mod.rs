@@ -46,7 +46,7 @@ use fleetdns_watch::MemberConfig;
 
 pub use fault::{Fault, Place};
 pub use flags::{DEFAULT_FILE, Flags};
-pub use fleetdns_core::publish::Limits;
+pub use fleetdns_core::Limits;
 pub(crate) use fleetdns_core::text::duration as parse_duration;
 pub use locate::Whereabouts;
 pub use outside::Outside;

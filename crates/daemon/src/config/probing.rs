@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fleetdns_core::probe::{Expect, Millis};
-use fleetdns_core::publish::{Protocol, is_path, is_service};
+use fleetdns_core::probe::{is_path, is_service};
 use fleetdns_core::text;
-use fleetdns_core::{DnsName, MemberName, Pace, ProbeDefaults, Trust, Unprobeable};
+use fleetdns_core::{DnsName, MemberName, Pace, Trust, Unprobeable};
+use fleetdns_planner::ProbeDefaults;
+use fleetdns_planner::publish::Protocol;
 use fleetdns_probe::{ProbeSettings, TrustSettings};
 
 use super::outside::Outside;

@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use fleetdns_core::{Guard, PublishSettings};
+use fleetdns_core::Guard;
+use fleetdns_planner::PublishSettings;
 use fleetdns_probe::ProbeSettings;
 use fleetdns_watch::{MemberConfig, WatchSettings};
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fleetdns_core::keys::{KeyFault, Keys};
-use fleetdns_core::wanted::Routing;
-use fleetdns_core::{DnsName, Label, Ttl, ZoneSettings};
+use fleetdns_core::routing::Routing;
+use fleetdns_core::{DnsName, Label, Ttl};
+use fleetdns_planner::ZoneSettings;
 
 use super::fault::{Fault, Place, suggestion};
 use super::outside::Outside;

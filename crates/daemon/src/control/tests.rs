@@ -8,9 +8,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fleetdns_core::{
     Applied, ApprovedPlan, Brakes, DnsName, Doubt, Finding, Health, Ingress, Inventory, Listing, MemberView,
-    Observed, ObservedSet, Planner, Port, ProbeDefaults, Protocol, Provider, ProviderError, PublishSettings,
-    Scope, Service, Snapshot, Ttl, Version, ZoneSettings, publish,
+    Observed, ObservedSet, Port, Provider, ProviderError, Service, Snapshot, Ttl, Version,
 };
+use fleetdns_planner::{Planner, ProbeDefaults, Protocol, PublishSettings, Scope, ZoneSettings, publish};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -61,7 +61,7 @@ fn settings() -> ZoneSettings {
         owner: "fed".parse().unwrap(),
         fleet: Some("fed".parse().unwrap()),
         ttl: Ttl::DEFAULT,
-        routing: fleetdns_core::wanted::Routing::All,
+        routing: fleetdns_core::Routing::All,
         priorities: Arc::default(),
     }
 }

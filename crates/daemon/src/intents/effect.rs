@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use fleetdns_core::plan::{Hold, Refusal};
 use fleetdns_core::{
-    Brakes, DnsName, Health, Intents, MemberView, Observed, Planner, Published, RecordData, Scope,
-    ServiceKey, Snapshot, Subject, approve,
+    Brakes, DnsName, Health, Intents, MemberView, Observed, Published, RecordData, ServiceKey, Snapshot,
+    Subject, approve,
 };
+use fleetdns_planner::{Planner, Scope};
 use serde::{Deserialize, Serialize};
 
 use super::order::count;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use fleetdns_core::plan::{Held, Hold};
-use fleetdns_core::planner::{Move, Way};
 use fleetdns_core::{Address, Applied, DnsName, Outcome, ProbeKey};
+use fleetdns_planner::planner::{Move, Way};
 use fleetdns_probe::Reports;
 
 use super::{Evidence, Journal, Kind, What};

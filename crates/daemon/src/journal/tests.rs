@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use fleetdns_core::plan::{Held, Hold};
-use fleetdns_core::planner::{Move, MoveCause, Way};
 use fleetdns_core::{Applied, DnsName, Outcome, ProviderError};
+use fleetdns_planner::planner::{Move, MoveCause, Way};
 use fleetdns_probe::Reports;
 use tokio_util::sync::CancellationToken;
 

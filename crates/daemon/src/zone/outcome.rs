@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::text::printable;
-use fleetdns_core::{Applied, Change, DnsName, Move, NameChange, ObservedSet, Outcome, ProviderError, Scope};
+use fleetdns_core::{Applied, Change, DnsName, NameChange, ObservedSet, Outcome, ProviderError};
+use fleetdns_planner::{Move, Scope};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 

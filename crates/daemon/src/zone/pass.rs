@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use fleetdns_core::plan::{Held, Hold};
-use fleetdns_core::velocity::Leaving;
 use fleetdns_core::{
-    Applied, ApprovedPlan, DnsName, Move, MoveCause, NameChange, Observed, Outcome, Plan, ProviderError,
-    Scope, Way, approve,
+    Applied, ApprovedPlan, DnsName, NameChange, Observed, Outcome, Plan, ProviderError, approve,
 };
+use fleetdns_planner::velocity::Leaving;
+use fleetdns_planner::{Move, MoveCause, Scope, Way};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 

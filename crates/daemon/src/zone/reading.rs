@@ -7,8 +7,9 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::adopt::adopt;
-use fleetdns_core::{DnsName, Listing, Observed, Provider, ProviderError, Scope};
+use fleetdns_core::{DnsName, Listing, Observed, Provider, ProviderError};
+use fleetdns_planner::Scope;
+use fleetdns_planner::adopt::adopt;
 use fleetdns_watch::Adopted;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use fleetdns_core::plan::{Held, Refused};
-use fleetdns_core::{Capabilities, DnsName, Gauge, Observed, Provider, ServiceKey, ZoneSettings};
+use fleetdns_core::{Capabilities, DnsName, Gauge, Observed, Provider, ServiceKey};
+use fleetdns_planner::ZoneSettings;
 use tokio::time::Instant;
 
 /// What the rest of the daemon may know of a zone at any moment.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use fleetdns_core::lines::Lines;
 use fleetdns_core::plan::{Held, Hold, Refusal, Refused};
-use fleetdns_core::{ClusterVerdict, DnsName, Move, NameChange, Scope, Way};
+use fleetdns_core::{ClusterVerdict, DnsName, NameChange};
+use fleetdns_planner::{Move, Scope, Way};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 

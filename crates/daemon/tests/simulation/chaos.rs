@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use fleetdns_core::wanted::Routing;
+use fleetdns_core::routing::Routing;
 use fleetdns_core::{
     Address, AllDown, Claim, Content, DnsName, NonEmpty, ObservedSet, RecordData, ServiceKey, Subject, Ttl,
     Wish,

@@ -8,9 +8,8 @@ use fleetdns::intents::order::{AUTO, Answer, Desk, Order, OrderError};
 use fleetdns::intents::{Clock, Keeper, Wishes};
 use fleetdns::view::View;
 use fleetdns::zone::{Upkeep, ZoneStatus, ZoneTask};
-use fleetdns_core::{
-    Address, Brakes, DnsName, Health, PublishSettings, ServiceKey, Snapshot, Subject, Ttl, Wish, ZoneSettings,
-};
+use fleetdns_core::{Address, Brakes, DnsName, Health, ServiceKey, Snapshot, Subject, Ttl, Wish};
+use fleetdns_planner::{PublishSettings, ZoneSettings};
 use fleetdns_probe::{Canary, Means, ProbeSettings};
 use fleetdns_watch::Adopted;
 use tokio::sync::{mpsc, watch};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use fleetdns_core::wanted::Routing;
+use fleetdns_core::routing::Routing;
 use fleetdns_core::{Address, AllDown, DnsName, Wish};
 
 use crate::names::{Level, Meaning};

@@ -7,11 +7,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::inventory::{Catalog, Listed, Patience};
 use fleetdns_core::{
-    Address, DnsName, Ingress, Inventory, Label, MemberName, MemberView, Port, PublishSettings, Published,
-    Service, ServiceKey, Snapshot,
+    Address, DnsName, Ingress, Inventory, Label, MemberName, MemberView, Port, Published, Service,
+    ServiceKey, Snapshot,
 };
+use fleetdns_planner::PublishSettings;
+use fleetdns_watch::catalog::{Catalog, Listed, Patience};
 
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 pub(crate) const STARTUP: Duration = Duration::from_secs(30);

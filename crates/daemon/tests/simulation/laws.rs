@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::wanted::Routing;
+use fleetdns_core::routing::Routing;
 use fleetdns_core::{
     Address, AllDown, Change, Content, DnsName, NameChange, ObservedSet, Plan, ProbeSpec, RecordData,
     RecordType, Wish,

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::judge::Outcome;
 use fleetdns_core::{ProbeKey, ProbeSpec};
+use fleetdns_health::judge::Outcome;
 
 pub(crate) const FALL: usize = 3;
 pub(crate) const RISE: u32 = 2;

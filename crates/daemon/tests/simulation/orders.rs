@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fleetdns_core::plan::Hold;
-use fleetdns_core::wanted::Routing;
+use fleetdns_core::routing::Routing;
 use fleetdns_core::{Address, DnsName, Subject, Wish};
 
 use crate::drive::{Driver, Told};

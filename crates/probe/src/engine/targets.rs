@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use fleetdns_core::doubt::Place;
 use fleetdns_core::{Address, DnsName, ProbeKey, ProbeSpec, Snapshot, Target, Verdict};
+use fleetdns_health::Place;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 

@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use fleetdns_core::{Inventory, MemberName, MemberView, PublishSettings, ServiceKey, Snapshot};
+use fleetdns_core::{Inventory, MemberName, MemberView, ServiceKey, Snapshot};
+use fleetdns_planner::PublishSettings;
 use fleetdns_watch::{Access, Adopted, Limits, MemberConfig, WatchError, WatchSettings, run};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use fleetdns_core::{AllDown, Guard, Pace, ProbeDefaults, ProbeSpec, Protocol, Trust};
+use fleetdns_core::{AllDown, Guard, Pace, ProbeSpec, Trust};
+use fleetdns_planner::{ProbeDefaults, Protocol};
 use fleetdns_probe::TrustSettings;
 
 use super::*;

@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fleetdns_core::wanted::Routing;
+use fleetdns_core::routing::Routing;
 use fleetdns_core::{
     Applied, ApprovedPlan, Capabilities, Claim, Content, Finding, Ingress, Inventory, Listing, MemberView,
-    NameChange, ObservedSet, Outcome, Port, ProbeKey, ProbeSpec, ProviderError, PublishSettings, Published,
-    RecordData, Service, ServiceKey, Ttl, Verdict, Version, publish,
+    NameChange, ObservedSet, Outcome, Port, ProbeKey, ProbeSpec, ProviderError, Published, RecordData,
+    Service, ServiceKey, Ttl, Verdict, Version,
 };
+use fleetdns_planner::{PublishSettings, publish};
 
 use super::*;
 

@@ -1,0 +1,173 @@
+//! One probe key, and what a probe makes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use fleetdns_core::member::MemberName;
+use fleetdns_core::probe::Verdict;
+
+/// A probe key, by a small number that whoever probes it gives it, and may give again once it is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId(pub u32);
+
+/// Where an endpoint belongs: the member that has its Service, and the Service's namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// The member.
+    pub member: MemberName,
+    /// The namespace.
+    pub namespace: Arc<str>,
+}
+
+/// What came back from the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sound {
+    /// An answer of the other side, right or wrong.
+    Heard,
+    /// A connection, and then no answer on it.
+    Hung,
+    /// A refusal or a reset: of the other side, or of a firewall that answers in its name.
+    Refused,
+    /// Nothing, or a router's word that there is no way.
+    Silent,
+    /// The probe failed on our side.
+    Unclear,
+}
+
+/// One probe that has ended. Times are on any clock that does not run backwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probed {
+    /// When it began.
+    pub started: Duration,
+    /// When it ended.
+    pub ended: Duration,
+    /// What came back.
+    pub sound: Sound,
+    /// The verdict that follows.
+    pub verdict: Verdict,
+    /// Failures in a row up to now.
+    pub failures: u32,
+    /// The next probe comes no sooner than is usual.
+    pub calm: bool,
+    /// A probe of the key takes no longer than is usual.
+    pub prompt: bool,
+}
+
+/// What a failure that has just been seen is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// As much as any.
+    Counts,
+    /// As much as any, and those before it nothing: they were held.
+    Fresh,
+    /// It takes nothing out: the doubt that stands is about it.
+    Held,
+    /// Nothing: the probe began in a doubt that is over.
+    Void,
+}
+
+/// What is to be known of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum State {
+    /// No probe has said anything yet.
+    #[default]
+    New,
+    /// Healthy.
+    Good,
+    /// Failed, and not yet often enough to be out.
+    Suspect,
+    /// Went out lately, or within the episode that stands.
+    Out,
+    /// Is out, or will be, and does not count: it went out long ago, or a person said so. Ends when it is healthy.
+    Past,
+}
+
+impl State {
+    pub(super) const fn is_bad(self) -> bool {
+        matches!(self, Self::Suspect | Self::Out)
+    }
+}
+
+/// A key's place in one cell.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seat {
+    pub(super) cell: u32,
+    /// Endpoints there that share the key.
+    pub(super) claims: u32,
+    pub(super) speaks: bool,
+}
+
+pub(super) type Seats = SmallVec<[Seat; 1]>;
+
+/// All that is known of a key.
+#[derive(Debug, Default)]
+pub(super) struct Row {
+    pub(super) seats: Seats,
+    pub(super) state: State,
+    pub(super) sound: Option<Sound>,
+    /// Something was heard of it since it appeared.
+    pub(super) was_heard: bool,
+    /// It was healthy since it appeared: without, it cannot have gone bad.
+    pub(super) was_healthy: bool,
+    /// It is probed at the slow interval: asking it out of turn does not hurry its verdict.
+    pub(super) calm: bool,
+    /// A probe of it takes no longer than is usual.
+    pub(super) prompt: bool,
+    /// Canaries of which it is an address.
+    pub(super) canaries: u32,
+    /// When the last probe that it passed began.
+    pub(super) passed: Duration,
+    /// When it went out.
+    pub(super) since: Duration,
+    /// It failed when last probed.
+    pub(super) fails: bool,
+    /// It is out by a verdict that nobody doubts.
+    pub(super) is_out: bool,
+    /// Its failures are held by the doubt that stands.
+    pub(super) held: bool,
+}
+
+impl Row {
+    /// Whether it can say whether we see: a speaker of a member, or a canary.
+    pub(super) fn is_asked(&self) -> bool {
+        self.canaries > 0 || self.speaks()
+    }
+
+    pub(super) fn speaks(&self) -> bool {
+        self.seats.iter().any(|seat| seat.speaks)
+    }
+
+    /// Whether it was healthy, and not only long ago.
+    pub(super) const fn counts(&self) -> bool {
+        self.was_healthy && matches!(self.state, State::Good | State::Suspect | State::Out)
+    }
+}
+
+impl Probed {
+    /// What the probe makes of a key.
+    pub(super) const fn state(&self, before: State) -> State {
+        match (before, self.verdict) {
+            (_, Verdict::Healthy) => State::Good,
+            (State::Past, Verdict::Suspect | Verdict::Held | Verdict::Unhealthy | Verdict::Recovering) => {
+                State::Past
+            }
+            (_, Verdict::Held | Verdict::Unhealthy | Verdict::Recovering) => State::Out,
+            (_, Verdict::Suspect) => State::Suspect,
+            (State::Past, Verdict::Unknown) => State::Past,
+            (before, Verdict::Unknown) => {
+                if self.failures == 0 {
+                    before
+                } else {
+                    State::Suspect
+                }
+            }
+        }
+    }
+
+    /// Whether the verdict is that it is out, and nobody doubts that.
+    pub(super) const fn is_out(&self) -> bool {
+        matches!(self.verdict, Verdict::Unhealthy)
+    }
+}

@@ -1,0 +1,136 @@
+//! What a zone says of the members that gave its records: all there is to go on when a member's API is away at start.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::wanted::ZoneSettings;
+use fleetdns_core::address::Address;
+use fleetdns_core::evidence::Share;
+use fleetdns_core::member::{Inventory, MemberName, MemberView, Snapshot};
+use fleetdns_core::name::DnsName;
+use fleetdns_core::observed::Observed;
+use fleetdns_core::record::Ttl;
+use fleetdns_core::service::{Ingress, Port, Published, Service, ServiceKey};
+
+/// Reads members back from the ownership marks of a zone. Members that are configured come back `pending`, to be
+/// replaced by their first own list; all others `departed`, to be drained.
+pub fn adopt(zone: &ZoneSettings, observed: &Observed, configured: &BTreeSet<MemberName>) -> Vec<MemberView> {
+    let mut members: BTreeMap<MemberName, MemberView> = BTreeMap::new();
+    for (name, sets) in observed.iter().filter(|(name, _)| zone.takes(name)) {
+        for set in sets {
+            let Some(evidence) = set.claim.evidence() else { continue };
+            for (member, share) in &evidence.members {
+                let view = members
+                    .entry(member.clone())
+                    .or_insert_with(|| adopted_view(member.clone(), share, configured));
+                let hostname = (!is_federation_name(name, &evidence.service, zone)).then_some(name);
+                let ttl = (set.ttl != zone.ttl).then_some(set.ttl);
+                add_service(view, &evidence.service, share, hostname, ttl);
+            }
+        }
+    }
+    members.into_values().collect()
+}
+
+/// Puts together what several zones say of one member.
+pub fn merge(mut one: MemberView, other: &MemberView) -> MemberView {
+    for (key, theirs) in &other.services {
+        let merged = both(one.services.get(key), theirs);
+        one.services.insert(key.clone(), merged);
+    }
+    one
+}
+
+/// Puts together what several zones say of one Service of a member.
+pub fn both(mine: Option<&Arc<Published>>, theirs: &Arc<Published>) -> Arc<Published> {
+    let Some(mine) = mine else { return Arc::clone(theirs) };
+    let mut both = (**mine).clone();
+    both.hostnames.extend(theirs.hostnames.iter().cloned());
+    both.addresses.get_or_insert_default().extend(theirs.addresses.iter().flatten().cloned());
+    both.service = Arc::new(as_service(&both));
+    Arc::new(both)
+}
+
+/// Gives the members of a snapshot that were never listed what a zone says of them.
+pub(crate) fn fill(snapshot: &mut Snapshot, zone: &ZoneSettings, observed: &Observed) {
+    let configured = snapshot.members.keys().cloned().collect();
+    for adopted in adopt(zone, observed, &configured) {
+        let Some(view) = snapshot.members.get(&adopted.name).filter(|view| awaited(view)) else { continue };
+        let mut filled = merge((**view).clone(), &adopted);
+        filled.region = filled.region.or(adopted.region);
+        if filled.zones.is_empty() {
+            filled.zones = adopted.zones;
+        }
+        snapshot.members.insert(adopted.name, Arc::new(filled));
+    }
+}
+
+fn awaited(view: &MemberView) -> bool {
+    !view.listed && view.inventory != Inventory::Departed
+}
+
+fn adopted_view(name: MemberName, share: &Share, configured: &BTreeSet<MemberName>) -> MemberView {
+    let inventory = if configured.contains(&name) { Inventory::Pending } else { Inventory::Departed };
+    let mut view = MemberView::pending(name);
+    view.inventory = inventory;
+    view.region = share.region.clone();
+    view.zones = share.zones.clone();
+    view
+}
+
+fn is_federation_name(name: &DnsName, key: &ServiceKey, zone: &ZoneSettings) -> bool {
+    let Some(fleet) = &zone.fleet else { return false };
+    let stem = format!("{}.{}.{fleet}.svc.", key.name(), key.namespace()).to_ascii_lowercase();
+    name.as_str().starts_with(&stem) && name.is_within(&zone.suffix)
+}
+
+fn add_service(
+    view: &mut MemberView,
+    key: &ServiceKey,
+    share: &Share,
+    hostname: Option<&DnsName>,
+    ttl: Option<Ttl>,
+) {
+    let mut published = match view.services.get(key) {
+        Some(known) => (**known).clone(),
+        None => Published {
+            key: key.clone(),
+            service: Arc::new(Service::default()),
+            addresses: Some(BTreeSet::new()),
+            hostnames: BTreeSet::new(),
+            ttl,
+            probe: Arc::new(share.probe.clone()),
+            routing: None,
+            faults: Vec::new(),
+        },
+    };
+    published.addresses.get_or_insert_default().extend(share.addresses.iter().cloned());
+    published.hostnames.extend(hostname.cloned());
+    published.service = Arc::new(as_service(&published));
+    view.services.insert(key.clone(), Arc::new(published));
+}
+
+/// The Service as it must have been.
+fn as_service(published: &Published) -> Service {
+    let ingress = |address: &Address| match address {
+        Address::Hostname(name) => Ingress { ip: None, hostname: Some(name.to_string()) },
+        ip => Ingress { ip: Some(ip.to_string()), hostname: None },
+    };
+    let port = published.probe.port();
+    let hostnames: Vec<&str> = published.hostnames.iter().map(DnsName::as_str).collect();
+    let mut annotations = BTreeMap::new();
+    if !hostnames.is_empty() {
+        annotations.insert("fleetdns.io/hostname".to_owned(), hostnames.join(","));
+    }
+    if let Some(ttl) = published.ttl {
+        annotations.insert("fleetdns.io/ttl".to_owned(), ttl.to_string());
+    }
+    Service {
+        namespace: published.key.namespace().to_string(),
+        name: published.key.name().to_owned(),
+        annotations,
+        ports: port.map(|port| Port { port, protocol: "TCP".to_owned() }).into_iter().collect(),
+        ingress: Some(published.addresses.iter().flatten().map(ingress).collect()),
+        ..Service::default()
+    }
+}

@@ -1,0 +1,61 @@
+//! What the planner knows of one name, for who asks why.
+
+use super::*;
+use fleetdns_core::plan::Refusal;
+
+/// One name as the planner sees it.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// What its holder wants there, after routing; `None` when nobody wants it.
+    pub(crate) wanted: Option<Wanted>,
+    /// What ought to stand there, as far as it can be served: what is there, where that is kept.
+    pub(crate) sets: Option<Vec<RecordSet>>,
+    /// What one pass over this name alone would do.
+    pub(crate) plan: Plan,
+}
+
+impl Look {
+    /// Services that ask for the name and do not get it.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.plan.refused.iter().filter_map(|refused| match &refused.reason {
+            Refusal::Claimed { asked_by, .. } => Some(asked_by),
+            _ => None,
+        })
+    }
+}
+
+impl Planner {
+    /// A planner of a few Services, past start-up unless it is told otherwise. Costs what these Services cost, however
+    /// many verdicts there are.
+    pub(crate) fn still(
+        (zone, capabilities, brakes): (ZoneSettings, Capabilities, Brakes),
+        snapshot: Snapshot,
+        (health, intents): (Health, Intents),
+        startup: Option<&str>,
+    ) -> Self {
+        let mut planner = Self::new(zone, capabilities, brakes);
+        let keys: BTreeSet<ServiceKey> =
+            snapshot.members.values().flat_map(|member| member.services.keys().cloned()).collect();
+        planner.unlisted = unlisted(&snapshot);
+        planner.snapshot = snapshot;
+        planner.health = health;
+        planner.intents = intents;
+        planner.startup = startup.map(Arc::from);
+        for key in &keys {
+            planner.regroup(key);
+        }
+        planner
+    }
+
+    /// Looks at one name.
+    pub(crate) fn look(&self, name: &DnsName, observed: &Observed) -> Look {
+        let there = observed.at(name);
+        let mut wanted = self.holder(name, there).map(|(wanted, _)| wanted);
+        if let Some(wanted) = &mut wanted {
+            wanted.route(&self.zone, there);
+        }
+        let (decision, _) = self.decide(name, observed);
+        let scope = Scope::Names(BTreeSet::from([name.clone()]));
+        Look { wanted, sets: decision.map(|decision| decision.sets), plan: self.plan(&scope, observed) }
+    }
+}

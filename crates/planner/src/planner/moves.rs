@@ -1,0 +1,238 @@
+//! What a plan does to single addresses, and why: for the velocity brake and for the journal.
+
+use super::*;
+use crate::wanted::Candidate;
+use fleetdns_core::intent::Wish;
+use fleetdns_core::observed::ObservedSet;
+use fleetdns_core::record::RecordData;
+
+/// Whether an address comes or goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Way {
+    /// It comes in.
+    In,
+    /// It goes out.
+    Out,
+}
+
+/// Why an address comes or goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MoveCause {
+    /// In: no mark knows of it.
+    New,
+    /// In: the mark knows of it, and it was out until now.
+    Back,
+    /// In: by a person's wish, against what probes say.
+    ForcedIn,
+    /// Out: its probes fail.
+    Unhealthy,
+    /// Out: by a person's wish.
+    Drained,
+    /// Out: by a person's wish, whatever is left.
+    ForcedOut,
+    /// Out: a member of a better priority stands.
+    Standby,
+    /// Out: no member has it any more.
+    Gone,
+    /// Out: only members that were removed from the config had it.
+    Departed,
+    /// Either: a host name stands as a CNAME where it is alone, and as its addresses where it is not.
+    Form,
+}
+
+impl MoveCause {
+    /// A word for programs, such as `unhealthy` or `forced-out`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Back => "back",
+            Self::ForcedIn => "forced-in",
+            Self::Unhealthy => "unhealthy",
+            Self::Drained => "drained",
+            Self::ForcedOut => "forced-out",
+            Self::Standby => "standby",
+            Self::Gone => "gone",
+            Self::Departed => "departed",
+            Self::Form => "form",
+        }
+    }
+}
+
+/// One address that comes to a name or leaves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The name.
+    pub name: DnsName,
+    /// What comes or goes.
+    pub address: Address,
+    /// Which of the two.
+    pub way: Way,
+    /// Why.
+    pub cause: MoveCause,
+    /// Members that give it, or gave it.
+    pub members: BTreeSet<MemberName>,
+    /// Namespace of the Service that has the name; none when nobody wants it any more.
+    pub namespace: Option<Arc<str>>,
+    /// How it is probed; `None` for a host name and for what nobody gives any more.
+    pub probe: Option<ProbeKey>,
+}
+
+impl Move {
+    /// Whether it takes out an address because of what probes say.
+    pub fn is_death(&self) -> bool {
+        self.way == Way::Out && self.cause == MoveCause::Unhealthy
+    }
+}
+
+impl Planner {
+    /// The moves of a plan of this planner, against what it was planned on.
+    pub fn moves(&self, plan: &Plan, observed: &Observed) -> Vec<Move> {
+        let mut moves = Vec::new();
+        for change in &plan.changes {
+            self.moves_at(change, observed.at(&change.name), &mut moves);
+        }
+        moves
+    }
+
+    /// How many addresses may leave the zone within a minute because of what probes say.
+    pub fn removal_budget(&self) -> usize {
+        let (mut all, mut largest) = (BTreeSet::new(), 0);
+        for member in self.snapshot.members.values().filter(|m| m.inventory != Inventory::Departed) {
+            let own: BTreeSet<&Address> =
+                member.services.values().flat_map(|service| service.addresses.iter().flatten()).collect();
+            largest = largest.max(own.len());
+            all.extend(own);
+        }
+        budget(all.len(), largest, self.brakes.max_removals)
+    }
+
+    fn moves_at(&self, change: &NameChange, there: &[ObservedSet], moves: &mut Vec<Move>) {
+        let name = &change.name;
+        let before: BTreeSet<Address> =
+            change.changes.iter().filter_map(|one| one.before()?.ours()).flat_map(addresses).collect();
+        let after: BTreeSet<Address> = change
+            .changes
+            .iter()
+            .filter_map(Change::after)
+            .flat_map(|(set, _)| addresses(&set.data))
+            .collect();
+        let wanted = self.holder(name, there).map(|(mut wanted, _)| {
+            wanted.route(&self.zone, there);
+            wanted
+        });
+        let up = wanted.as_ref().and_then(|wanted| wanted.up.clone()).map(Address::Hostname);
+        let was = Ours::of(there);
+        let real = |address: &&Address| Some(*address) != up.as_ref() && !self.is_level(address);
+        let mut add = |address: &Address, way, (cause, members): (MoveCause, BTreeSet<MemberName>)| {
+            let probe = self.probe_of(wanted.as_ref(), address, &members);
+            let namespace = wanted.as_ref().map(|wanted| Arc::clone(wanted.service.namespace()));
+            let (name, address) = (name.clone(), address.clone());
+            moves.push(Move { name, address, way, cause, members, namespace, probe });
+        };
+        for address in before.difference(&after).filter(real) {
+            add(address, Way::Out, self.why_out(wanted.as_ref(), address, &was, change));
+        }
+        for address in after.difference(&before).filter(real) {
+            add(address, Way::In, why_in(wanted.as_ref(), address, &was, before.is_empty()));
+        }
+    }
+
+    /// Whether a CNAME's target is a federation name, one level up, and no address of a load balancer.
+    fn is_level(&self, address: &Address) -> bool {
+        let spelt = |name: &DnsName| self.claims.at(name).iter().any(|claim| claim.federation);
+        address.hostname().is_some_and(spelt)
+    }
+
+    fn why_out(
+        &self,
+        wanted: Option<&Wanted>,
+        address: &Address,
+        was: &Ours<'_>,
+        change: &NameChange,
+    ) -> (MoveCause, BTreeSet<MemberName>) {
+        let found = wanted.and_then(|wanted| {
+            let stands = find(&wanted.candidates, address).map(|(_, candidate)| (candidate, false));
+            stands.or_else(|| find(&wanted.standby, address).map(|(_, candidate)| (candidate, true)))
+        });
+        let Some((candidate, stands_by)) = found else {
+            let departed = |one: &Change| matches!(one, Change::Delete { cause: Cause::MemberDeparted, .. });
+            let cause =
+                if change.changes.iter().any(departed) { MoveCause::Departed } else { MoveCause::Gone };
+            return (cause, was.givers(address).into_iter().flatten().cloned().collect());
+        };
+        let cause = match (stands_by, candidate.wish) {
+            (true, _) => MoveCause::Standby,
+            (_, Some(Wish::Drain)) => MoveCause::Drained,
+            (_, Some(Wish::ForceOut)) => MoveCause::ForcedOut,
+            _ if candidate.alive() == Some(true) && answers(candidate, address) => MoveCause::Form,
+            _ => MoveCause::Unhealthy,
+        };
+        (cause, candidate.members.clone())
+    }
+
+    fn probe_of(
+        &self,
+        wanted: Option<&Wanted>,
+        address: &Address,
+        members: &BTreeSet<MemberName>,
+    ) -> Option<ProbeKey> {
+        let key = &wanted?.service;
+        let service = members
+            .iter()
+            .filter_map(|name| self.snapshot.members.get(name)?.services.get(key))
+            .find(|service| service.probe.is_probed())?;
+        Some(ProbeKey { address: address.ip()?, spec: Arc::clone(&service.probe) })
+    }
+}
+
+fn why_in(
+    wanted: Option<&Wanted>,
+    address: &Address,
+    was: &Ours<'_>,
+    nothing_was: bool,
+) -> (MoveCause, BTreeSet<MemberName>) {
+    let found = wanted.and_then(|wanted| find(&wanted.candidates, address));
+    let Some((given, candidate)) = found else { return (MoveCause::New, BTreeSet::new()) };
+    let known = was.marks.iter().any(|(_, mark)| {
+        mark.members
+            .values()
+            .any(|share| share.addresses.contains(given) || share.addresses.contains(address))
+    });
+    let cause = match candidate.wish {
+        Some(Wish::ForceIn) if candidate.verdict.is_in() != Some(true) => MoveCause::ForcedIn,
+        _ if known && !nothing_was && was.stood(given) => MoveCause::Form,
+        _ if known => MoveCause::Back,
+        _ => MoveCause::New,
+    };
+    (cause, candidate.members.clone())
+}
+
+/// The candidate that an address stands for: itself, or the host name that resolves to it.
+fn find<'a>(
+    candidates: &'a std::collections::BTreeMap<Address, Candidate>,
+    address: &Address,
+) -> Option<(&'a Address, &'a Candidate)> {
+    candidates.get_key_value(address).or_else(|| {
+        let ip = address.ip()?;
+        candidates
+            .iter()
+            .find(|(_, candidate)| candidate.resolved.iter().flatten().any(|(one, _)| *one == ip))
+    })
+}
+
+/// Whether an address answers, of all that a host name resolves to.
+fn answers(candidate: &Candidate, address: &Address) -> bool {
+    let verdict = address
+        .ip()
+        .and_then(|ip| candidate.resolved.iter().flatten().find(|(one, _)| *one == ip))
+        .map_or(candidate.verdict, |(_, verdict)| *verdict);
+    verdict.is_in() == Some(true)
+}
+
+fn addresses(data: &RecordData) -> Vec<Address> {
+    match data {
+        RecordData::A(ips) => ips.iter().copied().map(Address::V4).collect(),
+        RecordData::Aaaa(ips) => ips.iter().copied().map(Address::V6).collect(),
+        RecordData::Cname(target) => vec![Address::Hostname(target.clone())],
+    }
+}

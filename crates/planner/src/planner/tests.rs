@@ -1,0 +1,445 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::publish::{PublishSettings, publish};
+use fleetdns_core::brakes::approve;
+use fleetdns_core::evidence::Claim;
+use fleetdns_core::intent::{Intent, Wish};
+use fleetdns_core::member::MemberName;
+use fleetdns_core::observed::{Content, ObservedSet, Version};
+use fleetdns_core::probe::{ProbeSpec, Unprobeable, Verdict};
+use fleetdns_core::record::{RecordData, Ttl};
+use fleetdns_core::routing::Routing;
+use fleetdns_core::service::{Ingress, Port, Published, Service};
+
+mod moves;
+mod work;
+
+const MEMBERS: [&str; 3] = ["east", "north", "west"];
+const SERVICES: [&str; 3] = ["api", "shop", "web"];
+
+fn zone() -> ZoneSettings {
+    let zone: DnsName = "example.com".parse().unwrap();
+    ZoneSettings {
+        suffix: zone.clone(),
+        zone,
+        other_zones: vec![],
+        owner: "fed".parse().unwrap(),
+        fleet: Some("fed".parse().unwrap()),
+        ttl: Ttl::DEFAULT,
+        routing: Routing::All,
+        priorities: Arc::default(),
+    }
+}
+
+fn planner() -> Planner {
+    Planner::new(zone(), Capabilities::default(), Brakes { max_delete: 100, ..Brakes::default() })
+}
+
+/// What stands in a zone after an approved plan.
+fn apply(observed: &mut Observed, plan: &Plan) {
+    for change in &plan.changes {
+        let mut sets = observed.at(&change.name).to_vec();
+        for one in &change.changes {
+            sets.retain(|set| !set.claim.is_ours() || set.content.record_type() != Some(one.record_type()));
+            if let Some((set, mark)) = one.after() {
+                sets.push(ObservedSet {
+                    ttl: set.ttl,
+                    content: Content::Known(set.data.clone()),
+                    claim: Claim::of(mark),
+                    version: Version::default(),
+                });
+            }
+        }
+        assert!(one_cname_alone(&sets), "{plan}");
+        observed.replace(change.name.clone(), sets);
+        assert_eq!(observed.owned_count(), observed.owned().count());
+    }
+}
+
+fn one_cname_alone(sets: &[ObservedSet]) -> bool {
+    let cname = sets.iter().any(|set| matches!(set.content, Content::Known(RecordData::Cname(_))));
+    !cname || sets.len() == 1
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    /// A member's Service gets these addresses; `None` deletes the Service.
+    Set {
+        member: usize,
+        service: usize,
+        addresses: Option<Vec<u8>>,
+        hostname: bool,
+    },
+    Judge {
+        address: u8,
+        verdict: Verdict,
+    },
+    Inventory {
+        member: usize,
+        inventory: Inventory,
+    },
+    Region {
+        member: usize,
+        region: Option<&'static str>,
+    },
+    Leave {
+        member: usize,
+    },
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    let verdict = prop_oneof![
+        Just(Verdict::Unknown),
+        Just(Verdict::Healthy),
+        Just(Verdict::Suspect),
+        Just(Verdict::Unhealthy),
+        Just(Verdict::Recovering)
+    ];
+    let inventory = prop_oneof![Just(Inventory::Live), Just(Inventory::Stale), Just(Inventory::Departed)];
+    prop_oneof![
+        4 => (0..3_usize, 0..3_usize, proptest::option::of(proptest::collection::vec(1..9_u8, 0..3)), any::<bool>())
+            .prop_map(|(member, service, addresses, hostname)| Event::Set { member, service, addresses, hostname }),
+        4 => (1..9_u8, verdict).prop_map(|(address, verdict)| Event::Judge { address, verdict }),
+        1 => (0..3_usize, inventory).prop_map(|(member, inventory)| Event::Inventory { member, inventory }),
+        1 => (0..3_usize, prop_oneof![Just(None), Just(Some("r1")), Just(Some("r2"))])
+            .prop_map(|(member, region)| Event::Region { member, region }),
+        1 => (0..3_usize).prop_map(|member| Event::Leave { member }),
+    ]
+}
+
+#[derive(Default)]
+struct World {
+    snapshot: Snapshot,
+    health: Health,
+}
+
+impl World {
+    fn member(&self, index: usize) -> MemberView {
+        let name: MemberName = MEMBERS[index].parse().unwrap();
+        let blank = || MemberView {
+            inventory: Inventory::Live,
+            listed: true,
+            ..MemberView::pending(MEMBERS[index].parse().unwrap())
+        };
+        self.snapshot.members.get(&name).map_or_else(blank, |member| (**member).clone())
+    }
+
+    fn put(&mut self, member: MemberView) {
+        self.snapshot.members.insert(member.name.clone(), Arc::new(member));
+    }
+
+    fn happen(&mut self, event: &Event) {
+        match event {
+            Event::Set { member, service, addresses, hostname } => {
+                let mut view = self.member(*member);
+                let key = ServiceKey::new("default", SERVICES[*service]).unwrap();
+                match addresses {
+                    None => {
+                        view.services.remove(&key);
+                    }
+                    Some(addresses) => {
+                        let published = service_of(SERVICES[*service], addresses, *hostname);
+                        view.services.insert(key, Arc::new(published));
+                    }
+                }
+                self.put(view);
+            }
+            Event::Judge { address, verdict } => {
+                let ip = std::net::IpAddr::from([203, 0, 113, *address]);
+                let spec = Arc::new(ProbeSpec::tcp(80));
+                self.health.verdicts.insert(ProbeKey { address: ip, spec }, *verdict);
+            }
+            Event::Inventory { member, inventory } => {
+                let mut view = self.member(*member);
+                view.inventory = *inventory;
+                self.put(view);
+            }
+            Event::Region { member, region } => {
+                let mut view = self.member(*member);
+                view.region = region.map(|r| r.parse().unwrap());
+                view.zones = region.map(|_| "1".parse().unwrap()).into_iter().collect();
+                self.put(view);
+            }
+            Event::Leave { member } => {
+                self.snapshot.members.remove(&MEMBERS[*member].parse::<MemberName>().unwrap());
+            }
+        }
+    }
+}
+
+fn service_of(name: &str, addresses: &[u8], hostname: bool) -> Published {
+    let ingress = |n: &u8| Ingress { ip: Some(format!("203.0.113.{n}")), hostname: None };
+    let mut annotations = BTreeMap::new();
+    // What has nothing to probe asks for no name that another one may have: its mark would tell of two kinds of probes.
+    if hostname {
+        annotations.insert("fleetdns.io/hostname".to_owned(), "www.example.com".to_owned());
+    }
+    let service = Service {
+        namespace: "default".into(),
+        name: name.into(),
+        annotations,
+        // One of them has nothing to probe, and goes by the rest of its member.
+        ports: vec![Port { port: 80, protocol: if name == "shop" { "UDP" } else { "TCP" }.into() }],
+        ingress: Some(addresses.iter().map(ingress).collect()),
+        ..Service::default()
+    };
+    let zone: DnsName = "example.com".parse().unwrap();
+    let settings = PublishSettings {
+        fleet: Some("fed".parse().unwrap()),
+        zones: vec![(zone.clone(), zone)],
+        ..PublishSettings::default()
+    };
+    publish(Arc::new(service), &settings).unwrap()
+}
+
+/// What a pass over everything would still change, with the planner's own view of start-up.
+fn remaining(planner: &Planner, observed: &Observed) -> Vec<NameChange> {
+    planner.plan(&Scope::All, observed).changes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_pass_over_what_changed_does_the_work_of_a_pass_over_everything(
+        events in proptest::collection::vec(events(), 1..40), converged: bool
+    ) {
+        let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
+        for event in &events {
+            world.happen(event);
+            let mut scope = planner.update(&world.snapshot, &world.health);
+            if converged && planner.startup().is_some() {
+                planner.assume_probed();
+                scope = Scope::All;
+            }
+            let plan = planner.plan(&scope, &observed);
+            apply(&mut observed, &plan);
+            prop_assert_eq!(remaining(&planner, &observed), vec![], "after {:?}", event);
+        }
+    }
+
+    #[test]
+    fn a_planner_that_saw_every_step_plans_as_one_that_sees_the_end(
+        events in proptest::collection::vec(events(), 1..40)
+    ) {
+        let (mut world, mut stepwise) = (World::default(), planner());
+        for event in &events {
+            world.happen(event);
+            stepwise.update(&world.snapshot, &world.health);
+        }
+        for (name, member) in &world.snapshot.members {
+            let kept = stepwise.health.clusters.get(name).copied().unwrap_or_default();
+            prop_assert_eq!(kept, crate::cluster::verdict(member, &world.health));
+        }
+        let mut fresh = planner();
+        fresh.update(&world.snapshot, &world.health);
+        fresh.assume_probed();
+        stepwise.assume_probed();
+        let observed = Observed::default();
+        prop_assert_eq!(stepwise.plan(&Scope::All, &observed), fresh.plan(&Scope::All, &observed));
+    }
+
+    #[test]
+    fn a_living_service_never_loses_its_global_name(events in proptest::collection::vec(events(), 1..40)) {
+        let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
+        for event in &events {
+            let before = observed.clone();
+            world.happen(event);
+            planner.update(&world.snapshot, &world.health);
+            planner.assume_probed();
+            let scope = Scope::All;
+            let plan = approve(planner.plan(&scope, &observed), &Brakes { max_delete: 100, ..Brakes::default() });
+            apply(&mut observed, plan.plan());
+            for service in SERVICES {
+                let key = ServiceKey::new("default", service).unwrap();
+                let name = format!("{service}.default.fed.svc.example.com").parse().unwrap();
+                let claimed = world.snapshot.members.values().any(|member| {
+                    member.inventory != Inventory::Departed
+                        && member.services.get(&key).is_some_and(|s| s.addresses.as_ref().is_some_and(|a| !a.is_empty()))
+                });
+                let had = !before.at(&name).is_empty();
+prop_assert!(!(had && claimed && observed.at(&name).is_empty()), "{} vanished after {:?}", name, event);
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_removed_before_start_up_has_converged() {
+    let mut world = World::default();
+    world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
+    world.happen(&Event::Judge { address: 1, verdict: Verdict::Healthy });
+    let mut first = planner();
+    let mut observed = Observed::default();
+    let scope = first.update(&world.snapshot, &world.health);
+    let plan = first.plan(&scope, &observed);
+    apply(&mut observed, &plan);
+    assert_eq!(observed.owned().count(), 1);
+
+    let mut restarted = planner();
+    let pending = MemberView::pending("east".parse().unwrap());
+    let mut snapshot = Snapshot::default();
+    snapshot.members.insert(pending.name.clone(), Arc::new(pending.clone()));
+    restarted.update(&snapshot, &Health::default());
+    let plan = restarted.plan(&Scope::All, &observed);
+    assert!(plan.changes.is_empty(), "{plan}");
+    assert!(plan.held[0].reason.to_string().contains("first list of east"), "{plan}");
+
+    let gone = MemberView { inventory: Inventory::Live, listed: true, ..pending };
+    snapshot.members.insert(gone.name.clone(), Arc::new(gone));
+    let scope = restarted.update(&snapshot, &Health::default());
+    assert_eq!(scope, Scope::All, "the end of start-up looks at every name");
+    let plan = restarted.plan(&scope, &observed);
+    assert!(plan.changes[0].vanishes(), "{plan}");
+}
+
+#[test]
+fn a_ttl_is_clamped_to_what_the_provider_takes() {
+    let mut world = World::default();
+    world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
+    world.happen(&Event::Judge { address: 1, verdict: Verdict::Healthy });
+    for (least, most, given) in [(60, 3600, 60), (1, 20, 20), (1, 3600, 30)] {
+        let ttl = (Ttl::new(least).unwrap(), Ttl::new(most).unwrap());
+        let mut planner =
+            Planner::new(zone(), Capabilities { ttl, ..Capabilities::default() }, Brakes::default());
+        planner.update(&world.snapshot, &world.health);
+        let desired = planner.desired(&Observed::default());
+        assert_eq!(desired[0].ttl.seconds(), given, "{least} to {most}");
+    }
+}
+
+#[test]
+fn what_cannot_be_probed_from_here_is_published_on_the_word_of_its_cluster() {
+    let mut world = World::default();
+    world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
+    let mut planner = planner();
+    planner.update(&world.snapshot, &world.health);
+    assert!(planner.plan(&Scope::All, &Observed::default()).is_empty(), "it has no verdict yet");
+    let spec = Arc::new(ProbeSpec::tcp(80));
+    let key = ProbeKey { address: std::net::IpAddr::from([203, 0, 113, 1]), spec };
+    world.health.blind.insert(key.clone());
+    let scope = planner.update(&world.snapshot, &world.health);
+    assert_eq!(planner.plan(&scope, &Observed::default()).changes.len(), 1);
+
+    world.health.verdicts.insert(key.clone(), Verdict::Unhealthy);
+    let scope = planner.update(&world.snapshot, &world.health);
+    assert!(planner.plan(&scope, &Observed::default()).is_empty(), "a verdict wins over the cluster's word");
+    world.health.verdicts.remove(&key);
+    world.health.unprobeable = Unprobeable::Hold;
+    planner.update(&world.snapshot, &world.health);
+    assert!(
+        planner.plan(&Scope::All, &Observed::default()).is_empty(),
+        "or is held as it is, where that is set"
+    );
+}
+
+#[test]
+fn an_endpoint_without_a_verdict_holds_its_own_name_at_a_restart_and_no_other() {
+    let mut world = World::default();
+    world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1, 2]), hostname: false });
+    world.happen(&Event::Set { member: 0, service: 2, addresses: Some(vec![3]), hostname: false });
+    for address in 1..=3 {
+        world.happen(&Event::Judge { address, verdict: Verdict::Healthy });
+    }
+    let (mut first, mut observed) = (planner(), Observed::default());
+    first.update(&world.snapshot, &world.health);
+    let plan = first.plan(&Scope::All, &observed);
+    apply(&mut observed, &plan);
+    assert_eq!(observed.owned().count(), 2);
+
+    // After a restart, the second Service's load balancer is another one, of which nothing is known.
+    let mut restarted = planner();
+    world.health.verdicts.clear();
+    world.happen(&Event::Set { member: 0, service: 2, addresses: Some(vec![4]), hostname: false });
+    world.happen(&Event::Judge { address: 1, verdict: Verdict::Healthy });
+    world.happen(&Event::Judge { address: 2, verdict: Verdict::Unhealthy });
+    restarted.update(&world.snapshot, &world.health);
+    assert_eq!(restarted.startup(), None);
+    let plan = restarted.plan(&Scope::All, &observed);
+    let [change] = plan.changes.as_slice() else { panic!("{plan}") };
+    let left: Vec<String> =
+        change.changes.iter().filter_map(Change::after).flat_map(|(set, _)| set.data.values()).collect();
+    assert_eq!(left, ["203.0.113.1"], "{plan}");
+    assert_eq!(plan.held.len(), 1, "{plan}");
+    assert_eq!(plan.held[0].reason, Hold::Undecided);
+}
+
+#[test]
+fn a_new_address_is_written_once_when_its_verdict_is_there() {
+    let mut world = World::default();
+    world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
+    world.happen(&Event::Judge { address: 1, verdict: Verdict::Healthy });
+    let (mut planner, mut observed) = (planner(), Observed::default());
+    let scope = planner.update(&world.snapshot, &world.health);
+    let plan = planner.plan(&scope, &observed);
+    apply(&mut observed, &plan);
+
+    world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![2]), hostname: false });
+    let scope = planner.update(&world.snapshot, &world.health);
+    let plan = planner.plan(&scope, &observed);
+    assert!(plan.changes.is_empty(), "no mark is written ahead of the verdict: {plan}");
+    assert_eq!(plan.held[0].reason, Hold::Undecided);
+
+    world.happen(&Event::Judge { address: 2, verdict: Verdict::Healthy });
+    let scope = planner.update(&world.snapshot, &world.health);
+    let plan = planner.plan(&scope, &observed);
+    assert_eq!(plan.changes.len(), 1, "{plan}");
+}
+
+#[test]
+fn what_is_misshapen_is_written_anew_and_nothing_else() {
+    let mut world = World::default();
+    world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
+    world.happen(&Event::Judge { address: 1, verdict: Verdict::Healthy });
+    let (mut planner, mut observed) = (planner(), Observed::default());
+    planner.update(&world.snapshot, &world.health);
+    let plan = planner.plan(&Scope::All, &observed);
+    apply(&mut observed, &plan);
+    assert!(planner.plan(&Scope::All, &observed).is_empty());
+
+    let name = observed.owned().next().unwrap().clone();
+    let [mut set] = <[ObservedSet; 1]>::try_from(observed.at(&name).to_vec()).unwrap();
+    set.content = Content::Misshapen(set.content.data().unwrap().clone());
+    observed.replace(name.clone(), vec![set.clone()]);
+    let plan = planner.plan(&Scope::All, &observed);
+    let [Change::Update { before, .. }] = &plan.changes[0].changes[..] else { panic!("{plan}") };
+    assert_eq!((before, plan.changes.len()), (&set, 1), "{plan}");
+
+    // Somebody put a record in the place of the missing half.
+    set.content = Content::Misshapen(RecordData::Cname("lb.example.net".parse().unwrap()));
+    let foreign = ObservedSet { claim: Claim::Foreign, content: Content::Other("A".into()), ..set.clone() };
+    observed.replace(name, vec![set, foreign]);
+    let plan = planner.plan(&Scope::All, &observed);
+    assert!(plan.changes.is_empty(), "{plan}");
+    assert!(plan.refused[0].reason.to_string().contains("somebody else's A"), "{plan}");
+}
+
+#[test]
+fn another_service_at_a_name_is_no_change_of_probe_settings() {
+    // The TCP Service that held the host name goes; the UDP one that gets it follows its cluster, and is down.
+    let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
+    let set = |member, service, addresses: Option<Vec<u8>>| Event::Set {
+        member,
+        service,
+        addresses,
+        hostname: true,
+    };
+    let events = [
+        set(2, 1, Some(vec![1])),
+        set(2, 0, Some(vec![])),
+        set(0, 0, Some(vec![1])),
+        Event::Judge { address: 1, verdict: Verdict::Unhealthy },
+        set(2, 1, None),
+    ];
+    for event in &events {
+        world.happen(event);
+        planner.update(&world.snapshot, &world.health);
+        planner.assume_probed();
+        let plan = planner.plan(&Scope::All, &observed);
+        apply(&mut observed, &plan);
+        assert_eq!(remaining(&planner, &observed), vec![], "after {event:?}");
+    }
+}

@@ -1,0 +1,114 @@
+//! The work of a plan is linear in what is asked for: counted, not timed.
+
+use super::*;
+use crate::wanted::LOOKS;
+use fleetdns_core::member::{Inventory, MemberView};
+
+/// A Service of five members, each in a region and two zones of its own, that asks for so many host names.
+fn asking(names: usize) -> Snapshot {
+    let settings = PublishSettings {
+        fleet: Some("fed".parse().unwrap()),
+        zones: vec![("example.com".parse().unwrap(), "example.com".parse().unwrap())],
+        ..PublishSettings::default()
+    };
+    let member = |number: usize| {
+        let published = publish(
+            Arc::new(Service {
+                namespace: "default".into(),
+                name: "web".into(),
+                ports: vec![Port { port: 80, protocol: "TCP".into() }],
+                ingress: Some(vec![Ingress {
+                    ip: Some(format!("203.0.113.{}", number + 1)),
+                    hostname: None,
+                }]),
+                ..Service::default()
+            }),
+            &settings,
+        );
+        let mut published = published.unwrap();
+        published.hostnames = (0..names).map(|n| format!("n{n}.example.com").parse().unwrap()).collect();
+        let name: MemberName = format!("m{number}").parse().unwrap();
+        let mut view = MemberView::pending(name.clone());
+        view.inventory = Inventory::Live;
+        view.listed = true;
+        view.region = Some(format!("r{number}").parse().unwrap());
+        view.zones = ["1", "2"].map(|zone| zone.parse().unwrap()).into();
+        view.services.insert(published.key.clone(), Arc::new(published));
+        (name, Arc::new(view))
+    };
+    Snapshot { members: (0..5).map(member).collect() }
+}
+
+fn work<T>(of: impl FnOnce() -> T) -> (usize, T) {
+    let before = LOOKS.with(std::cell::Cell::get);
+    let done = of();
+    (LOOKS.with(std::cell::Cell::get) - before, done)
+}
+
+#[test]
+fn each_name_of_a_service_is_worked_out_a_few_times_however_many_there_are() {
+    let mut health = Health::default();
+    for number in 0..5 {
+        let address = format!("203.0.113.{}", number + 1).parse().unwrap();
+        health.verdicts.insert(ProbeKey { address, spec: Arc::new(ProbeSpec::tcp(80)) }, Verdict::Healthy);
+    }
+    for names in [10, 1000] {
+        let (snapshot, mut planner) = (asking(names), planner());
+        // Global, five regions, ten zones.
+        let all = names + 16;
+        let (looks, _) = work(|| planner.update(&snapshot, &health));
+        assert!(looks <= all, "{looks} looks to learn {all} names");
+        planner.assume_probed();
+        // A name in a zone passes the levels above it.
+        let most = names + 1 + 5 * 2 + 10 * 3;
+        let (looks, plan) = work(|| planner.plan(&Scope::All, &Observed::default()));
+        assert_eq!(plan.changes.len(), all, "{plan}");
+        assert!(looks <= most, "{looks} looks to plan {all} names");
+        let (looks, moves) = work(|| planner.moves(&plan, &Observed::default()));
+        assert_eq!(moves.len(), names * 5 + 5 + 5 + 10);
+        assert!(looks <= most, "{looks} looks at the moves of {all} names");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_name_looked_at_alone_is_what_it_is_among_all(
+        asks in proptest::collection::btree_set(0..6_usize, 0..4),
+        regions in proptest::collection::vec((0..3_usize, proptest::collection::btree_set(0..3_usize, 0..3)), 1..5),
+    ) {
+        let mut snapshot = asking(0);
+        let key: ServiceKey = "default/web".parse().unwrap();
+        for (number, (region, zones)) in regions.iter().enumerate() {
+            let name: MemberName = format!("m{number}").parse().unwrap();
+            let mut view = (**snapshot.members.get(&name).unwrap()).clone();
+            view.region = (*region > 0).then(|| format!("r{region}").parse().unwrap());
+            view.zones = zones.iter().map(|zone| format!("{zone}").parse().unwrap()).collect();
+            let mut published = (**view.services.get(&key).unwrap()).clone();
+            // Some of them look like names of the federation tree.
+            let names = ["web", "a.web", "x.web.default.fed.svc.r1", "0.r1.web.default.fed.svc", "www", "r1"];
+            published.hostnames =
+                asks.iter().map(|n| format!("{}.example.com", names[*n]).parse().unwrap()).collect();
+            view.services.insert(key.clone(), Arc::new(published));
+            snapshot.members.insert(name, Arc::new(view));
+        }
+        let parts = parts(&snapshot, &key);
+        let (health, intents) = (Health::default(), Intents::default());
+        let judges = crate::wanted::Judges { health: &health, intents: &intents };
+        for (name, among) in names(&key, &parts, &zone()).names {
+            let alone = wanted_at_name(&key, &parts, judges, &name);
+            prop_assert_eq!(&alone.as_ref().map(|one| (&one.up, one.ttl, one.federation)), &Some((&among.up, among.ttl, among.federation)));
+            prop_assert!(!alone.unwrap().evidence.members.is_empty());
+        }
+        let other = "x.web.default.fed.svc.example.com".parse().unwrap();
+        prop_assert!(wanted_at_name(&key, &parts, judges, &other).is_none());
+    }
+}
+
+fn wanted_at_name(
+    key: &ServiceKey,
+    parts: &[Part<'_>],
+    judges: crate::wanted::Judges<'_>,
+    name: &DnsName,
+) -> Option<Wanted> {
+    crate::wanted::wanted_at(key, parts, &zone(), judges, name)
+}

@@ -1,0 +1,179 @@
+//! A running fleet, written down as a scenario.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{
+    BrakeState, CapabilityState, IntentState, MemberState, Scenario, SetState, VerdictState, ZoneState, read,
+};
+use crate::publish::{PublishSettings, publish};
+use crate::wanted::{ZoneSettings, judge_address};
+use fleetdns_core::address::Address;
+use fleetdns_core::brakes::Brakes;
+use fleetdns_core::intent::Intents;
+use fleetdns_core::member::{Health, MemberName, MemberView, Snapshot};
+use fleetdns_core::name::DnsName;
+use fleetdns_core::observed::{Observed, ObservedSet};
+use fleetdns_core::policy::AddressPolicy;
+use fleetdns_core::probe::Verdict;
+use fleetdns_core::provider::Capabilities;
+use fleetdns_core::record::{RecordData, Ttl};
+use fleetdns_core::routing::Routing;
+use fleetdns_core::service::{Ingress, Published, Service, ServiceFault};
+
+impl Scenario {
+    /// An empty scenario of a fleet.
+    pub fn of(fleet: &str) -> Self {
+        Self { fleet: fleet.to_owned(), ..Self::default() }
+    }
+
+    /// Adds a zone and what it holds.
+    pub fn add_zone(&mut self, zone: &ZoneSettings, capabilities: &Capabilities, observed: &Observed) {
+        let max_values = (capabilities.max_values < usize::MAX).then_some(capabilities.max_values);
+        let state = CapabilityState {
+            wildcards: capabilities.wildcards,
+            apex: capabilities.apex,
+            answers_subtree: capabilities.answers_subtree,
+            max_values,
+            alias_below: capabilities.alias_below.iter().map(ToString::to_string).collect(),
+            min_ttl: Some(capabilities.ttl.0.seconds()).filter(|seconds| *seconds > 0),
+            max_ttl: Some(capabilities.ttl.1).filter(|ttl| *ttl < Ttl::MAX).map(Ttl::seconds),
+        };
+        let owner = zone.owner.as_str();
+        self.owner = (owner != self.fleet).then(|| owner.to_owned());
+        self.federation_names = zone.fleet.is_none().then_some(false);
+        self.zones.push(ZoneState {
+            name: zone.zone.to_string(),
+            suffix: (zone.suffix != zone.zone).then(|| zone.suffix.to_string()),
+            ttl: (zone.ttl != Ttl::DEFAULT).then(|| zone.ttl.seconds()),
+            routing: (zone.routing != Routing::All).then(|| zone.routing.as_str().to_owned()),
+            capabilities: (state != CapabilityState::default()).then_some(state),
+            observed: observed
+                .iter()
+                .flat_map(|(name, sets)| sets.iter().map(|set| set_state(name, set, zone)))
+                .collect(),
+        });
+    }
+
+    /// How Services will be read back.
+    fn plain_settings(&self) -> Option<PublishSettings> {
+        let zone = |zone: &ZoneState| {
+            let name: DnsName = zone.name.parse().ok()?;
+            let suffix = zone.suffix.as_ref().map_or(Ok(name.clone()), |text| text.parse()).ok()?;
+            Some((name, suffix))
+        };
+        let zones = self.zones.iter().filter_map(zone).collect();
+        read::settings(self, &self.fleet.parse().ok()?, zones).ok()
+    }
+
+    /// Adds the brakes that are not at their defaults.
+    pub fn add_brakes(&mut self, brakes: &Brakes) {
+        let usual = Brakes::default();
+        self.brakes = BrakeState {
+            min_kept: (brakes.min_kept != usual.min_kept).then_some(brakes.min_kept),
+            all_down: (brakes.all_down != usual.all_down).then(|| brakes.all_down.as_str().to_owned()),
+            max_delete: (brakes.max_delete != usual.max_delete).then_some(brakes.max_delete),
+            max_addresses: (brakes.max_addresses != usual.max_addresses).then_some(brakes.max_addresses),
+            removals: (!brakes.removals).then_some(false),
+        };
+    }
+
+    /// Adds what persons say of the fleet.
+    pub fn add_intents(&mut self, intents: &Intents) {
+        self.intents.extend(intents.iter().map(|(subject, intent)| IntentState {
+            of: subject.to_string(),
+            wish: intent.wish.to_string(),
+            reason: Some(intent.reason.to_string()).filter(|text| !text.is_empty()),
+            by: Some(intent.by.to_string()).filter(|text| !text.is_empty()),
+            since: Some(intent.since),
+            until: intent.until,
+        }));
+    }
+
+    /// Adds all members, with every verdict that is not healthy. To be called after everything that says how Services
+    /// are read: the template and the zones.
+    pub fn add_members(
+        &mut self,
+        snapshot: &Snapshot,
+        health: &Health,
+        priorities: &BTreeMap<MemberName, u16>,
+    ) {
+        let (plain, usual) = (self.plain_settings(), AddressPolicy::default());
+        self.doubt = health.doubt.as_ref().map(|doubt| doubt.kind().to_owned());
+        for member in snapshot.members.values() {
+            let priority = priorities.get(&member.name).copied();
+            self.members.push(MemberState {
+                priority,
+                probes: probes(member, plain.as_ref()),
+                ..member_state(member)
+            });
+            for service in member.services.values() {
+                for address in service.addresses.iter().flatten() {
+                    let (verdict, resolved) =
+                        judge_address(Some(&member.name), address, &service.probe, health);
+                    let resolved_to = resolved.iter().flatten().map(|(ip, _)| *ip);
+                    let let_through = address.ip().into_iter().chain(resolved_to);
+                    self.address_allow.extend(let_through.filter(|ip| usual.check(*ip).is_err()));
+                    if let (Some(name), Some(ips)) = (address.hostname(), resolved) {
+                        self.resolved.insert(name.to_string(), ips.into_iter().map(|(ip, _)| ip).collect());
+                    }
+                    let state = VerdictState {
+                        member: member.name.to_string(),
+                        address: address.to_string(),
+                        verdict: verdict.to_string(),
+                    };
+                    let own = service.probe.is_probed();
+                    if own && verdict != Verdict::Healthy && !self.verdicts.contains(&state) {
+                        self.verdicts.push(state);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How Services are probed, where reading them back would give another way.
+fn probes(member: &MemberView, plain: Option<&PublishSettings>) -> BTreeMap<String, String> {
+    let read = |service: &Published| publish(Arc::clone(&service.service), plain?).map(|again| again.probe);
+    let other = member.services.values().filter(|service| read(service).as_ref() != Some(&service.probe));
+    other.map(|service| (service.key.to_string(), service.probe.to_string())).collect()
+}
+
+/// A Service without the addresses that the daemon denied: a scenario knows no networks.
+fn let_through(published: &Published) -> Service {
+    let mut service = (*published.service).clone();
+    if published.faults.iter().any(|fault| matches!(fault, ServiceFault::DeniedAddress { .. })) {
+        service.annotations.retain(|key, _| !key.ends_with("/target"));
+        let ingress = |address: &Address| Ingress {
+            ip: address.ip().map(|ip| ip.to_string()),
+            hostname: address.hostname().map(ToString::to_string),
+        };
+        service.ingress = published.addresses.as_ref().map(|all| all.iter().map(ingress).collect());
+    }
+    service
+}
+
+fn set_state(name: &DnsName, set: &ObservedSet, zone: &ZoneSettings) -> SetState {
+    let values = set.content.data().map(RecordData::values).unwrap_or_default();
+    SetState {
+        name: name.to_string(),
+        record_type: set.type_name().to_owned(),
+        ttl: Some(set.ttl.seconds()),
+        values,
+        owner: set.claim.is_ours().then(|| zone.owner.to_string()),
+        evidence: set.claim.mark().map(|mark| mark.as_str().to_owned()),
+    }
+}
+
+fn member_state(member: &MemberView) -> MemberState {
+    let services: Vec<_> = member.services.values().map(|published| let_through(published)).collect();
+    MemberState {
+        name: member.name.to_string(),
+        priority: None,
+        inventory: Some(member.inventory.to_string()),
+        region: member.region.as_ref().map(ToString::to_string),
+        zones: member.zones.iter().map(ToString::to_string).collect(),
+        probes: BTreeMap::new(),
+        services: (member.listed || !services.is_empty()).then_some(services),
+    }
+}

@@ -1,0 +1,175 @@
+//! The answer to a scenario, for programs and for people.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use fleetdns_core::name::DnsName;
+use fleetdns_core::observed::ObservedSet;
+use fleetdns_core::plan::{Change, Plan};
+use fleetdns_core::record::{RecordData, RecordSet, Ttl};
+
+/// The answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Everything that ought to exist.
+    pub desired: Vec<SetLine>,
+    /// What has to change and may.
+    pub plan: Vec<ChangeLine>,
+    /// What is kept by a brake.
+    pub held: Vec<ReasonLine>,
+    /// What is wanted and not written.
+    pub refused: Vec<ReasonLine>,
+}
+
+/// One record set.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SetLine {
+    /// Owner name.
+    pub name: String,
+    /// Type.
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// Seconds.
+    pub ttl: u32,
+    /// Values in order.
+    pub values: Vec<String>,
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ChangeLine {
+    /// `create`, `update` or `delete`.
+    pub verb: &'static str,
+    /// Owner name.
+    pub name: String,
+    /// Type.
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// Seconds afterwards, or of what is deleted.
+    pub ttl: u32,
+    /// Values afterwards; none after a deletion.
+    pub values: Vec<String>,
+    /// Values before; none before a creation.
+    pub before: Vec<String>,
+    /// Why it is deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+/// A name and a reason.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ReasonLine {
+    /// Owner name, or what was given in its place.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl From<&RecordSet> for SetLine {
+    fn from(set: &RecordSet) -> Self {
+        Self {
+            name: set.name.to_string(),
+            record_type: set.data.record_type().to_string(),
+            ttl: set.ttl.seconds(),
+            values: set.data.values(),
+        }
+    }
+}
+
+impl Report {
+    /// What this says beyond another report: what follows from what was assumed here and not there.
+    #[must_use]
+    pub fn beyond(mut self, base: &Self) -> Self {
+        fn keep<T: Ord>(mine: &mut Vec<T>, base: &[T]) {
+            let known: BTreeSet<&T> = base.iter().collect();
+            mine.retain(|line| !known.contains(line));
+        }
+        keep(&mut self.desired, &base.desired);
+        keep(&mut self.plan, &base.plan);
+        keep(&mut self.held, &base.held);
+        keep(&mut self.refused, &base.refused);
+        self
+    }
+
+    /// Adds what one zone's plan says.
+    pub fn add(&mut self, plan: &Plan) {
+        for change in &plan.changes {
+            self.plan.extend(change.changes.iter().map(|one| change_line(&change.name, one)));
+        }
+        let held =
+            plan.held.iter().map(|h| ReasonLine { name: h.name.to_string(), reason: h.reason.to_string() });
+        self.held.extend(held);
+        let refused = plan
+            .refused
+            .iter()
+            .map(|r| ReasonLine { name: r.name.to_string(), reason: r.reason.to_string() });
+        self.refused.extend(refused);
+    }
+}
+
+fn change_line(name: &DnsName, change: &Change) -> ChangeLine {
+    let before = change.before();
+    let values_before = before.and_then(ObservedSet::ours).map(RecordData::values).unwrap_or_default();
+    let ttl = change.after().map(|(set, _)| set.ttl).or(before.map(|set| set.ttl)).unwrap_or(Ttl::DEFAULT);
+    ChangeLine {
+        verb: change.verb(),
+        name: name.to_string(),
+        record_type: change.record_type().to_string(),
+        ttl: ttl.seconds(),
+        values: change.after().map(|(set, _)| set.data.values()).unwrap_or_default(),
+        before: values_before,
+        cause: match change {
+            Change::Delete { cause, .. } => Some(cause.to_string()),
+            _ => None,
+        },
+    }
+}
+
+/// A table for people: one line for each record set, change and reason.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        section(
+            f,
+            "desired",
+            self.desired
+                .iter()
+                .map(|set| format!("  {} {}", set.name, tail(set.ttl, &set.record_type, &set.values))),
+        )?;
+        section(
+            f,
+            "plan",
+            self.plan.iter().map(|change| {
+                let values = if change.values.is_empty() { &change.before } else { &change.values };
+                let why = match (&change.cause, change.before == change.values) {
+                    (Some(cause), _) => format!("  ({cause})"),
+                    (None, true) => "  (ttl or ownership mark)".to_owned(),
+                    (None, false) if change.before.is_empty() => String::new(),
+                    (None, false) => format!("  (was {})", change.before.join(" ")),
+                };
+                format!(
+                    "  {} {} {}{why}",
+                    change.verb,
+                    change.name,
+                    tail(change.ttl, &change.record_type, values)
+                )
+            }),
+        )?;
+        section(f, "held", self.held.iter().map(|line| format!("  {}  {}", line.name, line.reason)))?;
+        section(f, "refused", self.refused.iter().map(|line| format!("  {}  {}", line.name, line.reason)))
+    }
+}
+
+fn tail(ttl: u32, record_type: &str, values: &[String]) -> String {
+    format!("{ttl} {record_type} {}", values.join(" "))
+}
+
+fn section(f: &mut fmt::Formatter<'_>, title: &str, lines: impl Iterator<Item = String>) -> fmt::Result {
+    let lines: Vec<String> = lines.collect();
+    if lines.is_empty() {
+        return writeln!(f, "{title}: nothing");
+    }
+    writeln!(f, "{title}:")?;
+    lines.iter().try_for_each(|line| writeln!(f, "{line}"))
+}
