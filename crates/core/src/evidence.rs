@@ -35,6 +35,8 @@ pub struct Share {
     pub probe: ProbeSpec,
     /// Its addresses, those that are out of DNS at the moment too: they are probed again after a restart.
     pub addresses: BTreeSet<Address>,
+    /// The Service that has them there, where it is not the one of the record set: several share the name.
+    pub service: Option<ServiceKey>,
 }
 
 /// What a wish begins with.
@@ -55,7 +57,21 @@ pub struct Evidence {
     pub intents: Intents,
 }
 
+impl Evidence {
+    /// The Service of a member's share.
+    pub fn service_of<'a>(&'a self, share: &'a Share) -> &'a ServiceKey {
+        share.service.as_ref().unwrap_or(&self.service)
+    }
+
+    /// All Services that have the name: the one of the record set, and those that share it.
+    pub fn services(&self) -> BTreeSet<&ServiceKey> {
+        self.members.values().map(|share| self.service_of(share)).chain([&self.service]).collect()
+    }
+}
+
 /// `v=1 owner=fed service=default/web member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1 member=… orphans=… intent=…`
+///
+/// The Service of a member follows its addresses where it is another one: `member=east;;;tcp:80;203.0.113.2;default/api`.
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "v=1 owner={} service={}", self.owner, self.service)?;
@@ -65,6 +81,9 @@ impl fmt::Display for Evidence {
             join(f, share.zones.iter())?;
             write!(f, ";{};", share.probe)?;
             join(f, share.addresses.iter())?;
+            if let Some(service) = &share.service {
+                write!(f, ";{service}")?;
+            }
         }
         if !self.orphans.is_empty() {
             f.write_str(" orphans=")?;
@@ -149,7 +168,8 @@ fn parse_share(text: &str) -> Option<(MemberName, Share)> {
     let zones = list(next()?)?;
     let probe = next()?.parse().ok()?;
     let addresses = list(next()?)?;
-    fields.next().is_none().then_some((name, Share { region, zones, probe, addresses }))
+    let service = fields.next().map(str::parse).transpose().ok()?;
+    fields.next().is_none().then_some((name, Share { region, zones, probe, addresses, service }))
 }
 
 fn list<T: FromStr + Ord>(text: &str) -> Option<BTreeSet<T>> {
@@ -260,6 +280,7 @@ mod tests {
 
     const TEXT: &str = "v=1 owner=fed service=default/web \
         member=arn:aws:eks:x:1:cluster/c;;;https:443@www.example.com/a%2Cb%20c;lb.example.net \
+        member=east;;;tcp:80;203.0.113.4;default/api \
         member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1 orphans=203.0.113.7,2001:db8::7 \
         intent=cluster/west;drain;1700000000;;root;new%20kernel";
 
@@ -267,7 +288,9 @@ mod tests {
     fn evidence_is_read_back_as_it_was_written() {
         let evidence: Evidence = TEXT.parse().unwrap();
         assert_eq!(evidence.to_string(), TEXT);
-        assert_eq!((evidence.members.len(), evidence.intents.iter().count()), (2, 1));
+        assert_eq!((evidence.members.len(), evidence.intents.iter().count()), (3, 1));
+        let services: Vec<String> = evidence.services().into_iter().map(ToString::to_string).collect();
+        assert_eq!(services, ["default/api", "default/web"]);
         assert_eq!(evidence.orphans.len(), 2);
         let west = &evidence.members[&"west".parse().unwrap()];
         assert_eq!(west.zones.len(), 2);
@@ -322,6 +345,7 @@ mod tests {
                     expect: crate::probe::Expect::default(),
                 }))),
                 addresses: texts[4].parse().into_iter().collect(),
+                service: key(&texts[7]),
             };
             let mut intents = Intents::default();
             let service = key(&texts[5]).unwrap_or_else(|| "default/web".parse().unwrap());
@@ -356,6 +380,9 @@ mod tests {
             ("default/web", "De.fault/web"),
             (" member=west", "  member=west"),
             ("/a%2Cb", "/a%0Ab"),
+            (";default/api", ";default"),
+            (";default/api", ";"),
+            (";default/api", ";default/api;"),
         ] {
             let text = TEXT.replacen(good, forged, 1);
             assert_ne!(text, TEXT, "{good}");

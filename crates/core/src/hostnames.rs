@@ -4,6 +4,8 @@
 //! - A namespace without one follows the rule of `*`. Where there is none, it may have every open name.
 //! - A name is open unless it is reserved, or the rule of a namespace lists it.
 //! - A reserved name needs a rule that names it: itself, or `*.` below a name that is reserved for the same reason.
+//! - A name has one Service, unless a pattern that begins with `shared` lists it: then Services of one namespace may have it
+//!   together, and those of two namespaces where each has a rule of its own that says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,6 +18,28 @@ use crate::name::{DnsName, Label, NameError};
 
 /// Stands in a pattern for the namespace that asks.
 const NAMESPACE: &str = "{namespace}";
+/// Precedes a pattern whose names several Services may have.
+const SHARED: &str = "shared";
+
+/// With which other Services a Service may have a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Sharing {
+    /// With none.
+    #[default]
+    None,
+    /// With those of its own namespace: the rule of `*` says so.
+    Namespace,
+    /// With those of other namespaces too, whose rules say the same.
+    Namespaces,
+}
+
+impl Sharing {
+    /// Whether two Services may have one name, each with its namespace and what it may share.
+    pub fn allows((one, of_one): (&str, Self), (other, of_other): (&str, Self)) -> bool {
+        let least = if one == other { Self::Namespace } else { Self::Namespaces };
+        of_one.min(of_other) >= least
+    }
+}
 
 /// What the names of a fleet are reserved by.
 #[derive(Debug, Clone, Copy)]
@@ -98,9 +122,11 @@ impl fmt::Display for Why {
 /// A name, or all names below one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
-    /// As it was written.
+    /// As it was written, without `shared`.
     text: Arc<str>,
     names: Names,
+    /// Whether several Services may have one of the names.
+    shared: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +144,8 @@ enum Names {
 /// Not a [`Pattern`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "'{text}' is no pattern: {source}; expected *, www.example.com, *.example.com or {{namespace}}.example.com"
+    "'{text}' is no pattern: {source}; expected *, www.example.com, *.example.com or {{namespace}}.example.com, \
+     or one of these after the word shared"
 )]
 pub struct BadPattern {
     /// What was given.
@@ -132,9 +159,11 @@ impl FromStr for Pattern {
 
     fn from_str(given: &str) -> Result<Self, BadPattern> {
         let bad = |source| BadPattern { text: given.to_owned(), source };
-        let sample = names(&given.replace(NAMESPACE, "namespace")).map_err(bad)?;
-        let names = if given.contains(NAMESPACE) { Names::Template } else { sample };
-        Ok(Self { text: given.into(), names })
+        let rest = given.strip_prefix(SHARED).filter(|rest| rest.starts_with([' ', '\t']));
+        let text = rest.unwrap_or(given).trim_start();
+        let sample = names(&text.replace(NAMESPACE, "namespace")).map_err(bad)?;
+        let names = if text.contains(NAMESPACE) { Names::Template } else { sample };
+        Ok(Self { text: text.into(), names, shared: rest.is_some() })
     }
 }
 
@@ -148,7 +177,8 @@ fn names(text: &str) -> Result<Names, NameError> {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        let shared = if self.shared { "shared " } else { "" };
+        write!(f, "{shared}{}", self.text)
     }
 }
 
@@ -228,41 +258,57 @@ impl HostnamePolicy {
         policy
     }
 
-    /// Whether a namespace may ask for a name.
+    /// Whether a namespace may ask for a name. Returns with which other Services its own may have the name.
     ///
     /// # Errors
     /// Why it may not.
-    pub fn check(&self, namespace: &str, name: &DnsName, land: Territory<'_>) -> Result<(), Denied> {
+    pub fn check(&self, namespace: &str, name: &DnsName, land: Territory<'_>) -> Result<Sharing, Denied> {
         let reserved = land.reserves(name, &self.servers);
-        let lists =
-            |patterns: &Vec<Pattern>| patterns.iter().any(|one| one.lists(namespace, name, reserved, land));
+        let lists = |one: &&Pattern| one.lists(namespace, name, reserved, land);
         let own = self.rules.get(namespace);
-        if own.is_some_and(lists) {
-            return Ok(());
+        // The rule of `*` is for many namespaces: it lets none of them share with another.
+        let widest = if own.is_some() { Sharing::Namespaces } else { Sharing::Namespace };
+        let sharing = |mut patterns: std::slice::Iter<'_, Pattern>, such: &dyn Fn(&&Pattern) -> bool| {
+            let shared = patterns.any(|one| one.shared && such(&one));
+            if shared { widest } else { Sharing::None }
+        };
+        if let Some(patterns) = own.filter(|patterns| patterns.iter().any(|one| lists(&one))) {
+            return Ok(sharing(patterns.iter(), &lists));
         }
-        let denied = |why| Err(Denied { why, line: self.line(namespace, name) });
-        let of_another = self.rules.iter().find(|(of, patterns)| {
-            ***of != *namespace && patterns.iter().any(|one| one.lists(of, name, reserved, land))
-        });
-        if let Some((other, _)) = of_another {
-            return denied(Why::Given(Arc::clone(other)));
+        let denied = |why| Err(Denied { why, line: self.line(namespace, name, "") });
+        let of_another =
+            self.rules.iter().filter(|(of, _)| ***of != *namespace).find_map(|(of, patterns)| {
+                let mut listing =
+                    patterns.iter().filter(|one| one.lists(of, name, reserved, land)).peekable();
+                listing.peek()?;
+                Some((of, listing.any(|one| one.shared)))
+            });
+        if let Some((other, shared)) = of_another {
+            // Without the word, the name would go on being the other's alone.
+            let line = self.line(namespace, name, if shared { "shared " } else { "" });
+            return Err(Denied { why: Why::Given(Arc::clone(other)), line });
         }
         let effective = own.or(self.others.as_ref());
-        if effective.is_some_and(lists) {
-            return Ok(());
+        if let Some(patterns) = effective.filter(|patterns| patterns.iter().any(|one| lists(&one))) {
+            return Ok(sharing(patterns.iter(), &lists));
         }
         if let Some(reserved) = reserved {
             return denied(Why::Reserved(reserved));
         }
-        let open = effective.is_none_or(|patterns| patterns.iter().any(|one| one.names == Names::Open));
-        if open { Ok(()) } else { denied(Why::Unlisted) }
+        let is_open = |one: &&Pattern| one.names == Names::Open;
+        let Some(patterns) = effective else { return Ok(Sharing::None) };
+        if patterns.iter().any(|one| is_open(&one)) {
+            Ok(sharing(patterns.iter(), &is_open))
+        } else {
+            denied(Why::Unlisted)
+        }
     }
 
     /// The line that allows what is allowed now, and one name more.
-    fn line(&self, namespace: &str, name: &DnsName) -> Arc<str> {
+    fn line(&self, namespace: &str, name: &DnsName, shared: &str) -> Arc<str> {
         let now = self.rules.get(namespace).or(self.others.as_ref());
         let now = now.map_or_else(|| "*".to_owned(), |patterns| listed(patterns));
-        format!("{namespace} = {now}, {name}").into()
+        format!("{namespace} = {now}, {shared}{name}").into()
     }
 
     /// The rules as they would be written, by namespace.

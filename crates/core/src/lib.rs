@@ -40,7 +40,7 @@ pub use address::Address;
 pub use brakes::{AllDown, ApprovedPlan, Brakes, approve};
 pub use doubt::Doubt;
 pub use evidence::{Claim, Evidence, Mark, Share};
-pub use hostnames::HostnamePolicy;
+pub use hostnames::{HostnamePolicy, Sharing};
 pub use intent::{Intent, Intents, Subject, Wish};
 pub use member::{ClusterVerdict, Health, Inventory, MemberName, MemberView, Snapshot};
 pub use name::{DnsName, Label};

@@ -102,6 +102,8 @@ pub struct MemberView {
     pub zones: BTreeSet<Label>,
     /// Services of type LoadBalancer, read and checked.
     pub services: OrdMap<ServiceKey, Arc<Published>>,
+    /// Services that were deleted lately: the host names that they had are kept for them.
+    pub absent: OrdMap<ServiceKey, Arc<Published>>,
     /// Why it is not live, or what is missing, in words for a person.
     pub fault: Option<Arc<str>>,
 }
@@ -116,6 +118,7 @@ impl MemberView {
             region: None,
             zones: BTreeSet::new(),
             services: OrdMap::new(),
+            absent: OrdMap::new(),
             fault: None,
         }
     }

@@ -241,6 +241,19 @@ pub struct Held {
     pub reason: Hold,
 }
 
+/// Why a Service has a name for which several ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Title {
+    /// It is the Service's federation name.
+    Spelt,
+    /// The Service had it before.
+    Had,
+    /// Nothing says who had it, and it is the oldest Service.
+    Oldest,
+    /// Nothing says who had it, and others are as old.
+    Lot,
+}
+
 /// Why a name is not written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Refusal {
@@ -249,9 +262,27 @@ pub enum Refusal {
         /// Its type.
         record_type: Arc<str>,
     },
-    /// Another Service has claimed the name first.
+    /// Another Service has the name.
     Claimed {
         /// Who has it.
+        holder: ServiceKey,
+        /// Who asks for it.
+        asked_by: ServiceKey,
+        /// Why the holder has it.
+        title: Title,
+    },
+    /// Another Service that shares the name has it in this member.
+    Shared {
+        /// The member.
+        member: MemberName,
+        /// Who has it there.
+        holder: ServiceKey,
+        /// Who asks for it.
+        asked_by: ServiceKey,
+    },
+    /// Another Service had the name until a moment ago, and is expected back.
+    Kept {
+        /// Who had it.
         holder: ServiceKey,
         /// Who asks for it.
         asked_by: ServiceKey,
@@ -292,9 +323,24 @@ impl fmt::Display for Refusal {
             Self::Foreign { record_type } => {
                 write!(f, "foreign: somebody else's {record_type} record stands at this name")
             }
-            Self::Claimed { holder, asked_by } => {
-                write!(f, "claimed: {holder} has this name, {asked_by} asks for it too")
+            Self::Claimed { holder, asked_by, title } => {
+                let why = match title {
+                    Title::Spelt | Title::Had => "",
+                    Title::Oldest => "; no record says which Service had it before, the oldest one has it",
+                    Title::Lot => {
+                        "; no record says which Service had it before and both are equally old, a hash decides"
+                    }
+                };
+                write!(f, "claimed: {holder} has this name, {asked_by} asks for it too{why}")
             }
+            Self::Shared { member, holder, asked_by } => {
+                write!(f, "claimed: {holder} has this shared name in {member}, {asked_by} asks for it too")
+            }
+            Self::Kept { holder, asked_by } => write!(
+                f,
+                "claimed: {asked_by} asks for this name, which is kept for {holder}: it has no address, or was deleted less \
+                 than hostname-grace ago"
+            ),
             Self::Wildcard => f.write_str("wildcard: this provider cannot serve wildcard records"),
             Self::ApexCname => f.write_str("apex: a CNAME cannot stand at the zone's apex"),
             Self::Overlap { with } => {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::address::{Address, AddressError};
-use crate::hostnames::Denied;
+use crate::hostnames::{Denied, Sharing};
 use crate::name::{DnsName, NameError, is_dns_label};
 use crate::policy::AddressDenied;
 use crate::probe::{ProbeSpec, Target};
@@ -307,6 +307,8 @@ pub struct Published {
     pub addresses: Option<BTreeSet<Address>>,
     /// Host names asked for by annotation or template, each within one of the zones.
     pub hostnames: BTreeSet<DnsName>,
+    /// Those of them that other Services may have too.
+    pub shared: BTreeMap<DnsName, Sharing>,
     /// TTL asked for by annotation.
     pub ttl: Option<Ttl>,
     /// How its endpoints are probed.

@@ -207,7 +207,7 @@ pub struct RecordLine {
     pub values: Vec<String>,
     /// Whether it is ours.
     pub ours: bool,
-    /// The Service for which it stands.
+    /// The Service for which it stands, or several with commas that share the name.
     pub service: Option<String>,
     /// Members that gave it.
     pub members: Vec<String>,
@@ -330,7 +330,9 @@ impl View {
                         ttl: set.ttl.seconds(),
                         values: set.content.data().map(RecordData::values).unwrap_or_default(),
                         ours: set.claim.is_ours(),
-                        service: evidence.as_ref().map(|e| e.service.to_string()),
+                        service: evidence.as_ref().map(|e| {
+                            e.services().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                        }),
                         members: evidence
                             .map(|e| e.members.keys().map(ToString::to_string).collect())
                             .unwrap_or_default(),

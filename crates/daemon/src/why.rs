@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use fleetdns_core::plan::Refusal;
+use fleetdns_core::plan::{Refusal, Title};
 use fleetdns_core::{DnsName, MemberName, Observed, ProbeKey, ServiceKey};
 use fleetdns_health::judge::Outcome;
 use fleetdns_planner::explain::{Facts, LastProbe, names_of, similar};
@@ -110,8 +110,12 @@ impl View {
         let (snapshot, health) = (self.snapshots.borrow().clone(), self.health.borrow().clone());
         let intents = self.intents.borrow().clone();
         let nothing = Observed::default();
-        let mut refused = zone.refused.get(name.as_str()).into_iter().flatten();
-        let refused = refused.find(|refused| matches!(refused.reason, Refusal::Backend(_)));
+        let told = || zone.refused.get(name.as_str()).into_iter().flatten();
+        let had = told().find_map(|refused| match &refused.reason {
+            Refusal::Kept { holder, .. } | Refusal::Claimed { holder, title: Title::Had, .. } => Some(holder),
+            _ => None,
+        });
+        let refused = told().find(|refused| matches!(refused.reason, Refusal::Backend(_)));
         let facts = Facts {
             zone: &zone.settings,
             capabilities: &zone.capabilities,
@@ -124,6 +128,7 @@ impl View {
             held: zone.held.get(name).map(|held| &held.reason),
             refused: refused.map(|refused| &refused.reason),
             last: &|key: &ProbeKey| self.reports.get(key).map(last),
+            had,
             resolve_error: &|name| self.reports.resolve_error(name),
         };
         let mut said = explain(facts, name);

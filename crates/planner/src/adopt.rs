@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::wanted::ZoneSettings;
 use fleetdns_core::address::Address;
 use fleetdns_core::evidence::Share;
+use fleetdns_core::hostnames::Sharing;
 use fleetdns_core::member::{Inventory, MemberName, MemberView, Snapshot};
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::Observed;
@@ -19,13 +20,17 @@ pub fn adopt(zone: &ZoneSettings, observed: &Observed, configured: &BTreeSet<Mem
     for (name, sets) in observed.iter().filter(|(name, _)| zone.takes(name)) {
         for set in sets {
             let Some(evidence) = set.claim.evidence() else { continue };
+            let several = evidence.services().len() > 1;
             for (member, share) in &evidence.members {
                 let view = members
                     .entry(member.clone())
                     .or_insert_with(|| adopted_view(member.clone(), share, configured));
-                let hostname = (!is_federation_name(name, &evidence.service, zone)).then_some(name);
+                let service = evidence.service_of(share);
+                let hostname = (!is_federation_name(name, service, zone)).then_some(name);
+                // What stood together was allowed to.
+                let sharing = if several { Sharing::Namespaces } else { Sharing::None };
                 let ttl = (set.ttl != zone.ttl).then_some(set.ttl);
-                add_service(view, &evidence.service, share, hostname, ttl);
+                add_service(view, service, share, hostname.map(|name| (name, sharing)), ttl);
             }
         }
     }
@@ -46,6 +51,7 @@ pub fn both(mine: Option<&Arc<Published>>, theirs: &Arc<Published>) -> Arc<Publi
     let Some(mine) = mine else { return Arc::clone(theirs) };
     let mut both = (**mine).clone();
     both.hostnames.extend(theirs.hostnames.iter().cloned());
+    both.shared.extend(theirs.shared.iter().map(|(name, sharing)| (name.clone(), *sharing)));
     both.addresses.get_or_insert_default().extend(theirs.addresses.iter().flatten().cloned());
     both.service = Arc::new(as_service(&both));
     Arc::new(both)
@@ -88,7 +94,7 @@ fn add_service(
     view: &mut MemberView,
     key: &ServiceKey,
     share: &Share,
-    hostname: Option<&DnsName>,
+    hostname: Option<(&DnsName, Sharing)>,
     ttl: Option<Ttl>,
 ) {
     let mut published = match view.services.get(key) {
@@ -98,6 +104,7 @@ fn add_service(
             service: Arc::new(Service::default()),
             addresses: Some(BTreeSet::new()),
             hostnames: BTreeSet::new(),
+            shared: BTreeMap::new(),
             ttl,
             probe: Arc::new(share.probe.clone()),
             routing: None,
@@ -105,7 +112,12 @@ fn add_service(
         },
     };
     published.addresses.get_or_insert_default().extend(share.addresses.iter().cloned());
-    published.hostnames.extend(hostname.cloned());
+    if let Some((name, sharing)) = hostname {
+        published.hostnames.insert(name.clone());
+        if sharing != Sharing::None {
+            published.shared.insert(name.clone(), sharing);
+        }
+    }
     published.service = Arc::new(as_service(&published));
     view.services.insert(key.clone(), Arc::new(published));
 }

@@ -59,6 +59,8 @@ pub struct Facts<'a> {
     pub held: Option<&'a Hold>,
     /// Why the backend did not write the name when it was last asked to.
     pub refused: Option<&'a Refusal>,
+    /// The Service that had the name last, where a pass remembers more than the zone says.
+    pub had: Option<&'a ServiceKey>,
     /// The last probe of a key, as far as there was one.
     pub last: &'a dyn Fn(&ProbeKey) -> Option<LastProbe>,
     /// Why a host name could not be resolved the last time.
@@ -77,6 +79,9 @@ pub struct Explanation {
     pub provider: Option<String>,
     /// Namespace and name of the Service that has it; none when nobody asks for it.
     pub service: Option<String>,
+    /// Services that share it with that one, each in members of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared_with: Vec<String>,
     /// Services that ask for it too and are refused.
     pub refused_services: Vec<String>,
     /// TTL in seconds that is wanted.
@@ -143,6 +148,9 @@ pub struct AddressLine {
 pub struct Giver {
     /// Its name.
     pub cluster: String,
+    /// The Service that has the address there, where several share the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// `pending`, `live`, `stale` or `departed`.
     pub inventory: String,
     /// What is wrong with it.
@@ -207,12 +215,15 @@ pub struct IntentLine {
 /// Explains one name.
 pub fn explain(facts: Facts<'_>, name: &DnsName) -> Explanation {
     let few = relevant::snapshot(facts.snapshot, facts.zone, facts.capabilities, name);
-    let planner = Planner::still(
+    let mut planner = Planner::still(
         (facts.zone.clone(), facts.capabilities.clone(), facts.brakes.clone()),
         few,
         (crate::cluster::complete(facts.health, facts.snapshot), facts.intents.clone()),
         facts.startup,
     );
+    if let Some(service) = facts.had {
+        planner.assume_had(name, service);
+    }
     let there = facts.observed.at(name);
     let look = planner.look(name, facts.observed);
     let sets = look.sets.as_deref();
@@ -228,7 +239,8 @@ pub fn explain(facts: Facts<'_>, name: &DnsName) -> Explanation {
     });
     let denied = planner.faults().filter(|refused| *refused.name == *name.as_str());
     let refused = plan.refused.iter().chain(denied);
-    let refused = refused.filter(|refused| !matches!(refused.reason, Refusal::Claimed { .. }));
+    let refused =
+        refused.filter(|refused| !matches!(refused.reason, Refusal::Claimed { .. } | Refusal::Shared { .. }));
     let refused: BTreeSet<String> =
         refused.map(|refused| &refused.reason).chain(facts.refused).map(ToString::to_string).collect();
     let lines = Lines { facts, name, wanted: look.wanted.as_ref(), held: held.as_ref(), plan };
@@ -236,6 +248,7 @@ pub fn explain(facts: Facts<'_>, name: &DnsName) -> Explanation {
         name: name.to_string(),
         zone: Some(facts.zone.zone.to_string()),
         service: look.wanted.as_ref().map(|wanted| wanted.service.to_string()),
+        shared_with: look.wanted.as_ref().map(shared_with).unwrap_or_default(),
         refused_services: look.others().map(ToString::to_string).collect(),
         ttl: look.wanted.as_ref().map(|wanted| {
             let (least, most) = facts.capabilities.ttl;
@@ -260,7 +273,7 @@ pub fn names_of(snapshot: &Snapshot, zone: &ZoneSettings, key: &ServiceKey) -> V
     let members = snapshot.members.values();
     let parts: Vec<Part<'_>> =
         members.filter_map(|member| Some((&**member, member.services.get(key)?))).collect();
-    let mut names: Vec<DnsName> = names(key, &parts, zone).names.into_keys().collect();
+    let mut names: Vec<DnsName> = names(key, &parts, std::iter::empty(), zone).names.into_keys().collect();
     names.sort_by_key(|name| name.labels().count());
     names
 }
@@ -275,8 +288,14 @@ impl Explanation {
 
     /// Whether nothing is known of the name: nobody asks for it, and nothing of ours stands there.
     pub fn is_unknown(&self) -> bool {
-        self.service.is_none() && !self.holds.iter().any(|set| set.ours)
+        self.service.is_none() && self.refused.is_empty() && !self.holds.iter().any(|set| set.ours)
     }
+}
+
+/// Services that share a name with the first.
+fn shared_with(wanted: &Wanted) -> Vec<String> {
+    let others = wanted.evidence.services().into_iter().filter(|service| **service != wanted.service);
+    others.map(ToString::to_string).collect()
 }
 
 fn held_set(set: &ObservedSet) -> HeldSet {
@@ -298,6 +317,7 @@ fn notes(facts: Facts<'_>, wanted: Option<&Wanted>, said: &Explanation) -> Vec<S
                 "no Service asks for it; what is there is somebody else's and is left alone".to_owned(),
             );
         }
+        (None, false) if !said.refused.is_empty() => {}
         (None, false) => notes.push("no Service asks for it, and the zone has nothing there".to_owned()),
         (None, true) => notes.push("no Service asks for it any more".to_owned()),
         (Some(_), _) => {}

@@ -26,6 +26,7 @@ use fleetdns_core::service::ServiceKey;
 
 mod claims;
 mod decide;
+mod holder;
 mod look;
 mod moves;
 
@@ -229,13 +230,16 @@ impl Planner {
         for difference in self.snapshot.members.diff(&snapshot.members) {
             match difference {
                 DiffItem::Add(_, member) | DiffItem::Remove(_, member) => {
-                    changed.extend(member.services.keys().cloned());
+                    changed.extend(member.services.keys().chain(member.absent.keys()).cloned());
                 }
                 DiffItem::Update { old: (_, old), new: (_, new) } if same_place(old, new) => {
-                    changed.extend(old.services.diff(&new.services).map(|item| map_key(&item).clone()));
+                    let services = old.services.diff(&new.services);
+                    let absent = old.absent.diff(&new.absent);
+                    changed.extend(services.chain(absent).map(|item| map_key(&item).clone()));
                 }
                 DiffItem::Update { old: (_, old), new: (_, new) } => {
-                    changed.extend(old.services.keys().chain(new.services.keys()).cloned());
+                    let (services, absent) = ([&old.services, &new.services], [&old.absent, &new.absent]);
+                    changed.extend(services.into_iter().chain(absent).flat_map(|all| all.keys().cloned()));
                 }
             }
         }
@@ -277,7 +281,8 @@ impl Planner {
         let snapshot = self.snapshot.clone();
         let parts = parts(&snapshot, key);
         self.index_probes(key, &parts);
-        self.claims.replace(key, names(key, &parts, &self.zone))
+        let absent = snapshot.members.values().filter_map(|member| member.absent.get(key));
+        self.claims.replace(key, names(key, &parts, absent, &self.zone))
     }
 
     /// Entries are added and never taken away: an old one costs a needless look at a Service, no more, until

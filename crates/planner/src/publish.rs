@@ -1,11 +1,11 @@
 //! From a Service as its cluster says it to what is published of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetdns_core::address::{Address, AddressError};
 use fleetdns_core::cloud;
-use fleetdns_core::hostnames::{HostnamePolicy, Territory};
+use fleetdns_core::hostnames::{HostnamePolicy, Sharing, Territory};
 use fleetdns_core::name::{DnsName, Label};
 use fleetdns_core::policy::AddressPolicies;
 use fleetdns_core::probe::{Guard, ProbeSpec};
@@ -84,12 +84,12 @@ pub fn publish_after(
     let limit = settings.limits.annotation;
     let too_long = |name: &String| ServiceFault::TooLong { annotation: printable(name).into_owned(), limit };
     faults.extend(service.too_long.iter().map(too_long));
-    let hostnames = hostnames(&service, settings, before, &mut faults);
+    let (hostnames, shared) = hostnames(&service, settings, before, &mut faults);
     let probe = Arc::new(probing::probe(&service, &key, &hostnames, settings, &mut faults));
     let addresses = addresses(&service, &probe, settings, &mut faults);
     let ttl = ttl(&service, &mut faults);
     let routing = routing(&service, &mut faults);
-    Some(Published { key, service, addresses, hostnames, ttl, probe, routing, faults })
+    Some(Published { key, service, addresses, hostnames, shared, ttl, probe, routing, faults })
 }
 
 fn is_excluded(service: &Service, faults: &mut Vec<ServiceFault>) -> bool {
@@ -132,15 +132,20 @@ fn hostnames(
     settings: &PublishSettings,
     before: Before<'_>,
     faults: &mut Vec<ServiceFault>,
-) -> BTreeSet<DnsName> {
-    let (mut names, mut bad) = (Vec::new(), Vec::new());
+) -> (BTreeSet<DnsName>, BTreeMap<DnsName, Sharing>) {
+    let (mut names, mut shared, mut bad) = (Vec::new(), BTreeMap::new(), Vec::new());
     let land = Territory { zones: &settings.zones, fleet: settings.fleet.as_ref() };
     let mut ask = |place: &'static str, text: &str| match text.parse::<DnsName>() {
         Ok(name) if !settings.zones.iter().any(|(zone, _)| name.is_within(zone)) => {
             bad.push(ServiceFault::NoZone { name });
         }
         Ok(name) => match settings.policy.check(&service.namespace, &name, land) {
-            Ok(()) => names.push(name),
+            Ok(sharing) => {
+                if sharing != Sharing::None {
+                    shared.insert(name.clone(), sharing);
+                }
+                names.push(name);
+            }
             Err(denied) => bad.push(ServiceFault::Denied { name, denied }),
         },
         Err(source) => {
@@ -161,7 +166,9 @@ fn hostnames(
     let more = bad.len().saturating_sub(MANY);
     faults.extend(bad.into_iter().take(MANY));
     faults.extend((more > 0).then_some(ServiceFault::MoreHostnames { more }));
-    within(names, settings.limits, before, faults)
+    let kept = within(names, settings.limits, before, faults);
+    shared.retain(|name, _| kept.contains(name));
+    (kept, shared)
 }
 
 /// Host names of one Service that are named when they cannot be used; of more there is a count.

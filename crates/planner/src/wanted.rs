@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::publish::global_name;
 use fleetdns_core::address::Address;
 use fleetdns_core::evidence::{Evidence, Share};
+use fleetdns_core::hostnames::Sharing;
 use fleetdns_core::intent::Intents;
 use fleetdns_core::member::{Inventory, MemberName, MemberView};
 use fleetdns_core::name::{DnsName, Label, NameError};
@@ -40,6 +41,35 @@ pub(crate) struct Wanted {
     pub(crate) departed: bool,
     /// The name spells its Service, rather than being asked for.
     pub(crate) federation: bool,
+    /// With which other Services it may have the name.
+    pub(crate) sharing: Sharing,
+}
+
+impl Wanted {
+    /// The Service that has the name in a member.
+    pub(crate) fn service_in(&self, member: Option<&MemberName>) -> &ServiceKey {
+        let share = member.and_then(|member| self.evidence.members.get(member));
+        share.map_or(&self.service, |share| self.evidence.service_of(share))
+    }
+
+    /// Adds what another Service wants that shares the name, in other members than the first.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.ttl = self.ttl.min(other.ttl);
+        self.routing = self.routing.max(other.routing);
+        self.unreadable.extend(other.unreadable);
+        for (member, share) in other.evidence.members {
+            let service = Some(other.service.clone());
+            self.evidence.members.insert(member, Share { service, ..share });
+        }
+        for (subject, intent) in other.evidence.intents.iter() {
+            self.evidence.intents.set(subject.clone(), intent.clone());
+        }
+        for (address, candidate) in other.candidates {
+            let known = self.candidates.remove(&address).map(|known| known.claims);
+            let claims = known.into_iter().flatten().chain(candidate.claims).collect();
+            self.candidates.insert(address, Candidate::of(claims));
+        }
+    }
 }
 
 /// All that one service of the fleet wants in one zone.
@@ -47,6 +77,8 @@ pub(crate) struct Wanted {
 pub(crate) struct Group {
     /// Without candidates and members, unless they were asked for.
     pub(crate) names: BTreeMap<DnsName, Wanted>,
+    /// Names that were asked for and for which there is no address now.
+    pub(crate) idle: BTreeMap<DnsName, Sharing>,
     pub(crate) refused: Vec<Refused>,
 }
 
@@ -55,9 +87,15 @@ pub(crate) type Part<'a> = (&'a MemberView, &'a Arc<Published>);
 
 /// The names that a service of the fleet wants, without what could stand there: that is worked out when a name is
 /// looked at, since a large fleet would not fit in memory with all of it.
-pub(crate) fn names(key: &ServiceKey, parts: &[Part<'_>], zone: &ZoneSettings) -> Group {
+pub(crate) fn names<'a>(
+    key: &ServiceKey,
+    parts: &[Part<'a>],
+    absent: impl Iterator<Item = &'a Arc<Published>>,
+    zone: &ZoneSettings,
+) -> Group {
     let mut builder = Builder { key, zone, only: None, group: Group::default(), refused: HashSet::new() };
     builder.all(parts);
+    builder.idle(parts.iter().map(|(_, service)| *service).chain(absent));
     let here = parts.iter().copied().filter(|(member, _)| member.inventory != Inventory::Departed);
     builder.faults(here);
     builder.group
@@ -151,6 +189,21 @@ impl<'a> Builder<'a> {
                 parts.iter().copied().filter(|(_, service)| service.hostnames.contains(name)).collect();
             if asking.iter().any(|(_, service)| gives(service)) {
                 self.want(name, (false, None), &asking, departed);
+                let sharing = asking.iter().map(|(_, service)| sharing(service, name)).min();
+                if let Some(wanted) = self.group.names.get_mut(name).filter(|wanted| !wanted.federation) {
+                    wanted.sharing = sharing.unwrap_or_default();
+                }
+            }
+        }
+    }
+
+    /// Names that these ask for, or asked for, and that are not wanted at the moment.
+    fn idle<'b>(&mut self, services: impl Iterator<Item = &'b Arc<Published>>) {
+        for service in services {
+            for name in service.hostnames.iter().filter(|name| self.zone.takes(name)) {
+                if !self.group.names.contains_key(name) {
+                    self.group.idle.insert(name.clone(), sharing(service, name));
+                }
             }
         }
     }
@@ -220,6 +273,7 @@ impl<'a> Builder<'a> {
             },
             departed,
             federation,
+            sharing: Sharing::None,
         });
         let Some((_, judges)) = self.only else { return };
         let mut claims: BTreeMap<Address, Vec<Claim>> = std::mem::take(&mut wanted.candidates)
@@ -287,6 +341,10 @@ fn gives(service: &Published) -> bool {
     service.addresses.as_ref().is_some_and(|all| !all.is_empty()) || unreadable(service)
 }
 
+fn sharing(service: &Published, name: &DnsName) -> Sharing {
+    service.shared.get(name).copied().unwrap_or_default()
+}
+
 fn unreadable(service: &Published) -> bool {
     let bad = |fault: &ServiceFault| matches!(fault, ServiceFault::Address { .. });
     service.addresses.as_ref().is_some_and(BTreeSet::is_empty) && service.faults.iter().any(bad)
@@ -298,5 +356,6 @@ fn share(member: &MemberView, service: &Published) -> Share {
         zones: member.zones.clone(),
         probe: (*service.probe).clone(),
         addresses: service.addresses.clone().unwrap_or_default(),
+        service: None,
     }
 }

@@ -1,6 +1,12 @@
 //! Each `tests/scenarios/NAME.json` has to give the transcript `NAME.out`; `tests/scenarios/README.md` says how to add
 //! one. `UPDATE=1` writes the answers anew and keeps commands and comments.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

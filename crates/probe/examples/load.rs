@@ -99,6 +99,7 @@ fn fleet(targets: u32, dead: u32, good: u16, hole: u16) -> Result<Snapshot, Fail
             service: Arc::clone(&bare),
             addresses: Some([Address::from(address)].into()),
             hostnames: [].into(),
+            shared: [].into(),
             ttl: None,
             probe: Arc::clone(probe),
             routing: None,

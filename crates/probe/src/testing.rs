@@ -22,6 +22,7 @@ pub(crate) fn published((name, address, probe): Words<'_>) -> Published {
         service: Arc::new(Service::default()),
         addresses: Some([address.parse().unwrap()].into()),
         hostnames: [].into(),
+        shared: [].into(),
         ttl: None,
         probe: Arc::new(probe.parse().unwrap()),
         routing: None,

@@ -8,6 +8,8 @@
 //! Invariant: nothing leaves while the API is away.
 //! Invariant: what did not change keeps its `Arc`.
 
+mod absent;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,8 @@ use imbl::OrdMap;
 use fleetdns_core::service::{Ingress, Published, Service, ServiceFault, ServiceKey};
 use fleetdns_planner::adopt::both;
 use fleetdns_planner::publish::{Before, PublishSettings, publish_after};
+
+use absent::Absent;
 
 /// One item of a complete list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +40,17 @@ pub struct Patience {
     pub grace: Duration,
     /// A list that misses half of the Services or more has to be confirmed by another one so much later.
     pub confirm_after: Duration,
+    /// The host names of a Service that was deleted are kept for it for so long.
+    pub hostname_grace: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { grace: Duration::from_secs(30), confirm_after: Duration::from_secs(30) }
+        Self {
+            grace: Duration::from_secs(30),
+            confirm_after: Duration::from_secs(30),
+            hostname_grace: Duration::from_secs(120),
+        }
     }
 }
 
@@ -82,6 +92,7 @@ pub struct Catalog {
     hostnames: BTreeMap<Arc<str>, usize>,
     /// Services with fewer host names than they ask for, because of what their namespace has: the next list looks again.
     crowded: BTreeSet<ServiceKey>,
+    absent: Absent,
 }
 
 impl Catalog {
@@ -98,12 +109,18 @@ impl Catalog {
             away: false,
             hostnames: BTreeMap::new(),
             crowded: BTreeSet::new(),
+            absent: Absent::default(),
         }
     }
 
     /// The Services that count: until there is a list, those of which the zones' marks tell.
     pub const fn services(&self) -> &OrdMap<ServiceKey, Arc<Published>> {
         &self.services
+    }
+
+    /// Services that were deleted lately, whose host names are kept for them.
+    pub const fn absent(&self) -> &OrdMap<ServiceKey, Arc<Published>> {
+        self.absent.services()
     }
 
     /// Whether a complete list came in.
@@ -122,13 +139,15 @@ impl Catalog {
         if self.away && !away {
             let again = now + self.patience.grace;
             self.emptied.values_mut().for_each(|until| *until = (*until).max(again));
+            self.absent.extend(now + self.patience.hostname_grace);
         }
         self.away = away;
     }
 
     /// When [`Catalog::tick`] has something to do.
     pub fn next_tick(&self) -> Option<Duration> {
-        self.emptied.values().min().copied().filter(|_| !self.away)
+        let emptied = self.emptied.values().min().copied();
+        emptied.into_iter().chain(self.absent.next()).min().filter(|_| !self.away)
     }
 
     /// Takes what the marks of a zone say that the member had. What a list has missed already is doubted as if it had gone
@@ -138,6 +157,11 @@ impl Catalog {
         let missing: BTreeSet<ServiceKey> =
             marked.keys().filter(|key| self.listed && !self.services.contains_key(*key)).cloned().collect();
         let much = is_much(missing.len(), marked.len());
+        for key in missing.iter().filter(|_| !much) {
+            if let Some(theirs) = marked.get(key) {
+                changes.changed |= self.note_absent(theirs, now);
+            }
+        }
         for (key, theirs) in marked.iter().filter(|(key, _)| much || !missing.contains(*key)) {
             match self.services.get(key).cloned() {
                 Some(known) if self.listed && !self.recalled.contains(key) => {
@@ -183,7 +207,7 @@ impl Catalog {
                     self.put_into(service, now, &mut changes);
                 }
                 Listed::Gone(key) => {
-                    changes.changed |= self.forget(&key);
+                    changes.changed |= self.forget(&key, now);
                     present.insert(key);
                 }
                 Listed::Unreadable(key) => {
@@ -193,7 +217,7 @@ impl Catalog {
         }
         let missing: BTreeSet<ServiceKey> = known.difference(&present).cloned().collect();
         for key in self.believe(missing, known.len(), now) {
-            changes.changed |= self.forget(&key);
+            changes.changed |= self.forget(&key, now);
         }
         self.listed = true;
         changes
@@ -207,8 +231,8 @@ impl Catalog {
     }
 
     /// Takes a deletion that the API itself reported.
-    pub fn remove(&mut self, key: &ServiceKey) -> Changes {
-        Changes { changed: self.forget(key), faulty: Vec::new() }
+    pub fn remove(&mut self, key: &ServiceKey, now: Duration) -> Changes {
+        Changes { changed: self.forget(key, now), faulty: Vec::new() }
     }
 
     /// Ends what is over at `now`.
@@ -227,6 +251,7 @@ impl Catalog {
             }
             self.emptied.remove(&key);
         }
+        changes.changed |= self.absent.tick(now);
         changes
     }
 
@@ -277,9 +302,11 @@ impl Catalog {
         let room = self.settings.limits.namespace_hostnames.saturating_sub(others);
         let before = Before { hostnames: &had, room };
         let Some(published) = publish_after(Arc::new(service), &self.settings, before) else {
-            changes.changed |= self.forget(&key);
+            // It opted out: nothing is kept for it.
+            changes.changed |= self.forget(&key, now) | self.absent.back(&key);
             return;
         };
+        changes.changed |= self.absent.back(&key);
         let said = known.is_some_and(|known| known.faults == published.faults);
         let published = Arc::new(published);
         if !published.faults.is_empty() && !said {
@@ -339,7 +366,14 @@ impl Catalog {
         Some(had.clone())
     }
 
-    fn forget(&mut self, key: &ServiceKey) -> bool {
+    /// Keeps the host names of a Service for it. Returns whether it has any.
+    fn note_absent(&mut self, service: &Arc<Published>, now: Duration) -> bool {
+        let grace = self.patience.hostname_grace;
+        let most = self.settings.limits.namespace_hostnames;
+        !grace.is_zero() && self.absent.note(service, now + grace, most)
+    }
+
+    fn forget(&mut self, key: &ServiceKey, now: Duration) -> bool {
         self.emptied.remove(key);
         self.recalled.remove(key);
         if let Some(unconfirmed) = &mut self.unconfirmed {
@@ -350,6 +384,9 @@ impl Catalog {
         }
         self.crowded.remove(key);
         let old = self.services.remove(key);
+        if let Some(old) = &old {
+            let _ = self.note_absent(old, now);
+        }
         self.recount(key, old.as_ref().map_or(0, |old| old.hostnames.len()), 0);
         old.is_some()
     }

@@ -39,7 +39,11 @@ impl Entry {
         settings: &WatchSettings,
         out: Arc<watch::Sender<Snapshot>>,
     ) -> Self {
-        let patience = Patience { grace: settings.grace, confirm_after: settings.confirm_after };
+        let patience = Patience {
+            grace: settings.grace,
+            confirm_after: settings.confirm_after,
+            hostname_grace: settings.hostname_grace,
+        };
         let mut view = MemberView::pending(config.name.clone());
         view.region = config.region.clone();
         view.zones = config.zones.clone();
@@ -127,7 +131,7 @@ impl Entry {
                 }
                 Event::Put(Item::Known(Listed::Gone(key))) | Event::Deleted(key) => {
                     state.readable(&key);
-                    state.catalog.remove(&key)
+                    state.catalog.remove(&key, now)
                 }
                 Event::Put(Item::Unreadable(bad)) => {
                     // One whose name cannot be is none of those that there is room for.
@@ -299,6 +303,7 @@ impl Entry {
             info!(member = %self.name(), inventory = %view.inventory, "inventory changed");
         }
         view.services = state.catalog.services().clone();
+        view.absent = state.catalog.absent().clone();
         state.sent = view.clone();
         let (name, view) = (view.name.clone(), Arc::new(view));
         self.out.send_modify(|snapshot| {

@@ -105,6 +105,8 @@ pub struct WatchSettings {
     pub startup_timeout: Duration,
     /// An emptied load balancer status keeps its addresses for so long (30 s).
     pub grace: Duration,
+    /// How long the host names of a Service that was deleted are kept for it.
+    pub hostname_grace: Duration,
     /// A quiet watch is felt for after half of this (30 s); two requests in a row without an answer make it `stale`.
     pub stale_after: Duration,
     /// A list that misses half of the Services or more counts when another one, so much later, misses them too (30 s).
@@ -124,6 +126,7 @@ impl Default for WatchSettings {
             selector: None,
             startup_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(30),
+            hostname_grace: Duration::from_secs(120),
             stale_after: Duration::from_secs(30),
             confirm_after: Duration::from_secs(30),
             relist: Duration::from_secs(300),

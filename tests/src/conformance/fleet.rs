@@ -83,6 +83,7 @@ impl Fleet {
             service: Arc::new(Service::default()),
             addresses: Some(addresses.into_iter().collect()),
             hostnames: [hostname].into(),
+            shared: [].into(),
             ttl: ttl.map(|seconds| Ttl::new(seconds).expect("a TTL")),
             probe: Arc::new(ProbeSpec::NONE),
             routing: None,

@@ -9,6 +9,10 @@ fn policy(rules: &[(&str, &str)]) -> HostnamePolicy {
 }
 
 fn check(policy: &HostnamePolicy, namespace: &str, name: &str) -> Result<(), Denied> {
+    shares(policy, namespace, name).map(drop)
+}
+
+fn shares(policy: &HostnamePolicy, namespace: &str, name: &str) -> Result<Sharing, Denied> {
     let zone: DnsName = "example.com".parse().unwrap();
     let fleet: Label = "fed".parse().unwrap();
     let zones = [(zone.clone(), zone)];
@@ -111,12 +115,47 @@ fn rules_say_who_may_have_what() {
 
 #[test]
 fn patterns_are_names() {
-    for good in ["*", "*.a.example.com", "a.example.com", "{namespace}.example.com"] {
+    for good in ["*", "*.a.example.com", "a.example.com", "{namespace}.example.com", "shared *.a.example.com"]
+    {
         assert_eq!(good.parse::<Pattern>().unwrap().to_string(), good);
     }
     for bad in
-        ["", "a b", "shared a.example.com", "*a.example.com", "a.*.example.com", "{name}.example.com", "*."]
+        ["", "a b", "common a.example.com", "*a.example.com", "a.*.example.com", "{name}.example.com", "*."]
     {
         assert!(bad.parse::<Pattern>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_name_is_shared_where_the_rule_says_so_and_across_namespaces_where_both_rules_do() {
+    let rules = policy(&[
+        ("shop", "shared *.shop.example.com, own.example.com, shared all.example.com"),
+        ("blog", "*, shared all.example.com"),
+        ("open", "shared *"),
+        ("*", "*, shared {namespace}.example.com"),
+    ]);
+    for (namespace, name, sharing) in [
+        ("shop", "a.shop.example.com", Sharing::Namespaces),
+        ("shop", "own.example.com", Sharing::None),
+        ("shop", "all.example.com", Sharing::Namespaces),
+        ("blog", "all.example.com", Sharing::Namespaces),
+        ("blog", "www.example.com", Sharing::None),
+        ("open", "www.example.com", Sharing::Namespaces),
+        ("other", "other.example.com", Sharing::Namespace),
+        ("other", "www.example.com", Sharing::None),
+    ] {
+        assert_eq!(shares(&rules, namespace, name), Ok(sharing), "{namespace} {name}");
+    }
+    let denied = check(&rules, "open", "all.example.com").unwrap_err();
+    assert_eq!(&*denied.line, "open = shared *, shared all.example.com", "two rules list it");
+    assert_eq!(rules.rules()["shop"], "shared *.shop.example.com, own.example.com, shared all.example.com");
+    for (one, other, allowed) in [
+        (("a", Sharing::Namespace), ("a", Sharing::Namespaces), true),
+        (("a", Sharing::Namespace), ("b", Sharing::Namespaces), false),
+        (("a", Sharing::Namespaces), ("b", Sharing::Namespaces), true),
+        (("a", Sharing::None), ("a", Sharing::Namespaces), false),
+    ] {
+        assert_eq!(Sharing::allows(one, other), allowed, "{one:?} {other:?}");
+        assert_eq!(Sharing::allows(other, one), allowed, "{one:?} {other:?}");
     }
 }

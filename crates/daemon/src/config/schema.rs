@@ -134,6 +134,7 @@ pub const BRAKES: SectionSpec = SectionSpec {
         key("anchors", "what accepts connections as long as our own network works: host:port, host:port"),
         key("startup-timeout", "how long start-up waits for a member before it goes on without"),
         key("grace", "how long an emptied load balancer keeps its addresses"),
+        key("hostname-grace", "how long the host names of a deleted Service are kept for it"),
         key("drift", "from one reading of a zone to the next when nothing happens"),
     ],
 };

@@ -21,6 +21,8 @@ pub struct Brakes {
     pub startup_timeout: Duration,
     /// How long an emptied load balancer keeps its addresses.
     pub grace: Duration,
+    /// How long the host names of a Service that was deleted are kept for it.
+    pub hostname_grace: Duration,
     /// From one reading of a zone to the next when nothing happens.
     pub drift: Duration,
     /// How long a correlation holds what failed together; `None`: for ever.
@@ -144,6 +146,8 @@ pub(super) fn brakes(reader: &mut Reader<'_>) -> Brakes {
         },
         startup_timeout: duration(reader, "startup-timeout", SECOND..=HOUR).unwrap_or(watch.startup_timeout),
         grace: duration(reader, "grace", Duration::ZERO..=24 * HOUR).unwrap_or(watch.grace),
+        hostname_grace: duration(reader, "hostname-grace", Duration::ZERO..=24 * HOUR)
+            .unwrap_or(watch.hostname_grace),
         correlation_hold: correlation_hold(reader),
         anchors: anchors(reader),
         drift: duration(reader, "drift", SECOND..=24 * HOUR).unwrap_or(60 * SECOND),

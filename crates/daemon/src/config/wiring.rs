@@ -73,6 +73,7 @@ impl Config {
             selector: self.fleet.selector.clone(),
             startup_timeout: self.brakes.startup_timeout,
             grace: self.brakes.grace,
+            hostname_grace: self.brakes.hostname_grace,
             ..WatchSettings::default()
         }
     }

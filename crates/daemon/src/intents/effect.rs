@@ -112,7 +112,7 @@ impl Outlook {
         // A name that stands for a Service which is left out here is that one's.
         let others = |name: &DnsName| {
             let marks = observed.at(name).iter().filter_map(|set| set.claim.evidence());
-            marks.into_iter().any(|mark| !services.contains(&mark.service))
+            marks.into_iter().any(|mark| !mark.services().iter().all(|service| services.contains(*service)))
         };
         let names: BTreeSet<DnsName> = planner.names().filter(|name| !others(name)).cloned().collect();
         let mut sets: BTreeMap<DnsName, Vec<RecordData>> = BTreeMap::new();
@@ -161,16 +161,20 @@ fn compare(zone: &ZoneStatus, now: &Step, then: &Step, effect: &mut Effect) {
     }
 }
 
-/// The Services that the subjects are about.
+/// The Services that the subjects are about, and those that may share a name with one of them.
 pub fn services(snapshot: &Snapshot, subjects: &[Subject]) -> BTreeSet<ServiceKey> {
-    let mut found = BTreeSet::new();
+    let (mut found, mut shared) = (BTreeSet::new(), BTreeSet::new());
     for member in snapshot.members.values() {
         for (key, service) in &member.services {
             if subjects.iter().any(|subject| is_about(subject, member, key, service)) {
                 found.insert(key.clone());
+                shared.extend(service.shared.keys());
             }
         }
     }
+    let all = || snapshot.members.values().flat_map(|member| member.services.values());
+    let shares = |service: &&Arc<Published>| service.shared.keys().any(|name| shared.contains(name));
+    found.extend(all().filter(shares).map(|service| service.key.clone()));
     found
 }
 

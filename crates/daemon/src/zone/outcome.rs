@@ -80,6 +80,7 @@ impl ZoneTask {
                         self.scope.extend(Scope::Names(BTreeSet::from([name.clone()])));
                     }
                     observed.replace(name.clone(), sets);
+                    self.planner.remember([name], observed);
                 }
                 if self.pending.written(name) {
                     info!(%zone, %name, "refused record written now");

@@ -105,6 +105,7 @@ impl ZoneTask {
     /// planned again with that, until nothing leaves that was not let go.
     async fn plan(&mut self, scope: &Scope, observed: &Observed) -> Draft {
         let names = self.planner.in_scope(scope, observed);
+        self.planner.remember(&names, observed);
         let mut waiting = BTreeSet::new();
         loop {
             self.planner.hold_back(waiting.clone());

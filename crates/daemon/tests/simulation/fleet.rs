@@ -187,6 +187,7 @@ impl Member {
         view.region = self.region.clone();
         view.zones = self.zones.clone();
         view.services = self.catalog.services().clone();
+        view.absent = self.catalog.absent().clone();
         view
     }
 
@@ -253,7 +254,7 @@ impl Member {
         }
         let _ = match self.services.get(key) {
             Some(truth) => self.catalog.put(truth.service(key), now),
-            None => self.catalog.remove(key),
+            None => self.catalog.remove(key, now),
         };
         self.hear([key.clone()], now);
     }

@@ -10,6 +10,7 @@ fn published(name: &str, address: &str, probe: &str) -> Arc<Published> {
         service: Arc::new(Service::default()),
         addresses: Some([address.parse().unwrap()].into()),
         hostnames: BTreeSet::new(),
+        shared: BTreeMap::new(),
         ttl: None,
         probe: Arc::new(probe.parse().unwrap()),
         routing: None,

@@ -190,8 +190,11 @@ impl Lines<'_> {
         match (alive, place.now, place.then) {
             (Some(true), true, true) | (Some(false) | None, false, false) => None,
             (Some(true), now, false) => {
-                let refused =
-                    self.plan.refused.iter().find(|one| !matches!(one.reason, Refusal::Claimed { .. }));
+                let refused = self
+                    .plan
+                    .refused
+                    .iter()
+                    .find(|one| !matches!(one.reason, Refusal::Claimed { .. } | Refusal::Shared { .. }));
                 let why = refused.map(|refused| refused.reason.to_string());
                 let why = why.or_else(|| self.held.map(|hold| hold.kind().to_owned()));
                 let stays = if now { "goes for now" } else { "not written" };
@@ -232,7 +235,7 @@ impl Lines<'_> {
 
     /// How a member's endpoints of the Service are probed.
     fn spec(&self, member: &MemberName) -> Option<&Arc<ProbeSpec>> {
-        let service = &self.wanted?.service;
+        let service = self.wanted?.service_in(Some(member));
         Some(&self.facts.snapshot.members.get(member)?.services.get(service)?.probe)
     }
 
@@ -262,6 +265,10 @@ impl Lines<'_> {
         let failover = self.wanted.is_some_and(|wanted| wanted.routing == Routing::Failover);
         Some(Giver {
             cluster: member.to_string(),
+            service: self
+                .wanted
+                .filter(|wanted| wanted.evidence.services().len() > 1)
+                .map(|wanted| wanted.service_in(Some(member)).to_string()),
             inventory: view.inventory.to_string(),
             fault: view.fault.as_deref().map(str::to_owned),
             priority: failover.then(|| self.facts.zone.priority(member)),
@@ -271,9 +278,10 @@ impl Lines<'_> {
 
     /// The intent that counts for a candidate.
     fn intent(&self, address: &Address, candidate: &Candidate) -> Option<IntentLine> {
-        let service = &self.wanted?.service;
-        let said =
-            candidate.members.iter().filter_map(|member| self.facts.intents.of(member, service, address));
+        let wanted = self.wanted?;
+        let members = candidate.members.iter();
+        let said = members
+            .filter_map(|member| self.facts.intents.of(member, wanted.service_in(Some(member)), address));
         let mut said = said.filter(|(_, intent)| Some(intent.wish) == candidate.wish);
         said.next().map(|(subject, intent)| intent_line(&subject, intent))
     }

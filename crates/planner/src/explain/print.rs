@@ -20,6 +20,9 @@ impl fmt::Display for Explanation {
             let routing = self.routing.as_deref().unwrap_or_default();
             line(f, 2, "service", &format!("{service}: {}", routing_in_words(routing)))?;
         }
+        for other in &self.shared_with {
+            line(f, 2, "service", &format!("{other} shares the name"))?;
+        }
         for other in &self.refused_services {
             line(f, 2, "refused", &format!("{other} asks for the name too"))?;
         }
@@ -103,6 +106,9 @@ fn giver_block(f: &mut fmt::Formatter<'_>, giver: &Giver) -> fmt::Result {
     let priority = giver.priority.map(|number| format!(", priority {number}")).unwrap_or_default();
     let fault = giver.fault.as_ref().map(|fault| format!(": {fault}")).unwrap_or_default();
     line(f, 5, "cluster", &format!("{}, {}{priority}{fault}", giver.cluster, giver.inventory))?;
+    if let Some(service) = &giver.service {
+        line(f, 5, "service", service)?;
+    }
     let several = giver.probes.len() > 1;
     for ProbeLine { address, probe, verdict, last } in &giver.probes {
         let of = address.as_ref().filter(|_| several).map(|ip| format!("{ip} ")).unwrap_or_default();

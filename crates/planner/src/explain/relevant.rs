@@ -20,7 +20,9 @@ pub(super) fn snapshot(
     let keys = keys(whole, zone, capabilities, name);
     let few = |member: &MemberView| {
         let services = keys.iter().filter_map(|key| Some((key.clone(), member.services.get(key)?.clone())));
-        MemberView { services: services.collect(), ..member.clone() }
+        let absent = member.absent.iter().filter(|(_, service)| service.hostnames.contains(name));
+        let absent = absent.map(|(key, service)| (key.clone(), Arc::clone(service))).collect();
+        MemberView { services: services.collect(), absent, ..member.clone() }
     };
     let members = whole.members.iter().map(|(name, member)| (name.clone(), Arc::new(few(member))));
     Snapshot { members: members.collect() }

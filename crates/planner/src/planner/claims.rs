@@ -5,7 +5,8 @@ use std::ops::Bound;
 
 use smallvec::SmallVec;
 
-use crate::wanted::Group;
+use crate::wanted::{Group, Wanted};
+use fleetdns_core::hostnames::Sharing;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::plan::Refused;
 use fleetdns_core::service::ServiceKey;
@@ -18,16 +19,71 @@ pub(super) struct Claim {
     pub(super) federation: bool,
     /// Only members that were removed from the config have it.
     pub(super) departed: bool,
+    /// The zone's marks said last that it has the name.
+    pub(super) had: bool,
+    /// With which other Services it may have the name.
+    pub(super) sharing: Sharing,
 }
 
-/// All claims of a zone, by name and by Service.
+/// Claims by name and by Service.
 ///
 /// Small on purpose: a fleet has several names for each of its Services.
 #[derive(Debug, Default)]
-pub(super) struct Claims {
+struct Index {
     /// By Service within a name; almost always there is one.
     by_name: BTreeMap<DnsName, SmallVec<[Claim; 1]>>,
     by_service: HashMap<ServiceKey, Box<[DnsName]>>,
+}
+
+impl Index {
+    /// Takes out all claims of a Service. Returns its names, and whether it had each of them.
+    fn take(&mut self, service: &ServiceKey) -> Vec<(DnsName, bool)> {
+        let names = self.by_service.remove(service).unwrap_or_default().into_vec();
+        let mut taken = Vec::with_capacity(names.len());
+        for name in names {
+            let mut had = false;
+            if let Some(claims) = self.by_name.get_mut(&name) {
+                if let Ok(place) = claims.binary_search_by(|claim| claim.service.cmp(service)) {
+                    had = claims.remove(place).had;
+                }
+                if claims.is_empty() {
+                    self.by_name.remove(&name);
+                }
+            }
+            taken.push((name, had));
+        }
+        taken
+    }
+
+    /// Puts in all claims of a Service, of which there are none yet.
+    fn put(&mut self, service: &ServiceKey, claims: impl Iterator<Item = (DnsName, Claim)>) {
+        let mut names = Vec::new();
+        for (name, claim) in claims {
+            let known = self.by_name.entry(name.clone()).or_default();
+            let place = known.partition_point(|other| other.service < claim.service);
+            known.insert(place, claim);
+            names.push(name);
+        }
+        if !names.is_empty() {
+            self.by_service.insert(service.clone(), names.into());
+        }
+    }
+
+    fn at(&self, name: &DnsName) -> &[Claim] {
+        self.by_name.get(name).map_or(&[], |claims| claims)
+    }
+
+    fn of(&self, service: &ServiceKey) -> &[DnsName] {
+        self.by_service.get(service).map_or(&[], |names| names)
+    }
+}
+
+/// All claims of a zone.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    wanted: Index,
+    /// Names for which there is no address now, of Services that ask for them or were deleted lately.
+    idle: Index,
     /// What Services say that cannot be used.
     refused: BTreeMap<ServiceKey, Vec<Refused>>,
     /// Services of which that is something else since it was last taken.
@@ -37,30 +93,22 @@ pub(super) struct Claims {
 impl Claims {
     /// Replaces what a Service wants; gives the names that it wanted before or wants now.
     pub(super) fn replace(&mut self, service: &ServiceKey, group: Group) -> Vec<DnsName> {
-        let old = self.by_service.remove(service).unwrap_or_default();
-        for name in &old {
-            let Some(claims) = self.by_name.get_mut(name) else { continue };
-            if let Ok(place) = claims.binary_search_by(|claim| claim.service.cmp(service)) {
-                claims.remove(place);
-            }
-            if claims.is_empty() {
-                self.by_name.remove(name);
-            }
-        }
-        let mut touched = old.into_vec();
-        let mut new = Vec::with_capacity(group.names.len());
-        for (name, wanted) in group.names {
-            let claim =
-                Claim { service: service.clone(), federation: wanted.federation, departed: wanted.departed };
-            let claims = self.by_name.entry(name.clone()).or_default();
-            let place = claims.partition_point(|other| other.service < claim.service);
-            claims.insert(place, claim);
-            new.push(name);
-        }
-        touched.extend(new.iter().cloned());
-        if !new.is_empty() {
-            self.by_service.insert(service.clone(), new.into());
-        }
+        let mut old = self.wanted.take(service);
+        old.extend(self.idle.take(service));
+        let had: BTreeSet<&DnsName> = old.iter().filter(|(_, had)| *had).map(|(name, _)| name).collect();
+        let idle = group.idle.into_iter().map(|(name, sharing)| {
+            let had = had.contains(&name);
+            (name, Claim { service: service.clone(), federation: false, departed: false, had, sharing })
+        });
+        self.idle.put(service, idle);
+        let wanted = group.names.into_iter().map(|(name, wanted)| {
+            let Wanted { federation, departed, sharing, .. } = wanted;
+            let had = had.contains(&name);
+            (name, Claim { service: service.clone(), federation, departed, had, sharing })
+        });
+        self.wanted.put(service, wanted);
+        let now = self.wanted.of(service).iter().chain(self.idle.of(service)).cloned();
+        let touched = now.chain(old.iter().map(|(name, _)| name.clone())).collect();
         let old = match group.refused.is_empty() {
             true => self.refused.remove(service),
             false => self.refused.insert(service.clone(), group.refused),
@@ -69,6 +117,18 @@ impl Claims {
             self.refused_changed.insert(service.clone());
         }
         touched
+    }
+
+    /// Remembers which Services have a name that is asked for, where that is known.
+    pub(super) fn remember(&mut self, name: &DnsName, having: impl Fn() -> Option<BTreeSet<ServiceKey>>) {
+        for index in [&mut self.wanted, &mut self.idle] {
+            let Some(claims) = index.by_name.get_mut(name) else { continue };
+            if claims.iter().all(|claim| claim.federation) {
+                continue;
+            }
+            let Some(having) = having() else { return };
+            claims.iter_mut().for_each(|claim| claim.had = having.contains(&claim.service));
+        }
     }
 
     /// Services of which other things are refused since this was last asked, with what is refused now.
@@ -80,22 +140,28 @@ impl Claims {
 
     /// The names that a Service wants.
     pub(super) fn of(&self, service: &ServiceKey) -> &[DnsName] {
-        self.by_service.get(service).map_or(&[], |names| names)
+        self.wanted.of(service)
     }
 
     /// Who wants a name, by Service.
     pub(super) fn at(&self, name: &DnsName) -> &[Claim] {
-        self.by_name.get(name).map_or(&[], |claims| claims)
+        self.wanted.at(name)
+    }
+
+    /// Who asks for a name, or did lately, and has no address for it, by Service.
+    pub(super) fn idle_at(&self, name: &DnsName) -> &[Claim] {
+        self.idle.at(name)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &DnsName> {
-        self.by_name.keys()
+        self.wanted.by_name.keys()
     }
 
     /// Names below a name with their claims.
     pub(super) fn below(&self, name: &DnsName) -> impl Iterator<Item = (&DnsName, &[Claim])> {
         // In canonical order whatever lies below a name follows it directly.
-        self.by_name
+        self.wanted
+            .by_name
             .range::<DnsName, _>((Bound::Excluded(name), Bound::Unbounded))
             .take_while(|(below, _)| below.is_below(name))
             .map(|(below, claims)| (below, claims.as_slice()))

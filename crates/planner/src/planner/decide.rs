@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 
 use super::claims::Claim;
+use super::holder::Ruling;
 use super::*;
 use crate::settle::sole_hostname;
 use crate::wanted::address_verdict;
-use crate::wanted::{Judges, wanted_at};
 use fleetdns_core::evidence::{Evidence, Mark};
 use fleetdns_core::observed::{Content, ObservedSet};
 use fleetdns_core::plan::Refusal;
@@ -66,7 +66,7 @@ impl Planner {
     /// A name that nobody wants: what is ours there goes.
     fn plan_unwanted(&self, name: &DnsName, there: &[ObservedSet], plan: &mut Plan) {
         let evicted = self.evicted_by(name).is_some();
-        if !self.claims.at(name).is_empty() && !evicted {
+        if !evicted && matches!(self.ruling(name, there), Ruling::Held { .. }) {
             return; // Wanted, and refused: what is there stays.
         }
         let mut changes = Vec::new();
@@ -118,7 +118,8 @@ impl Planner {
     pub(super) fn decide(&self, name: &DnsName, observed: &Observed) -> (Option<Decision>, Vec<Refused>) {
         let refuse = |reason| Refused { name: name.as_str().into(), reason };
         let there = observed.at(name);
-        let Some((mut wanted, mut refused)) = self.holder(name, there) else { return (None, Vec::new()) };
+        let (wanted, mut refused) = self.holder(name, there);
+        let Some(mut wanted) = wanted else { return (None, refused) };
         wanted.route(&self.zone, there);
         if let Some(reason) = self.unservable(name, observed) {
             refused.push(refuse(reason));
@@ -131,7 +132,7 @@ impl Planner {
             if let Some((_, works)) = known.iter().find(|(one, _)| one == spec) {
                 return *works;
             }
-            let works = self.proven(&wanted.service, spec);
+            let works = self.proven(&wanted.evidence, spec);
             known.push((spec.clone(), works));
             works
         };
@@ -186,11 +187,11 @@ impl Planner {
         (Some(decision), refused)
     }
 
-    /// Whether probing in this way works: a majority of the Service's endpoints that are probed so answer.
-    fn proven(&self, key: &ServiceKey, spec: &ProbeSpec) -> bool {
-        let parts = parts(&self.snapshot, key);
+    /// Whether probing in this way works: a majority of the Services' endpoints that are probed so answer.
+    fn proven(&self, evidence: &Evidence, spec: &ProbeSpec) -> bool {
+        let services = evidence.services().into_iter();
+        let parts = services.flat_map(|key| parts(&self.snapshot, key));
         let here = parts
-            .iter()
             .filter(|(member, service)| member.inventory != Inventory::Departed && *service.probe == *spec);
         let verdicts: Vec<bool> = here
             .flat_map(|(member, service)| {
@@ -211,44 +212,6 @@ impl Planner {
         }
         decision.as_it_is = true;
         Some(freeze)
-    }
-
-    /// Who has a name: the Service that it spells, otherwise who has it in the zone, otherwise the oldest. The others are
-    /// refused.
-    pub(super) fn holder(&self, name: &DnsName, there: &[ObservedSet]) -> Option<(Wanted, Vec<Refused>)> {
-        let claims = self.claims.at(name);
-        let alive = |claim: &&Claim| !claim.departed;
-        let holder = claims
-            .iter()
-            .filter(alive)
-            .find(|claim| claim.federation)
-            .or_else(|| {
-                let marked = there.iter().find_map(|set| set.claim.evidence())?.service;
-                claims.iter().filter(alive).find(|claim| claim.service == marked)
-            })
-            .or_else(|| claims.iter().filter(alive).min_by_key(|claim| self.seniority(claim)))
-            .or_else(|| claims.first())?;
-        let text: Arc<str> = name.as_str().into();
-        let refused = claims
-            .iter()
-            .filter(|claim| *claim != holder && alive(claim))
-            .map(|claim| Refused {
-                name: Arc::clone(&text),
-                reason: Refusal::Claimed { holder: holder.service.clone(), asked_by: claim.service.clone() },
-            })
-            .collect();
-        let key = &holder.service;
-        let judges = Judges { health: &self.health, intents: &self.intents };
-        let wanted = wanted_at(key, &parts(&self.snapshot, key), &self.zone, judges, name)?;
-        Some((wanted, refused))
-    }
-
-    /// Orders Services that ask for one name: the oldest first, those of unknown age last. Only where nothing tells two
-    /// apart, their names do, so that it is always the same one.
-    fn seniority<'a>(&self, claim: &'a Claim) -> (bool, Option<String>, &'a ServiceKey) {
-        let parts = parts(&self.snapshot, &claim.service);
-        let created = parts.iter().filter_map(|(_, service)| service.service.created.clone()).min();
-        (created.is_none(), created, &claim.service)
     }
 
     /// What the provider cannot serve at all.

@@ -18,7 +18,9 @@ impl Look {
     /// Services that ask for the name and do not get it.
     pub(crate) fn others(&self) -> impl Iterator<Item = &ServiceKey> {
         self.plan.refused.iter().filter_map(|refused| match &refused.reason {
-            Refusal::Claimed { asked_by, .. } => Some(asked_by),
+            Refusal::Claimed { asked_by, .. }
+            | Refusal::Shared { asked_by, .. }
+            | Refusal::Kept { asked_by, .. } => Some(asked_by),
             _ => None,
         })
     }
@@ -34,8 +36,9 @@ impl Planner {
         startup: Option<&str>,
     ) -> Self {
         let mut planner = Self::new(zone, capabilities, brakes);
+        let members = snapshot.members.values();
         let keys: BTreeSet<ServiceKey> =
-            snapshot.members.values().flat_map(|member| member.services.keys().cloned()).collect();
+            members.flat_map(|member| member.services.keys().chain(member.absent.keys()).cloned()).collect();
         planner.unlisted = unlisted(&snapshot);
         planner.snapshot = snapshot;
         planner.health = health;
@@ -50,7 +53,7 @@ impl Planner {
     /// Looks at one name.
     pub(crate) fn look(&self, name: &DnsName, observed: &Observed) -> Look {
         let there = observed.at(name);
-        let mut wanted = self.holder(name, there).map(|(wanted, _)| wanted);
+        let (mut wanted, _) = self.holder(name, there);
         if let Some(wanted) = &mut wanted {
             wanted.route(&self.zone, there);
         }

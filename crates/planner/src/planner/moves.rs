@@ -116,16 +116,17 @@ impl Planner {
             .filter_map(Change::after)
             .flat_map(|(set, _)| addresses(&set.data))
             .collect();
-        let wanted = self.holder(name, there).map(|(mut wanted, _)| {
+        let (mut wanted, _) = self.holder(name, there);
+        if let Some(wanted) = &mut wanted {
             wanted.route(&self.zone, there);
-            wanted
-        });
+        }
         let up = wanted.as_ref().and_then(|wanted| wanted.up.clone()).map(Address::Hostname);
         let was = Ours::of(there);
         let real = |address: &&Address| Some(*address) != up.as_ref() && !self.is_level(address);
         let mut add = |address: &Address, way, (cause, members): (MoveCause, BTreeSet<MemberName>)| {
             let probe = self.probe_of(wanted.as_ref(), address, &members);
-            let namespace = wanted.as_ref().map(|wanted| Arc::clone(wanted.service.namespace()));
+            let service = wanted.as_ref().map(|wanted| wanted.service_in(members.first()));
+            let namespace = service.map(|service| Arc::clone(service.namespace()));
             let (name, address) = (name.clone(), address.clone());
             moves.push(Move { name, address, way, cause, members, namespace, probe });
         };
@@ -176,10 +177,10 @@ impl Planner {
         address: &Address,
         members: &BTreeSet<MemberName>,
     ) -> Option<ProbeKey> {
-        let key = &wanted?.service;
+        let wanted = wanted?;
         let service = members
             .iter()
-            .filter_map(|name| self.snapshot.members.get(name)?.services.get(key))
+            .filter_map(|name| self.snapshot.members.get(name)?.services.get(wanted.service_in(Some(name))))
             .find(|service| service.probe.is_probed())?;
         Some(ProbeKey { address: address.ip()?, spec: Arc::clone(&service.probe) })
     }

@@ -14,6 +14,7 @@ use fleetdns_core::record::{RecordData, Ttl};
 use fleetdns_core::routing::Routing;
 use fleetdns_core::service::{Ingress, Port, Published, Service};
 
+mod holder;
 mod moves;
 mod work;
 
@@ -215,6 +216,7 @@ proptest! {
                 planner.assume_probed();
                 scope = Scope::All;
             }
+            planner.remember(&planner.in_scope(&scope, &observed), &observed);
             let plan = planner.plan(&scope, &observed);
             apply(&mut observed, &plan);
             prop_assert_eq!(remaining(&planner, &observed), vec![], "after {:?}", event);

@@ -73,14 +73,14 @@ impl<'a> Ours<'a> {
 
     /// How an address is probed now, when the mark of the same Service tells of another way.
     pub(crate) fn probed_otherwise<'b>(&self, address: &Address, now: &'b Evidence) -> Option<&'b ProbeSpec> {
-        let known = &self.mark(address).filter(|mark| mark.service == now.service)?.members;
+        let mark = self.mark(address)?;
         let mut other = None;
         for giver in self.givers(address)? {
-            let (before, now) = (&known.get(giver)?.probe, &now.members.get(giver)?.probe);
-            if before == now {
+            let (before, share) = (mark.members.get(giver)?, now.members.get(giver)?);
+            if mark.service_of(before) != now.service_of(share) || before.probe == share.probe {
                 return None;
             }
-            other = Some(now);
+            other = Some(&share.probe);
         }
         other
     }
@@ -98,18 +98,21 @@ impl<'a> Ours<'a> {
     /// Carries over who gave an address, as itself or by host names of which it may be what one stands for; or that nobody
     /// is known to have.
     pub(crate) fn attribute(&self, address: &Address, evidence: &mut Evidence) {
-        let known = self.mark(address).map(|old| &old.members);
+        let mark = self.mark(address);
         let givers = self.givers(address).unwrap_or_default();
         if givers.is_empty() {
             evidence.orphans.insert(address.clone());
         }
         for giver in givers {
-            let Some(old) = known.and_then(|members| members.get(giver)) else { continue };
+            let Some((mark, old)) = mark.and_then(|mark| Some((mark, mark.members.get(giver)?))) else {
+                continue;
+            };
             let gave = |one: &&Address| match old.addresses.contains(address) {
                 true => *one == address,
                 false => one.hostname().is_some(),
             };
-            let only = || Share { addresses: BTreeSet::new(), ..old.clone() };
+            let service = Some(mark.service_of(old)).filter(|service| **service != evidence.service).cloned();
+            let only = || Share { addresses: BTreeSet::new(), service, ..old.clone() };
             let share = evidence.members.entry(giver.clone()).or_insert_with(only);
             share.addresses.extend(old.addresses.iter().filter(gave).cloned());
         }

@@ -70,6 +70,7 @@ impl World {
                 let held = self.approved(&planner, &zone.2).held;
                 let (settings, capabilities, observed) = zone;
                 let facts = Facts {
+                    had: None,
                     zone: settings,
                     capabilities,
                     brakes: &self.brakes,

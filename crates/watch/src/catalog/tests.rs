@@ -134,7 +134,7 @@ fn what_a_list_missed_before_the_marks_were_read_is_doubted_from_then_on() {
     assert_eq!((names(&catalog).as_str(), probes(&catalog).as_str()), ("abe", "mmn"));
     let _ = catalog.list(all("e"), s(39));
     assert_eq!(names(&catalog), "abe");
-    let _ = catalog.remove(&key("a"));
+    let _ = catalog.remove(&key("a"), Duration::ZERO);
     assert_eq!(names(&catalog), "be", "the API says so itself");
     let _ = catalog.list(all("e"), s(40));
     assert_eq!(names(&catalog), "e");
@@ -217,9 +217,9 @@ fn what_is_doubted_says_how_much_and_until_when() {
 #[test]
 fn a_deletion_on_the_watch_counts_at_once() {
     let mut catalog = listed("abc");
-    assert!(catalog.remove(&key("a")).changed);
-    assert!(catalog.remove(&key("b")).changed);
-    assert!(!catalog.remove(&key("b")).changed);
+    assert!(catalog.remove(&key("a"), Duration::ZERO).changed);
+    assert!(catalog.remove(&key("b"), Duration::ZERO).changed);
+    assert!(!catalog.remove(&key("b"), Duration::ZERO).changed);
     assert_eq!(names(&catalog), "c");
 }
 
@@ -228,7 +228,7 @@ fn a_deletion_on_the_watch_ends_the_doubt() {
     let mut catalog = listed("ab");
     let _ = catalog.list(all("b"), s(1));
     assert!(catalog.unconfirmed().is_some());
-    assert!(catalog.remove(&key("a")).changed);
+    assert!(catalog.remove(&key("a"), Duration::ZERO).changed);
     assert_eq!(catalog.unconfirmed(), None);
 }
 
@@ -324,7 +324,7 @@ fn no_grace_ends_while_the_api_is_away() {
 fn a_deletion_has_no_grace() {
     let mut catalog = listed("a");
     let _ = catalog.put(service("a", &[]), s(10));
-    assert!(catalog.remove(&key("a")).changed);
+    assert!(catalog.remove(&key("a"), Duration::ZERO).changed);
     assert_eq!(catalog.next_tick(), None);
     assert!(!catalog.tick(s(60)).changed);
 }
@@ -350,4 +350,61 @@ fn faults_are_said_when_they_are_new() {
     other.annotations.insert("fleetdns.io/target".into(), "203.0.113.1".into());
     assert_eq!(catalog.put(other, s(2)).faulty.len(), 0);
     assert_eq!(catalog.put(bad(), s(3)).faulty.len(), 1);
+}
+
+fn asking(name: &str, hostname: &str) -> Service {
+    let annotations = BTreeMap::from([("fleetdns.io/hostname".to_owned(), hostname.to_owned())]);
+    Service { annotations, ..service(name, &["203.0.113.1"]) }
+}
+
+fn absent(catalog: &Catalog) -> String {
+    catalog.absent().keys().map(ServiceKey::name).collect()
+}
+
+#[test]
+fn host_names_are_kept_for_a_deleted_service_until_it_is_back_or_its_time_is_over() {
+    let mut catalog = catalog();
+    for name in ["a", "b", "c"] {
+        let _ = catalog.put(asking(name, &format!("{name}.example.com")), s(0));
+    }
+    let _ = catalog.put(service("d", &["203.0.113.1"]), s(0));
+    for name in ["a", "b", "d"] {
+        assert!(catalog.remove(&key(name), s(10)).changed);
+    }
+    let out =
+        Service { annotations: [("fleetdns.io/exclude".into(), "true".into())].into(), ..service("c", &[]) };
+    assert!(catalog.put(out, s(10)).changed);
+    assert_eq!(
+        (names(&catalog).as_str(), absent(&catalog).as_str()),
+        ("", "ab"),
+        "d has none, c gave them up"
+    );
+    assert!(catalog.put(asking("a", "a.example.com"), s(20)).changed);
+    assert_eq!((names(&catalog).as_str(), absent(&catalog).as_str()), ("a", "b"));
+    assert_eq!(catalog.next_tick(), Some(s(130)));
+    assert!(!catalog.tick(s(129)).changed);
+    assert!(catalog.tick(s(130)).changed);
+    assert_eq!((absent(&catalog).as_str(), catalog.next_tick()), ("", None));
+}
+
+#[test]
+fn host_names_are_kept_in_bounds_and_while_the_api_is_away() {
+    let mut settings =
+        PublishSettings { zones: catalog().settings.zones.clone(), ..PublishSettings::default() };
+    settings.limits.namespace_hostnames = 3;
+    let mut catalog = Catalog::new(Arc::new(settings), Patience::default());
+    for name in ["a", "b", "c"] {
+        let _ = catalog.put(asking(name, &format!("{name}1.example.com,{name}2.example.com")), s(0));
+        let _ = catalog.remove(&key(name), s(1));
+    }
+    assert_eq!(absent(&catalog), "a", "no namespace has more names kept than it may have");
+    catalog.set_away(true, s(2));
+    assert_eq!((catalog.tick(s(500)).changed, catalog.next_tick()), (false, None));
+    catalog.set_away(false, s(500));
+    assert_eq!((absent(&catalog).as_str(), catalog.next_tick()), ("a", Some(s(620))));
+    let none = Patience { hostname_grace: Duration::ZERO, ..Patience::default() };
+    let mut catalog = Catalog::new(Arc::clone(&catalog.settings), none);
+    let _ = catalog.put(asking("a", "a.example.com"), s(0));
+    assert!(catalog.remove(&key("a"), s(1)).changed);
+    assert_eq!(absent(&catalog), "");
 }

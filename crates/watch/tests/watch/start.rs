@@ -16,6 +16,7 @@ fn adopted(member: &str, service: &str, ip: &str) -> MemberView {
         service: Arc::new(Service::default()),
         addresses: Some([ip.parse().unwrap()].into()),
         hostnames: std::collections::BTreeSet::new(),
+        shared: std::collections::BTreeMap::new(),
         ttl: None,
         probe: Arc::new(ProbeSpec::NONE),
         routing: None,

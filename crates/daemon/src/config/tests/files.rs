@@ -130,6 +130,7 @@ fn what_the_reference_calls_a_default_is_one() {
         "correlation-hold",
         "unprobeable",
         "grace",
+        "hostname-grace",
         "drift",
         "listen",
         "log",

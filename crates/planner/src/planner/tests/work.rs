@@ -94,7 +94,7 @@ proptest! {
         let parts = parts(&snapshot, &key);
         let (health, intents) = (Health::default(), Intents::default());
         let judges = crate::wanted::Judges { health: &health, intents: &intents };
-        for (name, among) in names(&key, &parts, &zone()).names {
+        for (name, among) in names(&key, &parts, std::iter::empty(), &zone()).names {
             let alone = wanted_at_name(&key, &parts, judges, &name);
             prop_assert_eq!(&alone.as_ref().map(|one| (&one.up, one.ttl, one.federation)), &Some((&among.up, among.ttl, among.federation)));
             prop_assert!(!alone.unwrap().evidence.members.is_empty());

@@ -1,0 +1,174 @@
+//! Which Services have a name, of all that ask for it.
+//!
+//! Invariant: a name stays with those that have it while they ask for it, without addresses too, and until their absence
+//! has lasted for so long that their cluster no longer tells of them.
+
+use super::claims::Claim;
+use super::*;
+use crate::wanted::{Judges, wanted_at};
+use fleetdns_core::evidence::Evidence;
+use fleetdns_core::hostnames::Sharing;
+use fleetdns_core::observed::ObservedSet;
+use fleetdns_core::plan::{Refusal, Title};
+
+/// Who has a name.
+pub(super) enum Ruling<'a> {
+    /// These, one or several that share it; the first of them by this title.
+    Held { claims: Vec<&'a Claim>, title: Title },
+    /// One that had it, and has no address for it now.
+    Kept(&'a Claim),
+    /// Nobody.
+    Free,
+}
+
+impl Planner {
+    /// Says which Services have these names, as the zone's marks tell. What they do not tell any more stands.
+    pub fn remember<'a>(&mut self, names: impl IntoIterator<Item = &'a DnsName>, observed: &Observed) {
+        for name in names {
+            self.claims.remember(name, || {
+                Some(evidence(observed.at(name))?.services().into_iter().cloned().collect())
+            });
+        }
+    }
+
+    /// Says that a Service had a name.
+    pub(crate) fn assume_had(&mut self, name: &DnsName, service: &ServiceKey) {
+        self.claims.remember(name, || Some([service.clone()].into()));
+    }
+
+    /// Who has a name: the Service that it spells, otherwise who had it, otherwise the oldest; and all that share it
+    /// with that one.
+    pub(super) fn ruling(&self, name: &DnsName, there: &[ObservedSet]) -> Ruling<'_> {
+        let claims = self.claims.at(name);
+        if let Some(spelt) = claims.iter().find(|claim| claim.federation && !claim.departed) {
+            return Ruling::Held { claims: vec![spelt], title: Title::Spelt };
+        }
+        let idle = self.claims.idle_at(name);
+        if let ([only], []) = (claims, idle) {
+            return Ruling::Held { claims: vec![only], title: Title::Had };
+        }
+        let marked = evidence(there).map(|mark| mark.services().into_iter().cloned().collect());
+        let marked: BTreeSet<ServiceKey> = marked.unwrap_or_default();
+        let had = |claim: &Claim| claim.had || marked.contains(&claim.service);
+        let kept: Vec<&Claim> = idle.iter().filter(|claim| had(claim)).collect();
+        let mut asking: Vec<&Claim> = claims.iter().filter(|claim| !claim.departed).collect();
+        asking.sort_by_cached_key(|claim| (!had(claim), self.age(claim), lot(name, &claim.service)));
+        let title = match asking.as_slice() {
+            [first, ..] if had(first) => Title::Had,
+            [first, second, ..] if self.age(first) == self.age(second) => Title::Lot,
+            _ => Title::Oldest,
+        };
+        let mut holders: Vec<&Claim> = Vec::new();
+        for claim in asking {
+            let first = holders.is_empty() && had(claim);
+            if first || holders.iter().chain(&kept).all(|other| share(other, claim)) {
+                holders.push(claim);
+            }
+        }
+        match (holders.is_empty(), kept.first(), claims.first()) {
+            (false, ..) => Ruling::Held { claims: holders, title },
+            (true, Some(kept), _) => Ruling::Kept(kept),
+            (true, None, Some(departed)) => Ruling::Held { claims: vec![departed], title: Title::Had },
+            (true, None, None) => Ruling::Free,
+        }
+    }
+
+    /// What those want who have a name, and whom that refuses. In each member one Service has the name.
+    pub(super) fn holder(&self, name: &DnsName, there: &[ObservedSet]) -> (Option<Wanted>, Vec<Refused>) {
+        let text: Arc<str> = name.as_str().into();
+        let refuse = |reason| Refused { name: Arc::clone(&text), reason };
+        let (holders, title) = match self.ruling(name, there) {
+            Ruling::Free => return (None, Vec::new()),
+            Ruling::Kept(kept) => {
+                let asking = self.claims.at(name).iter().filter(|claim| !claim.departed);
+                let (holder, asked_by) = (&kept.service, asking.map(|claim| claim.service.clone()));
+                let reasons = asked_by.map(|asked_by| Refusal::Kept { holder: holder.clone(), asked_by });
+                return (None, reasons.map(refuse).collect());
+            }
+            Ruling::Held { claims, title } => (claims, title),
+        };
+        let Some(first) = holders.first() else { return (None, Vec::new()) };
+        let others = self.claims.at(name).iter().filter(|claim| !claim.departed && !holders.contains(claim));
+        let mut refused: Vec<Refused> = others
+            .map(|claim| (first.service.clone(), claim.service.clone()))
+            .map(|(holder, asked_by)| refuse(Refusal::Claimed { holder, asked_by, title }))
+            .collect();
+        let judges = Judges { health: &self.health, intents: &self.intents };
+        let at = |key: &ServiceKey, parts: &[Part<'_>]| wanted_at(key, parts, &self.zone, judges, name);
+        if holders.len() == 1 {
+            return (at(&first.service, &parts(&self.snapshot, &first.service)), refused);
+        }
+        let mut wanted: Option<Wanted> = None;
+        let seats = self.seats(name, &holders, there);
+        for claim in holders {
+            let key = &claim.service;
+            let (own, taken): (Vec<Part<'_>>, Vec<Part<'_>>) = parts(&self.snapshot, key)
+                .into_iter()
+                .filter(|(_, service)| service.hostnames.contains(name))
+                .partition(|(member, _)| seats.get(&member.name) == Some(&key));
+            for (member, _) in taken {
+                let Some(holder) = seats.get(&member.name) else { continue };
+                let (holder, asked_by) = ((*holder).clone(), key.clone());
+                refused.push(refuse(Refusal::Shared { member: member.name.clone(), holder, asked_by }));
+            }
+            match (at(key, &own), &mut wanted) {
+                (Some(more), Some(wanted)) => wanted.join(more),
+                (Some(more), None) => wanted = Some(more),
+                (None, _) => {}
+            }
+        }
+        (wanted, refused)
+    }
+
+    /// Which of the Services that share a name has it in each member: the one that the zone's mark names, otherwise the
+    /// first.
+    fn seats<'a>(
+        &'a self,
+        name: &DnsName,
+        holders: &[&'a Claim],
+        there: &[ObservedSet],
+    ) -> std::collections::BTreeMap<MemberName, &'a ServiceKey> {
+        let marked = evidence(there);
+        let mut seats = std::collections::BTreeMap::new();
+        for claim in holders {
+            let parts = parts(&self.snapshot, &claim.service);
+            for (member, _) in parts.iter().filter(|(member, service)| {
+                member.inventory != Inventory::Departed && service.hostnames.contains(name)
+            }) {
+                let share = marked.as_ref().and_then(|mark| Some((mark, mark.members.get(&member.name)?)));
+                let had = share.is_some_and(|(mark, share)| *mark.service_of(share) == claim.service);
+                if had || !seats.contains_key(&member.name) {
+                    seats.insert(member.name.clone(), &claim.service);
+                }
+            }
+        }
+        seats
+    }
+
+    /// Orders Services by age, those of unknown age last.
+    fn age(&self, claim: &Claim) -> (bool, Option<String>) {
+        let parts = parts(&self.snapshot, &claim.service);
+        let created = parts.iter().filter_map(|(_, service)| service.service.created.clone()).min();
+        (created.is_none(), created)
+    }
+}
+
+fn evidence(there: &[ObservedSet]) -> Option<Evidence> {
+    there.iter().find_map(|set| set.claim.evidence())
+}
+
+fn share(one: &Claim, other: &Claim) -> bool {
+    let side = |claim: &'_ Claim| (claim.service.namespace().to_string(), claim.sharing);
+    let ((one, of_one), (other, of_other)) = (side(one), side(other));
+    Sharing::allows((&one, of_one), (&other, of_other))
+}
+
+/// Decides between Services of one age, for each name in another way and always in the same (FNV-1a): no Service has the
+/// names of others because it comes before them in the alphabet.
+fn lot(name: &DnsName, service: &ServiceKey) -> (u64, ServiceKey) {
+    let text = format!("{name} {service}");
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash, service.clone())
+}
