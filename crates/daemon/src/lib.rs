@@ -1,6 +1,6 @@
-//! The `fleetdns` daemon: configuration, wiring, the reconcile loop, the admin API and the command line.
+//! The `fleetdns` daemon: configuration, wiring, the zone loop, overrides, the journal and the admin API.
 //!
-//! Reads `dns.conf`; gives a running fleet, or an answer on the terminal.
+//! Reads: `dns.conf`. Returns: a running fleet.
 //!
 //! ```text
 //! watch ─Snapshot→ probe ─Health→┐
@@ -15,11 +15,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod admin;
-pub mod cli;
-pub mod commands;
 pub mod config;
 pub mod control;
-pub mod demo;
 pub mod doubts;
 pub mod http;
 pub mod intents;
@@ -28,7 +25,6 @@ pub mod notify;
 pub mod pulse;
 pub mod registry;
 pub mod run;
-pub mod table;
 pub mod view;
 pub mod why;
 pub mod zone;

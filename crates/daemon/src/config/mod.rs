@@ -47,7 +47,6 @@ use fleetdns_watch::MemberConfig;
 pub use fault::{Fault, Place};
 pub use flags::{DEFAULT_FILE, Flags};
 pub use fleetdns_core::Limits;
-pub(crate) use fleetdns_core::text::duration as parse_duration;
 pub use locate::Whereabouts;
 pub use outside::Outside;
 pub use probing::Probe;

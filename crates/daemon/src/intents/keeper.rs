@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::store::{Store, StoreError, marked};
 use crate::chain;
-use crate::table::utc;
+use fleetdns_core::stamp;
 
 /// The clock on the wall may be set: the end of a wish is looked at so often at least.
 const LOOK: Duration = Duration::from_secs(30);
@@ -301,7 +301,7 @@ impl Keeper {
 
 /// The one place where a change is said, once.
 fn log(change: &'static str, subject: &Subject, intent: &Intent, by: &str, reason: &str) {
-    let until = intent.until.map_or_else(|| "taken back".to_owned(), utc);
+    let until = intent.until.map_or_else(|| "taken back".to_owned(), stamp::seconds);
     info!(change, %subject, wish = %intent.wish, by, until, reason, "intent changed");
 }
 

@@ -136,7 +136,7 @@ pub enum OrderError {
 }
 
 /// `1 name`, `2 names`.
-pub(crate) fn count(number: usize, what: &str) -> String {
+pub fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 

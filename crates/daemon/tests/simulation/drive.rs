@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fleetdns::intents::order::{AUTO, Answer, Desk, Order, OrderError};
-use fleetdns::intents::{Clock, Keeper, Wishes};
-use fleetdns::view::View;
-use fleetdns::zone::{Upkeep, ZoneStatus, ZoneTask};
 use fleetdns_core::{Address, Brakes, DnsName, Health, ServiceKey, Snapshot, Subject, Ttl, Wish};
+use fleetdns_daemon::intents::order::{AUTO, Answer, Desk, Order, OrderError};
+use fleetdns_daemon::intents::{Clock, Keeper, Wishes};
+use fleetdns_daemon::view::View;
+use fleetdns_daemon::zone::{Upkeep, ZoneStatus, ZoneTask};
 use fleetdns_planner::{PublishSettings, ZoneSettings};
 use fleetdns_probe::{Canary, Means, ProbeSettings};
 use fleetdns_watch::Adopted;
@@ -389,11 +389,11 @@ fn desk(
         intents: wishes.receiver(),
         reports: fleetdns_probe::Reports::default(),
         zones: vec![status.clone()],
-        journal: fleetdns::journal::Journal::default(),
+        journal: fleetdns_daemon::journal::Journal::default(),
         brakes: brakes.clone(),
         template: None,
         policy: Arc::default(),
-        pulses: fleetdns::pulse::Pulses::default(),
+        pulses: fleetdns_daemon::pulse::Pulses::default(),
     };
     Desk { view, wishes, configured, brakes: brakes.clone(), keeps: true, release: release.clone() }
 }
@@ -421,7 +421,7 @@ fn upkeep(sim: &Sim, wishes: Wishes) -> Upkeep {
         wishes,
         says_clusters: true,
         // Its times are those of the wall; nothing is decided by them.
-        journal: fleetdns::journal::Journal::default(),
+        journal: fleetdns_daemon::journal::Journal::default(),
         reports: fleetdns_probe::Reports::default(),
     }
 }

@@ -5,11 +5,11 @@
 //! judge and its doubt) and the inventory (`Catalog`). In place of the network, the APIs, the DNS and the clock stand
 //! models; the laws and what is expected in the end are worked out anew here.
 //!
-//! - `cargo test -p fleetdns --test simulation` runs the kept seeds and some new ones.
-//! - `SEEDS=10000 START=1 cargo test --release -p fleetdns --test simulation many -- --nocapture` runs more.
+//! - `cargo test -p fleetdns-daemon --test simulation` runs the kept seeds and some new ones.
+//! - `SEEDS=10000 START=1 cargo test --release -p fleetdns-daemon --test simulation many -- --nocapture` runs more.
 //! - `many_schedules` and `many_trials` in place of `many` run one kind only: trials take the times of some Services, in
 //!   the same world with and without what is broken elsewhere.
-//! - `SEED=7 cargo test -p fleetdns --test simulation many_schedules -- --nocapture` runs one and prints all that
+//! - `SEED=7 cargo test -p fleetdns-daemon --test simulation many_schedules -- --nocapture` runs one and prints all that
 //!   happens, and what the product says of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 

@@ -5,11 +5,11 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fleetdns::intents::Wishes;
 use fleetdns_core::routing::Routing;
 use fleetdns_core::{
     Address, Brakes, DnsName, Intents, Inventory, ObservedSet, ProbeKey, RecordData, ServiceKey, Snapshot,
 };
+use fleetdns_daemon::intents::Wishes;
 use fleetdns_health::judge::Outcome;
 use fleetdns_probe::Answer;
 use tokio::time::{Instant, sleep};

@@ -1,27 +1,25 @@
-//! The command line: what was typed, and the way to what does it.
+//! The command line as it was typed.
 //!
 //! Exit codes: 0 done; 1 failed; 2 a bad config or command line. `plan`: 0 nothing to do, 2 changes, 1 error or incomplete.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use fleetdns_core::Wish;
-use tracing_subscriber::EnvFilter;
-
-use crate::commands::{self, CommandError};
-use crate::config::{Flags, LogFormat};
+use fleetdns_daemon::config::Flags;
 
 /// Keeps DNS zones in step with the LoadBalancer Services of many Kubernetes clusters.
 #[derive(Debug, Parser)]
 #[command(name = "fleetdns", version, propagate_version = true, max_term_width = 110)]
-struct Cli {
+pub struct Cli {
+    /// What to do.
     #[command(subcommand)]
-    command: Command,
+    pub command: Command,
 }
 
+/// The commands.
+#[expect(missing_docs, reason = "flattened arguments carry their own documentation")]
 #[derive(Debug, Subcommand)]
-enum Command {
+pub enum Command {
     /// Run the daemon.
     Run(#[command(flatten)] Flags),
     /// Look at the config, the clusters, our rights and the zones; say what to do about each fault.
@@ -195,90 +193,4 @@ pub struct Wishing {
     /// The daemon.
     #[command(flatten)]
     pub operate: Operate,
-}
-
-/// Reads the command line and does what it says.
-pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return usage(&error),
-    };
-    // One TLS implementation for the whole process; a second call would only say that it is there already.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("fleetdns: the runtime cannot start: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let code = match runtime.block_on(dispatch(cli.command)) {
-        Ok(code) => code,
-        Err(error) => {
-            error.print();
-            error.exit_code()
-        }
-    };
-    // A probe or a lookup that hangs in a thread must not hold up the end.
-    runtime.shutdown_background();
-    code
-}
-
-/// Help, or what is wrong with the command line: exit code 2, which means changes when it comes from `plan`.
-fn usage(error: &clap::Error) -> ExitCode {
-    // Nobody reads it where the terminal is gone.
-    let _ = error.print();
-    let plan = std::env::args_os().nth(1).is_some_and(|command| command == "plan");
-    match error.exit_code() {
-        0 => ExitCode::SUCCESS,
-        _ if plan => ExitCode::FAILURE,
-        _ => ExitCode::from(2),
-    }
-}
-
-async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
-    match command {
-        Command::Run(flags) => commands::run::run(&flags).await,
-        Command::Check { flags, output } => commands::check::check(&flags, output.output).await,
-        Command::Plan { flags, output } => commands::plan::plan(&flags, output.output).await,
-        Command::Records { daemon, all } => commands::read::records(&daemon, all).await,
-        Command::Clusters(daemon) => commands::read::clusters(&daemon).await,
-        Command::Status(daemon) => commands::read::status(&daemon).await,
-        Command::Health { admin, ready, flags } => {
-            commands::health::health(admin.as_deref(), &flags, ready).await
-        }
-        Command::Drain(wishing) => commands::intent::wish(&wishing, Some(Wish::Drain)).await,
-        Command::Undrain(wishing) => commands::intent::wish(&wishing, None).await,
-        Command::ForceIn(wishing) => commands::intent::wish(&wishing, Some(Wish::ForceIn)).await,
-        Command::ForceOut(wishing) => commands::intent::wish(&wishing, Some(Wish::ForceOut)).await,
-        Command::Intents(daemon) => commands::intent::intents(&daemon).await,
-        Command::Release(operate) => commands::intent::release(&operate).await,
-        Command::Snapshot { daemon, file } => commands::read::snapshot(&daemon, file.as_deref()).await,
-        Command::Why { name, file, daemon } => commands::why::why(&daemon, &name, file.as_deref()).await,
-        Command::Events { daemon, follow, name, cluster } => {
-            commands::events::events(&daemon, follow, name, cluster).await
-        }
-        Command::Simulate { file, down, daemon } => {
-            commands::simulate::simulate(&daemon, file.as_deref(), &down).await
-        }
-        Command::Demo { stay } => {
-            // The story says what happens; what the daemon says of it would be said twice.
-            log(LogFormat::Text, "error");
-            crate::demo::demo(stay).await.map_err(|error| CommandError::failed(&error))?;
-            Ok(ExitCode::SUCCESS)
-        }
-    }
-}
-
-/// Starts logging to standard error; `RUST_LOG` says more or less.
-pub fn log(format: LogFormat, default: &str) {
-    // One library says every query, the other every connection that fails: we say both once, in our own words.
-    let quiet = format!("{default},hickory_server=warn,kube_client=off");
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Fails only where a subscriber is set already, and then that one stays.
-    let _ = match format {
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
 }

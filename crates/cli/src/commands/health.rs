@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::CommandError;
-use crate::config::{Flags, Whereabouts};
+use crate::error::CommandError;
+use fleetdns_daemon::config::{Flags, Whereabouts};
 
 /// As long as the probes of a kubelet usually wait.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -22,7 +22,7 @@ pub async fn health(admin: Option<&str>, flags: &Flags, ready: bool) -> Result<E
     };
     let url = format!("{base}/{path}");
     let fail = |error: reqwest::Error| {
-        CommandError::Failed(format!("no answer at {url}: {}", crate::chain(&error.without_url())))
+        CommandError::Failed(format!("no answer at {url}: {}", fleetdns_daemon::chain(&error.without_url())))
     };
     let client = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().map_err(fail)?;
     let answer = client.get(&url).send().await.map_err(fail)?;

@@ -7,12 +7,13 @@ use fleetdns_core::Finding;
 use futures::future::join_all;
 use serde::Serialize;
 
-use super::{CommandError, load, show};
-use crate::cli::Format;
-use crate::config::{Config, Flags};
-use crate::registry::Registry;
+use crate::args::Format;
+use crate::error::CommandError;
+use crate::output::show;
 use crate::table::age;
-use crate::view::Status;
+use fleetdns_daemon::config::{Config, Flags};
+use fleetdns_daemon::registry::Registry;
+use fleetdns_daemon::view::Status;
 
 /// The daemon of this config, when it runs on this machine: what it has opened is no fault of another program.
 async fn running(config: &Config) -> Option<Status> {
@@ -38,7 +39,7 @@ struct Line {
 /// # Errors
 /// When the config has faults.
 pub async fn check(flags: &Flags, format: Format) -> Result<ExitCode, CommandError> {
-    let config = load(flags)?;
+    let config = Config::load(flags).map_err(CommandError::Config)?;
     let mut lines = vec![Line {
         what: "config".to_owned(),
         good: true,

@@ -9,12 +9,13 @@ use fleetdns_planner::simulate::Scenario;
 use serde::de::DeserializeOwned;
 
 use super::intent::intent_table;
-use super::{CommandError, show};
-use crate::cli::{Daemon, Format};
-use crate::config::Whereabouts;
-use crate::doubts::CanaryLine;
+use crate::args::{Daemon, Format};
+use crate::error::CommandError;
+use crate::output::show;
 use crate::table::{age, dash, print};
-use crate::view::{ClusterLine, NeverAnsweredLine, Reason, RecordLine, Status, ZoneLine};
+use fleetdns_daemon::config::Whereabouts;
+use fleetdns_daemon::doubts::CanaryLine;
+use fleetdns_daemon::view::{ClusterLine, NeverAnsweredLine, Reason, RecordLine, Status, ZoneLine};
 
 /// How long the daemon may take to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -23,7 +24,7 @@ pub(super) async fn ask<T: DeserializeOwned>(daemon: &Daemon, path: &str) -> Res
     let (base, hint) = base(daemon)?;
     let url = format!("{base}{path}");
     let fail = |error: reqwest::Error| {
-        let why = crate::chain(&error.without_url());
+        let why = fleetdns_daemon::chain(&error.without_url());
         CommandError::Failed(format!(
             "the daemon does not answer at {url}: {why}; is it running? --admin URL names another address{hint}"
         ))

@@ -7,12 +7,12 @@ use std::time::Duration;
 use fleetdns_probe::ProbeSettings;
 use tokio::time::{Instant, timeout};
 
-use super::DemoError;
 use super::app;
 use super::dns::{self, Data};
 use super::names::{self, Zone};
 use super::scene::{Member, Scene};
 use super::screen::{Screen, seconds};
+use crate::error::DemoError;
 
 /// Every step has so long.
 const BUDGET: Duration = Duration::from_secs(30);
@@ -207,7 +207,7 @@ async fn until(scene: &Scene, step: &'static str, good: &dyn Fn(&Zone) -> bool) 
             match scene.look().await {
                 Ok(zone) if good(&zone) => return zone,
                 Ok(zone) => last = told(&zone),
-                Err(error) => last = crate::chain(&error),
+                Err(error) => last = fleetdns_daemon::chain(&error),
             }
             tokio::time::sleep(ASK).await;
         }

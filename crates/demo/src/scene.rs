@@ -9,14 +9,14 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::DemoError;
 use super::api::Cluster;
 use super::api::objects::{self, Kind};
 use super::app;
 use super::dns;
 use super::names::{self, DNS_ZONE, FLEET, NAMESPACE, SERVICE, ZONE_OF_REGION, Zone};
 use super::server::Server;
-use crate::config::{Config, Flags};
+use crate::error::DemoError;
+use fleetdns_daemon::config::{Config, Flags};
 
 /// The port that Kubernetes APIs usually have.
 const API_PORT: u16 = 6443;

@@ -7,19 +7,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use fleetdns_core::Wish;
+use fleetdns_core::{Wish, stamp, text};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::read::ask;
-use super::{CommandError, show};
-use crate::cli::{Daemon, Operate, Wishing};
-use crate::config::{Socket, Whereabouts, parse_duration};
-use crate::control::{Refusal, Released};
-use crate::intents::Effect;
-use crate::intents::order::{AUTO, Answer, Line, Order, count};
-use crate::table::{age, dash, print, utc};
-use crate::view::{IntentLine, Reason};
+use crate::args::{Daemon, Operate, Wishing};
+use crate::error::CommandError;
+use crate::output::show;
+use crate::table::{age, dash, print};
+use fleetdns_daemon::config::{Socket, Whereabouts};
+use fleetdns_daemon::control::{Refusal, Released};
+use fleetdns_daemon::intents::Effect;
+use fleetdns_daemon::intents::order::{AUTO, Answer, Line, Order, count};
+use fleetdns_daemon::view::{IntentLine, Reason};
 
 /// How long the daemon may take to answer: it looks at every name that is concerned.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -82,7 +83,9 @@ pub async fn intents(daemon: &Daemon) -> Result<ExitCode, CommandError> {
 pub(super) fn intent_table(out: &mut impl Write, lines: &[IntentLine]) -> std::io::Result<()> {
     let now = now();
     let row = |line: &IntentLine| {
-        let until = line.until.map(|until| format!("{}, in {}", utc(until), age(until.saturating_sub(now))));
+        let until = line
+            .until
+            .map(|until| format!("{}, in {}", stamp::seconds(until), age(until.saturating_sub(now))));
         vec![
             line.subject.clone(),
             line.wish.clone(),
@@ -99,7 +102,7 @@ pub(super) fn intent_table(out: &mut impl Write, lines: &[IntentLine]) -> std::i
 }
 
 fn said(out: &mut dyn Write, line: &Line) -> std::io::Result<()> {
-    let until = line.until.map(|until| format!(" until {}", utc(until))).unwrap_or_default();
+    let until = line.until.map(|until| format!(" until {}", stamp::seconds(until))).unwrap_or_default();
     match (&line.wish, &line.before) {
         (Some(wish), Some(before)) if wish != before => {
             writeln!(out, "{}: {wish}{until}; it was {before}", line.subject)
@@ -137,7 +140,7 @@ fn seconds(text: &str) -> Result<u64, CommandError> {
     let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok()?.checked_mul(86_400));
     // A part of a second counts as one.
     let parsed = days.or_else(|| {
-        parse_duration(text).map(|span| span.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
+        text::duration(text).map(|span| span.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
     });
     let bad =
         || CommandError::Failed(format!("--for: '{text}' is not a duration, such as 45s, 30m, 2h or 3d"));
@@ -159,7 +162,7 @@ async fn post<B: Serialize, T: DeserializeOwned>(
         CommandError::Failed(format!(
             "the daemon does not answer at {}: {}; is it running, and are you its user or root? --socket says where",
             socket.display(),
-            crate::chain(&error.without_url())
+            fleetdns_daemon::chain(&error.without_url())
         ))
     };
     let client = reqwest::Client::builder().no_proxy().timeout(DEADLINE).unix_socket(socket.as_path());
@@ -241,7 +244,7 @@ mod tests {
         .unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with(
-            "cluster/east: drain until 1970-01-01 00:00:00Z\ncluster/east: force-out; it was drain\n\
+            "cluster/east: drain until 1970-01-01T00:00:00Z\ncluster/east: force-out; it was drain\n\
              cluster/east: drain is taken back\ncluster/east: nothing was wished of it\n1 name changed\n"
         ));
         for part in

@@ -7,17 +7,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{CommandError, load};
-use crate::config::Flags;
-use crate::run::RunError;
+use crate::error::CommandError;
+use fleetdns_daemon::config::{Config, Flags};
+use fleetdns_daemon::run::RunError;
 
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// When the config has faults, or when the daemon cannot start or ends by itself.
 pub async fn run(flags: &Flags) -> Result<ExitCode, CommandError> {
-    let config = load(flags)?;
-    crate::cli::log(config.admin.log, "info");
+    let config = Config::load(flags).map_err(CommandError::Config)?;
+    crate::log::start(config.admin.log, "info");
     for note in &config.notes {
         warn!(note = %note, "the config may not mean what it says");
     }
@@ -31,7 +31,7 @@ pub async fn run(flags: &Flags) -> Result<ExitCode, CommandError> {
         info!(signal = name, "asked to stop");
         token.cancel();
     };
-    let running = crate::run::run(config, shutdown);
+    let running = fleetdns_daemon::run::run(config, shutdown);
     tokio::pin!(running, signals);
     let ended = tokio::select! {
         ended = &mut running => ended,

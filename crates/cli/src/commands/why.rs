@@ -7,10 +7,11 @@ use fleetdns_planner::simulate;
 
 use super::read::ask;
 use super::simulate::{failed, read};
-use super::{CommandError, show};
-use crate::cli::Daemon;
+use crate::args::Daemon;
+use crate::error::CommandError;
+use crate::output::show;
 use crate::table::dash;
-use crate::why::{NameLine, Why};
+use fleetdns_daemon::why::{NameLine, Why};
 
 /// Asks the daemon, or a fleet in a file.
 ///

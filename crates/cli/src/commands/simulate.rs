@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use fleetdns_planner::simulate::{Report, Scenario, simulate as plan};
 
 use super::read::ask;
-use super::{CommandError, show};
-use crate::cli::Daemon;
+use crate::args::Daemon;
+use crate::error::CommandError;
+use crate::output::show;
 
 /// Reads the fleet, plans, prints. Of the daemon's own fleet only what follows from `down` is printed.
 ///

@@ -46,27 +46,6 @@ pub fn age(seconds: u64) -> String {
     }
 }
 
-/// Seconds of Unix time as `2026-11-23 18:12:00Z`.
-pub fn utc(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    // Whole cycles of 400 years first, so that a time far away takes no longer.
-    let (mut year, mut day) = (1970 + days / 146_097 * 400, days % 146_097);
-    while day >= 365 + u64::from(leap(year)) {
-        day -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let mut month = 0;
-    for length in [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-        month += 1;
-        if day < length {
-            break;
-        }
-        day -= length;
-    }
-    format!("{year}-{month:02}-{:02} {:02}:{:02}:{:02}Z", day + 1, rest / 3600, rest / 60 % 60, rest % 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,21 +72,6 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1], format!("{long}  1"));
         assert_eq!(lines[2], format!("{:<100}  2", "short"));
-    }
-
-    #[test]
-    fn a_time_is_written_as_in_rfc_3339_with_a_space() {
-        for (seconds, text) in [
-            (0, "1970-01-01 00:00:00Z"),
-            (951_782_399, "2000-02-28 23:59:59Z"),
-            (951_782_400, "2000-02-29 00:00:00Z"),
-            (978_307_199, "2000-12-31 23:59:59Z"),
-            (1_764_000_000, "2025-11-24 16:00:00Z"),
-            (4_107_542_400, "2100-03-01 00:00:00Z"),
-            (12_622_780_800, "2370-01-01 00:00:00Z"),
-        ] {
-            assert_eq!(utc(seconds), text);
-        }
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::CommandError;
 use super::read::ask;
-use crate::cli::{Daemon, Format};
-use crate::journal::Page;
+use crate::args::{Daemon, Format};
+use crate::error::CommandError;
+use fleetdns_daemon::journal::Page;
 
 /// How long one question waits for an event; shorter than the daemon may take to answer.
 const WAIT: u64 = 5;

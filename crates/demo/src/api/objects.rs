@@ -10,7 +10,7 @@ const CREATED: &str = "2018-06-04T09:00:00Z";
 
 /// The kinds that can be listed and watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::demo) enum Kind {
+pub(crate) enum Kind {
     Service,
     Node,
 }
@@ -41,7 +41,7 @@ pub(super) fn uid() -> String {
 }
 
 /// The Service of the Kubefed guide: type LoadBalancer, one port, no address yet.
-pub(in crate::demo) fn service(namespace: &str, name: &str, port: u16) -> Value {
+pub(crate) fn service(namespace: &str, name: &str, port: u16) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Service",
@@ -60,12 +60,12 @@ pub(in crate::demo) fn service(namespace: &str, name: &str, port: u16) -> Value 
 }
 
 /// `status` of a Service whose load balancer has this address.
-pub(in crate::demo) fn status(ip: IpAddr) -> Value {
+pub(crate) fn status(ip: IpAddr) -> Value {
     json!({"loadBalancer": {"ingress": [{"ip": ip}]}})
 }
 
 /// A node with the labels that say where it is.
-pub(in crate::demo) fn node(name: &str, region: &str, zone: &str) -> Value {
+pub(crate) fn node(name: &str, region: &str, zone: &str) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Node",

@@ -8,7 +8,7 @@ use kube::runtime::watcher::{self, watcher};
 use kube::{Client, Config, ResourceExt};
 
 use super::*;
-use crate::demo::app;
+use crate::app;
 
 struct Fixture {
     cluster: Arc<Cluster>,

@@ -12,11 +12,12 @@ use fleetdns_planner::{Planner, Scope};
 use futures::future::join_all;
 use serde::Serialize;
 
-use super::{CommandError, load, show};
-use crate::cli::Format;
-use crate::config::{Config, Flags, ZoneConfig};
-use crate::intents::{Clock, standing};
-use crate::registry::Registry;
+use crate::args::Format;
+use crate::error::CommandError;
+use crate::output::show;
+use fleetdns_daemon::config::{Config, Flags, ZoneConfig};
+use fleetdns_daemon::intents::{Clock, standing};
+use fleetdns_daemon::registry::Registry;
 
 /// Exit code when there is something to change.
 const CHANGES: u8 = 2;
@@ -48,8 +49,8 @@ type Listed<'a> = (&'a ZoneConfig, Capabilities, Listing);
 /// # Errors
 /// When the config has faults.
 pub async fn plan(flags: &Flags, format: Format) -> Result<ExitCode, CommandError> {
-    let config = load(flags).map_err(bad_config)?;
-    crate::cli::log(config.admin.log, "warn");
+    let config = Config::load(flags).map_err(CommandError::Config).map_err(bad_config)?;
+    crate::log::start(config.admin.log, "warn");
     let configured: BTreeSet<_> = config.members.iter().map(|member| member.name.clone()).collect();
     let mut printed = Printed::default();
     let zones = list(&config, &mut printed).await?;
@@ -67,7 +68,7 @@ pub async fn plan(flags: &Flags, format: Format) -> Result<ExitCode, CommandErro
     let observed = zones.iter().map(|(_, _, listing)| &listing.observed);
     let intents = standing(config.fleet.state_dir.as_deref(), observed, Clock::system().now());
     let intents = intents.unwrap_or_else(|error| {
-        let reason = crate::chain(&error);
+        let reason = fleetdns_daemon::chain(&error);
         printed.incomplete.push(Unread { what: "drained and forced".to_owned(), reason });
         Intents::default()
     });
@@ -106,9 +107,10 @@ async fn list<'a>(config: &'a Config, printed: &mut Printed) -> Result<Vec<Liste
     for ((zone, provider), listing) in providers.iter().zip(listings) {
         match listing {
             Ok(listing) => listed.push((*zone, provider.capabilities(), listing)),
-            Err(error) => printed
-                .incomplete
-                .push(Unread { what: format!("zone {}", zone.settings.zone), reason: crate::chain(&error) }),
+            Err(error) => printed.incomplete.push(Unread {
+                what: format!("zone {}", zone.settings.zone),
+                reason: fleetdns_daemon::chain(&error),
+            }),
         }
     }
     Ok(listed)

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::DemoError;
 use super::names;
 use super::scene::{Member, Scene};
 use super::screen::Screen;
 use super::story::{close, dig, open};
+use crate::error::DemoError;
 
 /// DNS is asked so often whether it has changed.
 const LOOK: Duration = Duration::from_millis(50);

@@ -117,7 +117,7 @@ pub(super) fn seconds(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::dns::{Data, Set};
+    use crate::dns::{Data, Set};
 
     fn shown(show: impl FnOnce(&mut Screen<'_>) -> io::Result<()>) -> String {
         let mut out = Vec::new();

@@ -1,0 +1,11 @@
+//! One module for each command, or for commands that work alike.
+
+pub mod check;
+pub mod events;
+pub mod health;
+pub mod intent;
+pub mod plan;
+pub mod read;
+pub mod run;
+pub mod simulate;
+pub mod why;

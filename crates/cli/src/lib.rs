@@ -1,0 +1,101 @@
+//! The `fleetdns` command: the client commands, and `run`, which starts the daemon.
+//!
+//! Reads: the command line. Returns: an answer on the terminal and an exit code.
+//!
+//! ```text
+//! args ─→ commands ─┬─HTTP, socket→ running daemon ─→ table
+//!                   └─ fleetdns_daemon, fleetdns_demo
+//! ```
+//!
+//! Invariant: a client command needs to find the daemon and nothing else: it works beside a config that has faults.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod args;
+pub mod commands;
+pub mod error;
+pub mod log;
+pub mod output;
+pub mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use fleetdns_core::Wish;
+use fleetdns_daemon::config::LogFormat;
+
+use args::{Cli, Command};
+use error::CommandError;
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    // One TLS implementation for the whole process; a second call would only say that it is there already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("fleetdns: the runtime cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = match runtime.block_on(dispatch(cli.command)) {
+        Ok(code) => code,
+        Err(error) => {
+            error.print();
+            error.exit_code()
+        }
+    };
+    // A probe or a lookup that hangs in a thread must not hold up the end.
+    runtime.shutdown_background();
+    code
+}
+
+/// Help, or what is wrong with the command line: exit code 2, which means changes when it comes from `plan`.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody reads it where the terminal is gone.
+    let _ = error.print();
+    let plan = std::env::args_os().nth(1).is_some_and(|command| command == "plan");
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ if plan => ExitCode::FAILURE,
+        _ => ExitCode::from(2),
+    }
+}
+
+async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
+    match command {
+        Command::Run(flags) => commands::run::run(&flags).await,
+        Command::Check { flags, output } => commands::check::check(&flags, output.output).await,
+        Command::Plan { flags, output } => commands::plan::plan(&flags, output.output).await,
+        Command::Records { daemon, all } => commands::read::records(&daemon, all).await,
+        Command::Clusters(daemon) => commands::read::clusters(&daemon).await,
+        Command::Status(daemon) => commands::read::status(&daemon).await,
+        Command::Health { admin, ready, flags } => {
+            commands::health::health(admin.as_deref(), &flags, ready).await
+        }
+        Command::Drain(wishing) => commands::intent::wish(&wishing, Some(Wish::Drain)).await,
+        Command::Undrain(wishing) => commands::intent::wish(&wishing, None).await,
+        Command::ForceIn(wishing) => commands::intent::wish(&wishing, Some(Wish::ForceIn)).await,
+        Command::ForceOut(wishing) => commands::intent::wish(&wishing, Some(Wish::ForceOut)).await,
+        Command::Intents(daemon) => commands::intent::intents(&daemon).await,
+        Command::Release(operate) => commands::intent::release(&operate).await,
+        Command::Snapshot { daemon, file } => commands::read::snapshot(&daemon, file.as_deref()).await,
+        Command::Why { name, file, daemon } => commands::why::why(&daemon, &name, file.as_deref()).await,
+        Command::Events { daemon, follow, name, cluster } => {
+            commands::events::events(&daemon, follow, name, cluster).await
+        }
+        Command::Simulate { file, down, daemon } => {
+            commands::simulate::simulate(&daemon, file.as_deref(), &down).await
+        }
+        Command::Demo { stay } => {
+            // The story says what happens; what the daemon says of it would be said twice.
+            log::start(LogFormat::Text, "error");
+            fleetdns_demo::demo(stay).await.map_err(|error| CommandError::failed(&error))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
