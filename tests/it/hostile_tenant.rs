@@ -130,7 +130,7 @@ async fn asks_for_what_is_not_its_own(fleet: &Fleet, daemon: &Daemon) {
     };
     flood(
         &fleet.west,
-        [("metadata", "169.254.169.254"), ("mapped", "64:ff9b::a9fe:a9fe")]
+        [("metadata", "169.254.169.254"), ("mapped", "64:ff9b::a9fe:a9fe"), ("local", "localhost")]
             .map(|(host, to)| (target(host, to), silent())),
     )
     .await;
@@ -141,7 +141,7 @@ async fn asks_for_what_is_not_its_own(fleet: &Fleet, daemon: &Daemon) {
     for host in hosts.iter().filter(|host| !host.starts_with('*') && *host != ZONE) {
         dns::wait_for(fleet.server(), host, "A", &[], Duration::from_secs(2)).await;
     }
-    for host in ["metadata", "mapped"] {
+    for host in ["metadata", "mapped", "local"] {
         for record_type in ["A", "AAAA"] {
             dns::wait_for(
                 fleet.server(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -12,7 +13,7 @@ use crate::address::{Address, AddressError};
 use crate::hostnames::{Denied, Sharing};
 use crate::name::{DnsName, NameError, is_dns_label};
 use crate::policy::AddressDenied;
-use crate::probe::{ProbeSpec, Target};
+use crate::probe::{Millis, ProbeSpec, Target};
 use crate::record::Ttl;
 use crate::routing::Routing;
 use crate::text::{is_blank, printable};
@@ -283,6 +284,14 @@ pub enum ServiceFault {
         annotation: String,
         /// What is allowed.
         limit: usize,
+    },
+    /// A probe interval that is shorter than the operator allows.
+    #[error("the annotation probe-interval asks for {asked}; min-interval in [probe] is {least:?}")]
+    TooOften {
+        /// What was asked for.
+        asked: Millis,
+        /// What is allowed.
+        least: Duration,
     },
     /// An annotation whose value cannot be used; it is as if it were not there.
     #[error("invalid annotation {annotation} = '{text}'; expected {expected}")]

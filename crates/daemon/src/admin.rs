@@ -253,6 +253,13 @@ fn render_status(status: &Status, gauges: &[ZoneGauge]) -> String {
     let heard = status.canaries.iter().filter_map(|canary| {
         Some((format!("canary=\"{}\"", canary.name), f64::from(u8::from(canary.heard?))))
     });
+    let put_off = status.probes_put_off.iter().map(|of| of.probes as f64).sum();
+    family(
+        "probes_put_off",
+        "gauge",
+        "Probes that waited for the limits of their namespaces, while these act.",
+        vec![(String::new(), put_off)],
+    );
     family("canary_heard", "gauge", "1 while the canary was heard when last probed.", heard.collect());
     let mut live = Vec::new();
     let mut endpoints = Vec::new();
@@ -304,6 +311,7 @@ mod tests {
             intents: vec![],
             doubt: Some(doubt),
             unprobeable: Vec::new(),
+            probes_put_off: Vec::new(),
             never_answered_count: 0,
             never_answered: Vec::new(),
             canaries: vec![],

@@ -13,7 +13,7 @@ use fleetdns_core::{
 use fleetdns_planner::cluster;
 use fleetdns_planner::simulate::Scenario;
 use fleetdns_planner::wanted::address_verdict;
-use fleetdns_probe::Reports;
+use fleetdns_probe::{PutOff, Reports};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -75,6 +75,9 @@ pub struct Status {
     /// Addresses that cannot be probed from here, by family.
     #[serde(default)]
     pub unprobeable: Vec<UnprobeableLine>,
+    /// Namespaces of which probes were put off within the last minute.
+    #[serde(default)]
+    pub probes_put_off: Vec<PutOffLine>,
     /// How many endpoints never answered since they appeared.
     #[serde(default)]
     pub never_answered_count: usize,
@@ -95,6 +98,30 @@ pub struct UnprobeableLine {
     pub addresses: usize,
     /// `publish`: they are published as their clusters say; `hold`: they stay as they are.
     pub unprobeable: String,
+}
+
+/// A namespace of which probes were put off within the last minute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutOffLine {
+    /// The namespace.
+    pub namespace: String,
+    /// Probes that waited, since the limit began to act.
+    pub probes: u64,
+    /// The longest that one waited, in milliseconds.
+    pub longest_ms: u64,
+    /// The limit that acts.
+    pub limit: String,
+}
+
+impl From<PutOff> for PutOffLine {
+    fn from(of: PutOff) -> Self {
+        Self {
+            namespace: of.namespace.to_string(),
+            probes: of.probes,
+            longest_ms: u64::try_from(of.longest.as_millis()).unwrap_or(u64::MAX),
+            limit: of.limit.as_str().to_owned(),
+        }
+    }
 }
 
 /// An endpoint that never answered since it appeared.
@@ -237,6 +264,7 @@ impl View {
             doubt: health.doubt.as_ref().map(DoubtLine::from),
             canaries: self.reports.canaries().iter().map(CanaryLine::from).collect(),
             unprobeable: unprobeable(&health),
+            probes_put_off: self.reports.put_offs().into_iter().map(PutOffLine::from).collect(),
             never_answered_count: never.len(),
             never_answered: never.into_iter().take(MOST_NEVER_ANSWERED).collect(),
         }

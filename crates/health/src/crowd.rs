@@ -43,6 +43,8 @@ pub(super) struct Crowd {
     cell_index: HashMap<Place, u32>,
     group_index: HashMap<MemberName, u32>,
     namespaces: HashMap<Arc<str>, u32>,
+    /// By number.
+    namespace_names: Vec<Arc<str>>,
     /// Keys that count; one of several cells once.
     pub(super) keys: u32,
     /// Keys that fail, whether they count or not.
@@ -70,6 +72,9 @@ impl Crowd {
         }
         let (member, next) = (self.member(&place.member), number(self.namespaces.len()));
         let namespace = *self.namespaces.entry(Arc::clone(&place.namespace)).or_insert(next);
+        if namespace == next {
+            self.namespace_names.push(Arc::clone(&place.namespace));
+        }
         let index = number(self.cells.len());
         self.cells.push(Cell { member, namespace, keys: 0, voices: 0 });
         if let Some(group) = self.groups.get_mut(member as usize) {
@@ -81,6 +86,11 @@ impl Crowd {
 
     pub(super) fn at(&self, cell: u32) -> Option<&Cell> {
         self.cells.get(cell as usize)
+    }
+
+    /// The namespace of a cell.
+    pub(super) fn namespace(&self, cell: u32) -> Option<Arc<str>> {
+        self.namespace_names.get(self.at(cell)?.namespace as usize).cloned()
     }
 
     pub(super) fn name(&self, member: u32) -> Option<&MemberName> {

@@ -12,6 +12,7 @@
 //! Invariant: a probe costs the same however many keys there are.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::canary::{Answering, Canary};
@@ -121,6 +122,12 @@ impl Sight {
         });
         self.refill();
         last
+    }
+
+    /// Namespaces of the endpoints that have the key; one of several members may stand there more than once.
+    pub fn namespaces(&self, key: KeyId) -> impl Iterator<Item = Arc<str>> {
+        let seats = self.row(key).into_iter().flat_map(|row| &row.seats);
+        seats.filter_map(|seat| self.crowd.namespace(seat.cell))
     }
 
     /// Whether any endpoint has the key.

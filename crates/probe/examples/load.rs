@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -116,6 +117,8 @@ async fn measure(targets: u32, seconds: u32, dead: u32, good: u16, hole: u16) ->
     let settings = ProbeSettings {
         interval: Duration::from_secs(10),
         addresses: Arc::new(AddressPolicies::unrestricted()),
+        // All targets are of one namespace.
+        namespace_rate: NonZeroU32::MAX,
         ..ProbeSettings::default()
     };
     let empty = resident()?;

@@ -18,12 +18,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::answer::{Answer, Snag};
-use crate::budget::Budget;
+use crate::budget::{Budget, Later};
 use crate::canary::Canary;
 use crate::demand::Demand;
 use crate::names::Names;
 use crate::news::News;
 use crate::pulse::Pulse;
+use crate::put_off::Limit;
 use crate::report::{Report, Reports};
 use crate::resolve::{Families, Resolver};
 use crate::routes::Routes;
@@ -113,7 +114,7 @@ where
             pulse: Pulse::new(),
             stall_said: None,
             unclear: 0,
-            budget: Budget::default(),
+            budget: Budget::new(settings.namespace_rate),
             routes: Routes::default(),
             news: News::new(settings.unprobeable),
             turns: None,
@@ -206,10 +207,11 @@ where
             let Some((slot, due)) = self.table.pop_due(now) else { return };
             let Some(row) = self.table.row_mut(slot) else { continue };
             if !std::mem::take(&mut row.paid) {
-                let start = self.budget.reserve(row.key.address, row.payer.clone(), now);
-                if start > now {
+                let payers = self.watcher.sight().namespaces(slot.into());
+                if let Some(later) = self.budget.reserve(row.key.address, payers, now) {
                     row.paid = true;
-                    self.table.defer(slot, start);
+                    self.table.defer(slot, later.start);
+                    self.put_off(&later, now);
                     continue;
                 }
             }
@@ -222,6 +224,15 @@ where
             }));
             self.in_flight += 1;
             self.arm(now);
+        }
+    }
+
+    /// Counts a probe that waits, and logs its namespace once a minute.
+    fn put_off(&self, later: &Later, now: Instant) {
+        let limit = if later.of_address { Limit::Address } else { Limit::Namespace };
+        let wait = later.start.saturating_duration_since(now);
+        if self.reports.put_off(&later.namespace, limit, wait, now) {
+            warn!(namespace = %later.namespace, limit = limit.as_str(), ?wait, "probes of a namespace put off");
         }
     }
 

@@ -15,6 +15,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,7 @@ mod means;
 mod names;
 mod news;
 mod pulse;
+mod put_off;
 mod report;
 mod resolve;
 mod round;
@@ -52,6 +54,7 @@ mod tls;
 pub use answer::{Answer, Failure, Snag};
 pub use canary::{Canary, CanaryReport};
 pub use means::Means;
+pub use put_off::{Limit, PutOff};
 pub use report::{LAG_CLASSES, Report, Reports, Stats};
 
 use crate::engine::Engine;
@@ -78,6 +81,8 @@ pub struct ProbeSettings {
     pub trust_of: BTreeMap<MemberName, TrustSettings>,
     /// Probes in flight at one time; never more than half of the file descriptors that the process may have.
     pub max_inflight: usize,
+    /// Probes a second of one namespace.
+    pub namespace_rate: NonZeroU32,
     /// Name servers for load balancer host names; empty means the system's.
     pub nameservers: Vec<SocketAddr>,
     /// What becomes of an endpoint that cannot be probed from here.
@@ -90,6 +95,9 @@ pub struct ProbeSettings {
 
 /// How long a correlation holds unless the settings say otherwise.
 pub const CORRELATION_HOLD: Duration = Duration::from_secs(600);
+
+/// Probes a second of one namespace unless the settings say otherwise: 25,000 endpoints every 5 s.
+const NAMESPACE_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(4999);
 
 /// Whom probes over TLS trust.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,6 +120,7 @@ impl Default for ProbeSettings {
             trust: TrustSettings::default(),
             trust_of: BTreeMap::new(),
             max_inflight: 10_000,
+            namespace_rate: NAMESPACE_RATE,
             nameservers: Vec::new(),
             unprobeable: Unprobeable::default(),
             correlation_hold: Some(CORRELATION_HOLD),

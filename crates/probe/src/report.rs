@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use fleetdns_core::probe::Thresholds;
 use fleetdns_core::{DnsName, ProbeKey, Verdict};
 use fleetdns_health::judge::{Judge, Outcome};
+use tokio::time::Instant;
 
 use crate::answer::Answer;
 use crate::canary::{CanaryReport, Known};
+use crate::put_off::{Limit, PutOff, Waits};
 
 /// The last probe of a key, and what follows from all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +85,7 @@ struct Shared {
     names: RwLock<HashMap<DnsName, Arc<str>>>,
     canaries: RwLock<Vec<Known>>,
     counters: Counters,
+    put_off: Mutex<Waits>,
 }
 
 /// A handle on all reports. Cheap to clone; reading holds up the prober for no longer than a copy takes.
@@ -165,6 +168,17 @@ impl Reports {
             Some(error) => names.insert(name.clone(), error.into()).is_none(),
             None => names.remove(name).is_some(),
         }
+    }
+
+    /// Namespaces of which probes were put off within the last minute.
+    pub fn put_offs(&self) -> Vec<PutOff> {
+        self.0.put_off.lock().unwrap_or_else(PoisonError::into_inner).lately(Instant::now())
+    }
+
+    /// A probe of a namespace waits. Returns whether that is to be logged.
+    pub(crate) fn put_off(&self, namespace: &Arc<str>, limit: Limit, wait: Duration, now: Instant) -> bool {
+        let mut waits = self.0.put_off.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.add(namespace, limit, wait, now)
     }
 
     pub(crate) fn count_start(&self, lag: Duration) {

@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::{ProbeKey, Timing, Verdict};
@@ -49,8 +48,6 @@ pub(crate) struct Row {
     pub(crate) unclear: u32,
     /// It cannot be probed from here.
     pub(crate) blind: bool,
-    /// The namespace that its probes count for.
-    pub(crate) payer: Option<Arc<str>>,
     /// Its next probe was put off, and is paid for.
     pub(crate) paid: bool,
     /// Probes in a row for which this machine had no route, and the start of the first.
@@ -133,7 +130,6 @@ impl Table {
                     state: State::Fresh,
                     unclear: 0,
                     blind: false,
-                    payer: None,
                     paid: false,
                     unrouted: None,
                     proven: false,

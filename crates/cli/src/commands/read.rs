@@ -173,6 +173,13 @@ fn probe_lines(mut out: &mut impl Write, status: &Status, format: Format) -> std
             if line.unprobeable == "hold" { "held as they are" } else { "published as their clusters say" };
         writeln!(out, "unprobeable: {} {} addresses, {what}", line.addresses, line.family)?;
     }
+    for of in &status.probes_put_off {
+        writeln!(
+            out,
+            "probes put off: {} of namespace {}, by up to {} ms: {}",
+            of.probes, of.namespace, of.longest_ms, of.limit
+        )?;
+    }
     if let Some(first) = status.never_answered.first() {
         writeln!(
             out,

@@ -170,6 +170,9 @@ impl Config {
         let hostnames = Arc::new(hostnames::policy(&raw, &zones, &mut faults));
         let limits = limits::limits(&mut Reader::new(&raw, "limits", file, &mut faults));
         brakes.brakes.max_addresses = limits.addresses;
+        probe.settings.namespace_rate =
+            limits::namespace_rate(&mut Reader::new(&raw, "limits", file, &mut faults))
+                .unwrap_or(probe.settings.namespace_rate);
         let admin = settings::admin(&mut Reader::new(&raw, "admin", file, &mut faults), outside);
         let addresses = Arc::new(addresses::read(&raw, file, &zones, &admin, &mut faults));
         sort(&mut faults);

@@ -32,7 +32,9 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// `[probe]`.
 pub(super) fn probe(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Probe {
-    let defaults = asked(reader, "", &ProbeDefaults::default());
+    let mut defaults = asked(reader, "", &ProbeDefaults::default());
+    defaults.min_interval =
+        duration(reader, "min-interval", SHORTEST..=HOUR).unwrap_or(defaults.min_interval);
     let (interval, fast_interval, timeout) = times(reader);
     let default = ProbeSettings::default();
     let settings = ProbeSettings {
@@ -117,6 +119,7 @@ fn asked(reader: &mut Reader<'_>, prefix: &str, base: &ProbeDefaults) -> ProbeDe
         service: service.unwrap_or(base.service),
         expect: expect.unwrap_or(base.expect),
         pace: base.pace,
+        min_interval: base.min_interval,
         trust: base.trust,
     }
 }

@@ -109,6 +109,7 @@ pub const PROBE: SectionSpec = SectionSpec {
         key("service", "service that gRPC probes ask for; the server as a whole unless said otherwise"),
         key("expect", "statuses that HTTP probes expect"),
         key("interval", "from one probe to the next"),
+        key("min-interval", "the shortest interval that a Service may ask for by annotation"),
         key("fast-interval", "from one probe to the next while a verdict is about to change"),
         key("timeout", "deadline of a whole probe"),
         key("fall", "failures in a row that take an endpoint out"),
@@ -148,6 +149,7 @@ pub const LIMITS: SectionSpec = SectionSpec {
         key("service-hostnames", "host names that one Service may ask for"),
         key("namespace-hostnames", "host names that one namespace of one cluster may ask for"),
         key("name-addresses", "addresses of one family at one name"),
+        key("namespace-probes", "probes a second of one namespace"),
     ],
 };
 

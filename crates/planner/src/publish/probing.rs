@@ -5,6 +5,7 @@ use std::num::NonZeroU8;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -104,6 +105,8 @@ pub struct ProbeDefaults {
     pub expect: Expect,
     /// How often, where not as everywhere.
     pub pace: Pace,
+    /// The shortest interval that a Service may ask for.
+    pub min_interval: Duration,
     /// Whose word on certificates counts.
     pub trust: Trust,
 }
@@ -119,13 +122,13 @@ impl Default for ProbeDefaults {
             extra_ports: Ports::default(),
             expect: Expect::default(),
             pace: Pace::default(),
+            min_interval: Duration::from_secs(1),
             trust: Trust::Fleet,
         }
     }
 }
 
-/// Bounds of what a Service may ask for: it must not have itself probed a hundred times a second.
-const LEAST_INTERVAL: &str = "a span of time from 1s to 1h, such as 10s";
+const INTERVAL: &str = "a span of time of at most 1h, such as 10s";
 const TIMEOUT: &str = "a span of time from 10ms to 1h that is no longer than the interval, such as 2s";
 const COUNT: &str = "a number from 1 to 100";
 
@@ -216,8 +219,8 @@ impl Asked {
             expect: reader
                 .read("probe-expect", "a list of statuses such as 200,204,300-399", |text| text.parse().ok()),
             pace: Pace {
-                interval: reader.read("probe-interval", LEAST_INTERVAL, |text| time(text, 1000)),
-                timeout: reader.read("probe-timeout", TIMEOUT, |text| time(text, 10)),
+                interval: reader.interval(defaults.min_interval),
+                timeout: reader.read("probe-timeout", TIMEOUT, timeout),
                 fall: reader.read("probe-fall", COUNT, count),
                 rise: reader.read("probe-rise", COUNT, count),
             },
@@ -286,14 +289,27 @@ impl Reader<'_> {
         value
     }
 
+    /// An interval that is not shorter than the least.
+    fn interval(&mut self, least: Duration) -> Option<Millis> {
+        let asked = self.read("probe-interval", INTERVAL, |text| text.parse::<Millis>().ok())?;
+        if asked.duration() >= least {
+            return Some(asked);
+        }
+        self.faults.push(ServiceFault::TooOften { asked, least });
+        None
+    }
+
     fn fault(&mut self, annotation: &'static str, expected: &'static str) {
         let text = self.service.own_annotation(annotation).unwrap_or_default();
         self.faults.push(ServiceFault::annotation(annotation, text, expected));
     }
 }
 
-fn time(text: &str, least_ms: u64) -> Option<Millis> {
-    text.parse().ok().filter(|time: &Millis| time.duration().as_millis() >= least_ms.into())
+/// The shortest timeout.
+const LEAST_TIMEOUT: Duration = Duration::from_millis(10);
+
+fn timeout(text: &str) -> Option<Millis> {
+    text.parse().ok().filter(|time: &Millis| time.duration() >= LEAST_TIMEOUT)
 }
 
 fn count(text: &str) -> Option<NonZeroU8> {

@@ -194,6 +194,17 @@ fn nonsense_addresses_are_left_out_with_a_reason() {
 }
 
 #[test]
+fn a_name_of_the_machine_itself_is_no_target() {
+    for target in ["localhost", "LOCALHOST.", "db.localhost", "localhost.localdomain", "fleetdns-host"] {
+        let mut one = service(&[("fleetdns.io/target", target)]);
+        one.ingress = Some(vec![Ingress { ip: Some("203.0.113.1".into()), hostname: None }]);
+        let read = publish(Arc::new(one), &settings()).unwrap();
+        assert_eq!(read.targets().count(), 0, "{target}: {:?}", read.addresses);
+        assert!(read.faults.iter().any(|fault| fault.to_string().contains("local name")), "{target}");
+    }
+}
+
+#[test]
 fn long_lists_are_cut_and_other_long_annotations_dropped() {
     let mut one = service(&[
         ("fleetdns.io/hostname", "a.example.com, b.example.com, c.example.com"),

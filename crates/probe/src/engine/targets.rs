@@ -90,9 +90,6 @@ where
     /// An endpoint of a place has the key. What is known of it already is published when it is the first.
     fn join(&mut self, key: &ProbeKey, place: &Place) {
         let Some(slot) = self.table.slot(key) else { return };
-        if let Some(row) = self.table.row_mut(slot) {
-            row.payer.get_or_insert_with(|| Arc::clone(&place.namespace));
-        }
         let Some(row) = self.table.row(slot).filter(|_| self.watcher.sight().join(slot.into(), place)) else {
             return;
         };
@@ -105,10 +102,6 @@ where
 
     fn leave(&mut self, key: &ProbeKey, place: &Place) {
         let Some(slot) = self.table.slot(key) else { return };
-        if let Some(row) = self.table.row_mut(slot) {
-            // Whoever else has the key pays with the others that nobody pays for.
-            row.payer.take_if(|payer| *payer == place.namespace);
-        }
         let Some(row) = self.table.row(slot).filter(|_| self.watcher.sight().leave(slot.into(), place))
         else {
             return;

@@ -544,4 +544,38 @@ async fn many_services_of_one_namespace_do_not_flood_an_address_and_others_keep_
     let most = 21 * crate::budget::RATE as usize;
     assert!(asked[0] > 1500 && asked[0] <= most, "{asked:?}");
     assert_eq!(asked[1], 4);
+    let put_off = world.reports.put_offs();
+    assert_eq!(
+        put_off.iter().map(|of| (&*of.namespace, of.limit)).collect::<Vec<_>>(),
+        [("hostile", Limit::Address)]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_of_thousands_is_probed_at_its_rate_and_who_shares_an_endpoint_keeps_its_times() {
+    let network = Network::default();
+    let names: Vec<(String, String)> =
+        (0..2000).map(|n| (format!("big/s{n}"), format!("10.9.{}.{}", n / 250, n % 250))).collect();
+    let mut services: Vec<Words<'_>> =
+        names.iter().map(|(name, address)| (name.as_str(), address.as_str(), "tcp!interval=1s:80")).collect();
+    // The first namespace by name takes the endpoint of the last one for its own.
+    services.extend([("big/thief", "10.0.0.1", "tcp:80"), ("shop/web", "10.0.0.1", "tcp:80")]);
+    let rate = std::num::NonZeroU32::new(500).unwrap();
+    let settings = ProbeSettings { namespace_rate: rate, max_inflight: 10_000, ..settings() };
+    let world = world(&network, settings, west(&services));
+    sleep(SECOND * 10).await;
+    let total = || network.0.lock().unwrap().asked.len();
+    let before = (total(), network.asked("10.0.0.1").len());
+    sleep(SECOND * 20).await;
+    let asked = (total() - before.0, network.asked("10.0.0.1").len() - before.1);
+    assert!((9_000..=10_510).contains(&asked.0), "{asked:?}");
+    assert_eq!(asked.1, 4);
+    network.set("10.0.0.1", Duration::ZERO, REFUSED);
+    sleep(SECOND * 9).await;
+    assert_eq!(world.verdict("10.0.0.1"), Unhealthy);
+    let put_off = world.reports.put_offs();
+    assert_eq!(
+        put_off.iter().map(|of| (&*of.namespace, of.limit)).collect::<Vec<_>>(),
+        [("big", Limit::Namespace)]
+    );
 }

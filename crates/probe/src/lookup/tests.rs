@@ -112,6 +112,25 @@ async fn an_answer_is_asked_for_anew_each_time() {
 }
 
 #[tokio::test]
+async fn the_hosts_file_of_the_machine_is_not_read() {
+    // Whatever the file has that DNS can be asked for: on every machine at least its own names.
+    let file = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let lines = file.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let names = lines.flat_map(|line| line.split_whitespace().skip(1)).map(str::to_owned);
+    let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let names: BTreeSet<String> =
+        names.chain([own.trim().to_owned()]).filter(|name| name.parse::<DnsName>().is_ok()).collect();
+    assert!(!names.is_empty());
+    let (server, asked) = name_server().await;
+    let servers = NameServers::new(&[server]);
+    for name in names.iter().filter(|name| !name.starts_with("localhost")) {
+        let (_, answer) = servers.clone().lookup(name.parse().unwrap()).await;
+        assert_eq!(answer, (Family::Empty, Family::Empty), "{name}");
+    }
+    assert!(asked.load(Ordering::Relaxed) > 0, "{names:?}");
+}
+
+#[tokio::test]
 async fn faults_of_name_servers_are_no_answers() {
     let (server, _) = name_server().await;
     let failed = |family: &Family| matches!(family, Family::Failed(why) if !why.is_empty());

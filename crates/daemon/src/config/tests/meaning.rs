@@ -46,10 +46,10 @@ fn every_key_reaches_its_field() {
                 probe-fall = 6\nprobe-rise = 7\nprobe-ca-file = /west.pem\n\
                 [cluster \"east\"]\nprobe-insecure = on\n[cluster \"north\"]\ncontext = n\nkubeconfig = /n\n\
                 [probe]\nprotocol = https\nport = 8443\npath = /ok\nservice = c.D\nexpect = 200,404\nhost = WWW.example.com\ninterval = 10s\n\
-                fast-interval = 3s\ntimeout = 1s\nfall = 4\nrise = 5\nca-file = /ca.pem\nnameservers = 9.9.9.9\nunprobeable = hold\n\
+                min-interval = 4s\nfast-interval = 3s\ntimeout = 1s\nfall = 4\nrise = 5\nca-file = /ca.pem\nnameservers = 9.9.9.9\nunprobeable = hold\n\
                 [brakes]\nmin-kept = 2\nall-down = all\nmax-delete = 10%\nstartup-timeout = 7s\ngrace = 8s\ndrift = 9s\n\
                 anchors = 9.9.9.9:53, www.Example.com:443\ncorrelation-hold = forever\n\
-                [admin]\nlisten = off\nsocket = ~/s\nlog = json\n";
+                [limits]\nnamespace-probes = 7\n[admin]\nlisten = off\nsocket = ~/s\nlog = json\n";
     let config = case(text).variable("HOME", "/home/x").file("/ca.pem", "").file("/west.pem", "").config();
     let fleet = &config.fleet;
     assert_eq!((fleet.name.as_str(), fleet.owner.as_str(), fleet.federation_names), ("fed", "blue", false));
@@ -96,7 +96,8 @@ fn every_key_reaches_its_field() {
         (settings.interval, settings.fast_interval, settings.timeout),
         (seconds(10), seconds(3), seconds(1))
     );
-    assert_eq!((settings.fall, settings.rise), (4, 5));
+    assert_eq!((probe.defaults.min_interval, own.min_interval), (seconds(4), seconds(4)));
+    assert_eq!((settings.fall, settings.rise, settings.namespace_rate.get()), (4, 5, 7));
     let trust =
         |ca_file: Option<&str>, insecure| TrustSettings { ca_file: ca_file.map(PathBuf::from), insecure };
     assert_eq!(settings.trust, trust(Some("/ca.pem"), false));

@@ -118,8 +118,8 @@ fn one_bad_annotation_is_said_and_the_usual_probe_is_made() {
         ),
         (&[("probe", "http"), ("probe-expect", "ok")], &["statuses such as 200,204"]),
         (&[("probe", "grpc"), ("probe-service", "a b")], &["the name of a gRPC service"]),
-        (&[("probe-interval", "5")], &["from 1s to 1h"]),
-        (&[("probe-interval", "500ms")], &["from 1s to 1h"]),
+        (&[("probe-interval", "5")], &["of at most 1h"]),
+        (&[("probe-interval", "999ms")], &["asks for 999ms; min-interval in [probe] is 1s"]),
         (&[("probe-timeout", "1ms")], &["10ms to 1h"]),
         (&[("probe-interval", "2s"), ("probe-timeout", "3s")], &["no longer than the interval"]),
         (&[("probe-fall", "0")], &["a number from 1 to 100"]),
@@ -168,6 +168,20 @@ fn a_path_is_bounded_and_escaped() {
 }
 
 #[test]
+fn no_service_is_probed_more_often_than_the_operator_allows() {
+    for (least, asked, allowed) in
+        [(10_000, "9999ms", false), (10_000, "10s", true), (100, "100ms", true), (100, "99ms", false)]
+    {
+        let defaults =
+            ProbeDefaults { min_interval: Duration::from_millis(least), ..ProbeDefaults::default() };
+        let read = read_with(&defaults, USUAL, &[("probe", "http"), ("probe-interval", asked)]);
+        assert_eq!(read.faults.is_empty(), allowed, "{asked}: {:?}", read.faults);
+        assert_eq!(read.probe.pace.interval.is_some(), allowed, "{asked}");
+        assert_eq!(read.probe.to_string().starts_with("http"), allowed, "{asked}: half of it is not meant");
+    }
+}
+
+#[test]
 fn a_service_wins_over_its_member() {
     let member = ProbeDefaults {
         protocol: Some(Protocol::Https),
@@ -178,6 +192,7 @@ fn a_service_wins_over_its_member() {
         extra_ports: Ports::default(),
         expect: "204".parse().unwrap(),
         pace: Pace { interval: "10s".parse().ok(), fall: NonZeroU8::new(5), ..Pace::default() },
+        min_interval: Duration::from_secs(1),
         trust: Trust::Member("west".parse().unwrap()),
     };
     let pace = "!interval=10s!fall=5";
