@@ -70,6 +70,8 @@ pub struct ZoneTask {
     pulse: Pulse,
     /// What each namespace may put into the log.
     lines: Lines,
+    /// Entries of the zone that cannot be read.
+    unreadable: BTreeSet<String>,
 }
 
 /// How a zone is kept, besides what core needs.
@@ -129,6 +131,7 @@ impl ZoneTask {
             scribe,
             pulse: Pulse::default(),
             lines: Lines::default(),
+            unreadable: BTreeSet::new(),
         };
         (task, receiver)
     }

@@ -199,6 +199,7 @@ where
             self.table.hasten(slot, now);
         }
         self.watcher.look(now, &mut self.table, &mut self.news);
+        self.news.tell_left_out();
     }
 
     fn start_due(&mut self) {

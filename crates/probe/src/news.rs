@@ -1,15 +1,25 @@
 //! What changed and has not been published yet.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use fleetdns_core::lines::Lines;
 use fleetdns_core::{DnsName, Doubt, Health, ProbeKey, Unprobeable, Verdict};
 use imbl::OrdSet;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::answer::Answer;
 
-#[derive(Debug, Default)]
+/// How often it is seen whether log lines were left out.
+const SAY: Duration = Duration::from_secs(60);
+
+/// Namespaces for which an endpoint stands.
+pub(crate) type Namespaces<'a> = &'a mut dyn Iterator<Item = Arc<str>>;
+
+#[derive(Debug)]
 pub(crate) struct News {
     verdicts: Vec<(ProbeKey, Option<Verdict>)>,
     resolved: Vec<(DnsName, Option<OrdSet<IpAddr>>)>,
@@ -19,11 +29,26 @@ pub(crate) struct News {
     unprobeable: Unprobeable,
     unresolvable: Vec<(DnsName, bool)>,
     doubt: Option<Option<Doubt>>,
+    /// Log lines of each namespace.
+    lines: Lines,
+    epoch: Instant,
+    say_at: Duration,
 }
 
 impl News {
     pub(crate) fn new(unprobeable: Unprobeable) -> Self {
-        Self { unprobeable, ..Self::default() }
+        Self {
+            verdicts: Vec::new(),
+            resolved: Vec::new(),
+            blind: Vec::new(),
+            blind_keys: [0; 2],
+            unprobeable,
+            unresolvable: Vec::new(),
+            doubt: None,
+            lines: Lines::default(),
+            epoch: Instant::now(),
+            say_at: SAY,
+        }
     }
 
     /// Says what never changes.
@@ -34,15 +59,24 @@ impl News {
     }
 
     /// A verdict changed: says so too, as this is the one place where each change passes once.
-    pub(crate) fn verdict(&mut self, key: &ProbeKey, before: Verdict, after: Verdict, answer: &Answer) {
+    pub(crate) fn verdict(
+        &mut self,
+        (key, namespaces): (&ProbeKey, Namespaces<'_>),
+        (before, after): (Verdict, Verdict),
+        answer: &Answer,
+    ) {
         let ProbeKey { address, spec } = key;
         let error = answer.error();
         match (before, after) {
-            (_, Verdict::Unhealthy) => {
-                warn!(%address, probe = %spec, verdict = %after, error, "verdict changed");
-            }
+            // Every new address comes through this.
             (Verdict::Unknown, Verdict::Healthy) => {
                 debug!(%address, probe = %spec, verdict = %after, "verdict changed");
+            }
+            _ if !self.admits(namespaces) => {
+                debug!(%address, probe = %spec, verdict = %after, error, "verdict changed");
+            }
+            (_, Verdict::Unhealthy) => {
+                warn!(%address, probe = %spec, verdict = %after, error, "verdict changed");
             }
             _ => info!(%address, probe = %spec, verdict = %after, error, "verdict changed"),
         }
@@ -50,10 +84,41 @@ impl News {
     }
 
     /// A verdict changed without a probe.
-    pub(crate) fn taken_back(&mut self, key: &ProbeKey, before: Verdict, after: Verdict) {
+    pub(crate) fn taken_back(
+        &mut self,
+        (key, namespaces): (&ProbeKey, Namespaces<'_>),
+        (before, after): (Verdict, Verdict),
+    ) {
         let ProbeKey { address, spec } = key;
-        info!(%address, probe = %spec, %before, verdict = %after, "verdict taken back");
+        if self.admits(namespaces) {
+            info!(%address, probe = %spec, %before, verdict = %after, "verdict taken back");
+        } else {
+            debug!(%address, probe = %spec, %before, verdict = %after, "verdict taken back");
+        }
         self.verdicts.push((key.clone(), Some(after)));
+    }
+
+    /// Whether a log line may be written for one of these namespaces.
+    pub(crate) fn admits(&mut self, namespaces: Namespaces<'_>) -> bool {
+        let now = self.epoch.elapsed();
+        for namespace in namespaces {
+            if self.lines.admit(&namespace, now) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Logs, once a minute, which namespaces had more to say than their share of the log.
+    pub(crate) fn tell_left_out(&mut self) {
+        let now = self.epoch.elapsed();
+        if now < self.say_at {
+            return;
+        }
+        self.say_at = now + SAY;
+        for (namespace, lines) in self.lines.left_out(now) {
+            warn!(%namespace, lines, "log lines of a noisy namespace left out; status has what they said");
+        }
     }
 
     /// A verdict that stands already becomes an endpoint's.
@@ -157,5 +222,66 @@ impl News {
                 };
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata, Subscriber};
+
+    use super::*;
+    use crate::answer::Failure;
+    use crate::testing::key;
+
+    /// Counts events that are not for debugging.
+    #[derive(Default)]
+    struct Loud(Arc<AtomicUsize>);
+
+    impl Subscriber for Loud {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() <= Level::INFO
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, _: &Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_that_flaps_has_its_share_of_the_log_and_another_its_own() {
+        let lines = Arc::new(AtomicUsize::new(0));
+        let _guard = tracing::subscriber::set_default(Loud(Arc::clone(&lines)));
+        let count = || lines.swap(0, Ordering::Relaxed);
+        let mut news = News::new(Unprobeable::default());
+        let key = key("10.0.0.1", "tcp:80");
+        let turn = |news: &mut News, namespaces: &[&str], to: Verdict| {
+            let mut all = namespaces.iter().map(|name| Arc::from(*name));
+            let from = Verdict::Suspect;
+            news.verdict((&key, &mut all), (from, to), &Answer::Fail(Failure::Refused));
+        };
+        for _ in 0..1000 {
+            turn(&mut news, &["noisy"], Verdict::Unhealthy);
+            news.taken_back(
+                (&key, &mut [Arc::from("noisy")].into_iter()),
+                (Verdict::Unhealthy, Verdict::Held),
+            );
+        }
+        assert_eq!(count(), 100);
+        turn(&mut news, &["quiet"], Verdict::Unhealthy);
+        turn(&mut news, &["noisy", "other"], Verdict::Healthy);
+        assert_eq!(count(), 2, "another namespace, and an endpoint that it shares");
+        tokio::time::sleep(SAY).await;
+        news.tell_left_out();
+        news.tell_left_out();
+        assert_eq!(count(), 1, "what was left out is said once");
     }
 }

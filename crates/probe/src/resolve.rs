@@ -188,6 +188,11 @@ where
         }
     }
 
+    /// The namespace at whose cost a name is resolved.
+    pub(crate) fn payer(&self, name: &DnsName) -> Option<Arc<str>> {
+        self.names.get(name).map(|known| Arc::clone(&known.namespace))
+    }
+
     pub(crate) fn forget(&mut self, name: &DnsName) {
         self.names.remove(name);
     }

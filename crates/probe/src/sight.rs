@@ -139,7 +139,11 @@ impl Watcher {
             // Nobody was told yet that it failed.
             if after == Verdict::Healthy {
                 if waiting.before != after {
-                    news.verdict(key, waiting.before, after, answer);
+                    news.verdict(
+                        (key, &mut self.sight.namespaces(slot.into())),
+                        (waiting.before, after),
+                        answer,
+                    );
                 }
                 self.waiting.remove(&slot);
             }
@@ -148,7 +152,7 @@ impl Watcher {
         if after == Verdict::Unhealthy && !self.sight.may_go_out(slot.into()) {
             self.waiting.insert(slot, Waiting { before, answer: answer.clone() });
         } else {
-            news.verdict(key, before, after, answer);
+            news.verdict((key, &mut self.sight.namespaces(slot.into())), (before, after), answer);
         }
     }
 
@@ -195,7 +199,9 @@ impl Watcher {
                 return true;
             }
             if let Some(row) = table.row(*slot) {
-                news.verdict(&row.key, waiting.before, row.judge.verdict(), &waiting.answer);
+                let namespaces = &mut sight.namespaces((*slot).into());
+                let verdicts = (waiting.before, row.judge.verdict());
+                news.verdict((&row.key, namespaces), verdicts, &waiting.answer);
             }
             false
         });
@@ -222,7 +228,8 @@ impl Watcher {
             let Some(row) = table.row_mut(slot) else { continue };
             let before = row.judge.verdict();
             if row.judge.hold() && !self.waiting.contains_key(&slot) {
-                news.taken_back(&row.key, before, row.judge.verdict());
+                let namespaces = &mut self.sight.namespaces(slot.into());
+                news.taken_back((&row.key, namespaces), (before, row.judge.verdict()));
             }
         }
         for slot in self.sight.take_freed().into_iter().map(Slot::from) {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::catalog::{Catalog, Changes, Listed, Patience};
+use fleetdns_core::lines::Lines;
 use fleetdns_core::{Guard, MemberName, MemberView, Snapshot};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -94,7 +95,7 @@ impl Entry {
         let changes = state.catalog.list(list.items, self.born.elapsed());
         let before = std::mem::take(&mut state.unreadable);
         for bad in list.unreadable {
-            self.say_unreadable(&before, &bad);
+            self.say_unreadable(&mut state.lines, &before, &bad);
             state.unreadable.insert(bad.name, bad.reason);
         }
         self.say_doubt(&state, doubted);
@@ -136,7 +137,8 @@ impl Entry {
                 Event::Put(Item::Unreadable(bad)) => {
                     // One whose name cannot be is none of those that there is room for.
                     if bad.key.is_some() || state.unreadable.len() < self.config.limits.objects {
-                        self.say_unreadable(&state.unreadable, &bad);
+                        let State { lines, unreadable, .. } = &mut *state;
+                        self.say_unreadable(lines, unreadable, &bad);
                         state.unreadable.insert(bad.name, bad.reason);
                     }
                     continue;
@@ -272,8 +274,10 @@ impl Entry {
         }
     }
 
-    fn say_unreadable(&self, before: &BTreeMap<String, String>, bad: &Unreadable) {
-        if before.get(&bad.name) != Some(&bad.reason) {
+    /// What has no name that Kubernetes allows has one share of the log lines together.
+    fn say_unreadable(&self, lines: &mut Lines, before: &BTreeMap<String, String>, bad: &Unreadable) {
+        let namespace = || bad.key.as_ref().map_or_else(|| "".into(), |key| Arc::clone(key.namespace()));
+        if before.get(&bad.name) != Some(&bad.reason) && lines.admit(&namespace(), self.born.elapsed()) {
             warn!(member = %self.name(), service = %bad.name, error = %bad.reason, "service cannot be read; skipped");
         }
     }
@@ -290,8 +294,14 @@ impl Entry {
     fn send(&self, state: &mut State, changes: &Changes, services_changed: bool) {
         for published in &changes.faulty {
             for fault in &published.faults {
-                warn!(member = %self.name(), service = %published.key, %fault, "service has a fault");
+                if state.lines.admit(published.key.namespace(), self.born.elapsed()) {
+                    warn!(member = %self.name(), service = %published.key, %fault, "service has a fault");
+                }
             }
+        }
+        for (namespace, lines) in state.lines.left_out(self.born.elapsed()) {
+            let member = self.name();
+            warn!(%member, %namespace, lines, "log lines of a noisy namespace left out; status has what they said");
         }
         let mut view = state.header(&self.config);
         self.timers.notify_one();

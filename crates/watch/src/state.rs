@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
+use fleetdns_core::lines::Lines;
 use fleetdns_core::{Inventory, MemberView, ServiceKey};
 
 use crate::MemberConfig;
@@ -28,12 +29,14 @@ pub(crate) struct State {
     pub(crate) node_faults: BTreeSet<String>,
     /// Objects that cannot be read, and why.
     pub(crate) unreadable: BTreeMap<String, String>,
+    /// Log lines of each namespace.
+    pub(crate) lines: Lines,
     /// What was sent last.
     pub(crate) sent: MemberView,
 }
 
 impl State {
-    pub(crate) const fn new(catalog: Catalog, sent: MemberView) -> Self {
+    pub(crate) fn new(catalog: Catalog, sent: MemberView) -> Self {
         Self {
             catalog,
             adopted: None,
@@ -43,6 +46,7 @@ impl State {
             api_fault: None,
             node_faults: BTreeSet::new(),
             unreadable: BTreeMap::new(),
+            lines: Lines::default(),
             sent,
         }
     }

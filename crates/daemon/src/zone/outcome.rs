@@ -82,14 +82,14 @@ impl ZoneTask {
                     observed.replace(name.clone(), sets);
                     self.planner.remember([name], observed);
                 }
-                if self.pending.written(name) {
+                if self.pending.written(name) && self.admits(name) {
                     info!(%zone, %name, "refused record written now");
                 }
                 self.refuse(name, None);
                 sum.written.insert(name.clone());
             }
             Outcome::Conflict => {
-                if self.pending.unread(name, None, now) {
+                if self.pending.unread(name, None, now) && self.admits(name) {
                     info!(%zone, %name, "record changed by another writer; re-reading the zone");
                 } else {
                     debug!(%zone, %name, "record changed by another writer again");
@@ -97,7 +97,7 @@ impl ZoneTask {
             }
             Outcome::Incomplete { problem } => {
                 let reason: Arc<str> = format!("partly written: {}", printable(&problem)).into();
-                if self.pending.unread(name, Some(Arc::clone(&reason)), now) {
+                if self.pending.unread(name, Some(Arc::clone(&reason)), now) && self.admits(name) {
                     warn!(%zone, %name, %reason, "record partly written; re-reading the zone");
                 } else {
                     debug!(%zone, %name, %reason, "record partly written again");
@@ -106,7 +106,7 @@ impl ZoneTask {
             }
             Outcome::Failed(ProviderError::Rejected { problem }) => {
                 let reason: Arc<str> = printable(&problem).as_ref().into();
-                if self.pending.refused(change, Arc::clone(&reason), now) {
+                if self.pending.refused(change, Arc::clone(&reason), now) && self.admits(name) {
                     warn!(%zone, %name, %reason, "record refused by the backend; trying again with growing pauses");
                 }
                 self.refuse(name, Some(reason));

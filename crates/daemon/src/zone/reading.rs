@@ -13,7 +13,7 @@ use fleetdns_planner::adopt::adopt;
 use fleetdns_watch::Adopted;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::pause::{Access, FIRST_PAUSE};
 use super::{ZoneTask, at};
@@ -113,9 +113,7 @@ impl ZoneTask {
                 return self.tell_fault(news);
             }
         };
-        for entry in &unreadable {
-            warn!(%zone, entry = %entry, "the zone has an entry that cannot be read");
-        }
+        self.tell_unreadable(unreadable);
         match &self.observed {
             None => self.adopt(&observed).await,
             Some(known) => {

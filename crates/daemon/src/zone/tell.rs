@@ -1,11 +1,12 @@
 //! What is said of a pass, in the log and to the rest of the daemon: each change of state once.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::lines::Lines;
 use fleetdns_core::plan::{Held, Hold, Refusal, Refused};
+use fleetdns_core::text::printable;
 use fleetdns_core::{ClusterVerdict, DnsName, NameChange};
 use fleetdns_planner::{Move, Scope, Way};
 use tokio::time::Instant;
@@ -123,6 +124,7 @@ impl ZoneTask {
                 );
             }
             news.retain(|(namespace, _)| admit(&mut self.lines, namespace.clone(), self.started));
+            in_turn(&mut news);
             tell_refused(zone, &news);
             drop(news);
             status.refused.extend(new_refused);
@@ -184,6 +186,26 @@ impl ZoneTask {
     }
 
     /// Says which namespaces had more to say than their share of the log.
+    /// Whether a log line about a name may be written.
+    pub(super) fn admits(&mut self, name: &DnsName) -> bool {
+        admit(&mut self.lines, self.planner.namespace_at(name), self.started)
+    }
+
+    /// Logs entries of the zone that cannot be read and could be when it was read last.
+    pub(super) fn tell_unreadable(&mut self, entries: Vec<String>) {
+        let zone = &self.planner.zone().zone;
+        let entries: BTreeSet<String> = entries.iter().map(|entry| printable(entry).into_owned()).collect();
+        let before = std::mem::take(&mut self.unreadable);
+        let news: Vec<&String> = entries.difference(&before).collect();
+        for entry in news.iter().take(MANY) {
+            warn!(%zone, %entry, "the zone has an entry that cannot be read");
+        }
+        if news.len() > MANY {
+            warn!(%zone, entries = news.len() - MANY, "the zone has more entries that cannot be read");
+        }
+        self.unreadable = entries;
+    }
+
     pub(super) fn tell_left_out(&mut self) {
         for (namespace, lines) in self.lines.left_out(self.started.elapsed()) {
             let zone = &self.planner.zone().zone;
@@ -215,6 +237,16 @@ fn by_backend(name: &DnsName, reason: &Arc<str>) -> Refused {
 fn added<'a>(old: Option<&Vec<Refused>>, all: &'a [Refused]) -> Vec<&'a Refused> {
     let old: HashSet<&Refused> = old.into_iter().flatten().collect();
     all.iter().filter(|one| !old.contains(one)).collect()
+}
+
+/// Puts the first of each namespace before the second of any.
+fn in_turn(news: &mut [(Option<Arc<str>>, &Refused)]) {
+    let mut counts: HashMap<Option<Arc<str>>, usize> = HashMap::new();
+    news.sort_by_cached_key(|(namespace, _)| {
+        let count = counts.entry(namespace.clone()).or_default();
+        *count += 1;
+        *count
+    });
 }
 
 fn tell_refused(zone: &DnsName, news: &[(Option<Arc<str>>, &Refused)]) {

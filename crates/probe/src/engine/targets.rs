@@ -126,7 +126,11 @@ where
             error = error.or_else(|| self.names.denied(&name, addresses));
         }
         if self.reports.set_resolve_error(&name, error.as_deref()) {
+            let payer = self.resolver.payer(&name);
+            let loud = payer.is_none() || self.news.admits(&mut payer.into_iter());
             match &error {
+                Some(error) if !loud => debug!(%name, error, "host name does not resolve as it should"),
+                None if !loud => debug!(%name, "host name resolves again"),
                 Some(error) if addresses.is_some() => {
                     warn!(%name, error, "host name resolves to an address that is left out");
                 }
