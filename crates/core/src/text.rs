@@ -12,9 +12,14 @@ pub const MAX_SHOWN: usize = 200;
 ///
 /// To be called once, where the text becomes part of a fault, a refusal, an event or an error.
 pub fn printable(text: &str) -> Cow<'_, str> {
+    printable_within(text, MAX_SHOWN)
+}
+
+/// [`printable`] with another number of characters.
+pub fn printable_within(text: &str, most: usize) -> Cow<'_, str> {
     match redacted(text) {
-        Cow::Borrowed(text) => escaped(text),
-        Cow::Owned(text) => Cow::Owned(escaped(&text).into_owned()),
+        Cow::Borrowed(text) => escaped(text, most),
+        Cow::Owned(text) => Cow::Owned(escaped(&text, most).into_owned()),
     }
 }
 
@@ -58,13 +63,13 @@ fn is_secret(token: &str) -> bool {
         || key_id.is_some_and(|rest| rest.len() >= 12 && rest.bytes().all(upper))
 }
 
-fn escaped(text: &str) -> Cow<'_, str> {
-    let short = text.len() <= MAX_SHOWN || text.chars().nth(MAX_SHOWN).is_none();
+fn escaped(text: &str, most: usize) -> Cow<'_, str> {
+    let short = text.len() <= most || text.chars().nth(most).is_none();
     if short && !text.chars().any(is_hidden) {
         return Cow::Borrowed(text);
     }
-    let mut shown = String::with_capacity(text.len().min(MAX_SHOWN));
-    let mut room = MAX_SHOWN;
+    let mut shown = String::with_capacity(text.len().min(most));
+    let mut room = most;
     for character in text.chars() {
         let width = if is_hidden(character) { character.escape_default().len() } else { 1 };
         let Some(left) = room.checked_sub(width) else {
@@ -134,9 +139,9 @@ fn nanoseconds(number: &str, unit: u64) -> Option<u64> {
     whole.checked_add(part)
 }
 
-/// Control characters (Cc: C0, DEL, C1), format characters (Cf: bidi controls, zero width, tags), and the separators of
+/// Whether a character acts on a terminal or is not seen: control characters (Cc: C0, DEL, C1), format characters (Cf: bidi controls, zero width, tags), and the separators of
 /// lines and paragraphs.
-fn is_hidden(character: char) -> bool {
+pub fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

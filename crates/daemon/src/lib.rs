@@ -32,8 +32,11 @@ pub mod zone;
 use std::error::Error;
 use std::fmt::Write;
 
-/// An error with everything that caused it, in one line, without secrets that a server has echoed. No error's own text
-/// repeats its source's.
+/// Characters of an error that are shown: it may name a remedy beside what failed, on what and why.
+const MOST_OF_ERROR: usize = 1000;
+
+/// An error with everything that caused it, in one line: escaped, cut at 1,000 characters, and without secrets that a
+/// server has echoed. No error's own text repeats its source's.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -42,5 +45,5 @@ pub fn chain(error: &dyn Error) -> String {
         let _ = write!(text, ": {error}");
         source = error.source();
     }
-    fleetdns_core::text::redacted(&text).into_owned()
+    fleetdns_core::text::printable_within(&text, MOST_OF_ERROR).into_owned()
 }
