@@ -5,6 +5,28 @@ use thiserror::Error;
 /// Largest single answer of a backend, in bytes.
 pub const ANSWER_BYTES: usize = 64 << 20;
 
+/// Most values in one answer in JSON: what is made of it takes a hundred times the memory of its shortest values.
+pub const ANSWER_VALUES: usize = 2_000_000;
+
+/// Sees, before an answer in JSON is parsed, that it has not so many values that what is made of them harms us. Costs no
+/// memory, whatever the answer is.
+///
+/// # Errors
+/// When it has more than `most`.
+pub fn json_values(body: &[u8], most: usize) -> Result<(), Excess> {
+    let (mut values, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b',' | b'[' | b'{' if !in_string => values += 1,
+            _ => {}
+        }
+    }
+    if values > most { Err(Excess { limit: most, unit: "values in one answer" }) } else { Ok(()) }
+}
+
 /// What to do about a backend that answers more than is taken.
 pub const REMEDY: &str = "see that this is the right server, and divide the zone if it is really so large";
 
@@ -59,6 +81,18 @@ impl Default for Allowance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_values_of_an_answer_are_counted_without_parsing_it() {
+        for (text, values) in
+            [("{}", 1), ("[{},{},[1,2]]", 7), (r#"{"a":"[,{\",,","b":[]}"#, 3), (r#""\\",,"#, 2), ("", 0)]
+        {
+            let fits = |most: usize| json_values(text.as_bytes(), most).is_ok();
+            assert!(fits(values) && (values == 0 || !fits(values - 1)), "{text}");
+        }
+        let error = json_values(b"[[]]", 1).unwrap_err();
+        assert_eq!(error.to_string(), "the listing has more than 1 values in one answer");
+    }
 
     #[test]
     fn a_listing_is_bounded_in_pages_records_and_bytes() {

@@ -4,8 +4,11 @@
 use async_trait::async_trait;
 use azure_core::error::{Error, ErrorKind};
 use azure_core::http::{AsyncRawResponse, HttpClient, Request};
-use fleetdns_core::limits::ANSWER_BYTES;
+use fleetdns_core::limits::{ANSWER_BYTES, json_values};
 use futures::StreamExt;
+
+/// Most values of one answer: a page has 1,000 record sets, and few of these a hundred values.
+const VALUES: usize = 250_000;
 
 /// A client that ends an answer that is larger than [`ANSWER_BYTES`].
 #[derive(Debug)]
@@ -24,6 +27,9 @@ impl HttpClient for Bounded {
             }
             body.extend_from_slice(&chunk);
         }
+        // The libraries, and we, make trees of JSON of what is read here.
+        json_values(&body, VALUES)
+            .map_err(|excess| Error::with_message(ErrorKind::Io, excess.to_string()))?;
         Ok(AsyncRawResponse::from_bytes(status, headers, body))
     }
 }

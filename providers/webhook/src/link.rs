@@ -80,10 +80,7 @@ impl Link {
         let records: Vec<Endpoint> =
             parse::<Option<_>>(&read(answer, ANSWER_BYTES).await?)?.unwrap_or_default();
         let excess = Allowance::new().take(records.len(), 0);
-        excess.map_err(|excess| Fault::Denied {
-            problem: excess.to_string(),
-            remedy: limits::REMEDY.to_owned(),
-        })?;
+        excess.map_err(too_much)?;
         Ok(records)
     }
 
@@ -236,8 +233,13 @@ async fn read(mut answer: Response, longest: usize) -> Result<Vec<u8>, Fault> {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    limits::json_values(body, limits::ANSWER_VALUES).map_err(too_much)?;
     serde_json::from_slice(body)
         .map_err(|error| Fault::Nonsense(format!("an answer that cannot be read: {error}")))
+}
+
+fn too_much(excess: limits::Excess) -> Fault {
+    Fault::Denied { problem: excess.to_string(), remedy: limits::REMEDY.to_owned() }
 }
 
 fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
