@@ -180,6 +180,31 @@ impl Daemon {
         self.folder.path().join(SOCKET)
     }
 
+    /// A number of its `/proc/PID/status` in KiB: `VmRSS` is the memory that it has, `VmHWM` the most that it had.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn memory_kib(&self, field: &str) -> u64 {
+        let pid = self.process.pid().expect("it runs");
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.unwrap_or_else(|| panic!("no {field} in {status}"))
+    }
+
+    /// Processor time that it has used.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn cpu_time(&self) -> Duration {
+        let pid = self.process.pid().expect("it runs");
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+        // PID (NAME) STATE …, utime and stime in ticks of 10 ms (proc(5)).
+        let (_, fields) = stat.rsplit_once(") ").expect("a name");
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        Duration::from_millis(ticks.map(|ticks| ticks.parse::<u64>().expect("a number") * 10).sum())
+    }
+
     /// Everything that it has said, over restarts too.
     ///
     /// # Panics

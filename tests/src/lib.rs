@@ -26,6 +26,7 @@ pub mod endpoint;
 pub mod etcd;
 pub mod external_dns;
 pub mod fleet;
+pub mod hostile;
 pub mod kube;
 pub mod manifest;
 pub mod nameserver;
