@@ -65,6 +65,12 @@ impl Access {
         self.until.filter(|until| *until > now)
     }
 
+    /// The same, cut short to end at `longest`. A pause that the backend asked for is never cut short.
+    pub(super) fn rests_until_at_most(&self, longest: Option<Instant>, now: Instant) -> Option<Instant> {
+        let until = self.rests_until(now)?;
+        Some(longest.filter(|_| !self.asked_to_wait).map_or(until, |longest| until.min(longest)))
+    }
+
     /// Rests without a fault: nothing was achieved, and to go on at once would be of no use.
     pub(super) fn rest(&mut self, now: Instant) {
         self.until = Some(now + self.pause.next());

@@ -20,6 +20,8 @@ use super::{ZoneTask, at};
 
 /// Every so many lists the pass after it looks at all names.
 const LISTS_TO_A_WHOLE_PASS: u32 = 10;
+/// While a name waits for a read, no pause is longer than this, however long or often reading has failed.
+const ASKED_PAUSE: Duration = Duration::from_secs(2);
 /// A list that takes longer has failed.
 const LONGEST_LIST: Duration = Duration::from_secs(600);
 
@@ -31,6 +33,8 @@ pub(super) struct Reading {
     drift_at: Instant,
     /// Not before this: two lists never follow each other closer than one takes.
     earliest: Instant,
+    /// The same while a name waits for a read.
+    earliest_asked: Instant,
     running: Option<Running>,
     lists: u32,
 }
@@ -54,7 +58,8 @@ pub(super) struct Listed {
 impl Reading {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        Self { access: Access::new("read"), drift_at: now, earliest: now, running: None, lists: 0 }
+        let access = Access::new("read");
+        Self { access, drift_at: now, earliest: now, earliest_asked: now, running: None, lists: 0 }
     }
 
     /// Asks for the zone to be read soon.
@@ -72,8 +77,10 @@ impl Reading {
     /// Starts a list when it is time, and returns when it has ended. Can be dropped at any moment: the list goes on.
     pub(super) async fn next(&mut self, provider: &Arc<dyn Provider>, asked: Option<Instant>) -> Listed {
         if self.running.is_none() {
-            let due = asked.map_or(self.drift_at, |asked| asked.min(self.drift_at)).max(self.earliest);
-            let rests = self.access.rests_until(Instant::now());
+            let drift = self.drift_at.max(self.earliest);
+            let due = asked.map_or(drift, |asked| asked.max(self.earliest_asked).min(drift));
+            let longest = asked.map(|_| self.earliest_asked + ASKED_PAUSE);
+            let rests = self.access.rests_until_at_most(longest, Instant::now());
             at(Some(rests.map_or(due, |until| until.max(due)))).await;
             let provider = Arc::clone(provider);
             let task = AbortOnDropHandle::new(tokio::spawn(async move { provider.list().await }));
@@ -83,7 +90,8 @@ impl Reading {
         let ended = timeout_at(running.began + LONGEST_LIST, &mut running.task).await;
         let Some(Running { began, written, .. }) = self.running.take() else { return pending().await };
         let now = Instant::now();
-        self.earliest = now + now.duration_since(began).max(FIRST_PAUSE);
+        let took = now.duration_since(began).max(FIRST_PAUSE);
+        (self.earliest, self.earliest_asked) = (now + took, now + took.min(ASKED_PAUSE));
         let result = match ended {
             Ok(Ok(result)) => result,
             Ok(Err(error)) => match error.try_into_panic() {

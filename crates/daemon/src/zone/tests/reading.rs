@@ -40,6 +40,56 @@ async fn a_dead_address_leaves_while_the_zone_cannot_be_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_written_by_half_is_read_within_seconds_though_the_pauses_of_reading_have_grown() {
+    for second in 0..30 {
+        let rig = Rig::start(Backend::default());
+        rig.publish(&["203.0.113.1", "203.0.113.2"]);
+        rig.pass(10).await;
+        rig.backend(|b| b.list_fault = Some(unavailable));
+        rig.pass(300 + second).await;
+        rig.backend(|b| b.halves = 1);
+        rig.judge("203.0.113.1", Verdict::Unhealthy);
+        rig.moment().await;
+        assert_eq!(rig.values(GLOBAL), Vec::<String>::new(), "half of it is done");
+        rig.backend(|b| b.list_fault = None);
+        rig.pass(3).await;
+        assert_eq!(rig.values(GLOBAL), ["203.0.113.2"], "{second} s later");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_written_by_half_is_read_within_seconds_though_the_last_list_stalled() {
+    let rig = Rig::start(Backend::default());
+    rig.publish(&["203.0.113.1", "203.0.113.2"]);
+    rig.pass(10).await;
+    rig.backend(|b| {
+        b.list_fault = Some(unavailable);
+        b.list_time = Duration::from_secs(100);
+    });
+    rig.pass(160).await;
+    rig.backend(|b| {
+        (b.list_fault, b.halves) = (None, 1);
+        b.list_time = Duration::ZERO;
+    });
+    rig.judge("203.0.113.1", Verdict::Unhealthy);
+    rig.pass(3).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_written_by_half_does_not_cut_short_the_wait_that_a_backend_asks_for() {
+    let rig = Rig::start(Backend::default());
+    rig.publish(&["203.0.113.1", "203.0.113.2"]);
+    rig.pass(10).await;
+    rig.backend(|b| b.list_fault = Some(throttled));
+    rig.pass(60).await;
+    rig.backend(|b| (b.halves, b.lists) = (1, 0));
+    rig.judge("203.0.113.1", Verdict::Unhealthy);
+    rig.pass(120).await;
+    assert_eq!(rig.backend(|b| b.lists), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_does_not_overwrite_what_was_written_while_it_was_made() {
     let rig = Rig::start(Backend::default());
     rig.publish(&["203.0.113.1", "203.0.113.2"]);
