@@ -297,6 +297,34 @@ mod tests {
 
     use super::*;
     use crate::doubts::DoubtLine;
+    use crate::pulse::{PROBER, WATCH, ZONE};
+
+    async fn asked(view: &View) -> (StatusCode, String) {
+        let answer = live(State(view.clone())).await;
+        let (head, body) = answer.into_parts();
+        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        (head.status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn livez_names_the_zone_the_watch_and_the_prober_that_hang() {
+        let view = View::empty();
+        let tasks = [("zone example.com", ZONE), ("cluster west", WATCH), ("prober", PROBER)];
+        for (task, within) in tasks {
+            let pulse = view.pulses.of(task, within);
+            assert_eq!(asked(&view).await, (StatusCode::OK, "ok\n".to_owned()));
+            tokio::time::sleep(within + Duration::from_secs(1)).await;
+            let (status, text) = asked(&view).await;
+            assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+            assert!(text.starts_with(&format!("{task}: no turn for")) && text.lines().count() == 1, "{text}");
+            // Another one that goes on does not hide it, nor does time.
+            let other = view.pulses.of("other", Duration::from_secs(1_000_000));
+            other.beat();
+            assert_eq!(asked(&view).await.0, StatusCode::SERVICE_UNAVAILABLE);
+            pulse.beat();
+            view.pulses.of(task, Duration::from_secs(1_000_000)).beat();
+        }
+    }
 
     #[test]
     fn what_providers_measure_is_one_family_for_all_zones() {
@@ -309,6 +337,7 @@ mod tests {
             clusters: vec![],
             zones: vec![],
             intents: vec![],
+            state_fault: None,
             doubt: Some(doubt),
             unprobeable: Vec::new(),
             probes_put_off: Vec::new(),

@@ -19,6 +19,10 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// While a task hangs the watchdog is not fed: systemd starts the daemon again, and the log says for what.
 pub async fn keep_told(view: View, shutdown: CancellationToken) {
     let pause = sd_notify::watchdog_enabled().map_or(LOOK, |limit| limit / 2).clamp(SHORTEST, LOOK);
+    keep(view, pause, tell, shutdown).await;
+}
+
+async fn keep(view: View, pause: Duration, tell: impl Fn(&[NotifyState<'_>]), shutdown: CancellationToken) {
     tell(&[NotifyState::Ready]);
     let (mut last, mut hung) = (String::new(), false);
     loop {
@@ -70,4 +74,44 @@ fn summary(view: &View, hanging: &[Hanging]) -> String {
         status.clusters.len(),
         status.zones.len()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::pulse::PROBER;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_watchdog_is_not_fed_while_a_task_hangs_and_its_name_is_said() {
+        let view = View::empty();
+        let prober = view.pulses.of("prober", PROBER);
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let hear = Arc::clone(&told);
+        let tell = move |states: &[NotifyState<'_>]| {
+            hear.lock().unwrap().extend(states.iter().map(|state| format!("{state:?}")));
+        };
+        let stop = CancellationToken::new();
+        tokio::spawn(keep(view, LOOK, tell, stop.clone()));
+        let heard = || std::mem::take(&mut *told.lock().unwrap());
+        let fed = |all: &[String]| all.iter().filter(|state| state.contains("Watchdog")).count();
+        let wait = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+        wait(29).await;
+        let all = heard();
+        assert!(all[0].contains("Ready") && fed(&all) == 6, "{all:?}");
+        wait(600).await;
+        let all = heard();
+        assert!(
+            fed(&all) <= 1 && all.iter().any(|state| state.contains("hangs: prober: no turn for")),
+            "{all:?}"
+        );
+        prober.beat();
+        wait(20).await;
+        let all = heard();
+        assert!(fed(&all) == 4 && all.iter().any(|state| state.contains("clusters live")), "{all:?}");
+        stop.cancel();
+        wait(1).await;
+        assert!(heard().iter().any(|state| state.contains("Stopping")));
+    }
 }

@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 /// How often a task that has nothing to do takes a turn all the same.
 pub const TICK: Duration = Duration::from_secs(5);
-/// How long the prober may take no turn: it has none that waits for anything.
+/// How long the prober may take no turn: it has none that waits for anything. While a probe or a lookup outlasts its limit
+/// by more than 10 s it takes none.
 pub const PROBER: Duration = Duration::from_secs(30);
-/// The same of the watch of one cluster: a long list takes a while to read.
-pub const WATCH: Duration = Duration::from_secs(60);
+/// The same of the watch of one cluster: a list may take 100 s, and there are pauses before and after it.
+pub const WATCH: Duration = Duration::from_secs(180);
 /// The same of a zone's loop, whose turn lasts as long as the provider takes for a batch of names.
 pub const ZONE: Duration = Duration::from_secs(300);
 

@@ -150,6 +150,7 @@ async fn start(
         snapshots: snapshots.clone(),
         health: health.clone(),
         intents: wishes.receiver(),
+        state: wishes.state(),
         reports: prober.reports(),
         zones: views,
         journal,

@@ -36,6 +36,8 @@ pub struct View {
     pub health: watch::Receiver<Health>,
     /// What persons say.
     pub intents: watch::Receiver<Intents>,
+    /// Why the state directory cannot be written.
+    pub state: watch::Receiver<Option<Arc<str>>>,
     /// What the last probes said.
     pub reports: Reports,
     /// Zones.
@@ -68,6 +70,9 @@ pub struct Status {
     /// What persons say of the fleet.
     #[serde(default)]
     pub intents: Vec<IntentLine>,
+    /// Why the state directory cannot be written, so that overrides are refused.
+    #[serde(default)]
+    pub state_fault: Option<String>,
     /// Why the prober doubts itself, so that nothing is removed on its word.
     pub doubt: Option<DoubtLine>,
     /// What tells it whether its own network works.
@@ -249,6 +254,28 @@ pub struct ZoneGauge {
     pub gauge: Gauge,
 }
 
+#[cfg(test)]
+impl View {
+    /// Of a fleet without members and zones.
+    pub(crate) fn empty() -> Self {
+        Self {
+            fleet: "fed".to_owned(),
+            started: Instant::now(),
+            snapshots: watch::channel(Snapshot::default()).1,
+            health: watch::channel(Health::default()).1,
+            intents: watch::channel(Intents::default()).1,
+            state: watch::channel(None).1,
+            reports: Reports::default(),
+            zones: Vec::new(),
+            journal: Journal::default(),
+            pulses: Pulses::default(),
+            brakes: Brakes::default(),
+            template: None,
+            policy: Arc::default(),
+        }
+    }
+}
+
 impl View {
     /// The whole status.
     pub fn status(&self) -> Status {
@@ -261,6 +288,7 @@ impl View {
             clusters: snapshot.members.values().map(|member| cluster_line(member, &mut health)).collect(),
             zones: self.zones.iter().map(|zone| zone_line(&zone.borrow())).collect(),
             intents: self.intents(),
+            state_fault: self.state.borrow().as_deref().map(str::to_owned),
             doubt: health.doubt.as_ref().map(DoubtLine::from),
             canaries: self.reports.canaries().iter().map(CanaryLine::from).collect(),
             unprobeable: unprobeable(&health),

@@ -21,6 +21,7 @@ use crate::answer::{Answer, Snag};
 use crate::budget::{Budget, Later};
 use crate::canary::Canary;
 use crate::demand::Demand;
+use crate::flight::{Due, Flight};
 use crate::names::Names;
 use crate::news::News;
 use crate::pulse::Pulse;
@@ -46,6 +47,7 @@ enum Event {
 struct Landed {
     slot: Slot,
     started: Instant,
+    due: Due,
     /// Started so much too late that a failure says nothing.
     late: Option<Duration>,
     answer: Answer,
@@ -66,6 +68,7 @@ pub(crate) struct Engine<P, L, G> {
     table: Table,
     queue: FuturesUnordered<BoxFuture<'static, Event>>,
     in_flight: usize,
+    flight: Flight,
     pulse: Pulse,
     stall_said: Option<Instant>,
     /// Keys whose last probe was inconclusive.
@@ -111,6 +114,7 @@ where
             names: Names::new(Arc::clone(&settings.addresses)),
             queue: FuturesUnordered::new(),
             in_flight: 0,
+            flight: Flight::default(),
             pulse: Pulse::new(),
             stall_said: None,
             unclear: 0,
@@ -173,8 +177,11 @@ where
                 () = &mut stop => return Ok(()),
                 () = &mut turn, if self.turns.is_some() => {
                     if let Some((tick, beat)) = &self.turns {
-                        beat();
-                        turn.as_mut().reset(Instant::now() + *tick);
+                        let now = Instant::now();
+                        if !self.flight.hangs(now) && !self.resolver.hangs(now) {
+                            beat();
+                        }
+                        turn.as_mut().reset(now + *tick);
                     }
                 }
                 changed = snapshots.changed() => {
@@ -218,10 +225,12 @@ where
             }
             let lag = now.saturating_duration_since(due);
             self.reports.count_start(lag);
-            let late = (lag > self.timing.with(&row.key.spec.pace).interval / 2).then_some(lag);
+            let timing = self.timing.with(&row.key.spec.pace);
+            let late = (lag > timing.interval / 2).then_some(lag);
             let probe = (self.probe)(row.key.clone());
+            let due = self.flight.began(now, timing.timeout);
             self.queue.push(Box::pin(async move {
-                Event::Landed(Landed { slot, started: now, late, answer: probe.await })
+                Event::Landed(Landed { slot, started: now, due, late, answer: probe.await })
             }));
             self.in_flight += 1;
             self.arm(now);
@@ -271,6 +280,7 @@ where
 
     fn take_landed(&mut self, landed: Landed, now: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.flight.ended(landed.due);
         let Some(row) = self.table.row_mut(landed.slot) else { return };
         let answer = weigh(row, landed.answer);
         let answer = self.excuse(answer, landed.started, landed.late, now);

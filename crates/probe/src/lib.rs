@@ -33,6 +33,7 @@ mod budget;
 mod canary;
 mod demand;
 mod engine;
+mod flight;
 mod grpc;
 mod http;
 mod lookup;
@@ -209,7 +210,8 @@ impl Prober {
         Self { canaries, ..self }
     }
 
-    /// Calls `beat` this often while its loop takes its turns, so that somebody else can see that it does.
+    /// Calls `beat` this often while its loop takes its turns and no probe or lookup outlasts its limit, so that somebody
+    /// else can see when it hangs.
     #[must_use]
     pub fn with_turns(self, tick: Duration, beat: Arc<dyn Fn() + Send + Sync>) -> Self {
         Self { turns: Some((tick, beat)), ..self }

@@ -16,12 +16,12 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{RData, RecordType};
 
-use crate::resolve::{Families, Family};
+use crate::resolve::{Families, Family, LONGEST_LOOKUP};
 
 /// For one question to one server.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Both families have to answer within this.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = LONGEST_LOOKUP;
 
 /// Asks the name servers given, or those of the system.
 #[derive(Clone)]

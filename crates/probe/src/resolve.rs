@@ -14,6 +14,8 @@ use futures::stream::FuturesUnordered;
 use imbl::OrdSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::flight::{Due, Flight};
+
 /// Bounds of the time after which a good answer is asked for again.
 const SHORTEST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(300);
@@ -23,6 +25,8 @@ const CONFIRM: Duration = Duration::from_secs(1);
 const EMPTY: Duration = Duration::from_secs(15);
 /// Bound of the growing pause while resolving fails.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// A lookup ends by itself within this.
+pub(crate) const LONGEST_LOOKUP: Duration = Duration::from_secs(10);
 /// Names asked for at one time.
 const MOST_IN_FLIGHT: usize = 256;
 /// Addresses that are taken from one answer.
@@ -157,9 +161,10 @@ pub(crate) struct Resolver<L, F> {
     served: Option<Arc<str>>,
     /// Names asked for now, by namespace.
     asked: HashMap<Arc<str>, usize>,
-    /// The namespace that each of them counts for.
-    payers: HashMap<DnsName, Arc<str>>,
+    /// The namespace that each of them counts for, and when it is due.
+    payers: HashMap<DnsName, (Arc<str>, Due)>,
     in_flight: FuturesUnordered<F>,
+    flight: Flight,
 }
 
 impl<L, F> Resolver<L, F>
@@ -177,6 +182,7 @@ where
             asked: HashMap::new(),
             payers: HashMap::new(),
             in_flight: FuturesUnordered::new(),
+            flight: Flight::default(),
         }
     }
 
@@ -195,6 +201,11 @@ where
 
     pub(crate) fn forget(&mut self, name: &DnsName) {
         self.names.remove(name);
+    }
+
+    /// Whether a lookup does not end.
+    pub(crate) fn hangs(&self, now: Instant) -> bool {
+        self.flight.hangs(now)
     }
 
     /// Waits for the next answer. Nothing is lost when the future is dropped.
@@ -231,7 +242,8 @@ where
             if self.payers.contains_key(&name) {
                 self.landed(&namespace);
             } else if self.names.contains_key(&name) {
-                self.payers.insert(name.clone(), namespace);
+                let due = self.flight.began(now, LONGEST_LOOKUP);
+                self.payers.insert(name.clone(), (namespace, due));
                 self.in_flight.push((self.lookup)(name));
             } else {
                 self.landed(&namespace);
@@ -268,7 +280,8 @@ where
     }
 
     fn answered(&mut self, name: DnsName, answer: &Families) -> Option<Resolved> {
-        if let Some(namespace) = self.payers.remove(&name) {
+        if let Some((namespace, due)) = self.payers.remove(&name) {
+            self.flight.ended(due);
             self.landed(&namespace);
         }
         let known = self.names.get_mut(&name)?;

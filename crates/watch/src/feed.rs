@@ -15,7 +15,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::warn;
 
-use crate::WatchSettings;
 use crate::access::Connector;
 use crate::api::{Api, Pulse, WATCH};
 use crate::backoff::Backoff;
@@ -25,6 +24,7 @@ use crate::limits::{Pace, too_many};
 use crate::lines::Lines;
 use crate::once::complete;
 use crate::wire::{self, Event, Item};
+use crate::{Turns, WatchSettings};
 
 /// A watch that lasted so long was a watch.
 const PROOF: Duration = Duration::from_secs(5);
@@ -53,6 +53,8 @@ pub(crate) struct Feed<'a> {
     /// Watches in a row that gave nothing.
     vain: u32,
     uid: Option<String>,
+    /// Whom it shows that it does not hang.
+    turns: Turns,
 }
 
 /// Why a watch ended without a fault.
@@ -82,6 +84,7 @@ impl<'a> Feed<'a> {
         settings: &'a WatchSettings,
         api: &'a watch::Sender<Option<Api>>,
         placed: watch::Receiver<bool>,
+        turns: Turns,
     ) -> Self {
         Self {
             entry,
@@ -95,6 +98,7 @@ impl<'a> Feed<'a> {
             not_before: Instant::now(),
             vain: 0,
             uid: None,
+            turns,
         }
     }
 
@@ -105,16 +109,36 @@ impl<'a> Feed<'a> {
                 if fault.wants_new_client() {
                     self.api.send_replace(None);
                 }
-                sleep(self.backoff.pause().max(fault.retry_after())).await;
+                let pause = self.backoff.pause().max(fault.retry_after());
+                self.rest(pause).await;
             }
+        }
+    }
+
+    fn beat(&self) {
+        let (_, beat) = &self.turns;
+        beat(self.entry.name());
+    }
+
+    /// Waits until the pause is over.
+    async fn rest(&self, pause: Duration) {
+        let (tick, _) = self.turns;
+        let mut left = pause;
+        while !left.is_zero() {
+            self.beat();
+            let part = left.min(tick);
+            sleep(part).await;
+            left = left.saturating_sub(part);
         }
     }
 
     /// A list, when one is due, and one watch.
     async fn round(&mut self) -> Result<(), Fault> {
+        self.beat();
         let api = self.connect().await?;
         let fresh = self.list_at() <= Instant::now();
         let version = self.begin(&api, fresh).await?;
+        self.beat();
         let mut lines = match api.watch(&version, self.settings.watch_time).await {
             Ok(lines) => lines,
             Err(fault @ Fault::Expired { .. }) => {
@@ -185,6 +209,7 @@ impl<'a> Feed<'a> {
     async fn list(&mut self, api: &Api) -> Result<String, Fault> {
         let mut list = complete(api, self.settings).await;
         if matches!(list, Err(Fault::Expired { .. })) {
+            self.beat();
             list = complete(api, self.settings).await;
         }
         let list = list?;
@@ -211,6 +236,7 @@ impl<'a> Feed<'a> {
         let over = round.opened + self.settings.watch_time + OVERTIME.min(self.settings.watch_time / 4);
         let mut felt: Option<Felt> = None;
         loop {
+            self.beat();
             let list_at = self.list_at();
             tokio::select! {
                 chunk = paced(lines, round.pace.next()) => {
@@ -240,6 +266,7 @@ impl<'a> Feed<'a> {
                 }
                 () = sleep_until(list_at) => return Ok(End::List),
                 () = sleep_until(over) => return Ok(End::Time),
+                () = sleep(self.turns.0) => {}
             }
         }
     }

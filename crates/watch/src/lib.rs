@@ -156,8 +156,8 @@ pub async fn run(
 /// How often a turn of a member's task is told at least, and whom.
 pub type Turns = (Duration, Arc<dyn Fn(&MemberName) + Send + Sync>);
 
-/// [`run`], with a call for each member this often while its task takes its turns, so that somebody else can see that it
-/// does.
+/// [`run`], with a call for each member this often while its watch goes on or waits for its turn, so that somebody else
+/// can see when it hangs. While a request is under way there is no call: the longest takes ten times the request timeout.
 ///
 /// # Errors
 /// As [`run`].
@@ -211,18 +211,10 @@ async fn take_adopted(
 async fn watch_member(entry: Arc<Entry>, settings: Arc<WatchSettings>, turns: Turns) -> Infallible {
     let api = watch::Sender::new(None);
     let placed = watch::Sender::new(false);
-    let feed = Feed::new(&entry, &settings, &api, placed.subscribe());
+    let feed = Feed::new(&entry, &settings, &api, placed.subscribe(), turns);
     tokio::select! {
         never = feed.run() => never,
         never = nodes::follow(&entry, &settings, api.subscribe(), &placed) => never,
         never = entry.clock() => never,
-        never = tell_turns(entry.name(), &turns) => never,
-    }
-}
-
-async fn tell_turns(member: &MemberName, (tick, beat): &Turns) -> Infallible {
-    loop {
-        beat(member);
-        tokio::time::sleep(*tick).await;
     }
 }

@@ -91,42 +91,41 @@ pub async fn clusters(daemon: &Daemon) -> Result<ExitCode, CommandError> {
 /// When the daemon cannot be asked.
 pub async fn status(daemon: &Daemon) -> Result<ExitCode, CommandError> {
     let status: Status = ask(daemon, "/v1/status").await?;
-    show(daemon.output.output, &status, |mut out| {
-        writeln!(
-            out,
-            "fleet {}, fleetdns {}, up {}",
-            status.fleet,
-            status.version,
-            age(status.uptime_seconds)
-        )?;
-        if let Some(doubt) = &status.doubt {
-            writeln!(out, "doubt: {}", doubt.reason)?;
-        }
-        writeln!(out)?;
-        cluster_table(&mut out, &status.clusters)?;
-        writeln!(out)?;
-        canary_table(&mut out, &status.canaries)?;
-        probe_lines(&mut out, &status, daemon.output.output)?;
-        writeln!(out)?;
-        zone_table(&mut out, &status.zones)?;
-        if !status.intents.is_empty() {
-            writeln!(out)?;
-            intent_table(&mut out, &status.intents)?;
-        }
-        for zone in &status.zones {
-            let said = |text: &Option<String>| {
-                text.iter()
-                    .map(|text| Reason { name: zone.name.clone(), reason: text.clone() })
-                    .collect::<Vec<_>>()
-            };
-            reasons(&mut out, "FAULT", &said(&zone.fault))?;
-            reasons(&mut out, "START-UP", &said(&zone.startup))?;
-            reasons(&mut out, "HELD", &zone.held)?;
-            reasons(&mut out, "REFUSED", &zone.refused)?;
-        }
-        Ok(())
-    })?;
+    let format = daemon.output.output;
+    show(format, &status, |out| status_text(out, &status, format))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn status_text(mut out: impl Write, status: &Status, format: Format) -> std::io::Result<()> {
+    writeln!(out, "fleet {}, fleetdns {}, up {}", status.fleet, status.version, age(status.uptime_seconds))?;
+    if let Some(doubt) = &status.doubt {
+        writeln!(out, "doubt: {}", doubt.reason)?;
+    }
+    if let Some(fault) = &status.state_fault {
+        writeln!(out, "overrides cannot be saved, orders such as drain are refused: {fault}")?;
+    }
+    writeln!(out)?;
+    cluster_table(&mut out, &status.clusters)?;
+    writeln!(out)?;
+    canary_table(&mut out, &status.canaries)?;
+    probe_lines(&mut out, status, format)?;
+    writeln!(out)?;
+    zone_table(&mut out, &status.zones)?;
+    if !status.intents.is_empty() {
+        writeln!(out)?;
+        intent_table(&mut out, &status.intents)?;
+    }
+    for zone in &status.zones {
+        let said = |text: &Option<String>| {
+            let reason = |text: &String| Reason { name: zone.name.clone(), reason: text.clone() };
+            text.iter().map(reason).collect::<Vec<_>>()
+        };
+        reasons(&mut out, "FAULT", &said(&zone.fault))?;
+        reasons(&mut out, "START-UP", &said(&zone.startup))?;
+        reasons(&mut out, "HELD", &zone.held)?;
+        reasons(&mut out, "REFUSED", &zone.refused)?;
+    }
+    Ok(())
 }
 
 fn cluster_table(mut out: &mut impl Write, clusters: &[ClusterLine]) -> std::io::Result<()> {
@@ -237,4 +236,67 @@ pub async fn snapshot(daemon: &Daemon, file: Option<&Path>) -> Result<ExitCode, 
         None => print!("{text}"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::{UnprobeableLine, View};
+
+    fn printed(status: &Status, format: Format) -> String {
+        let mut out = Vec::new();
+        status_text(&mut out, status, format).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn never(n: usize) -> NeverAnsweredLine {
+        NeverAnsweredLine {
+            cluster: "west".to_owned(),
+            service: "shop/web".to_owned(),
+            address: format!("203.0.113.{n}"),
+            probe: "tcp:80".to_owned(),
+            error: "connection refused".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn status_counts_what_never_answered_and_wide_lists_it() {
+        let unprobeable = |addresses, unprobeable: &str| UnprobeableLine {
+            family: "IPv6".to_owned(),
+            addresses,
+            unprobeable: unprobeable.to_owned(),
+        };
+        let status = Status {
+            never_answered_count: 2,
+            never_answered: vec![never(1), never(2)],
+            unprobeable: vec![unprobeable(3, "publish"), unprobeable(4, "hold")],
+            ..View::empty().status()
+        };
+        let (short, wide) = (printed(&status, Format::Text), printed(&status, Format::Wide));
+        let line = "never answered: 2 endpoints, such as 203.0.113.1 of shop/web in west: connection refused";
+        for text in [&short, &wide] {
+            assert!(text.contains(line), "{text}");
+            assert!(
+                text.contains("unprobeable: 3 IPv6 addresses, published as their clusters say"),
+                "{text}"
+            );
+            assert!(text.contains("unprobeable: 4 IPv6 addresses, held as they are"), "{text}");
+        }
+        assert!(!short.contains("203.0.113.2"), "{short}");
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+        let table: Vec<String> = wide.lines().map(words).collect();
+        let heading = "NEVER ANSWERED SERVICE CLUSTER PROBE LAST ERROR";
+        let at = table.iter().position(|line| line == heading).unwrap();
+        assert_eq!(table[at + 1], "203.0.113.1 shop/web west tcp:80 connection refused");
+        assert_eq!(table[at + 2], "203.0.113.2 shop/web west tcp:80 connection refused");
+    }
+
+    #[tokio::test]
+    async fn status_says_that_the_state_directory_cannot_be_written() {
+        let good = View::empty().status();
+        assert!(!printed(&good, Format::Text).contains("overrides"));
+        let bad = Status { state_fault: Some("the state directory /x cannot be used".to_owned()), ..good };
+        let line = "overrides cannot be saved, orders such as drain are refused: the state directory /x cannot be used";
+        assert!(printed(&bad, Format::Text).lines().any(|one| one == line));
+    }
 }

@@ -139,6 +139,7 @@ impl Rig {
             snapshots: snapshots_in,
             health: health_in,
             intents: wishes.receiver(),
+            state: wishes.state(),
             reports: fleetdns_probe::Reports::default(),
             zones: vec![zone_in],
             journal: crate::journal::Journal::default(),

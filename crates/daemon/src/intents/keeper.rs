@@ -120,12 +120,19 @@ enum Request {
 pub struct Wishes {
     requests: mpsc::Sender<Request>,
     intents: watch::Receiver<Intents>,
+    fault: watch::Receiver<Option<Arc<str>>>,
 }
 
 impl Wishes {
     /// A stand-in without a keeper: nothing is ever wished.
     pub fn none() -> Self {
-        Self { requests: mpsc::channel(1).0, intents: watch::channel(Intents::default()).1 }
+        let intents = watch::channel(Intents::default()).1;
+        Self { requests: mpsc::channel(1).0, intents, fault: watch::channel(None).1 }
+    }
+
+    /// Why overrides cannot be kept in the state directory.
+    pub fn state(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.fault.clone()
     }
 
     /// The wishes in force, for who only reads them.
@@ -181,21 +188,25 @@ pub struct Keeper {
     /// When a person last took back what was wished, since the start: a zone that comes late does not bring it back.
     taken_back: BTreeMap<Subject, u64>,
     clock: Clock,
+    /// Why the state directory cannot be written, as far as was seen.
+    fault: watch::Sender<Option<Arc<str>>>,
 }
 
 impl Keeper {
     /// Reads what was kept. A directory that cannot be written stops nothing: what is there counts, and orders are
     /// refused with the reason.
     pub fn new(store: Option<Store>, clock: Clock) -> (Self, Wishes) {
-        if let Some(Err(error)) = store.as_ref().map(Store::prepare) {
-            warn!(error = %chain(&error), "orders such as drain are refused: they cannot be kept");
+        let fault = store.as_ref().and_then(|store| store.prepare().err()).map(|error| chain(&error));
+        if let Some(error) = &fault {
+            warn!(error, "orders such as drain are refused: they cannot be kept");
         }
+        let (fault, faulty) = watch::channel(fault.map(Arc::from));
         let kept = store.as_ref().map(Store::take_over).unwrap_or_default();
         let adopts = kept.intents.is_none() || kept.damage.is_some();
         let (intents, receiver) = watch::channel(kept.intents.unwrap_or_default());
         let (sender, requests) = mpsc::channel(16);
-        let keeper = Self { intents, requests, store, adopts, taken_back: BTreeMap::new(), clock };
-        (keeper, Wishes { requests: sender, intents: receiver })
+        let keeper = Self { intents, requests, store, adopts, taken_back: BTreeMap::new(), clock, fault };
+        (keeper, Wishes { requests: sender, intents: receiver, fault: faulty })
     }
 
     /// Works until `shutdown`.
@@ -295,7 +306,9 @@ impl Keeper {
         let next = next.clone();
         let written = tokio::task::spawn_blocking(move || store.write(&next)).await;
         // The thread ends without an answer only when the runtime does.
-        written.unwrap_or(Ok(()))
+        let written = written.unwrap_or(Ok(()));
+        self.fault.send_replace(written.as_ref().err().map(|error| chain(error).into()));
+        written
     }
 }
 

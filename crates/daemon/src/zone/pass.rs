@@ -10,12 +10,14 @@ use fleetdns_core::{
 use fleetdns_planner::velocity::Leaving;
 use fleetdns_planner::{Move, MoveCause, Scope, Way};
 use tokio::task::yield_now;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{Inputs, ZoneTask};
 
 /// Names that are planned before other tasks have their turn: a few milliseconds.
 const AT_ONCE: usize = 1000;
+/// A write that takes longer has failed, and what it wrote is not known: shorter than a turn of the loop may last.
+const LONGEST_APPLY: Duration = Duration::from_secs(240);
 /// How often deletions that `max-delete` holds are looked at again when nothing changes.
 const RECHECK: Duration = Duration::from_secs(30);
 
@@ -29,9 +31,14 @@ impl Batch {
     const MOST: usize = 10_000;
     const MOMENT: Duration = Duration::from_secs(2);
 
+    /// So many names did not end: fewer are tried next, down to one.
+    fn shrink(&mut self, names: usize) {
+        self.0 = (names / 2).max(1);
+    }
+
     fn learn(&mut self, names: usize, took: Duration) {
         if took > Self::MOMENT {
-            self.0 = (self.0 / 2).max(Self::LEAST);
+            self.0 = (self.0 / 2).max(Self::LEAST.min(self.0));
         } else if took * 4 < Self::MOMENT && names >= self.0 {
             self.0 = (self.0 * 2).min(Self::MOST);
         }
@@ -204,7 +211,13 @@ impl ZoneTask {
         let changes = &approved.plan().changes;
         let started = Instant::now();
         self.pulse.beat();
-        let applied = self.provider.apply(approved).await;
+        let applied = match timeout(LONGEST_APPLY, self.provider.apply(approved)).await {
+            Ok(applied) => applied,
+            Err(_) => {
+                self.batch.shrink(changes.len());
+                endless(changes)
+            }
+        };
         self.reading.note_written(changes.iter().map(|change| &change.name));
         self.batch.learn(changes.len(), started.elapsed());
         self.scribe.moves(moves, &applied);
@@ -234,6 +247,14 @@ impl ZoneTask {
             self.turn_at = self.turn_at.map(|_| Instant::now());
         }
     }
+}
+
+/// The outcome of a write that did not end: any of it may be done, and one name may be the cause.
+fn endless(changes: &[NameChange]) -> Applied {
+    let problem = format!("the provider did not end within {} s", LONGEST_APPLY.as_secs());
+    let outcome =
+        |change: &NameChange| (change.name.clone(), Outcome::Incomplete { problem: problem.clone() });
+    Applied { names: changes.iter().map(outcome).collect() }
 }
 
 /// Whether it takes out what is dead, or what an operator wants out.

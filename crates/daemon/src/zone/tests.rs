@@ -333,15 +333,13 @@ async fn a_wish_is_heeded_at_once_and_read_back_from_the_marks_before_the_first_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_never_ends_is_a_loop_that_hangs_and_a_list_is_not() {
+async fn a_loop_that_waits_for_ever_hangs_and_one_whose_list_lasts_does_not() {
     let rig = Rig::start(Backend { list_time: Duration::from_secs(500), ..Backend::default() });
     rig.pass(499).await;
     assert_eq!(rig.pulses.hanging(), [], "it goes on while the zone is read");
-    rig.publish(&["203.0.113.1"]);
-    rig.pass(2).await;
-    rig.backend(|b| b.write_time = Duration::from_secs(3600));
-    rig.publish(&["203.0.113.2"]);
-    rig.pass(299).await;
+    // Nobody takes what the zone says of its members.
+    rig.takes.send_replace(false);
+    rig.pass(290).await;
     assert_eq!(rig.pulses.hanging(), []);
     rig.pass(60).await;
     let hanging = rig.pulses.hanging();
@@ -349,6 +347,39 @@ async fn a_write_that_never_ends_is_a_loop_that_hangs_and_a_list_is_not() {
         hanging.len() == 1 && hanging[0].to_string().starts_with("zone example.com: no turn for 3"),
         "{hanging:?}"
     );
-    rig.pass(3600).await;
+    rig.takes.send_replace(true);
+    rig.pass(1).await;
     assert_eq!(rig.pulses.hanging(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_never_ends_fails_for_its_names_and_they_are_written_later() {
+    let rig = Rig::start(Backend::default());
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(10).await;
+    rig.backend(|b| b.write_time = Duration::from_secs(100_000));
+    rig.publish(&["203.0.113.2"]);
+    rig.pass(241).await;
+    assert_eq!((rig.status.borrow().failed, rig.status.borrow().fault.clone()), (1, None));
+    let reason = rig.status.borrow().refused[GLOBAL][0].reason.to_string();
+    assert_eq!(reason, "backend: partly written: the provider did not end within 240 s");
+    rig.pass(2000).await;
+    assert_eq!(rig.pulses.hanging(), []);
+    rig.backend(|b| b.write_time = Duration::ZERO);
+    rig.pass(300).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.2"]);
+    assert!(rig.status.borrow().refused.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_whose_write_never_ends_are_tried_in_smaller_parts() {
+    let rig = Rig::start(Backend::default());
+    rig.pass(10).await;
+    rig.backend(|b| b.write_time = Duration::from_secs(100));
+    for number in 0..8 {
+        rig.publish_as(&format!("s{number}"), &[&format!("203.0.113.{}", number + 1)]);
+    }
+    // Two names take 200 s, three more than the limit.
+    rig.pass(3600).await;
+    assert_eq!(rig.backend(|b| b.observed.owned_count()), 8);
 }

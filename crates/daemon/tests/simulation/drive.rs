@@ -387,6 +387,7 @@ fn desk(
         snapshots: snapshots.subscribe(),
         health,
         intents: wishes.receiver(),
+        state: wishes.state(),
         reports: fleetdns_probe::Reports::default(),
         zones: vec![status.clone()],
         journal: fleetdns_daemon::journal::Journal::default(),

@@ -579,3 +579,36 @@ async fn a_namespace_of_thousands_is_probed_at_its_rate_and_who_shares_an_endpoi
         [("big", Limit::Namespace)]
     );
 }
+
+/// The beats of a prober, a second apart, in the hour after it started.
+async fn beats(network: &Network, snapshot: Snapshot) -> Vec<Duration> {
+    let (snapshots, receiver) = watch::channel(snapshot);
+    let (out, _health) = watch::channel(Health::default());
+    let (probing, naming) = (network.clone(), network.clone());
+    let resolver = Resolver::new(move |name| naming.clone().lookup(name));
+    let engine =
+        Engine::new(&settings(), move |key| probing.clone().probe(key), resolver, Reports::default());
+    let (heard, start) = (Arc::new(Mutex::new(Vec::new())), Instant::now());
+    let told = Arc::clone(&heard);
+    let beat = move || told.lock().unwrap().push(start.elapsed());
+    let engine = engine.with_turns(Some((SECOND, Arc::new(beat))));
+    let (_release, released) = watch::channel(0);
+    let running = engine.run(receiver, &out, released, CancellationToken::new());
+    assert!(timeout(SECOND * 3600, running).await.is_err());
+    drop(snapshots);
+    let heard = heard.lock().unwrap();
+    heard.clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_or_a_lookup_that_never_ends_is_a_prober_that_hangs() {
+    let network = Network::default();
+    let services = west(&[ONE, ("b", "10.0.0.2", "tcp:80")]);
+    assert!(*beats(&network, services.clone()).await.last().unwrap() >= SECOND * 3599);
+    network.set("10.0.0.1", SECOND * 100_000, Answer::Pass);
+    let last = *beats(&network, services).await.last().unwrap();
+    assert!((SECOND * 10..SECOND * 15).contains(&last), "{last:?}");
+    // Its name server never answers.
+    let last = *beats(&network, west(&[("c", "lb.example.net", "tcp:80")])).await.last().unwrap();
+    assert!((SECOND * 18..SECOND * 22).contains(&last), "{last:?}");
+}

@@ -1,12 +1,16 @@
 //! A member that refuses, hangs or is gone.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use fleetdns_core::Inventory;
+use fleetdns_core::{Inventory, MemberName, Snapshot};
+use fleetdns_watch::run_with_turns;
 use serde_json::json;
+use tokio::sync::{mpsc, watch};
 
 use crate::fake::{Fake, How, service};
-use crate::{Fleet, fault, kubeconfig};
+use crate::{BUDGET, Fleet, fault, kubeconfig, name};
 
 #[tokio::test]
 async fn a_member_that_hangs_does_not_delay_another() {
@@ -17,7 +21,7 @@ async fn a_member_that_hangs_does_not_delay_another() {
     let mut fleet = Fleet::new(&[("east", &east), ("west", &west)]).run();
     let view = fleet.until_live("west").await;
     assert!(view.listed);
-    assert_ne!(fleet.snapshot.borrow().members[&crate::name("east")].inventory, Inventory::Live);
+    assert_ne!(fleet.snapshot.borrow().members[&name("east")].inventory, Inventory::Live);
     let view = fleet.until_stale("east").await;
     assert!(!view.listed && view.services.is_empty());
     let view = fleet.until("why", "east", |view| view.fault.is_some()).await;
@@ -203,4 +207,39 @@ async fn a_watch_that_never_works_is_tried_ever_less_often() {
         // Pauses of at least 0.25 s, 0.5 s and so on lie between all but the first two.
         assert!(start.elapsed() >= Duration::from_millis(700), "{how:?}: {:?}", start.elapsed());
     }
+}
+
+/// The turns of a member come from its watch: while a request hangs there are none, and others go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_never_ends_is_a_watch_that_hangs() {
+    let tick = Duration::from_millis(20);
+    let (well, stuck) = (Fake::start(), Fake::start());
+    let mut fleet = Fleet::new(&[("well", &well), ("stuck", &stuck)]);
+    fleet.settings.request_timeout = Duration::from_secs(3600);
+    stuck.cluster().list = How::Hang;
+    let turns: Arc<Mutex<BTreeMap<MemberName, Instant>>> = Arc::default();
+    let told = Arc::clone(&turns);
+    let beat = move |member: &MemberName| {
+        told.lock().unwrap().insert(member.clone(), Instant::now());
+    };
+    let (out, _snapshot) = watch::channel(Snapshot::default());
+    let (_adopted, views) = mpsc::channel(1);
+    let (members, settings) = (fleet.members.clone(), fleet.settings.clone());
+    let running =
+        run_with_turns(members, settings, views, out, (tick, Arc::new(beat)), fleet.shutdown.clone());
+    let task = tokio::spawn(running);
+    let silent = |member: &str| turns.lock().unwrap().get(&name(member)).map(Instant::elapsed);
+    let seen = async {
+        loop {
+            let (well, stuck) = (silent("well"), silent("stuck"));
+            if well.is_some_and(|silent| silent < tick * 5) && stuck.is_some_and(|silent| silent > tick * 50)
+            {
+                return;
+            }
+            tokio::time::sleep(tick).await;
+        }
+    };
+    tokio::time::timeout(BUDGET, seen).await.unwrap();
+    fleet.shutdown.cancel();
+    task.await.unwrap().unwrap();
 }

@@ -175,12 +175,16 @@ async fn what_cannot_be_kept_is_refused_with_the_reason_and_what_is_kept_is_in_f
     let store = Store::at(folder.path());
     let (wishes, shutdown) = start(Some(store.clone()));
     wishes.say(saying("cluster/east", Some(Wish::Drain), None)).await.unwrap();
+    assert_eq!(*wishes.state().borrow(), None);
     shutdown.cancel();
     // The file can be read, and nothing beside it can be made: what stands in the way is no matter of rights, root has all.
     let broken = store.unwritable();
     let (mut wishes, _shutdown) = start(Some(broken));
     assert_eq!(subjects(&mut wishes), ["cluster/east drain"]);
+    let fault = || wishes.state().borrow().clone().unwrap();
+    assert!(fault().contains("state-dir names another one"), "{}", fault());
     let refused = wishes.say(saying("cluster/west", Some(Wish::Drain), None)).await.unwrap_err();
     assert!(chain(&refused).contains("intents.json cannot be written"), "{}", chain(&refused));
+    assert!(fault().contains("intents.json cannot be written"), "{}", fault());
     assert_eq!(subjects(&mut wishes), ["cluster/east drain"]);
 }
