@@ -110,14 +110,14 @@ impl Driver {
             ..PublishSettings::default()
         });
         let told = wishes.clone();
-        let (settings, upkeep, canaries, broken) = self.with(|sim| {
+        let (settings, upkeep, canaries, broken, correlation_hold) = self.with(|sim| {
             let wishes = if sim.broken == Broken::Ignores { Wishes::none() } else { wishes };
             sim.say("process starts");
             sim.process = Process::default();
             sim.ledger = crate::ledger::Ledger::default();
             sim.fleet.departed.clear();
             sim.fleet.members.iter_mut().for_each(|member| member.start(&publish));
-            (zone_settings(sim), upkeep(sim, wishes), canaries(sim), sim.broken)
+            (zone_settings(sim), upkeep(sim, wishes), canaries(sim), sim.broken, sim.broken.hold(sim.hold))
         });
         let (targets_out, targets) = watch::channel(Snapshot::default());
         let (snapshots_out, snapshots_in) = watch::channel(Snapshot::default());
@@ -129,7 +129,8 @@ impl Driver {
         let (zone, status) = ZoneTask::new(settings, "strict", Box::new(way), upkeep, adopted_out);
         let means = means(&self.sim);
         let token = shutdown.clone();
-        let probing = (ProbeSettings::default(), if broken.is_deaf() { Vec::new() } else { canaries });
+        let probing = ProbeSettings { correlation_hold, ..ProbeSettings::default() };
+        let probing = (probing, if broken.is_deaf() { Vec::new() } else { canaries });
         let mut tasks = vec![tokio::spawn(async move {
             means.run(probing, targets, health_out, released, token).await.unwrap();
         })];

@@ -89,6 +89,11 @@ impl Elsewhere {
         all
     }
 
+    /// When this host loses its route for IPv6.
+    pub(crate) fn loses_route(&self) -> Option<Duration> {
+        self.faults.iter().find(|(_, fault)| *fault == Fault::NoRoute).map(|(at, _)| *at)
+    }
+
     fn add(&mut self, at: Duration, fault: Fault) {
         self.faults.push((at, fault));
     }

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetdns_core::plan::Cause;
 use fleetdns_core::routing::Routing;
 use fleetdns_core::{
     Address, AllDown, Change, Content, DnsName, NameChange, ObservedSet, Plan, ProbeSpec, RecordData,
-    RecordType, Wish,
+    RecordType, ServiceKey, Wish,
 };
 
 use crate::fleet::Member;
@@ -20,6 +21,9 @@ use crate::sim::Sim;
 
 /// An address that left because it was dead, and the namespace that had it.
 pub(crate) type Leaver = (Arc<str>, Address);
+
+/// Names that a plan deletes of one namespace, and the Services that had them.
+type Deleted = (usize, BTreeSet<Option<ServiceKey>>);
 
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -51,7 +55,33 @@ impl Sim {
             self.judge_change(change, now, &mut dead);
             all.insert(change.name.clone(), dead);
         }
+        self.judge_deletions(plan);
         all
+    }
+
+    /// No plan deletes more than `max-delete` of our names because nobody wants them. A namespace of which one Service
+    /// alone goes does not count when that is too much by itself, nor does a zone with fewer than ten names.
+    fn judge_deletions(&mut self, plan: &Plan) {
+        let gone = |change: &Change| matches!(change, Change::Delete { cause: Cause::ServiceGone, .. });
+        let mut deleted: BTreeMap<Option<Arc<str>>, Deleted> = BTreeMap::new();
+        for change in plan.changes.iter().filter(|one| one.vanishes() && one.changes.iter().any(gone)) {
+            let marks = change.changes.iter().filter_map(|one| one.before()?.claim.evidence());
+            let service = marks.map(|mark| mark.service).next();
+            let namespace = service.as_ref().map(|key| Arc::clone(key.namespace()));
+            let (names, services) = deleted.entry(namespace).or_default();
+            *names += 1;
+            services.insert(service);
+        }
+        // What a person deleted since the last list still counts as ours.
+        let owned = self.zone.observed.owned_count() + self.zone.cut_by_hand.len();
+        let most = owned * usize::from(self.brakes.max_delete) / 100;
+        let is_one =
+            |services: &BTreeSet<Option<ServiceKey>>| services.len() == 1 && !services.contains(&None);
+        deleted.retain(|_, (names, services)| *names <= most || !is_one(services));
+        let count: usize = deleted.values().map(|(names, _)| names).sum();
+        if owned >= 10 && count > most {
+            self.accuse(format!("max-delete: {count} of {owned} names are deleted at once, {most} may be"));
+        }
     }
 
     fn judge_change(&mut self, change: &NameChange, now: Duration, dead: &mut BTreeSet<Leaver>) {
@@ -132,13 +162,12 @@ impl Sim {
         process.budgets.retain(|(at, _)| now - *at < WINDOW);
     }
 
-    /// What left, as the product knows: within a minute no more of one namespace than may, and of several no more than may when each counts with
+    /// What left by a plan of this time, as the product knows: within a minute no more of one namespace than may, and of several no more than may when each counts with
     /// no more than the one of which something leaves now.
-    pub(crate) fn judge_speed(&mut self, dead: BTreeSet<Leaver>) {
-        let now = self.now();
+    pub(crate) fn judge_speed(&mut self, dead: BTreeSet<Leaver>, now: Duration) {
         self.note_budget();
         let process = &mut self.process;
-        process.left.retain(|(at, _)| now - *at < WINDOW);
+        process.left.retain(|(at, _)| now.saturating_sub(*at) < WINDOW);
         let known: BTreeSet<&Leaver> = process.left.iter().map(|(_, one)| one).collect();
         let fresh: BTreeSet<Arc<str>> = dead
             .iter()

@@ -7,13 +7,15 @@
 //!
 //! - `cargo test -p fleetdns-daemon --test simulation` runs the kept seeds and some new ones.
 //! - `SEEDS=10000 START=1 cargo test --release -p fleetdns-daemon --test simulation many -- --nocapture` runs more.
-//! - `many_schedules` and `many_trials` in place of `many` run one kind only: trials take the times of some Services, in
-//!   the same world with and without what is broken elsewhere.
+//! - `many_schedules`, `many_trials`, `many_outages` and `many_deletions` in place of `many` run one kind only: trials take
+//!   the times of some Services, in the same world with and without what is broken elsewhere; in outages most of the fleet
+//!   is really dead; in deletions many Services are deleted at once.
 //! - `SEED=7 cargo test -p fleetdns-daemon --test simulation many_schedules -- --nocapture` runs one and prints all that
 //!   happens, and what the product says of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod chaos;
+mod deletions;
 mod drive;
 mod elsewhere;
 mod expect;
@@ -23,6 +25,7 @@ mod ledger;
 mod names;
 mod network;
 mod orders;
+mod outage;
 mod proof;
 mod rng;
 mod scenarios;
@@ -44,8 +47,11 @@ const KEPT: &str = include_str!("seeds.txt");
 /// Seeds that every run of the tests tries.
 const USUAL: u64 = 25;
 const USUAL_TRIALS: u64 = 6;
+const USUAL_OUTAGES: u64 = 6;
+const USUAL_DELETIONS: u64 = 6;
 
-/// The kept seeds of schedules, which have no letter before them, or of trials, which have a `t`.
+/// The kept seeds of schedules, which have no letter before them, of trials, which have a `t`, of outages, with an
+/// `o`, or of deletions, with a `d`.
 fn kept(letter: &str) -> Vec<u64> {
     let seeds = KEPT.lines().filter_map(|line| line.split_whitespace().next()?.strip_prefix(letter));
     seeds.filter_map(|seed| seed.parse().ok()).collect()
@@ -100,6 +106,16 @@ fn many_trials_keep_every_time() {
 }
 
 #[test]
+fn many_outages_hold_and_end() {
+    many("o", USUAL_OUTAGES, outage::run);
+}
+
+#[test]
+fn many_deletions_stay_within_the_limit() {
+    many("d", USUAL_DELETIONS, deletions::run);
+}
+
+#[test]
 fn a_seed_gives_the_same_run_again() {
     for seed in 1..=10 {
         let (one, other) = (run(seed, Broken::Nothing, false), run(seed, Broken::Nothing, false));
@@ -110,8 +126,8 @@ fn a_seed_gives_the_same_run_again() {
 }
 
 /// Of a few seeds at least one has to show that the law is broken.
-fn breaks(broken: Broken, law: &str) {
-    breaks_in(run, broken, law, 1);
+fn breaks(broken: Broken, law: &str, first: u64) {
+    breaks_in(run, broken, law, first);
 }
 
 /// The first seed is one that showed it before: the others are tried when it no longer does.
@@ -124,70 +140,85 @@ fn breaks_in(run: fn(u64, Broken, bool) -> Outcome, broken: Broken, law: &str, f
 
 #[test]
 fn without_the_last_set_a_name_is_seen_empty() {
-    breaks(Broken::Empties, "empty");
+    breaks(Broken::Empties, "empty", 1);
 }
 
 #[test]
 fn a_verdict_without_evidence_is_seen() {
-    breaks(Broken::Slanders, "evidence");
+    breaks(Broken::Slanders, "evidence", 2);
 }
 
 #[test]
 fn without_doubt_it_is_seen_that_we_were_cut_off() {
-    breaks(Broken::Deaf, "vantage");
+    breaks(Broken::Deaf, "vantage", 2);
 }
 
 #[test]
 fn without_doubt_a_wall_is_seen_to_empty_the_zone() {
-    breaks(Broken::Deaf, "correlation");
+    breaks(Broken::Deaf, "correlation", 39);
 }
 
 #[test]
 fn a_touched_foreign_name_is_seen() {
-    breaks(Broken::Steals, "foreign");
+    breaks(Broken::Steals, "foreign", 3);
 }
 
 #[test]
 fn a_mark_that_is_not_ours_is_seen() {
-    breaks(Broken::Misnames, "mark");
+    breaks(Broken::Misnames, "mark", 1);
 }
 
 #[test]
 fn a_cname_with_company_is_seen() {
-    breaks(Broken::Blind, "alone");
+    breaks(Broken::Blind, "alone", 3);
 }
 
 #[test]
 fn a_removal_before_everything_was_listed_is_seen() {
-    breaks(Broken::Hasty, "start-up");
+    breaks(Broken::Hasty, "start-up", 1);
 }
 
 #[test]
 fn writes_without_end_are_seen() {
-    breaks(Broken::Restless, "idle");
+    breaks(Broken::Restless, "idle", 35);
 }
 
 #[test]
 fn a_zone_that_never_comes_right_is_seen() {
-    breaks(Broken::Stuck, "converge");
+    breaks(Broken::Stuck, "converge", 3);
 }
 
 #[test]
 fn an_override_that_is_not_carried_out_is_seen() {
-    breaks(Broken::Ignores, "override");
+    breaks(Broken::Ignores, "override", 1);
 }
 
 #[test]
 fn a_doubt_that_cannot_end_is_seen_to_keep_the_dead() {
-    breaks_in(trial::run, Broken::Latches, "budget", 1);
+    breaks_in(trial::run, Broken::Latches, "budget", 2);
 }
 
 #[test]
 fn verdicts_that_wait_for_others_are_seen() {
-    breaks_in(trial::run, Broken::Queues, "neighbour", 1);
+    breaks_in(trial::run, Broken::Queues, "neighbour", 18);
+}
+
+#[test]
+fn a_correlation_that_never_ends_is_seen() {
+    breaks_in(outage::run, Broken::Clings, "correlation-hold", 1);
+}
+
+#[test]
+fn a_correlation_that_ends_too_soon_is_seen() {
+    breaks_in(outage::run, Broken::Yields, "hold", 1);
+}
+
+#[test]
+fn deletions_beyond_the_limit_are_seen() {
+    breaks_in(deletions::run, Broken::Purges, "max-delete", 3);
 }
 
 #[test]
 fn a_zone_that_rests_for_one_refused_name_is_seen() {
-    breaks_in(trial::run, Broken::Rests, "refused", 1);
+    breaks_in(trial::run, Broken::Rests, "refused", 12);
 }

@@ -46,6 +46,12 @@ pub(crate) enum Broken {
     Rests,
     /// What persons say is kept and not carried out.
     Ignores,
+    /// A correlation holds for ever.
+    Clings,
+    /// A correlation holds for a moment.
+    Yields,
+    /// Any number of names is deleted at once.
+    Purges,
 }
 
 impl Broken {
@@ -65,7 +71,17 @@ impl Broken {
         match self {
             Self::Empties => Brakes { all_down: AllDown::Empty, ..brakes },
             Self::Hurries => Brakes { max_removals: 100, ..brakes },
+            Self::Purges => Brakes { max_delete: 100, ..brakes },
             _ => brakes,
+        }
+    }
+
+    /// How long a correlation holds.
+    pub(crate) fn hold(self, hold: Option<Duration>) -> Option<Duration> {
+        match self {
+            Self::Clings => None,
+            Self::Yields => Some(Duration::from_secs(1)),
+            _ => hold,
         }
     }
 

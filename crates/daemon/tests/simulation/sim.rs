@@ -20,6 +20,7 @@ use crate::ledger::{Blame, Ledger};
 use crate::names::Meaning;
 use crate::network::Network;
 use crate::proof::Broken;
+use crate::rng::Rng;
 use crate::zone::Backend;
 
 pub(crate) type Shared = Arc<Mutex<Sim>>;
@@ -51,6 +52,8 @@ pub(crate) struct Sim {
     pub(crate) zone: Backend,
     pub(crate) foreign: BTreeMap<DnsName, Vec<ObservedSet>>,
     pub(crate) brakes: Brakes,
+    /// How long a correlation holds; for ever without.
+    pub(crate) hold: Option<Duration>,
     pub(crate) routing: Routing,
     pub(crate) intents: Intents,
     pub(crate) wishes: Option<Wishes>,
@@ -76,7 +79,10 @@ impl Sim {
             ledger: Ledger::default(),
             zone: Backend::new(seed),
             foreign: BTreeMap::new(),
-            brakes: Brakes { max_delete: 100, ..Brakes::default() },
+            // How many addresses a name may have is no matter of time; the largest Service here has more than that.
+            brakes: Brakes { max_delete: 100, max_addresses: 10_000, ..Brakes::default() },
+            // Longer than any wall stands.
+            hold: Some(Duration::from_secs(Rng::new(seed ^ 3).between(150, 600))),
             routing: Routing::All,
             intents: Intents::default(),
             wishes: None,

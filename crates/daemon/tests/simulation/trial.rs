@@ -23,9 +23,9 @@ const STEPS: u64 = 4;
 const SLACK: Duration = Duration::from_millis(4500);
 
 /// How long something took, if it came true at all.
-struct Took {
-    expected: Expected,
-    took: Option<Duration>,
+pub(crate) struct Took {
+    pub(crate) expected: Expected,
+    pub(crate) took: Option<Duration>,
 }
 
 /// The plan of a trial: all of it follows from the seed.
@@ -34,6 +34,8 @@ struct Trial {
     world: World,
     steps: Vec<(Duration, Step)>,
     elsewhere: Elsewhere,
+    /// Percent of our names that one plan may delete.
+    max_delete: u8,
 }
 
 impl Trial {
@@ -49,7 +51,8 @@ impl Trial {
         });
         let steps: Vec<_> = steps.collect();
         let elsewhere = Elsewhere::draw(&mut rng, kind, &world, &steps);
-        Self { kind, world, steps, elsewhere }
+        let max_delete = *Rng::new(mix(seed ^ 0x6d61_7864)).pick(&[20, 50, 100]).unwrap();
+        Self { kind, world, steps, elsewhere, max_delete }
     }
 }
 
@@ -97,6 +100,7 @@ async fn course(
         sim.broken = broken;
         trial.world.build(sim);
         sim.zone.slow_name = trial.elsewhere.slow_name;
+        sim.brakes.max_delete = trial.max_delete;
     });
     if afflicted {
         driver.elsewhere(&trial.elsewhere);
@@ -113,6 +117,9 @@ async fn course(
     }
     driver.pass(LASTS).await;
     driver.stop(false).await;
+    if let Some(at) = trial.elsewhere.loses_route().filter(|_| afflicted) {
+        all.iter_mut().for_each(|expected| expected.loses_route(at));
+    }
     let took: Vec<Took> = driver.with(|sim| {
         let took = |expected| Took { took: sim.took(&expected), expected };
         let took: Vec<Took> = all.into_iter().map(took).collect();
@@ -123,7 +130,7 @@ async fn course(
 }
 
 impl Driver {
-    async fn until_then(&mut self, at: Duration) {
+    pub(crate) async fn until_then(&mut self, at: Duration) {
         let now = self.now();
         self.pass(at.saturating_sub(now)).await;
     }
@@ -131,7 +138,7 @@ impl Driver {
 
 impl Sim {
     /// How long it took until something came true at a name, before what follows on it.
-    fn took(&self, expected: &Expected) -> Option<Duration> {
+    pub(crate) fn took(&self, expected: &Expected) -> Option<Duration> {
         let good = |values: &std::collections::BTreeSet<String>| {
             values.is_disjoint(&expected.gone) && values.is_superset(&expected.there)
         };
@@ -144,7 +151,7 @@ impl Sim {
         Some(first.at - expected.from).filter(|took| *took <= LASTS)
     }
 
-    fn judge_time(&mut self, one: &Took) {
+    pub(crate) fn judge_time(&mut self, one: &Took) {
         let Expected { what, from, budget, name, .. } = &one.expected;
         self.say(format!(
             "{what} at {:.3}: in DNS after {:?}, budget {budget:?}",

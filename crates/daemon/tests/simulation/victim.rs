@@ -61,6 +61,15 @@ pub(crate) struct Expected {
     pub(crate) budget: Duration,
 }
 
+impl Expected {
+    /// There is no route for IPv6 from then on: what had not left by then stays, as its cluster says.
+    pub(crate) fn loses_route(&mut self, at: Duration) {
+        if (self.from..self.from + LASTS).contains(&at) {
+            self.gone.retain(|ip| !ip.contains(':'));
+        }
+    }
+}
+
 /// Members and victims of a trial.
 #[derive(Debug, Clone)]
 pub(crate) struct World {

@@ -188,10 +188,10 @@ impl Provider for Way {
     }
 
     async fn apply(&self, plan: &ApprovedPlan) -> Applied {
-        let (mut dead, slow, slow_name) = {
+        let (mut dead, slow, slow_name, planned) = {
             let mut sim = self.0.lock().unwrap();
             // What is known now is what the plan was made of; what happens until the write is done cannot count.
-            (sim.judge_plan(plan.plan()), sim.zone.slow, sim.zone.slow_name)
+            (sim.judge_plan(plan.plan()), sim.zone.slow, sim.zone.slow_name, sim.now())
         };
         pause(slow).await;
         let mut names = Vec::new();
@@ -213,7 +213,7 @@ impl Provider for Way {
                 sim.write(&change.name, sets);
             }
             if let (Outcome::Done(_), Some(dead)) = (&outcome, dead.remove(&change.name)) {
-                sim.judge_speed(dead);
+                sim.judge_speed(dead, planned);
             }
             if sim.broken == Broken::Rests
                 && matches!(outcome, Outcome::Failed(ProviderError::Rejected { .. }))
