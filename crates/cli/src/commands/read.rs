@@ -240,8 +240,16 @@ pub async fn snapshot(daemon: &Daemon, file: Option<&Path>) -> Result<ExitCode, 
 
 #[cfg(test)]
 mod tests {
+    use fleetdns_daemon::view::UnprobeableLine;
+    use serde_json::json;
+
     use super::*;
-    use crate::view::{UnprobeableLine, View};
+
+    fn empty() -> Status {
+        let status = json!({"version": "1", "fleet": "fed", "uptime_seconds": 0, "clusters": [], "zones": [],
+            "doubt": null, "canaries": []});
+        serde_json::from_value(status).unwrap()
+    }
 
     fn printed(status: &Status, format: Format) -> String {
         let mut out = Vec::new();
@@ -259,8 +267,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn status_counts_what_never_answered_and_wide_lists_it() {
+    #[test]
+    fn status_counts_what_never_answered_and_wide_lists_it() {
         let unprobeable = |addresses, unprobeable: &str| UnprobeableLine {
             family: "IPv6".to_owned(),
             addresses,
@@ -270,7 +278,7 @@ mod tests {
             never_answered_count: 2,
             never_answered: vec![never(1), never(2)],
             unprobeable: vec![unprobeable(3, "publish"), unprobeable(4, "hold")],
-            ..View::empty().status()
+            ..empty()
         };
         let (short, wide) = (printed(&status, Format::Text), printed(&status, Format::Wide));
         let line = "never answered: 2 endpoints, such as 203.0.113.1 of shop/web in west: connection refused";
@@ -291,9 +299,9 @@ mod tests {
         assert_eq!(table[at + 2], "203.0.113.2 shop/web west tcp:80 connection refused");
     }
 
-    #[tokio::test]
-    async fn status_says_that_the_state_directory_cannot_be_written() {
-        let good = View::empty().status();
+    #[test]
+    fn status_says_that_the_state_directory_cannot_be_written() {
+        let good = empty();
         assert!(!printed(&good, Format::Text).contains("overrides"));
         let bad = Status { state_fault: Some("the state directory /x cannot be used".to_owned()), ..good };
         let line = "overrides cannot be saved, orders such as drain are refused: the state directory /x cannot be used";
