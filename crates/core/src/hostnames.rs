@@ -304,6 +304,19 @@ impl HostnamePolicy {
         }
     }
 
+    /// Whether a namespace may have the name of a name server that a zone has told of.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn check_name_server(&self, namespace: &str, name: &DnsName) -> Result<(), Denied> {
+        let rule = self.rules.get(namespace).or(self.others.as_ref());
+        let named = |one: &Pattern| matches!(&one.names, Names::One(one) if one == name);
+        if rule.is_some_and(|patterns| patterns.iter().any(named)) {
+            return Ok(());
+        }
+        Err(Denied { why: Why::Reserved(Reserved::NameServer), line: self.line(namespace, name, "") })
+    }
+
     /// The line that allows what is allowed now, and one name more.
     fn line(&self, namespace: &str, name: &DnsName, shared: &str) -> Arc<str> {
         let now = self.rules.get(namespace).or(self.others.as_ref());

@@ -1,6 +1,6 @@
 //! What a provider says exists in a zone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -127,6 +127,8 @@ pub struct Observed {
     unwritable: Arc<BTreeMap<DnsName, (bool, Arc<str>)>>,
     /// Names with an NS or DNAME record, the apex among them.
     cuts: OrdSet<DnsName>,
+    /// The name servers that NS records of the zone name.
+    servers: Arc<BTreeSet<DnsName>>,
 }
 
 impl Observed {
@@ -134,6 +136,16 @@ impl Observed {
     pub fn set_unwritable(&mut self, unwritable: Vec<Unwritable>) {
         let by_name = unwritable.into_iter().map(|one| (one.name, (one.subtree, one.reason)));
         self.unwritable = Arc::new(by_name.collect());
+    }
+
+    /// Says which name servers the NS records of the zone name, in place of what was said before.
+    pub fn set_name_servers(&mut self, servers: BTreeSet<DnsName>) {
+        self.servers = Arc::new(servers);
+    }
+
+    /// The name servers that NS records of the zone name: its own, and those of zones that it delegates.
+    pub fn name_servers(&self) -> &BTreeSet<DnsName> {
+        &self.servers
     }
 
     /// Why a name cannot be written.
@@ -165,9 +177,9 @@ impl Observed {
         self.cuts.contains(name) && self.at(name).iter().any(|set| set.type_name() == wanted)
     }
 
-    /// Whether both have the same names that cannot be written, and the same delegations.
+    /// Whether both have the same names that cannot be written, the same delegations and the same name servers.
     pub fn same_limits(&self, other: &Self) -> bool {
-        self.unwritable == other.unwritable && self.cuts == other.cuts
+        self.unwritable == other.unwritable && self.cuts == other.cuts && self.servers == other.servers
     }
 
     /// Adds one set.

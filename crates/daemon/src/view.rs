@@ -418,6 +418,7 @@ impl View {
         for zone in &self.zones {
             let status = zone.borrow().clone();
             let observed = status.observed.unwrap_or_default();
+            scenario.name_servers.extend(observed.name_servers().iter().map(ToString::to_string));
             scenario.add_zone(&status.settings, &status.capabilities, &observed);
         }
         let priorities = self.zones.first().map(|zone| Arc::clone(&zone.borrow().settings.priorities));

@@ -44,6 +44,7 @@ fn main() {
         ttl: Ttl::DEFAULT,
         routing: Routing::All,
         priorities: Arc::default(),
+        policy: Arc::default(),
     };
     println!("start                {:>8.1} MB", rss_mb());
     let (mut snapshot, mut health) = (Snapshot::default(), Health::default());

@@ -38,6 +38,8 @@ pub(crate) struct Item {
     pub(crate) set: ObservedSet,
     /// Why a set with our mark is not ours to change.
     pub(crate) odd: Option<String>,
+    /// The name servers of an NS set.
+    pub(crate) servers: Vec<DnsName>,
 }
 
 /// The relative name in URLs: `@` for the apex.
@@ -64,6 +66,7 @@ impl Raw {
             Ttl::new(ttl.unwrap_or(0)).ok_or(format!("{record_type} set {name}: its TTL is out of range"))?;
         let (text, others) = mark::read(metadata(properties.remove("metadata")));
         let mark = Claim::read(text.as_deref(), owner);
+        let servers = name_servers(properties.get("nsrecords"));
         let (content, odd) = match content(&record_type, properties) {
             Ok(data) => (Content::Known(data), None),
             Err(why) => (Content::other(&record_type), why),
@@ -75,8 +78,14 @@ impl Raw {
         });
         let claim = if matches!(content, Content::Known(_)) { mark } else { Claim::Foreign };
         let version = version(etag.unwrap_or_default(), &others);
-        Ok(Item { name, set: ObservedSet { ttl, content, claim, version }, odd })
+        Ok(Item { name, set: ObservedSet { ttl, content, claim, version }, odd, servers })
     }
+}
+
+/// The hosts of NS records, those that can be read.
+fn name_servers(records: Option<&Value>) -> Vec<DnsName> {
+    let records = records.and_then(Value::as_array).into_iter().flatten();
+    records.filter_map(|record| record.get("nsdname")?.as_str()?.parse().ok()).collect()
 }
 
 fn metadata(value: Option<Value>) -> Metadata {

@@ -85,6 +85,7 @@ struct Collector<'a> {
     owner: &'a Label,
     /// A set may come twice when somebody writes while we read; the later one is newer.
     sets: BTreeMap<(DnsName, String), ObservedSet>,
+    servers: BTreeSet<DnsName>,
     unreadable: Vec<String>,
     allowance: Allowance,
 }
@@ -127,6 +128,7 @@ impl AzureZone {
             zone: &self.zone,
             owner: &self.owner,
             sets: BTreeMap::new(),
+            servers: BTreeSet::new(),
             unreadable: Vec::new(),
             allowance: Allowance::new(),
         };
@@ -193,7 +195,8 @@ impl Collector<'_> {
                 .map_err(|error| format!("a record set cannot be read: {error}"))
                 .and_then(|raw| raw.read(self.zone, self.owner));
             match item {
-                Ok(Item { name, set, odd }) => {
+                Ok(Item { name, set, odd, servers }) => {
+                    self.servers.extend(servers);
                     self.unreadable.extend(odd.map(|text| backend_text(&text, &[])));
                     self.sets.insert((name, set.type_name().to_owned()), set);
                 }
@@ -204,7 +207,8 @@ impl Collector<'_> {
     }
 
     fn finish(self) -> Listing {
-        let observed = self.sets.into_iter().map(|((name, _), set)| (name, set)).collect();
+        let mut observed: Observed = self.sets.into_iter().map(|((name, _), set)| (name, set)).collect();
+        observed.set_name_servers(self.servers);
         Listing { observed, unreadable: self.unreadable }
     }
 }

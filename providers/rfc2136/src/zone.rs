@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use fleetdns_core::{DnsName, Label, Listing};
+use fleetdns_core::{DnsName, Label, Listing, Observed};
 use hickory_proto::rr::{RData, Record, RecordType};
 
 use crate::mark::Mark;
@@ -21,6 +21,8 @@ pub(crate) struct Zone {
     pub(crate) signed: bool,
     unreadable: BTreeSet<String>,
     untold: usize,
+    /// The name servers that NS records name.
+    servers: BTreeSet<DnsName>,
 }
 
 /// Types that a server makes by itself in a signed zone, which stand beside everything else (RFC 4034).
@@ -43,6 +45,9 @@ impl Zone {
             return;
         }
         self.records += 1;
+        if let RData::NS(server) = &record.data {
+            self.servers.extend(wire::text(&server.0).parse::<DnsName>());
+        }
         if let (RData::TXT(data), Some(marked)) =
             (&record.data, text.strip_prefix(MARK_LABEL).and_then(|t| t.strip_prefix('.')))
             && let Ok(name) = marked.parse::<DnsName>()
@@ -104,7 +109,9 @@ impl Zone {
         if self.untold > 0 {
             unreadable.push(format!("{} more records have names that cannot be read", self.untold));
         }
-        Listing { observed: sets.collect(), unreadable }
+        let mut observed: Observed = sets.collect();
+        observed.set_name_servers(self.servers.clone());
+        Listing { observed, unreadable }
     }
 }
 

@@ -83,3 +83,18 @@ fn records_outside_of_the_zone_and_signatures_are_no_names() {
     assert!(zone.signed);
     assert_eq!(zone.records(), 1, "signatures are not counted");
 }
+
+#[test]
+fn the_name_servers_of_the_zone_and_of_what_it_delegates_are_told() {
+    let server = |labels: &[&[u8]], at: &[&[u8]]| {
+        Record::from_rdata(name(at), 60, RData::NS(hickory_proto::rr::rdata::NS(name(labels))))
+    };
+    let zone = zone_of(&[
+        server(&[b"NS1"], &[]),
+        server(&[b"ns", b"child"], &[b"child"]),
+        address(&[b"web"], 30, 1),
+    ]);
+    let listing = zone.listing(&owner());
+    let told: Vec<&str> = listing.observed.name_servers().iter().map(DnsName::as_str).collect();
+    assert_eq!(told, ["ns.child.example.com", "ns1.example.com"]);
+}

@@ -53,6 +53,9 @@ impl View {
                 }
             }
         }
+        let servers = named.iter().filter(|(_, set)| set.r#type().as_str() == "NS");
+        let values = servers.flat_map(|(_, set)| set.resource_records());
+        view.observed.set_name_servers(values.filter_map(|record| read_name(record.value())).collect());
         for (name, set) in &named {
             if let Some(marked) = marked_name(name) {
                 view.add_mark(marked, set, owner);

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use fleetdns_core::redact::backend_text;
 use fleetdns_core::{
-    Claim, Content, DnsName, Label, Listing, NonEmpty, ObservedSet, RecordData, RecordType as Kind, Ttl,
-    Version,
+    Claim, Content, DnsName, Label, Listing, NonEmpty, Observed, ObservedSet, RecordData, RecordType as Kind,
+    Ttl, Version,
 };
 
 use crate::mark::{self, Mark, Stored, fingerprint, marked_name};
@@ -136,7 +136,11 @@ impl View {
             .names
             .iter()
             .flat_map(|(name, known)| known.observed().into_iter().map(move |set| (name.clone(), set)));
-        Listing { observed: sets.collect(), unreadable: self.unreadable.clone() }
+        let mut observed: Observed = sets.collect();
+        let servers = self.names.values().filter_map(|known| known.sets.get("NS"));
+        let targets = servers.flat_map(|raw| &raw.endpoint.targets);
+        observed.set_name_servers(targets.filter_map(|target| target.parse().ok()).collect());
+        Listing { observed, unreadable: self.unreadable.clone() }
     }
 
     /// How many sets there are.

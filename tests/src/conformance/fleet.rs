@@ -123,6 +123,7 @@ impl Fleet {
             ttl: Ttl::DEFAULT,
             routing: Routing::All,
             priorities: Arc::default(),
+            policy: Arc::default(),
         };
         // The limits here are those of the provider alone.
         let brakes = Brakes { max_delete: 100, max_addresses: usize::MAX, ..Brakes::default() };

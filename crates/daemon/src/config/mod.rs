@@ -168,6 +168,11 @@ impl Config {
         let zones: Vec<ZoneConfig> = zones.into_iter().map(with_priorities).collect();
         let mut brakes = settings::brakes(&mut Reader::new(&raw, "brakes", file, &mut faults));
         let hostnames = Arc::new(hostnames::policy(&raw, &zones, &mut faults));
+        let with_policy = |mut zone: ZoneConfig| {
+            zone.settings.policy = Arc::clone(&hostnames);
+            zone
+        };
+        let zones: Vec<ZoneConfig> = zones.into_iter().map(with_policy).collect();
         let limits = limits::limits(&mut Reader::new(&raw, "limits", file, &mut faults));
         brakes.brakes.max_addresses = limits.addresses;
         probe.settings.namespace_rate =

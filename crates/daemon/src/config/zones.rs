@@ -129,6 +129,7 @@ impl Zones<'_> {
             ttl: ttl.unwrap_or_else(|| fleet.map_or(Ttl::DEFAULT, |fleet| fleet.ttl)),
             routing: routing.unwrap_or_default(),
             priorities: Arc::default(),
+            policy: Arc::default(),
         };
         let (keys, places) = self.keys(section, spec);
         let zone = ZoneConfig { settings, provider: spec.name(), keys, spec, places };

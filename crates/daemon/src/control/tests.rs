@@ -63,6 +63,7 @@ fn settings() -> ZoneSettings {
         ttl: Ttl::DEFAULT,
         routing: fleetdns_core::Routing::All,
         priorities: Arc::default(),
+        policy: Arc::default(),
     }
 }
 

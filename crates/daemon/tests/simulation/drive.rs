@@ -412,6 +412,7 @@ fn zone_settings(sim: &Sim) -> ZoneSettings {
         ttl: Ttl::DEFAULT,
         routing: sim.routing,
         priorities: Arc::new(members.map(|member| (member.name.clone(), member.priority)).collect()),
+        policy: Arc::default(),
     }
 }
 

@@ -33,7 +33,7 @@ impl Planner {
         plan.refused.extend(refused);
         let there = observed.at(name);
         let Some(decision) = decision else {
-            self.plan_unwanted(name, there, plan);
+            self.plan_unwanted(name, observed, plan);
             return;
         };
         if let Some(reason) = decision.hold.clone() {
@@ -64,9 +64,10 @@ impl Planner {
     }
 
     /// A name that nobody wants: what is ours there goes.
-    fn plan_unwanted(&self, name: &DnsName, there: &[ObservedSet], plan: &mut Plan) {
+    fn plan_unwanted(&self, name: &DnsName, observed: &Observed, plan: &mut Plan) {
+        let there = observed.at(name);
         let evicted = self.evicted_by(name).is_some();
-        if !evicted && matches!(self.ruling(name, there), Ruling::Held { .. }) {
+        if !evicted && matches!(self.ruling(name, observed), Ruling::Held { .. }) {
             return; // Wanted, and refused: what is there stays.
         }
         let mut changes = Vec::new();
@@ -118,7 +119,7 @@ impl Planner {
     pub(super) fn decide(&self, name: &DnsName, observed: &Observed) -> (Option<Decision>, Vec<Refused>) {
         let refuse = |reason| Refused { name: name.as_str().into(), reason };
         let there = observed.at(name);
-        let (wanted, mut refused) = self.holder(name, there);
+        let (wanted, mut refused) = self.holder(name, observed);
         let Some(mut wanted) = wanted else { return (None, refused) };
         wanted.route(&self.zone, there);
         if let Some(reason) = self.unservable(name, observed) {

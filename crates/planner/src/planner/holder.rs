@@ -7,7 +7,7 @@ use super::claims::Claim;
 use super::*;
 use crate::wanted::{Judges, wanted_at};
 use fleetdns_core::evidence::Evidence;
-use fleetdns_core::hostnames::Sharing;
+use fleetdns_core::hostnames::{Denied, Sharing};
 use fleetdns_core::observed::ObservedSet;
 use fleetdns_core::plan::{Refusal, Title};
 
@@ -38,20 +38,22 @@ impl Planner {
 
     /// Who has a name: the Service that it spells, otherwise who had it, otherwise the oldest; and all that share it
     /// with that one.
-    pub(super) fn ruling(&self, name: &DnsName, there: &[ObservedSet]) -> Ruling<'_> {
-        let claims = self.claims.at(name);
+    pub(super) fn ruling(&self, name: &DnsName, observed: &Observed) -> Ruling<'_> {
+        let (claims, there) = (self.claims.at(name), observed.at(name));
         if let Some(spelt) = claims.iter().find(|claim| claim.federation && !claim.departed) {
             return Ruling::Held { claims: vec![spelt], title: Title::Spelt };
         }
         let idle = self.claims.idle_at(name);
-        if let ([only], []) = (claims, idle) {
+        if let ([only], [], false) = (claims, idle, observed.name_servers().contains(name)) {
             return Ruling::Held { claims: vec![only], title: Title::Had };
         }
+        let claims: Vec<&Claim> =
+            claims.iter().filter(|claim| self.denied(claim, name, observed).is_none()).collect();
         let marked = evidence(there).map(|mark| mark.services().into_iter().cloned().collect());
         let marked: BTreeSet<ServiceKey> = marked.unwrap_or_default();
         let had = |claim: &Claim| claim.had || marked.contains(&claim.service);
         let kept: Vec<&Claim> = idle.iter().filter(|claim| had(claim)).collect();
-        let mut asking: Vec<&Claim> = claims.iter().filter(|claim| !claim.departed).collect();
+        let mut asking: Vec<&Claim> = claims.iter().copied().filter(|claim| !claim.departed).collect();
         asking.sort_by_cached_key(|claim| (!had(claim), self.age(claim), lot(name, &claim.service)));
         let title = match asking.as_slice() {
             [first, ..] if had(first) => Title::Had,
@@ -74,25 +76,31 @@ impl Planner {
     }
 
     /// What those want who have a name, and whom that refuses. In each member one Service has the name.
-    pub(super) fn holder(&self, name: &DnsName, there: &[ObservedSet]) -> (Option<Wanted>, Vec<Refused>) {
+    pub(super) fn holder(&self, name: &DnsName, observed: &Observed) -> (Option<Wanted>, Vec<Refused>) {
+        let there = observed.at(name);
         let text: Arc<str> = name.as_str().into();
         let refuse = |reason| Refused { name: Arc::clone(&text), reason };
-        let (holders, title) = match self.ruling(name, there) {
-            Ruling::Free => return (None, Vec::new()),
-            Ruling::Kept(kept) => {
-                let asking = self.claims.at(name).iter().filter(|claim| !claim.departed);
-                let (holder, asked_by) = (&kept.service, asking.map(|claim| claim.service.clone()));
-                let reasons = asked_by.map(|asked_by| Refusal::Kept { holder: holder.clone(), asked_by });
-                return (None, reasons.map(refuse).collect());
+        let ruling = self.ruling(name, observed);
+        let reason = |claim: &Claim| {
+            let asked_by = claim.service.clone();
+            if let Some(denied) = self.denied(claim, name, observed) {
+                let why = format!("{asked_by}: the host name {name} is denied: {denied}");
+                return Some(Refusal::Invalid(why.into()));
             }
-            Ruling::Held { claims, title } => (claims, title),
+            match &ruling {
+                Ruling::Kept(kept) => Some(Refusal::Kept { holder: kept.service.clone(), asked_by }),
+                Ruling::Held { claims, title } => {
+                    let holder = claims.first()?.service.clone();
+                    Some(Refusal::Claimed { holder, asked_by, title: *title })
+                }
+                Ruling::Free => None,
+            }
         };
-        let Some(first) = holders.first() else { return (None, Vec::new()) };
-        let others = self.claims.at(name).iter().filter(|claim| !claim.departed && !holders.contains(claim));
-        let mut refused: Vec<Refused> = others
-            .map(|claim| (first.service.clone(), claim.service.clone()))
-            .map(|(holder, asked_by)| refuse(Refusal::Claimed { holder, asked_by, title }))
-            .collect();
+        let has = |claim: &Claim| matches!(&ruling, Ruling::Held { claims, .. } if claims.contains(&claim));
+        let others = self.claims.at(name).iter().filter(|claim| !claim.departed && !has(claim));
+        let mut refused: Vec<Refused> = others.filter_map(reason).map(refuse).collect();
+        let Ruling::Held { claims: holders, .. } = ruling else { return (None, refused) };
+        let Some(first) = holders.first() else { return (None, refused) };
         let judges = Judges { health: &self.health, intents: &self.intents };
         let at = |key: &ServiceKey, parts: &[Part<'_>]| wanted_at(key, parts, &self.zone, judges, name);
         if holders.len() == 1 {
@@ -143,6 +151,14 @@ impl Planner {
             }
         }
         seats
+    }
+
+    /// Why a Service may not have a name that the zone needs itself.
+    fn denied(&self, claim: &Claim, name: &DnsName, observed: &Observed) -> Option<Denied> {
+        if claim.federation || !observed.name_servers().contains(name) {
+            return None;
+        }
+        self.zone.policy.check_name_server(claim.service.namespace(), name).err()
     }
 
     /// Orders Services by age, those of unknown age last.

@@ -53,7 +53,7 @@ impl Planner {
     /// Looks at one name.
     pub(crate) fn look(&self, name: &DnsName, observed: &Observed) -> Look {
         let there = observed.at(name);
-        let (mut wanted, _) = self.holder(name, there);
+        let (mut wanted, _) = self.holder(name, observed);
         if let Some(wanted) = &mut wanted {
             wanted.route(&self.zone, there);
         }

@@ -3,7 +3,6 @@
 use super::*;
 use crate::wanted::Candidate;
 use fleetdns_core::intent::Wish;
-use fleetdns_core::observed::ObservedSet;
 use fleetdns_core::record::RecordData;
 
 /// Whether an address comes or goes.
@@ -89,7 +88,7 @@ impl Planner {
     pub fn moves(&self, plan: &Plan, observed: &Observed) -> Vec<Move> {
         let mut moves = Vec::new();
         for change in &plan.changes {
-            self.moves_at(change, observed.at(&change.name), &mut moves);
+            self.moves_at(change, observed, &mut moves);
         }
         moves
     }
@@ -106,8 +105,9 @@ impl Planner {
         budget(all.len(), largest, self.brakes.max_removals)
     }
 
-    fn moves_at(&self, change: &NameChange, there: &[ObservedSet], moves: &mut Vec<Move>) {
+    fn moves_at(&self, change: &NameChange, observed: &Observed, moves: &mut Vec<Move>) {
         let name = &change.name;
+        let there = observed.at(name);
         let before: BTreeSet<Address> =
             change.changes.iter().filter_map(|one| one.before()?.ours()).flat_map(addresses).collect();
         let after: BTreeSet<Address> = change
@@ -116,7 +116,7 @@ impl Planner {
             .filter_map(Change::after)
             .flat_map(|(set, _)| addresses(&set.data))
             .collect();
-        let (mut wanted, _) = self.holder(name, there);
+        let (mut wanted, _) = self.holder(name, observed);
         if let Some(wanted) = &mut wanted {
             wanted.route(&self.zone, there);
         }

@@ -32,6 +32,7 @@ fn zone() -> ZoneSettings {
         ttl: Ttl::DEFAULT,
         routing: Routing::All,
         priorities: Arc::default(),
+        policy: Arc::default(),
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) fn read_zones(scenario: &Scenario, fleet: &Label) -> Result<Vec<Zone>
     let names: Vec<DnsName> =
         scenario.zones.iter().map(|zone| parse("zones.name", &zone.name)).collect::<Result<_, _>>()?;
     let priorities = read_priorities(scenario)?;
+    let policy = read_policy(scenario)?;
     let mut zones = Vec::new();
     for (state, name) in scenario.zones.iter().zip(&names) {
         let suffix = match &state.suffix {
@@ -63,12 +64,18 @@ pub(super) fn read_zones(scenario: &Scenario, fleet: &Label) -> Result<Vec<Zone>
                 .as_deref()
                 .map_or(Ok(Routing::All), |text| parse("zones.routing", text))?,
             priorities: Arc::clone(&priorities),
+            policy: Arc::clone(&policy),
         };
         let mut observed = Observed::default();
-        for set in &state.observed {
-            let (name, set) = read_set(set, &settings.owner)?;
+        let mut servers = BTreeSet::new();
+        for state in &state.observed {
+            let (name, set) = read_set(state, &settings.owner)?;
+            if set.type_name() == "NS" {
+                servers.extend(state.values.iter().filter_map(|value| value.parse::<DnsName>().ok()));
+            }
             observed.push(name, set);
         }
+        observed.set_name_servers(servers);
         zones.push((settings, read_capabilities(state.capabilities.as_ref())?, observed));
     }
     Ok(zones)
@@ -80,6 +87,17 @@ pub(super) fn settings(
     fleet: &Label,
     zones: Vec<(DnsName, DnsName)>,
 ) -> Result<PublishSettings, ScenarioError> {
+    Ok(PublishSettings {
+        fleet: scenario.federation_names.unwrap_or(true).then(|| fleet.clone()),
+        zones,
+        template: scenario.template.as_ref().map(|text| text.replace("{fleet}", fleet.as_str())),
+        policy: read_policy(scenario)?,
+        addresses: policies(scenario),
+        ..PublishSettings::default()
+    })
+}
+
+fn read_policy(scenario: &Scenario) -> Result<Arc<HostnamePolicy>, ScenarioError> {
     let mut rules = Vec::new();
     for (namespace, patterns) in &scenario.hostnames {
         let patterns = patterns.split(',').map(|text| parse("hostnames", text.trim()));
@@ -88,14 +106,7 @@ pub(super) fn settings(
     }
     let servers = scenario.name_servers.iter().map(|name| parse("name-servers", name));
     let servers = servers.collect::<Result<BTreeSet<DnsName>, _>>()?;
-    Ok(PublishSettings {
-        fleet: scenario.federation_names.unwrap_or(true).then(|| fleet.clone()),
-        zones,
-        template: scenario.template.as_ref().map(|text| text.replace("{fleet}", fleet.as_str())),
-        policy: Arc::new(HostnamePolicy::new(rules, servers)),
-        addresses: policies(scenario),
-        ..PublishSettings::default()
-    })
+    Ok(Arc::new(HostnamePolicy::new(rules, servers)))
 }
 
 fn policies(scenario: &Scenario) -> Arc<AddressPolicies> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fleetdns_core::hostnames::HostnamePolicy;
 use fleetdns_core::member::MemberName;
 use fleetdns_core::name::{DnsName, Label};
 use fleetdns_core::record::Ttl;
@@ -27,6 +28,8 @@ pub struct ZoneSettings {
     pub routing: Routing,
     /// Priorities of members, lowest first; a member that is missing has [`DEFAULT_PRIORITY`].
     pub priorities: Arc<BTreeMap<MemberName, u16>>,
+    /// Which namespaces may have the names of the zone's name servers.
+    pub policy: Arc<HostnamePolicy>,
 }
 
 /// Priority of a member of which the config says none.

@@ -16,6 +16,8 @@ async fn a_new_zone_has_only_what_is_not_ours() {
     assert_eq!(types.len(), 2);
     assert!(types.contains(&"SOA") && types.contains(&"NS"));
     assert_eq!(observed.owned_count(), 0);
+    let servers: Vec<&str> = observed.name_servers().iter().map(fleetdns_core::DnsName::as_str).collect();
+    assert_eq!(servers, ["ns1-01.azure-dns.com"]);
 }
 
 #[tokio::test]

@@ -228,7 +228,7 @@ impl<'z> Reader<'z> {
             self.serial = words.get(2).and_then(|word| Some((word.text.parse().ok()?, word.at.clone())));
         }
         let value = match words {
-            [word] if kind == "CNAME" => self.absolute(word.text),
+            [word] if kind == "CNAME" || kind == "NS" => self.absolute(word.text),
             [word] => word.text.to_owned(),
             _ => String::new(),
         };
@@ -307,7 +307,7 @@ mod tests {
             records,
             [
                 "example.com 300 SOA ",
-                "example.com 300 NS ns.example.net.",
+                "example.com 300 NS ns.example.net",
                 "www.example.com 60 A 10.0.0.1",
                 "www.example.com 300 AAAA ::1",
                 "60.eu.example.com 300 CNAME www.example.com",

@@ -1,6 +1,6 @@
 //! Zone file text becomes names and record sets, and a new block of ours becomes text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
@@ -55,6 +55,8 @@ pub(crate) struct ZoneText {
     /// Serial of the SOA in `foreign`, and where it stands.
     serial: Option<(u32, Range<usize>)>,
     foreign_sets: Vec<(DnsName, ObservedSet)>,
+    /// The name servers that NS records name.
+    servers: BTreeSet<DnsName>,
     pub(crate) ours: Ours,
     pub(crate) unreadable: Vec<String>,
     unwritable: Vec<Unwritable>,
@@ -86,8 +88,10 @@ impl ZoneText {
             Err(Unclosed { line }) => return Err(Damage::Unclosed(line)),
         };
         let foreign_sets = foreign_sets(&reader.records);
+        let name_servers = reader.records.iter().filter(|record| record.kind == "NS");
+        let servers = name_servers.filter_map(Record::target).collect();
         let (serial, unreadable, unwritable) = (reader.serial, reader.unreadable, reader.unwritable);
-        Ok(Self { serial, foreign_sets, ours, unreadable, unwritable, foreign })
+        Ok(Self { serial, foreign_sets, servers, ours, unreadable, unwritable, foreign })
     }
 
     /// The start of a zone that has no file yet.
@@ -123,6 +127,7 @@ impl ZoneText {
         for (name, set) in &self.foreign_sets {
             listing.observed.push(name.clone(), set.clone());
         }
+        listing.observed.set_name_servers(self.servers.clone());
         listing.observed.set_unwritable(self.unwritable.clone());
         listing
     }

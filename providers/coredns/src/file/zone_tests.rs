@@ -179,3 +179,10 @@ fn generated_names_are_foreign_and_names_that_cannot_be_known_are_unwritable() {
     assert_eq!(why("www.example.com"), None);
     assert_eq!(listing.unreadable.len(), 2);
 }
+
+#[test]
+fn the_name_servers_of_the_file_are_told() {
+    let listing = read(&format!("{FOREIGN}@ NS ns.elsewhere.net.\n$ORIGIN child\n@ NS ns\n")).listing();
+    let told: Vec<&str> = listing.observed.name_servers().iter().map(DnsName::as_str).collect();
+    assert_eq!(told, ["ns.child.example.com", "ns1.example.com", "ns.elsewhere.net"]);
+}

@@ -59,3 +59,12 @@ async fn names_that_are_none_are_said_and_left_alone() {
     let listing = fake.provider(OWNER).list().await.unwrap();
     assert_eq!(listing.unreadable, ["a\\041b.example.com. A: not a host name"]);
 }
+
+#[tokio::test]
+async fn the_name_servers_of_the_hosted_zone_are_told() {
+    let fake = Fake::start().await;
+    fake.put(Set::simple("child.example.com", "NS", 300, &["ns.child.example.com."]));
+    let listing = fake.provider(OWNER).list().await.unwrap();
+    let told: Vec<String> = listing.observed.name_servers().iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["ns-1.awsdns-00.com", "ns.child.example.com", "ns-2.awsdns-00.net"]);
+}

@@ -104,3 +104,12 @@ async fn record_and_mark_are_in_one_call() {
         assert_eq!((hook.calls(Route::Apply), hook.dump().len()), (calls, lines), "{:?}", hook.dump());
     }
 }
+
+#[tokio::test]
+async fn the_name_servers_of_a_listing_are_told() {
+    let hook = Webhook::start().await;
+    hook.put(endpoint("example.com", "NS", 3600, &["ns1.example.com.", "ns2.example.com"]));
+    let listing = hook.provider(OWNER).list().await.unwrap();
+    let told: Vec<String> = listing.observed.name_servers().iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["ns1.example.com", "ns2.example.com"]);
+}

@@ -181,6 +181,7 @@ impl Rig {
             ttl: Ttl::DEFAULT,
             routing: Routing::All,
             priorities: Arc::default(),
+            policy: Arc::default(),
         };
         let journal = Journal::default();
         let upkeep = Upkeep {
