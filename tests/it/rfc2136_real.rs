@@ -1,6 +1,6 @@
 //! What BIND, Knot and PowerDNS do each in their own way.
 
-use fleetdns_core::{Content, Outcome};
+use fleetdns_core::{Brakes, Content, Outcome, approve};
 use fleetdns_tests::conformance::{Fleet, OWNER, ZONE, converge};
 use fleetdns_tests::dns;
 use fleetdns_tests::nameserver::{NameServer, Rights, Software};
@@ -21,6 +21,34 @@ async fn a_grant_below_the_suffix_is_enough() {
         assert!(last.starts_with("FAIL") && last.contains("takes other updates"), "{software:?}: {found}");
         converge(&*provider, &Fleet::of(&[("web.apps.example.com", &["203.0.113.1"])])).await;
     }
+}
+
+/// What BIND refuses because the zone is frozen, or because it is a secondary of it, is said to be that, and not a missing
+/// right alone. After a thaw the zone is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_zone_and_a_secondary_of_bind_are_named() {
+    let primary = NameServer::start(Software::Bind, ZONE, Rights::default()).await;
+    let fleet = Fleet::of(&[("web.example.com", &["203.0.113.1"])]);
+    converge(&*connect(&primary, OWNER, &[]), &fleet).await;
+    let secondary = NameServer::secondary_of(&primary).await;
+    primary.rndc("freeze");
+    let more = Fleet::of(&[("web.example.com", &["203.0.113.2"])]);
+    for server in [&primary, &secondary] {
+        let provider = connect(server, OWNER, &[]);
+        let listing = provider.list().await.unwrap();
+        let plan = more.plan(provider.capabilities(), &listing.observed);
+        let applied = provider.apply(&approve(plan, &Brakes::default())).await;
+        let Some((_, Outcome::Failed(error))) = applied.names.first() else { panic!("{applied:?}") };
+        let found = checked(&*provider).await;
+        for text in [error.to_string(), found.lines().last().unwrap().to_owned()] {
+            let causes = "it takes no update at all (REFUSED): the zone is frozen (`rndc freeze`), or this server is a \
+                          secondary of it, or the key";
+            assert!(text.contains(causes) && text.contains("rndc thaw example.com"), "{text}");
+        }
+        assert!(found.contains("can be transferred"), "{found}");
+    }
+    primary.rndc("thaw");
+    converge(&*connect(&primary, OWNER, &[]), &more).await;
 }
 
 /// An alias takes the place of addresses in Knot's signed zone in one message where the key may delete signatures, and in
@@ -94,7 +122,7 @@ async fn a_name_below_a_dname_stops_no_other() {
         Fleet::of(&[("web.old.example.com", &["203.0.113.1"]), ("web.example.com", &["203.0.113.1"])]);
     let listing = provider.list().await.unwrap();
     let plan = fleet.plan(provider.capabilities(), &listing.observed);
-    let applied = provider.apply(&fleetdns_core::approve(plan, &fleetdns_core::Brakes::default())).await;
+    let applied = provider.apply(&approve(plan, &Brakes::default())).await;
     for (name, outcome) in applied.names {
         let is_good = name.as_str() == "web.example.com";
         assert_eq!(matches!(outcome, Outcome::Done(_)), is_good, "{name}: {outcome:?}");

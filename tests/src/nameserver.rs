@@ -61,6 +61,10 @@ pub struct NameServer {
     software: Software,
     rights: Rights,
     signed: bool,
+    /// Where BIND takes the commands of `rndc(8)`.
+    control: SocketAddr,
+    /// The server whose secondary it is.
+    primary: Option<SocketAddr>,
     folder: TempDir,
 }
 
@@ -70,7 +74,28 @@ impl NameServer {
     /// # Panics
     /// When it is not installed, or does not come up.
     pub async fn start(software: Software, zone: &str, rights: Rights) -> Self {
-        Self::start_as(software, zone, rights, false).await
+        Self::start_as(software, zone, rights, false, None).await
+    }
+
+    /// A BIND that is a secondary of another server.
+    ///
+    /// # Panics
+    /// As for [`start`](Self::start).
+    pub async fn secondary_of(primary: &Self) -> Self {
+        Self::start_as(Software::Bind, &primary.zone, primary.rights, false, Some(primary.address)).await
+    }
+
+    /// Runs `rndc(8)` with a command for BIND's zone, such as `freeze`.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn rndc(&self, command: &str) {
+        let (port, server) = (self.control.port().to_string(), self.control.ip().to_string());
+        let config = self.site(self.rights).rndc_config();
+        let mut rndc = Command::new(installed("rndc"));
+        let output = rndc.args(["-c", &config, "-s", &server, "-p", &port, command, &self.zone]).output();
+        let output = output.expect("rndc can be started");
+        assert!(output.status.success(), "rndc {command}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// The same with a zone that the server signs (DNSSEC).
@@ -78,7 +103,7 @@ impl NameServer {
     /// # Panics
     /// As for [`start`](Self::start).
     pub async fn start_signed(software: Software, zone: &str) -> Self {
-        let server = Self::start_as(software, zone, Rights::default(), true).await;
+        let server = Self::start_as(software, zone, Rights::default(), true, None).await;
         eventually("the zone to be signed", START_BUDGET, Duration::from_millis(20), async || {
             let keys = dns::query(server.address, zone, "DNSKEY").await.map_err(|e| e.to_string())?;
             if keys.answers.is_empty() { Err(keys.to_string()) } else { Ok(()) }
@@ -87,10 +112,16 @@ impl NameServer {
         server
     }
 
-    async fn start_as(software: Software, zone: &str, rights: Rights, signed: bool) -> Self {
+    async fn start_as(
+        software: Software,
+        zone: &str,
+        rights: Rights,
+        signed: bool,
+        primary: Option<SocketAddr>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let address = ports::free_address();
-        let site = Site { folder: folder.path(), address, zone, rights, signed };
+        let (address, control) = (ports::free_address(), ports::free_address());
+        let site = Site { folder: folder.path(), address, zone, rights, signed, control, primary };
         let (program, arguments) = match software {
             Software::Bind => site.bind(),
             Software::Knot => site.knot(),
@@ -98,7 +129,8 @@ impl NameServer {
         };
         let log = folder.path().join("log");
         let process = Process::start(format!("{software:?}"), program, arguments, &[], log);
-        let mut server = Self { process, address, zone: zone.to_owned(), software, rights, signed, folder };
+        let zone = zone.to_owned();
+        let mut server = Self { process, address, zone, software, rights, signed, control, primary, folder };
         server.ready().await;
         server
     }
@@ -179,6 +211,8 @@ impl NameServer {
             zone: &self.zone,
             rights,
             signed: self.signed,
+            control: self.control,
+            primary: self.primary,
         }
     }
 

@@ -111,11 +111,15 @@ impl Asked<'_> {
         match code {
             ResponseCode::Refused if self.action == Action::Write => self.denied(
                 format!(
-                    "it takes no update at all (REFUSED): the key {} may not update the zone, or the zone is frozen \
-                     (`rndc freeze`), or this server is a secondary of it",
+                    "it takes no update at all (REFUSED): the zone is frozen (`rndc freeze`), or this server is a secondary \
+                     of it, or the key {} may not update the zone",
                     self.key
                 ),
-                format!("look which it is; a right is given {}", self.grant()),
+                format!(
+                    "`rndc thaw {}` ends a freeze; `server` has to name the primary; a right is given {}",
+                    self.zone,
+                    self.grant()
+                ),
             ),
             ResponseCode::Refused => {
                 self.denied(format!("the key {} may not do this (REFUSED)", self.key), self.grant())

@@ -22,6 +22,8 @@ pub(super) struct Site<'a> {
     pub(super) zone: &'a str,
     pub(super) rights: Rights,
     pub(super) signed: bool,
+    pub(super) control: SocketAddr,
+    pub(super) primary: Option<SocketAddr>,
 }
 
 pub(super) type Started = (PathBuf, Vec<String>);
@@ -58,21 +60,38 @@ impl Site<'_> {
         };
         let signing = if self.signed { "dnssec-policy signed;" } else { "" };
         let transfer = if rights.transfer { format!("key {KEY};") } else { "none;".to_owned() };
-        let zone = format!(
-            "zone \"{zone}\" {{ type primary; file \"zone\"; {policy} {signing} allow-transfer {{ {transfer} }}; }};\n"
-        );
+        let role = match self.primary {
+            None => format!("type primary; file \"zone\"; {policy} {signing}"),
+            Some(primary) => format!(
+                "type secondary; file \"copy\"; primaries {{ {} port {} key {KEY}; }};",
+                primary.ip(),
+                primary.port()
+            ),
+        };
+        let zone = format!("zone \"{zone}\" {{ {role} allow-transfer {{ {transfer} }}; }};\n");
         let text = format!(
             "options {{ directory \"{folder}\"; listen-on port {} {{ {}; }}; listen-on-v6 {{ none; }};\n\
              pid-file none; session-keyfile none; recursion no; dnssec-validation no; notify no; }};\n\
-             controls {{ }};\n\
+             controls {{ inet {} port {} allow {{ any; }} keys {{ \"{KEY}.\"; }}; }};\n\
              dnssec-policy signed {{ keys {{ csk lifetime unlimited algorithm ecdsa256; }}; max-zone-ttl 2147483647; }};\n\
              key \"{KEY}.\" {{ algorithm {}; secret \"{SECRET}\"; }};\n{}",
             self.address.port(),
             self.address.ip(),
+            self.control.ip(),
+            self.control.port(),
             rights.algorithm,
             if with_zone { &zone } else { "" },
         );
         ("named.conf", text)
+    }
+
+    /// The path of a configuration for `rndc(8)`, which has the same key.
+    pub(super) fn rndc_config(&self) -> String {
+        let text = format!(
+            "key \"{KEY}.\" {{ algorithm {}; secret \"{SECRET}\"; }};\noptions {{ default-key \"{KEY}.\"; }};\n",
+            self.rights.algorithm
+        );
+        self.write("rndc.conf", &text)
     }
 
     pub(super) fn knot(&self) -> Started {
