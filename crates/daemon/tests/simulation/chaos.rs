@@ -1,7 +1,8 @@
 //! Worlds and what happens in them, drawn from a seed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::routing::Routing;
@@ -165,7 +166,7 @@ impl Driver {
         for ip in all.into_iter().filter(|_| rng.chance(percent)) {
             sim.net.set(ip, life);
         }
-        sim.strict_wall = false;
+        sim.strict_wall.clear();
         sim.say(format!("{percent} percent of the large namespace in m{member} are {life:?}"));
     }
 
@@ -173,7 +174,7 @@ impl Driver {
     fn roll_out(&mut self) {
         let life = *self.rng.pick(&[Life::Silent, Life::Refuses, Life::Status(500)]).unwrap();
         self.with(|sim| {
-            sim.strict_wall = false;
+            sim.strict_wall.clear();
             let now = sim.now();
             for (m, member) in sim.fleet.members.iter_mut().enumerate() {
                 let ip: IpAddr = format!("203.0.{}.200", 113 + m).parse().unwrap();
@@ -188,7 +189,7 @@ impl Driver {
     /// This host loses its route for IPv6, or has one again.
     fn route(&mut self) {
         self.with(|sim| {
-            sim.strict_wall = false;
+            sim.strict_wall.clear();
             sim.net.no_v6 = !sim.net.no_v6;
             let what = format!("a route for IPv6: {}", !sim.net.no_v6);
             sim.say(what);
@@ -238,10 +239,10 @@ impl Driver {
                 sim.say(format!("the prober is cut off for {span:?}"));
                 return;
             }
-            let strict = sim.is_well();
-            sim.strict_wall = strict;
+            sim.strict_wall = sim.held_by_a_wall();
             sim.net.wall = Some(since);
-            sim.say(format!("a wall comes up for {span:?}, strict: {strict}"));
+            let what = format!("a wall comes up for {span:?}, strict for {:?}", sim.strict_wall);
+            sim.say(what);
         });
         self.after(span, if cut { Do::Uncut } else { Do::Unwall });
     }
@@ -256,7 +257,7 @@ impl Driver {
         let span = Duration::from_millis(self.rng.between(200, 90_000));
         let silent = self.rng.chance(50);
         self.with(|sim| {
-            sim.strict_wall = false;
+            sim.strict_wall.clear();
             let now = sim.now();
             let one = &mut sim.fleet.members[member];
             let api = one.api;
@@ -287,7 +288,7 @@ impl Driver {
         let rng = &mut self.rng;
         let mut sim = self.sim.lock().unwrap();
         let sim = &mut *sim;
-        sim.strict_wall = false;
+        sim.strict_wall.clear();
         let one = &mut sim.fleet.members[member];
         let what = match (one.services.contains_key(&service), add) {
             (true, false) => {
@@ -314,7 +315,7 @@ impl Driver {
             self.with(|sim| sim.fleet.members[member].services.keys().cloned().collect());
         let Some(service) = self.rng.pick(&services).cloned() else { return };
         self.with(|sim| {
-            sim.strict_wall = false;
+            sim.strict_wall.clear();
             let now = sim.now();
             let one = &mut sim.fleet.members[member];
             if let Some(truth) = one.services.get_mut(&service) {
@@ -338,7 +339,7 @@ impl Driver {
         };
         let (hopeless, last) = (rng.chance(20), rng.below(250));
         self.with(|sim| {
-            sim.strict_wall = false;
+            sim.strict_wall.clear();
             let known = sim.net.names.entry(name.clone()).or_default();
             known.server = server;
             if server == NameServer::Answers {
@@ -419,7 +420,7 @@ impl Driver {
 
     pub(crate) fn release(&mut self) {
         self.with(|sim| {
-            sim.strict_wall = false;
+            sim.strict_wall.clear();
             sim.say("a person releases what is held");
         });
         if let Some(run) = &self.run {
@@ -433,7 +434,7 @@ impl Driver {
         let pause = Duration::from_millis(self.rng.between(0, 20_000));
         let (member, leaves) = (self.member(), self.rng.chance(40));
         self.with(|sim| {
-            sim.strict_wall = false;
+            sim.strict_wall.clear();
             let left = sim.fleet.configured().count();
             let one = &mut sim.fleet.members[member];
             if leaves && (left > 1 || !one.configured) {
@@ -492,46 +493,52 @@ impl Driver {
 }
 
 impl Sim {
-    /// Whether it is beyond doubt that all fail together if they do: what ever answered answers, in several members.
-    fn is_well(&self) -> bool {
-        let (mut well, mut places) = (BTreeSet::new(), 0);
-        for member in self.fleet.configured() {
+    /// Namespaces of which it is beyond doubt that they are held when all falls silent: what ever answered answers, and
+    /// whichever single other namespace is left out, the rest is in several members.
+    fn held_by_a_wall(&self) -> BTreeSet<Arc<str>> {
+        let (mut well, mut places) = (BTreeSet::new(), BTreeMap::<Arc<str>, BTreeSet<usize>>::new());
+        for (place, member) in self.fleet.configured().enumerate() {
             // What a cluster is said to have no longer is no longer asked, and no cluster's loss is seen beside another's.
             if member.lies {
-                return false;
+                return BTreeSet::new();
             }
-            let before = well.len();
             let view = member.view();
-            for target in view.services.values().flat_map(|one| one.targets()) {
-                let names =
-                    |name| self.net.names.get(name).and_then(|name| name.told.clone()).unwrap_or_default();
-                let ips = target
-                    .address
-                    .hostname()
-                    .map_or_else(|| target.address.ip().into_iter().collect(), names);
-                for ip in ips.into_iter().filter(|ip| self.net.has_route(*ip)) {
+            for (key, published) in &view.services {
+                let names = |name: &DnsName| {
+                    self.net.names.get(name).and_then(|name| name.told.clone()).unwrap_or_default()
+                };
+                for (target, ip) in published.targets().flat_map(|target| {
+                    let own = || target.address.ip().into_iter().collect();
+                    let ips: BTreeSet<IpAddr> = target.address.hostname().map_or_else(own, names);
+                    ips.into_iter().map(|ip| (target.clone(), ip)).collect::<Vec<_>>()
+                }) {
+                    if !self.net.has_route(ip) {
+                        continue;
+                    }
                     let account = self.ledger.at(ip, &target.spec);
                     if !account.has_answered() {
                         continue;
                     }
                     if !account.is_well() || !self.net.is_alive(ip) {
-                        return false;
+                        return BTreeSet::new();
                     }
                     well.insert(ip);
+                    places.entry(Arc::clone(key.namespace())).or_default().insert(place);
                 }
             }
-            places += usize::from(well.len() > before);
         }
-        well.len() > 3 && places > 1
+        let several = |left_out: Option<&Arc<str>>| {
+            let rest = places.iter().filter(|(namespace, _)| Some(*namespace) != left_out);
+            rest.flat_map(|(_, places)| places).collect::<BTreeSet<_>>().len() > 1
+        };
+        let held =
+            |one: &&Arc<str>| places.keys().filter(|other| other != one).all(|other| several(Some(other)));
+        let held = places.keys().filter(held).cloned().collect();
+        if well.len() > 3 && several(None) { held } else { BTreeSet::new() }
     }
 }
 
-fn truth(
-    rng: &mut Rng,
-    member: u64,
-    service: &ServiceKey,
-    hosts: &mut std::collections::BTreeMap<DnsName, HostName>,
-) -> Truth {
+fn truth(rng: &mut Rng, member: u64, service: &ServiceKey, hosts: &mut BTreeMap<DnsName, HostName>) -> Truth {
     let number = service.name().trim_start_matches('s').parse::<u64>().unwrap();
     let mut addresses = BTreeSet::new();
     for _ in 0..rng.between(1, 3) {

@@ -114,13 +114,21 @@ impl Sim {
                 Why::Dead(Some(Blame::Cut)) => {
                     self.accuse(format!("vantage: {address} leaves {name}, and it was us who were cut off"));
                 }
-                Why::Dead(Some(Blame::Wall)) if self.strict_wall => {
+                Why::Dead(Some(Blame::Wall)) if self.is_held_by_a_wall((name, &meaning), address) => {
                     self.accuse(format!("correlation: {address} leaves {name} as all others would"));
                 }
                 Why::Dead(_) => drop(dead.insert((meaning.service.namespace().clone(), address.clone()))),
                 _ => {}
             }
         }
+    }
+
+    /// Whether a wall alone is to blame for what an address that answered before does not answer now.
+    fn is_held_by_a_wall(&self, (name, meaning): (&DnsName, &Meaning), address: &Address) -> bool {
+        let accounts =
+            self.speakers(name, meaning).flat_map(|member| self.accounts(member, meaning, address));
+        let mut known = accounts.filter(|account| account.landed > 0);
+        self.strict_wall.contains(meaning.service.namespace()) && known.all(|account| account.has_answered())
     }
 
     /// A living Service never has an empty name.
@@ -313,8 +321,8 @@ impl Sim {
     }
 
     fn is_out(&self, member: &Member, meaning: &Meaning, address: &Address) -> bool {
-        let has_route = address.ip().is_none_or(|ip| self.net.has_route(ip));
-        has_route && self.accounts(member, meaning, address).iter().all(|account| account.out)
+        // One that went out before its route did is out until a few probes have shown that there is no route.
+        self.accounts(member, meaning, address).iter().all(|account| account.out)
     }
 
     pub(crate) fn wish(&self, member: &Member, meaning: &Meaning, given: &Address) -> Option<Wish> {

@@ -242,7 +242,7 @@ async fn s14_the_prober_is_cut_off() {
 #[tokio::test(start_paused = true)]
 async fn s16_all_targets_drop_at_once_and_the_canaries_do_not() {
     let mut driver = three(|_| {}).await;
-    driver.with(|sim| (sim.net.wall, sim.strict_wall) = (Some(sim.now()), true));
+    driver.with(|sim| (sim.net.wall, sim.strict_wall) = (Some(sim.now()), ["default".into()].into()));
     driver.pass(SECOND * 20).await;
     assert!(driver.held().iter().any(|reason| reason.starts_with("correlation")), "{:?}", driver.held());
     // It may hold for ten minutes, and then it is taken for true.

@@ -59,8 +59,8 @@ pub(crate) struct Sim {
     pub(crate) wishes: Option<Wishes>,
     pub(crate) broken: Broken,
     pub(crate) process: Process,
-    /// All of it answered when the wall came up: nothing may go until it is down.
-    pub(crate) strict_wall: bool,
+    /// All of it answered when the wall came up: nothing of these namespaces that answered before may go until it is down.
+    pub(crate) strict_wall: BTreeSet<Arc<str>>,
     pub(crate) written: Vec<Written>,
     pub(crate) wrong: Vec<String>,
     pub(crate) log: Vec<String>,
@@ -88,7 +88,7 @@ impl Sim {
             wishes: None,
             broken: Broken::default(),
             process: Process::default(),
-            strict_wall: false,
+            strict_wall: BTreeSet::new(),
             written: Vec::new(),
             wrong: Vec::new(),
             log: Vec::new(),
