@@ -1,5 +1,7 @@
 //! How much a backend may answer: bounds for one answer and for a listing of many pages.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use thiserror::Error;
 
 /// Largest single answer of a backend, in bytes.
@@ -20,7 +22,7 @@ pub fn json_values(body: &[u8], most: usize) -> Result<(), Excess> {
             _ if escaped => escaped = false,
             b'\\' if in_string => escaped = true,
             b'"' => in_string = !in_string,
-            b',' | b'[' | b'{' if !in_string => values += 1,
+            b',' | b'[' | b'{' if !in_string => values = values.saturating_add(1),
             _ => {}
         }
     }

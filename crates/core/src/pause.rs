@@ -2,6 +2,8 @@
 //!
 //! Invariant: no pause is longer than [`Pause::LONGEST`], whatever a backend says.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::time::{Duration, SystemTime};
 
 /// A pause that a backend asks for.

@@ -1,5 +1,7 @@
 //! Record sets as they can exist: typed values, never empty, one TTL for each set (RFC 2181 §5).
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;

@@ -1,5 +1,7 @@
 //! Text from outside: read in the same way everywhere, and made fit for people.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -31,10 +33,12 @@ const SECRET: &str = "[secret]";
 pub fn redacted(text: &str) -> Cow<'_, str> {
     let in_token = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
     let (mut shown, mut from, mut rest, mut bearer) = (String::new(), 0, 0, false);
-    while let Some(start) = text.get(rest..).and_then(|tail| tail.find(in_token)).map(|at| rest + at) {
+    while let Some(start) =
+        text.get(rest..).and_then(|tail| tail.find(in_token)).map(|at| rest.saturating_add(at))
+    {
         let tail = text.get(start..).unwrap_or_default();
         let token = tail.get(..tail.find(|c| !in_token(c)).unwrap_or(tail.len())).unwrap_or_default();
-        let end = start + token.len();
+        let end = start.saturating_add(token.len());
         // Only blanks may stand between the word and its token.
         let follows =
             bearer && text.get(rest..start).is_some_and(|gap| gap.chars().all(|c| c == ' ' || c == ':'));
@@ -132,9 +136,10 @@ fn nanoseconds(number: &str, unit: u64) -> Option<u64> {
         return None;
     }
     let whole = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()?.checked_mul(unit)? };
-    let (part, _) = fraction.bytes().fold((0, unit), |(part, unit), digit| {
+    let (part, _) = fraction.bytes().fold((0_u64, unit), |(part, unit), digit| {
         let unit = unit / 10;
-        (part + u64::from(digit - b'0') * unit, unit)
+        let digit = u64::from(digit.saturating_sub(b'0'));
+        (part.saturating_add(digit.saturating_mul(unit)), unit)
     });
     whole.checked_add(part)
 }

@@ -1,5 +1,7 @@
 //! What is under way, by the time at which it has to have ended.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -24,7 +26,8 @@ impl Flight {
     pub(crate) fn began(&mut self, now: Instant, limit: Duration) -> Due {
         let epoch = *self.epoch.get_or_insert(now);
         let due = Due(now.saturating_duration_since(epoch).saturating_add(limit).as_secs());
-        *self.counts.entry(due).or_default() += 1;
+        let count = self.counts.entry(due).or_default();
+        *count = count.saturating_add(1);
         due
     }
 

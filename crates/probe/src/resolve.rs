@@ -1,5 +1,7 @@
 //! Host names of load balancers: resolved again and again, by their TTL.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::future::Future;
@@ -100,7 +102,8 @@ impl Known {
         let same = before.is_none() || before == self.addresses();
         self.changes = if same { 0 } else { self.changes.saturating_add(1) };
         let steps = self.changes.saturating_sub(STEADY).min(8);
-        let rotation = if steps > 0 { (SHORTEST * (1 << steps)).min(LONGEST_ROTATION) } else { SHORTEST };
+        let rotation =
+            if steps > 0 { SHORTEST.saturating_mul(1 << steps).min(LONGEST_ROTATION) } else { SHORTEST };
         let pause = ttl.map_or(retry, |ttl| ttl.clamp(rotation, LONGEST));
         (failed.clone(), if failed.is_some() { pause.min(retry) } else { pause })
     }
@@ -265,7 +268,8 @@ where
         if queue.is_empty() {
             self.waiting.remove(&turn);
         }
-        *self.asked.entry(Arc::clone(&turn)).or_default() += 1;
+        let asked = self.asked.entry(Arc::clone(&turn)).or_default();
+        *asked = asked.saturating_add(1);
         self.served = Some(Arc::clone(&turn));
         Some((name, turn))
     }
@@ -287,7 +291,8 @@ where
         let known = self.names.get_mut(&name)?;
         let (error, pause) = known.take(answer);
         let addresses = known.addresses();
-        self.plan(name.clone(), Instant::now() + pause);
+        let now = Instant::now();
+        self.plan(name.clone(), now.checked_add(pause).unwrap_or(now));
         Some(Resolved { name, addresses, error })
     }
 

@@ -1,5 +1,7 @@
 //! Pauses between attempts, spread by the member's name so that a fleet does not knock all at once.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 

@@ -2,6 +2,8 @@
 //!
 //! Invariant: no text here holds a token, a key, or what a credential plugin printed on its standard output.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;

@@ -1,5 +1,7 @@
 //! How much is taken from one API server.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::time::Duration;
 
 use tokio::time::Instant;

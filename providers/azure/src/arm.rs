@@ -1,5 +1,7 @@
 //! One call to the Azure Resource Manager.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,7 @@
 //! The four calls of the protocol, with the headers that external-dns sends.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::error::Error as StdError;
 use std::time::{Duration, SystemTime};
 
@@ -105,7 +107,7 @@ impl Link {
     async fn call(&self, call: Call<'_>) -> Result<Response, Fault> {
         let client = self.client.get_or_try_init(|| client(&self.settings)).await?;
         let url = format!("{}{}", self.settings.url, call.path);
-        let mut pauses = 0;
+        let mut pauses = 0_usize;
         loop {
             let mut request = client.request(call.method.clone(), &url);
             if call.accept {
@@ -124,7 +126,7 @@ impl Link {
             match self.of_status(answer).await {
                 Fault::Throttled(pause) if pause.duration() <= SHORT && pauses < PATIENCE => {
                     debug!(url = %self.settings.url, seconds = pause.seconds(), "the webhook asks to wait");
-                    pauses += 1;
+                    pauses = pauses.saturating_add(1);
                     tokio::time::sleep(pause.duration()).await;
                 }
                 fault => return Err(fault),

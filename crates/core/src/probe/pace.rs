@@ -1,5 +1,7 @@
 //! How often a key is probed, and how many probes turn its verdict.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::fmt;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::str::FromStr;

@@ -1,5 +1,7 @@
 //! Single values: text in, typed value out.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
@@ -65,7 +67,7 @@ pub(super) fn host_port(text: &str) -> Option<(Address, u16)> {
 pub(super) fn is_selector(text: &str) -> bool {
     let mut depth = 0_i32;
     let parts = text.split(|c: char| {
-        depth += i32::from(c == '(') - i32::from(c == ')');
+        depth = depth.saturating_add(i32::from(c == '(')).saturating_sub(i32::from(c == ')'));
         c == ',' && depth == 0
     });
     let parts: Vec<&str> = parts.map(str::trim).collect();

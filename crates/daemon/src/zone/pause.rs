@@ -1,5 +1,7 @@
 //! How long to wait after a fault, and what is said of it.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::time::Duration;
 
 use fleetdns_core::{DnsName, ProviderError};
@@ -73,7 +75,7 @@ impl Access {
 
     /// Rests without a fault: nothing was achieved, and to go on at once would be of no use.
     pub(super) fn rest(&mut self, now: Instant) {
-        self.until = Some(now + self.pause.next());
+        self.until = now.checked_add(self.pause.next());
     }
 
     /// Takes in a fault of the zone; returns its text when it is news.
@@ -85,7 +87,7 @@ impl Access {
             }
             _ => growing,
         };
-        self.until = Some(now + pause);
+        self.until = now.checked_add(pause);
         let asked = matches!(error, ProviderError::Throttled { .. });
         let asked_before = std::mem::replace(&mut self.asked_to_wait, asked);
         let (text, action, retry_ms) = (chain(error), self.action, pause.as_millis());

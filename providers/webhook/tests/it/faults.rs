@@ -46,6 +46,24 @@ async fn a_connection_cut_in_a_write_is_read_back_and_never_repeated_blindly() {
     }
 }
 
+/// The protocol has no conditions: what stands in the zone is looked at before each write.
+#[tokio::test]
+async fn nothing_is_written_before_the_zone_is_read() {
+    let hook = Webhook::start().await;
+    let provider = hook.provider(OWNER);
+    let plan = planned(&*provider, &names(3)).await;
+    let never_listed = words(&hook.provider(OWNER).apply(&plan).await);
+    assert!(
+        never_listed.len() == 3 && never_listed.values().all(|word| word == "conflict"),
+        "{never_listed:?}"
+    );
+    hook.fault(Route::Records, Fault::Answer(500, vec![]));
+    let unread = words(&provider.apply(&plan).await);
+    assert!(unread.len() == 3 && unread.values().all(|word| word.contains("does not answer")), "{unread:?}");
+    assert_eq!(hook.calls(Route::Apply), 0);
+    all_done(&words(&provider.apply(&plan).await), 3);
+}
+
 #[tokio::test]
 async fn half_a_list_is_none() {
     let hook = Webhook::start().await;

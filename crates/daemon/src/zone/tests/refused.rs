@@ -148,3 +148,21 @@ async fn a_fault_of_the_zone_counts_once_however_many_names_have_it() {
         "it rests for a quarter of a second, no longer"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn why_shows_what_the_backend_said_of_a_name_until_it_is_written() {
+    let rig = Rig::start(Backend { refuses: [GLOBAL.parse().unwrap()].into(), ..Backend::default() });
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(1).await;
+    let view = crate::view::View {
+        snapshots: rig.snapshots.subscribe(),
+        health: rig.health.subscribe(),
+        zones: vec![rig.status.clone()],
+        ..crate::view::View::empty()
+    };
+    let said = || view.why(GLOBAL).explanation.unwrap().to_string();
+    assert!(said().contains("backend: poisoned"), "{}", said());
+    rig.backend(|b| b.refuses.clear());
+    rig.pass(400).await;
+    assert!(!said().contains("poisoned"), "{}", said());
+}
