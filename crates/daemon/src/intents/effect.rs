@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use fleetdns_core::plan::{Hold, Refusal};
 use fleetdns_core::{
-    Brakes, DnsName, Health, Intents, MemberView, Observed, Published, RecordData, ServiceKey, Snapshot,
-    Subject, approve,
+    Address, Brakes, DnsName, Health, Intents, MemberView, Observed, Published, RecordData, ServiceKey,
+    Snapshot, Subject, Wish, approve,
 };
 use fleetdns_planner::{Planner, Scope};
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,7 @@ impl Scene {
     pub fn effect(&self, before: &Intents, after: &Intents, subjects: &[Subject]) -> Effect {
         let services = services(&self.snapshot, subjects);
         let snapshot = only(&self.snapshot, &services);
+        let out = self.sent_out(after, subjects);
         let mut effect = Effect::default();
         for zone in &self.zones {
             let Some(observed) = &zone.observed else {
@@ -81,9 +82,34 @@ impl Scene {
                 Some(_) => Step { was: outlook(None, before), will: outlook(None, after) },
                 None => now.clone(),
             };
-            compare(zone, &now, &then, &mut effect);
+            compare(zone, (&now, &then), &out, &mut effect);
         }
         effect
+    }
+
+    /// Values of the addresses that are to be out by what is said of these subjects.
+    fn sent_out(&self, after: &Intents, subjects: &[Subject]) -> BTreeSet<String> {
+        let is_out = |subject: &&Subject| {
+            after.get(subject).is_some_and(|intent| matches!(intent.wish, Wish::Drain | Wish::ForceOut))
+        };
+        let subjects: Vec<&Subject> = subjects.iter().filter(is_out).collect();
+        let mut out = BTreeSet::new();
+        for member in self.snapshot.members.values().filter(|_| !subjects.is_empty()) {
+            for (key, service) in &member.services {
+                let concerns = |subject: &&&Subject, address: &Address| match subject {
+                    Subject::Address(one) => one == address,
+                    other => is_about(other, member, key, service),
+                };
+                for address in service.addresses.iter().flatten() {
+                    if subjects.iter().any(|subject| concerns(&subject, address)) {
+                        let resolved = address.hostname().and_then(|name| self.health.resolved.get(name));
+                        out.extend(resolved.into_iter().flatten().map(ToString::to_string));
+                        out.insert(address.to_string());
+                    }
+                }
+            }
+        }
+        out
     }
 }
 
@@ -132,13 +158,17 @@ impl Outlook {
     }
 }
 
-/// `now`: with all that holds a name at the moment; `then`: without what passes by itself.
-fn compare(zone: &ZoneStatus, now: &Step, then: &Step, effect: &mut Effect) {
+/// `now`: with all that holds a name at the moment; `then`: without what passes by itself; `out`: values that are to be out.
+fn compare(zone: &ZoneStatus, (now, then): (&Step, &Step), out: &BTreeSet<String>, effect: &mut Effect) {
     let mut changing = 0;
     for name in now.will.sets.keys().chain(then.was.sets.keys()).collect::<BTreeSet<_>>() {
         let (changes, wanted) = (now.changes(name), then.changes(name));
         let held = now.will.held.get(name);
-        let new = held.filter(|reason| (wanted && !changes) || now.was.held.get(name) != Some(reason));
+        // What held the name before holds it against the order too.
+        let mut values = now.will.sets.get(name).into_iter().flatten().flat_map(RecordData::values);
+        let stays = !changes && values.any(|value| out.contains(&value));
+        let new =
+            held.filter(|reason| stays || (wanted && !changes) || now.was.held.get(name) != Some(reason));
         let refused = zone.refused.get(name.as_str()).into_iter().flatten();
         let mut refused = refused.filter(|one| matches!(one.reason, Refusal::Backend(_)));
         let refused = refused.next().filter(|_| changes).map(|one| one.reason.to_string());
