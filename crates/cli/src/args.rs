@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 done; 1 failed; 2 a bad config or command line. `plan`: 0 nothing to do, 2 changes, 1 error or incomplete.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "help for a terminal, where brackets are not links")]
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

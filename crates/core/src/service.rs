@@ -125,7 +125,7 @@ pub struct Service {
 /// Prefix of our own annotations.
 pub const OWN_PREFIX: &str = "fleetdns.io/";
 
-/// Prefixes under which [`SHARED`] annotations are read; an earlier one wins.
+/// Prefixes under which `SHARED` annotations are read; an earlier one wins.
 pub const PREFIXES: [&str; 3] =
     [OWN_PREFIX, "external-dns.kubernetes.io/", "external-dns.alpha.kubernetes.io/"];
 

@@ -221,7 +221,7 @@ pub struct IntentState {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct BrakeState {
-    /// See [`Brakes::min_kept`].
+    /// See `Brakes::min_kept`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_kept: Option<usize>,
     /// `keep`, `all` or `empty`.
@@ -230,7 +230,7 @@ pub struct BrakeState {
     /// Percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_delete: Option<u8>,
-    /// See [`Brakes::max_addresses`].
+    /// See `Brakes::max_addresses`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_addresses: Option<usize>,
     /// `false`: shadow mode.

@@ -9,7 +9,7 @@
 //!                          └── run ←─ pack (messages) ←─ edit: prerequisites, deletions, additions, proof
 //! ```
 //!
-//! Whose a record set is stands in a TXT record at `_fleetdns.` before its name, see [`mark`], written in one message
+//! Whose a record set is stands in a TXT record at `_fleetdns.` before its name, see `mark`, written in one message
 //! with the set. A change of a name has as prerequisite that everything of it is as it was listed (RFC 2136 §2.4.2),
 //! and is checked afterwards, as BIND and Knot answer NOERROR to additions that they ignore.
 //!

@@ -13,7 +13,7 @@
 //!
 //! The protocol promises little: no conditions, no result of the parts of a call, no versions. So the records are read
 //! before each write and compared with what the plan saw, and read again after it. Whose a set is stands in a TXT at
-//! `_fleetdns.NAME`, see [`mark`], written in one call with the set.
+//! `_fleetdns.NAME`, see `mark`, written in one call with the set.
 //!
 //! Invariant: [`Outcome::Done`](fleetdns_core::Outcome::Done) is said only of what was read back.
 //! Invariant: a set without our mark, with a set identifier, or with properties that neither we nor the webhook gave it,

@@ -102,12 +102,12 @@ async fn write_but<B: Refuse>(provider: &dyn Provider, fleet: &Fleet, count: usi
     panic!("not written beside {count} refused names: {:?}", list(provider).await);
 }
 
-/// A listing that is refused: see [`unlisted`].
+/// A listing that is refused: see `unlisted`.
 pub async fn listing_refused<B: Blind>() {
     unlisted::<B>(Blindness::Refused).await;
 }
 
-/// A listing that never ends: see [`unlisted`].
+/// A listing that never ends: see `unlisted`.
 pub async fn listing_stalled<B: Blind>() {
     unlisted::<B>(Blindness::Stalled).await;
 }

@@ -1,5 +1,7 @@
 //! The flags of `kubefed init` that say what a section of the file may say too.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "help for a terminal, where brackets are not links")]
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
