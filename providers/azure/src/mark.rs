@@ -128,4 +128,16 @@ mod tests {
         assert_eq!(text.as_deref(), Some("v=1"));
         assert_eq!(read(Metadata::new()).0, None);
     }
+
+    proptest::proptest! {
+        /// Entries of metadata end where they are full, never at a blank: any text of a mark comes back.
+        #[test]
+        fn any_text_comes_back(text in "[!-~]([ -~]{0,70}[!-~])?|[!-~]{250,260}|[a-z ]{0,600}[a-z]") {
+            let Some(metadata) = split(&text) else { return Ok(()) };
+            proptest::prop_assert!(metadata.values().all(|value| value.len() <= VALUE));
+            let (read, others) = read(metadata);
+            proptest::prop_assert!(others.is_empty());
+            proptest::prop_assert_eq!(read, Some(unpack(&text).into_owned()));
+        }
+    }
 }

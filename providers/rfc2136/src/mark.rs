@@ -123,4 +123,23 @@ mod tests {
         let damaged = mark(&["A", "v=1 owner=fed service=default/web member=;;"]);
         assert_eq!(damaged.claim(RecordType::A, &owner), Some(Claim::Ours(None)));
     }
+
+    proptest::proptest! {
+        /// Strings of TXT end at 255 octets, and wherever somebody lets them end: a text is read back as it was written,
+        /// or is no mark.
+        #[test]
+        fn any_text_is_read_back_or_is_no_mark(
+            text in "(?s).{0,60}|[ -~]{250,260}|[ä\"\\\\]{120,130}|v=1 owner=fed.{0,3}owner=other",
+        ) {
+            let marks = write(&BTreeMap::from([(RecordType::A, text.clone())]));
+            proptest::prop_assert_eq!(marks.len(), 1);
+            proptest::prop_assert!(marks[0].strings().all(|string| string.len() <= MAX_STRING));
+            let read = marks[0].read();
+            if text.contains(char::is_control) {
+                proptest::prop_assert_eq!(read, None);
+            } else {
+                proptest::prop_assert_eq!(read, Some((vec![RecordType::A], text)));
+            }
+        }
+    }
 }

@@ -68,7 +68,8 @@ impl Link {
                     .to_owned(),
             });
         }
-        let domains: Domains = parse::<Option<_>>(&read(answer, ANSWER_BYTES).await?)?.unwrap_or_default();
+        let domains: Domains =
+            parse::<Option<_>>(read(answer, ANSWER_BYTES).await?).await?.unwrap_or_default();
         Filter::read(&domains).map_err(|problem| Fault::Denied {
             problem,
             remedy: "mend the domain filter of the webhook".to_owned(),
@@ -80,7 +81,7 @@ impl Link {
         let answer =
             self.call(Call { method: Method::GET, path: "/records", accept: true, body: None }).await?;
         let records: Vec<Endpoint> =
-            parse::<Option<_>>(&read(answer, ANSWER_BYTES).await?)?.unwrap_or_default();
+            parse::<Option<_>>(read(answer, ANSWER_BYTES).await?).await?.unwrap_or_default();
         let excess = Allowance::new().take(records.len(), 0);
         excess.map_err(too_much)?;
         Ok(records)
@@ -91,7 +92,9 @@ impl Link {
         let body = json(&endpoints)?;
         let call = Call { method: Method::POST, path: "/adjustendpoints", accept: true, body: Some(&body) };
         match self.call(call).await {
-            Ok(answer) => Ok(parse::<Option<_>>(&read(answer, ANSWER_BYTES).await?)?.unwrap_or_default()),
+            Ok(answer) => {
+                Ok(parse::<Option<_>>(read(answer, ANSWER_BYTES).await?).await?.unwrap_or_default())
+            }
             Err(Fault::Refused { status: 404 | 405 | 501, .. }) => Ok(endpoints.to_vec()),
             Err(fault) => Err(fault),
         }
@@ -234,10 +237,15 @@ async fn read(mut answer: Response, longest: usize) -> Result<Vec<u8>, Fault> {
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
-    limits::json_values(body, limits::ANSWER_VALUES).map_err(too_much)?;
-    serde_json::from_slice(body)
-        .map_err(|error| Fault::Nonsense(format!("an answer that cannot be read: {error}")))
+/// In a thread of its own: a large answer takes seconds, in which other zones are written.
+async fn parse<T: DeserializeOwned + Send + 'static>(body: Vec<u8>) -> Result<T, Fault> {
+    let unreadable =
+        |error: &dyn StdError| Fault::Nonsense(format!("an answer that cannot be read: {error}"));
+    let parsing = tokio::task::spawn_blocking(move || {
+        limits::json_values(&body, limits::ANSWER_VALUES).map_err(too_much)?;
+        serde_json::from_slice(&body).map_err(|error| unreadable(&error))
+    });
+    parsing.await.unwrap_or_else(|error| Err(unreadable(&error)))
 }
 
 fn too_much(excess: limits::Excess) -> Fault {

@@ -103,3 +103,21 @@ fn the_mark_of_a_wildcard_has_a_name_that_a_backend_takes() {
         assert_eq!(marked_name(&at.parse().unwrap()), Some(name));
     }
 }
+
+proptest::proptest! {
+    /// Quotes, backslashes and lines in a text stay within its target.
+    #[test]
+    fn any_text_is_unquoted_as_it_was(text in "(?s).{0,60}|[\"\\\\]{0,9}|[ -~]{250,260}") {
+        let target = quoted(&text);
+        proptest::prop_assert_eq!(unquoted(&target), text);
+        proptest::prop_assert_eq!(as_written(std::slice::from_ref(&target)), vec![target]);
+    }
+
+    /// Whatever targets stand where our mark does: they are ours only with our owner id.
+    #[test]
+    fn no_target_makes_itself_ours(targets in proptest::collection::vec(
+        "(?s).{0,20}|\"v=1 owner=(other|fe|fedd) service=a/b.{0,6}owner=fed.{0,2}\"|part=[12]/2 .{0,9}|v=1 .{0,3} owner=fed", 0..3,
+    )) {
+        proptest::prop_assert!(!read(&targets, &owner()).claim.is_ours(), "{targets:?}");
+    }
+}

@@ -144,4 +144,22 @@ mod tests {
             !String::from_utf8(write("a.example", 30, false, &owner, "")).unwrap().contains("targetstrip")
         );
     }
+
+    proptest::proptest! {
+        /// A mark or a host of any text stays within its own string.
+        #[test]
+        fn any_text_is_read_back_and_nothing_beside_it(
+            host in "(?s).{0,40}|[\"\\\\{},:\n]{0,20}",
+            mark in "(?s).{0,40}|\",\"owner\":\"other.{0,3}|[ -~]{250,260}",
+        ) {
+            let owner: Label = "fed".parse().unwrap();
+            let bytes = write(&host, 30, true, &owner, &mark);
+            let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+            proptest::prop_assert_eq!(
+                value,
+                serde_json::json!({"host": host, "ttl": 30, "targetstrip": 1, "owner": "fed", "fleetdns": mark})
+            );
+            proptest::prop_assert!(!bytes.iter().any(|byte| *byte < b' '));
+        }
+    }
 }

@@ -162,6 +162,34 @@ fn no_name_and_no_mark_can_make_another_record() {
     }
 }
 
+proptest::proptest! {
+    /// Whatever text asks to be a name, a target or a mark: it is refused, or read back as itself, in one line.
+    #[test]
+    fn what_is_written_is_read_back_and_adds_its_own_lines_only(
+        text in r#"[a-z0-9*_.@;()"\\$ \n\r\t\x7f\u{85}\u{2028}-]{1,20}|[a-z]{60,66}|[a-c.]{1,8}"#,
+        target in "(?s)[a-z.]{1,6}.{0,3}",
+    ) {
+        let name: Result<DnsName, _> = format!("{text}.example.com").parse();
+        let mark: Result<Mark, _> = format!("v=1 owner=fed service=default/web member={text};;;none;10.0.0.1").parse();
+        let mark = mark.or_else(|_| "v=1 owner=fed service=default/web".parse());
+        if let (Ok(name), Ok(mark)) = (name, mark) {
+            let data = match format!("{target}.example.net").parse() {
+                Ok(target) => RecordData::Cname(target),
+                Err(_) => RecordData::A(NonEmpty::new(["10.0.0.1".parse().unwrap()]).unwrap()),
+            };
+            let set = OurSet { ttl: Ttl::DEFAULT, data, mark: Some(mark) };
+            let kind = set.data.record_type();
+            let ours = Ours::from([(name, BTreeMap::from([(kind, set)]))]);
+            let written = read(FOREIGN).render(&ours, &owner(), 20_261_123);
+            proptest::prop_assert_eq!(written.lines().count(), FOREIGN.lines().count() + 5, "{}", written);
+            proptest::prop_assert!(!written.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
+            let again = read(&written);
+            proptest::prop_assert_eq!(&again.ours, &ours);
+            proptest::prop_assert_eq!(again.listing().unreadable.len(), 0);
+        }
+    }
+}
+
 /// Names that other lines make are there, and are not written beside.
 #[test]
 fn generated_names_are_foreign_and_names_that_cannot_be_known_are_unwritable() {
