@@ -5,9 +5,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use fleetdns_tests::conf::Conf;
+use fleetdns_tests::conf::{Conf, name};
 use fleetdns_tests::daemon::{Daemon, fleetdns};
+use fleetdns_tests::dns::wait_for;
+use fleetdns_tests::endpoint::{Endpoint, Mode};
+use fleetdns_tests::hostile::{Body, Hostile, Reply, Request};
 use fleetdns_tests::ports;
+use serde_json::json;
 
 /// How long the daemon waits for a request head, with room for a busy machine.
 const HEAD: Duration = Duration::from_secs(20);
@@ -132,4 +136,74 @@ async fn connections_that_dawdle_are_closed_and_too_many_are_not_taken() {
         assert!(large.is_empty() || large.starts_with("HTTP/1.1 431"), "{large}");
     }
     assert_eq!(daemon.command(&["status"]).await.code, Some(0));
+}
+
+/// A daemon with so few file descriptors, a zone of its own, and one member with one Service.
+async fn narrow(member: &Hostile, folder: &Path, dns: SocketAddr) -> Daemon {
+    let conf = Conf::with_zone(&format!("provider = embedded\nlisten = {dns}\n"))
+        .cluster("westus", &member.kubeconfig(folder, "westus"))
+        .more("[probe]\ninterval = 1s\nfast-interval = 500ms\ntimeout = 500ms\n[brakes]\nall-down = empty");
+    let mut daemon = Daemon::spawn_with_descriptors(&conf, 128);
+    daemon.ready(HEAD).await;
+    daemon
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_neither_blind_the_prober_nor_spin_with_few_descriptors() {
+    let (folder, dns, mut endpoint) =
+        (tempfile::tempdir().unwrap(), ports::free_address(), Endpoint::on_port(5001));
+    let address = endpoint.ip().to_string();
+    let shown = address.clone();
+    let member = Hostile::start(move |request| member_with(request, &shown)).await;
+    let daemon = narrow(&member, folder.path(), dns).await;
+    let name = name("web", "");
+    wait_for(dns, &name, "A", &[&address], HEAD).await;
+
+    let connect = |to: SocketAddr| (0..400).filter_map(move |_| TcpStream::connect(to).ok());
+    let started = Instant::now();
+    let mut crowd: Vec<TcpStream> = connect(daemon.admin()).chain(connect(dns)).collect();
+    assert!(crowd.len() > 600, "{}", crowd.len());
+    let cpu = daemon.cpu_time();
+    tokio::task::block_in_place(|| endpoint.set(Mode::Refuse));
+    let died = Instant::now();
+    wait_for(dns, &name, "A", &[], Duration::from_secs(8)).await;
+    let out = died.elapsed();
+    tokio::task::block_in_place(|| endpoint.recover());
+    wait_for(dns, &name, "A", &[&address], Duration::from_secs(8)).await;
+    // Who is closed comes back at once, for as long as that takes.
+    while started.elapsed() < Duration::from_secs(6) {
+        crowd.retain_mut(|stream| !is_closed(stream, Duration::from_micros(1)));
+        crowd.extend(connect(daemon.admin()).take(50));
+        crowd.extend(connect(dns).take(50));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let used = daemon.cpu_time() - cpu;
+    eprintln!("out after {out:.1?}; {used:.1?} of processor time in {:.1?}", started.elapsed());
+    assert!(used < started.elapsed() / 4, "{used:?} of processor time in {:?}", started.elapsed());
+    let log = daemon.log();
+    assert!(!log.contains("probes fail on this side"), "{log}");
+    assert!(log.lines().count() < 200, "{log}");
+    drop(crowd);
+    assert_eq!(daemon.command(&["status"]).await.code, Some(0));
+    tokio::task::block_in_place(|| drop(endpoint));
+}
+
+/// One Service at this address, and a watch in silence.
+fn member_with(request: &Request, address: &str) -> Reply {
+    let list = |kind: &str, items: serde_json::Value| {
+        let list = json!({"kind": kind, "metadata": {"resourceVersion": "7"}, "items": items});
+        Reply::json(Body::Whole(list.to_string().into_bytes()))
+    };
+    if !request.path.starts_with("/api/v1/services") {
+        list("NodeList", json!([]))
+    } else if request.path.contains("watch=") {
+        Reply::json(Body::Held(Vec::new()))
+    } else {
+        let service = json!({
+            "metadata": {"namespace": "default", "name": "web", "resourceVersion": "5"},
+            "spec": {"type": "LoadBalancer", "ports": [{"port": 5001, "protocol": "TCP"}]},
+            "status": {"loadBalancer": {"ingress": [{"ip": address}]}},
+        });
+        list("ServiceList", json!([service]))
+    }
 }

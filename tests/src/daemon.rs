@@ -95,6 +95,18 @@ impl Daemon {
     /// # Panics
     /// When it cannot be started.
     pub fn spawn(conf: &Conf, environment: &[(&str, &str)]) -> Self {
+        Self::spawn_as(conf, environment, None)
+    }
+
+    /// Starts one that may not have more than so many file descriptors, and returns at once.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn_with_descriptors(conf: &Conf, descriptors: u32) -> Self {
+        Self::spawn_as(conf, &[], Some(descriptors))
+    }
+
+    fn spawn_as(conf: &Conf, environment: &[(&str, &str)], descriptors: Option<u32>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let admin = ports::free_address();
         let file = folder.path().join("dns.conf");
@@ -103,7 +115,15 @@ impl Daemon {
             .expect("the temporary folder can be written to");
         let arguments = ["run".to_owned(), "-c".to_owned(), file.display().to_string()];
         let log = folder.path().join("fleetdns.log");
-        let process = Process::start("fleetdns", binary(), arguments, environment, log);
+        let process = match descriptors {
+            None => Process::start("fleetdns", binary(), arguments, environment, log),
+            Some(most) => {
+                // The hard limit too: the daemon raises the soft one.
+                let script = format!("ulimit -n {most}; exec \"$0\" \"$@\"");
+                let head = ["-c".to_owned(), script, binary().display().to_string()];
+                Process::start("fleetdns", "/bin/sh", head.into_iter().chain(arguments), environment, log)
+            }
+        };
         Self { process, admin, folder }
     }
 
