@@ -408,3 +408,62 @@ fn host_names_are_kept_in_bounds_and_while_the_api_is_away() {
     assert!(catalog.remove(&key("a"), s(1)).changed);
     assert_eq!(absent(&catalog), "");
 }
+
+/// A catalog with limits on host names, of one Service and of one namespace.
+fn limited(service: usize, namespace: usize) -> Catalog {
+    let mut settings =
+        PublishSettings { zones: catalog().settings.zones.clone(), ..PublishSettings::default() };
+    (settings.limits.service_hostnames, settings.limits.namespace_hostnames) = (service, namespace);
+    Catalog::new(Arc::new(settings), Patience::default())
+}
+
+/// The host names that a Service has, by their first letters, and what is said of the others.
+fn hostnames(catalog: &Catalog, name: &str) -> (String, String) {
+    let published = catalog.services().get(&key(name)).unwrap();
+    let names = published.hostnames.iter().map(|name| name.labels().next().unwrap());
+    let faults = published.faults.iter().map(ToString::to_string).collect::<Vec<_>>();
+    (names.collect::<Vec<_>>().join(" "), faults.join("; "))
+}
+
+fn list_of(letters: &str) -> String {
+    letters.split(' ').map(|letter| format!("{letter}.example.com")).collect::<Vec<_>>().join(",")
+}
+
+#[test]
+fn a_service_has_as_many_host_names_as_it_may_and_keeps_those_that_it_had() {
+    let mut catalog = limited(3, 100);
+    let _ = catalog.put(asking("x", &list_of("m n o")), s(0));
+    assert_eq!(hostnames(&catalog, "x"), ("m n o".to_owned(), String::new()), "the limit itself is allowed");
+    let changes = catalog.put(asking("x", &list_of("a b m n o c")), s(1));
+    let (names, fault) = hostnames(&catalog, "x");
+    assert_eq!(names, "m n o");
+    assert!(fault.contains("a.example.com") && fault.contains("service-hostnames"), "{fault}");
+    assert_eq!(changes.faulty.len(), 1, "it is logged once");
+    assert!(catalog.put(asking("x", &list_of("a b m n o c")), s(2)).faulty.is_empty());
+    let _ = catalog.put(asking("x", &list_of("a b n")), s(3));
+    assert_eq!(hostnames(&catalog, "x"), ("a b n".to_owned(), String::new()));
+    // Another Service is another matter.
+    let _ = catalog.put(asking("y", &list_of("d e f")), s(4));
+    assert_eq!(hostnames(&catalog, "y").0, "d e f");
+}
+
+#[test]
+fn a_namespace_has_as_many_host_names_as_it_may_and_the_next_list_looks_again() {
+    let mut catalog = limited(100, 4);
+    let _ = catalog.put(asking("x", &list_of("a b c")), s(0));
+    let _ = catalog.put(asking("y", &list_of("d e")), s(0));
+    let (names, fault) = hostnames(&catalog, "y");
+    assert_eq!(names, "d");
+    assert!(fault.contains("e.example.com") && fault.contains("namespace-hostnames"), "{fault}");
+    // A namespace counts for itself.
+    let other = Service { namespace: "other".into(), ..asking("z", &list_of("f g h i")) };
+    let other_key = other.key().unwrap();
+    let _ = catalog.put(other, s(0));
+    assert_eq!(catalog.services().get(&other_key).unwrap().hostnames.len(), 4);
+    // What one gives up, the other has with the next list.
+    let _ = catalog.put(asking("x", &list_of("a")), s(1));
+    let other = Service { namespace: "other".into(), ..asking("z", &list_of("f g h i")) };
+    let all = [asking("x", &list_of("a")), asking("y", &list_of("d e")), other];
+    let _ = catalog.list(all.map(Listed::Service), s(2));
+    assert_eq!(hostnames(&catalog, "y"), ("d e".to_owned(), String::new()));
+}
