@@ -22,4 +22,5 @@ mod harness;
 mod hostile_backends;
 mod hostile_listeners;
 mod hostile_members;
+mod hostile_names;
 mod hostile_tenant;

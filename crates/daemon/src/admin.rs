@@ -340,6 +340,7 @@ mod tests {
             state_fault: None,
             doubt: Some(doubt),
             unprobeable: Vec::new(),
+            hostnames: Vec::new(),
             probes_put_off: Vec::new(),
             never_answered_count: 0,
             never_answered: Vec::new(),

@@ -17,6 +17,7 @@
 pub mod admin;
 pub mod config;
 pub mod control;
+pub mod denied;
 pub mod doubts;
 pub mod http;
 pub mod intents;

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::denied::{RuleLine, by_rule};
 use crate::doubts::{CanaryLine, DoubtLine};
 use crate::journal::Journal;
 use crate::pulse::Pulses;
@@ -80,6 +81,9 @@ pub struct Status {
     /// Addresses that cannot be probed from here, by family.
     #[serde(default)]
     pub unprobeable: Vec<UnprobeableLine>,
+    /// Rules of `[hostnames]` that refuse names.
+    #[serde(default)]
+    pub hostnames: Vec<RuleLine>,
     /// Namespaces of which probes were put off within the last minute.
     #[serde(default)]
     pub probes_put_off: Vec<PutOffLine>,
@@ -292,6 +296,7 @@ impl View {
             doubt: health.doubt.as_ref().map(DoubtLine::from),
             canaries: self.reports.canaries().iter().map(CanaryLine::from).collect(),
             unprobeable: unprobeable(&health),
+            hostnames: by_rule(&snapshot, &self.policy),
             probes_put_off: self.reports.put_offs().into_iter().map(PutOffLine::from).collect(),
             never_answered_count: never.len(),
             never_answered: never.into_iter().take(MOST_NEVER_ANSWERED).collect(),

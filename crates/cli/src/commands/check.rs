@@ -74,6 +74,11 @@ pub async fn check(flags: &Flags, format: Format) -> Result<ExitCode, CommandErr
             good: true,
             text: format!("fleetdns {} runs here, up {}", running.version, age(running.uptime_seconds)),
         });
+        lines.extend(running.hostnames.iter().map(|rule| Line {
+            what: "hostnames".to_owned(),
+            good: true,
+            text: rule.to_string(),
+        }));
     }
     let looked_at = providers.iter().map(|(settings, provider)| async {
         (format!("zone {}", settings.zone), provider.check(&settings.suffix).await)

@@ -172,6 +172,9 @@ fn probe_lines(mut out: &mut impl Write, status: &Status, format: Format) -> std
             if line.unprobeable == "hold" { "held as they are" } else { "published as their clusters say" };
         writeln!(out, "unprobeable: {} {} addresses, {what}", line.addresses, line.family)?;
     }
+    for rule in &status.hostnames {
+        writeln!(out, "hostnames: {rule}")?;
+    }
     for of in &status.probes_put_off {
         writeln!(
             out,
