@@ -146,8 +146,12 @@ impl Planner {
             unlisted: &self.unlisted,
             brakes: &self.brakes,
         };
-        let bare = *name == self.zone.zone
-            && !sole_hostname(&wanted).is_some_and(|(target, _)| self.capabilities.serves_as_alias(target));
+        let denied = self.denied_target(&wanted);
+        refused.extend(denied.clone().map(|why| refuse(Refusal::Invalid(why))));
+        let bare = denied.is_some()
+            || *name == self.zone.zone
+                && !sole_hostname(&wanted)
+                    .is_some_and(|(target, _)| self.capabilities.serves_as_alias(target));
         let Settled { answer, evidence, hold } = settle(&wanted, there, bare, &gate);
         let mut decision =
             Decision { sets: Vec::new(), evidence, hold, cause: Cause::TypeChange, as_it_is: false };
@@ -186,6 +190,20 @@ impl Planner {
             decision.hold.get_or_insert(reason);
         }
         (Some(decision), refused)
+    }
+
+    /// Why the only host name of a name cannot stand as it is: clients would follow it to an address that is denied.
+    fn denied_target(&self, wanted: &Wanted) -> Option<Arc<str>> {
+        let (target, _) = sole_hostname(wanted)?;
+        let ips = self.health.resolved.get(target)?;
+        let service = |member: &MemberName| {
+            self.snapshot.members.get(member)?.services.get(wanted.service_in(Some(member)))
+        };
+        let mut probes = wanted.evidence.members.keys().filter_map(service).map(|service| &service.probe);
+        let denied = probes
+            .find_map(|probe| ips.iter().find_map(|ip| self.health.addresses.check(*ip, probe).err()))?;
+        let what = "resolves to a denied address, and its others are written in place of a CNAME";
+        Some(format!("{target} {what}: {denied}").into())
     }
 
     /// Whether probing in this way works: a majority of the Services' endpoints that are probed so answer.
