@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::e2e_endpoint::{BACK, REFUSED, both, without_east};
 
 /// SIGTERM to the end of the process.
-const FAREWELL: Duration = Duration::from_secs(6);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(6);
 
 /// Name, type, TTL and values of each record set, wherever it is printed.
 fn sets(all: &Value) -> BTreeSet<String> {
@@ -89,8 +89,8 @@ async fn the_commands_say_what_is_what_was_and_what_would_be() {
     assert_eq!(sets(&daemon.records().await), sets(&down["desired"]));
 
     let (ended, took) = daemon.terminate().await;
-    eprintln!("SIGTERM to the end: {took:.2?} of {FAREWELL:?}");
-    assert!(ended.success() && took < FAREWELL, "{ended} after {took:?}: {}", daemon.log());
+    eprintln!("SIGTERM to the end: {took:.2?} of {SHUTDOWN_GRACE:?}");
+    assert!(ended.success() && took < SHUTDOWN_GRACE, "{ended} after {took:?}: {}", daemon.log());
     let left = daemon.command(&["status"]).await;
     assert_eq!(left.code, Some(1), "{left:?}");
 }
@@ -238,7 +238,7 @@ async fn a_typo_in_the_config_on_disk_stops_no_command_beside_the_daemon() {
         &["events"],
         &["simulate", "--down", "westus"],
         &["drain", "westus", "--for", "2h"],
-        &["intents"],
+        &["overrides"],
         &["undrain", "westus"],
     ] {
         let printed = daemon.command(arguments).await;

@@ -13,7 +13,7 @@ use fleetdns_tests::race::Race;
 use crate::e2e_endpoint::{BACK, both};
 
 const AWAY: Duration = Duration::from_secs(30);
-/// A call gives up after 5 s.
+/// A call returns up after 5 s.
 const NOTICED: Duration = Duration::from_secs(10);
 /// Pauses between attempts grow to 30 s, and an attempt may just have begun.
 const MADE_UP: Duration = Duration::from_secs(40);

@@ -33,16 +33,16 @@ fn service(label: &str, probe: &str) -> NewService {
 /// One of two addresses breaks, and is out within the budget; the other one stays.
 async fn out(fleet: &Fleet, label: &str, mode: Mode, budget: Duration) {
     let (good, mut bad) = (Endpoint::on_port(PORT), Endpoint::on_port(PORT));
-    let (stays, goes) = (good.ip().to_string(), bad.ip().to_string());
-    publish(fleet, &service(label, "http"), label, &[stays.clone(), goes]).await;
+    let (retained, goes) = (good.ip().to_string(), bad.ip().to_string());
+    publish(fleet, &service(label, "http"), label, &[retained.clone(), goes]).await;
     tokio::task::block_in_place(|| bad.set(mode));
     let race = Race::start(&format!("{label}: out"), budget);
-    race.answers(fleet.server(), &name(label, ""), "A", &[&stays]).await;
+    race.answers(fleet.server(), &name(label, ""), "A", &[&retained]).await;
     race.done();
 }
 
 /// One of two addresses answers in another way, which is an answer.
-async fn stays(fleet: &Fleet, label: &str, mode: Mode) {
+async fn retained(fleet: &Fleet, label: &str, mode: Mode) {
     let (one, mut other) = (Endpoint::on_port(PORT), Endpoint::on_port(PORT));
     let both = [one.ip().to_string(), other.ip().to_string()];
     publish(fleet, &service(label, "http"), label, &both).await;
@@ -56,11 +56,11 @@ async fn stays(fleet: &Fleet, label: &str, mode: Mode) {
 async fn distrusted(fleet: &Fleet, authority: &Authority, label: &str, kind: Certificate) {
     let host = name(label, "");
     let (good, bad) = (Secure::on_port(PORT, &host, authority), Secure::on_port(PORT, &host, authority));
-    let (stays, goes) = (good.ip().to_string(), bad.ip().to_string());
-    publish(fleet, &service(label, "https"), label, &[stays.clone(), goes]).await;
+    let (retained, goes) = (good.ip().to_string(), bad.ip().to_string());
+    publish(fleet, &service(label, "https"), label, &[retained.clone(), goes]).await;
     bad.show(kind);
     let race = Race::start(&format!("{label}: out"), REFUSED);
-    race.answers(fleet.server(), &host, "A", &[&stays]).await;
+    race.answers(fleet.server(), &host, "A", &[&retained]).await;
     race.done();
     tokio::task::block_in_place(|| drop((good, bad)));
 }
@@ -117,7 +117,7 @@ async fn when_our_own_network_is_gone_nothing_goes() {
         dns::assert_stays(server, &region, "A", &in_region, 2 * SILENT),
     );
     let status = daemon.status().await;
-    assert_eq!(status["doubt"]["kind"], "vantage", "{status:#}");
+    assert_eq!(status["self_check"]["kind"], "vantage", "{status:#}");
 
     tokio::task::block_in_place(|| {
         drop(apis);
@@ -127,7 +127,7 @@ async fn when_our_own_network_is_gone_nothing_goes() {
     fleet.west.restart_api().await;
     fleet.east.restart_api().await;
     let ends = Duration::from_secs(30);
-    daemon.status_shows("no doubt", ends, |status| status["doubt"].is_null()).await;
+    daemon.status_shows("no doubt", ends, |status| status["self_check"].is_null()).await;
     dns::assert_stays(server, &global, "A", &all, SILENT).await;
     assert_eq!(written(&daemon.status().await), before, "nothing was written all the while");
 }
@@ -150,8 +150,8 @@ async fn each_fault_of_an_endpoint_takes_it_out_within_its_budget() {
         distrusted(&fleet, &authority, "untrusted", Certificate::OtherAuthority),
         one_family(&fleet, "one-family"),
         // The head of the answer is what is asked for; a redirect is an answer and is not followed.
-        stays(&fleet, "redirect", Mode::Status(302)),
-        stays(&fleet, "reset-in-body", Mode::ResetInBody),
+        retained(&fleet, "redirect", Mode::Status(302)),
+        retained(&fleet, "reset-in-body", Mode::ResetInBody),
     );
     daemon.assert_running();
 }

@@ -31,11 +31,11 @@ async fn a_rebuilt_cluster_keeps_its_records_until_a_second_list_is_empty_too() 
     fleet.east.rebuild().await;
     fleet.east.create_node("node-1", "eastus", "1").await;
     let race = Race::start("an empty list is doubted", NOTICED);
-    let doubted = |status: &serde_json::Value| {
+    let distrusted = |status: &serde_json::Value| {
         let fault = cluster(status, "eastus")["fault"].as_str().unwrap_or_default();
         fault.contains("misses 1 of 1 services")
     };
-    daemon.status_shows("the doubt", race.left(), doubted).await;
+    daemon.status_shows("the doubt", race.left(), distrusted).await;
     race.done();
     // Less than the time between the lists by what it took to see the doubt.
     let all = [&*west, &*east];

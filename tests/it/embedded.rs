@@ -1,7 +1,8 @@
 //! The server inside the daemon as a backend of the conformance suite.
 
 use fleetdns_core::{
-    Brakes, Change, Mark, NameChange, NonEmpty, Outcome, Plan, Provider, RecordData, RecordSet, Ttl, approve,
+    Brakes, Change, NameChange, NonEmpty, Outcome, OwnershipRecord, Plan, Provider, RecordData, RecordSet,
+    Ttl, approve,
 };
 use fleetdns_embedded::Servers;
 use fleetdns_tests::conformance::{Backend, OTHER, OWNER, ZONE};
@@ -48,7 +49,7 @@ impl Backend for Embedded {
     }
 }
 
-fn mark(owner: &str) -> Mark {
+fn mark(owner: &str) -> OwnershipRecord {
     format!("v=1 owner={owner} service=default/by-hand").parse().unwrap()
 }
 

@@ -275,7 +275,7 @@ async fn an_unchanged_zone_is_not_transferred_again() {
     assert_eq!(transfers(&mut server), 2);
 }
 
-/// Writes the text of the marks of a name anew.
+/// Writes the text of the marks of a name again.
 fn remark(server: &NameServer, name: &str, change: impl Fn(&str) -> String) {
     let marks = server.texts(&format!("_fleetdns.{name}"));
     assert!(!marks.is_empty(), "{name} has no mark");

@@ -1,4 +1,4 @@
-//! What every provider has to do, in one list of cases: [`cases`]. A [`Backend`] gives a zone of its own to each case.
+//! What every provider has to do, in one list of cases: [`cases`]. A [`Backend`] returns a zone of its own to each case.
 //!
 //! Plans come from the real planner: a case says what a fleet publishes ([`Fleet`]), and what has to stand in the zone.
 //!
@@ -81,7 +81,7 @@ pub trait Forbid: Backend {
     /// Takes the right to write away.
     async fn forbid(&self);
 
-    /// Gives it back.
+    /// Returns it back.
     async fn allow(&self);
 }
 

@@ -127,7 +127,7 @@ impl Daemon {
         Self { process, admin, folder }
     }
 
-    /// Waits until it is ready; gives how long that took.
+    /// Waits until it is ready; returns how long that took.
     ///
     /// # Panics
     /// When `budget` is over first, or when it ended.
@@ -167,7 +167,7 @@ impl Daemon {
         self.ready(READY).await;
     }
 
-    /// Asks it to end, as a service manager does; gives its status and how long that took.
+    /// Asks it to end, as a service manager does; returns its status and how long that took.
     ///
     /// # Panics
     /// When it has not ended after 30 s.
@@ -284,7 +284,7 @@ impl Daemon {
         self.ask(&["snapshot"]).await
     }
 
-    /// Waits until what `part` makes of the status is `expected`; gives how long that took.
+    /// Waits until what `part` makes of the status is `expected`; returns how long that took.
     ///
     /// # Panics
     /// When `budget` is over first, with the last one.
@@ -320,7 +320,7 @@ pub fn cluster<'a>(status: &'a Value, name: &str) -> &'a Value {
     all.into_iter().find(|cluster| cluster["name"] == name).unwrap_or(&Value::Null)
 }
 
-/// The reasons that a status gives for `name` under `kind`: `held` or `refused`.
+/// The reasons that a status returns for `name` under `kind`: `held` or `refused`.
 pub fn reasons(status: &Value, kind: &str, name: &str) -> Vec<String> {
     let all = status["zones"].as_array().into_iter().flatten();
     let all = all.flat_map(|zone| zone[kind].as_array().into_iter().flatten());

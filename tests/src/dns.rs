@@ -125,7 +125,7 @@ pub async fn query_tcp(server: SocketAddr, name: &str, record_type: &str) -> Res
     .and_then(|bytes| decode(&question, &bytes))
 }
 
-/// Asks every 10 ms until the records of `record_type` in the answer are `expected` and no others; gives how long
+/// Asks every 10 ms until the records of `record_type` in the answer are `expected` and no others; returns how long
 /// that took. Nothing expected means NOERROR or NXDOMAIN without such records: SERVFAIL is not an empty answer.
 ///
 /// # Panics

@@ -5,7 +5,7 @@
 //! [`OnBind`]: the one for name servers that take dynamic updates, with a BIND. It writes record by record, lists TXT
 //! without quotes, and its time grows with the square of the records, so that it has fewer names to do.
 //!
-//! Neither has a domain filter of its own; our main package gives it the zone as one.
+//! Neither has a domain filter of its own; our main package returns it the zone as one.
 
 use std::time::Duration;
 
@@ -159,7 +159,7 @@ pub struct OnBind {
 }
 
 impl OnBind {
-    /// Writes the mark of a name anew.
+    /// Writes the mark of a name again.
     fn remark(&self, name: &str, change: impl Fn(&str) -> String) {
         let at = format!("_fleetdns.{name}");
         let old: Vec<String> = self.bind.texts(&at).into_iter().map(|strings| strings.concat()).collect();

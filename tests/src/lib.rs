@@ -1,7 +1,7 @@
 //! Real servers for the tests of fleetdns: member clusters (kube-apiserver with etcd), CoreDNS with etcd, and load
 //! balancer endpoints that can be broken in the ways that real ones break.
 //!
-//! Reads: the server binaries that `tests/setup` builds. Gives: one guard per server, whose drop ends the server.
+//! Reads: the server binaries that `tests/setup` builds. Returns: one guard per server, whose drop ends the server.
 //!
 //! Invariant: every server listens on loopback, on ports of its own.
 //! Invariant: no server outlives the test process, however that ends (where `setpriv` exists).
@@ -42,7 +42,7 @@ pub mod webhook;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// Runs `check` every `pause` until it gives `Ok`; gives how long that took.
+/// Runs `check` every `pause` until it returns `Ok`; returns how long that took.
 ///
 /// # Panics
 /// With the last `Err`, when `budget` is over.
@@ -63,7 +63,7 @@ where
     }
 }
 
-/// Gives the output of `future`.
+/// Returns the output of `future`.
 ///
 /// # Panics
 /// When `budget` is over first.

@@ -197,8 +197,8 @@ impl Member {
         let namespace = Some(text("/metadata/namespace")).filter(|n| !n.is_empty()).unwrap_or("default");
         let (group, version) = text("/apiVersion").split_once('/').unwrap_or(("", text("/apiVersion")));
 
-        let wanted = GroupVersionKind::gvk(group, version, kind);
-        let known = oneshot::pinned_kind(&self.client(), &wanted).await;
+        let desired = GroupVersionKind::gvk(group, version, kind);
+        let known = oneshot::pinned_kind(&self.client(), &desired).await;
         let (resource, capabilities) = known.unwrap_or_else(|e| self.refused(kind, namespace, name, &e));
         let api: Api<DynamicObject> = match capabilities.scope {
             Scope::Namespaced => Api::namespaced_with(self.client(), namespace, &resource),

@@ -162,7 +162,7 @@ impl NameServer {
         self.allow(Rights { types, ..self.rights }).await;
     }
 
-    /// Gives the key these rights in place of those that it has.
+    /// Returns the key these rights in place of those that it has.
     ///
     /// # Panics
     /// When the server does not take that over.

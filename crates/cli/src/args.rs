@@ -63,18 +63,18 @@ pub enum Command {
         flags: Flags,
     },
     /// Take clusters, Services or addresses out of DNS, at once; the last address of a name stays.
-    Drain(#[command(flatten)] Wishing),
-    /// Take back what was wished: probes decide again.
+    Drain(#[command(flatten)] OverrideArgs),
+    /// Take back what was set: probes decide again.
     #[command(visible_alias = "auto")]
-    Undrain(#[command(flatten)] Wishing),
+    Undrain(#[command(flatten)] OverrideArgs),
     /// Keep clusters, Services or addresses in DNS, whatever their probes say.
-    ForceIn(#[command(flatten)] Wishing),
+    ForceIn(#[command(flatten)] OverrideArgs),
     /// Take clusters, Services or addresses out of DNS, the last address of a name too.
-    ForceOut(#[command(flatten)] Wishing),
+    ForceOut(#[command(flatten)] OverrideArgs),
     /// Print what is drained and forced, by whom, until when and why.
-    Intents(#[command(flatten)] Daemon),
-    /// Say that what went bad together is really bad, so that it is no longer held back.
-    Release(#[command(flatten)] Operate),
+    Overrides(#[command(flatten)] Daemon),
+    /// Confirm a mass failure, so that its removals are no longer held.
+    ConfirmOutage(#[command(flatten)] Operate),
     /// Say why a name holds what it holds: each address in or out, its probes, brakes, and who said what.
     Why {
         /// A DNS name, or NAMESPACE/NAME of a Service.
@@ -149,7 +149,7 @@ pub enum Format {
 /// Where the running daemon is asked.
 #[derive(Debug, Args)]
 pub struct Daemon {
-    /// Admin API of the daemon, such as http://127.0.0.1:8053; what the config says without.
+    /// Admin API of the daemon, such as http://127.0.0.1:8053 [default: from config].
     #[arg(long, value_name = "URL")]
     pub admin: Option<String>,
     /// The config of the daemon.
@@ -163,7 +163,7 @@ pub struct Daemon {
 /// Where the running daemon takes orders.
 #[derive(Debug, Args)]
 pub struct Operate {
-    /// Control socket of the daemon; what the config says without.
+    /// Control socket of the daemon [default: from config].
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
     /// The config of the daemon.
@@ -174,13 +174,13 @@ pub struct Operate {
     pub output: Output,
 }
 
-/// What is wished of what.
+/// What is set of what.
 #[derive(Debug, Args)]
-pub struct Wishing {
+pub struct OverrideArgs {
     /// cluster/NAME, service/NAMESPACE/NAME, service/NAMESPACE/NAME@CLUSTER, address/ADDRESS, or the name of a cluster.
     #[arg(required = true, value_name = "SUBJECT")]
     pub subjects: Vec<String>,
-    /// For how long, such as 45s, 30m, 2h or 3d; until it is taken back without.
+    /// For how long, such as 45s, 30m, 2h or 3d [default: until `undrain`].
     #[arg(long = "for", value_name = "DURATION")]
     pub span: Option<String>,
     /// Why; is shown to others.

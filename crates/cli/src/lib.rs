@@ -21,7 +21,7 @@ pub mod table;
 use std::process::ExitCode;
 
 use clap::Parser;
-use fleetdns_core::Wish;
+use fleetdns_core::OverrideKind;
 use fleetdns_daemon::config::LogFormat;
 
 use args::{Cli, Command};
@@ -77,12 +77,12 @@ async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
         Command::Health { admin, ready, flags } => {
             commands::health::health(admin.as_deref(), &flags, ready).await
         }
-        Command::Drain(wishing) => commands::intent::wish(&wishing, Some(Wish::Drain)).await,
-        Command::Undrain(wishing) => commands::intent::wish(&wishing, None).await,
-        Command::ForceIn(wishing) => commands::intent::wish(&wishing, Some(Wish::ForceIn)).await,
-        Command::ForceOut(wishing) => commands::intent::wish(&wishing, Some(Wish::ForceOut)).await,
-        Command::Intents(daemon) => commands::intent::intents(&daemon).await,
-        Command::Release(operate) => commands::intent::release(&operate).await,
+        Command::Drain(args) => commands::overrides::kind(&args, Some(OverrideKind::Drain)).await,
+        Command::Undrain(args) => commands::overrides::kind(&args, None).await,
+        Command::ForceIn(args) => commands::overrides::kind(&args, Some(OverrideKind::ForceIn)).await,
+        Command::ForceOut(args) => commands::overrides::kind(&args, Some(OverrideKind::ForceOut)).await,
+        Command::Overrides(daemon) => commands::overrides::overrides(&daemon).await,
+        Command::ConfirmOutage(operate) => commands::overrides::release(&operate).await,
         Command::Snapshot { daemon, file } => commands::read::snapshot(&daemon, file.as_deref()).await,
         Command::Why { name, file, daemon } => commands::why::why(&daemon, &name, file.as_deref()).await,
         Command::Events { daemon, follow, name, cluster } => {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::plan::{Cause, Change, Held, Hold, NameChange, Plan};
+use crate::plan::{Cause, Change, HeldChange, Hold, NameChange, Plan};
 use crate::quota::Limits;
 use crate::service::ServiceKey;
 
@@ -104,8 +104,8 @@ pub fn approve(mut plan: Plan, brakes: &Brakes) -> ApprovedPlan {
         let deleted = |change: &NameChange| held.get(&namespace(change)).filter(|_| counts(change)).copied();
         let reason = |deleted| Hold::MaxDelete { deleted, owned, percent };
         let too_many = plan.changes.iter().filter_map(|change| Some((change, deleted(change)?)));
-        let too_many =
-            too_many.map(|(change, deleted)| Held { name: change.name.clone(), reason: reason(deleted) });
+        let too_many = too_many
+            .map(|(change, deleted)| HeldChange { name: change.name.clone(), reason: reason(deleted) });
         plan.held.extend(too_many);
         plan.changes.retain(|change| deleted(change).is_none());
     }
@@ -120,7 +120,7 @@ struct Deletions {
 }
 
 impl Deletions {
-    /// Whether the ownership marks say that everything that goes belongs to one Service.
+    /// Whether the ownership records say that everything that goes belongs to one Service.
     fn is_one_service(&self) -> bool {
         self.services.len() == 1 && !self.services.contains(&None)
     }
@@ -161,9 +161,9 @@ fn counts(change: &NameChange) -> bool {
     change.vanishes() && change.changes.iter().any(gone)
 }
 
-/// The Service that had a name, as its ownership marks say.
+/// The Service that had a name, as its ownership records say.
 fn service(change: &NameChange) -> Option<ServiceKey> {
-    change.changes.iter().find_map(|change| Some(change.before()?.claim.evidence()?.service))
+    change.changes.iter().find_map(|change| Some(change.before()?.claim.ownership()?.service))
 }
 
 fn namespace(change: &NameChange) -> Option<Arc<str>> {
@@ -173,22 +173,22 @@ fn namespace(change: &NameChange) -> Option<Arc<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::{Claim, Evidence, Mark};
     use crate::observed::{Content, ObservedSet, Version};
+    use crate::ownership::{Owner, Ownership, OwnershipRecord};
     use crate::record::{NonEmpty, RecordData, RecordType, Ttl};
 
     fn delete(name: &str, service: Option<&str>, cause: Cause) -> NameChange {
-        let evidence = service.map(|service| Evidence {
+        let ownership = service.map(|service| Ownership {
             owner: "fed".parse().unwrap(),
             service: service.parse().unwrap(),
             members: BTreeMap::new(),
-            orphans: BTreeSet::new(),
-            intents: crate::intent::Intents::default(),
+            unattributed: BTreeSet::new(),
+            overrides: crate::overrides::Overrides::default(),
         });
         let before = ObservedSet {
             ttl: Ttl::DEFAULT,
             content: Content::Known(RecordData::A(NonEmpty::new(["203.0.113.1".parse().unwrap()]).unwrap())),
-            claim: Claim::Ours(evidence.as_ref().map(Mark::from)),
+            claim: Owner::Ours(ownership.as_ref().map(OwnershipRecord::from)),
             version: Version(Arc::from("")),
         };
         let change = Change::Delete { before, record_type: RecordType::A, cause };
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn one_service_or_a_departed_member_or_a_small_zone_may_go_whole() {
+    fn one_service_or_a_removed_member_or_a_small_zone_may_go_whole() {
         let brakes = Brakes::default();
         assert_eq!(held(13, many(13, |_| Some("default/web".into()), Cause::ServiceGone), &brakes), 0);
         assert_eq!(held(13, many(13, |_| None, Cause::MemberDeparted), &brakes), 0);
@@ -256,7 +256,7 @@ mod tests {
         }
         let many: Vec<String> = (0..100).map(|n| format!("n{n}")).collect();
         let all: Vec<(&str, usize)> = many.iter().map(|name| (name.as_str(), 1)).collect();
-        assert_eq!(held(100, of(&all), &brakes), 100, "what goes everywhere at once is nobody's wish");
+        assert_eq!(held(100, of(&all), &brakes), 100, "what goes everywhere at once is nobody's override");
     }
 
     #[test]

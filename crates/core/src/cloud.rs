@@ -43,7 +43,7 @@ pub fn request(service: &Service, port: u16) -> Option<(&str, Expect)> {
 }
 
 /// One port's own word wins over the one for all ports. A path counts only beside the protocol: the cloud takes TCP for
-/// granted, and no heed of a path then.
+/// granted, and no apply of a path then.
 fn azure(service: &Service, port: u16) -> Option<(&str, Expect)> {
     let said = |part: &str| {
         let own = service.full_annotation(&format!("{AZURE_PORT}{port}_health-probe_{part}"));

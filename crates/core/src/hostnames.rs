@@ -101,7 +101,7 @@ pub struct Denied {
 /// A reason to deny a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
-    /// It is reserved, and no rule gives it to the namespace.
+    /// It is reserved, and no rule returns it to the namespace.
     Reserved(Reserved),
     /// The rule of another namespace has it.
     Given(Arc<str>),

@@ -10,19 +10,18 @@
 pub mod address;
 pub mod brakes;
 pub mod cloud;
-pub mod crowd;
-pub mod doubt;
-pub mod evidence;
 pub mod heartbeat;
 pub mod hostnames;
-pub mod intent;
 pub mod keys;
 pub mod limits;
 pub mod lines;
 pub mod member;
 pub mod name;
 pub mod observed;
+pub mod overrides;
+pub mod ownership;
 pub mod pause;
+pub mod peer_limit;
 pub mod plan;
 pub mod policy;
 pub mod probe;
@@ -32,28 +31,29 @@ pub mod record;
 pub mod redact;
 pub mod refusals;
 pub mod routing;
+pub mod self_check;
 pub mod service;
 pub mod stamp;
 pub mod text;
 
 pub use address::Address;
 pub use brakes::{AllDown, ApprovedPlan, Brakes, approve};
-pub use doubt::Doubt;
-pub use evidence::{Claim, Evidence, Mark, Share};
 pub use hostnames::{HostnamePolicy, Sharing};
-pub use intent::{Intent, Intents, Subject, Wish};
 pub use member::{ClusterVerdict, Health, Inventory, MemberName, MemberView, Snapshot};
 pub use name::{DnsName, Label};
 pub use observed::{Content, Observed, ObservedSet, Unwritable, Version};
+pub use overrides::{Override, OverrideKind, Overrides, Subject};
+pub use ownership::{Contribution, Owner, Ownership, OwnershipRecord};
 pub use pause::Pause;
 pub use plan::{Change, NameChange, Plan};
 pub use policy::{AddressDenied, AddressPolicies, AddressPolicy};
 pub use probe::{
-    Check, Guard, Pace, ProbeKey, ProbeSpec, Target, Thresholds, Timing, Trust, Unprobeable, Verdict,
+    Check, Guard, Pace, ProbeKey, ProbeSpec, Target, Thresholds, Timing, Trust, UnprobeablePolicy, Verdict,
 };
 pub use provider::{Applied, Capabilities, Finding, Gauge, Listing, Outcome, Provider, ProviderError};
 pub use quota::Limits;
 pub use record::{NonEmpty, RecordData, RecordSet, RecordType, Ttl};
 pub use refusals::{Order, RefusalBudget, Refusals};
 pub use routing::Routing;
+pub use self_check::SelfCheckFailure;
 pub use service::{Ingress, Port, Published, Service, ServiceKey};

@@ -14,10 +14,10 @@ const SAY: Duration = Duration::from_secs(60);
 
 /// What each namespace has caused lately.
 #[derive(Debug, Clone, Default)]
-pub struct Lines(HashMap<Arc<str>, Share>);
+pub struct Lines(HashMap<Arc<str>, LogShare>);
 
 #[derive(Debug, Clone, Copy)]
-struct Share {
+struct LogShare {
     /// When all of its lines are free again.
     free_at: Duration,
     left_out: u64,
@@ -28,7 +28,7 @@ struct Share {
 impl Lines {
     /// Whether a line that this namespace causes may be written; counts it otherwise.
     pub fn admit(&mut self, namespace: &Arc<str>, now: Duration) -> bool {
-        let new = Share { free_at: now, left_out: 0, since: now };
+        let new = LogShare { free_at: now, left_out: 0, since: now };
         let share = self.0.entry(Arc::clone(namespace)).or_insert(new);
         let free_at = share.free_at.max(now).saturating_add(EACH);
         if free_at.saturating_sub(now) <= EACH * BURST {

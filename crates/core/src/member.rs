@@ -10,15 +10,15 @@ use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::doubt::Doubt;
 use crate::name::{DnsName, Label};
 use crate::policy::AddressPolicies;
-use crate::probe::{ProbeKey, Target, Unprobeable, Verdict};
+use crate::probe::{ProbeKey, Target, UnprobeablePolicy, Verdict};
+use crate::self_check::SelfCheckFailure;
 use crate::service::{Published, ServiceKey};
 use crate::text::printable;
 
 /// Name of a member: a kubeconfig context's, or the one given in the config. Visible ASCII without space, `;`, `,`, `=`
-/// and `"`, which the ownership evidence needs for itself.
+/// and `"`, which the ownership record needs for itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MemberName(Arc<str>);
 
@@ -63,17 +63,17 @@ pub enum Inventory {
     /// The API is away: the last inventory stands.
     Stale,
     /// Removed from the config: to be drained.
-    Departed,
+    Removed,
 }
 
 impl Inventory {
-    /// `pending`, `live`, `stale` or `departed`.
+    /// `pending`, `live`, `stale` or `removed`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Live => "live",
             Self::Stale => "stale",
-            Self::Departed => "departed",
+            Self::Removed => "removed",
         }
     }
 }
@@ -136,7 +136,7 @@ impl Snapshot {
     pub fn targets(&self) -> BTreeSet<Target> {
         self.members
             .values()
-            .filter(|member| member.inventory != Inventory::Departed)
+            .filter(|member| member.inventory != Inventory::Removed)
             .flat_map(|member| member.services.values())
             .flat_map(|service| service.targets())
             .collect()
@@ -195,9 +195,9 @@ pub struct Health {
     pub resolved: OrdMap<DnsName, OrdSet<IpAddr>>,
     /// Keys that cannot be probed from here, again and again, though others can: those of an address family without a
     /// route, and those of which no probe ever said anything because of a fault on our side. They have no verdict.
-    pub blind: OrdSet<ProbeKey>,
+    pub unprobeable: OrdSet<ProbeKey>,
     /// What becomes of these.
-    pub unprobeable: Unprobeable,
+    pub unprobeable_policy: UnprobeablePolicy,
     /// Host names that could never be resolved, again and again. A CNAME to one is published on the word of its cluster.
     pub unresolvable: OrdSet<DnsName>,
     /// The verdict on a host name as a whole, where what it resolves to is not known: only a scenario from a file has
@@ -209,7 +209,7 @@ pub struct Health {
     /// Which of the addresses that host names resolve to may be published.
     pub addresses: Arc<AddressPolicies>,
     /// Why none of the above must take anything out at the moment. Stands no later here than the verdicts that it is about.
-    pub doubt: Option<Doubt>,
+    pub self_check: Option<SelfCheckFailure>,
 }
 
 impl Health {

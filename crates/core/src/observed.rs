@@ -9,8 +9,8 @@ use imbl::ordmap::DiffItem;
 use imbl::{OrdMap, OrdSet};
 use smallvec::SmallVec;
 
-use crate::evidence::Claim;
 use crate::name::DnsName;
+use crate::ownership::Owner;
 use crate::record::{RecordData, RecordType, Ttl};
 
 /// What a provider needs to prove that a record set is still as it was read: an etag, revisions, the exact values.
@@ -27,7 +27,7 @@ pub enum Content {
     /// One of the types that are written, with values that could be read.
     Known(RecordData),
     /// The same in a shape that its provider would not give it: half of what it writes for these values, or what an
-    /// older version wrote. To be written anew even when the values are right.
+    /// older version wrote. To be written again even when the values are right.
     Misshapen(RecordData),
     /// Anything else: only the type is known. Never ours to change.
     Other(Arc<str>),
@@ -66,7 +66,7 @@ pub struct ObservedSet {
     /// Type and values.
     pub content: Content,
     /// Whose it is.
-    pub claim: Claim,
+    pub claim: Owner,
     /// Proof for conditional writes.
     pub version: Version,
 }
@@ -173,8 +173,8 @@ impl Observed {
         above.filter_map(|one| cuts_off(&one).map(|kind| (one, kind))).last()
     }
 
-    fn has_type(&self, name: &DnsName, wanted: &str) -> bool {
-        self.cuts.contains(name) && self.at(name).iter().any(|set| set.type_name() == wanted)
+    fn has_type(&self, name: &DnsName, desired: &str) -> bool {
+        self.cuts.contains(name) && self.at(name).iter().any(|set| set.type_name() == desired)
     }
 
     /// Whether both have the same names that cannot be written, the same delegations and the same name servers.
@@ -224,7 +224,7 @@ impl Observed {
         self.iter().filter(|(_, sets)| owned(sets)).map(|(name, _)| name)
     }
 
-    /// How many names [`Observed::owned`] gives, without counting them.
+    /// How many names [`Observed::owned`] returns, without counting them.
     pub const fn owned_count(&self) -> usize {
         self.owned
     }
@@ -293,7 +293,7 @@ mod tests {
         let set = |kind: &str| ObservedSet {
             ttl: Ttl::DEFAULT,
             content: Content::Other(kind.into()),
-            claim: Claim::Foreign,
+            claim: Owner::Foreign,
             version: Version::default(),
         };
         types.iter().map(|(name, kind)| (name.parse().unwrap(), set(kind))).collect()

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::evidence::Mark;
 use crate::member::MemberName;
 use crate::name::DnsName;
 use crate::observed::ObservedSet;
+use crate::ownership::OwnershipRecord;
 use crate::record::{RecordSet, RecordType};
 use crate::service::ServiceKey;
 
@@ -52,8 +52,8 @@ pub enum Change {
     Create {
         /// The set to write.
         set: RecordSet,
-        /// Its ownership mark.
-        mark: Mark,
+        /// Its ownership record.
+        mark: OwnershipRecord,
     },
     /// A set of ours has other values, another TTL or another mark.
     Update {
@@ -61,8 +61,8 @@ pub enum Change {
         before: ObservedSet,
         /// As it has to be.
         set: RecordSet,
-        /// Its ownership mark.
-        mark: Mark,
+        /// Its ownership record.
+        mark: OwnershipRecord,
     },
     /// A set of ours has to go.
     Delete {
@@ -94,7 +94,7 @@ impl Change {
     }
 
     /// What is there afterwards.
-    pub const fn after(&self) -> Option<(&RecordSet, &Mark)> {
+    pub const fn after(&self) -> Option<(&RecordSet, &OwnershipRecord)> {
         match self {
             Self::Create { set, mark } | Self::Update { set, mark, .. } => Some((set, mark)),
             Self::Delete { .. } => None,
@@ -137,7 +137,7 @@ pub enum Hold {
     Vantage,
     /// It failed together with more than half of the fleet.
     Correlation,
-    /// It failed while the prober doubted itself, and has to fail anew.
+    /// It failed while probe results were distrusted, and has to fail again.
     Held,
     /// It was dead, did not go in time, and answers again.
     Recovering,
@@ -153,7 +153,7 @@ pub enum Hold {
     Undecided,
     /// The ownership text does not say who gave it, and a member that might have was never listed.
     Unattributed,
-    /// The member that gave it gives addresses now of which none can be used.
+    /// The member that gave it returns addresses now of which none can be used.
     Unreadable,
     /// This member gave it, and was never listed whole since we started.
     Unlisted(MemberName),
@@ -195,24 +195,24 @@ impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StartUp(what) => write!(f, "start-up: {what}"),
-            Self::Shadow => f.write_str("shadow: it would go, and removals = off keeps it"),
-            Self::Vantage => f.write_str("vantage: we seem to be cut off ourselves, so nothing is taken for dead"),
+            Self::Shadow => f.write_str("shadow: a removal is due; removals = off holds it"),
+            Self::Vantage => f.write_str("vantage: this prober seems to be cut off; probe-driven removals are held"),
             Self::Correlation => f.write_str(
-                "correlation: it failed together with more than half of all endpoints; it stays until they are back, \
-                 fleetdns release says that it is true, or correlation-hold is over",
+                "correlation: it failed together with more than half of all endpoints; held until they recover, \
+                 fleetdns confirm-outage confirms it, or correlation-hold ends",
             ),
             Self::Held => f.write_str(
-                "held: it failed while the prober doubted itself; it is back, or has failed as often anew, in a moment",
+                "held: it failed while probe results were distrusted; its next probes decide",
             ),
-            Self::Recovering => f.write_str("recovering: it was dead and still there, and answers again: it stays"),
+            Self::Recovering => f.write_str("recovering: it was down but never removed, and answers again; kept"),
             Self::Velocity => {
-                f.write_str("velocity: more would go within a minute than max-removals allows, it waits its turn")
+                f.write_str("velocity: removals this minute reached max-removals; waits for the next slot")
             }
             Self::NewProbe => f.write_str(
                 "new-probe: its probe settings changed, and a majority of the Service's endpoints does not pass with them",
             ),
             Self::Floor => f.write_str("floor: fewer than min-kept addresses would be left"),
-            Self::AllDown => f.write_str("all-down: every endpoint is down or sent out, the name keeps its addresses"),
+            Self::AllDown => f.write_str("all-down: no healthy address left; the name keeps its last addresses"),
             Self::Undecided => f.write_str(
                 "undecided: an address has no verdict yet, or is a host name that was never resolved",
             ),
@@ -232,9 +232,9 @@ impl fmt::Display for Hold {
     }
 }
 
-/// A name of which something is kept against the wish of inventory or health.
+/// A name of which something is kept against the override of inventory or health.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldChange {
     /// The name.
     pub name: DnsName,
     /// The brake.
@@ -376,7 +376,7 @@ pub struct Plan {
     /// Changes by name.
     pub changes: Vec<NameChange>,
     /// What is kept by a brake.
-    pub held: Vec<Held>,
+    pub held: Vec<HeldChange>,
     /// What is wanted and not written.
     pub refused: Vec<Refused>,
     /// Names in the zone that are ours.
@@ -400,14 +400,14 @@ impl fmt::Display for Plan {
                     Change::Update { before, set, .. }
                         if before.ours() == Some(&set.data) && before.ttl == set.ttl =>
                     {
-                        writeln!(f, "  ~ {set}  (ownership mark)")?;
+                        writeln!(f, "  ~ {set}  (ownership record)")?;
                     }
                     Change::Update { before, set, .. } => writeln!(f, "  ~ {set}  (was {before})")?,
                     Change::Delete { before, cause, .. } => writeln!(f, "  - {name} {before}  ({cause})")?,
                 }
             }
         }
-        for Held { name, reason } in &self.held {
+        for HeldChange { name, reason } in &self.held {
             writeln!(f, "  = {name}  held: {reason}")?;
         }
         for Refused { name, reason } in &self.refused {

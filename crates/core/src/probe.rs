@@ -47,9 +47,9 @@ pub enum Verdict {
     Healthy,
     /// Failed, but not often enough: still published.
     Suspect,
-    /// Failed `fall` times in a row while the prober doubted itself, which does not count: stays as it is, in DNS or out,
-    /// until it answers or has failed as often anew.
-    Held,
+    /// Failed `fall` times in a row while probe results were distrusted, which does not count: stays as it is, in DNS or out,
+    /// until it answers or has failed as often again.
+    Suspended,
     /// Failed `fall` times in a row: taken out.
     Unhealthy,
     /// Has answered again, but not often enough: still out.
@@ -57,13 +57,13 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// `unknown`, `healthy`, `suspect`, `held`, `unhealthy` or `recovering`.
+    /// `unknown`, `healthy`, `suspect`, `suspended`, `unhealthy` or `recovering`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
             Self::Healthy => "healthy",
             Self::Suspect => "suspect",
-            Self::Held => "held",
+            Self::Suspended => "suspended",
             Self::Unhealthy => "unhealthy",
             Self::Recovering => "recovering",
         }
@@ -75,7 +75,7 @@ impl Verdict {
         match self {
             Self::Unknown => None,
             Self::Healthy | Self::Suspect => Some(true),
-            Self::Held | Self::Unhealthy | Self::Recovering => Some(false),
+            Self::Suspended | Self::Unhealthy | Self::Recovering => Some(false),
         }
     }
 }
@@ -88,7 +88,7 @@ impl fmt::Display for Verdict {
 
 /// What becomes of an endpoint that cannot be probed from here, such as one of an address family without a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Unprobeable {
+pub enum UnprobeablePolicy {
     /// It is published as its cluster says (default).
     #[default]
     Publish,
@@ -96,7 +96,7 @@ pub enum Unprobeable {
     Hold,
 }
 
-impl Unprobeable {
+impl UnprobeablePolicy {
     /// `publish` or `hold`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -108,14 +108,14 @@ impl Unprobeable {
 
 /// Not one of the six verdicts.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is none of unknown, healthy, suspect, held, unhealthy, recovering")]
+#[error("'{0}' is none of unknown, healthy, suspect, suspended, unhealthy, recovering")]
 pub struct UnknownVerdict(pub String);
 
 impl FromStr for Verdict {
     type Err = UnknownVerdict;
 
     fn from_str(text: &str) -> Result<Self, UnknownVerdict> {
-        [Self::Unknown, Self::Healthy, Self::Suspect, Self::Held, Self::Unhealthy, Self::Recovering]
+        [Self::Unknown, Self::Healthy, Self::Suspect, Self::Suspended, Self::Unhealthy, Self::Recovering]
             .into_iter()
             .find(|verdict| verdict.as_str().eq_ignore_ascii_case(text))
             .ok_or_else(|| UnknownVerdict(text.to_owned()))
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(published("SUSPECT"), Some(true));
         assert_eq!(published("unhealthy"), Some(false));
         assert_eq!(published("recovering"), Some(false));
-        assert_eq!(published("held"), Some(false));
+        assert_eq!(published("suspended"), Some(false));
         assert!("dead".parse::<Verdict>().is_err());
     }
 }

@@ -42,7 +42,7 @@ impl fmt::Display for RecordType {
 
 /// Not one of the record types that are written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is none of A, AAAA, CNAME")]
+#[error("'{0}' is not a record type; expected A, AAAA or CNAME")]
 pub struct UnknownType(pub String);
 
 impl FromStr for RecordType {
@@ -81,7 +81,7 @@ impl Ttl {
 
 /// Not a [`Ttl`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is no TTL; expected seconds from 1 to 2147483647 or a duration such as 5m")]
+#[error("invalid TTL '{0}'; expected seconds from 1 to 2147483647 or a duration such as 5m")]
 pub struct BadTtl(pub String);
 
 /// Seconds, or a duration as Go writes it, of which the part of a second is dropped; 1 s at least.

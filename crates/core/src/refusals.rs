@@ -114,8 +114,8 @@ impl RefusalBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::{Claim, Mark};
     use crate::observed::{Content, Version};
+    use crate::ownership::{Owner, OwnershipRecord};
     use crate::record::{NonEmpty, RecordData, RecordType, Ttl};
 
     fn data(addresses: &[&str]) -> RecordData {
@@ -124,11 +124,11 @@ mod tests {
 
     fn change(name: &str, before: &[&str], after: &[&str]) -> NameChange {
         let name: DnsName = name.parse().unwrap();
-        let mark: Mark = "v=1 owner=fed service=default/web".parse().unwrap();
+        let mark: OwnershipRecord = "v=1 owner=fed service=default/web".parse().unwrap();
         let read = || ObservedSet {
             ttl: Ttl::DEFAULT,
             content: Content::Known(data(before)),
-            claim: Claim::Ours(Some(mark.clone())),
+            claim: Owner::Ours(Some(mark.clone())),
             version: Version::default(),
         };
         let set = || RecordSet { name: name.clone(), ttl: Ttl::DEFAULT, data: data(after) };

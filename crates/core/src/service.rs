@@ -233,7 +233,7 @@ pub enum ServiceFault {
         /// Why, and what would allow it.
         denied: AddressDenied,
     },
-    /// The hostname annotation or the name template gives something that is not a name.
+    /// The hostname annotation or the name template returns something that is not a name.
     #[error("{place} asks for '{text}': {source}")]
     Hostname {
         /// Where it stands.

@@ -90,7 +90,7 @@ fn escaped(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a text says nothing: it is empty, or has only white space and commas. Such a text is never a wish to have
+/// Whether a text says nothing: it is empty, or has only white space and commas. Such a text is never an override to have
 /// nothing.
 pub fn is_blank(text: &str) -> bool {
     text.split(',').all(|item| item.trim().is_empty())

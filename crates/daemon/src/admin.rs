@@ -2,7 +2,7 @@
 //!
 //! `GET /livez` (the tasks that matter take their turns; 503 names those that do not), `/readyz` (zones and members were
 //! read; 503 names what was not), `/v1/status`, `/v1/records[?all=true]`, `/v1/why?name=NAME`,
-//! `/v1/events[?after=SEQ&run=RUN&wait=SECONDS&name=NAME&cluster=CLUSTER]`, `/v1/intents`, `/v1/snapshot`, `/metrics`
+//! `/v1/events[?after=SEQ&run=RUN&wait=SECONDS&name=NAME&cluster=CLUSTER]`, `/v1/overrides`, `/v1/snapshot`, `/metrics`
 //! (Prometheus text format 0.0.4). The other listener has the first two and `/metrics`, and nothing else.
 //!
 //! Invariant: nothing can be changed here, and no secret is among what is shown.
@@ -21,8 +21,8 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use fleetdns_core::Wish;
-use fleetdns_core::crowd::Peer;
+use fleetdns_core::OverrideKind;
+use fleetdns_core::peer_limit::Peer;
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -45,7 +45,7 @@ pub async fn serve(listener: TcpListener, view: View, names: Vec<String>, shutdo
     let routes = Router::new()
         .route("/v1/status", get(async |State(view): State<View>| Json(view.status())))
         .route("/v1/records", get(records))
-        .route("/v1/intents", get(async |State(view): State<View>| Json(view.intents())))
+        .route("/v1/overrides", get(async |State(view): State<View>| Json(view.overrides())))
         .route("/v1/why", get(why))
         .route("/v1/events", get(move |state, query| events(state, query, ending)))
         .route("/v1/snapshot", get(async |State(view): State<View>| Json(view.scenario())))
@@ -244,12 +244,17 @@ fn render_status(status: &Status, gauges: &[ZoneGauge]) -> String {
         "1 while the zone cannot be read or written.",
         zones(&|z| u64::from(z.fault.is_some())),
     );
-    family("intents", "gauge", "What persons say of clusters, services and addresses.", wishes(status));
-    let doubts = ["vantage", "correlation"].map(|kind| {
-        let stands = status.doubt.as_ref().is_some_and(|doubt| doubt.kind == kind);
+    family("overrides", "gauge", "Operator overrides in force, by kind.", overrides(status));
+    let self_checks = ["vantage", "correlation"].map(|kind| {
+        let stands = status.self_check.as_ref().is_some_and(|self_check| self_check.kind == kind);
         (format!("kind=\"{kind}\""), f64::from(u8::from(stands)))
     });
-    family("doubt", "gauge", "1 while the prober doubts itself and removes nothing.", doubts.into());
+    family(
+        "self_check_failed",
+        "gauge",
+        "1 while the self-check of the prober fails and its removals are suspended.",
+        self_checks.into(),
+    );
     let heard = status.canaries.iter().filter_map(|canary| {
         Some((format!("canary=\"{}\"", canary.name), f64::from(u8::from(canary.heard?))))
     });
@@ -284,10 +289,11 @@ fn render_status(status: &Status, gauges: &[ZoneGauge]) -> String {
     text
 }
 
-fn wishes(status: &Status) -> Samples {
-    let count = |wish: Wish| status.intents.iter().filter(|line| line.wish == wish.as_str()).count() as f64;
-    [Wish::Drain, Wish::ForceIn, Wish::ForceOut]
-        .map(|wish| (format!("wish=\"{wish}\""), count(wish)))
+fn overrides(status: &Status) -> Samples {
+    let count =
+        |kind: OverrideKind| status.overrides.iter().filter(|line| line.kind == kind.as_str()).count() as f64;
+    [OverrideKind::Drain, OverrideKind::ForceIn, OverrideKind::ForceOut]
+        .map(|kind| (format!("kind=\"{kind}\""), count(kind)))
         .to_vec()
 }
 
@@ -296,8 +302,8 @@ mod tests {
     use fleetdns_core::Gauge;
 
     use super::*;
-    use crate::doubts::DoubtLine;
     use crate::pulse::{PROBER, WATCH, ZONE};
+    use crate::self_checks::DoubtLine;
 
     async fn asked(view: &View) -> (StatusCode, String) {
         let answer = live(State(view.clone())).await;
@@ -329,16 +335,16 @@ mod tests {
     #[test]
     fn what_providers_measure_is_one_family_for_all_zones() {
         let (version, fleet) = (String::new(), String::new());
-        let doubt = DoubtLine { kind: "vantage".to_owned(), reason: String::new() };
+        let self_check = DoubtLine { kind: "vantage".to_owned(), reason: String::new() };
         let status = Status {
             version,
             fleet,
             uptime_seconds: 0,
             clusters: vec![],
             zones: vec![],
-            intents: vec![],
+            overrides: vec![],
             state_fault: None,
-            doubt: Some(doubt),
+            self_check: Some(self_check),
             unprobeable: Vec::new(),
             hostnames: Vec::new(),
             probes_put_off: Vec::new(),
@@ -354,7 +360,7 @@ mod tests {
         let expected = "# HELP fleetdns_zone_insync_seconds How long.\n# TYPE fleetdns_zone_insync_seconds gauge\n\
             fleetdns_zone_insync_seconds{zone=\"a.example\"} 2\nfleetdns_zone_insync_seconds{zone=\"b.example\"} 0.5\n";
         assert!(text.ends_with(expected), "{text}");
-        let doubts = "fleetdns_doubt{kind=\"vantage\"} 1\nfleetdns_doubt{kind=\"correlation\"} 0\n";
-        assert!(text.contains(doubts), "{text}");
+        let self_checks = "fleetdns_self_check_failed{kind=\"vantage\"} 1\nfleetdns_self_check_failed{kind=\"correlation\"} 0\n";
+        assert!(text.contains(self_checks), "{text}");
     }
 }

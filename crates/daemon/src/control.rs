@@ -1,6 +1,6 @@
 //! The control socket: everything that changes state, over a Unix socket that only its owner can open.
 //!
-//! Reads: `POST /v1/intents` with an [`Order`], `POST /v1/release`, both HTTP/1.1 with JSON. Gives: an answer, or
+//! Reads: `POST /v1/overrides` with an [`Order`], `POST /v1/confirm-outage`, both HTTP/1.1 with JSON. Returns: an answer, or
 //! `{"error": …}` with 400 (cannot be understood), 403 (not the caller's to ask), 404 (about nothing that is known),
 //! 409 (not as things are) or 500 (cannot be kept).
 //!
@@ -24,8 +24,8 @@ use tracing::warn;
 
 use crate::chain;
 use crate::http::{self, Limits};
-use crate::intents::SayError;
-use crate::intents::order::{Desk, Order, OrderError};
+use crate::overrides::OverrideError;
+use crate::overrides::order::{Operator, Order, OrderError};
 
 mod bind;
 
@@ -58,7 +58,7 @@ pub struct Refusal {
     pub error: String,
 }
 
-/// What `POST /v1/release` answers.
+/// What `POST /v1/confirm-outage` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Released {
     /// What was doubted, and is taken for true from now on.
@@ -66,14 +66,14 @@ pub struct Released {
 }
 
 /// Serves until `shutdown`, then removes the socket.
-pub async fn serve(bound: Bound, desk: Desk, shutdown: CancellationToken) {
+pub async fn serve(bound: Bound, operator: Operator, shutdown: CancellationToken) {
     let (listener, _file) = bound.into_parts();
     let routes = Router::new()
-        .route("/v1/intents", post(intents))
-        .route("/v1/release", post(release))
+        .route("/v1/overrides", post(overrides))
+        .route("/v1/confirm-outage", post(release))
         .layer(DefaultBodyLimit::max(ORDER))
         .layer(from_fn(only_the_owner))
-        .with_state(Arc::new(desk));
+        .with_state(Arc::new(operator));
     let meet = |stream: &UnixStream, _: &SocketAddr| ((), Peer::of(stream));
     http::serve(listener, routes, LIMITS.within_descriptors(), meet, shutdown).await;
 }
@@ -128,15 +128,15 @@ fn refuse(error: &OrderError) -> Response {
     let status = match error {
         OrderError::Unknown { .. } | OrderError::NoCluster { .. } => StatusCode::NOT_FOUND,
         OrderError::Empties { .. } | OrderError::NoCorrelation => StatusCode::CONFLICT,
-        OrderError::Say(SayError::Store(_)) => StatusCode::INTERNAL_SERVER_ERROR,
-        OrderError::Say(SayError::Ending) => StatusCode::SERVICE_UNAVAILABLE,
+        OrderError::Say(OverrideError::StateFile(_)) => StatusCode::INTERNAL_SERVER_ERROR,
+        OrderError::Say(OverrideError::Ending) => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_REQUEST,
     };
     refusal(status, chain(error))
 }
 
-async fn intents(
-    State(desk): State<Arc<Desk>>,
+async fn overrides(
+    State(operator): State<Arc<Operator>>,
     Extension(Caller(caller)): Extension<Caller>,
     body: Bytes,
 ) -> Response {
@@ -146,14 +146,17 @@ async fn intents(
             return refusal(StatusCode::BAD_REQUEST, format!("the order is no JSON of its kind: {error}"));
         }
     };
-    match desk.take(&order, &on_behalf(order.sudo_user.as_deref(), &caller)).await {
+    match operator.take(&order, &on_behalf(order.sudo_user.as_deref(), &caller)).await {
         Ok(answer) => Json(answer).into_response(),
         Err(error) => refuse(&error),
     }
 }
 
-async fn release(State(desk): State<Arc<Desk>>, Extension(Caller(caller)): Extension<Caller>) -> Response {
-    match desk.release(&caller) {
+async fn release(
+    State(operator): State<Arc<Operator>>,
+    Extension(Caller(caller)): Extension<Caller>,
+) -> Response {
+    match operator.release(&caller) {
         Ok(released) => Json(Released { released }).into_response(),
         Err(error) => refuse(&error),
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::serve::Listener;
-use fleetdns_core::crowd::Crowd;
+use fleetdns_core::peer_limit::PeerLimit;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -66,7 +66,7 @@ pub async fn serve<L, K, E>(
     K: Hash + Eq + Clone + Send + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    let crowd = Crowd::new(limits.connections, limits.of_peer);
+    let limit = PeerLimit::new(limits.connections, limits.of_peer);
     let mut tasks = JoinSet::new();
     let (mut closed, mut said) = (0_u64, None::<Instant>);
     loop {
@@ -76,7 +76,7 @@ pub async fn serve<L, K, E>(
             accepted = listener.accept() => accepted,
         };
         let (key, extension) = meet(&io, &address);
-        let Some(seat) = crowd.admit(key) else {
+        let Some(permit) = limit.admit(key) else {
             closed += 1;
             if said.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
                 said = Some(Instant::now());
@@ -91,7 +91,7 @@ pub async fn serve<L, K, E>(
         };
         let (router, ending) = (router.clone(), shutdown.clone());
         tasks.spawn(async move {
-            let _seat = seat;
+            let _seat = permit;
             if tokio::time::timeout(limits.life, one(io, router, extension, limits, ending)).await.is_err() {
                 debug!("HTTP connection open for too long, closed");
             }

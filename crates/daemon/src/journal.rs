@@ -20,12 +20,12 @@ use tokio::sync::{Notify, watch};
 pub mod audit;
 mod event;
 mod follow;
+mod recorder;
 mod ring;
-mod scribe;
 
 pub use event::{Event, Evidence, Kind, What};
 pub use follow::follow;
-pub use scribe::Scribe;
+pub use recorder::EventRecorder;
 
 use ring::Ring;
 
@@ -112,7 +112,7 @@ struct Shared {
     last: watch::Sender<u64>,
     /// Wakes the audit task.
     work: Notify,
-    /// Whether the audit file has to be opened anew.
+    /// Whether the audit file has to be opened again.
     reopen: std::sync::atomic::AtomicBool,
 }
 
@@ -194,7 +194,7 @@ impl Journal {
         self.state().stats.clone()
     }
 
-    /// Has the audit file opened anew, as after a rotation.
+    /// Has the audit file opened again, as after a rotation.
     pub fn reopen(&self) {
         self.0.reopen.store(true, std::sync::atomic::Ordering::Relaxed);
         self.0.work.notify_one();

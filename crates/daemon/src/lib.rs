@@ -5,7 +5,7 @@
 //! ```text
 //! watch ─Snapshot→ probe ─Health→┐
 //!       └────────Snapshot────────┼→ one task per zone: list → plan → approve → apply
-//! control socket→ keeper ─Intents┘
+//! control socket→ override store ─Overrides┘
 //!                                   └─ZoneStatus→ admin API, sd_notify
 //! ```
 //!
@@ -18,14 +18,14 @@ pub mod admin;
 pub mod config;
 pub mod control;
 pub mod denied;
-pub mod doubts;
 pub mod http;
-pub mod intents;
 pub mod journal;
 pub mod notify;
+pub mod overrides;
 pub mod pulse;
 pub mod registry;
 pub mod run;
+pub mod self_checks;
 pub mod view;
 pub mod why;
 pub mod zone;

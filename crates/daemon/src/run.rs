@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::{Health, Intents, MemberName, Snapshot};
+use fleetdns_core::{Health, MemberName, Overrides, Snapshot};
 use fleetdns_embedded::Servers;
 use fleetdns_probe::{ProbeError, Prober};
 use thiserror::Error;
@@ -18,18 +18,18 @@ use tracing::{error, info, warn};
 
 use crate::config::{Admin, Config, Fault, Socket};
 use crate::control::{self, BindError, Bound};
-use crate::doubts::canaries;
-use crate::intents::order::Desk;
-use crate::intents::{Clock, Keeper, Store, Wishes};
 use crate::journal::{self, Journal};
+use crate::overrides::order::Operator;
+use crate::overrides::{Clock, OverrideSender, OverrideStore, StateFile};
 use crate::pulse::{self, Pulses};
 use crate::registry::Registry;
+use crate::self_checks::canaries;
 use crate::view::View;
-use crate::zone::{Upkeep, ZoneTask};
+use crate::zone::{ZoneOptions, ZoneTask};
 use crate::{admin, notify};
 
 /// How long tasks may take to end once they are asked to.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// Why the daemon cannot start, or ended.
 #[derive(Debug, Error)]
@@ -49,13 +49,13 @@ pub enum RunError {
         source: std::io::Error,
     },
     /// The control socket cannot be made where the config wants it.
-    #[error("no orders such as drain can be taken")]
+    #[error("control socket unavailable: drain and other overrides are disabled")]
     Socket(#[source] BindError),
     /// The embedded DNS server cannot be started.
     #[error("the embedded DNS server cannot start")]
     Embedded(#[source] fleetdns_embedded::BindError),
     /// Probing cannot be set up.
-    #[error("probing cannot start; [probe] says how")]
+    #[error("cannot start the prober; check the [probe] section")]
     Probe(#[source] ProbeError),
     /// A task that has to run for ever ended.
     #[error("the task '{task}' ended: {reason}")]
@@ -84,7 +84,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     };
     stop.cancel();
     let all_gone = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(FAREWELL, all_gone).await.is_err() {
+    if tokio::time::timeout(SHUTDOWN_GRACE, all_gone).await.is_err() {
         error!("some tasks did not end in time");
     }
     ended
@@ -100,11 +100,12 @@ async fn start(
     // One message for each zone, read at once.
     let (adopted_out, adopted) = mpsc::channel(16);
 
-    let wishes = keep_intents(&config, tasks, stop);
-    // The prober's ear for `fleetdns release`.
+    let overrides = keep_overrides(&config, tasks, stop);
+    // The prober's ear for `fleetdns confirm-outage`.
     let (release, released) = watch::channel(0);
     let prober = Prober::new(config.probe_settings()).map_err(RunError::Probe)?;
-    let journal = start_journal(&config, (snapshots.clone(), health.clone(), wishes.receiver()), tasks, stop);
+    let journal =
+        start_journal(&config, (snapshots.clone(), health.clone(), overrides.receiver()), tasks, stop);
     let pulses = Pulses::default();
     let mut registry = Registry::new();
     let mut zones = Vec::new();
@@ -119,17 +120,17 @@ async fn start(
                 continue;
             }
         };
-        let upkeep = Upkeep {
+        let options = ZoneOptions {
             brakes: config.brakes.brakes.clone(),
             drift: config.brakes.drift,
             configured: configured.clone(),
-            wishes: wishes.clone(),
+            overrides: overrides.clone(),
             says_clusters: zones.is_empty(),
             journal: journal.clone(),
             reports: prober.reports(),
         };
         let (task, view) =
-            ZoneTask::new(zone.settings.clone(), zone.provider, provider, upkeep, adopted_out.clone());
+            ZoneTask::new(zone.settings.clone(), zone.provider, provider, options, adopted_out.clone());
         let pulse = pulses.of(format!("zone {}", zone.settings.zone), pulse::ZONE);
         zones.push(task.with_pulse(pulse));
         views.push(view);
@@ -149,8 +150,8 @@ async fn start(
         started: Instant::now(),
         snapshots: snapshots.clone(),
         health: health.clone(),
-        intents: wishes.receiver(),
-        state: wishes.state(),
+        overrides: overrides.receiver(),
+        state: overrides.state(),
         reports: prober.reports(),
         zones: views,
         journal,
@@ -162,8 +163,8 @@ async fn start(
     serve_http(&config.admin, &view, tasks, stop).await?;
     if let Some(bound) = open_socket(&config.admin.socket).await? {
         let (brakes, keeps) = (config.brakes.brakes.clone(), config.fleet.state_dir.is_some());
-        let desk = Desk { view: view.clone(), wishes, configured, brakes, keeps, release };
-        let serving = control::serve(bound, desk, stop.clone());
+        let operator = Operator { view: view.clone(), overrides, configured, brakes, keeps, release };
+        let serving = control::serve(bound, operator, stop.clone());
         tasks.spawn(async move {
             serving.await;
             ("control socket", Ok(()))
@@ -206,7 +207,7 @@ async fn start(
         notify::keep_told(view, token).await;
         ("sd_notify", Ok(()))
     });
-    info!(clusters = config.members.len(), zones = config.zones.len(), "fleetdns runs");
+    info!(clusters = config.members.len(), zones = config.zones.len(), "fleetdns started");
     Ok(())
 }
 
@@ -239,16 +240,16 @@ async fn serve_http(
     Ok(())
 }
 
-/// Starts the keeper of what is drained and forced, with what a state directory has of it.
-fn keep_intents(config: &Config, tasks: &mut JoinSet<Ending>, stop: &CancellationToken) -> Wishes {
-    let store = config.fleet.state_dir.as_deref().map(Store::at);
-    let (keeper, wishes) = Keeper::new(store, Clock::system());
+/// Starts the override store of what is drained and forced, with what a state directory has of it.
+fn keep_overrides(config: &Config, tasks: &mut JoinSet<Ending>, stop: &CancellationToken) -> OverrideSender {
+    let store = config.fleet.state_dir.as_deref().map(StateFile::at);
+    let (store_task, overrides) = OverrideStore::new(store, Clock::system());
     let token = stop.clone();
     tasks.spawn(async move {
-        keeper.run(token).await;
-        ("intents", Ok(()))
+        store_task.run(token).await;
+        ("overrides", Ok(()))
     });
-    wishes
+    overrides
 }
 
 /// The control socket. At its usual place it is missed with a warning; where the config names it, it has to be.
@@ -257,7 +258,7 @@ async fn open_socket(socket: &Socket) -> Result<Option<Bound>, RunError> {
     match (Bound::new(path).await, socket) {
         (Ok(bound), _) => Ok(Some(bound)),
         (Err(error), Socket::Usual(_)) => {
-            warn!(error = %crate::chain(&error), "no orders such as drain can be taken");
+            warn!(error = %crate::chain(&error), "control socket unavailable: drain and other overrides are disabled");
             Ok(None)
         }
         (Err(error), _) => Err(RunError::Socket(error)),
@@ -267,10 +268,10 @@ async fn open_socket(socket: &Socket) -> Result<Option<Bound>, RunError> {
 /// Starts the journal: the task that follows the fleet, and the one that writes the audit file.
 fn start_journal(
     config: &Config,
-    (snapshots, health, intents): (
+    (snapshots, health, overrides): (
         watch::Receiver<Snapshot>,
         watch::Receiver<Health>,
-        watch::Receiver<Intents>,
+        watch::Receiver<Overrides>,
     ),
     tasks: &mut JoinSet<Ending>,
     stop: &CancellationToken,
@@ -288,20 +289,20 @@ fn start_journal(
     tasks.spawn(async move { ("SIGHUP", reopen_on_hangup(reopening, token).await) });
     let (following, token) = (journal.clone(), stop.clone());
     tasks.spawn(async move {
-        journal::follow(following, snapshots, health, intents, token).await;
+        journal::follow(following, snapshots, health, overrides, token).await;
         ("journal", Ok(()))
     });
     journal
 }
 
-/// A log rotation says with SIGHUP that files have to be opened anew.
+/// A log rotation says with SIGHUP that files have to be opened again.
 async fn reopen_on_hangup(journal: Journal, stop: CancellationToken) -> Result<(), String> {
     let mut hangup = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             Some(()) = hangup.recv() => {
-                info!(signal = "SIGHUP", "the audit file is opened anew");
+                info!(signal = "SIGHUP", "the audit file is opened again");
                 journal.reopen();
             }
         }

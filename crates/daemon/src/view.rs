@@ -7,21 +7,21 @@ use std::sync::Arc;
 
 use fleetdns_core::HostnamePolicy;
 use fleetdns_core::{
-    Address, Brakes, Gauge, Health, Intent, Intents, Inventory, MemberView, Observed, ProbeKey, RecordData,
-    Snapshot, Subject, Verdict,
+    Address, Brakes, Gauge, Health, Inventory, MemberView, Observed, Override, Overrides, ProbeKey,
+    RecordData, Snapshot, Subject, Verdict,
 };
 use fleetdns_planner::cluster;
+use fleetdns_planner::desired::address_verdict;
 use fleetdns_planner::simulate::Scenario;
-use fleetdns_planner::wanted::address_verdict;
 use fleetdns_probe::{PutOff, Reports};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::denied::{RuleLine, by_rule};
-use crate::doubts::{CanaryLine, DoubtLine};
 use crate::journal::Journal;
 use crate::pulse::Pulses;
+use crate::self_checks::{CanaryLine, DoubtLine};
 use crate::zone::ZoneStatus;
 
 /// The receiving ends of everything that can be shown.
@@ -36,7 +36,7 @@ pub struct View {
     /// Verdicts.
     pub health: watch::Receiver<Health>,
     /// What persons say.
-    pub intents: watch::Receiver<Intents>,
+    pub overrides: watch::Receiver<Overrides>,
     /// Why the state directory cannot be written.
     pub state: watch::Receiver<Option<Arc<str>>>,
     /// What the last probes said.
@@ -70,12 +70,12 @@ pub struct Status {
     pub zones: Vec<ZoneLine>,
     /// What persons say of the fleet.
     #[serde(default)]
-    pub intents: Vec<IntentLine>,
+    pub overrides: Vec<OverrideLine>,
     /// Why the state directory cannot be written, so that overrides are refused.
     #[serde(default)]
     pub state_fault: Option<String>,
-    /// Why the prober doubts itself, so that nothing is removed on its word.
-    pub doubt: Option<DoubtLine>,
+    /// Why probe results are distrusted, so that nothing is removed on its word.
+    pub self_check: Option<DoubtLine>,
     /// What tells it whether its own network works.
     pub canaries: Vec<CanaryLine>,
     /// Addresses that cannot be probed from here, by family.
@@ -153,7 +153,7 @@ pub struct NeverAnsweredLine {
 pub struct ClusterLine {
     /// Its name.
     pub name: String,
-    /// `pending`, `live`, `stale` or `departed`.
+    /// `pending`, `live`, `stale` or `removed`.
     pub inventory: String,
     /// Its region, empty when it is not known.
     pub region: String,
@@ -206,13 +206,13 @@ pub struct Reason {
     pub reason: String,
 }
 
-/// A wish in force; one item of `GET /v1/intents`.
+/// An override in force; one item of `GET /v1/overrides`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IntentLine {
+pub struct OverrideLine {
     /// What it is about.
     pub subject: String,
     /// `drain`, `force-in` or `force-out`.
-    pub wish: String,
+    pub kind: String,
     /// Who said it.
     pub by: String,
     /// Since when, in seconds of Unix time.
@@ -267,7 +267,7 @@ impl View {
             started: Instant::now(),
             snapshots: watch::channel(Snapshot::default()).1,
             health: watch::channel(Health::default()).1,
-            intents: watch::channel(Intents::default()).1,
+            overrides: watch::channel(Overrides::default()).1,
             state: watch::channel(None).1,
             reports: Reports::default(),
             zones: Vec::new(),
@@ -291,9 +291,9 @@ impl View {
             uptime_seconds: self.started.elapsed().as_secs(),
             clusters: snapshot.members.values().map(|member| cluster_line(member, &mut health)).collect(),
             zones: self.zones.iter().map(|zone| zone_line(&zone.borrow())).collect(),
-            intents: self.intents(),
+            overrides: self.overrides(),
             state_fault: self.state.borrow().as_deref().map(str::to_owned),
-            doubt: health.doubt.as_ref().map(DoubtLine::from),
+            self_check: health.self_check.as_ref().map(DoubtLine::from),
             canaries: self.reports.canaries().iter().map(CanaryLine::from).collect(),
             unprobeable: unprobeable(&health),
             hostnames: by_rule(&snapshot, &self.policy),
@@ -326,33 +326,33 @@ impl View {
         lines
     }
 
-    /// The wishes in force, the general ones first.
-    pub fn intents(&self) -> Vec<IntentLine> {
-        let intents = self.intents.borrow().clone();
-        if intents.is_empty() {
+    /// The overrides in force, the general ones first.
+    pub fn overrides(&self) -> Vec<OverrideLine> {
+        let overrides = self.overrides.borrow().clone();
+        if overrides.is_empty() {
             return Vec::new();
         }
-        let (addresses, names) = (self.addresses_of(&intents), self.names_of(&intents));
-        let line = |(subject, intent): (&Subject, &Intent)| IntentLine {
+        let (addresses, names) = (self.addresses_of(&overrides), self.names_of(&overrides));
+        let line = |(subject, entry): (&Subject, &Override)| OverrideLine {
             subject: subject.to_string(),
-            wish: intent.wish.to_string(),
-            by: intent.by.to_string(),
-            since: intent.since,
-            until: intent.until,
-            reason: intent.reason.to_string(),
+            kind: entry.kind.to_string(),
+            by: entry.by.to_string(),
+            since: entry.since,
+            until: entry.until,
+            reason: entry.reason.to_string(),
             addresses: addresses.get(subject).map_or(0, BTreeSet::len),
             names: names.get(subject).copied().unwrap_or_default(),
         };
-        intents.iter().map(line).collect()
+        overrides.iter().map(line).collect()
     }
 
-    fn addresses_of(&self, intents: &Intents) -> BTreeMap<Subject, BTreeSet<Address>> {
+    fn addresses_of(&self, overrides: &Overrides) -> BTreeMap<Subject, BTreeSet<Address>> {
         let mut found: BTreeMap<Subject, BTreeSet<Address>> = BTreeMap::new();
         let snapshot = self.snapshots.borrow().clone();
         for member in snapshot.members.values() {
             for (key, service) in &member.services {
                 for address in service.addresses.iter().flatten() {
-                    for (subject, _) in intents.concerning(&member.name, key, address) {
+                    for (subject, _) in overrides.concerning(&member.name, key, address) {
                         found.entry(subject).or_default().insert(address.clone());
                     }
                 }
@@ -361,14 +361,14 @@ impl View {
         found
     }
 
-    /// How many names carry a wish in their mark.
-    fn names_of(&self, intents: &Intents) -> BTreeMap<Subject, usize> {
+    /// How many names carry an override in their mark.
+    fn names_of(&self, overrides: &Overrides) -> BTreeMap<Subject, usize> {
         let mut found: BTreeMap<Subject, usize> = BTreeMap::new();
         for zone in &self.zones {
             let observed = zone.borrow().observed.clone().unwrap_or_default();
             for (_, sets) in observed.iter() {
-                let said: Intents = sets.iter().flat_map(|set| set.claim.intents()).collect();
-                for (subject, _) in said.iter().filter(|(subject, _)| intents.get(subject).is_some()) {
+                let said: Overrides = sets.iter().flat_map(|set| set.claim.overrides()).collect();
+                for (subject, _) in said.iter().filter(|(subject, _)| overrides.get(subject).is_some()) {
                     *found.entry(subject.clone()).or_default() += 1;
                 }
             }
@@ -383,7 +383,7 @@ impl View {
             let status = zone.borrow().clone();
             for (name, sets) in status.observed.iter().flat_map(Observed::iter) {
                 for set in sets.iter().filter(|set| all || set.claim.is_ours()) {
-                    let evidence = set.claim.evidence();
+                    let ownership = set.claim.ownership();
                     lines.push(RecordLine {
                         zone: status.settings.zone.to_string(),
                         name: name.to_string(),
@@ -391,10 +391,10 @@ impl View {
                         ttl: set.ttl.seconds(),
                         values: set.content.data().map(RecordData::values).unwrap_or_default(),
                         ours: set.claim.is_ours(),
-                        service: evidence.as_ref().map(|e| {
+                        service: ownership.as_ref().map(|e| {
                             e.services().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
                         }),
-                        members: evidence
+                        members: ownership
                             .map(|e| e.members.keys().map(ToString::to_string).collect())
                             .unwrap_or_default(),
                     });
@@ -429,7 +429,7 @@ impl View {
         let priorities = self.zones.first().map(|zone| Arc::clone(&zone.borrow().settings.priorities));
         let (snapshot, health) = (self.snapshots.borrow().clone(), self.health.borrow().clone());
         scenario.add_members(&snapshot, &health, &priorities.unwrap_or_default());
-        scenario.add_intents(&self.intents.borrow());
+        scenario.add_overrides(&self.overrides.borrow());
         scenario
     }
 
@@ -453,11 +453,11 @@ impl View {
 }
 
 fn unprobeable(health: &Health) -> Vec<UnprobeableLine> {
-    let count = |six: bool| health.blind.iter().filter(|key| key.address.is_ipv6() == six).count();
+    let count = |six: bool| health.unprobeable.iter().filter(|key| key.address.is_ipv6() == six).count();
     let line = |(family, addresses): (&str, usize)| UnprobeableLine {
         family: family.to_owned(),
         addresses,
-        unprobeable: health.unprobeable.as_str().to_owned(),
+        unprobeable: health.unprobeable_policy.as_str().to_owned(),
     };
     let families = [("IPv4", count(false)), ("IPv6", count(true))];
     families.into_iter().filter(|(_, addresses)| *addresses > 0).map(line).collect()

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use fleetdns_core::plan::{Refusal, Title};
 use fleetdns_core::{DnsName, MemberName, Observed, ProbeKey, ServiceKey};
-use fleetdns_health::judge::Outcome;
+use fleetdns_health::state::Outcome;
 use fleetdns_planner::explain::{Facts, LastProbe, names_of, similar};
 use fleetdns_planner::{Explanation, explain};
 use fleetdns_probe::Report;
@@ -108,7 +108,7 @@ impl View {
 
     fn explain(&self, zone: &ZoneStatus, name: &DnsName) -> Explanation {
         let (snapshot, health) = (self.snapshots.borrow().clone(), self.health.borrow().clone());
-        let intents = self.intents.borrow().clone();
+        let overrides = self.overrides.borrow().clone();
         let nothing = Observed::default();
         let told = || zone.refused.get(name.as_str()).into_iter().flatten();
         let had = told().find_map(|refused| match &refused.reason {
@@ -122,7 +122,7 @@ impl View {
             brakes: &self.brakes,
             snapshot: &snapshot,
             health: &health,
-            intents: &intents,
+            overrides: &overrides,
             observed: zone.observed.as_ref().unwrap_or(&nothing),
             startup: zone.startup.as_deref(),
             held: zone.held.get(name).map(|held| &held.reason),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use fleetdns_core::lines::Lines;
 use fleetdns_core::plan::Hold;
-use fleetdns_core::{Brakes, DnsName, Health, Intents, MemberName, Observed, Provider, Snapshot};
+use fleetdns_core::{Brakes, DnsName, Health, MemberName, Observed, Overrides, Provider, Snapshot};
 use fleetdns_planner::velocity::Velocity;
 use fleetdns_planner::{Planner, Scope, ZoneSettings};
 use fleetdns_probe::Reports;
@@ -20,8 +20,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::intents::Wishes;
-use crate::journal::{Journal, Scribe};
+use crate::journal::{EventRecorder, Journal};
+use crate::overrides::OverrideSender;
 use crate::pulse::Pulse;
 
 mod outcome;
@@ -46,7 +46,7 @@ pub struct ZoneTask {
     brakes: Brakes,
     drift: Duration,
     configured: BTreeSet<MemberName>,
-    wishes: Wishes,
+    overrides: OverrideSender,
     says_clusters: bool,
     adopted: mpsc::Sender<Adopted>,
     status: watch::Sender<ZoneStatus>,
@@ -66,7 +66,7 @@ pub struct ZoneTask {
     /// When the deletions that `max-delete` holds are looked at again.
     recheck_at: Option<Instant>,
     started: Instant,
-    scribe: Scribe,
+    recorder: EventRecorder,
     pulse: Pulse,
     /// What each namespace may put into the log.
     lines: Lines,
@@ -76,7 +76,7 @@ pub struct ZoneTask {
 
 /// How a zone is kept, besides what core needs.
 #[derive(Debug, Clone)]
-pub struct Upkeep {
+pub struct ZoneOptions {
     /// The brakes.
     pub brakes: Brakes,
     /// How often the zone is read again.
@@ -84,7 +84,7 @@ pub struct Upkeep {
     /// Members that the config names.
     pub configured: BTreeSet<MemberName>,
     /// What persons say of the fleet.
-    pub wishes: Wishes,
+    pub overrides: OverrideSender,
     /// Whether this task says what becomes of clusters as a whole: one of all the zones' tasks does.
     pub says_clusters: bool,
     /// Where what happens is written down.
@@ -99,7 +99,7 @@ impl ZoneTask {
         settings: ZoneSettings,
         provider_name: &str,
         provider: Box<dyn Provider>,
-        upkeep: Upkeep,
+        options: ZoneOptions,
         adopted: mpsc::Sender<Adopted>,
     ) -> (Self, watch::Receiver<ZoneStatus>) {
         let provider: Arc<dyn Provider> = provider.into();
@@ -107,15 +107,15 @@ impl ZoneTask {
         let gauges = Gauges(Arc::clone(&provider));
         let initial = ZoneStatus::new(settings.clone(), provider_name, capabilities.clone(), gauges);
         let (status, receiver) = watch::channel(initial);
-        let scribe = Scribe::new(upkeep.journal, upkeep.reports, settings.zone.clone());
+        let recorder = EventRecorder::new(options.journal, options.reports, settings.zone.clone());
         let task = Self {
             provider,
-            planner: Planner::new(settings, capabilities, upkeep.brakes.clone()),
-            brakes: upkeep.brakes,
-            drift: upkeep.drift,
-            configured: upkeep.configured,
-            wishes: upkeep.wishes,
-            says_clusters: upkeep.says_clusters,
+            planner: Planner::new(settings, capabilities, options.brakes.clone()),
+            brakes: options.brakes,
+            drift: options.drift,
+            configured: options.configured,
+            overrides: options.overrides,
+            says_clusters: options.says_clusters,
             adopted,
             status,
             scope: Scope::All,
@@ -128,7 +128,7 @@ impl ZoneTask {
             turn_at: None,
             recheck_at: None,
             started: Instant::now(),
-            scribe,
+            recorder,
             pulse: Pulse::default(),
             lines: Lines::default(),
             unreadable: BTreeSet::new(),
@@ -149,7 +149,7 @@ impl ZoneTask {
         health: watch::Receiver<Health>,
         shutdown: CancellationToken,
     ) {
-        let mut inputs = Inputs { snapshots, health, wishes: self.wishes.receiver() };
+        let mut inputs = Inputs { snapshots, health, overrides: self.overrides.receiver() };
         loop {
             self.pulse.beat();
             let (wake_at, asked) = (self.wake_at(), self.pending.next_read());
@@ -165,17 +165,17 @@ impl ZoneTask {
                 }
                 Ok(()) = inputs.snapshots.changed() => {}
                 Ok(()) = inputs.health.changed() => {}
-                Ok(()) = inputs.wishes.changed() => {}
+                Ok(()) = inputs.overrides.changed() => {}
                 () = at(wake_at) => {}
                 () = self.pulse.tick() => {}
                 // Both senders are gone: the daemon is ending.
                 else => return,
             }
             self.collect_due();
-            let (snapshot, verdicts, wishes) = inputs.latest();
+            let (snapshot, verdicts, overrides) = inputs.latest();
             let changed = self.planner.update(&snapshot, &verdicts);
             self.scope.extend(changed);
-            let heeded = self.planner.heed(&wishes);
+            let heeded = self.planner.apply_overrides(&overrides);
             self.scope.extend(heeded);
             self.tell_clusters();
             self.tell_left_out();
@@ -227,15 +227,15 @@ impl ZoneTask {
 struct Inputs {
     snapshots: watch::Receiver<Snapshot>,
     health: watch::Receiver<Health>,
-    wishes: watch::Receiver<Intents>,
+    overrides: watch::Receiver<Overrides>,
 }
 
 impl Inputs {
-    fn latest(&mut self) -> (Snapshot, Health, Intents) {
+    fn latest(&mut self) -> (Snapshot, Health, Overrides) {
         (
             self.snapshots.borrow_and_update().clone(),
             self.health.borrow_and_update().clone(),
-            self.wishes.borrow_and_update().clone(),
+            self.overrides.borrow_and_update().clone(),
         )
     }
 
@@ -244,7 +244,7 @@ impl Inputs {
         // A sender that is gone has no news.
         self.snapshots.has_changed().unwrap_or(false)
             || self.health.has_changed().unwrap_or(false)
-            || self.wishes.has_changed().unwrap_or(false)
+            || self.overrides.has_changed().unwrap_or(false)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A small Kubernetes API server: enough of the real list and watch protocol for the real client.
 //!
-//! Reads: requests of a Kubernetes client, over HTTP. Gives: `/version`, `/readyz`, Services and Nodes to list and to
+//! Reads: requests of a Kubernetes client, over HTTP. Returns: `/version`, `/readyz`, Services and Nodes to list and to
 //! watch, the namespace `kube-system`, access reviews, and a Status for everything else.
 //!
 //! Invariant: what it does not know it refuses (404, or 400 for a parameter); it never answers as if it had understood.
@@ -200,7 +200,7 @@ fn collection(
     }
     let (version, all) = served.cluster.all(kind);
     // The real server waits 3 s for such a version before it says so.
-    if asked.version.is_some_and(|wanted| wanted > version) {
+    if asked.version.is_some_and(|desired| desired > version) {
         return Ok(refuse(504, "Timeout", "Timeout: Too large resource version"));
     }
     let all = all.iter().map(AsRef::as_ref);
@@ -240,7 +240,7 @@ impl IntoResponse for Bad {
     }
 }
 
-/// The parameters of a list or a watch (API concepts of Kubernetes; `limit` is a wish that a server need not fulfil).
+/// The parameters of a list or a watch (API concepts of Kubernetes; `limit` is an override that a server need not fulfil).
 #[derive(Debug, Default)]
 struct Parameter {
     watch: bool,

@@ -163,7 +163,7 @@ mod tests {
         Name::from_ascii(text).unwrap()
     }
 
-    /// Answers one question over UDP with these records, and gives what was understood.
+    /// Answers one question over UDP with these records, and returns what was understood.
     async fn asked(code: ResponseCode, records: Vec<Record>) -> Result<Answer, NoAnswer> {
         let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = server.local_addr().unwrap();

@@ -1,6 +1,6 @@
 //! `fleetdns demo`: the main job, shown on a machine that has nothing installed.
 //!
-//! Reads: nothing; `--stay` reads commands from the terminal. Gives: a story on the terminal, of two clusters, a DNS
+//! Reads: nothing; `--stay` reads commands from the terminal. Returns: a story on the terminal, of two clusters, a DNS
 //! zone, and a cluster that dies. The daemon in it is the real one, with its defaults: it loads a `dns.conf`, watches
 //! two API servers over HTTP, probes two apps and serves DNS. The rest are small stand-ins on loopback addresses.
 //!
@@ -37,7 +37,7 @@ use scene::Scene;
 use screen::Screen;
 
 /// The daemon has so long to end.
-const FAREWELL: Duration = Duration::from_secs(10);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 /// Tells the story; with `stay`, goes on until somebody ends it. Takes about half a minute.
 ///
@@ -80,7 +80,7 @@ async fn perform(screen: &mut Screen<'_>, scene: &mut Scene, stay: bool) -> Resu
         _ = terminate.recv() => if stay { Ok(()) } else { Err(DemoError::Interrupted) },
     };
     stop.cancel();
-    match timeout(FAREWELL, &mut daemon).await {
+    match timeout(SHUTDOWN_GRACE, &mut daemon).await {
         Ok(ended) => told.and(ended?.map_err(DemoError::Daemon)),
         Err(_) => {
             daemon.abort();

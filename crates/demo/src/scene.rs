@@ -102,7 +102,7 @@ impl Member {
         }
     }
 
-    /// Creates the guide's Service, and gives its load balancer an address.
+    /// Creates the guide's Service, and returns its load balancer an address.
     pub(super) fn publish(&self) {
         self.cluster.put(Kind::Service, objects::service(NAMESPACE, SERVICE, app::PORT));
         self.cluster.patch_status(NAMESPACE, SERVICE, objects::status(self.ip.into()));

@@ -1,6 +1,6 @@
 //! Canaries: what should be heard as long as we can hear anything.
 
-use super::key::{KeyId, Sound};
+use super::key::{KeyId, Reachability};
 
 /// One canary, by the probe keys of its addresses.
 #[derive(Debug)]
@@ -34,11 +34,11 @@ impl Canary {
 
     /// Whether it answers, at any of its addresses; `None` while it was not asked. A refusal is no answer: a firewall of
     /// ours may send it in the canary's name.
-    pub(super) fn answers(&self, sound: impl Fn(KeyId) -> Option<Sound>) -> Option<bool> {
+    pub(super) fn answers(&self, reachability: impl Fn(KeyId) -> Option<Reachability>) -> Option<bool> {
         let mut asked = self.keys.is_empty() && self.unresolved;
         for key in &self.keys {
-            match sound(*key) {
-                Some(Sound::Heard) => return Some(true),
+            match reachability(*key) {
+                Some(Reachability::Reached) => return Some(true),
                 Some(_) => asked = true,
                 None => {}
             }
@@ -58,10 +58,10 @@ pub(super) struct Answering {
 }
 
 impl Answering {
-    pub(super) fn of(canaries: &[Canary], sound: impl Fn(KeyId) -> Option<Sound>) -> Self {
+    pub(super) fn of(canaries: &[Canary], reachability: impl Fn(KeyId) -> Option<Reachability>) -> Self {
         let mut all = Self { members: Vec::new(), answer: 0, silent: 0, all: canaries.len() };
         for canary in canaries {
-            let answers = canary.answers(&sound);
+            let answers = canary.answers(&reachability);
             all.answer += usize::from(answers == Some(true));
             all.silent += usize::from(answers == Some(false));
             let Some(member) = canary.member else { continue };

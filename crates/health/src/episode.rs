@@ -3,27 +3,27 @@
 use std::time::Duration;
 
 use super::votes::Scope;
-use fleetdns_core::Doubt;
+use fleetdns_core::SelfCheckFailure;
 
 /// A change that has to be said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Turn {
+pub enum Transition {
     /// There was no doubt.
-    Began(Doubt),
+    Began(SelfCheckFailure),
     /// There was another doubt.
-    Became(Doubt),
+    Became(SelfCheckFailure),
     /// There is no doubt any more; this was it.
-    Ended(Doubt),
+    Ended(SelfCheckFailure),
     /// It has stood for as long as it may, and what it held goes.
-    Expired(Doubt),
+    Expired(SelfCheckFailure),
     /// There was reason for doubt, which is gone already.
-    Passed(Doubt),
+    Passed(SelfCheckFailure),
 }
 
 /// A doubt, and what it is about.
 #[derive(Debug, Clone)]
 pub(super) struct Standing {
-    pub(super) doubt: Doubt,
+    pub(super) self_check: SelfCheckFailure,
     pub(super) scope: Scope,
     /// What was seen healthy since then is no part of it. Kept while one doubt follows another without a pause.
     pub(super) since: Duration,
@@ -33,7 +33,7 @@ pub(super) struct Standing {
 
 impl Standing {
     pub(super) const fn is_vantage(&self) -> bool {
-        matches!(self.doubt, Doubt::Vantage { .. })
+        matches!(self.self_check, SelfCheckFailure::Vantage { .. })
     }
 
     /// Since when it is a correlation; `None` when it is none.
@@ -62,19 +62,19 @@ impl Episode {
     /// with which it began. Returns what has to be said, and whether the doubt is about something else than before.
     pub(super) fn stand(
         &mut self,
-        (doubt, scope): (Doubt, Scope),
+        (self_check, scope): (SelfCheckFailure, Scope),
         (now, since): (Duration, Duration),
-    ) -> (Option<Turn>, bool) {
-        let correlates = matches!(doubt, Doubt::Correlation { .. });
+    ) -> (Option<Transition>, bool) {
+        let correlates = matches!(self_check, SelfCheckFailure::Correlation { .. });
         let Some(standing) = &mut self.now else {
             let correlated = correlates.then_some(now);
-            self.now = Some(Standing { doubt: doubt.clone(), scope, since, correlated });
-            return (Some(Turn::Began(doubt)), true);
+            self.now = Some(Standing { self_check: self_check.clone(), scope, since, correlated });
+            return (Some(Transition::Began(self_check)), true);
         };
         if correlates {
             standing.correlated.get_or_insert(now);
         }
-        let same = standing.doubt.kind() == doubt.kind();
+        let same = standing.self_check.kind() == self_check.kind();
         if same && standing.scope == scope {
             return (None, false);
         }
@@ -82,14 +82,14 @@ impl Episode {
         if same {
             return (None, true);
         }
-        standing.doubt = doubt.clone();
-        (Some(Turn::Became(doubt)), true)
+        standing.self_check = self_check.clone();
+        (Some(Transition::Became(self_check)), true)
     }
 
-    pub(super) fn end(&mut self) -> Option<Doubt> {
+    pub(super) fn end(&mut self) -> Option<SelfCheckFailure> {
         let standing = self.now.take()?;
-        let doubt = standing.doubt.clone();
+        let self_check = standing.self_check.clone();
         self.last = Some(standing);
-        Some(doubt)
+        Some(self_check)
     }
 }

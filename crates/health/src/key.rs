@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use fleetdns_core::member::MemberName;
 use fleetdns_core::probe::Verdict;
 
-/// A probe key, by a small number that whoever probes it gives it, and may give again once it is forgotten.
+/// A probe key, by a small number that whoever probes it returns it, and may give again once it is forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(pub u32);
 
@@ -23,17 +23,17 @@ pub struct Place {
 
 /// What came back from the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Sound {
+pub enum Reachability {
     /// An answer of the other side, right or wrong.
-    Heard,
+    Reached,
     /// A connection, and then no answer on it.
     Hung,
     /// A refusal or a reset: of the other side, or of a firewall that answers in its name.
     Refused,
     /// Nothing, or a router's word that there is no way.
-    Silent,
+    Unreached,
     /// The probe failed on our side.
-    Unclear,
+    Inconclusive,
 }
 
 /// One probe that has ended. Times are on any clock that does not run backwards.
@@ -44,7 +44,7 @@ pub struct Probed {
     /// When it ended.
     pub ended: Duration,
     /// What came back.
-    pub sound: Sound,
+    pub reachability: Reachability,
     /// The verdict that follows.
     pub verdict: Verdict,
     /// Failures in a row up to now.
@@ -92,21 +92,21 @@ impl State {
 
 /// A key's place in one cell.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seat {
+pub(super) struct Membership {
     pub(super) cell: u32,
     /// Endpoints there that share the key.
     pub(super) claims: u32,
     pub(super) speaks: bool,
 }
 
-pub(super) type Seats = SmallVec<[Seat; 1]>;
+pub(super) type Seats = SmallVec<[Membership; 1]>;
 
 /// All that is known of a key.
 #[derive(Debug, Default)]
-pub(super) struct Row {
+pub(super) struct KeyState {
     pub(super) seats: Seats,
     pub(super) state: State,
-    pub(super) sound: Option<Sound>,
+    pub(super) reachability: Option<Reachability>,
     /// Something was heard of it since it appeared.
     pub(super) was_heard: bool,
     /// It was healthy since it appeared: without, it cannot have gone bad.
@@ -129,14 +129,14 @@ pub(super) struct Row {
     pub(super) held: bool,
 }
 
-impl Row {
+impl KeyState {
     /// Whether it can say whether we see: a speaker of a member, or a canary.
     pub(super) fn is_asked(&self) -> bool {
         self.canaries > 0 || self.speaks()
     }
 
     pub(super) fn speaks(&self) -> bool {
-        self.seats.iter().any(|seat| seat.speaks)
+        self.seats.iter().any(|membership| membership.speaks)
     }
 
     /// Whether it was healthy, and not only long ago.
@@ -150,10 +150,11 @@ impl Probed {
     pub(super) const fn state(&self, before: State) -> State {
         match (before, self.verdict) {
             (_, Verdict::Healthy) => State::Good,
-            (State::Past, Verdict::Suspect | Verdict::Held | Verdict::Unhealthy | Verdict::Recovering) => {
-                State::Past
-            }
-            (_, Verdict::Held | Verdict::Unhealthy | Verdict::Recovering) => State::Out,
+            (
+                State::Past,
+                Verdict::Suspect | Verdict::Suspended | Verdict::Unhealthy | Verdict::Recovering,
+            ) => State::Past,
+            (_, Verdict::Suspended | Verdict::Unhealthy | Verdict::Recovering) => State::Out,
             (_, Verdict::Suspect) => State::Suspect,
             (State::Past, Verdict::Unknown) => State::Past,
             (before, Verdict::Unknown) => {

@@ -13,18 +13,18 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod canary;
-mod crowd;
 mod episode;
-pub mod judge;
 mod key;
-mod round;
-mod sight;
+mod sample;
+pub mod state;
+mod sweep;
+mod vantage;
 mod votes;
 
-pub use episode::Turn;
-pub use judge::{Judge, Outcome};
-pub use key::{KeyId, Place, Probed, Sound, Weight};
-pub use sight::{Sight, SightSettings};
+pub use episode::Transition;
+pub use key::{KeyId, Place, Probed, Reachability, Weight};
+pub use state::{HealthState, Outcome};
+pub use vantage::{VantageMonitor, VantageSettings};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use fleetdns_core::Doubt;
+use fleetdns_core::SelfCheckFailure;
 
 use super::*;
 use schedule::{Prober, Reply, Times, id, ms, place};
@@ -25,11 +25,11 @@ fn from(start: u64, keys: &[usize], reply: Reply) -> impl Fn(usize, u64) -> Repl
     move |key, at| if at >= start && keys.contains(&key) { reply } else { Reply::Pass }
 }
 
-const SETTINGS: SightSettings =
-    SightSettings { gap: Duration::from_secs(2), patience: Duration::from_secs(4), hold: None };
+const SETTINGS: VantageSettings =
+    VantageSettings { gap: Duration::from_secs(2), patience: Duration::from_secs(4), hold: None };
 
 fn kinds(prober: &Prober) -> Vec<Option<&'static str>> {
-    prober.doubts.iter().map(|(_, kind)| *kind).collect()
+    prober.self_checks.iter().map(|(_, kind)| *kind).collect()
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn one_healthy_endpoint_proves_that_we_see() {
     let mut prober = fleet(3, &[3, 3]);
     let network = |key: usize, at: u64| if at < 30_000 || key == 5 { Reply::Pass } else { Reply::Silent };
     prober.run(120_000, &network);
-    assert!(!kinds(&prober).contains(&Some("vantage")), "{:?}", prober.doubts);
+    assert!(!kinds(&prober).contains(&Some("vantage")), "{:?}", prober.self_checks);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_refusal_proves_that_we_see_while_its_canary_answers() {
             _ => Reply::Silent,
         };
         prober.run(120_000, &network);
-        assert_eq!(kinds(&prober).contains(&Some("vantage")), !answers, "{:?}", prober.doubts);
+        assert_eq!(kinds(&prober).contains(&Some("vantage")), !answers, "{:?}", prober.self_checks);
     }
 }
 
@@ -63,12 +63,14 @@ fn a_refusal_proves_that_we_see_while_its_canary_answers() {
 fn half_of_the_canaries_are_not_most_of_them() {
     let mut prober = fleet(2, &[4]);
     prober.run(120_000, &|key, at| if at < 30_000 || key == 0 { Reply::Pass } else { Reply::Silent });
-    assert_eq!(prober.doubts, []);
+    assert_eq!(prober.self_checks, []);
     let mut prober = fleet(3, &[4]);
     prober.run(120_000, &|key, at| if at < 30_000 || key == 0 { Reply::Pass } else { Reply::Silent });
     assert_eq!(kinds(&prober), [Some("vantage")]);
-    let Some(Doubt::Vantage { canaries: 3, silent: 2, keys: 4, heard: 0 }) = prober.sight.doubt() else {
-        panic!("{:?}", prober.sight.doubt())
+    let Some(SelfCheckFailure::Vantage { canaries: 3, silent: 2, keys: 4, heard: 0 }) =
+        prober.vantage.self_check()
+    else {
+        panic!("{:?}", prober.vantage.self_check())
     };
 }
 
@@ -83,8 +85,8 @@ fn correlation_outlasts_a_minute_and_ends_when_half_is_well_again() {
     prober.run(900_000, &down);
     assert_eq!(kinds(&prober), [Some("correlation")]);
     assert_eq!(
-        prober.sight.doubt(),
-        Some(&Doubt::Correlation {
+        prober.vantage.self_check(),
+        Some(&SelfCheckFailure::Correlation {
             keys: 5,
             bad: 4,
             members: ["m0", "m1"].map(|name| name.parse().unwrap()).into(),
@@ -93,9 +95,9 @@ fn correlation_outlasts_a_minute_and_ends_when_half_is_well_again() {
     );
     // One is back, three of five are not; then two are back, which leaves the minority.
     prober.run(960_000, &from(30_000, &bad[1..], Reply::Refused));
-    assert!(prober.sight.doubt().is_some());
+    assert!(prober.vantage.self_check().is_some());
     prober.run(1_020_000, &from(30_000, &bad[2..], Reply::Refused));
-    assert_eq!(prober.sight.doubt(), None);
+    assert_eq!(prober.vantage.self_check(), None);
     assert_eq!(kinds(&prober), [Some("correlation"), None]);
 }
 
@@ -111,7 +113,7 @@ fn suspects_alone_end_by_themselves() {
     prober.run(120_000, &network);
     assert_eq!(kinds(&prober), [Some("correlation"), None]);
     assert_eq!(prober.published(0), fleetdns_core::Verdict::Unhealthy);
-    let held = prober.doubts[1].0 - prober.doubts[0].0;
+    let held = prober.self_checks[1].0 - prober.self_checks[0].0;
     assert!(held < 20_000, "{held} ms");
 }
 
@@ -124,7 +126,7 @@ fn what_died_long_ago_did_not_die_together_with_what_dies_now() {
         _ => Reply::Pass,
     };
     prober.run(300_000, &network);
-    assert_eq!(prober.doubts, []);
+    assert_eq!(prober.self_checks, []);
     let mut prober = fleet(0, &[2, 2]);
     let network = |key: usize, at: u64| match key {
         0 | 1 if at > 30_000 => Reply::Silent,
@@ -141,9 +143,9 @@ fn a_person_releases_it_and_what_is_bad_then_counts_no_more() {
     assert_eq!(prober.release(0), None, "there is nothing to release");
     let down = from(30_000, &[0, 1, 2, 3], Reply::Refused);
     prober.run(60_000, &down);
-    assert!(matches!(prober.release(60_000), Some(Turn::Ended(Doubt::Correlation { .. }))));
+    assert!(matches!(prober.release(60_000), Some(Transition::Ended(SelfCheckFailure::Correlation { .. }))));
     prober.run(300_000, &down);
-    assert_eq!(prober.sight.doubt(), None);
+    assert_eq!(prober.vantage.self_check(), None);
     // They recover and die again: that is another time.
     let network = |key: usize, at: u64| {
         if key < 4 && !(300_000..400_000).contains(&at) && at >= 30_000 {
@@ -153,9 +155,9 @@ fn a_person_releases_it_and_what_is_bad_then_counts_no_more() {
         }
     };
     prober.run(399_000, &network);
-    assert_eq!(prober.sight.doubt(), None);
+    assert_eq!(prober.vantage.self_check(), None);
     prober.run(500_000, &network);
-    assert_eq!(prober.sight.doubt().map(Doubt::kind), Some("correlation"));
+    assert_eq!(prober.vantage.self_check().map(SelfCheckFailure::kind), Some("correlation"));
 }
 
 #[test]
@@ -163,9 +165,9 @@ fn being_cut_off_cannot_be_released() {
     let mut prober = fleet(1, &[2, 2]);
     let network = |_, at| if at < 30_000 { Reply::Pass } else { Reply::Silent };
     prober.run(60_000, &network);
-    assert_eq!(prober.sight.doubt().map(Doubt::kind), Some("vantage"));
+    assert_eq!(prober.vantage.self_check().map(SelfCheckFailure::kind), Some("vantage"));
     assert_eq!(prober.release(60_000), None);
-    assert_eq!(prober.sight.doubt().map(Doubt::kind), Some("vantage"));
+    assert_eq!(prober.vantage.self_check().map(SelfCheckFailure::kind), Some("vantage"));
 }
 
 #[test]
@@ -173,7 +175,7 @@ fn one_key_of_several_members_is_one_key() {
     let mut prober = fleet(0, &[]);
     let shared = prober.add(&[0, 1], 0);
     prober.run(120_000, &from(30_000, &[shared], Reply::Silent));
-    assert_eq!(prober.doubts, []);
+    assert_eq!(prober.self_checks, []);
     assert_eq!(prober.published(shared), fleetdns_core::Verdict::Unhealthy);
 }
 
@@ -183,48 +185,51 @@ fn keys_that_go_leave_the_counts() {
     prober.run(90_000, &from(30_000, &[0, 1, 2, 3], Reply::Refused));
     assert_eq!(kinds(&prober), [Some("correlation")]);
     for key in 0..4 {
-        assert!(prober.sight.leave(id(key), &place(key / 2, "default")), "its last endpoint");
-        assert!(!prober.sight.is_endpoint(id(key)));
-        prober.sight.forget(id(key));
+        assert!(prober.vantage.leave(id(key), &place(key / 2, "default")), "its last endpoint");
+        assert!(!prober.vantage.is_endpoint(id(key)));
+        prober.vantage.remove(id(key));
     }
-    assert!(matches!(prober.sight.look(ms(90_001)), Some(Turn::Ended(_))));
+    assert!(matches!(prober.vantage.check(ms(90_001)), Some(Transition::Ended(_))));
 }
 
 #[test]
 fn a_key_is_an_endpoint_as_long_as_any_claims_it() {
     let (key, [one, other]) = (id(0), [0, 1].map(|member| place(member, "default")));
-    let mut sight = Sight::new(SETTINGS, []);
-    assert!(sight.join(key, &one));
-    assert!(!sight.join(key, &one) && !sight.join(key, &other));
-    assert!(!sight.leave(key, &one) && !sight.leave(key, &other));
-    assert!(sight.leave(key, &one));
-    assert!(!sight.leave(key, &one), "it was none any more");
+    let mut vantage = VantageMonitor::new(SETTINGS, []);
+    assert!(vantage.join(key, &one));
+    assert!(!vantage.join(key, &one) && !vantage.join(key, &other));
+    assert!(!vantage.leave(key, &one) && !vantage.leave(key, &other));
+    assert!(vantage.leave(key, &one));
+    assert!(!vantage.leave(key, &one), "it was none any more");
 }
 
 #[test]
 fn a_canary_of_several_addresses_is_heard_at_one_and_silent_without_any() {
-    let mut sight = Sight::new(SETTINGS, [None]);
-    let probed = |sound| Probed {
+    let mut vantage = VantageMonitor::new(SETTINGS, [None]);
+    let probed = |reachability| Probed {
         started: ms(0),
         ended: ms(1),
-        sound,
+        reachability,
         verdict: fleetdns_core::Verdict::Unknown,
         failures: 0,
         calm: true,
         prompt: true,
     };
-    assert_eq!(sight.look(ms(0)), None, "nobody was asked yet");
-    sight.set_canary(0, id(0), true);
-    sight.set_canary(0, id(1), true);
-    sight.take(id(0), &probed(Sound::Heard));
-    sight.take(id(1), &probed(Sound::Silent));
-    assert_eq!(sight.look(ms(1)), None);
-    sight.set_canary(0, id(0), false);
-    assert!(matches!(sight.look(ms(2)), Some(Turn::Began(Doubt::Vantage { silent: 1, .. }))));
-    sight.take(id(1), &probed(Sound::Heard));
-    assert!(matches!(sight.look(ms(3)), Some(Turn::Ended(_))));
-    sight.set_canary(0, id(1), false);
-    assert_eq!(sight.look(ms(4)), None);
-    sight.set_unresolved(0, true);
-    assert!(matches!(sight.look(ms(5)), Some(Turn::Began(_))));
+    assert_eq!(vantage.check(ms(0)), None, "nobody was asked yet");
+    vantage.set_canary(0, id(0), true);
+    vantage.set_canary(0, id(1), true);
+    vantage.take(id(0), &probed(Reachability::Reached));
+    vantage.take(id(1), &probed(Reachability::Unreached));
+    assert_eq!(vantage.check(ms(1)), None);
+    vantage.set_canary(0, id(0), false);
+    assert!(matches!(
+        vantage.check(ms(2)),
+        Some(Transition::Began(SelfCheckFailure::Vantage { silent: 1, .. }))
+    ));
+    vantage.take(id(1), &probed(Reachability::Reached));
+    assert!(matches!(vantage.check(ms(3)), Some(Transition::Ended(_))));
+    vantage.set_canary(0, id(1), false);
+    assert_eq!(vantage.check(ms(4)), None);
+    vantage.set_unresolved(0, true);
+    assert!(matches!(vantage.check(ms(5)), Some(Transition::Began(_))));
 }

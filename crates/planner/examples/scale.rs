@@ -15,8 +15,8 @@ use std::time::Instant;
 
 use fleetdns_core::routing::Routing;
 use fleetdns_core::{
-    Brakes, Capabilities, Claim, Content, DnsName, Health, Ingress, Inventory, MemberView, Observed,
-    ObservedSet, Port, ProbeKey, Service, Snapshot, Ttl, Verdict, Version,
+    Brakes, Capabilities, Content, DnsName, Health, Ingress, Inventory, MemberView, Observed, ObservedSet,
+    Owner, Port, ProbeKey, Service, Snapshot, Ttl, Verdict, Version,
 };
 use fleetdns_planner::{Planner, PublishSettings, Scope, ZoneSettings, publish};
 
@@ -70,7 +70,7 @@ fn main() {
     println!("plan of {:>7} names {:>6.1} MB  {:?}", plan.changes.len(), rss_mb(), started.elapsed());
     for change in plan.changes {
         for (set, mark) in change.changes.iter().filter_map(|one| one.after()) {
-            let claim = Claim::of(mark);
+            let claim = Owner::of(mark);
             let content = Content::Known(set.data.clone());
             observed.push(
                 change.name.clone(),

@@ -3,29 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::wanted::ZoneSettings;
+use crate::desired::ZoneSettings;
 use fleetdns_core::address::Address;
-use fleetdns_core::evidence::Share;
 use fleetdns_core::hostnames::Sharing;
 use fleetdns_core::member::{Inventory, MemberName, MemberView, Snapshot};
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::Observed;
+use fleetdns_core::ownership::Contribution;
 use fleetdns_core::record::Ttl;
 use fleetdns_core::service::{Ingress, Port, Published, Service, ServiceKey};
 
-/// Reads members back from the ownership marks of a zone. Members that are configured come back `pending`, to be
-/// replaced by their first own list; all others `departed`, to be drained.
+/// Reads members back from the ownership records of a zone. Members that are configured come back `pending`, to be
+/// replaced by their first own list; all others `removed`, to be drained.
 pub fn adopt(zone: &ZoneSettings, observed: &Observed, configured: &BTreeSet<MemberName>) -> Vec<MemberView> {
     let mut members: BTreeMap<MemberName, MemberView> = BTreeMap::new();
     for (name, sets) in observed.iter().filter(|(name, _)| zone.takes(name)) {
         for set in sets {
-            let Some(evidence) = set.claim.evidence() else { continue };
-            let several = evidence.services().len() > 1;
-            for (member, share) in &evidence.members {
+            let Some(ownership) = set.claim.ownership() else { continue };
+            let several = ownership.services().len() > 1;
+            for (member, share) in &ownership.members {
                 let view = members
                     .entry(member.clone())
                     .or_insert_with(|| adopted_view(member.clone(), share, configured));
-                let service = evidence.service_of(share);
+                let service = ownership.service_of(share);
                 let hostname = (!is_federation_name(name, service, zone)).then_some(name);
                 // What stood together was allowed to.
                 let sharing = if several { Sharing::Namespaces } else { Sharing::None };
@@ -57,7 +57,7 @@ pub fn both(mine: Option<&Arc<Published>>, theirs: &Arc<Published>) -> Arc<Publi
     Arc::new(both)
 }
 
-/// Gives the members of a snapshot that were never listed what a zone says of them.
+/// Returns the members of a snapshot that were never listed what a zone says of them.
 pub(crate) fn fill(snapshot: &mut Snapshot, zone: &ZoneSettings, observed: &Observed) {
     let configured = snapshot.members.keys().cloned().collect();
     for adopted in adopt(zone, observed, &configured) {
@@ -72,11 +72,11 @@ pub(crate) fn fill(snapshot: &mut Snapshot, zone: &ZoneSettings, observed: &Obse
 }
 
 fn awaited(view: &MemberView) -> bool {
-    !view.listed && view.inventory != Inventory::Departed
+    !view.listed && view.inventory != Inventory::Removed
 }
 
-fn adopted_view(name: MemberName, share: &Share, configured: &BTreeSet<MemberName>) -> MemberView {
-    let inventory = if configured.contains(&name) { Inventory::Pending } else { Inventory::Departed };
+fn adopted_view(name: MemberName, share: &Contribution, configured: &BTreeSet<MemberName>) -> MemberView {
+    let inventory = if configured.contains(&name) { Inventory::Pending } else { Inventory::Removed };
     let mut view = MemberView::pending(name);
     view.inventory = inventory;
     view.region = share.region.clone();
@@ -93,7 +93,7 @@ fn is_federation_name(name: &DnsName, key: &ServiceKey, zone: &ZoneSettings) -> 
 fn add_service(
     view: &mut MemberView,
     key: &ServiceKey,
-    share: &Share,
+    share: &Contribution,
     hostname: Option<(&DnsName, Sharing)>,
     ttl: Option<Ttl>,
 ) {

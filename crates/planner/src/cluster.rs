@@ -1,6 +1,6 @@
 //! The verdict on a member as a whole, over its endpoints: what an endpoint that cannot be probed itself goes by.
 //!
-//! Invariant: counting what changed gives the same as counting everything.
+//! Invariant: counting what changed returns the same as counting everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -40,7 +40,7 @@ struct Tally {
 impl Tally {
     fn of(member: &MemberView, service: &Arc<Published>, health: &Health) -> Self {
         let mut tally = Self::default();
-        if member.inventory == Inventory::Departed || !service.probe.is_probed() {
+        if member.inventory == Inventory::Removed || !service.probe.is_probed() {
             return tally;
         }
         for address in service.addresses.iter().flatten() {
@@ -69,7 +69,7 @@ impl Tally {
     fn key(&mut self, address: IpAddr, service: &Published, health: &Health) {
         let key = ProbeKey { address, spec: Arc::clone(&service.probe) };
         let verdict = health.verdict(&key);
-        if verdict != Verdict::Unknown || !health.blind.contains(&key) {
+        if verdict != Verdict::Unknown || !health.unprobeable.contains(&key) {
             self.count(verdict);
         }
     }
@@ -78,7 +78,7 @@ impl Tally {
         match verdict {
             Verdict::Healthy | Verdict::Suspect => self.alive += 1,
             Verdict::Unhealthy | Verdict::Recovering => self.out += 1,
-            Verdict::Unknown | Verdict::Held => self.unknown += 1,
+            Verdict::Unknown | Verdict::Suspended => self.unknown += 1,
         }
     }
 
@@ -112,7 +112,7 @@ pub(crate) type Moment<'a> = (&'a Snapshot, &'a Health);
 pub(crate) struct Clusters(BTreeMap<MemberName, Tally>);
 
 impl Clusters {
-    /// Counts the services anew that are not as they were, or of which an endpoint has another verdict.
+    /// Counts the services again that are not as they were, or of which an endpoint has another verdict.
     pub(crate) fn update(&mut self, before: Moment<'_>, after: Moment<'_>, services: &BTreeSet<&ServiceKey>) {
         self.recount(before, services, Tally::subtract);
         self.recount(after, services, Tally::add);

@@ -1,6 +1,6 @@
 //! Why a name holds what it holds: each of its addresses, in or out, with all that speaks for it and against it.
 //!
-//! Reads what the planner reads, and what the prober last saw. Gives an [`Explanation`] of one name: JSON by serde, and a
+//! Reads what the planner reads, and what the prober last saw. Returns an [`Explanation`] of one name: JSON by serde, and a
 //! page for people that prints itself.
 //!
 //! Invariant: the planner itself is asked, over the Services that have to do with the name and no others: what is said
@@ -11,20 +11,20 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::desired::{Desired, Part, ZoneSettings, names};
 use crate::planner::Planner;
 use crate::simulate::SetLine;
-use crate::wanted::{Part, Wanted, ZoneSettings, names};
 use fleetdns_core::brakes::Brakes;
-use fleetdns_core::doubt::Doubt;
-use fleetdns_core::intent::Intents;
 use fleetdns_core::member::{Health, Snapshot};
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::{Observed, ObservedSet};
+use fleetdns_core::overrides::Overrides;
 use fleetdns_core::plan::{Hold, Refusal};
 use fleetdns_core::probe::ProbeKey;
 use fleetdns_core::provider::Capabilities;
 use fleetdns_core::record::RecordData;
 use fleetdns_core::routing::Routing;
+use fleetdns_core::self_check::SelfCheckFailure;
 use fleetdns_core::service::ServiceKey;
 
 mod addresses;
@@ -50,7 +50,7 @@ pub struct Facts<'a> {
     /// Verdicts.
     pub health: &'a Health,
     /// What persons say.
-    pub intents: &'a Intents,
+    pub overrides: &'a Overrides,
     /// What the zone holds.
     pub observed: &'a Observed,
     /// What start-up waits for, while it does.
@@ -93,7 +93,7 @@ pub struct Explanation {
     /// What DNS holds.
     pub holds: Vec<HeldSet>,
     /// What ought to stand there, what is kept by a brake included.
-    pub wanted: Vec<SetLine>,
+    pub desired: Vec<SetLine>,
     /// The brake that keeps something there.
     pub held: Option<String>,
     /// Why it is not written.
@@ -130,20 +130,20 @@ pub struct AddressLine {
     /// Whether DNS holds it.
     pub in_dns: bool,
     /// Whether DNS ought to hold it.
-    pub wanted: bool,
+    pub desired: bool,
     /// Why, in words.
     pub reason: String,
-    /// Who gives it, and what probes say of it there.
-    pub givers: Vec<Giver>,
+    /// Who returns it, and what probes say of it there.
+    pub sources: Vec<Giver>,
     /// What a person says of it.
-    pub intent: Option<IntentLine>,
+    pub entry: Option<OverrideLine>,
     /// What a host name resolves to; none for an IP address and while it was never resolved.
     pub resolves_to: Option<Vec<String>>,
     /// Why it could not be resolved the last time.
     pub resolve_error: Option<String>,
 }
 
-/// One member that gives an address.
+/// One member that returns an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Giver {
     /// Its name.
@@ -151,7 +151,7 @@ pub struct Giver {
     /// The Service that has the address there, where several share the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// `pending`, `live`, `stale` or `departed`.
+    /// `pending`, `live`, `stale` or `removed`.
     pub inventory: String,
     /// What is wrong with it.
     pub fault: Option<String>,
@@ -197,11 +197,11 @@ pub struct LastProbe {
 
 /// What a person says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IntentLine {
+pub struct OverrideLine {
     /// Of what: `cluster/NAME`, `service/…`, `address/…`.
     pub of: String,
     /// `drain`, `force-in` or `force-out`.
-    pub wish: String,
+    pub kind: String,
     /// Who.
     pub by: String,
     /// Why; may be empty.
@@ -218,16 +218,16 @@ pub fn explain(facts: Facts<'_>, name: &DnsName) -> Explanation {
     let mut planner = Planner::still(
         (facts.zone.clone(), facts.capabilities.clone(), facts.brakes.clone()),
         few,
-        (crate::cluster::complete(facts.health, facts.snapshot), facts.intents.clone()),
+        (crate::cluster::complete(facts.health, facts.snapshot), facts.overrides.clone()),
         facts.startup,
     );
     if let Some(service) = facts.had {
         planner.assume_had(name, service);
     }
     let there = facts.observed.at(name);
-    let look = planner.look(name, facts.observed);
-    let sets = look.sets.as_deref();
-    let plan = &look.plan;
+    let preview = planner.preview(name, facts.observed);
+    let sets = preview.sets.as_deref();
+    let plan = &preview.plan;
     // A pass over the whole zone knows of brakes that one over this name does not; where neither has let go of anything
     // since, the two agree.
     let held = facts.held.cloned().or_else(|| plan.held.first().map(|held| held.reason.clone()));
@@ -243,28 +243,28 @@ pub fn explain(facts: Facts<'_>, name: &DnsName) -> Explanation {
         refused.filter(|refused| !matches!(refused.reason, Refusal::Claimed { .. } | Refusal::Shared { .. }));
     let refused: BTreeSet<String> =
         refused.map(|refused| &refused.reason).chain(facts.refused).map(ToString::to_string).collect();
-    let lines = Lines { facts, name, wanted: look.wanted.as_ref(), held: held.as_ref(), plan };
+    let lines = Lines { facts, name, desired: preview.desired.as_ref(), held: held.as_ref(), plan };
     let mut said = Explanation {
         name: name.to_string(),
         zone: Some(facts.zone.zone.to_string()),
-        service: look.wanted.as_ref().map(|wanted| wanted.service.to_string()),
-        shared_with: look.wanted.as_ref().map(shared_with).unwrap_or_default(),
-        refused_services: look.others().map(ToString::to_string).collect(),
-        ttl: look.wanted.as_ref().map(|wanted| {
+        service: preview.desired.as_ref().map(|desired| desired.service.to_string()),
+        shared_with: preview.desired.as_ref().map(shared_with).unwrap_or_default(),
+        refused_services: preview.others().map(ToString::to_string).collect(),
+        ttl: preview.desired.as_ref().map(|desired| {
             let (least, most) = facts.capabilities.ttl;
-            wanted.ttl.clamp(least, most).seconds()
+            desired.ttl.clamp(least, most).seconds()
         }),
-        routing: look.wanted.as_ref().map(|wanted| wanted.routing.as_str().to_owned()),
-        points_up: look.wanted.as_ref().and_then(|wanted| wanted.up.as_ref()).map(ToString::to_string),
+        routing: preview.desired.as_ref().map(|desired| desired.routing.as_str().to_owned()),
+        points_up: preview.desired.as_ref().and_then(|desired| desired.up.as_ref()).map(ToString::to_string),
         holds: there.iter().map(held_set).collect(),
-        wanted: sets.unwrap_or_default().iter().map(SetLine::from).collect(),
+        desired: sets.unwrap_or_default().iter().map(SetLine::from).collect(),
         held: held.as_ref().map(ToString::to_string),
         refused: refused.into_iter().collect(),
         goes,
         addresses: lines.all(),
         ..Explanation::default()
     };
-    said.notes = notes(facts, look.wanted.as_ref(), &said);
+    said.notes = notes(facts, preview.desired.as_ref(), &said);
     said
 }
 
@@ -293,8 +293,8 @@ impl Explanation {
 }
 
 /// Services that share a name with the first.
-fn shared_with(wanted: &Wanted) -> Vec<String> {
-    let others = wanted.evidence.services().into_iter().filter(|service| **service != wanted.service);
+fn shared_with(desired: &Desired) -> Vec<String> {
+    let others = desired.ownership.services().into_iter().filter(|service| **service != desired.service);
     others.map(ToString::to_string).collect()
 }
 
@@ -308,10 +308,10 @@ fn held_set(set: &ObservedSet) -> HeldSet {
     }
 }
 
-fn notes(facts: Facts<'_>, wanted: Option<&Wanted>, said: &Explanation) -> Vec<String> {
+fn notes(facts: Facts<'_>, desired: Option<&Desired>, said: &Explanation) -> Vec<String> {
     let mut notes = Vec::new();
     let foreign = said.holds.iter().any(|set| !set.ours);
-    match (wanted, said.holds.iter().any(|set| set.ours)) {
+    match (desired, said.holds.iter().any(|set| set.ours)) {
         (None, false) if foreign => {
             notes.push(
                 "no Service asks for it; what is there is somebody else's and is left alone".to_owned(),
@@ -326,17 +326,21 @@ fn notes(facts: Facts<'_>, wanted: Option<&Wanted>, said: &Explanation) -> Vec<S
         notes.push(format!("start-up has not converged, nothing goes before: {startup}"));
     }
     // A scenario says that there is a doubt, and no more.
-    let bare =
-        |doubt: &&Doubt| matches!(doubt, Doubt::Vantage { keys: 0, .. } | Doubt::Correlation { keys: 0, .. });
-    if let Some(doubt) = facts.health.doubt.as_ref().filter(|doubt| !bare(doubt)) {
-        notes.push(format!("nothing goes because of probes: {doubt}"));
+    let bare = |self_check: &&SelfCheckFailure| {
+        matches!(
+            self_check,
+            SelfCheckFailure::Vantage { keys: 0, .. } | SelfCheckFailure::Correlation { keys: 0, .. }
+        )
+    };
+    if let Some(self_check) = facts.health.self_check.as_ref().filter(|self_check| !bare(self_check)) {
+        notes.push(format!("probe-driven removals suspended: {self_check}"));
     }
-    if let Some(wanted) = wanted {
-        let empty = wanted.candidates.is_empty() && wanted.standby.is_empty();
-        if empty && wanted.unreadable.is_empty() {
+    if let Some(desired) = desired {
+        let empty = desired.candidates.is_empty() && desired.standby.is_empty();
+        if empty && desired.unreadable.is_empty() {
             notes.push("no cluster has an address for it".to_owned());
         }
-        for member in &wanted.unreadable {
+        for member in &desired.unreadable {
             notes.push(format!("none of the addresses that {member} gives can be used"));
         }
     }

@@ -12,7 +12,7 @@
 //!
 //! Invariant: this crate does no I/O and reads no clock; whatever depends on time takes the time as an argument.
 //! Invariant: bad input is data: one bad object, name or record never stops the others.
-//! Invariant: a pass over the names that changed gives the same result as a pass over everything.
+//! Invariant: a pass over the names that changed returns the same result as a pass over everything.
 //!
 //! [`Snapshot`]: fleetdns_core::Snapshot
 //! [`Health`]: fleetdns_core::Health
@@ -24,15 +24,15 @@
 
 pub mod adopt;
 pub mod cluster;
+mod decide;
+pub mod desired;
 pub mod explain;
 pub mod planner;
 pub mod publish;
-mod settle;
 pub mod simulate;
 pub mod velocity;
-pub mod wanted;
 
+pub use desired::ZoneSettings;
 pub use explain::{Explanation, explain};
 pub use planner::{Move, MoveCause, Planner, Scope, Way};
 pub use publish::{ProbeDefaults, Protocol, PublishSettings, publish};
-pub use wanted::ZoneSettings;

@@ -7,28 +7,28 @@ use imbl::ordmap::DiffItem;
 use imbl::ordset::DiffItem as SetDiffItem;
 
 use crate::cluster::Clusters;
-use crate::settle::{Answer, Gate, Ours, Settled, settle};
+use crate::decide::{Answer, Current, NameDecision, PlanContext, decide};
+use crate::desired::{Desired, Part, ZoneSettings, names};
 use crate::velocity::budget;
-use crate::wanted::{Part, Wanted, ZoneSettings, names};
 use fleetdns_core::ClusterVerdict;
 use fleetdns_core::address::Address;
 use fleetdns_core::brakes::Brakes;
-use fleetdns_core::doubt::Doubt;
-use fleetdns_core::intent::Intents;
 use fleetdns_core::member::{Health, Inventory, MemberName, MemberView, Snapshot};
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::Observed;
-use fleetdns_core::plan::{Cause, Change, Held, Hold, NameChange, Plan, Refused};
+use fleetdns_core::overrides::Overrides;
+use fleetdns_core::plan::{Cause, Change, HeldChange, Hold, NameChange, Plan, Refused};
 use fleetdns_core::probe::{Check, ProbeKey};
 use fleetdns_core::provider::Capabilities;
 use fleetdns_core::record::RecordSet;
+use fleetdns_core::self_check::SelfCheckFailure;
 use fleetdns_core::service::ServiceKey;
 
 mod claims;
 mod decide;
 mod holder;
-mod look;
 mod moves;
+mod preview;
 
 pub use moves::{Move, MoveCause, Way};
 
@@ -78,7 +78,7 @@ pub struct Planner {
     brakes: Brakes,
     snapshot: Snapshot,
     health: Health,
-    intents: Intents,
+    overrides: Overrides,
     /// Addresses that the velocity brake keeps for now.
     waiting: BTreeSet<Address>,
     claims: Claims,
@@ -89,7 +89,7 @@ pub struct Planner {
     probed: HashMap<ProbeKey, BTreeSet<ServiceKey>>,
     resolved: HashMap<DnsName, BTreeSet<ServiceKey>>,
     /// Size of both up to which they are left alone.
-    roomy: usize,
+    capacity_hint: usize,
     converged: bool,
     startup: Option<Arc<str>>,
     /// Members of which no whole list has come in yet.
@@ -105,14 +105,14 @@ impl Planner {
             brakes,
             snapshot: Snapshot::default(),
             health: Health::default(),
-            intents: Intents::default(),
+            overrides: Overrides::default(),
             waiting: BTreeSet::new(),
             claims: Claims::default(),
             clusters: Clusters::default(),
             turned: BTreeSet::new(),
             probed: HashMap::new(),
             resolved: HashMap::new(),
-            roomy: 2000,
+            capacity_hint: 2000,
             converged: false,
             startup: Some("no cluster has been listed yet".into()),
             unlisted: BTreeSet::new(),
@@ -143,12 +143,12 @@ impl Planner {
         self.startup = startup.map(Arc::from);
     }
 
-    /// Takes in a new snapshot and new health; gives the names that may have to change.
+    /// Takes in a new snapshot and new health; returns the names that may have to change.
     pub fn update(&mut self, snapshot: &Snapshot, health: &Health) -> Scope {
         let changed = self.changed_services(snapshot);
-        let (judged, resolved) = (self.judged_anew(health), self.resolved_anew(health));
-        let same_doubt =
-            self.health.doubt.as_ref().map(Doubt::kind) == health.doubt.as_ref().map(Doubt::kind);
+        let (judged, resolved) = (self.judged_again(health), self.resolved_again(health));
+        let same_doubt = self.health.self_check.as_ref().map(SelfCheckFailure::kind)
+            == health.self_check.as_ref().map(SelfCheckFailure::kind);
         let counted = changed.iter().chain(&judged).chain(&resolved).collect();
         self.clusters.update((&self.snapshot, &self.health), (snapshot, health), &counted);
         let clusters = health.clusters.clone();
@@ -177,12 +177,12 @@ impl Planner {
         if same_brakes { Scope::Names(names) } else { Scope::All }
     }
 
-    /// Takes in what persons say of the fleet; gives the names that may have to change.
-    pub fn heed(&mut self, intents: &Intents) -> Scope {
-        if self.intents == *intents {
+    /// Takes in what persons say of the fleet; returns the names that may have to change.
+    pub fn apply_overrides(&mut self, overrides: &Overrides) -> Scope {
+        if self.overrides == *overrides {
             return Scope::Names(BTreeSet::new());
         }
-        self.intents = intents.clone();
+        self.overrides = overrides.clone();
         Scope::All
     }
 
@@ -199,13 +199,13 @@ impl Planner {
 
     /// Why nothing goes at the moment because of what probes say: we are cut off.
     fn vantage(&self) -> Option<Hold> {
-        matches!(self.health.doubt, Some(Doubt::Vantage { .. })).then_some(Hold::Vantage)
+        matches!(self.health.self_check, Some(SelfCheckFailure::Vantage { .. })).then_some(Hold::Vantage)
     }
 
     /// Why what is held does not go: the correlation that stands, or a doubt that is over.
     const fn held(&self) -> Hold {
-        match self.health.doubt {
-            Some(Doubt::Correlation { .. }) => Hold::Correlation,
+        match self.health.self_check {
+            Some(SelfCheckFailure::Correlation { .. }) => Hold::Correlation,
             _ => Hold::Held,
         }
     }
@@ -247,15 +247,16 @@ impl Planner {
     }
 
     /// Services of which an address has another verdict.
-    fn judged_anew(&self, health: &Health) -> BTreeSet<ServiceKey> {
+    fn judged_again(&self, health: &Health) -> BTreeSet<ServiceKey> {
         let verdicts = self.health.verdicts.diff(&health.verdicts).map(|item| map_key(&item).clone());
-        let blind = self.health.blind.diff(&health.blind).map(|item| set_key(&item).clone());
+        let unprobeable =
+            self.health.unprobeable.diff(&health.unprobeable).map(|item| set_key(&item).clone());
         let services = |key| self.probed.get(&key).into_iter().flatten().cloned();
-        verdicts.chain(blind).flat_map(services).collect()
+        verdicts.chain(unprobeable).flat_map(services).collect()
     }
 
     /// Services of which a host name resolves to something else.
-    fn resolved_anew(&self, health: &Health) -> BTreeSet<ServiceKey> {
+    fn resolved_again(&self, health: &Health) -> BTreeSet<ServiceKey> {
         let resolved = self.health.resolved.diff(&health.resolved).map(|item| map_key(&item).clone());
         let never = self.health.unresolvable.diff(&health.unresolvable).map(|item| set_key(&item).clone());
         let services = |name| self.resolved.get(&name).into_iter().flatten().cloned();
@@ -276,7 +277,7 @@ impl Planner {
         beside
     }
 
-    /// Works out what one service of the fleet wants anew; gives the names it wanted before and those it wants now.
+    /// Works out what one service of the fleet wants again; returns the names it wanted before and those it wants now.
     fn regroup(&mut self, key: &ServiceKey) -> Vec<DnsName> {
         let snapshot = self.snapshot.clone();
         let parts = parts(&snapshot, key);
@@ -310,9 +311,9 @@ impl Planner {
 
     /// Drops what the indexes hold of Services that are gone, when they have grown to twice their size. To be called now
     /// and then.
-    pub fn forget(&mut self) {
+    pub fn reset_memory(&mut self) {
         let size = |planner: &Self| planner.probed.len() + planner.resolved.len();
-        if size(self) <= self.roomy {
+        if size(self) <= self.capacity_hint {
             return;
         }
         self.probed.clear();
@@ -323,7 +324,7 @@ impl Planner {
                 self.index_probes(key, &[(&**member, service)]);
             }
         }
-        self.roomy = 2 * size(self).max(1000);
+        self.capacity_hint = 2 * size(self).max(1000);
     }
 
     /// What the start of the whole zone waits for: the first list of each member, or its time-out. An endpoint without a
@@ -421,7 +422,7 @@ impl Planner {
 }
 
 fn unlisted(snapshot: &Snapshot) -> BTreeSet<MemberName> {
-    let waiting = |member: &&Arc<MemberView>| !member.listed && member.inventory != Inventory::Departed;
+    let waiting = |member: &&Arc<MemberView>| !member.listed && member.inventory != Inventory::Removed;
     snapshot.members.values().filter(waiting).map(|member| member.name.clone()).collect()
 }
 
@@ -432,8 +433,8 @@ fn parts<'a>(snapshot: &'a Snapshot, key: &ServiceKey) -> Vec<Part<'a>> {
 }
 
 fn same_place(old: &MemberView, new: &MemberView) -> bool {
-    let departed = |member: &MemberView| member.inventory == Inventory::Departed;
-    old.region == new.region && old.zones == new.zones && departed(old) == departed(new)
+    let removed = |member: &MemberView| member.inventory == Inventory::Removed;
+    old.region == new.region && old.zones == new.zones && removed(old) == removed(new)
 }
 
 fn map_key<'a, K, V>(item: &DiffItem<'a, 'a, K, V>) -> &'a K {

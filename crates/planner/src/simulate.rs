@@ -1,6 +1,6 @@
 //! A fleet written down in a file: what would DNS become?
 //!
-//! Reads a [`Scenario`]: members, their Services, verdicts, and what zones hold. Gives a [`Report`]: what is desired,
+//! Reads a [`Scenario`]: members, their Services, verdicts, and what zones hold. Returns a [`Report`]: what is desired,
 //! the plan that the brakes let through, and what is held or refused and why; or an [`Explanation`] of one name. All are
 //! JSON by serde.
 
@@ -58,10 +58,10 @@ pub struct Scenario {
     pub resolved: BTreeMap<String, Vec<IpAddr>>,
     /// What persons say of the fleet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub intents: Vec<IntentState>,
-    /// `vantage` or `correlation`: why the prober doubts itself.
+    pub overrides: Vec<OverrideState>,
+    /// `vantage` or `correlation`: why probe results are distrusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub doubt: Option<String>,
+    pub self_check: Option<String>,
     /// Brakes other than the default ones.
     #[serde(default, skip_serializing_if = "BrakeState::is_default")]
     pub brakes: BrakeState,
@@ -150,9 +150,9 @@ pub struct SetState {
     /// The fleet's name: ours. Another or none: foreign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// The whole ownership mark, when it is known.
+    /// The whole ownership record, when it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<String>,
+    pub ownership: Option<String>,
 }
 
 /// A member and its Services.
@@ -161,7 +161,7 @@ pub struct SetState {
 pub struct MemberState {
     /// Its name.
     pub name: String,
-    /// `pending`, `live` (when it is not given), `stale` or `departed`.
+    /// `pending`, `live` (when it is not given), `stale` or `removed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<String>,
     /// Its priority, lowest first; 100 when it is not given.
@@ -198,11 +198,11 @@ pub struct VerdictState {
 /// What a person says of a part of the fleet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct IntentState {
+pub struct OverrideState {
     /// `cluster/NAME`, `service/NAMESPACE/NAME`, `service/NAMESPACE/NAME@CLUSTER` or `address/ADDRESS`.
     pub of: String,
     /// `drain`, `force-in` or `force-out`.
-    pub wish: String,
+    pub kind: String,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -254,7 +254,7 @@ pub struct ScenarioError {
     pub problem: String,
 }
 
-/// Plans a scenario, with everything in `down` taken for dead: members by their name, or what an intent can be about.
+/// Plans a scenario, with everything in `down` taken for dead: members by their name, or what an override can be about.
 ///
 /// # Errors
 /// The first thing in the scenario that cannot be understood.
@@ -274,7 +274,7 @@ pub fn why(scenario: &Scenario, name: &DnsName, down: &[String]) -> Result<Expla
 #[cfg(test)]
 pub(crate) fn parts_of(
     scenario: &Scenario,
-) -> (crate::wanted::ZoneSettings, fleetdns_core::member::Snapshot) {
+) -> (crate::desired::ZoneSettings, fleetdns_core::member::Snapshot) {
     let World { zones, snapshot, .. } = World::read(scenario, &[]).unwrap();
     (zones[0].0.clone(), snapshot)
 }

@@ -96,10 +96,10 @@ impl Velocity {
                 if counted + users[level] >= budget {
                     return let_go;
                 }
-                let wanted = wants.get_mut(namespace).and_then(|wants| {
+                let desired = wants.get_mut(namespace).and_then(|wants| {
                     std::iter::from_fn(|| wants.pop_front()).find(|address| !taken.contains(*address))
                 });
-                let Some(address) = wanted else { continue };
+                let Some(address) = desired else { continue };
                 taken.insert(address);
                 let_go.push((Arc::clone(namespace), address.clone()));
                 users[level] += 1;
@@ -111,7 +111,7 @@ impl Velocity {
 
     /// Says which of the addresses that were let go did leave, and which did not: those count no longer. Returns whether
     /// that makes room.
-    pub fn settle(&mut self, left: &BTreeSet<&Address>, stayed: &BTreeSet<&Address>) -> bool {
+    pub fn finish(&mut self, left: &BTreeSet<&Address>, stayed: &BTreeSet<&Address>) -> bool {
         for one in self.gone.iter_mut().filter(|one| left.contains(&one.address)) {
             one.left = true;
         }
@@ -223,9 +223,9 @@ mod tests {
         assert_eq!(velocity.admit(at(0), &addresses([1, 2]), 2), numbers([]));
         let all = numbers([1, 2]);
         let (one, two) = (all.first().unwrap(), all.last().unwrap());
-        assert!(velocity.settle(&[one].into(), &[two].into()), "there is room now");
+        assert!(velocity.finish(&[one].into(), &[two].into()), "there is room now");
         assert_eq!(velocity.admit(at(1), &addresses([3, 4]), 2), numbers([4]));
-        assert!(!velocity.settle(&[].into(), &[one].into()), "what has left has left");
+        assert!(!velocity.finish(&[].into(), &[one].into()), "what has left has left");
         assert_eq!(velocity.admit(at(2), &addresses([5]), 2), numbers([5]));
     }
 

@@ -1,5 +1,5 @@
 //! Each `tests/scenarios/NAME.json` has to give the transcript `NAME.out`; `tests/scenarios/README.md` says how to add
-//! one. `UPDATE=1` writes the answers anew and keeps commands and comments.
+//! one. `UPDATE=1` writes the answers again and keeps commands and comments.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -54,7 +54,7 @@ fn why_says_of_each_name_what_the_whole_says() {
                 let mut desired: Vec<_> =
                     report.desired.iter().filter(|set| of_name(&set.name)).cloned().collect();
                 desired.dedup(); // A zone may be written down twice.
-                assert_eq!(said.wanted, desired, "{name} in {} without {down:?}", path.display());
+                assert_eq!(said.desired, desired, "{name} in {} without {down:?}", path.display());
                 let (claims, refused): (BTreeSet<&String>, BTreeSet<&String>) = report
                     .refused
                     .iter()

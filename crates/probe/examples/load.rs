@@ -186,11 +186,11 @@ const fn total(stats: &Stats) -> u64 {
 
 fn quantile(old: &Stats, new: &Stats, share: f64) -> String {
     let counts: Vec<u64> = new.start_lag.iter().zip(old.start_lag).map(|(new, old)| new - old).collect();
-    let wanted = (counts.iter().sum::<u64>() as f64 * share).ceil() as u64;
+    let desired = (counts.iter().sum::<u64>() as f64 * share).ceil() as u64;
     let mut sum = 0;
     for (index, count) in counts.into_iter().enumerate() {
         sum += count;
-        if sum >= wanted {
+        if sum >= desired {
             return LAG_CLASSES.get(index).map_or("more".to_owned(), ToString::to_string);
         }
     }

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use fleetdns_health::Sound;
-use fleetdns_health::judge::Outcome;
+use fleetdns_health::Reachability;
+use fleetdns_health::state::Outcome;
 use rustix::io::Errno;
 use thiserror::Error;
 
@@ -103,13 +103,15 @@ impl Answer {
 
     /// What came back over the network. A router's word that there is no way is none of the endpoint's, and what cannot be
     /// told apart from silence is taken for it. A firewall may refuse, reset or close in the endpoint's name.
-    pub const fn sound(&self) -> Sound {
+    pub const fn reachability(&self) -> Reachability {
         match self {
-            Self::Unclear(_) | Self::Fail(Failure::Denied(_)) => Sound::Unclear,
-            Self::Fail(Failure::NoConnection(_) | Failure::Unreachable | Failure::Other(_)) => Sound::Silent,
-            Self::Fail(Failure::Refused | Failure::Reset | Failure::Closed) => Sound::Refused,
-            Self::Fail(Failure::NoAnswer(_)) => Sound::Hung,
-            Self::Pass | Self::Open(_) | Self::Fail(_) => Sound::Heard,
+            Self::Unclear(_) | Self::Fail(Failure::Denied(_)) => Reachability::Inconclusive,
+            Self::Fail(Failure::NoConnection(_) | Failure::Unreachable | Failure::Other(_)) => {
+                Reachability::Unreached
+            }
+            Self::Fail(Failure::Refused | Failure::Reset | Failure::Closed) => Reachability::Refused,
+            Self::Fail(Failure::NoAnswer(_)) => Reachability::Hung,
+            Self::Pass | Self::Open(_) | Self::Fail(_) => Reachability::Reached,
         }
     }
 
@@ -136,7 +138,7 @@ impl Failure {
 
 /// Sorts an error of making a connection. `at_once`: the call itself failed, before any packet could have come back.
 ///
-/// Only so can "no route" of our own be told from a router's: Linux gives both the same number, but looks up the route
+/// Only so can "no route" of our own be told from a router's: Linux returns both the same number, but looks up the route
 /// within the call. What failed at once and is not a refusal is ours.
 pub(crate) fn connect_error(error: &io::Error, at_once: bool) -> Answer {
     use io::ErrorKind as Kind;

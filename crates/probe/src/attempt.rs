@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::answer::{Answer, Failure, Snag, connect_error, local};
 use crate::grpc;
 use crate::http::get;
-use crate::pulse::LAG;
+use crate::stall::LAG;
 use crate::tls::{Alpn, Trusts};
 
 /// Probes a key to an end, unless its address is denied: what it stands for may have changed since it was published. All of it, from the first packet to the end of the headers, has to fit into `timeout`.

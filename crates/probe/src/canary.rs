@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fleetdns_core::probe::BadProbeSpec;
 use fleetdns_core::{Address, Guard, MemberName, ProbeKey, ProbeSpec, Target};
-use fleetdns_health::Sound;
+use fleetdns_health::Reachability;
 
 use crate::report::{Report, Reports};
 
@@ -60,7 +60,7 @@ impl CanaryReport {
         if self.probes.is_empty() {
             return self.error.as_ref().map(|_| false);
         }
-        Some(self.probes.iter().any(|(_, report)| report.last.sound() == Sound::Heard))
+        Some(self.probes.iter().any(|(_, report)| report.last.reachability() == Reachability::Reached))
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fleetdns_core::{AddressPolicies, DnsName, Health, ProbeKey, Snapshot, Timing, Verdict};
 use fleetdns_health::Weight;
-use fleetdns_health::judge::{Judge, Outcome};
+use fleetdns_health::state::{HealthState, Outcome};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -20,17 +20,17 @@ use tracing::{info, warn};
 use crate::answer::{Answer, Snag};
 use crate::budget::{Budget, Later};
 use crate::canary::Canary;
-use crate::demand::Demand;
+use crate::changes::Changes;
 use crate::flight::{Due, Flight};
 use crate::names::Names;
-use crate::news::News;
-use crate::pulse::Pulse;
 use crate::put_off::Limit;
 use crate::report::{Report, Reports};
 use crate::resolve::{Families, Resolver};
 use crate::routes::Routes;
-use crate::sight::Watcher;
-use crate::table::{Row, Slot, Table};
+use crate::schedule::{Row, Schedule, Slot};
+use crate::self_check::Watcher;
+use crate::stall::Stall;
+use crate::targets::Targets;
 use crate::{ProbeError, ProbeSettings, Turns};
 
 mod targets;
@@ -63,20 +63,20 @@ pub(crate) struct Engine<P, L, G> {
     resolver: Resolver<L, G>,
     reports: Reports,
     epoch: Instant,
-    demand: Demand,
+    targets: Targets,
     names: Names,
-    table: Table,
+    schedule: Schedule,
     queue: FuturesUnordered<BoxFuture<'static, Event>>,
     in_flight: usize,
     flight: Flight,
-    pulse: Pulse,
+    stall: Stall,
     stall_said: Option<Instant>,
     /// Keys whose last probe was inconclusive.
     unclear: usize,
     budget: Budget,
     routes: Routes,
     watcher: Watcher,
-    news: News,
+    changes: Changes,
     turns: Option<Turns>,
     policies: Arc<AddressPolicies>,
 }
@@ -98,7 +98,7 @@ where
         Self {
             timing: settings.timing(),
             room: settings.room(),
-            table: Table::new(epoch, settings.timing()),
+            schedule: Schedule::new(epoch, settings.timing()),
             watcher: Watcher::new(
                 (&settings.timing(), settings.correlation_hold),
                 epoch,
@@ -110,17 +110,17 @@ where
             resolver,
             reports,
             epoch,
-            demand: Demand::default(),
+            targets: Targets::default(),
             names: Names::new(Arc::clone(&settings.addresses)),
             queue: FuturesUnordered::new(),
             in_flight: 0,
             flight: Flight::default(),
-            pulse: Pulse::new(),
+            stall: Stall::new(),
             stall_said: None,
             unclear: 0,
             budget: Budget::new(settings.namespace_rate),
             routes: Routes::default(),
-            news: News::new(settings.unprobeable),
+            changes: Changes::new(settings.unprobeable_policy),
             turns: None,
             policies: Arc::clone(&settings.addresses),
         }
@@ -140,9 +140,9 @@ where
             for key in self.keys_of(&target) {
                 self.seat_canary(&target, &key, true);
             }
-            self.demand.pin(target);
+            self.targets.pin(target);
         }
-        self.table.schedule_fresh(Instant::now());
+        self.schedule.schedule_fresh(Instant::now());
         self
     }
 
@@ -162,12 +162,12 @@ where
             before != health.addresses
         });
         snapshots.mark_changed();
-        self.news.start(out);
+        self.changes.start(out);
         loop {
             self.look();
             self.start_due();
-            self.news.publish(out);
-            let due = self.table.next_due().filter(|_| self.in_flight < self.room);
+            self.changes.publish(out);
+            let due = self.schedule.next_due().filter(|_| self.in_flight < self.room);
             let next = due.into_iter().chain(self.watcher.next_turn()).min();
             if let Some(next) = next.filter(|next| *next != alarm.deadline()) {
                 alarm.as_mut().reset(next);
@@ -190,7 +190,7 @@ where
                     self.take_snapshot(&snapshot);
                 }
                 Ok(()) = release.changed() => {
-                    self.watcher.release(Instant::now(), &mut self.table, &mut self.news);
+                    self.watcher.release(Instant::now(), &mut self.schedule, &mut self.changes);
                 }
                 resolved = self.resolver.next() => self.take_resolved(resolved),
                 Some(event) = self.queue.next() => self.take_event(event),
@@ -203,22 +203,22 @@ where
     fn look(&mut self) {
         let now = Instant::now();
         for slot in self.watcher.ask(now) {
-            self.table.hasten(slot, now);
+            self.schedule.hasten(slot, now);
         }
-        self.watcher.look(now, &mut self.table, &mut self.news);
-        self.news.tell_left_out();
+        self.watcher.look(now, &mut self.schedule, &mut self.changes);
+        self.changes.tell_left_out();
     }
 
     fn start_due(&mut self) {
         let now = Instant::now();
         while self.in_flight < self.room {
-            let Some((slot, due)) = self.table.pop_due(now) else { return };
-            let Some(row) = self.table.row_mut(slot) else { continue };
+            let Some((slot, due)) = self.schedule.pop_due(now) else { return };
+            let Some(row) = self.schedule.row_mut(slot) else { continue };
             if !std::mem::take(&mut row.paid) {
-                let payers = self.watcher.sight().namespaces(slot.into());
+                let payers = self.watcher.self_check().namespaces(slot.into());
                 if let Some(later) = self.budget.reserve(row.key.address, payers, now) {
                     row.paid = true;
-                    self.table.defer(slot, later.start);
+                    self.schedule.defer(slot, later.start);
                     self.put_off(&later, now);
                     continue;
                 }
@@ -247,7 +247,7 @@ where
     }
 
     fn arm(&mut self, now: Instant) {
-        if let Some(beat) = self.pulse.arm(now) {
+        if let Some(beat) = self.stall.arm(now) {
             self.queue.push(Box::pin(async move {
                 sleep_until(beat).await;
                 Event::Beat
@@ -260,14 +260,14 @@ where
         match event {
             Event::Landed(landed) => self.take_landed(landed, now),
             Event::Beat => {
-                if let Some(late) = self.pulse.beat(now) {
+                if let Some(late) = self.stall.beat(now) {
                     self.reports.count_stall();
                     if self.stall_said.is_none_or(|said| now.duration_since(said) >= SAY_AGAIN) {
                         self.stall_said = Some(now);
                         warn!(
                             ?late,
                             in_flight = self.in_flight,
-                            "the prober stood still, failures do not count"
+                            "prober stalled; failures in that time ignored"
                         );
                     }
                 }
@@ -281,14 +281,14 @@ where
     fn take_landed(&mut self, landed: Landed, now: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.flight.ended(landed.due);
-        let Some(row) = self.table.row_mut(landed.slot) else { return };
+        let Some(row) = self.schedule.row_mut(landed.slot) else { return };
         let answer = weigh(row, landed.answer);
         let answer = self.excuse(answer, landed.started, landed.late, now);
         let unclear = answer.outcome() == Outcome::Inconclusive;
-        let Some(row) = self.table.row_mut(landed.slot) else { return };
+        let Some(row) = self.schedule.row_mut(landed.slot) else { return };
         let was_unclear = row.unclear > 0;
         row.unclear = if unclear { row.unclear.saturating_add(1) } else { 0 };
-        let before = row.judge.verdict();
+        let before = row.health_state.verdict();
         let Timing { thresholds, timeout, .. } = self.timing.with(&row.key.spec.pace);
         let weight = match answer.outcome() {
             Outcome::Fail => self.watcher.weigh(landed.slot, &answer, landed.started),
@@ -296,37 +296,41 @@ where
         };
         let outcome = if weight == Weight::Void { Outcome::Inconclusive } else { answer.outcome() };
         if weight == Weight::Fresh {
-            row.judge.pardon();
+            row.health_state.reset_failures();
         }
-        let change = row.judge.step(outcome, now - self.epoch, &thresholds, weight == Weight::Held);
-        let (judge, times) = (&row.judge, (landed.started, now));
-        let again = self.watcher.landed(landed.slot, (judge, &thresholds, timeout), &answer, times);
+        let change = row.health_state.record(outcome, now - self.epoch, &thresholds, weight == Weight::Held);
+        let (health_state, times) = (&row.health_state, (landed.started, now));
+        let again = self.watcher.landed(landed.slot, (health_state, &thresholds, timeout), &answer, times);
         if let Some(after) = change {
-            self.watcher.verdict((landed.slot, &row.key), (before, after), &answer, &mut self.news);
+            self.watcher.verdict((landed.slot, &row.key), (before, after), &answer, &mut self.changes);
         }
-        let blind = self.routes.is_blind(row, &answer, landed.started, thresholds.fall.max(1));
+        let unprobeable = self.routes.is_blind(row, &answer, landed.started, thresholds.fall.max(1));
         // While we are cut off, it is more than this endpoint that cannot be probed.
-        let blind = blind && (row.blind || !self.watcher.is_cut_off());
-        if std::mem::replace(&mut row.blind, blind) != blind {
-            let had_verdict = row.judge.verdict() != Verdict::Unknown;
-            if blind {
-                row.judge = Judge::default();
+        let unprobeable = unprobeable && (row.unprobeable || !self.watcher.is_cut_off());
+        if std::mem::replace(&mut row.unprobeable, unprobeable) != unprobeable {
+            let had_verdict = row.health_state.verdict() != Verdict::Unknown;
+            if unprobeable {
+                row.health_state = HealthState::default();
                 self.watcher.unjudge(landed.slot);
             }
             if self.watcher.is_endpoint(landed.slot) {
-                self.news.blind(row.key.clone(), (blind, had_verdict && blind), &answer);
+                self.changes.unprobeable(row.key.clone(), (unprobeable, had_verdict && unprobeable), &answer);
             }
         }
-        let report =
-            Report::new(&row.judge, &thresholds, answer, now.saturating_duration_since(landed.started));
+        let report = Report::new(
+            &row.health_state,
+            &thresholds,
+            answer,
+            now.saturating_duration_since(landed.started),
+        );
         let address = row.key.address;
         let error = if unclear && !was_unclear { report.last.error().map(|e| (address, e)) } else { None };
         self.reports.put(&row.key, report);
         self.set_unclear(was_unclear, unclear, error);
-        if let Some(row) = self.table.landed(landed.slot, landed.started, now) {
+        if let Some(row) = self.schedule.landed(landed.slot, landed.started, now) {
             self.drop_row(landed.slot, &row);
         } else if again {
-            self.table.hasten(landed.slot, now);
+            self.schedule.hasten(landed.slot, now);
         }
     }
 
@@ -337,7 +341,7 @@ where
             Answer::Fail(failure) if !failure.is_proof() => {}
             _ => return answer,
         }
-        let stall = || self.pulse.stalled_since(started, now).map(Snag::Stalled);
+        let stall = || self.stall.stalled_since(started, now).map(Snag::Stalled);
         late.map(Snag::Late).or_else(stall).map_or(answer, Answer::Unclear)
     }
 
@@ -347,7 +351,7 @@ where
         self.unclear = (before + usize::from(is)).saturating_sub(usize::from(was));
         match (before, self.unclear, error) {
             (0, 1.., Some((address, error))) => {
-                warn!(%address, error, "probes fail on this side, verdicts stand still");
+                warn!(%address, error, "probes fail locally; verdicts frozen");
             }
             (1.., 0, _) => info!("probes do not fail on this side any more"),
             _ => {}

@@ -13,7 +13,7 @@ use crate::answer::{Answer, Failure, Snag, stream_error};
 const LONGEST_HEAD: usize = 64 * 1024;
 const VERSION: &[u8] = b"HTTP/1.";
 
-/// Asks for the path; gives the status when all of the head has come.
+/// Asks for the path; returns the status when all of the head has come.
 pub(crate) async fn get<S>(mut stream: S, path: &str, host: impl Display) -> Result<u16, Answer>
 where
     S: AsyncRead + AsyncWrite + Unpin,

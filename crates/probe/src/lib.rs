@@ -1,6 +1,6 @@
 //! Probes what the fleet publishes.
 //!
-//! Reads: the [`Snapshot`] of the fleet. Gives: [`Health`], a verdict for each probe key and the addresses of each load
+//! Reads: the [`Snapshot`] of the fleet. Returns: [`Health`], a verdict for each probe key and the addresses of each load
 //! balancer's host name; and [`Reports`], the last probe of each key in words.
 //!
 //! One task does it all: a heap knows when each key is due, the probes in flight and the resolver are polled beside it.
@@ -9,7 +9,7 @@
 //! Invariant: a fault on our side - no route, no descriptors, no name server, no time to run in - never changes a verdict.
 //! Invariant: a key that is new is probed at once, and a verdict that changes is published at once.
 //! Invariant: nothing is published when nothing changed.
-//! Invariant: what takes an endpoint out is published no sooner than the doubt that forbids to heed it.
+//! Invariant: what takes an endpoint out is published no sooner than the doubt that forbids to apply it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::probe::Thresholds;
-use fleetdns_core::{AddressPolicies, Health, MemberName, ProbeKey, Snapshot, Timing, Unprobeable};
+use fleetdns_core::{AddressPolicies, Health, MemberName, ProbeKey, Snapshot, Timing, UnprobeablePolicy};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -31,32 +31,32 @@ mod answer;
 mod attempt;
 mod budget;
 mod canary;
-mod demand;
+mod changes;
 mod engine;
 mod flight;
 mod grpc;
 mod http;
 mod lookup;
-mod means;
 mod names;
-mod news;
-mod pulse;
 mod put_off;
 mod report;
 mod resolve;
 mod round;
 mod routes;
-mod sight;
-mod table;
+mod schedule;
+mod self_check;
+mod stall;
+mod targets;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod transport;
 
 pub use answer::{Answer, Failure, Snag};
 pub use canary::{Canary, CanaryReport};
-pub use means::Means;
 pub use put_off::{Limit, PutOff};
 pub use report::{LAG_CLASSES, Report, Reports, Stats};
+pub use transport::Transport;
 
 use crate::engine::Engine;
 use crate::lookup::NameServers;
@@ -87,7 +87,7 @@ pub struct ProbeSettings {
     /// Name servers for load balancer host names; empty means the system's.
     pub nameservers: Vec<SocketAddr>,
     /// What becomes of an endpoint that cannot be probed from here.
-    pub unprobeable: Unprobeable,
+    pub unprobeable_policy: UnprobeablePolicy,
     /// How long a correlation holds what failed together; `None`: until it recovers or an operator confirms it.
     pub correlation_hold: Option<Duration>,
     /// Which addresses may be probed.
@@ -123,7 +123,7 @@ impl Default for ProbeSettings {
             max_inflight: 10_000,
             namespace_rate: NAMESPACE_RATE,
             nameservers: Vec::new(),
-            unprobeable: Unprobeable::default(),
+            unprobeable_policy: UnprobeablePolicy::default(),
             correlation_hold: Some(CORRELATION_HOLD),
             addresses: Arc::default(),
         }

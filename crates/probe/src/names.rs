@@ -27,8 +27,8 @@ struct Entry {
 /// Keys that are wanted now and were not, and the other way round.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Keys {
-    pub(crate) wanted: Vec<ProbeKey>,
-    pub(crate) unwanted: Vec<ProbeKey>,
+    pub(crate) desired: Vec<ProbeKey>,
+    pub(crate) undesired: Vec<ProbeKey>,
 }
 
 impl Names {
@@ -45,7 +45,7 @@ impl Names {
         checked.map(|denied| denied.to_string()).next()
     }
 
-    /// A name is wanted with a probe. Gives whether the name is new, and the keys that follow.
+    /// A name is wanted with a probe. Returns whether the name is new, and the keys that follow.
     pub(crate) fn want(&mut self, name: &DnsName, spec: &Arc<ProbeSpec>) -> (bool, Vec<ProbeKey>) {
         let new = !self.entries.contains_key(name);
         let entry = self.entries.entry(name.clone()).or_default();
@@ -53,7 +53,7 @@ impl Names {
         (new, keys(&self.policies, spec, &entry.addresses))
     }
 
-    /// The opposite. Gives whether nobody wants the name any more.
+    /// The opposite. Returns whether nobody wants the name any more.
     pub(crate) fn unwant(&mut self, name: &DnsName, spec: &Arc<ProbeSpec>) -> (bool, Vec<ProbeKey>) {
         let Some(entry) = self.entries.get_mut(name) else { return (false, Vec::new()) };
         entry.specs.remove(spec);
@@ -69,7 +69,7 @@ impl Names {
         self.entries.get(name).map(|entry| keys(&self.policies, spec, &entry.addresses)).unwrap_or_default()
     }
 
-    /// A name was not resolved. Gives how often, as long as it never was.
+    /// A name was not resolved. Returns how often, as long as it never was.
     pub(crate) fn failed(&mut self, name: &DnsName) -> u32 {
         let Some(entry) = self.entries.get_mut(name).filter(|entry| !entry.known) else { return 0 };
         entry.failed = entry.failed.saturating_add(1);
@@ -89,7 +89,7 @@ impl Names {
         let policies = &self.policies;
         let all =
             |ips: &OrdSet<IpAddr>| entry.specs.iter().flat_map(|spec| keys(policies, spec, ips)).collect();
-        Some(Keys { wanted: all(&added), unwanted: all(&removed) })
+        Some(Keys { desired: all(&added), undesired: all(&removed) })
     }
 }
 
@@ -118,10 +118,10 @@ mod tests {
         assert_eq!(names.want(&name, &spec("tcp:80")), (true, vec![]));
         assert_eq!(names.want(&name, &spec("none")), (false, vec![]));
         let keys = names.resolved(&name, &addresses(&["10.0.0.1", "10.0.0.2"])).unwrap();
-        assert_eq!(keys.wanted, [key("10.0.0.1", "tcp:80"), key("10.0.0.2", "tcp:80")]);
+        assert_eq!(keys.desired, [key("10.0.0.1", "tcp:80"), key("10.0.0.2", "tcp:80")]);
         let keys = names.resolved(&name, &addresses(&["10.0.0.2", "10.0.0.3"])).unwrap();
-        assert_eq!(keys.wanted, [key("10.0.0.3", "tcp:80")]);
-        assert_eq!(keys.unwanted, [key("10.0.0.1", "tcp:80")]);
+        assert_eq!(keys.desired, [key("10.0.0.3", "tcp:80")]);
+        assert_eq!(keys.undesired, [key("10.0.0.1", "tcp:80")]);
         assert_eq!(names.resolved(&name, &addresses(&["10.0.0.2", "10.0.0.3"])), None);
         assert_eq!(
             names.want(&name, &spec("tcp:81")).1,

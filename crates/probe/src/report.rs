@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use fleetdns_core::probe::Thresholds;
 use fleetdns_core::{DnsName, ProbeKey, Verdict};
-use fleetdns_health::judge::{Judge, Outcome};
+use fleetdns_health::state::{HealthState, Outcome};
 use tokio::time::Instant;
 
 use crate::answer::Answer;
@@ -38,14 +38,19 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(judge: &Judge, thresholds: &Thresholds, last: Answer, took: Duration) -> Self {
+    pub(crate) fn new(
+        health_state: &HealthState,
+        thresholds: &Thresholds,
+        last: Answer,
+        took: Duration,
+    ) -> Self {
         Self {
             answered: last.outcome() == Outcome::Pass,
-            verdict: judge.verdict(),
-            failures: judge.failures(),
-            successes: judge.successes(),
+            verdict: health_state.verdict(),
+            failures: health_state.failures(),
+            successes: health_state.successes(),
             fall: thresholds.fall.max(1),
-            rise: judge.needed(thresholds),
+            rise: health_state.needed(thresholds),
             last,
             at: SystemTime::now(),
             took,
@@ -161,7 +166,7 @@ impl Reports {
         self.0.probes.write().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    /// Gives whether that is news.
+    /// Returns whether that is news.
     pub(crate) fn set_resolve_error(&self, name: &DnsName, error: Option<&str>) -> bool {
         let mut names = self.0.names.write().unwrap_or_else(PoisonError::into_inner);
         match error {

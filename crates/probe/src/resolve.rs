@@ -69,7 +69,7 @@ struct Known {
     v4: Option<BTreeSet<IpAddr>>,
     v6: Option<BTreeSet<IpAddr>>,
     /// Said once to have no addresses.
-    doubt: bool,
+    self_check: bool,
     failures: u32,
     /// Answers in a row that were other than the one before.
     changes: u32,
@@ -79,7 +79,7 @@ struct Known {
 }
 
 impl Known {
-    /// Takes in an answer; gives the pause until the next question.
+    /// Takes in an answer; returns the pause until the next question.
     fn take(&mut self, (v4, v6): &Families) -> (Option<String>, Duration) {
         let failed = [v4, v6].into_iter().find_map(|family| match family {
             Family::Failed(why) => Some(why.clone()),
@@ -95,7 +95,7 @@ impl Known {
         if *v4 == Family::Empty && *v6 == Family::Empty {
             return (None, self.take_empty());
         }
-        self.doubt = false;
+        self.self_check = false;
         let before = self.addresses();
         set(&mut self.v4, v4, ttl.is_some());
         set(&mut self.v6, v6, ttl.is_some());
@@ -110,11 +110,11 @@ impl Known {
 
     fn take_empty(&mut self) -> Duration {
         let believed = self.addresses().is_some_and(|addresses| addresses.is_empty());
-        if !self.doubt && !believed {
-            self.doubt = true;
+        if !self.self_check && !believed {
+            self.self_check = true;
             return CONFIRM;
         }
-        self.doubt = false;
+        self.self_check = false;
         (self.v4, self.v6) = (Some(BTreeSet::new()), Some(BTreeSet::new()));
         EMPTY
     }

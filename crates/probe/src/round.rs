@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::{Address, DnsName, Health, ProbeKey, Snapshot, Verdict};
-use fleetdns_health::judge::{Judge, Outcome};
+use fleetdns_health::state::{HealthState, Outcome};
 use futures::{StreamExt, stream};
 use imbl::OrdSet;
 use tokio::time::{sleep, timeout};
@@ -57,7 +57,7 @@ where
                 .map(|address| ProbeKey { address, spec: Arc::clone(&target.spec) })
         })
         .collect();
-    judge(settings, keys, probe, &mut health).await;
+    health_state(settings, keys, probe, &mut health).await;
     health
 }
 
@@ -87,7 +87,7 @@ where
     health.resolved.extend(resolved);
 }
 
-async fn judge<P, F>(settings: &ProbeSettings, keys: BTreeSet<ProbeKey>, probe: P, health: &mut Health)
+async fn health_state<P, F>(settings: &ProbeSettings, keys: BTreeSet<ProbeKey>, probe: P, health: &mut Health)
 where
     P: Fn(ProbeKey) -> F,
     F: Future<Output = Answer>,
@@ -110,10 +110,10 @@ where
             std::future::ready(())
         });
     let _ = timeout(bound, all).await;
-    health.unprobeable = settings.unprobeable;
+    health.unprobeable_policy = settings.unprobeable_policy;
     for (key, verdict) in verdicts {
         match verdict {
-            None => drop(health.blind.insert(key)),
+            None => drop(health.unprobeable.insert(key)),
             Some(Verdict::Unknown) => {}
             Some(verdict) => drop(health.verdicts.insert(key, verdict)),
         }
@@ -126,20 +126,20 @@ where
     P: Fn(ProbeKey) -> F,
     F: Future<Output = Answer>,
 {
-    let mut judge = Judge::default();
+    let mut health_state = HealthState::default();
     let timing = settings.timing().with(&key.spec.pace);
-    let mut blind = true;
+    let mut unprobeable = true;
     for attempt in 0..timing.thresholds.fall.max(1) {
         if attempt > 0 {
             sleep(PAUSE.min(timing.fast_interval)).await;
         }
         let answer = probe(key.clone()).await;
-        blind &= answer.outcome() == Outcome::Inconclusive;
-        if judge.step(answer.outcome(), Duration::ZERO, &timing.thresholds, false).is_some() {
+        unprobeable &= answer.outcome() == Outcome::Inconclusive;
+        if health_state.record(answer.outcome(), Duration::ZERO, &timing.thresholds, false).is_some() {
             break;
         }
     }
-    (!blind).then(|| judge.verdict())
+    (!unprobeable).then(|| health_state.verdict())
 }
 
 #[cfg(test)]
@@ -205,7 +205,10 @@ mod tests {
         let verdicts = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]
             .map(|address| health.verdict(&key(address, "tcp:80")));
         assert_eq!(verdicts, [Verdict::Healthy, Verdict::Unhealthy, Verdict::Unknown, Verdict::Healthy]);
-        assert_eq!(health.blind.iter().map(|key| key.address.to_string()).collect::<Vec<_>>(), ["10.0.0.3"]);
+        assert_eq!(
+            health.unprobeable.iter().map(|key| key.address.to_string()).collect::<Vec<_>>(),
+            ["10.0.0.3"]
+        );
         let count = |address| asked.iter().filter(|one| **one == format!("10.0.0.{address}")).count();
         assert_eq!([1, 2, 3, 4, 5].map(count), [1, 3, 3, 2, 0]);
         let resolved: Vec<String> =

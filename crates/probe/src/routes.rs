@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use crate::answer::{Answer, Snag};
-use crate::table::Row;
+use crate::schedule::Row;
 use fleetdns_core::Verdict;
 
 /// When a probe last found a route, to whatever address.
@@ -28,7 +28,7 @@ impl Routes {
         }
         // Without a route to anything it is this machine that is cut off, and verdicts stand.
         let lost = |(count, first)| count >= fall && self.found.is_some_and(|found| found >= first);
-        let never = row.judge.verdict() == Verdict::Unknown && row.unclear >= fall;
+        let never = row.health_state.verdict() == Verdict::Unknown && row.unclear >= fall;
         never || row.unrouted.is_some_and(lost)
     }
 }

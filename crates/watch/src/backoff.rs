@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_begin_anew() {
+    fn pauses_double_up_to_the_longest_and_begin_again() {
         let mut backoff = Backoff::new("westus");
         let mut whole = FIRST;
         for _ in 0..40 {

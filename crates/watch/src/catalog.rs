@@ -133,7 +133,7 @@ impl Catalog {
         self.unconfirmed.as_ref()
     }
 
-    /// Whether the API is away. What it said last stands then; a grace begins anew when it is back, as it may say
+    /// Whether the API is away. What it said last stands then; a grace begins again when it is back, as it may say
     /// otherwise by now.
     pub fn set_away(&mut self, away: bool, now: Duration) {
         if self.away && !away {
@@ -266,15 +266,15 @@ impl Catalog {
         if !is_much(missing.len(), known) {
             return missing;
         }
-        let doubted = |missing| Unconfirmed { missing, known, due: now + self.patience.confirm_after };
+        let distrusted = |missing| Unconfirmed { missing, known, due: now + self.patience.confirm_after };
         let Some(before) = before else {
-            self.unconfirmed = Some(doubted(missing));
+            self.unconfirmed = Some(distrusted(missing));
             return BTreeSet::new();
         };
         let (twice, once): (BTreeSet<_>, BTreeSet<_>) =
             missing.into_iter().partition(|key| before.missing.contains(key));
         if twice.is_empty() {
-            self.unconfirmed = Some(doubted(once));
+            self.unconfirmed = Some(distrusted(once));
             return twice;
         }
         if now < before.due {
@@ -282,7 +282,7 @@ impl Catalog {
             return BTreeSet::new();
         }
         if is_much(once.len(), known - twice.len()) {
-            self.unconfirmed = Some(doubted(once));
+            self.unconfirmed = Some(distrusted(once));
             return twice;
         }
         twice.into_iter().chain(once).collect()

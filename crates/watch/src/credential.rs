@@ -40,7 +40,7 @@ enum Source {
 
 type Renewal = JoinHandle<Result<(SecretString, Option<Duration>), String>>;
 
-struct Held {
+struct CachedCredential {
     header: Option<HeaderValue>,
     /// When it has to be renewed.
     until: Option<Instant>,
@@ -53,7 +53,7 @@ pub(crate) struct Credential(Arc<Inner>);
 
 struct Inner {
     source: Source,
-    held: Mutex<Held>,
+    held: Mutex<CachedCredential>,
     secrets: Secrets,
 }
 
@@ -99,7 +99,7 @@ impl Credential {
             }
             _ => (Source::Fixed, None, None),
         };
-        let held = Held { header, until: lasts.map(due), renewal: None };
+        let held = CachedCredential { header, until: lasts.map(due), renewal: None };
         Ok(Self(Arc::new(Inner { source, held: Mutex::new(held), secrets })))
     }
 

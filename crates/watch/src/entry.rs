@@ -29,7 +29,7 @@ pub(crate) struct Entry {
     born: Instant,
     startup_timeout: Duration,
     state: Mutex<State>,
-    /// A timer has to be set anew.
+    /// A timer has to be set again.
     timers: Notify,
 }
 
@@ -84,21 +84,21 @@ impl Entry {
 
     /// When a list has to be confirmed by another one.
     pub(crate) fn confirm_at(&self) -> Option<Instant> {
-        self.state().catalog.unconfirmed().map(|doubt| self.born + doubt.due)
+        self.state().catalog.unconfirmed().map(|self_check| self.born + self_check.due)
     }
 
     /// A complete list came in.
     pub(crate) fn listed(&self, list: ServiceList) {
         let mut state = self.state();
         let first = !state.catalog.is_listed();
-        let doubted = state.catalog.unconfirmed().is_some();
+        let distrusted = state.catalog.unconfirmed().is_some();
         let changes = state.catalog.list(list.items, self.born.elapsed());
         let before = std::mem::take(&mut state.unreadable);
         for bad in list.unreadable {
             self.say_unreadable(&mut state.lines, &before, &bad);
             state.unreadable.insert(bad.name, bad.reason);
         }
-        self.say_doubt(&state, doubted);
+        self.say_doubt(&state, distrusted);
         if first {
             info!(member = %self.name(), services = state.catalog.services().len(), "member listed");
         }
@@ -203,16 +203,16 @@ impl Entry {
         let place = state.adopted.get_or_insert_default();
         place.region = place.region.take().or(view.region);
         place.zones.extend(view.zones);
-        let doubted = state.catalog.unconfirmed().is_some();
+        let distrusted = state.catalog.unconfirmed().is_some();
         let changes = state.catalog.recall(&view.services, self.born.elapsed());
-        self.say_doubt(&state, doubted);
+        self.say_doubt(&state, distrusted);
         self.send(&mut state, &changes, false);
     }
 
     /// Says that a list is not believed yet, if it was before.
-    fn say_doubt(&self, state: &State, doubted: bool) {
-        if let (false, Some(doubt)) = (doubted, state.catalog.unconfirmed()) {
-            let (missing, known) = (doubt.missing.len(), doubt.known);
+    fn say_doubt(&self, state: &State, distrusted: bool) {
+        if let (false, Some(self_check)) = (distrusted, state.catalog.unconfirmed()) {
+            let (missing, known) = (self_check.missing.len(), self_check.known);
             warn!(member = %self.name(), missing, known, "list misses many services; waiting for a second one");
         }
     }

@@ -180,7 +180,7 @@ pub(crate) const GRANT: &str = "grant it with a ClusterRole: kubectl create clus
     --verb=get,list,watch --resource=services,nodes, and a clusterrolebinding of it to this user";
 
 impl Fault {
-    /// Whether a new client, with credentials read anew, may do better.
+    /// Whether a new client, with credentials read again, may do better.
     pub(crate) const fn wants_new_client(&self) -> bool {
         matches!(
             self,

@@ -271,7 +271,7 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Takes what the watch gave; gives why it ended, when it did.
+    /// Takes what the watch gave; returns why it ended, when it did.
     fn take(
         &mut self,
         api: &Api,
@@ -330,7 +330,7 @@ impl<'a> Feed<'a> {
         self.uid = pulse.uid.clone().or_else(|| before.clone());
         let another = before.is_some() && self.uid != before;
         if back || another {
-            warn!(member = %self.entry.name(), "member is another cluster than before; listing it anew");
+            warn!(member = %self.entry.name(), "member is another cluster than before; listing it again");
         }
         back || another
     }

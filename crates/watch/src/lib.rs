@@ -1,7 +1,7 @@
 //! Kubernetes → [`Snapshot`]: what the members of the fleet publish, as it is now.
 //!
 //! Reads: Services of type LoadBalancer, and region and zone labels of nodes, of every member's API; what the zones say
-//! of members whose API is away ([`run`]'s `adopted`). Gives: one [`Snapshot`], changed at once with every event.
+//! of members whose API is away ([`run`]'s `adopted`). Returns: one [`Snapshot`], changed at once with every event.
 //!
 //! Invariant: one task for each member; one that hangs, refuses or lies never delays another.
 //! Invariant: only a complete list replaces what is known; a fault leaves it as it is and is said in `fault`.
@@ -55,7 +55,7 @@ pub use once::list_once;
 use entry::Entry;
 use feed::Feed;
 
-/// A member of the fleet, as the config gives it.
+/// A member of the fleet, as the config returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberConfig {
     /// Its name.
@@ -138,7 +138,7 @@ impl Default for WatchSettings {
 
 /// Watches all members until `shutdown`. Members are `pending` in the first snapshot; views that come over `adopted`
 /// stand in for members that are not listed yet, are what a first list is measured by, and give the members that are not
-/// configured, as departed.
+/// configured, as removed.
 ///
 /// # Errors
 /// When the task of a member ends though nobody asked it to. A member's API that is away is no error.

@@ -15,7 +15,7 @@ use crate::entry::Entry;
 /// Somebody may grant the right to read nodes at any time.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
 
-/// Keeps region and zones fresh, unless the config gives both. Says over `known` when the first answer is in. Never
+/// Keeps region and zones fresh, unless the config returns both. Says over `known` when the first answer is in. Never
 /// returns.
 pub(crate) async fn follow(
     entry: &Entry,

@@ -86,7 +86,7 @@ fn secret(text: &mut Option<SecretString>, change: impl Fn(&str) -> String) {
         .map(SecretString::from);
 }
 
-/// Checks what a context uses, and gives its server a scheme; says which field is wrong. No field's content is repeated.
+/// Checks what a context uses, and returns its server a scheme; says which field is wrong. No field's content is repeated.
 pub(crate) fn check(chosen: &mut Chosen) -> Result<(), String> {
     let Chosen { cluster, user, .. } = chosen;
     let key = user.client_key_data.as_ref().map(ExposeSecret::expose_secret);

@@ -8,26 +8,26 @@ use tokio::sync::watch;
 
 use crate::entry::Entry;
 
-/// Hands each view to its member; views of members that are not configured go into the snapshot as departed.
+/// Hands each view to its member; views of members that are not configured go into the snapshot as removed.
 pub(crate) fn adopt<'a>(
     out: &watch::Sender<Snapshot>,
     entry: impl Fn(&MemberName) -> Option<&'a Entry>,
     views: Vec<MemberView>,
 ) {
-    let mut departed = Vec::new();
+    let mut removed = Vec::new();
     for view in views {
         match entry(&view.name) {
             Some(entry) => entry.adopt(view),
-            None => departed.push(view),
+            None => removed.push(view),
         }
     }
-    if departed.is_empty() {
+    if removed.is_empty() {
         return;
     }
     out.send_if_modified(|snapshot| {
         let mut modified = false;
-        for mut view in departed {
-            view.inventory = Inventory::Departed;
+        for mut view in removed {
+            view.inventory = Inventory::Removed;
             let known = snapshot.members.get(&view.name);
             let merged = match known {
                 None => view,

@@ -87,8 +87,8 @@ impl State {
 
     fn fault(&self) -> Option<Arc<str>> {
         let mut parts: Vec<String> = self.api_fault.iter().map(ToString::to_string).collect();
-        if let Some(doubt) = self.catalog.unconfirmed() {
-            let (missing, known) = (doubt.missing.len(), doubt.known);
+        if let Some(self_check) = self.catalog.unconfirmed() {
+            let (missing, known) = (self_check.missing.len(), self_check.known);
             parts.push(format!(
                 "the last list misses {missing} of {known} services; they stand until another list misses them too"
             ));

@@ -206,13 +206,13 @@ impl AzureZone {
     }
 
     /// Puts back what was deleted for the sake of a type that cannot be written, so that the name is not left empty.
-    /// Gives whether all of it is there again.
+    /// Returns whether all of it is there again.
     async fn close(&self, change: &NameChange, gone: &[(Instant, &ObservedSet)]) -> bool {
-        let evidence = change.changes.iter().find_map(Change::after).map(|(_, evidence)| evidence);
-        let Some(evidence) = evidence else { return true };
+        let ownership = change.changes.iter().find_map(Change::after).map(|(_, ownership)| ownership);
+        let Some(ownership) = ownership else { return true };
         let mut closed = true;
         for (since, before) in gone {
-            match self.put_back(&change.name, before, evidence).await {
+            match self.put_back(&change.name, before, ownership).await {
                 Ok(set) => {
                     let gap_ms = since.elapsed().as_millis();
                     info!(name = %change.name, %set, gap_ms, "another type cannot be written, the old one is back");

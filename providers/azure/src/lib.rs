@@ -1,6 +1,6 @@
 //! Azure as a provider: public zones of Azure DNS, and private zones of Azure Private DNS.
 //!
-//! Reads: a zone through Azure Resource Manager (ARM). Gives: [`Listing`](fleetdns_core::Listing)s, and writes approved
+//! Reads: a zone through Azure Resource Manager (ARM). Returns: [`Listing`](fleetdns_core::Listing)s, and writes approved
 //! plans.
 //!
 //! ```text

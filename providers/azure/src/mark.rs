@@ -1,4 +1,4 @@
-//! The ownership evidence as record-set metadata, and back. A long one is packed.
+//! The ownership record as record-set metadata, and back. A long one is packed.
 //!
 //! Microsoft documents no limits for it. What its services are known to take for tags is kept to: 15 entries of 256
 //! characters. A key with a space is taken with success and not kept, so that keys are letters and digits only; what
@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use fleetdns_core::Mark;
-use fleetdns_core::evidence::{pack, unpack};
+use fleetdns_core::OwnershipRecord;
+use fleetdns_core::ownership::{pack, unpack};
 
 /// Begins our keys; a number from 1 follows.
 const KEY: &str = "fleetdns";
@@ -27,7 +27,7 @@ pub(crate) const LONGEST: usize = (VALUE - 1) * ENTRIES;
 pub(crate) struct TooLong(pub(crate) usize);
 
 /// The evidence under our keys, packed when it would not fit otherwise.
-pub(crate) fn write(mark: &Mark) -> Result<Metadata, TooLong> {
+pub(crate) fn write(mark: &OwnershipRecord) -> Result<Metadata, TooLong> {
     let text = mark.as_str();
     if let Some(metadata) = split(text) {
         return Ok(metadata);
@@ -86,7 +86,7 @@ fn number(key: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn evidence(members: usize, random: bool) -> Mark {
+    fn ownership(members: usize, random: bool) -> OwnershipRecord {
         let mut text = "v=1 owner=fed service=default/web".to_owned();
         let mut seed = 1_u64;
         for number in 0..members {
@@ -100,22 +100,22 @@ mod tests {
     #[test]
     fn evidence_comes_back_whole_beside_what_others_wrote() {
         for (members, random) in (0..60).map(|members| (members, true)).chain([(500, false)]) {
-            let evidence = evidence(members, random);
-            let mut metadata = write(&evidence).unwrap();
+            let ownership = ownership(members, random);
+            let mut metadata = write(&ownership).unwrap();
             for value in metadata.values() {
                 assert!(value.len() <= VALUE && value.trim() == value, "{value:?}");
             }
             metadata.insert("team".to_owned(), "web".to_owned());
             metadata.insert("fleetdnsx".to_owned(), "no number".to_owned());
             let (text, others) = read(metadata);
-            assert_eq!(text.unwrap(), evidence.to_string());
+            assert_eq!(text.unwrap(), ownership.to_string());
             assert_eq!(others.keys().collect::<Vec<_>>(), ["fleetdnsx", "team"]);
         }
     }
 
     #[test]
     fn what_fits_is_not_packed_and_what_never_fits_is_refused() {
-        let first = |members| write(&evidence(members, true)).map(|metadata| metadata["fleetdns1"].clone());
+        let first = |members| write(&ownership(members, true)).map(|metadata| metadata["fleetdns1"].clone());
         assert!(first(40).unwrap().contains("member="));
         assert!(first(100).unwrap().contains(" z="));
         let TooLong(octets) = first(400).unwrap_err();

@@ -82,7 +82,7 @@ impl Pace {
         self.state().width
     }
 
-    /// Azure asked to wait. Gives how long that is.
+    /// Azure asked to wait. Returns how long that is.
     pub(crate) fn throttled(&self, operation: Operation, said: Option<Pause>, now: Instant) -> Pause {
         let mut state = self.state();
         // Several calls that were under way are refused at once; that is one refusal.

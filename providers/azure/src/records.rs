@@ -7,8 +7,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use fleetdns_core::{
-    Claim, Content, DnsName, Label, Mark, NonEmpty, ObservedSet, RecordData, RecordSet, RecordType, Ttl,
-    Version,
+    Content, DnsName, Label, NonEmpty, ObservedSet, Owner, OwnershipRecord, RecordData, RecordSet,
+    RecordType, Ttl, Version,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -65,7 +65,7 @@ impl Raw {
         let ttl =
             Ttl::new(ttl.unwrap_or(0)).ok_or(format!("{record_type} set {name}: its TTL is out of range"))?;
         let (text, others) = mark::read(metadata(properties.remove("metadata")));
-        let mark = Claim::read(text.as_deref(), owner);
+        let mark = Owner::read(text.as_deref(), owner);
         let servers = name_servers(properties.get("nsrecords"));
         let (content, odd) = match content(&record_type, properties) {
             Ok(data) => (Content::Known(data), None),
@@ -76,7 +76,7 @@ impl Raw {
                 "{record_type} set {name} has our mark and {why}; it is left alone: delete it or its metadata"
             )
         });
-        let claim = if matches!(content, Content::Known(_)) { mark } else { Claim::Foreign };
+        let claim = if matches!(content, Content::Known(_)) { mark } else { Owner::Foreign };
         let version = version(etag.unwrap_or_default(), &others);
         Ok(Item { name, set: ObservedSet { ttl, content, claim, version }, odd, servers })
     }
@@ -164,7 +164,7 @@ pub(crate) fn parts(version: &Version) -> (&str, Metadata) {
 pub(crate) fn body(
     service: Service,
     set: &RecordSet,
-    mark: &Mark,
+    mark: &OwnershipRecord,
     others: Metadata,
 ) -> Result<Value, String> {
     let marked = mark::write(mark).map_err(|mark::TooLong(octets)| {
@@ -194,6 +194,6 @@ fn list<T: Display>(key: &str, values: impl Iterator<Item = T>) -> Value {
 }
 
 /// Whether a set that was read is what was written.
-pub(crate) fn stands(found: &ObservedSet, set: &RecordSet, mark: &Mark) -> bool {
+pub(crate) fn stands(found: &ObservedSet, set: &RecordSet, mark: &OwnershipRecord) -> bool {
     found.ours() == Some(&set.data) && found.ttl == set.ttl && found.claim.mark() == Some(mark)
 }

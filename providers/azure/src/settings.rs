@@ -238,7 +238,7 @@ impl Reader<'_> {
         Some(Choice::Certificate { tenant: tenant?, client: client?, file: file? })
     }
 
-    /// What a pod's service account gives by itself may be left out.
+    /// What a pod's service account returns by itself may be left out.
     fn workload(&mut self, token_file: Option<PathBuf>) -> Option<Choice> {
         let tenant = self.id_or("tenant-id", "AZURE_TENANT_ID");
         let client = self.id_or("client-id", "AZURE_CLIENT_ID");

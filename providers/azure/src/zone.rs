@@ -183,7 +183,7 @@ impl AzureZone {
 }
 
 impl Collector<'_> {
-    /// Gives the link to the next page.
+    /// Returns the link to the next page.
     fn take(&mut self, answer: &Answer) -> Result<Option<String>, Fault> {
         let page: Page = serde_json::from_slice(&answer.body).map_err(|error| unreadable(&error))?;
         self.allowance.take(page.value.len(), answer.body.len()).map_err(|excess| Fault {

@@ -1,7 +1,7 @@
 //! CoreDNS as a provider, in the two forms in which CoreDNS keeps zones of its own: etcd (its `etcd` plugin) and zone
 //! files (its `file` and `auto` plugins).
 //!
-//! Reads: a zone as it stands in etcd or in a file. Gives: [`Listing`](fleetdns_core::Listing)s, and writes approved
+//! Reads: a zone as it stands in etcd or in a file. Returns: [`Listing`](fleetdns_core::Listing)s, and writes approved
 //! plans.
 //!
 //! ```text

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::plans::{a, aaaa, cname, wanted};
+use common::plans::{a, aaaa, cname, desired};
 use common::{Etcd, Process, free_port, make, provider, server};
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RecordType};
@@ -64,7 +64,7 @@ async fn the_etcd_plugin_answers_what_was_written() {
     let provider = etcd.provider();
     make(
         &*provider,
-        &wanted(&[
+        &desired(&[
             ("svc-3.example.com", a(&["203.0.113.1", "203.0.113.2"])),
             ("svc-3.example.com", aaaa(&["2001:db8::1"])),
             ("svc-30.example.com", a(&["203.0.113.3"])),
@@ -81,7 +81,7 @@ async fn the_etcd_plugin_answers_what_was_written() {
     answers(port, "alias.example.com.", RecordType::A, &["203.0.113.1", "203.0.113.2"]);
     make(
         &*provider,
-        &wanted(&[
+        &desired(&[
             ("svc-3.example.com", cname("svc-30.example.com")),
             ("svc-30.example.com", a(&["203.0.113.3"])),
         ]),
@@ -97,7 +97,7 @@ async fn the_file_plugins_answer_what_was_written() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("db.example.com");
         let provider = provider(&[("zone-file", file.to_str().unwrap()), ("ns", "ns1.example.net")]);
-        let first = wanted(&[
+        let first = desired(&[
             ("www.example.com", a(&["203.0.113.1"])),
             ("*.eu.example.com", cname("www.example.com")),
         ]);
@@ -112,7 +112,7 @@ async fn the_file_plugins_answer_what_was_written() {
         let (_coredns, port) = start(folder.path(), &directive);
         answers(port, "www.example.com.", RecordType::A, &["203.0.113.1"]);
         answers(port, "any.eu.example.com.", RecordType::CNAME, &["www.example.com."]);
-        make(&*provider, &wanted(&[("www.example.com", a(&["203.0.113.2", "203.0.113.3"]))])).await;
+        make(&*provider, &desired(&[("www.example.com", a(&["203.0.113.2", "203.0.113.3"]))])).await;
         answers(port, "www.example.com.", RecordType::A, &["203.0.113.2", "203.0.113.3"]);
     }
 }

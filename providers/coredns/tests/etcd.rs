@@ -7,7 +7,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::plans::{Wanted, a, aaaa, approved, cname, difference, many, name, owner, wanted};
+use common::plans::{Desired, a, aaaa, approved, cname, desired, difference, many, name, owner};
 use common::{Etcd, make, plan, provider, zone};
 use fleetdns_core::{Outcome, Provider, ProviderError};
 
@@ -29,24 +29,24 @@ async fn what_is_written_is_what_is_listed() {
     }
     let provider = etcd.provider();
     for round in [
-        wanted(&[
+        desired(&[
             ("svc-3.example.com", a(&["203.0.113.1", "203.0.113.2"])),
             ("svc-3.example.com", aaaa(&["2001:db8::1"])),
             ("svc-30.example.com", a(&["203.0.113.3"])),
             ("example.com", a(&["203.0.113.4"])),
             ("svc-3.eu.example.com", cname("svc-3.example.com")),
         ]),
-        wanted(&[
+        desired(&[
             ("svc-3.example.com", cname("lb.example.net")),
             ("svc-30.example.com", a(&["203.0.113.3", "203.0.113.1"])),
             ("example.com", aaaa(&["2001:db8::4"])),
             ("svc-3.eu.example.com", a(&["203.0.113.9"])),
         ]),
-        wanted(&[
+        desired(&[
             ("svc-30.example.com", a(&["203.0.113.1"])),
             ("svc-30.example.com", aaaa(&["2001:db8::9"])),
         ]),
-        Wanted::new(),
+        Desired::new(),
     ] {
         make(&*provider, &round).await;
     }
@@ -65,13 +65,13 @@ async fn a_conflict_stops_only_its_own_name() {
     let provider = etcd.provider();
     make(
         &*provider,
-        &wanted(&[
+        &desired(&[
             ("a.example.com", a(&["203.0.113.1", "203.0.113.2"])),
             ("b.example.com", a(&["203.0.113.1"])),
         ]),
     )
     .await;
-    let next = wanted(&[
+    let next = desired(&[
         ("a.example.com", a(&["203.0.113.3"])),
         ("b.example.com", a(&["203.0.113.3"])),
         ("new.example.com", a(&["203.0.113.3"])),
@@ -105,8 +105,8 @@ async fn a_conflict_stops_only_its_own_name() {
 async fn of_two_who_create_a_name_one_wins() {
     let etcd = Etcd::start().await;
     let (one, two) = (etcd.provider(), etcd.provider());
-    let (_, first) = plan(&*one, &wanted(&[("www.example.com", a(&["203.0.113.1"]))])).await;
-    let (_, second) = plan(&*two, &wanted(&[("www.example.com", a(&["203.0.113.2"]))])).await;
+    let (_, first) = plan(&*one, &desired(&[("www.example.com", a(&["203.0.113.1"]))])).await;
+    let (_, second) = plan(&*two, &desired(&[("www.example.com", a(&["203.0.113.2"]))])).await;
     let (first, second) = tokio::join!(one.apply(&first), two.apply(&second));
     let done =
         [&first, &second].map(|applied| matches!(outcome_of(applied, "www.example.com"), Outcome::Done(_)));
@@ -118,8 +118,8 @@ async fn of_two_who_create_a_name_one_wins() {
 async fn an_etcd_that_hangs_costs_no_more_than_the_deadline() {
     let mut etcd = Etcd::start().await;
     let provider = etcd.provider();
-    make(&*provider, &wanted(&[("www.example.com", a(&["203.0.113.1"]))])).await;
-    let (_, plan_of) = plan(&*provider, &wanted(&[("www.example.com", a(&["203.0.113.2"]))])).await;
+    make(&*provider, &desired(&[("www.example.com", a(&["203.0.113.1"]))])).await;
+    let (_, plan_of) = plan(&*provider, &desired(&[("www.example.com", a(&["203.0.113.2"]))])).await;
     etcd.process().stop();
     let start = Instant::now();
     let (applied, listed) = tokio::join!(provider.apply(&plan_of), provider.list());
@@ -129,14 +129,14 @@ async fn an_etcd_that_hangs_costs_no_more_than_the_deadline() {
     let outcome = outcome_of(&applied, "www.example.com");
     assert!(matches!(outcome, Outcome::Incomplete { .. }), "nobody knows: {outcome:?}");
     etcd.process().cont();
-    make(&*provider, &wanted(&[("www.example.com", a(&["203.0.113.3"]))])).await;
+    make(&*provider, &desired(&[("www.example.com", a(&["203.0.113.3"]))])).await;
     // Gone: refused at once. Back: the very next call works.
     etcd.kill();
     let start = Instant::now();
     assert!(matches!(provider.list().await, Err(ProviderError::Unavailable { .. })));
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     etcd.restart().await;
-    make(&*provider, &wanted(&[("www.example.com", a(&["203.0.113.4"]))])).await;
+    make(&*provider, &desired(&[("www.example.com", a(&["203.0.113.4"]))])).await;
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn another_endpoint_is_taken_when_one_fails() {
     let etcd = Etcd::start().await;
     let dead = format!("http://127.0.0.1:{}", common::free_port());
     let provider = provider(&[("etcd-endpoints", &format!("{dead},{}", etcd.endpoint))]);
-    make(&*provider, &wanted(&[("www.example.com", a(&["203.0.113.1"]))])).await;
+    make(&*provider, &desired(&[("www.example.com", a(&["203.0.113.1"]))])).await;
 }
 
 #[tokio::test]
@@ -154,14 +154,14 @@ async fn more_values_than_a_transaction_takes() {
     for (first, second) in
         [(many(1, 60), many(2, 60)), (many(1, 300), many(2, 250)), (many(1, 1000), many(3, 1))]
     {
-        make(&*provider, &wanted(&[("www.example.com", first)])).await;
-        make(&*provider, &wanted(&[("www.example.com", second)])).await;
+        make(&*provider, &desired(&[("www.example.com", first)])).await;
+        make(&*provider, &desired(&[("www.example.com", second)])).await;
     }
-    make(&*provider, &wanted(&[("www.example.com", many(1, 300))])).await;
-    make(&*provider, &wanted(&[("www.example.com", cname("lb.example.net"))])).await;
-    make(&*provider, &wanted(&[("www.example.com", many(1, 300))])).await;
+    make(&*provider, &desired(&[("www.example.com", many(1, 300))])).await;
+    make(&*provider, &desired(&[("www.example.com", cname("lb.example.net"))])).await;
+    make(&*provider, &desired(&[("www.example.com", many(1, 300))])).await;
     // An old plan for so many values is refused as any other.
-    let (_, old) = plan(&*provider, &wanted(&[("www.example.com", many(2, 300))])).await;
+    let (_, old) = plan(&*provider, &desired(&[("www.example.com", many(2, 300))])).await;
     etcd.client().await.put("/skydns/com/example/www/x", r#"{"host":"10.9.9.9"}"#, None).await.unwrap();
     let applied = provider.apply(&old).await;
     assert!(matches!(outcome_of(&applied, "www.example.com"), Outcome::Conflict), "{applied:?}");
@@ -188,7 +188,7 @@ async fn a_thousand_names_are_written_at_once() {
     provider.apply(&plan_of).await;
     let update = start.elapsed();
     make(&*provider, &all(1000, "203.0.113.2")).await;
-    let large: Wanted = all(20_000, "203.0.113.3");
+    let large: Desired = all(20_000, "203.0.113.3");
     make(&*provider, &large).await;
     let start = Instant::now();
     let listing = provider.list().await.unwrap();
@@ -213,11 +213,11 @@ async fn a_thousand_names_are_written_at_once() {
 }
 
 /// How long single changes take, each planned on what the one before gave.
-async fn one_by_one(provider: &dyn Provider, wanted: &Wanted) -> Vec<Duration> {
+async fn one_by_one(provider: &dyn Provider, desired: &Desired) -> Vec<Duration> {
     let mut observed = provider.list().await.unwrap().observed;
     let mut times = Vec::new();
-    for (index, changed) in wanted.keys().take(200).enumerate() {
-        let one: Wanted =
+    for (index, changed) in desired.keys().take(200).enumerate() {
+        let one: Desired =
             [(changed.clone(), vec![(a(&[&format!("203.0.113.{}", 10 + index % 100)]), 30)])].into();
         let here = observed.at(changed).iter().map(|set| (changed.clone(), set.clone())).collect();
         let plan_of = approved(difference(&zone(), &owner(), &here, &one));

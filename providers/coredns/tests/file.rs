@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::plans::{Wanted, a, aaaa, cname, name, wanted};
+use common::plans::{Desired, a, aaaa, cname, desired, name};
 use common::{make, plan, provider};
 use fleetdns_core::{Outcome, Provider, ProviderError};
 use tempfile::TempDir;
@@ -30,7 +30,7 @@ async fn what_is_written_is_what_is_listed() {
     let (folder, file) = folder_with(ZONE);
     let provider = of(&file);
     for round in [
-        wanted(&[
+        desired(&[
             ("svc-3.example.com", a(&["203.0.113.1", "203.0.113.2"])),
             ("svc-3.example.com", aaaa(&["2001:db8::1"])),
             ("svc-30.example.com", a(&["203.0.113.3"])),
@@ -38,8 +38,8 @@ async fn what_is_written_is_what_is_listed() {
             ("text.example.com", a(&["203.0.113.4"])),
             ("*.eu.example.com", cname("svc-3.example.com")),
         ]),
-        wanted(&[("svc-3.example.com", cname("lb.example.net")), ("*.eu.example.com", a(&["203.0.113.9"]))]),
-        Wanted::new(),
+        desired(&[("svc-3.example.com", cname("lb.example.net")), ("*.eu.example.com", a(&["203.0.113.9"]))]),
+        Desired::new(),
     ] {
         make(&*provider, &round).await;
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -55,13 +55,13 @@ async fn what_is_written_is_what_is_listed() {
 async fn nothing_is_written_when_nothing_changes() {
     let (_folder, file) = folder_with(ZONE);
     let provider = of(&file);
-    let www = wanted(&[("www.example.com", a(&["203.0.113.1"]))]);
+    let www = desired(&[("www.example.com", a(&["203.0.113.1"]))]);
     make(&*provider, &www).await;
     let (text, time) = (fs::read_to_string(&file).unwrap(), fs::metadata(&file).unwrap().modified().unwrap());
     let (_, empty) = plan(&*provider, &www).await;
     assert!(provider.apply(&empty).await.names.is_empty());
     let (_, refused) =
-        plan(&*provider, &Wanted::from([(name("www.example.com"), vec![(a(&["203.0.113.2"]), 30)])])).await;
+        plan(&*provider, &Desired::from([(name("www.example.com"), vec![(a(&["203.0.113.2"]), 30)])])).await;
     fs::write(&file, text.replace("203.0.113.1\n", "203.0.113.7\n")).unwrap();
     let edited = fs::read_to_string(&file).unwrap();
     let applied = provider.apply(&refused).await;
@@ -74,7 +74,8 @@ async fn nothing_is_written_when_nothing_changes() {
 async fn a_conflict_stops_only_its_own_name() {
     let (_folder, file) = folder_with(ZONE);
     let provider = of(&file);
-    let next = wanted(&[("late.example.com", a(&["203.0.113.1"])), ("www.example.com", a(&["203.0.113.1"]))]);
+    let next =
+        desired(&[("late.example.com", a(&["203.0.113.1"])), ("www.example.com", a(&["203.0.113.1"]))]);
     let (_, plan_of) = plan(&*provider, &next).await;
     let meanwhile = format!("{ZONE}late A 192.0.2.2\n");
     fs::write(&file, &meanwhile).unwrap();
@@ -92,7 +93,7 @@ async fn a_conflict_stops_only_its_own_name() {
 async fn a_missing_file_is_made_when_its_name_servers_are_known() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("db.example.com");
-    let www = wanted(&[("www.example.com", a(&["203.0.113.1"]))]);
+    let www = desired(&[("www.example.com", a(&["203.0.113.1"]))]);
     let without = of(&file);
     let (_, plan_of) = plan(&*without, &www).await;
     match &without.apply(&plan_of).await.names[0].1 {
@@ -120,7 +121,7 @@ async fn a_damaged_file_is_neither_listed_nor_written() {
     let error = provider.list().await.unwrap_err();
     assert!(error.to_string().contains("line 7"), "{error}");
     fs::write(&file, "www A 10.0.0.1\n").unwrap();
-    let (_, plan_of) = plan(&*provider, &wanted(&[("new.example.com", a(&["203.0.113.1"]))])).await;
+    let (_, plan_of) = plan(&*provider, &desired(&[("new.example.com", a(&["203.0.113.1"]))])).await;
     let applied = provider.apply(&plan_of).await;
     assert!(format!("{applied:?}").contains("no SOA"), "{applied:?}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "www A 10.0.0.1\n");
@@ -138,7 +139,7 @@ async fn a_damaged_file_is_neither_listed_nor_written() {
 async fn beside_an_include_that_cannot_be_read_only_what_is_ours_is_written() {
     let (folder, file) = folder_with(ZONE);
     let provider = of(&file);
-    make(&*provider, &wanted(&[("www.example.com", a(&["203.0.113.1", "203.0.113.2"]))])).await;
+    make(&*provider, &desired(&[("www.example.com", a(&["203.0.113.1", "203.0.113.2"]))])).await;
     fs::write(folder.path().join("more.db"), "host A 192.0.2.7\n").unwrap();
     let included = format!("$INCLUDE more.db\n{}", fs::read_to_string(&file).unwrap());
     fs::write(&file, included).unwrap();
@@ -146,7 +147,7 @@ async fn beside_an_include_that_cannot_be_read_only_what_is_ours_is_written() {
     assert_eq!(host.len(), 1, "{host:?}");
     fs::remove_file(folder.path().join("more.db")).unwrap();
     let both = [("www.example.com", a(&["203.0.113.2"])), ("new.example.com", a(&["203.0.113.3"]))];
-    let (listing, plan_of) = plan(&*provider, &wanted(&both)).await;
+    let (listing, plan_of) = plan(&*provider, &desired(&both)).await;
     assert!(listing.observed.unwritable(&name("new.example.com")).is_some());
     for (name, outcome) in provider.apply(&plan_of).await.names {
         assert_eq!(

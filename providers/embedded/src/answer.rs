@@ -82,7 +82,7 @@ fn one_name(
     zone: &Zone,
     key: &[u8],
     name: &Name,
-    wanted: RecordType,
+    desired: RecordType,
     rotation: usize,
     reply: &mut Reply,
 ) -> Option<Alias> {
@@ -90,11 +90,11 @@ fn one_name(
         reply.negative(ResponseCode::NXDomain, zone);
         return None;
     };
-    if key == zone.apex() && matches!(wanted, RecordType::SOA | RecordType::NS | RecordType::ANY) {
-        apex(zone, wanted, reply);
+    if key == zone.apex() && matches!(desired, RecordType::SOA | RecordType::NS | RecordType::ANY) {
+        apex(zone, desired, reply);
         return None;
     }
-    let set = node.sets().iter().find(|set| wanted == RecordType::ANY || is(set, wanted));
+    let set = node.sets().iter().find(|set| desired == RecordType::ANY || is(set, desired));
     if let Some(set) = set {
         push(&mut reply.answers, name, set, rotation);
         return None;
@@ -107,8 +107,8 @@ fn one_name(
     set.alias.clone()
 }
 
-fn apex(zone: &Zone, wanted: RecordType, reply: &mut Reply) {
-    if wanted != RecordType::NS {
+fn apex(zone: &Zone, desired: RecordType, reply: &mut Reply) {
+    if desired != RecordType::NS {
         reply.answers.push(soa(zone, SOA_TTL));
         return;
     }
@@ -124,8 +124,8 @@ fn apex(zone: &Zone, wanted: RecordType, reply: &mut Reply) {
     }
 }
 
-fn is(set: &Stored, wanted: RecordType) -> bool {
-    wanted
+fn is(set: &Stored, desired: RecordType) -> bool {
+    desired
         == match set.data.record_type() {
             Written::A => RecordType::A,
             Written::Aaaa => RecordType::AAAA,

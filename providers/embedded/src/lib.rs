@@ -1,7 +1,7 @@
 //! An authoritative DNS server inside the daemon that is a [`Provider`](fleetdns_core::Provider) too.
 //!
 //! Reads: the keys of a zone section ([`KEYS`]), approved plans, DNS queries over UDP and TCP, and a state file when
-//! one is named. Gives: one [`Provider`](fleetdns_core::Provider) for each zone, and answers.
+//! one is named. Returns: one [`Provider`](fleetdns_core::Provider) for each zone, and answers.
 //!
 //! What is answered: A, AAAA and CNAME as they were written, SOA and NS at the apex, addresses of name servers that
 //! lie in the zone. CNAMEs are followed within all zones of the server, and the response code is that of the last name

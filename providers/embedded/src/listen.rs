@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fleetdns_core::Gauge;
-use fleetdns_core::crowd::{Crowd, Peer};
+use fleetdns_core::peer_limit::{Peer, PeerLimit};
 use hickory_server::net::xfer::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -144,7 +144,7 @@ pub(crate) async fn connections(
     let all = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let share = all.and_then(|all| usize::try_from(all / DESCRIPTORS).ok()).unwrap_or(usize::MAX);
     let most = CONNECTIONS.min(share).max(8);
-    let crowd: Crowd<Peer> = Crowd::new(most, OF_PEER.min(most));
+    let limit: PeerLimit<Peer> = PeerLimit::new(most, OF_PEER.min(most));
     let (mut tasks, mut failing) = (JoinSet::new(), false);
     loop {
         let accepted = tokio::select! {
@@ -154,13 +154,13 @@ pub(crate) async fn connections(
         match accepted {
             Ok((stream, client)) => {
                 failing = false;
-                let Some(seat) = crowd.admit(client.ip().into()) else {
+                let Some(permit) = limit.admit(client.ip().into()) else {
                     counters.closed.fetch_add(1, Ordering::Relaxed);
                     continue;
                 };
                 let handler = Arc::clone(&handler);
                 tasks.spawn(async move {
-                    let _seat = seat;
+                    let _seat = permit;
                     if let Err(error) = serve(stream, client, &handler).await {
                         debug!(%client, %error, "TCP connection ended");
                     }

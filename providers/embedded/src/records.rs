@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use fleetdns_core::{Claim, Content, DnsName, Label, Mark, NonEmpty, ObservedSet, RecordData, Ttl, Version};
+use fleetdns_core::{
+    Content, DnsName, Label, NonEmpty, ObservedSet, Owner, OwnershipRecord, RecordData, Ttl, Version,
+};
 use hickory_proto::rr::Name;
 
 use crate::wire::{self, Key};
@@ -22,11 +24,11 @@ pub(crate) struct Stored {
     /// For a CNAME.
     pub(crate) alias: Option<Alias>,
     /// `None` for the addresses of the zone's own name servers.
-    pub(crate) mark: Option<Mark>,
+    pub(crate) mark: Option<OwnershipRecord>,
 }
 
 impl Stored {
-    pub(crate) fn new(ttl: Ttl, data: RecordData, mark: Option<Mark>) -> Result<Self, String> {
+    pub(crate) fn new(ttl: Ttl, data: RecordData, mark: Option<OwnershipRecord>) -> Result<Self, String> {
         let alias = match &data {
             RecordData::Cname(target) => {
                 let name = wire::to_message(target).map_err(|e| e.to_string())?;
@@ -38,7 +40,7 @@ impl Stored {
     }
 
     fn observed(&self, owner: &Label, version: u64) -> ObservedSet {
-        let claim = Claim::read(self.mark.as_ref().map(Mark::as_str), owner);
+        let claim = Owner::read(self.mark.as_ref().map(OwnershipRecord::as_str), owner);
         let content = Content::Known(self.data.clone());
         ObservedSet { ttl: self.ttl, content, claim, version: text(version) }
     }

@@ -13,7 +13,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use fleetdns_core::{DnsName, Mark, NonEmpty, RecordData, RecordType, Ttl};
+use fleetdns_core::{DnsName, NonEmpty, OwnershipRecord, RecordData, RecordType, Ttl};
 use thiserror::Error;
 
 use crate::records::{Entry, Stored};
@@ -150,7 +150,7 @@ fn record_set(line: &str, zone: &DnsName) -> Result<(DnsName, u64, Stored), Stri
     let ttl = Ttl::new(seconds).ok_or("the TTL has more than 31 bits")?;
     let record_type: RecordType = next("type")?.parse().map_err(|e| format!("{e}"))?;
     let data = data(record_type, next("values")?)?;
-    let mark: Mark = next("ownership text")?.parse().map_err(|e| format!("{e}"))?;
+    let mark: OwnershipRecord = next("ownership text")?.parse().map_err(|e| format!("{e}"))?;
     Ok((name, version, Stored::new(ttl, data, Some(mark))?))
 }
 

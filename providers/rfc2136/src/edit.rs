@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fleetdns_core::{Change, DnsName, Label, NameChange, RecordData, RecordType as Kind, Ttl};
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 
-use crate::mark::{self, Mark};
+use crate::mark::{self, OwnershipRecord};
 use crate::view::Known;
 use crate::wire;
 
@@ -184,7 +184,8 @@ impl Place {
         if known.marks.is_empty() {
             records.push(wire::without_data(&self.marks, DNSClass::NONE, RecordType::TXT));
         }
-        let mark = |mark: &Mark| wire::with_data(&self.marks, DNSClass::IN, 0, wire::mark_rdata(mark));
+        let mark =
+            |mark: &OwnershipRecord| wire::with_data(&self.marks, DNSClass::IN, 0, wire::mark_rdata(mark));
         records.extend(known.marks.iter().map(mark));
         Ok(records)
     }
@@ -218,10 +219,11 @@ impl Place {
 
     /// Marks to delete, and marks to add.
     fn marks(&self, before: &Known, after: &Known) -> Result<(Vec<Record>, Vec<Record>), Unfit> {
-        let record =
-            |mark: &Mark, class, ttl| wire::with_data(&self.marks, class, ttl, wire::mark_rdata(mark));
+        let record = |mark: &OwnershipRecord, class, ttl| {
+            wire::with_data(&self.marks, class, ttl, wire::mark_rdata(mark))
+        };
         let old = before.marks.difference(&after.marks).map(|mark| record(mark, DNSClass::NONE, 0)).collect();
-        let new: Vec<&Mark> = after.marks.difference(&before.marks).collect();
+        let new: Vec<&OwnershipRecord> = after.marks.difference(&before.marks).collect();
         if let Some(octets) = new.iter().map(|mark| mark.octets()).find(|octets| *octets > mark::MAX_TEXT) {
             let most = mark::MAX_TEXT;
             return Err(Unfit::Impossible(format!(

@@ -49,17 +49,17 @@ fn known(sets: &[RecordData], members: u8, strangers: &[u8]) -> Known {
     for data in sets {
         known.sets.insert(data.record_type(), (Ttl::DEFAULT, data.clone()));
     }
-    known.marks.extend(strangers.iter().map(|n| Mark::new([vec![*n; 3]])));
+    known.marks.extend(strangers.iter().map(|n| OwnershipRecord::new([vec![*n; 3]])));
     known
 }
 
 /// The plan that leads from what is known to these sets.
-fn planned(known: &Known, wanted: &[RecordData], members: u8) -> NameChange {
+fn planned(known: &Known, desired: &[RecordData], members: u8) -> NameChange {
     let mark = || text(members).parse().unwrap();
     let mut changes = Vec::new();
     for before in known.observed(&owner()) {
         let record_type = before.content.record_type().unwrap();
-        match wanted.iter().find(|data| data.record_type() == record_type) {
+        match desired.iter().find(|data| data.record_type() == record_type) {
             None => changes.push(Change::Delete { before, record_type, cause: Cause::TypeChange }),
             Some(data) => {
                 let set = RecordSet { name: NAME.parse().unwrap(), ttl: Ttl::DEFAULT, data: data.clone() };
@@ -67,7 +67,7 @@ fn planned(known: &Known, wanted: &[RecordData], members: u8) -> NameChange {
             }
         }
     }
-    for data in wanted.iter().filter(|data| !known.sets.contains_key(&data.record_type())) {
+    for data in desired.iter().filter(|data| !known.sets.contains_key(&data.record_type())) {
         let set = RecordSet { name: NAME.parse().unwrap(), ttl: Ttl::DEFAULT, data: data.clone() };
         changes.push(Change::Create { set, mark: mark() });
     }
@@ -123,41 +123,41 @@ proptest! {
     /// Whatever is planned, the message holds on what was listed, leads to what is told, and proves it.
     #[test]
     fn an_edit_leads_to_what_it_says(
-        before in sets(), wanted in sets(), members in 0_u8..60, strangers in subsequence(vec![7_u8, 8], 0..=2)
+        before in sets(), desired in sets(), members in 0_u8..60, strangers in subsequence(vec![7_u8, 8], 0..=2)
     ) {
         let before = known(&before, 1, &strangers);
-        let change = planned(&before, &wanted, members);
+        let change = planned(&before, &desired, members);
         let edit = edit(&"example.com".parse().unwrap(), &owner(), &change, &before).unwrap();
         prop_assert!(holds(&edit.guards, &there(&before)));
         let after = updated(there(&before), &edit.updates);
         prop_assert_eq!(&after, &there(&edit.after));
         prop_assert!(holds(&edit.proof, &after));
         let sets: Vec<&RecordData> = edit.after.sets.values().map(|(_, data)| data).collect();
-        prop_assert_eq!(sets.len(), wanted.len());
-        prop_assert!(wanted.iter().all(|data| sets.contains(&data)));
+        prop_assert_eq!(sets.len(), desired.len());
+        prop_assert!(desired.iter().all(|data| sets.contains(&data)));
         prop_assert!(edit.after.observed(&owner()).iter().all(|set| set.claim.is_ours()));
         for stranger in strangers {
-            prop_assert!(edit.after.marks.contains(&Mark::new([vec![stranger; 3]])), "somebody's TXT is gone");
+            prop_assert!(edit.after.marks.contains(&OwnershipRecord::new([vec![stranger; 3]])), "somebody's TXT is gone");
         }
     }
 
     /// A name of which anything has changed since is not touched.
     #[test]
     fn no_guard_holds_on_another_name(
-        before in sets(), wanted in sets(), others in sets(), mark in any::<bool>()
+        before in sets(), desired in sets(), others in sets(), mark in any::<bool>()
     ) {
         let listed = known(&before, 1, &[]);
         let now = known(&others, if mark { 1 } else { 2 }, &[]);
-        let change = planned(&listed, &wanted, 1);
+        let change = planned(&listed, &desired, 1);
         let edit = edit(&"example.com".parse().unwrap(), &owner(), &change, &listed).unwrap();
         prop_assert_eq!(holds(&edit.guards, &there(&now)), there(&now) == there(&listed));
     }
 
     /// Where the additions were left out, the rest leads to the same; it holds on nothing else.
     #[test]
-    fn the_rest_of_half_an_edit_makes_it_whole(before in sets(), wanted in sets()) {
+    fn the_rest_of_half_an_edit_makes_it_whole(before in sets(), desired in sets()) {
         let listed = known(&before, 1, &[]);
-        let change = planned(&listed, &wanted, 1);
+        let change = planned(&listed, &desired, 1);
         let edit = edit(&"example.com".parse().unwrap(), &owner(), &change, &listed).unwrap();
         let marks = Known { marks: edit.after.marks.clone(), ..Known::default() };
         if let Some(rest) = &edit.rest {

@@ -73,7 +73,7 @@ fn a_new_set_wants_the_name_as_it_was_and_brings_its_mark() {
             "_fleetdns.www IN TXT A"
         ]
     );
-    assert!(there(&edit.after).claim.evidence().is_some());
+    assert!(there(&edit.after).claim.ownership().is_some());
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_type_changes_with_deletions_first_and_nothing_beside_an_alias() {
 
 #[test]
 fn the_mark_of_another_owner_and_what_is_no_mark_stay() {
-    let mark = |strings: [&str; 2]| Mark::new(strings.map(|string| string.as_bytes().to_vec()));
+    let mark = |strings: [&str; 2]| OwnershipRecord::new(strings.map(|string| string.as_bytes().to_vec()));
     let theirs = mark(["AAAA", "v=1 owner=other service=default/web"]);
     let junk = mark(["v=spf1", "-all"]);
     let mut before = Known { marks: [theirs.clone(), junk.clone()].into(), ..Known::default() };
@@ -141,7 +141,7 @@ fn what_was_planned_on_something_else_is_stale() {
     assert_eq!(edit_of(NAME, vec![delete(&before)], &known(NAME, "10.0.0.2")).unwrap_err(), Unfit::Stale);
     assert_eq!(edit_of(NAME, vec![delete(&before)], &Known::default()).unwrap_err(), Unfit::Stale);
     let mut marked = before.clone();
-    marked.marks.insert(Mark::new([b"A".to_vec(), b"v=1 owner=other service=a/b".to_vec()]));
+    marked.marks.insert(OwnershipRecord::new([b"A".to_vec(), b"v=1 owner=other service=a/b".to_vec()]));
     assert_eq!(edit_of(NAME, vec![delete(&before)], &marked).unwrap_err(), Unfit::Stale);
 }
 

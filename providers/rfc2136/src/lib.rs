@@ -1,6 +1,6 @@
 //! Any primary name server that takes dynamic updates (RFC 2136) as a provider: BIND, Knot, PowerDNS and others.
 //!
-//! Reads: the zone, by transfer (AXFR, RFC 5936) over TCP. Gives: [`Listing`](fleetdns_core::Listing)s, and writes
+//! Reads: the zone, by transfer (AXFR, RFC 5936) over TCP. Returns: [`Listing`](fleetdns_core::Listing)s, and writes
 //! approved plans as updates. Every message is signed, and every answer has to be (TSIG, RFC 8945).
 //!
 //! ```text

@@ -23,7 +23,7 @@ const ANSWER: Duration = Duration::from_secs(20);
 /// For each further message.
 const PROGRESS: Duration = Duration::from_secs(10);
 
-/// A connection that is made anew for each call of the provider: an old one that the server closed cannot be told from
+/// A connection that is made again for each call of the provider: an old one that the server closed cannot be told from
 /// one on which an update was lost.
 pub(crate) struct Link<'a> {
     stream: TcpStream,

@@ -5,12 +5,12 @@
 //! ```
 //!
 //! The first string names the types for which the rest holds; the rest, put together, is the text of an
-//! [`Evidence`](fleetdns_core::Evidence), cut where a string ends (255 octets, RFC 1035 §3.3.14). A set whose type is
+//! [`Ownership`](fleetdns_core::Evidence), cut where a string ends (255 octets, RFC 1035 §3.3.14). A set whose type is
 //! not named has no mark, so that an AAAA that somebody else puts beside our A is not taken for ours.
 
 use std::collections::BTreeMap;
 
-use fleetdns_core::{Claim, Label, RecordType};
+use fleetdns_core::{Label, Owner, RecordType};
 
 /// Seconds; nobody but us asks for them.
 pub(crate) const TTL: u32 = 60;
@@ -22,9 +22,9 @@ pub(crate) const MAX_TEXT: usize = 24_000;
 
 /// One TXT record: a mark, or something else that stands where marks do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Mark(Vec<Vec<u8>>);
+pub(crate) struct OwnershipRecord(Vec<Vec<u8>>);
 
-impl Mark {
+impl OwnershipRecord {
     pub(crate) fn new(strings: impl IntoIterator<Item = Vec<u8>>) -> Self {
         Self(strings.into_iter().collect())
     }
@@ -54,28 +54,30 @@ impl Mark {
     }
 
     /// What it says of a type: `None` when nothing.
-    pub(crate) fn claim(&self, kind: RecordType, owner: &Label) -> Option<Claim> {
+    pub(crate) fn claim(&self, kind: RecordType, owner: &Label) -> Option<Owner> {
         let (types, text) = self.read()?;
-        types.contains(&kind).then(|| Claim::read(Some(&text), owner))
+        types.contains(&kind).then(|| Owner::read(Some(&text), owner))
     }
 
     /// Text by type, when it is ours.
     pub(crate) fn ours(&self, owner: &Label) -> Option<BTreeMap<RecordType, String>> {
         let (types, text) = self.read()?;
-        let ours = Claim::read(Some(&text), owner).is_ours();
+        let ours = Owner::read(Some(&text), owner).is_ours();
         ours.then(|| types.into_iter().map(|kind| (kind, text.clone())).collect())
     }
 }
 
 /// The marks that say so: one for each text.
-pub(crate) fn write(texts: &BTreeMap<RecordType, String>) -> Vec<Mark> {
+pub(crate) fn write(texts: &BTreeMap<RecordType, String>) -> Vec<OwnershipRecord> {
     let mut by_text: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (kind, text) in texts {
         by_text.entry(text).or_default().push(kind.as_str());
     }
     let mark = |(text, types): (&str, Vec<&str>)| {
         let types = types.join(" ").into_bytes();
-        Mark::new([types].into_iter().chain(text.as_bytes().chunks(MAX_STRING).map(<[u8]>::to_vec)))
+        OwnershipRecord::new(
+            [types].into_iter().chain(text.as_bytes().chunks(MAX_STRING).map(<[u8]>::to_vec)),
+        )
     };
     by_text.into_iter().map(mark).collect()
 }
@@ -98,7 +100,7 @@ mod tests {
             let marks = write(&texts);
             let same = texts.values().all(|text| *text == long);
             assert_eq!(marks.len(), if same { 1 } else { 2 });
-            assert!(marks.iter().flat_map(Mark::strings).all(|string| string.len() <= MAX_STRING));
+            assert!(marks.iter().flat_map(OwnershipRecord::strings).all(|string| string.len() <= MAX_STRING));
             let read: BTreeMap<_, _> = marks.iter().flat_map(|mark| mark.ours(&owner).unwrap()).collect();
             assert_eq!(read, texts);
         }
@@ -107,11 +109,12 @@ mod tests {
     #[test]
     fn what_is_no_mark_or_anothers_is_not_ours() {
         let owner: Label = "fed".parse().unwrap();
-        let mark = |strings: &[&str]| Mark::new(strings.iter().map(|string| string.as_bytes().to_vec()));
+        let mark =
+            |strings: &[&str]| OwnershipRecord::new(strings.iter().map(|string| string.as_bytes().to_vec()));
         let other = mark(&["A", "v=1 owner=other service=default/web"]);
         assert!(other.is_mark());
         assert_eq!(other.ours(&owner), None);
-        assert_eq!(other.claim(RecordType::A, &owner), Some(Claim::Foreign));
+        assert_eq!(other.claim(RecordType::A, &owner), Some(Owner::Foreign));
         assert_eq!(other.claim(RecordType::Aaaa, &owner), None);
         for strings in [&["v=spf1 -all"][..], &["A MX", "v=1"], &["", "v=1"], &[]] {
             assert!(!mark(strings).is_mark(), "{strings:?}");
@@ -121,7 +124,7 @@ mod tests {
         let endless = format!("v=1 owner=fed service=default/{}", "a".repeat(MAX_TEXT));
         assert!(!mark(&["A", &endless]).is_mark());
         let damaged = mark(&["A", "v=1 owner=fed service=default/web member=;;"]);
-        assert_eq!(damaged.claim(RecordType::A, &owner), Some(Claim::Ours(None)));
+        assert_eq!(damaged.claim(RecordType::A, &owner), Some(Owner::Ours(None)));
     }
 
     proptest::proptest! {

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use fleetdns_core::{
-    Claim, Content, Label, NonEmpty, ObservedSet, RecordData, RecordType as Kind, Ttl, Version,
+    Content, Label, NonEmpty, ObservedSet, Owner, RecordData, RecordType as Kind, Ttl, Version,
 };
 use hickory_proto::rr::{RData, Record};
 
-use crate::mark::Mark;
+use crate::mark::OwnershipRecord;
 use crate::wire;
 
 /// Everything at one name that matters to us.
@@ -21,7 +21,7 @@ pub(crate) struct Known {
     /// Other types, and those of ours with values that we cannot read.
     pub(crate) others: BTreeMap<String, Ttl>,
     /// All TXT records where the marks of the name stand, in order.
-    pub(crate) marks: BTreeSet<Mark>,
+    pub(crate) marks: BTreeSet<OwnershipRecord>,
 }
 
 impl Known {
@@ -39,18 +39,18 @@ impl Known {
         let others = self.others.iter().map(|(kind, ttl)| ObservedSet {
             ttl: *ttl,
             content: Content::Other(kind.as_str().into()),
-            claim: Claim::Foreign,
+            claim: Owner::Foreign,
             version: Version::default(),
         });
         known.chain(others).collect()
     }
 
     /// A set that two marks speak of is ours only when both say so.
-    fn claim(&self, kind: Kind, owner: &Label) -> Claim {
+    fn claim(&self, kind: Kind, owner: &Label) -> Owner {
         let mut claims = self.marks.iter().filter_map(|mark| mark.claim(kind, owner));
         match claims.next() {
             Some(first) if claims.all(|claim| claim.is_ours()) => first,
-            _ => Claim::Foreign,
+            _ => Owner::Foreign,
         }
     }
 
@@ -62,7 +62,7 @@ impl Known {
     }
 
     /// Our marks: the records, and their text by type.
-    pub(crate) fn our_marks(&self, owner: &Label) -> (BTreeSet<Mark>, BTreeMap<Kind, String>) {
+    pub(crate) fn our_marks(&self, owner: &Label) -> (BTreeSet<OwnershipRecord>, BTreeMap<Kind, String>) {
         let ours = self.marks.iter().filter_map(|mark| Some((mark.clone(), mark.ours(owner)?)));
         let (marks, texts): (BTreeSet<_>, Vec<_>) = ours.unzip();
         (marks, texts.into_iter().flatten().collect())

@@ -4,7 +4,7 @@ use fleetdns_core::{DnsName, RecordData, RecordType as Kind};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, TXT};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
-use crate::mark::Mark;
+use crate::mark::OwnershipRecord;
 
 /// First label of the name at which the owner of a name's record sets stands.
 pub(crate) const MARK_LABEL: &str = "_fleetdns";
@@ -69,7 +69,7 @@ pub(crate) fn rdata(data: &RecordData) -> Result<Vec<RData>, String> {
     })
 }
 
-pub(crate) fn mark_rdata(mark: &Mark) -> RData {
+pub(crate) fn mark_rdata(mark: &OwnershipRecord) -> RData {
     RData::TXT(TXT::from_bytes(mark.strings().map(Vec::as_slice).collect()))
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use fleetdns_core::{DnsName, Label, Listing, Observed};
 use hickory_proto::rr::{RData, Record, RecordType};
 
-use crate::mark::Mark;
+use crate::mark::OwnershipRecord;
 use crate::view::Known;
 use crate::wire::{self, MARK_LABEL};
 
@@ -53,7 +53,7 @@ impl Zone {
             && let Ok(name) = marked.parse::<DnsName>()
             && name.is_within(apex)
         {
-            let mark = Mark::new(data.txt_data.iter().map(|string| string.to_vec()));
+            let mark = OwnershipRecord::new(data.txt_data.iter().map(|string| string.to_vec()));
             let is_mark = mark.is_mark();
             self.names.entry(name).or_default().marks.insert(mark);
             if is_mark {

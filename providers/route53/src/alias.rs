@@ -1,10 +1,10 @@
 //! Load balancers of AWS as alias sets: answered with their addresses by Route 53 itself, also at the zone's apex.
 //!
-//! A wished CNAME to such a host name is written as an alias A and an alias AAAA, and read back as the CNAME. Both, always:
+//! A set CNAME to such a host name is written as an alias A and an alias AAAA, and read back as the CNAME. Both, always:
 //! an alias answers for its own type only, and where the load balancer has no IPv6 address the AAAA answers what the
 //! CNAME would, a name without data; should it get one, nothing has to be written.
 //!
-//! An alias has no TTL (answers carry the load balancer's, 60 s): the one that is wished for is kept as the TTL of the
+//! An alias has no TTL (answers carry the load balancer's, 60 s): the one that is set for is kept as the TTL of the
 //! mark, so that it is still known after a restart.
 
 use std::sync::LazyLock;

@@ -53,12 +53,12 @@ impl Zone {
     /// Marks of ours whose records are gone go along with what is written.
     fn sweep(&self, plan: &Plan) -> Vec<Group> {
         let mut groups = Vec::new();
-        for (name, mark) in self.orphans() {
+        for (name, mark) in self.unattributed() {
             let Some(raw) = mark.raw.filter(|_| plan.changes.iter().all(|change| change.name != name)) else {
                 continue;
             };
             let Ok(at) = crate::names::mark_name(&name) else { continue };
-            info!(zone = %self.name, %name, "deleting an ownership mark whose record is gone");
+            info!(zone = %self.name, %name, "deleting an ownership record whose record is gone");
             let delta = Delta { delete: true, name: at, record_type: None, body: Body::Values(raw) };
             groups.push(Group { name, steps: vec![vec![delta]], after: Vec::new(), mark: None });
         }

@@ -1,11 +1,11 @@
 //! A change of one name as Route 53 takes it: exact old sets are deleted, new ones created, the mark among them.
 
-use fleetdns_core::{Change, Claim, Content, DnsName, NameChange, ObservedSet, RecordData, RecordType, Ttl};
+use fleetdns_core::{Change, Content, DnsName, NameChange, ObservedSet, Owner, RecordData, RecordType, Ttl};
 
 use crate::mark::{self, LONGEST, TooLong, Types};
 use crate::names::mark_name;
 use crate::shape::{Body, Raw, Shapes, standing, version};
-use crate::view::{Mark, View};
+use crate::view::{OwnershipRecord, View};
 
 /// TTL of marks. Nobody resolves them.
 const MARK_TTL: u32 = 300;
@@ -62,7 +62,7 @@ pub(crate) struct Group {
     /// What stands at the name afterwards.
     pub(crate) after: Vec<ObservedSet>,
     /// The mark afterwards.
-    pub(crate) mark: Option<Mark>,
+    pub(crate) mark: Option<OwnershipRecord>,
 }
 
 impl Group {
@@ -137,7 +137,7 @@ fn add(name: &DnsName, change: &Change, shapes: Shapes, deletes: &mut Vec<Delta>
     creates.extend(change.after().into_iter().flat_map(|(set, _)| shapes.bodies(set)).map(delta(false)));
 }
 
-/// The TTL that was wished for an alias at the name, which only the mark can keep.
+/// The TTL that was set for an alias at the name, which only the mark can keep.
 fn alias_ttl(after: &[ObservedSet], shapes: Shapes) -> Option<Ttl> {
     let is_alias = |set: &&ObservedSet| set.ours().is_some_and(|data| shapes.aliases(data).is_some());
     after.iter().find(is_alias).map(|set| set.ttl)
@@ -147,9 +147,9 @@ fn new_mark(
     name: &DnsName,
     after: &[ObservedSet],
     change: &NameChange,
-    old: Option<&Mark>,
+    old: Option<&OwnershipRecord>,
     shapes: Shapes,
-) -> Result<Option<Mark>, Unfit> {
+) -> Result<Option<OwnershipRecord>, Unfit> {
     let types: Types = after.iter().filter_map(|set| set.ours().map(RecordData::record_type)).collect();
     if types.is_empty() {
         return Ok(None);
@@ -157,7 +157,7 @@ fn new_mark(
     let written = change.changes.iter().rev().find_map(|one| one.after()).map(|(_, mark)| mark);
     let kept = match (written, old.map(|mark| &mark.claim)) {
         (Some(mark), _) => mark.clone(),
-        (None, Some(Claim::Ours(Some(kept)))) => kept.clone(),
+        (None, Some(Owner::Ours(Some(kept)))) => kept.clone(),
         // It cannot be read, and nothing is known that could take its place: it stays, and speaks for types that are gone.
         (None, _) => return Ok(old.cloned()),
     };
@@ -171,24 +171,24 @@ fn new_mark(
     values.sort_unstable();
     let ttl = alias_ttl(after, shapes).map_or(MARK_TTL, Ttl::seconds);
     let raw = Some(Raw { ttl, values });
-    Ok(Some(Mark { raw, claim: Claim::Ours(Some(kept)), types }))
+    Ok(Some(OwnershipRecord { raw, claim: Owner::Ours(Some(kept)), types }))
 }
 
 fn mark_deltas(
     name: &DnsName,
-    old: Option<&Mark>,
-    new: Option<&Mark>,
+    old: Option<&OwnershipRecord>,
+    new: Option<&OwnershipRecord>,
     keeps_ttl: bool,
 ) -> Result<Vec<Delta>, Unfit> {
     let mark = mark_name(name)
-        .map_err(|error| Unfit::Impossible(format!("there is no room for its ownership mark: {error}")))?;
+        .map_err(|error| Unfit::Impossible(format!("there is no room for its ownership record: {error}")))?;
     let taken = || {
-        Unfit::Impossible(format!("somebody else has a record at {mark}, where its ownership mark belongs"))
+        Unfit::Impossible(format!("somebody else has a record at {mark}, where its ownership record belongs"))
     };
     let delta =
         |delete, raw| Delta { delete, name: mark.clone(), record_type: None, body: Body::Values(raw) };
     let old = match old {
-        Some(Mark { raw: Some(raw), claim: Claim::Ours(_), .. }) => Some(raw),
+        Some(OwnershipRecord { raw: Some(raw), claim: Owner::Ours(_), .. }) => Some(raw),
         Some(_) => return Err(taken()),
         None => None,
     };
@@ -248,7 +248,7 @@ fn after(there: &[ObservedSet], change: &NameChange, shapes: Shapes) -> Vec<Obse
         after.push(ObservedSet {
             ttl: set.ttl,
             content: Content::Known(set.data.clone()),
-            claim: Claim::of(mark),
+            claim: Owner::of(mark),
             version: kept.map_or_else(written, |old| old.version.clone()),
         });
     }
@@ -256,12 +256,12 @@ fn after(there: &[ObservedSet], change: &NameChange, shapes: Shapes) -> Vec<Obse
 }
 
 /// What the mark says of the sets at its name.
-fn speak_for(after: &mut [ObservedSet], mark: Option<&Mark>) {
+fn speak_for(after: &mut [ObservedSet], mark: Option<&OwnershipRecord>) {
     for set in after {
         let record_type = set.content.record_type();
         set.claim = match mark {
             Some(mark) if record_type.is_some_and(|one| mark.types.contains(&one)) => mark.claim.clone(),
-            _ => Claim::Foreign,
+            _ => Owner::Foreign,
         };
     }
 }

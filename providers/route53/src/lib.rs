@@ -1,6 +1,6 @@
 //! Amazon Route 53 as a provider: public and private hosted zones.
 //!
-//! Reads: a hosted zone through the AWS SDK. Gives: [`Listing`](fleetdns_core::Listing)s, and writes approved plans.
+//! Reads: a hosted zone through the AWS SDK. Returns: [`Listing`](fleetdns_core::Listing)s, and writes approved plans.
 //!
 //! ```text
 //! Keys ─settings→ zone: which hosted zone it is · list (pages → view) · apply · check

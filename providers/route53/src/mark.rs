@@ -1,4 +1,4 @@
-//! The ownership mark of a name: the evidence, and the types at the name that it speaks for, as values of a TXT set.
+//! The ownership record of a name: the evidence, and the types at the name that it speaks for, as values of a TXT set.
 //!
 //! `v=1 owner=fed service=default/web member=west;…;203.0.113.1 types=A,AAAA`
 //!
@@ -7,8 +7,8 @@
 
 use std::collections::BTreeSet;
 
-use fleetdns_core::evidence::{pack, unpack};
-use fleetdns_core::{Claim, Label, RecordType};
+use fleetdns_core::ownership::{pack, unpack};
+use fleetdns_core::{Label, Owner, RecordType};
 
 use crate::names::{read_text, write_text};
 
@@ -30,14 +30,14 @@ pub(crate) struct TooLong(pub(crate) usize);
 pub(crate) const LONGEST: usize = TEXT * VALUES;
 
 /// TXT values for an evidence text.
-pub(crate) fn write(evidence: &str, types: &Types) -> Result<Vec<String>, TooLong> {
+pub(crate) fn write(ownership: &str, types: &Types) -> Result<Vec<String>, TooLong> {
     let names: Vec<&str> = types.iter().map(|record_type| record_type.as_str()).collect();
     let suffix = format!(" types={}", names.join(","));
-    let plain = write_text(&(evidence.to_owned() + &suffix));
+    let plain = write_text(&(ownership.to_owned() + &suffix));
     if plain.len() <= VALUE {
         return Ok(vec![plain]);
     }
-    let packed = pack(evidence) + &suffix;
+    let packed = pack(ownership) + &suffix;
     let parts: Vec<&[u8]> = packed.as_bytes().chunks(TEXT).collect();
     let count = parts.len();
     if count > VALUES {
@@ -51,17 +51,17 @@ pub(crate) fn write(evidence: &str, types: &Types) -> Result<Vec<String>, TooLon
 }
 
 /// Whose a name is, and which types there.
-pub(crate) fn read(values: &[String], owner: &Label) -> (Claim, Types) {
+pub(crate) fn read(values: &[String], owner: &Label) -> (Owner, Types) {
     let all = || Types::from([RecordType::A, RecordType::Aaaa, RecordType::Cname]);
-    let Some(text) = text(values) else { return (Claim::Foreign, Types::new()) };
+    let Some(text) = text(values) else { return (Owner::Foreign, Types::new()) };
     let (text, types) = match text.rsplit_once(" types=") {
-        Some((evidence, names)) => {
+        Some((ownership, names)) => {
             let types: Option<Types> = names.split(',').map(|name| name.parse().ok()).collect();
-            (evidence, types.unwrap_or_else(all))
+            (ownership, types.unwrap_or_else(all))
         }
         None => (&*text, all()),
     };
-    (Claim::read(Some(&unpack(text)), owner), types)
+    (Owner::read(Some(&unpack(text)), owner), types)
 }
 
 /// One value is the text; several have to be all parts of one.
@@ -94,7 +94,7 @@ mod tests {
         "fed".parse().unwrap()
     }
 
-    fn evidence(members: usize, random: bool) -> String {
+    fn ownership(members: usize, random: bool) -> String {
         let mut text = "v=1 owner=fed service=default/web".to_owned();
         let mut seed = 1_u64;
         for number in 0..members {
@@ -113,14 +113,14 @@ mod tests {
         }
         let reversed: Vec<String> = values.iter().rev().cloned().collect();
         let (claim, read_types) = read(&reversed, &owner());
-        assert_eq!(claim.evidence().unwrap().to_string(), text);
+        assert_eq!(claim.ownership().unwrap().to_string(), text);
         assert_eq!(read_types, types);
         values.len()
     }
 
     #[test]
     fn evidence_comes_back_whole_however_long_it_is() {
-        let count = |members, random| back(&evidence(members, random));
+        let count = |members, random| back(&ownership(members, random));
         assert_eq!(count(2, true), 1);
         assert_eq!(count(500, false), 1, "packed");
         assert_eq!(count(200, true), 2, "packed and in parts");
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn too_long_is_said() {
-        let TooLong(characters) = write(&evidence(2000, true), &Types::new()).unwrap_err();
+        let TooLong(characters) = write(&ownership(2000, true), &Types::new()).unwrap_err();
         assert!(characters > LONGEST, "{characters}");
     }
 
@@ -138,11 +138,11 @@ mod tests {
         let claim = |values: &[String]| read(values, &owner()).0;
         let good = value("v=1 owner=fed service=default/web types=A");
         assert!(claim(std::slice::from_ref(&good)).is_ours());
-        assert_eq!(claim(&[good.clone(), value("somebody's")]), Claim::Foreign);
-        assert_eq!(claim(&[value("part=1/2 v=1 owner=fed service=default/web")]), Claim::Foreign);
-        assert_eq!(claim(&[value("v=1 owner=other service=default/web types=A")]), Claim::Foreign);
-        assert_eq!(claim(&["not quoted".to_owned()]), Claim::Foreign);
-        assert_eq!(claim(&[value("v=1 owner=fed service=default/web z=%%%")]), Claim::Ours(None));
+        assert_eq!(claim(&[good.clone(), value("somebody's")]), Owner::Foreign);
+        assert_eq!(claim(&[value("part=1/2 v=1 owner=fed service=default/web")]), Owner::Foreign);
+        assert_eq!(claim(&[value("v=1 owner=other service=default/web types=A")]), Owner::Foreign);
+        assert_eq!(claim(&["not quoted".to_owned()]), Owner::Foreign);
+        assert_eq!(claim(&[value("v=1 owner=fed service=default/web z=%%%")]), Owner::Ours(None));
         let (claim, types) = read(&[value("v=1 owner=fed service=default/web")], &owner());
         assert!(claim.is_ours());
         assert_eq!(types.len(), 3, "a mark without types speaks for all");

@@ -77,7 +77,7 @@ impl Blame {
 /// The names of a batch that the messages speak of, and what they say of each. Several messages may come as one text;
 /// what is said of a name goes on to the next name.
 ///
-/// `known` gives the batch's own name for a name of a record or of a mark.
+/// `known` returns the batch's own name for a name of a record or of a mark.
 pub(crate) fn blamed(
     messages: &[String],
     known: impl Fn(&DnsName) -> Option<DnsName>,

@@ -38,7 +38,7 @@ pub(crate) enum Body {
     Alias(Alias),
 }
 
-/// Which shape a wish gets.
+/// Which shape an override gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shapes {
     /// Load balancers of AWS are written as aliases.
@@ -54,7 +54,7 @@ impl Shapes {
         }
     }
 
-    /// As it is written anew.
+    /// As it is written again.
     pub(crate) fn bodies(self, set: &RecordSet) -> Vec<(RecordType, Body)> {
         if let Some(pair) = self.aliases(&set.data) {
             return pair.into_iter().map(|alias| (alias.record_type, Body::Alias(alias))).collect();

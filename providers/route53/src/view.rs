@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_route53::types::ResourceRecordSet;
 use fleetdns_core::redact::backend_text;
 use fleetdns_core::{
-    Claim, Content, DnsName, Label, Listing, NonEmpty, Observed, ObservedSet, RecordData, RecordType, Ttl,
+    Content, DnsName, Label, Listing, NonEmpty, Observed, ObservedSet, Owner, RecordData, RecordType, Ttl,
     Version,
 };
 
@@ -16,14 +16,14 @@ use crate::shape::{Body, Raw, Shapes, version};
 
 /// What is at the place where the mark of a name is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub(crate) struct OwnershipRecord {
     /// `None` for something that is not a simple TXT set.
     pub(crate) raw: Option<Raw>,
-    pub(crate) claim: Claim,
+    pub(crate) claim: Owner,
     pub(crate) types: Types,
 }
 
-impl Mark {
+impl OwnershipRecord {
     /// Whether it says that what stands there of a type is ours.
     fn speaks_for(&self, record_type: RecordType) -> bool {
         self.claim.is_ours() && self.types.contains(&record_type)
@@ -35,7 +35,7 @@ impl Mark {
 pub(crate) struct View {
     pub(crate) observed: Observed,
     /// By the name that they speak for.
-    pub(crate) marks: HashMap<DnsName, Mark>,
+    pub(crate) marks: HashMap<DnsName, OwnershipRecord>,
     /// Names that could not be read.
     pub(crate) unreadable: Vec<String>,
 }
@@ -92,17 +92,17 @@ impl View {
         let mark = match (set.r#type().as_str(), Raw::of(set)) {
             ("TXT", Some(raw)) => {
                 let (claim, types) = mark::read(&raw.values, owner);
-                Mark { raw: Some(raw), claim, types }
+                OwnershipRecord { raw: Some(raw), claim, types }
             }
             // Neither stands in the way of a TXT set.
             (other, Some(_)) if other != "CNAME" => return,
-            _ => Mark { raw: None, claim: Claim::Foreign, types: Types::new() },
+            _ => OwnershipRecord { raw: None, claim: Owner::Foreign, types: Types::new() },
         };
         self.marks.insert(marked, mark);
     }
 
     /// Takes in what stands at a name now, and its mark.
-    pub(crate) fn stands(&mut self, name: &DnsName, sets: &[ObservedSet], mark: Option<&Mark>) {
+    pub(crate) fn stands(&mut self, name: &DnsName, sets: &[ObservedSet], mark: Option<&OwnershipRecord>) {
         self.observed.replace(name.clone(), sets.to_vec());
         match mark {
             Some(mark) => self.marks.insert(name.clone(), mark.clone()),
@@ -111,8 +111,8 @@ impl View {
     }
 
     /// Marks of ours without any record.
-    pub(crate) fn orphans(&self) -> impl Iterator<Item = (&DnsName, &Mark)> {
-        let orphan = |(name, mark): &(&DnsName, &Mark)| {
+    pub(crate) fn unattributed(&self) -> impl Iterator<Item = (&DnsName, &OwnershipRecord)> {
+        let orphan = |(name, mark): &(&DnsName, &OwnershipRecord)| {
             mark.claim.is_ours() && !self.observed.at(name).iter().any(|set| set.claim.is_ours())
         };
         self.marks.iter().filter(orphan)
@@ -123,7 +123,7 @@ impl View {
     }
 }
 
-fn observe(set: &ResourceRecordSet, mark: Option<&Mark>, shapes: Shapes) -> ObservedSet {
+fn observe(set: &ResourceRecordSet, mark: Option<&OwnershipRecord>, shapes: Shapes) -> ObservedSet {
     let raw = Raw::of(set);
     let data = raw.as_ref().and_then(|raw| data(set.r#type().as_str(), &raw.values));
     let ttl = raw.as_ref().and_then(|raw| Ttl::new(raw.ttl)).or_else(|| Ttl::new(0)).unwrap_or(Ttl::DEFAULT);
@@ -131,7 +131,7 @@ fn observe(set: &ResourceRecordSet, mark: Option<&Mark>, shapes: Shapes) -> Obse
         (Some(raw), Some(data)) => {
             let claim = match mark {
                 Some(mark) if mark.types.contains(&data.record_type()) => mark.claim.clone(),
-                _ => Claim::Foreign,
+                _ => Owner::Foreign,
             };
             // A CNAME of an older version, or of a time when aliases were off.
             let misshapen = claim.is_ours() && shapes.aliases(&data).is_some();
@@ -141,15 +141,15 @@ fn observe(set: &ResourceRecordSet, mark: Option<&Mark>, shapes: Shapes) -> Obse
         _ => ObservedSet {
             ttl,
             content: Content::other(set.r#type().as_str()),
-            claim: Claim::Foreign,
+            claim: Owner::Foreign,
             version: Version::default(),
         },
     }
 }
 
 /// The aliases of a name under our mark as the CNAME that they stand for. One of them alone, two that lead to different
-/// names, or any of them while aliases are off, are to be written anew.
-fn observe_aliases(aliases: &[Alias], mark: &Mark, shapes: Shapes) -> Option<ObservedSet> {
+/// names, or any of them while aliases are off, are to be written again.
+fn observe_aliases(aliases: &[Alias], mark: &OwnershipRecord, shapes: Shapes) -> Option<ObservedSet> {
     let data = RecordData::Cname(aliases.first()?.target()?);
     let shaped = Alias::are_pair(aliases) && shapes.aliases(&data).is_some();
     let content = if shaped { Content::Known(data) } else { Content::Misshapen(data) };

@@ -20,7 +20,7 @@ use crate::link::Link;
 use crate::names::{read_name, write_name};
 use crate::settings::Settings;
 use crate::shape::Shapes;
-use crate::view::{Mark, View};
+use crate::view::{OwnershipRecord, View};
 
 /// Most sets of a page.
 const PAGE: i32 = 300;
@@ -54,7 +54,7 @@ pub(crate) struct Hosted {
 struct Seen {
     view: Arc<View>,
     /// Marks that had no record at the last two listings. Pages are not of one moment, so one listing proves nothing.
-    orphans: HashMap<DnsName, Mark>,
+    unattributed: HashMap<DnsName, OwnershipRecord>,
     /// Names that were written since the last listing began.
     written: BTreeSet<DnsName>,
 }
@@ -87,15 +87,15 @@ impl Zone {
     }
 
     /// Marks without a record, which may be deleted.
-    pub(crate) fn orphans(&self) -> HashMap<DnsName, Mark> {
-        lock(&self.seen).orphans.clone()
+    pub(crate) fn unattributed(&self) -> HashMap<DnsName, OwnershipRecord> {
+        lock(&self.seen).unattributed.clone()
     }
 
     /// Takes in what was written.
     pub(crate) fn learn(&self, groups: &[Group]) {
         let mut seen = lock(&self.seen);
         for Group { name, after, mark, .. } in groups {
-            seen.orphans.remove(name);
+            seen.unattributed.remove(name);
             Arc::make_mut(&mut seen.view).stands(name, after, mark.as_ref());
             seen.written.insert(name.clone());
         }
@@ -146,7 +146,7 @@ impl Zone {
         }
     }
 
-    /// By its name. What Route 53 gives begins at the name and goes on to others.
+    /// By its name. What Route 53 returns begins at the name and goes on to others.
     async fn find(&self) -> Result<Hosted, Fault> {
         let mut found: Vec<Hosted> = Vec::new();
         let (mut start, mut allowance) = ((write_name(&self.name), None), Allowance::new());
@@ -215,7 +215,7 @@ impl Zone {
     pub(crate) async fn list_whole(&self) -> Result<Listing, Fault> {
         lock(&self.seen).written.clear();
         let sets = match self.read().await {
-            // Deleted and made anew, perhaps.
+            // Deleted and made again, perhaps.
             Err(Fault { kind: Kind::NoZone, .. }) if lock(&self.id).is_some() => {
                 self.forget_id();
                 self.read().await?
@@ -229,11 +229,11 @@ impl Zone {
             view.stands(name, seen.view.observed.at(name), seen.view.marks.get(name));
         }
         let listing = view.listing();
-        let before: HashMap<DnsName, Mark> =
-            seen.view.orphans().map(|(name, mark)| (name.clone(), mark.clone())).collect();
-        let still = |name: &&DnsName, mark: &Mark| before.get(*name) == Some(mark);
-        seen.orphans = view
-            .orphans()
+        let before: HashMap<DnsName, OwnershipRecord> =
+            seen.view.unattributed().map(|(name, mark)| (name.clone(), mark.clone())).collect();
+        let still = |name: &&DnsName, mark: &OwnershipRecord| before.get(*name) == Some(mark);
+        seen.unattributed = view
+            .unattributed()
             .filter(|(name, mark)| still(name, mark))
             .map(|(name, mark)| (name.clone(), mark.clone()))
             .collect();

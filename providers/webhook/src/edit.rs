@@ -2,7 +2,7 @@
 
 mod adjusted;
 
-use fleetdns_core::{Change, Claim, DnsName, NameChange, RecordData, RecordType as Kind};
+use fleetdns_core::{Change, DnsName, NameChange, Owner, RecordData, RecordType as Kind};
 
 use crate::filter::Filter;
 use crate::mark::{self, LONGEST, Sets, Stored, TooLong, mark_name};
@@ -15,7 +15,7 @@ const MARK_TTL: i64 = 300;
 /// What an operation is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
-    Mark,
+    OwnershipRecord,
     Set(Kind),
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Edit {
     /// Never empty; the mark first where anything is created, last where all goes.
     pub(crate) ops: Vec<Op>,
     /// Evidence text afterwards; `None` where the mark goes or stays as it is.
-    evidence: Option<String>,
+    ownership: Option<String>,
     /// What the mark says afterwards.
     sets: Sets,
     /// Text of the mark before, when it was whole.
@@ -78,20 +78,20 @@ pub(crate) fn edit(
     if old_mark.is_some_and(|kept| !kept.mark.claim.is_ours()) {
         let at = mark_name(name).map_err(Unfit::Impossible)?;
         return Err(impossible(format!(
-            "somebody else has a record at {at}, where its ownership mark belongs"
+            "somebody else has a record at {at}, where its ownership record belongs"
         )));
     }
-    let evidence = evidence(change, known, &sets);
+    let ownership = ownership(change, known, &sets);
     let old_text = old_mark.and_then(|kept| kept.mark.text.clone());
-    let mut edit = Edit { name: name.clone(), ops: Vec::new(), evidence, sets, old_text, adjusted: false };
-    match (&edit.evidence, old_mark) {
+    let mut edit = Edit { name: name.clone(), ops: Vec::new(), ownership, sets, old_text, adjusted: false };
+    match (&edit.ownership, old_mark) {
         (Some(_), kept) => {
             let new = edit.mark_endpoint(kept.map(|kept| &kept.raw))?;
             let old = kept.map(|kept| kept.raw.endpoint.clone());
-            ops.insert(0, Op { part: Part::Mark, old, new: Some(new) });
+            ops.insert(0, Op { part: Part::OwnershipRecord, old, new: Some(new) });
         }
         (None, Some(kept)) if edit.sets.is_empty() => {
-            ops.push(Op { part: Part::Mark, old: Some(kept.raw.endpoint.clone()), new: None });
+            ops.push(Op { part: Part::OwnershipRecord, old: Some(kept.raw.endpoint.clone()), new: None });
         }
         (None, _) => {}
     }
@@ -162,7 +162,7 @@ fn sets_after(change: &NameChange, known: &Known) -> Sets {
             let listed = raw.endpoint.record_ttl;
             let properties = mark::fingerprint(&raw.endpoint.provider_specific);
             let stored = old.and_then(|sets| sets.get(&kind)).copied();
-            Some((kind, stored.unwrap_or(Stored { wanted: ttl.seconds().into(), listed, properties })))
+            Some((kind, stored.unwrap_or(Stored { desired: ttl.seconds().into(), listed, properties })))
         })
         .collect();
     for one in &change.changes {
@@ -171,12 +171,12 @@ fn sets_after(change: &NameChange, known: &Known) -> Sets {
                 sets.remove(&one.record_type());
             }
             Some((set, _)) => {
-                let wanted = i64::from(set.ttl.seconds());
+                let desired = i64::from(set.ttl.seconds());
                 let kept = one
                     .before()
                     .is_some_and(|before| before.ttl == set.ttl && before.ours() == Some(&set.data));
                 if !kept {
-                    sets.insert(set.data.record_type(), Stored { wanted, listed: wanted, properties: 0 });
+                    sets.insert(set.data.record_type(), Stored { desired, listed: desired, properties: 0 });
                 }
             }
         }
@@ -184,13 +184,13 @@ fn sets_after(change: &NameChange, known: &Known) -> Sets {
     sets
 }
 
-fn evidence(change: &NameChange, known: &Known, sets: &Sets) -> Option<String> {
+fn ownership(change: &NameChange, known: &Known, sets: &Sets) -> Option<String> {
     let written =
-        change.changes.iter().rev().find_map(Change::after).map(|(_, evidence)| evidence.to_string());
+        change.changes.iter().rev().find_map(Change::after).map(|(_, ownership)| ownership.to_string());
     let old = known.kept.as_ref().map(|kept| &kept.mark);
     match (written, old.map(|mark| &mark.claim)) {
         (Some(text), _) => Some(text),
-        (None, Some(Claim::Ours(Some(mark)))) if !sets.is_empty() => Some(mark.as_str().to_owned()),
+        (None, Some(Owner::Ours(Some(mark)))) if !sets.is_empty() => Some(mark.as_str().to_owned()),
         // It goes, or it cannot be read and nothing is known that could take its place.
         _ => None,
     }
@@ -211,8 +211,8 @@ impl Edit {
     }
 
     fn mark_targets(&self) -> Result<Vec<String>, Unfit> {
-        let evidence = self.evidence.as_deref().unwrap_or_default();
-        mark::write(evidence, &self.sets).map_err(|TooLong(characters)| {
+        let ownership = self.ownership.as_deref().unwrap_or_default();
+        mark::write(ownership, &self.sets).map_err(|TooLong(characters)| {
             impossible(format!(
                 "its ownership text for {} has {characters} characters, {LONGEST} can be kept; fewer clusters or shorter \
                  load balancer names are needed",
@@ -222,7 +222,7 @@ impl Edit {
     }
 }
 
-/// By which an answer belongs to a wish.
+/// By which an answer belongs to an override.
 pub(crate) fn key(endpoint: &Endpoint) -> (String, String) {
     (endpoint.dns_name.trim_end_matches('.').to_lowercase(), endpoint.record_type.to_uppercase())
 }

@@ -1,6 +1,6 @@
 //! An external-dns webhook as a provider: whatever DNS vendor ships such a webhook can be written through it.
 //!
-//! Reads: all records of the webhook, over HTTP, by version 1 of its protocol. Gives:
+//! Reads: all records of the webhook, over HTTP, by version 1 of its protocol. Returns:
 //! [`Listing`](fleetdns_core::Listing)s, and writes approved plans as changes. Where the protocol's OpenAPI file and
 //! external-dns's own Go code differ, the code is followed, as every webhook is tried with it.
 //!

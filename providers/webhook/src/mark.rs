@@ -1,4 +1,4 @@
-//! The ownership mark of a name: the evidence, and what we know of each set that it speaks for, as targets of a TXT.
+//! The ownership record of a name: the evidence, and what we know of each set that it speaks for, as targets of a TXT.
 //!
 //! `v=1 owner=fed service=default/web member=west;…;203.0.113.1 sets=A:30,AAAA:30:300:1a2b3c4d`
 //!
@@ -11,8 +11,8 @@
 
 use std::collections::BTreeMap;
 
-use fleetdns_core::evidence::{pack, unpack};
-use fleetdns_core::{Claim, DnsName, Label, RecordType as Kind};
+use fleetdns_core::ownership::{pack, unpack};
+use fleetdns_core::{DnsName, Label, Owner, RecordType as Kind};
 
 use crate::wire::Property;
 
@@ -33,7 +33,7 @@ pub(crate) const LONGEST: usize = PART * TARGETS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stored {
     /// TTL that was wanted.
-    pub(crate) wanted: i64,
+    pub(crate) desired: i64,
     /// TTL that is listed.
     pub(crate) listed: i64,
     /// Of the properties that are listed; 0 for none.
@@ -45,8 +45,8 @@ pub(crate) type Sets = BTreeMap<Kind, Stored>;
 
 /// A mark that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mark {
-    pub(crate) claim: Claim,
+pub(crate) struct OwnershipRecord {
+    pub(crate) claim: Owner,
     /// `None` where it does not say: it speaks for all types.
     pub(crate) sets: Option<Sets>,
     /// Evidence and all, for a comparison. `None` when it is not whole.
@@ -66,7 +66,7 @@ pub(crate) fn mark_name(name: &DnsName) -> Result<DnsName, String> {
         Some(parent) => parent.prepend(MARK_OF_WILDCARD),
         None => name.prepend(MARK),
     };
-    at.map_err(|error| format!("there is no room for its ownership mark: {error}"))
+    at.map_err(|error| format!("there is no room for its ownership record: {error}"))
 }
 
 /// The name that a mark at `name` would belong to.
@@ -93,9 +93,9 @@ pub(crate) fn fingerprint(properties: &[Property]) -> u32 {
 
 fn sets_text(sets: &Sets) -> String {
     let one = |(kind, stored): (&Kind, &Stored)| match stored {
-        Stored { wanted, listed, properties: 0 } if wanted == listed => format!("{kind}:{wanted}"),
-        Stored { wanted, listed, properties: 0 } => format!("{kind}:{wanted}:{listed}"),
-        Stored { wanted, listed, properties } => format!("{kind}:{wanted}:{listed}:{properties:08x}"),
+        Stored { desired, listed, properties: 0 } if desired == listed => format!("{kind}:{desired}"),
+        Stored { desired, listed, properties: 0 } => format!("{kind}:{desired}:{listed}"),
+        Stored { desired, listed, properties } => format!("{kind}:{desired}:{listed}:{properties:08x}"),
     };
     sets.iter().map(one).collect::<Vec<String>>().join(",")
 }
@@ -104,26 +104,26 @@ fn parse_sets(text: &str) -> Option<Sets> {
     let one = |text: &str| {
         let mut fields = text.split(':');
         let kind = fields.next()?.parse().ok()?;
-        let wanted = fields.next()?.parse().ok()?;
-        let listed = fields.next().map_or(Some(wanted), |field| field.parse().ok())?;
+        let desired = fields.next()?.parse().ok()?;
+        let listed = fields.next().map_or(Some(desired), |field| field.parse().ok())?;
         let properties = fields.next().map_or(Some(0), |field| u32::from_str_radix(field, 16).ok())?;
-        fields.next().is_none().then_some((kind, Stored { wanted, listed, properties }))
+        fields.next().is_none().then_some((kind, Stored { desired, listed, properties }))
     };
     text.split(',').map(one).collect()
 }
 
 /// The text that [`write`] would keep.
-pub(crate) fn whole(evidence: &str, sets: &Sets) -> String {
-    format!("{evidence} sets={}", sets_text(sets))
+pub(crate) fn whole(ownership: &str, sets: &Sets) -> String {
+    format!("{ownership} sets={}", sets_text(sets))
 }
 
 /// TXT targets for an evidence text, in quotes, as external-dns writes its own.
-pub(crate) fn write(evidence: &str, sets: &Sets) -> Result<Vec<String>, TooLong> {
-    let plain = whole(evidence, sets);
+pub(crate) fn write(ownership: &str, sets: &Sets) -> Result<Vec<String>, TooLong> {
+    let plain = whole(ownership, sets);
     if plain.len() <= TEXT {
         return Ok(vec![quoted(&plain)]);
     }
-    let packed = whole(&pack(evidence), sets);
+    let packed = whole(&pack(ownership), sets);
     if packed.len() <= TEXT {
         return Ok(vec![quoted(&packed)]);
     }
@@ -149,28 +149,28 @@ pub(crate) fn as_written(targets: &[String]) -> Vec<String> {
 }
 
 /// Whose a name is, and which sets there.
-pub(crate) fn read(targets: &[String], owner: &Label) -> Mark {
+pub(crate) fn read(targets: &[String], owner: &Label) -> OwnershipRecord {
     let texts: Vec<String> = targets.iter().map(|target| unquoted(target)).collect();
     match joined(&texts) {
         Joined::Whole(text) => {
             let text = match text.rsplit_once(" sets=") {
-                Some((evidence, sets)) => format!("{} sets={sets}", unpack(evidence)),
+                Some((ownership, sets)) => format!("{} sets={sets}", unpack(ownership)),
                 None => unpack(&text).into_owned(),
             };
-            let (evidence, sets) = match text.rsplit_once(" sets=") {
-                Some((evidence, sets)) => (evidence, parse_sets(sets)),
+            let (ownership, sets) = match text.rsplit_once(" sets=") {
+                Some((ownership, sets)) => (ownership, parse_sets(sets)),
                 None => (&*text, None),
             };
-            let claim = Claim::read(Some(evidence), owner);
-            Mark { claim, sets, text: Some(text) }
+            let claim = Owner::read(Some(ownership), owner);
+            OwnershipRecord { claim, sets, text: Some(text) }
         }
-        // Some parts are lost: it is ours to write anew, but nothing that it says is believed.
+        // Some parts are lost: it is ours to write again, but nothing that it says is believed.
         Joined::Part(first) => {
-            let ours = Claim::read(Some(&first), owner).is_ours();
-            let claim = if ours { Claim::Ours(None) } else { Claim::Foreign };
-            Mark { claim, sets: None, text: None }
+            let ours = Owner::read(Some(&first), owner).is_ours();
+            let claim = if ours { Owner::Ours(None) } else { Owner::Foreign };
+            OwnershipRecord { claim, sets: None, text: None }
         }
-        Joined::Else => Mark { claim: Claim::Foreign, sets: None, text: None },
+        Joined::Else => OwnershipRecord { claim: Owner::Foreign, sets: None, text: None },
     }
 }
 

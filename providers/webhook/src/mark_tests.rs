@@ -4,7 +4,7 @@ fn owner() -> Label {
     "fed".parse().unwrap()
 }
 
-fn evidence(members: usize) -> String {
+fn ownership(members: usize) -> String {
     let mut text = "v=1 owner=fed service=default/web".to_owned();
     let mut seed = 1_u64;
     for number in 0..members {
@@ -14,19 +14,19 @@ fn evidence(members: usize) -> String {
     text
 }
 
-fn stored(wanted: i64, listed: i64, properties: u32) -> Stored {
-    Stored { wanted, listed, properties }
+fn stored(desired: i64, listed: i64, properties: u32) -> Stored {
+    Stored { desired, listed, properties }
 }
 
 /// How many targets it takes; none of them too long.
 fn back(members: usize) -> usize {
     let sets = Sets::from([(Kind::A, stored(30, 30, 0)), (Kind::Aaaa, stored(30, 300, 7))]);
-    let text = evidence(members);
+    let text = ownership(members);
     let mut targets = write(&text, &sets).unwrap();
     assert!(targets.iter().all(|target| target.len() <= TEXT + 2), "{targets:#?}");
     targets.reverse();
     let mark = read(&targets, &owner());
-    assert_eq!(mark.claim.evidence().unwrap().to_string(), text);
+    assert_eq!(mark.claim.ownership().unwrap().to_string(), text);
     assert_eq!(mark.text, Some(whole(&text, &sets)));
     assert_eq!(mark.sets, Some(sets));
     targets.len()
@@ -38,7 +38,7 @@ fn a_mark_comes_back_whole_however_long_it_is() {
     assert_eq!(back(2), 1);
     assert_eq!(back(4), 1, "packed");
     assert!((2..=5).contains(&back(20)), "packed and in parts");
-    let TooLong(characters) = write(&evidence(400), &Sets::new()).unwrap_err();
+    let TooLong(characters) = write(&ownership(400), &Sets::new()).unwrap_err();
     assert!(characters > LONGEST, "{characters}");
 }
 
@@ -56,7 +56,7 @@ fn quotes_strings_and_escapes_make_no_difference() {
         format!("\"{}\"\"{}\"", half.0, half.1),
     ] {
         let mark = read(std::slice::from_ref(&target), &owner());
-        assert!(mark.claim.evidence().is_some(), "{target}");
+        assert!(mark.claim.ownership().is_some(), "{target}");
         assert_eq!(mark.sets, Some(Sets::from([(Kind::A, stored(30, 30, 0))])), "{target}");
     }
 }
@@ -68,14 +68,14 @@ fn a_mark_that_is_not_plainly_ours_is_foreign_and_a_torn_one_is_not_believed() {
         read(&targets, &owner())
     };
     let good = "v=1 owner=fed service=default/web sets=A:30";
-    assert!(mark(&[good]).claim.evidence().is_some());
-    assert_eq!(mark(&[good, "somebody's"]).claim, Claim::Foreign);
-    assert_eq!(mark(&["v=1 owner=other service=default/web sets=A:30"]).claim, Claim::Foreign);
-    assert_eq!(mark(&["heritage=external-dns,external-dns/owner=fed"]).claim, Claim::Foreign);
-    assert_eq!(mark(&[]).claim, Claim::Foreign);
+    assert!(mark(&[good]).claim.ownership().is_some());
+    assert_eq!(mark(&[good, "somebody's"]).claim, Owner::Foreign);
+    assert_eq!(mark(&["v=1 owner=other service=default/web sets=A:30"]).claim, Owner::Foreign);
+    assert_eq!(mark(&["heritage=external-dns,external-dns/owner=fed"]).claim, Owner::Foreign);
+    assert_eq!(mark(&[]).claim, Owner::Foreign);
     let torn = mark(&["part=1/2 v=1 owner=fed service=default/web"]);
-    assert_eq!((torn.claim, torn.text), (Claim::Ours(None), None));
-    assert_eq!(mark(&["part=2/2 v=1 owner=fed service=default/web"]).claim, Claim::Foreign);
+    assert_eq!((torn.claim, torn.text), (Owner::Ours(None), None));
+    assert_eq!(mark(&["part=2/2 v=1 owner=fed service=default/web"]).claim, Owner::Foreign);
     let old = mark(&["v=1 owner=fed service=default/web"]);
     assert!(old.claim.is_ours() && old.sets.is_none());
     assert_eq!(mark(&["v=1 owner=fed service=default/web sets=A:x"]).sets, None);

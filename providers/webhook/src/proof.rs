@@ -38,7 +38,7 @@ pub(crate) fn progress(edit: &Edit, known: &Known, told: bool) -> Progress {
 
 fn now(edit: &Edit, op: &Op, known: &Known, told: bool) -> Now {
     let there = match op.part {
-        Part::Mark => known.kept.as_ref().map(|kept| &kept.raw),
+        Part::OwnershipRecord => known.kept.as_ref().map(|kept| &kept.raw),
         Part::Set(kind) => known.raw(kind),
     };
     let Some(raw) = there else {
@@ -61,7 +61,7 @@ fn now(edit: &Edit, op: &Op, known: &Known, told: bool) -> Now {
 
 fn is_written(edit: &Edit, part: Part, new: &Endpoint, known: &Known) -> bool {
     match part {
-        Part::Mark => {
+        Part::OwnershipRecord => {
             let text = known.kept.as_ref().and_then(|kept| kept.mark.text.as_ref());
             text.is_some() && text == edit.mark_text().as_ref()
         }

@@ -115,11 +115,11 @@ impl<'a> Run<'a> {
 
     /// What the webhook would make of each edit; those of which it would make something else are left out.
     async fn adjust(&mut self, batch: Vec<Edit>) -> Result<Vec<Edit>, (Vec<Edit>, Fault)> {
-        let wishes: Vec<Endpoint> =
-            batch.iter().filter(|edit| !edit.adjusted).flat_map(Edit::wishes).cloned().collect();
-        let answers = match wishes.is_empty() {
+        let overrides: Vec<Endpoint> =
+            batch.iter().filter(|edit| !edit.adjusted).flat_map(Edit::overrides).cloned().collect();
+        let answers = match overrides.is_empty() {
             true => Vec::new(),
-            false => match self.hook.link.adjust(&wishes).await {
+            false => match self.hook.link.adjust(&overrides).await {
                 Ok(answers) => answers,
                 Err(fault) => return Err((batch, fault)),
             },
@@ -234,8 +234,8 @@ pub(crate) fn too_many_targets(edit: &Edit) -> String {
 
 /// Deletions and the mark, then what takes their place; `None` where nothing takes the place of anything.
 fn in_steps(edit: &Edit) -> Option<(Vec<Op>, Vec<Op>)> {
-    let comes = |op: &Op| op.part != Part::Mark && op.old.is_none();
-    let goes = |op: &Op| op.part != Part::Mark && op.new.is_none();
+    let comes = |op: &Op| op.part != Part::OwnershipRecord && op.old.is_none();
+    let goes = |op: &Op| op.part != Part::OwnershipRecord && op.new.is_none();
     let (second, first): (Vec<Op>, Vec<Op>) = edit.ops.iter().cloned().partition(comes);
     (!second.is_empty() && first.iter().any(goes)).then_some((first, second))
 }

@@ -6,11 +6,11 @@ use std::net::IpAddr;
 
 use fleetdns_core::redact::backend_text;
 use fleetdns_core::{
-    Claim, Content, DnsName, Label, Listing, NonEmpty, Observed, ObservedSet, RecordData, RecordType as Kind,
+    Content, DnsName, Label, Listing, NonEmpty, Observed, ObservedSet, Owner, RecordData, RecordType as Kind,
     Ttl, Version,
 };
 
-use crate::mark::{self, Mark, Stored, fingerprint, marked_name};
+use crate::mark::{self, OwnershipRecord, Stored, fingerprint, marked_name};
 use crate::wire::{Endpoint, Property};
 
 /// All endpoints of one type at one name, put together.
@@ -20,7 +20,7 @@ pub(crate) struct Raw {
     pub(crate) endpoint: Endpoint,
     /// Whether it has no set identifier, and one TTL and the same properties throughout.
     simple: bool,
-    /// Whether the webhook itself gives these properties to what we write.
+    /// Whether the webhook itself returns these properties to what we write.
     pub(crate) usual: bool,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Raw {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) raw: Raw,
-    pub(crate) mark: Mark,
+    pub(crate) mark: OwnershipRecord,
 }
 
 /// Everything at one name.
@@ -81,7 +81,7 @@ impl View {
                 let mark = if raw.simple {
                     mark::read(&raw.endpoint.targets, owner)
                 } else {
-                    Mark { claim: Claim::Foreign, sets: None, text: None }
+                    OwnershipRecord { claim: Owner::Foreign, sets: None, text: None }
                 };
                 let mut raw = raw.clone();
                 if mark.claim.is_ours() {
@@ -91,7 +91,7 @@ impl View {
                 found.push((marked, Kept { raw, mark }));
             } else if let Some(raw) = known.sets.get("CNAME") {
                 // No TXT can stand beside it.
-                let mark = Mark { claim: Claim::Foreign, sets: None, text: None };
+                let mark = OwnershipRecord { claim: Owner::Foreign, sets: None, text: None };
                 found.push((marked, Kept { raw: raw.clone(), mark }));
             }
         }
@@ -104,7 +104,7 @@ impl View {
         self.names.get(name).cloned().unwrap_or_default()
     }
 
-    /// Sets with our mark whose properties nobody of us has seen yet, as they would be written anew.
+    /// Sets with our mark whose properties nobody of us has seen yet, as they would be written again.
     pub(crate) fn strange(&self) -> Vec<Endpoint> {
         let all = self.names.values().flat_map(|known| {
             let strange =
@@ -119,7 +119,7 @@ impl View {
         all.map(plain).collect()
     }
 
-    /// What the webhook gives to sets as ours by itself is no stranger's.
+    /// What the webhook returns to sets as ours by itself is no stranger's.
     pub(crate) fn accept(&mut self, adjusted: &[Endpoint]) {
         for endpoint in adjusted {
             let known = read_name(&endpoint.dns_name).ok().and_then(|name| self.names.get_mut(&name));
@@ -206,20 +206,20 @@ impl Known {
         let ours = kind.and_then(|kind| self.claimed(kind).filter(|_| self.is_expected(kind, raw)));
         let seconds = match ours {
             // A TTL that the webhook has put in place of the one that was wanted is as good as that.
-            Some((_, Some(stored))) if stored.listed == raw.endpoint.record_ttl => stored.wanted,
+            Some((_, Some(stored))) if stored.listed == raw.endpoint.record_ttl => stored.desired,
             _ => raw.endpoint.record_ttl,
         };
         let ttl = ttl(seconds);
         match data {
             Some(data) if fingerprint(&raw.endpoint.provider_specific) == 0 || ours.is_some() => {
                 let kept = self.kept.as_ref().filter(|_| ours.is_some());
-                let claim = kept.map_or(Claim::Foreign, |kept| kept.mark.claim.clone());
+                let claim = kept.map_or(Owner::Foreign, |kept| kept.mark.claim.clone());
                 ObservedSet { ttl, content: Content::Known(data), claim, version: self.version(raw) }
             }
             _ => ObservedSet {
                 ttl,
                 content: Content::other(name),
-                claim: Claim::Foreign,
+                claim: Owner::Foreign,
                 version: Version::default(),
             },
         }

@@ -56,9 +56,9 @@ pub(crate) trait Cloud: Sized {
     fn external_dns(&self, folder: &Path) -> (Vec<String>, Vec<(&'static str, String)>);
 
     /// Whether each name has exactly these addresses.
-    fn has(&self, wanted: &[BTreeSet<String>]) -> bool;
+    fn has(&self, desired: &[BTreeSet<String>]) -> bool;
 
-    /// Gives the calls since the last time, and forgets them.
+    /// Returns the calls since the last time, and forgets them.
     fn take(&self) -> Calls;
 }
 
@@ -120,15 +120,15 @@ impl Cloud for Azure {
         (arguments, environment)
     }
 
-    fn has(&self, wanted: &[BTreeSet<String>]) -> bool {
+    fn has(&self, desired: &[BTreeSet<String>]) -> bool {
         let world = self.0.world();
         let sets = &world.zones[0].sets;
-        wanted.iter().enumerate().all(|(index, wanted)| {
+        desired.iter().enumerate().all(|(index, desired)| {
             let relative = hostname(index).trim_end_matches(ZONE).trim_end_matches('.').to_owned();
             let Some(set) = sets.get(&("A".to_owned(), relative)) else { return false };
             let values = set.properties["ARecords"].as_array().into_iter().flatten();
             let addresses = values.filter_map(|value| value["ipv4Address"].as_str());
-            addresses.map(str::to_owned).collect::<BTreeSet<_>>() == *wanted
+            addresses.map(str::to_owned).collect::<BTreeSet<_>>() == *desired
         })
     }
 
@@ -177,12 +177,12 @@ impl Cloud for Route53 {
         (vec!["--provider=aws".to_owned()], environment)
     }
 
-    fn has(&self, wanted: &[BTreeSet<String>]) -> bool {
+    fn has(&self, desired: &[BTreeSet<String>]) -> bool {
         let state = self.0.state();
         let sets = &state.zones[ID].sets;
-        wanted.iter().enumerate().all(|(index, wanted)| {
+        desired.iter().enumerate().all(|(index, desired)| {
             let key = route53::Set::simple(&hostname(index), "A", 0, &[]).key();
-            sets.get(&key).is_some_and(|set| set.values.iter().cloned().collect::<BTreeSet<_>>() == *wanted)
+            sets.get(&key).is_some_and(|set| set.values.iter().cloned().collect::<BTreeSet<_>>() == *desired)
         })
     }
 

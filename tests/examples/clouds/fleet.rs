@@ -42,14 +42,14 @@ impl Fleet {
         let port = ports::free();
         let clusters: Vec<Endpoint> = (0..CLUSTERS).map(|_| Endpoint::on_port(port)).collect();
         let fleet = Self { member, clusters, moved: Endpoint::on_port(port) };
-        let wanted = fleet.first();
+        let desired = fleet.first();
         fleet
             .each(|index| {
                 let name = service(index);
                 let service = NewService::new(NAMESPACE, &name)
                     .port(port)
                     .annotation("external-dns.alpha.kubernetes.io/hostname", &hostname(index));
-                let (member, addresses) = (Arc::clone(&fleet.member), wanted[index].clone());
+                let (member, addresses) = (Arc::clone(&fleet.member), desired[index].clone());
                 async move {
                     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
                     member.create_published(&service, &addresses).await;
@@ -71,20 +71,20 @@ impl Fleet {
 
     /// With one name moved.
     pub(crate) fn second(&self) -> Vec<BTreeSet<String>> {
-        let mut wanted = self.first();
-        wanted[CHANGING].remove(&self.clusters[0].ip().to_string());
-        wanted[CHANGING].insert(self.moved.ip().to_string());
-        wanted
+        let mut desired = self.first();
+        desired[CHANGING].remove(&self.clusters[0].ip().to_string());
+        desired[CHANGING].insert(self.moved.ip().to_string());
+        desired
     }
 
     /// Without the last cluster.
     pub(crate) fn third(&self) -> Vec<BTreeSet<String>> {
         let dead = self.clusters[CLUSTERS - 1].ip().to_string();
-        let mut wanted = self.second();
-        wanted.iter_mut().for_each(|addresses| {
+        let mut desired = self.second();
+        desired.iter_mut().for_each(|addresses| {
             addresses.remove(&dead);
         });
-        wanted
+        desired
     }
 
     /// Has one Service say so.
@@ -99,8 +99,8 @@ impl Fleet {
 
     /// Has every Service say so.
     pub(crate) async fn publish_third(&self) {
-        let wanted = self.third();
-        self.each(|index| self.publish_owned(index, wanted[index].clone())).await;
+        let desired = self.third();
+        self.each(|index| self.publish_owned(index, desired[index].clone())).await;
     }
 
     async fn publish_owned(&self, index: usize, addresses: BTreeSet<String>) {

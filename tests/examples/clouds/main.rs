@@ -2,7 +2,7 @@
 //! the strict servers of Azure DNS and Route 53, which have the rate limits of the real ones.
 //!
 //! Reads: the fleetdns binary beside it, and the servers that `tests/setup --bench` builds.
-//! Gives: a Markdown table on stdout, progress on stderr.
+//! Returns: a Markdown table on stdout, progress on stderr.
 //!
 //! Each program has a member cluster and a server of its own, and both run at the same time: what takes time is limits.
 #![allow(
@@ -47,10 +47,10 @@ fn say(text: &str) {
     eprintln!("clouds: {text}");
 }
 
-/// Waits until the zone has these addresses at each name; gives when that was.
-async fn complete(cloud: &impl Cloud, wanted: &[BTreeSet<String>]) -> Instant {
+/// Waits until the zone has these addresses at each name; returns when that was.
+async fn complete(cloud: &impl Cloud, desired: &[BTreeSet<String>]) -> Instant {
     loop {
-        if cloud.has(wanted) {
+        if cloud.has(desired) {
             return Instant::now();
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

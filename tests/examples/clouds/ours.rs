@@ -19,7 +19,7 @@ pub(crate) async fn run<C: Cloud>(mut fleet: Fleet) -> Vec<Row> {
     let mut begin = Instant::now();
     let mut daemon = Daemon::spawn(&conf, &environment);
     for (step, what) in STEPS.iter().enumerate() {
-        let wanted = match step {
+        let desired = match step {
             0 => fleet.first(),
             1 => {
                 begin = Instant::now();
@@ -33,7 +33,7 @@ pub(crate) async fn run<C: Cloud>(mut fleet: Fleet) -> Vec<Row> {
                 fleet.third()
             }
         };
-        let took = complete(&cloud, &wanted).await - begin;
+        let took = complete(&cloud, &desired).await - begin;
         daemon.assert_running();
         say(&format!("fleetdns, {}, {what}: {took:.1?}", C::NAME));
         rows.push(Row { service: C::NAME, program: "fleetdns", step, took, calls: cloud.take(), runs: None });

@@ -20,7 +20,7 @@ pub(crate) async fn run<C: Cloud>(fleet: Fleet) -> Vec<Row> {
     let (cloud, folder) = (C::start().await, tempfile::tempdir().expect("a temporary folder"));
     let mut rows = Vec::new();
     for (step, what) in STEPS.iter().enumerate() {
-        let wanted = match step {
+        let desired = match step {
             0 => fleet.first(),
             1 => {
                 fleet.publish_second().await;
@@ -33,7 +33,7 @@ pub(crate) async fn run<C: Cloud>(fleet: Fleet) -> Vec<Row> {
             }
         };
         let (mut runs, mut took) = (0, Duration::ZERO);
-        while runs == 0 || !cloud.has(&wanted) {
+        while runs == 0 || !cloud.has(&desired) {
             assert!(runs < MOST, "{what}: the zone is not right after {runs} runs");
             took += once(&cloud, &fleet, folder.path(), step, runs).await;
             runs += 1;
@@ -46,7 +46,7 @@ pub(crate) async fn run<C: Cloud>(fleet: Fleet) -> Vec<Row> {
     rows
 }
 
-/// One run; gives how long it took.
+/// One run; returns how long it took.
 async fn once(
     cloud: &impl Cloud,
     fleet: &Fleet,

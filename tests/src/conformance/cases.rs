@@ -40,7 +40,7 @@ pub async fn every_type_round_trips<B: Backend>() {
     assert_eq!(at(&listing, "alias.example.com"), ["ours 30 CNAME lb-1.example.net"]);
     let sets = listing.observed.iter().flat_map(|(_, sets)| sets);
     let ours: Vec<_> = sets.filter(|set| set.claim.is_ours()).collect();
-    assert!(ours.len() == 6 && ours.iter().all(|set| set.claim.evidence().is_some()), "{ours:#?}");
+    assert!(ours.len() == 6 && ours.iter().all(|set| set.claim.ownership().is_some()), "{ours:#?}");
 
     // Another process, after a restart, sees the same.
     let again = list(&*backend.provider(OWNER)).await;
@@ -279,7 +279,7 @@ pub async fn editor_between_list_and_apply<B: Backend>() {
     }
     assert!(!at(&listing, "edited.example.com").contains(&"ours 30 A 203.0.113.7".to_owned()), "{all:#?}");
 
-    // Planned anew: what is ours is put right, what is somebody else's stays.
+    // Planned again: what is ours is put right, what is somebody else's stays.
     let (listing, refused) = converge(&*provider, &fleet).await;
     assert!(refused.iter().any(|text| text.starts_with("taken.example.com: foreign")), "{refused:?}");
     assert_eq!(at(&listing, "edited.example.com"), ["ours 30 A 203.0.113.7"]);

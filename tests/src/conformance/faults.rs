@@ -15,7 +15,7 @@ const NAMES: usize = 60;
 /// Calls that a provider may make for one plan while it is asked to wait.
 const CALLS: usize = 10;
 
-/// What there is before something goes wrong, and what is wished then: an update, a deletion, a change of type and a
+/// What there is before something goes wrong, and what is set then: an update, a deletion, a change of type and a
 /// creation.
 fn fleets() -> (Fleet, Fleet) {
     let before = Fleet::of(&[
@@ -24,12 +24,12 @@ fn fleets() -> (Fleet, Fleet) {
         ("turns.example.com", &["203.0.113.1"]),
         ("stays.example.com", &["lb.example.net"]),
     ]);
-    let mut wish = before.clone();
-    wish.publish("changes.example.com", &["203.0.113.2", "203.0.113.3"]);
-    wish.withdraw("goes.example.com");
-    wish.publish("turns.example.com", &["lb.example.net"]);
-    wish.publish("comes.example.com", &["2001:db8::4"]);
-    (before, wish)
+    let mut kind = before.clone();
+    kind.publish("changes.example.com", &["203.0.113.2", "203.0.113.3"]);
+    kind.withdraw("goes.example.com");
+    kind.publish("turns.example.com", &["lb.example.net"]);
+    kind.publish("comes.example.com", &["2001:db8::4"]);
+    (before, kind)
 }
 
 pub(super) fn told(plan: &ApprovedPlan, applied: &Applied) {
@@ -45,9 +45,9 @@ pub async fn cut_in_a_write<B: Cut>() {
         let backend = B::start().await;
         let provider = backend.provider(OWNER);
         let empty = shown(&list(&*provider).await);
-        let (before, wish) = fleets();
+        let (before, kind) = fleets();
         converge(&*provider, &before).await;
-        let planned = approved(plan(&*provider, &wish).await);
+        let planned = approved(plan(&*provider, &kind).await);
         assert_eq!(planned.plan().changes.len(), 4);
         backend.cut(moment).await;
         let applied = provider.apply(&planned).await;
@@ -64,7 +64,7 @@ pub async fn cut_in_a_write<B: Cut>() {
                 Outcome::Failed(error) => panic!("{moment:?}: {name}: {}", with_causes(error)),
             }
         }
-        converge(&*provider, &wish).await;
+        converge(&*provider, &kind).await;
         let (listing, _) = converge(&*provider, &Fleet::new()).await;
         assert_eq!(shown(&listing), empty, "{moment:?}: nothing is left behind");
     }
@@ -75,9 +75,9 @@ pub async fn cut_in_a_write<B: Cut>() {
 pub async fn forbidden<B: Forbid>() {
     let backend = B::start().await;
     let provider = backend.provider(OWNER);
-    let (before, wish) = fleets();
+    let (before, kind) = fleets();
     let (listing, _) = converge(&*provider, &before).await;
-    let planned = approved(plan(&*provider, &wish).await);
+    let planned = approved(plan(&*provider, &kind).await);
     backend.forbid().await;
     let applied = provider.apply(&planned).await;
     told(&planned, &applied);
@@ -89,7 +89,7 @@ pub async fn forbidden<B: Forbid>() {
     );
     backend.allow().await;
     assert_eq!(shown(&list(&*provider).await), shown(&listing));
-    converge(&*provider, &wish).await;
+    converge(&*provider, &kind).await;
 }
 
 /// The zone is not there any more: nothing is told as done, and a person is told what to do; an empty listing is only
@@ -97,9 +97,9 @@ pub async fn forbidden<B: Forbid>() {
 pub async fn zone_gone<B: Vanish>() {
     let backend = B::start().await;
     let provider = backend.provider(OWNER);
-    let (before, wish) = fleets();
+    let (before, kind) = fleets();
     converge(&*provider, &before).await;
-    let planned = approved(plan(&*provider, &wish).await);
+    let planned = approved(plan(&*provider, &kind).await);
     backend.vanish().await;
     let applied = provider.apply(&planned).await;
     told(&planned, &applied);
@@ -138,19 +138,19 @@ fn denied(applied: &Applied) -> String {
 }
 
 /// Asked to wait, a provider tells so after a few calls, tries no other name, and keeps nothing for later: what is written
-/// once the storm is over is the newest wish and nothing else.
+/// once the storm is over is the newest override and nothing else.
 pub async fn storm<B: Storm>() {
     let backend = B::start().await;
     let provider = backend.provider(OWNER);
     let name = |index: usize| format!("svc-{index}.example.com");
-    let wish = |number: usize, names: usize| {
+    let kind = |number: usize, names: usize| {
         let mut fleet = Fleet::new();
         (0..names).for_each(|index| fleet.publish(&name(index), &[&format!("203.0.113.{number}")]));
         fleet
     };
-    let (listing, _) = converge(&*provider, &wish(1, NAMES / 2)).await;
+    let (listing, _) = converge(&*provider, &kind(1, NAMES / 2)).await;
     let plans =
-        [2, 3].map(|number| approved(wish(number, NAMES).plan(provider.capabilities(), &listing.observed)));
+        [2, 3].map(|number| approved(kind(number, NAMES).plan(provider.capabilities(), &listing.observed)));
     backend.storm().await;
     for plan in &plans {
         let applied = provider.apply(plan).await;
@@ -169,7 +169,7 @@ pub async fn storm<B: Storm>() {
     backend.calm().await;
     assert_eq!(shown(&list(&*backend.provider(OWNER)).await), shown(&listing), "nothing came later");
 
-    let newest = wish(4, NAMES / 3);
+    let newest = kind(4, NAMES / 3);
     let begin = Instant::now();
     while provider.list().await.is_err()
         || !written(&provider.apply(&approved(plan(&*provider, &newest).await)).await)

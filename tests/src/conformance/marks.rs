@@ -1,6 +1,6 @@
 //! Cases of marks that others have changed.
 
-use fleetdns_core::Claim;
+use fleetdns_core::Owner;
 
 use super::pass::{at, converge, list, plan};
 use super::{Fleet, Marked, OTHER, OWNER};
@@ -54,16 +54,16 @@ pub async fn mark_of_another<B: Marked>() {
     assert_eq!(at(&listing, NAME), Vec::<String>::new());
 }
 
-/// A mark with our owner id and nothing else that can be read: the record is ours, and is marked anew.
+/// A mark with our owner id and nothing else that can be read: the record is ours, and is marked again.
 pub async fn mark_damaged<B: Marked>() {
     let (backend, fleet) = published::<B>().await;
     backend.damage(NAME).await;
     let provider = backend.provider(OWNER);
     let listing = list(&*provider).await;
     let sets = listing.observed.at(&super::cases::name(NAME)).to_vec();
-    assert!(sets.len() == 2 && sets.iter().all(|set| set.claim == Claim::Ours(None)), "{sets:?}");
+    assert!(sets.len() == 2 && sets.iter().all(|set| set.claim == Owner::Ours(None)), "{sets:?}");
     assert_eq!(plan(&*provider, &fleet).await.changes.len(), 1);
     let (listing, _) = converge(&*provider, &fleet).await;
     let sets = listing.observed.at(&super::cases::name(NAME));
-    assert!(sets.len() == 2 && sets.iter().all(|set| set.claim.evidence().is_some()), "{sets:?}");
+    assert!(sets.len() == 2 && sets.iter().all(|set| set.claim.ownership().is_some()), "{sets:?}");
 }

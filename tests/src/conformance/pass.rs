@@ -33,7 +33,7 @@ pub(super) async fn plan(provider: &dyn Provider, fleet: &Fleet) -> Plan {
 }
 
 /// Lists, plans, applies, with nothing but success, and looks that it is so: the planner has nothing more to do, and
-/// what [`Outcome::Done`] told is what a new list says. Gives that list and what was refused.
+/// what [`Outcome::Done`] told is what a new list says. Returns that list and what was refused.
 ///
 /// # Panics
 /// When it is not so.

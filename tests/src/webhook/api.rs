@@ -70,7 +70,7 @@ fn admit(
     server: &Server,
     route: Route,
     headers: &HeaderMap,
-    wanted: &[(&str, u16)],
+    desired: &[(&str, u16)],
 ) -> Result<Option<Fault>, Box<Response>> {
     let mut state = server.lock().expect("no handler panics");
     *state.calls.entry(route).or_default() += 1;
@@ -78,7 +78,7 @@ fn admit(
     if state.token.is_some_and(|token| header("authorization") != format!("Bearer {token}")) {
         return Err(Box::new(status(401)));
     }
-    for (name, refusal) in wanted {
+    for (name, refusal) in desired {
         if header(name) != MEDIA_TYPE {
             state.reason = format!("{route:?}: {name} is {}", header(name));
             return Err(Box::new(status(*refusal)));
@@ -162,8 +162,8 @@ fn listed(endpoint: &Value, ways: &Ways) -> Vec<Value> {
 }
 
 async fn adjust(Shared(server): Shared<Server>, headers: HeaderMap, body: Bytes) -> Response {
-    let wanted = [("content-type", 415), ("accept", 406)];
-    let fault = match admit(&server, Route::Adjust, &headers, &wanted) {
+    let desired = [("content-type", 415), ("accept", 406)];
+    let fault = match admit(&server, Route::Adjust, &headers, &desired) {
         Ok(fault) => fault,
         Err(refusal) => return *refusal,
     };

@@ -3,7 +3,7 @@
 pub mod check;
 pub mod events;
 pub mod health;
-pub mod intent;
+pub mod overrides;
 pub mod plan;
 pub mod read;
 pub mod run;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use fleetdns_core::{
-    Capabilities, Health, Intents, Inventory, Listing, MemberName, MemberView, Plan, Snapshot, approve,
+    Capabilities, Health, Inventory, Listing, MemberName, MemberView, Overrides, Plan, Snapshot, approve,
 };
 use fleetdns_planner::adopt::adopt;
 use fleetdns_planner::simulate::Report;
@@ -16,7 +16,7 @@ use crate::args::Format;
 use crate::error::CommandError;
 use crate::output::show;
 use fleetdns_daemon::config::{Config, Flags, ZoneConfig};
-use fleetdns_daemon::intents::{Clock, standing};
+use fleetdns_daemon::overrides::{Clock, standing};
 use fleetdns_daemon::registry::Registry;
 
 /// Exit code when there is something to change.
@@ -66,14 +66,14 @@ pub async fn plan(flags: &Flags, format: Format) -> Result<ExitCode, CommandErro
     let health = probed.map_err(|error| CommandError::failed(&error))?;
 
     let observed = zones.iter().map(|(_, _, listing)| &listing.observed);
-    let intents = standing(config.fleet.state_dir.as_deref(), observed, Clock::system().now());
-    let intents = intents.unwrap_or_else(|error| {
+    let overrides = standing(config.fleet.state_dir.as_deref(), observed, Clock::system().now());
+    let overrides = overrides.unwrap_or_else(|error| {
         let reason = fleetdns_daemon::chain(&error);
         printed.incomplete.push(Unread { what: "drained and forced".to_owned(), reason });
-        Intents::default()
+        Overrides::default()
     });
     for zone in zones {
-        printed.add(zone, &config, (&snapshot, &health, &intents));
+        printed.add(zone, &config, (&snapshot, &health, &overrides));
     }
     show(format, &printed, |out| {
         printed.plans.iter().try_for_each(|plan| write!(out, "{plan}"))?;
@@ -131,12 +131,12 @@ impl Printed {
         &mut self,
         (zone, capabilities, listing): Listed<'_>,
         config: &Config,
-        (snapshot, health, intents): (&Snapshot, &Health, &Intents),
+        (snapshot, health, overrides): (&Snapshot, &Health, &Overrides),
     ) {
         let brakes = &config.brakes.brakes;
         let mut planner = Planner::new(zone.settings.clone(), capabilities, brakes.clone());
         planner.update(snapshot, health);
-        planner.heed(intents);
+        planner.apply_overrides(overrides);
         planner.assume_probed();
         let approved = approve(planner.plan(&Scope::All, &listing.observed), brakes);
         self.report.add(approved.plan());

@@ -8,13 +8,13 @@ use std::time::Duration;
 use fleetdns_planner::simulate::Scenario;
 use serde::de::DeserializeOwned;
 
-use super::intent::intent_table;
+use super::overrides::override_table;
 use crate::args::{Daemon, Format};
 use crate::error::CommandError;
 use crate::output::show;
 use crate::table::{age, dash, print};
 use fleetdns_daemon::config::Whereabouts;
-use fleetdns_daemon::doubts::CanaryLine;
+use fleetdns_daemon::self_checks::CanaryLine;
 use fleetdns_daemon::view::{ClusterLine, NeverAnsweredLine, Reason, RecordLine, Status, ZoneLine};
 
 /// How long the daemon may take to answer.
@@ -98,8 +98,8 @@ pub async fn status(daemon: &Daemon) -> Result<ExitCode, CommandError> {
 
 fn status_text(mut out: impl Write, status: &Status, format: Format) -> std::io::Result<()> {
     writeln!(out, "fleet {}, fleetdns {}, up {}", status.fleet, status.version, age(status.uptime_seconds))?;
-    if let Some(doubt) = &status.doubt {
-        writeln!(out, "doubt: {}", doubt.reason)?;
+    if let Some(self_check) = &status.self_check {
+        writeln!(out, "self-check: {}", self_check.reason)?;
     }
     if let Some(fault) = &status.state_fault {
         writeln!(out, "overrides cannot be saved, orders such as drain are refused: {fault}")?;
@@ -111,9 +111,9 @@ fn status_text(mut out: impl Write, status: &Status, format: Format) -> std::io:
     probe_lines(&mut out, status, format)?;
     writeln!(out)?;
     zone_table(&mut out, &status.zones)?;
-    if !status.intents.is_empty() {
+    if !status.overrides.is_empty() {
         writeln!(out)?;
-        intent_table(&mut out, &status.intents)?;
+        override_table(&mut out, &status.overrides)?;
     }
     for zone in &status.zones {
         let said = |text: &Option<String>| {
@@ -250,7 +250,7 @@ mod tests {
 
     fn empty() -> Status {
         let status = json!({"version": "1", "fleet": "fed", "uptime_seconds": 0, "clusters": [], "zones": [],
-            "doubt": null, "canaries": []});
+            "self_check": null, "canaries": []});
         serde_json::from_value(status).unwrap()
     }
 

@@ -51,7 +51,7 @@ async fn first(term: &mut Signal, int: &mut Signal) -> &'static str {
     }
 }
 
-/// A probe in flight takes a descriptor, and the limit that a shell or systemd gives by default is for programs that
+/// A probe in flight takes a descriptor, and the limit that a shell or systemd returns by default is for programs that
 /// use select(2), which we do not.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);

@@ -102,7 +102,7 @@ impl Pace {
 
 /// Times and thresholds of one probe key, all of them known.
 ///
-/// Invariant: what [`Timing::with`] gives has `timeout` <= `fast_interval` <= `interval` when what it is called on has.
+/// Invariant: what [`Timing::with`] returns has `timeout` <= `fast_interval` <= `interval` when what it is called on has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// From the start of one probe to the start of the next.

@@ -138,7 +138,7 @@ impl ProbeSpec {
     }
 }
 
-/// What must not stand bare in the one-line form of the ownership evidence.
+/// What must not stand bare in the one-line form of the ownership record.
 const RESERVED: &AsciiSet = &CONTROLS.add(b' ').add(b';').add(b',').add(b'%').add(b'"').add(b'\\');
 /// The same before the port.
 const BEFORE_PORT: &AsciiSet = &RESERVED.add(b'!').add(b':');

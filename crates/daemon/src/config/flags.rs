@@ -93,8 +93,8 @@ impl Flags {
 fn position(raw: &mut Raw, kind: &str, label: Option<&str>, flag: &str) -> usize {
     let name =
         |label: &str| label.parse::<DnsName>().map_or_else(|_| label.to_owned(), |name| name.to_string());
-    let wanted = label.map(name);
-    let same = |section: &Section| section.kind == kind && section.label.as_deref().map(name) == wanted;
+    let desired = label.map(name);
+    let same = |section: &Section| section.kind == kind && section.label.as_deref().map(name) == desired;
     raw.sections.iter().position(same).unwrap_or_else(|| {
         raw.sections.push(Section::new(kind, label, Place::whole(flag)));
         raw.sections.len() - 1

@@ -1,7 +1,7 @@
 //! The configuration: `dns.conf`, the flags of kubefed over it, and environment variables.
 //!
 //! Reads: one INI file, what it refers to (files of secrets, kubeconfig contexts), flags, variables.
-//! Gives: a [`Config`] in which everything is typed and normalised, or all [`Fault`]s at once.
+//! Returns: a [`Config`] in which everything is typed and normalised, or all [`Fault`]s at once.
 //!
 //! ```text
 //! file ─ini→ ┐
@@ -99,7 +99,7 @@ pub struct Fleet {
     pub template: Option<String>,
     /// TTL of records whose zone and Service ask for none.
     pub ttl: Ttl,
-    /// Where wishes are kept over a restart; the ownership marks of the zones keep them when it is `None`.
+    /// Where overrides are kept over a restart; the ownership records of the zones keep them when it is `None`.
     pub state_dir: Option<PathBuf>,
 }
 

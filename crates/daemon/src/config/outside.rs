@@ -5,9 +5,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Gives the bytes of a file.
+/// Returns the bytes of a file.
 type Read<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
-/// Gives the names of the contexts that kubeconfig files have, or why it cannot.
+/// Returns the names of the contexts that kubeconfig files have, or why it cannot.
 type Contexts<'a> = &'a dyn Fn(&[PathBuf]) -> Result<Vec<String>, String>;
 
 /// Everything outside, as values and functions, so that reading a configuration is pure.
@@ -16,9 +16,9 @@ pub struct Outside<'a> {
     pub variables: BTreeMap<String, String>,
     /// Whether this process is root's.
     pub root: bool,
-    /// Gives the bytes of a file.
+    /// Returns the bytes of a file.
     pub read: Read<'a>,
-    /// Gives the names of the contexts that kubeconfig files have, or why it cannot.
+    /// Returns the names of the contexts that kubeconfig files have, or why it cannot.
     pub contexts: Contexts<'a>,
 }
 

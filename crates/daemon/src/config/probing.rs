@@ -7,7 +7,7 @@ use std::time::Duration;
 use fleetdns_core::probe::{Expect, Millis};
 use fleetdns_core::probe::{is_path, is_service};
 use fleetdns_core::text;
-use fleetdns_core::{DnsName, MemberName, Pace, Trust, Unprobeable};
+use fleetdns_core::{DnsName, MemberName, Pace, Trust, UnprobeablePolicy};
 use fleetdns_planner::ProbeDefaults;
 use fleetdns_planner::publish::Protocol;
 use fleetdns_probe::{ProbeSettings, TrustSettings};
@@ -44,7 +44,9 @@ pub(super) fn probe(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Probe {
         fall: count(reader, "fall", 100).unwrap_or(default.fall),
         rise: count(reader, "rise", 100).unwrap_or(default.rise),
         trust: trust(reader, "", outside),
-        unprobeable: reader.parse("unprobeable", "publish or hold", unprobeable).unwrap_or_default(),
+        unprobeable_policy: reader
+            .parse("unprobeable", "publish or hold", unprobeable_policy)
+            .unwrap_or_default(),
         nameservers: reader.list("nameservers", "an IP address with or without a port", parse::nameserver),
         ..default
     };
@@ -82,8 +84,10 @@ pub(super) fn of_member(
     (own != fleet.defaults).then_some(own)
 }
 
-fn unprobeable(text: &str) -> Option<Unprobeable> {
-    [Unprobeable::Publish, Unprobeable::Hold].into_iter().find(|one| one.as_str().eq_ignore_ascii_case(text))
+fn unprobeable_policy(text: &str) -> Option<UnprobeablePolicy> {
+    [UnprobeablePolicy::Publish, UnprobeablePolicy::Hold]
+        .into_iter()
+        .find(|one| one.as_str().eq_ignore_ascii_case(text))
 }
 
 fn few(reader: &mut Reader<'_>, key: &str) -> Option<NonZeroU8> {

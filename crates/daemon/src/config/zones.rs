@@ -191,7 +191,7 @@ impl Zones<'_> {
         let found = registry::find(text);
         if found.is_none() {
             let near = suggestion(text, names);
-            reader.fault("provider", format!("'{text}' is not a provider; there are {known}{near}"));
+            reader.fault("provider", format!("unknown provider '{text}'; expected one of {known}{near}"));
         }
         found
     }

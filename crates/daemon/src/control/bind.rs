@@ -30,7 +30,7 @@ pub enum BindError {
         source: io::Error,
     },
     /// A daemon listens there.
-    #[error("a daemon that runs listens on {}; end it, or give this one a [admin] socket of its own", .path.display())]
+    #[error("another fleetdns already listens on {}; end it, or give this one its own [admin] socket", .path.display())]
     Live {
         /// Where.
         path: PathBuf,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fleetdns_core::{
-    Applied, ApprovedPlan, Brakes, DnsName, Doubt, Finding, Health, Ingress, Inventory, Listing, MemberView,
-    Observed, ObservedSet, Port, Provider, ProviderError, Service, Snapshot, Ttl, Version,
+    Applied, ApprovedPlan, Brakes, DnsName, Finding, Health, Ingress, Inventory, Listing, MemberView,
+    Observed, ObservedSet, Port, Provider, ProviderError, SelfCheckFailure, Service, Snapshot, Ttl, Version,
 };
 use fleetdns_planner::{Planner, ProbeDefaults, Protocol, PublishSettings, Scope, ZoneSettings, publish};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::*;
-use crate::intents::{Clock, Keeper, Wishes};
+use crate::overrides::{Clock, OverrideSender, OverrideStore};
 use crate::view::View;
 use crate::zone::{Gauges, ZoneStatus};
 
@@ -42,10 +42,10 @@ impl Provider for Nowhere {
     }
 }
 
-/// A socket with a desk behind it, for a zone in which two clusters publish `default/web` and one `default/api`.
+/// A socket with an operator behind it, for a zone in which two clusters publish `default/web` and one `default/api`.
 struct Rig {
     folder: tempfile::TempDir,
-    wishes: Wishes,
+    overrides: OverrideSender,
     health: watch::Sender<Health>,
     released: watch::Receiver<u64>,
     zone: watch::Sender<ZoneStatus>,
@@ -101,7 +101,7 @@ fn written(snapshot: &Snapshot) -> Observed {
             let set = ObservedSet {
                 ttl: set.ttl,
                 content: fleetdns_core::Content::Known(set.data.clone()),
-                claim: fleetdns_core::Claim::of(mark),
+                claim: fleetdns_core::Owner::of(mark),
                 version: Version::default(),
             };
             observed.push(change.name.clone(), set);
@@ -131,7 +131,7 @@ impl Rig {
         let (zone, zone_in) = watch::channel(status);
         let (snapshots, snapshots_in) = watch::channel(snapshot);
         let (health, health_in) = watch::channel(Health::default());
-        let (keeper, wishes) = Keeper::new(None, Clock::system());
+        let (store_task, overrides) = OverrideStore::new(None, Clock::system());
         let (release, released) = watch::channel(0);
         let view = View {
             pulses: crate::pulse::Pulses::default(),
@@ -139,8 +139,8 @@ impl Rig {
             started: Instant::now(),
             snapshots: snapshots_in,
             health: health_in,
-            intents: wishes.receiver(),
-            state: wishes.state(),
+            overrides: overrides.receiver(),
+            state: overrides.state(),
             reports: fleetdns_probe::Reports::default(),
             zones: vec![zone_in],
             journal: crate::journal::Journal::default(),
@@ -150,13 +150,19 @@ impl Rig {
         };
         let configured: BTreeSet<_> =
             ["east", "west", "service/a/b"].map(|name| name.parse().unwrap()).into();
-        let desk =
-            Desk { view, wishes: wishes.clone(), configured, brakes: Brakes::default(), keeps, release };
+        let operator = Operator {
+            view,
+            overrides: overrides.clone(),
+            configured,
+            brakes: Brakes::default(),
+            keeps,
+            release,
+        };
         let stop = CancellationToken::new();
-        tokio::spawn(keeper.run(stop.clone()));
-        let rig = Self { folder, wishes, health, released, zone, _snapshots: snapshots, stop };
+        tokio::spawn(store_task.run(stop.clone()));
+        let rig = Self { folder, overrides, health, released, zone, _snapshots: snapshots, stop };
         let bound = Bound::new(&rig.path()).await.unwrap();
-        tokio::spawn(serve(bound, desk, rig.stop.clone()));
+        tokio::spawn(serve(bound, operator, rig.stop.clone()));
         rig
     }
 
@@ -172,10 +178,10 @@ impl Rig {
     }
 
     /// An order, and more of it.
-    async fn order(&self, wish: &str, subject: &str, more: Value) -> (u16, Value) {
-        let mut order = json!({"wish": wish, "subjects": [subject]});
+    async fn order(&self, kind: &str, subject: &str, more: Value) -> (u16, Value) {
+        let mut order = json!({"kind": kind, "subjects": [subject]});
         order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.post("/v1/intents", order.to_string()).await
+        self.post("/v1/overrides", order.to_string()).await
     }
 }
 
@@ -193,16 +199,16 @@ async fn a_drain_says_what_changes_and_what_keeps_its_last_address() {
     assert_eq!(answer["held"][0]["name"], "api.default.fed.svc.example.com", "{answer}");
     assert_eq!(answer["emptied"], json!([]));
     assert_eq!(
-        (&answer["subjects"][0]["subject"], &answer["subjects"][0]["wish"]),
+        (&answer["subjects"][0]["subject"], &answer["subjects"][0]["kind"]),
         (&json!("cluster/east"), &json!("drain"))
     );
-    let intents = rig.wishes.latest();
-    let intent = intents.get(&"cluster/east".parse().unwrap()).unwrap();
-    assert_eq!(intent.until, Some(intent.since + 7200));
-    assert!(intent.by.starts_with("alice as ") && &*intent.reason == "kernel", "{intent:?}");
+    let overrides = rig.overrides.latest();
+    let entry = overrides.get(&"cluster/east".parse().unwrap()).unwrap();
+    assert_eq!(entry.until, Some(entry.since + 7200));
+    assert!(entry.by.starts_with("alice as ") && &*entry.reason == "kernel", "{entry:?}");
     let (status, answer) = rig.order("auto", "cluster/east", json!({})).await;
     assert_eq!((status, &answer["subjects"][0]["before"]), (200, &json!("drain")), "{answer}");
-    assert!(rig.wishes.latest().is_empty());
+    assert!(rig.overrides.latest().is_empty());
 }
 
 #[tokio::test]
@@ -255,7 +261,7 @@ async fn a_force_out_of_a_last_address_has_to_be_meant() {
         if !keeps {
             assert_eq!(status, 409, "{answer}");
             assert!(said(&answer).contains("state-dir") && said(&answer).contains("--anyway"), "{answer}");
-            assert!(rig.wishes.latest().is_empty(), "what is refused changes nothing");
+            assert!(rig.overrides.latest().is_empty(), "what is refused changes nothing");
         }
         let (status, answer) = if keeps {
             (status, answer)
@@ -297,21 +303,21 @@ async fn what_is_not_known_or_cannot_be_understood_is_refused() {
     for (body, part) in [
         ("", "no JSON of its kind"),
         ("{", "no JSON of its kind"),
-        (r#"{"wish":"drain"}"#, "subjects"),
-        (r#"{"wish":"drain","subjects":["east"],"force":true}"#, "force"),
-        (r#"{"wish":"drain","subjects":[]}"#, "no subject"),
-        (r#"{"wish":"stop","subjects":["east"]}"#, "'stop' is none of"),
-        (r#"{"wish":"drain","subjects":["east"],"seconds":0}"#, "1 second"),
-        (r#"{"wish":"drain","subjects":["east"],"seconds":18446744073709551615}"#, "366 days"),
+        (r#"{"kind":"drain"}"#, "subjects"),
+        (r#"{"kind":"drain","subjects":["east"],"force":true}"#, "force"),
+        (r#"{"kind":"drain","subjects":[]}"#, "no subject"),
+        (r#"{"kind":"stop","subjects":["east"]}"#, "'stop' is none of"),
+        (r#"{"kind":"drain","subjects":["east"],"seconds":0}"#, "1 second"),
+        (r#"{"kind":"drain","subjects":["east"],"seconds":18446744073709551615}"#, "366 days"),
     ] {
-        let (status, answer) = rig.post("/v1/intents", body.to_owned()).await;
+        let (status, answer) = rig.post("/v1/overrides", body.to_owned()).await;
         assert_eq!(status, 400, "{body}: {answer}");
         assert!(said(&answer).contains(part), "{body}: {answer}");
     }
     let long = json!({"reason": "x".repeat(201)});
     assert_eq!(rig.order("drain", "east", long).await.0, 400);
-    assert!(rig.wishes.latest().is_empty());
-    // Said all the same; and what is wished can be taken back, though nobody knows it.
+    assert!(rig.overrides.latest().is_empty());
+    // Said all the same; and what is set can be taken back, though nobody knows it.
     assert_eq!(rig.order("drain", "cluster/north", json!({"anyway": true})).await.0, 200);
     assert_eq!(rig.order("auto", "cluster/north", json!({})).await.0, 200);
     assert_eq!(rig.order("auto", "cluster/north", json!({})).await.0, 404);
@@ -320,13 +326,13 @@ async fn what_is_not_known_or_cannot_be_understood_is_refused() {
 #[tokio::test]
 async fn only_a_correlation_can_be_released() {
     let rig = Rig::start(true).await;
-    let (status, answer) = rig.post("/v1/release", String::new()).await;
+    let (status, answer) = rig.post("/v1/confirm-outage", String::new()).await;
     assert_eq!(status, 409, "{answer}");
     let members = ["east", "west"].map(|name| name.parse().unwrap());
     rig.health.send_modify(|health| {
-        health.doubt = Some(Doubt::Correlation { keys: 4, bad: 3, members: members.into() });
+        health.self_check = Some(SelfCheckFailure::Correlation { keys: 4, bad: 3, members: members.into() });
     });
-    let (status, answer) = rig.post("/v1/release", String::new()).await;
+    let (status, answer) = rig.post("/v1/confirm-outage", String::new()).await;
     assert_eq!(status, 200, "{answer}");
     assert!(answer["released"].as_str().unwrap().contains("correlation"), "{answer}");
     assert_eq!(*rig.released.borrow(), 1);

@@ -2,7 +2,7 @@
 //!
 //! Each event is one write(2) of a whole line, so that lines of two processes never mix and a crash of the daemon loses
 //! nothing that was written; after each burst the file is synced to the disk. A file that was moved away or deleted is
-//! made anew at the next event, so that logrotate needs to tell us nothing; [`Journal::reopen`] does the same at once.
+//! made again at the next event, so that logrotate needs to tell us nothing; [`Journal::reopen`] does the same at once.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Events that are written between two syncs, at most.
 const BURST: usize = 1000;
 /// What is still written when the daemon ends.
-const FAREWELL: Duration = Duration::from_secs(2);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
 impl Journal {
     /// Has every event from now on wait for the audit task.
@@ -51,7 +51,7 @@ impl Journal {
             }
         }
         // Whatever the other tasks said last.
-        let rest = tokio::time::timeout(FAREWELL, self.write_all(file)).await;
+        let rest = tokio::time::timeout(SHUTDOWN_GRACE, self.write_all(file)).await;
         if let Ok((file, done)) = rest {
             self.tell(&file.path, &done);
         }
@@ -134,7 +134,7 @@ impl AuditFile {
         Self { path, open: None, torn: false }
     }
 
-    /// Gives how many were written, and why not all of them.
+    /// Returns how many were written, and why not all of them.
     fn write(&mut self, events: &[Arc<Event>]) -> (usize, io::Result<()>) {
         let (mut written, mut torn) = (0, self.torn);
         let done = self.open().and_then(|file| append(file, events, &mut written, &mut torn));

@@ -21,14 +21,14 @@ pub enum Kind {
     Held,
     /// No brake keeps anything at a name any more.
     Released,
-    /// The prober doubts itself: nothing goes because of probes.
-    Doubt,
+    /// Probe results are distrusted: nothing goes because of probes.
+    SelfCheckFailed,
     /// It no longer does.
-    DoubtOver,
+    SelfCheckPassed,
     /// A person said something of a part of the fleet.
-    Intent,
+    Override,
     /// It was taken back, or its time is over.
-    IntentOver,
+    OverrideOver,
     /// A cluster's inventory is in another state.
     Cluster,
     /// A zone cannot be read or written.
@@ -48,10 +48,10 @@ impl Kind {
             Self::Out => "out",
             Self::Held => "held",
             Self::Released => "released",
-            Self::Doubt => "doubt",
-            Self::DoubtOver => "doubt-over",
-            Self::Intent => "intent",
-            Self::IntentOver => "intent-over",
+            Self::SelfCheckFailed => "self-check-failed",
+            Self::SelfCheckPassed => "self-check-passed",
+            Self::Override => "override",
+            Self::OverrideOver => "override-over",
             Self::Cluster => "cluster",
             Self::ZoneFault => "zone-fault",
             Self::ZoneMended => "zone-mended",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fleetdns_core::{Health, Intents, Inventory, MemberName, Snapshot, Subject, stamp};
+use fleetdns_core::{Health, Inventory, MemberName, Overrides, Snapshot, Subject, stamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -13,32 +13,36 @@ pub async fn follow(
     journal: Journal,
     mut snapshots: watch::Receiver<Snapshot>,
     mut health: watch::Receiver<Health>,
-    mut intents: watch::Receiver<Intents>,
+    mut overrides: watch::Receiver<Overrides>,
     shutdown: CancellationToken,
 ) {
     journal.record([What::new(Kind::Started, format!("fleetdns {}", env!("CARGO_PKG_VERSION")))]);
     let mut clusters = Clusters::default();
-    let mut doubt = None;
-    let mut said = Intents::default();
+    let mut self_check = None;
+    let mut said = Overrides::default();
     loop {
         let events = clusters.take(&snapshots.borrow_and_update());
         journal.record(events);
-        let now = health.borrow_and_update().doubt.clone();
-        let (was, is) =
-            (doubt.as_ref().map(fleetdns_core::Doubt::kind), now.as_ref().map(fleetdns_core::Doubt::kind));
+        let now = health.borrow_and_update().self_check.clone();
+        let (was, is) = (
+            self_check.as_ref().map(fleetdns_core::SelfCheckFailure::kind),
+            now.as_ref().map(fleetdns_core::SelfCheckFailure::kind),
+        );
         if was != is {
-            journal.record(was.map(|kind| What::new(Kind::DoubtOver, kind)));
-            journal.record(now.as_ref().map(|doubt| What::new(Kind::Doubt, doubt.to_string())));
-            doubt = now;
+            journal.record(was.map(|kind| What::new(Kind::SelfCheckPassed, kind)));
+            journal.record(
+                now.as_ref().map(|self_check| What::new(Kind::SelfCheckFailed, self_check.to_string())),
+            );
+            self_check = now;
         }
-        let now = intents.borrow_and_update().clone();
-        journal.record(wishes(&said, &now));
+        let now = overrides.borrow_and_update().clone();
+        journal.record(override_events(&said, &now));
         said = now;
         tokio::select! {
             () = shutdown.cancelled() => return,
             Ok(()) = snapshots.changed() => {}
             Ok(()) = health.changed() => {}
-            Ok(()) = intents.changed() => {}
+            Ok(()) = overrides.changed() => {}
             // Both senders are gone: the daemon is ending.
             else => return,
         }
@@ -46,7 +50,7 @@ pub async fn follow(
 }
 
 /// What persons newly say, and what they no longer do.
-fn wishes(before: &Intents, now: &Intents) -> Vec<What> {
+fn override_events(before: &Overrides, now: &Overrides) -> Vec<What> {
     let event = |kind, subject: &Subject, text: String| {
         let what = What::new(kind, text);
         match subject {
@@ -55,14 +59,14 @@ fn wishes(before: &Intents, now: &Intents) -> Vec<What> {
         }
     };
     let mut events = Vec::new();
-    for (subject, intent) in before.iter().filter(|(subject, _)| now.get(subject).is_none()) {
-        events.push(event(Kind::IntentOver, subject, format!("{} of {subject}", intent.wish)));
+    for (subject, entry) in before.iter().filter(|(subject, _)| now.get(subject).is_none()) {
+        events.push(event(Kind::OverrideOver, subject, format!("{} of {subject}", entry.kind)));
     }
-    for (subject, intent) in now.iter().filter(|(subject, intent)| before.get(subject) != Some(intent)) {
-        let until = intent.until.map(|until| format!(" until {}", stamp::seconds(until))).unwrap_or_default();
-        let reason = if intent.reason.is_empty() { String::new() } else { format!(": {}", intent.reason) };
-        let text = format!("{} of {subject} by {}{until}{reason}", intent.wish, intent.by);
-        events.push(event(Kind::Intent, subject, text));
+    for (subject, entry) in now.iter().filter(|(subject, entry)| before.get(subject) != Some(entry)) {
+        let until = entry.until.map(|until| format!(" until {}", stamp::seconds(until))).unwrap_or_default();
+        let reason = if entry.reason.is_empty() { String::new() } else { format!(": {}", entry.reason) };
+        let text = format!("{} of {subject} by {}{until}{reason}", entry.kind, entry.by);
+        events.push(event(Kind::Override, subject, text));
     }
     events
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use fleetdns_core::plan::{Held, Hold};
+use fleetdns_core::plan::{HeldChange, Hold};
 use fleetdns_core::{Applied, DnsName, Outcome, ProviderError};
 use fleetdns_planner::planner::{Move, MoveCause, Way};
 use fleetdns_probe::Reports;
@@ -142,7 +142,7 @@ impl Auditing {
 }
 
 #[tokio::test]
-async fn the_audit_file_takes_every_event_and_is_made_anew_when_it_was_moved_away() {
+async fn the_audit_file_takes_every_event_and_is_made_again_when_it_was_moved_away() {
     let folder = tempfile::tempdir().unwrap();
     let (path, old) = (folder.path().join("audit.jsonl"), folder.path().join("audit.jsonl.1"));
     let auditing = Auditing::start(&path);
@@ -221,7 +221,8 @@ fn kinds(journal: &Journal) -> Vec<String> {
 #[test]
 fn a_move_is_said_when_it_is_written_and_each_refusal_once() {
     let journal = Journal::default();
-    let mut scribe = Scribe::new(journal.clone(), Reports::default(), "example.com".parse().unwrap());
+    let mut recorder =
+        EventRecorder::new(journal.clone(), Reports::default(), "example.com".parse().unwrap());
     let name: DnsName = "web.example.com".parse().unwrap();
     let failed = || {
         let error = ProviderError::Throttled { endpoint: "ns1".into(), seconds: 5 };
@@ -230,15 +231,15 @@ fn a_move_is_said_when_it_is_written_and_each_refusal_once() {
     let conflict = || Applied { names: vec![(name.clone(), Outcome::Conflict)] };
     let done = || Applied { names: vec![(name.clone(), Outcome::Done(vec![]))] };
     for applied in [failed(), failed(), conflict(), conflict(), done()] {
-        scribe.moves(&[moved(Way::Out)], &applied);
+        recorder.moves(&[moved(Way::Out)], &applied);
     }
-    scribe.moves(&[moved(Way::In)], &done());
-    scribe.moves(&[moved(Way::Out)], &Applied::default());
+    recorder.moves(&[moved(Way::In)], &done());
+    recorder.moves(&[moved(Way::Out)], &Applied::default());
     assert_eq!(
         kinds(&journal),
         [
             "out failed: ns1 asks to wait 5 s",
-            "out conflict: somebody else changed the record",
+            "out conflict: record changed by another writer",
             "out written",
             "in written"
         ]
@@ -256,9 +257,9 @@ fn a_move_is_said_when_it_is_written_and_each_refusal_once() {
 #[test]
 fn a_hold_is_said_once_and_so_is_its_end() {
     let journal = Journal::default();
-    let scribe = Scribe::new(journal.clone(), Reports::default(), "example.com".parse().unwrap());
+    let recorder = EventRecorder::new(journal.clone(), Reports::default(), "example.com".parse().unwrap());
     let name: DnsName = "web.example.com".parse().unwrap();
-    let held = |reason: Hold| BTreeMap::from([(name.clone(), Held { name: name.clone(), reason })]);
+    let held = |reason: Hold| BTreeMap::from([(name.clone(), HeldChange { name: name.clone(), reason })]);
     let steps = [
         held(Hold::StartUp("waiting for 3 endpoints".into())),
         held(Hold::Undecided),
@@ -269,7 +270,7 @@ fn a_hold_is_said_once_and_so_is_its_end() {
     ];
     let mut before = BTreeMap::new();
     for now in steps {
-        scribe.holds(before.iter(), &now, |_| Some("default".into()));
+        recorder.holds(before.iter(), &now, |_| Some("default".into()));
         before = now;
     }
     let texts: Vec<String> = journal

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use fleetdns_core::plan::{Held, Hold};
+use fleetdns_core::plan::{HeldChange, Hold};
 use fleetdns_core::{
     Applied, ApprovedPlan, DnsName, NameChange, Observed, Outcome, Plan, ProviderError, approve,
 };
@@ -81,13 +81,13 @@ impl ZoneTask {
         let approved = approve(draft.plan, &self.brakes);
         self.settle_pending(&scope, approved.plan(), &draft.waits);
         self.tell(&scope, &approved.plan().held, &approved.plan().refused);
-        let is_held = |one: &Held| matches!(one.reason, Hold::MaxDelete { .. });
+        let is_held = |one: &HeldChange| matches!(one.reason, Hold::MaxDelete { .. });
         if approved.plan().held.iter().any(is_held) {
             self.recheck_at = Some(Instant::now() + RECHECK);
         }
         self.write(approved, &draft.moves, inputs).await;
         if scope == Scope::All && self.scope.is_empty() && self.pending.is_empty() {
-            self.scribe.forget_unwritten();
+            self.recorder.forget_unwritten();
             self.writing.works(&self.planner.zone().zone);
         }
         self.tell_fault(None);
@@ -171,8 +171,8 @@ impl ZoneTask {
         let changed: BTreeSet<&DnsName> =
             plan.changes.iter().map(|change| &change.name).chain(waits).collect();
         let names = self.pending.names().filter(|name| scope.contains(name) && !changed.contains(name));
-        let settled: Vec<DnsName> = names.cloned().collect();
-        settled.iter().for_each(|name| self.pending.settle(name));
+        let decision: Vec<DnsName> = names.cloned().collect();
+        decision.iter().for_each(|name| self.pending.finish(name));
     }
 
     /// Writes an approved plan: what takes dead addresses out first, and what the backend has refused before by itself
@@ -220,7 +220,7 @@ impl ZoneTask {
         };
         self.reading.note_written(changes.iter().map(|change| &change.name));
         self.batch.learn(changes.len(), started.elapsed());
-        self.scribe.moves(moves, &applied);
+        self.recorder.moves(moves, &applied);
         self.settle_velocity(moves, &applied);
         self.take_in(changes, moves, applied, started.elapsed());
     }
@@ -243,7 +243,7 @@ impl ZoneTask {
                 None => false,
             };
         }
-        if self.velocity.settle(&left, &stayed) {
+        if self.velocity.finish(&left, &stayed) {
             self.turn_at = self.turn_at.map(|_| Instant::now());
         }
     }

@@ -84,7 +84,7 @@ impl Pending {
     }
 
     /// Forgets a name of which nothing has to be written any more, unless nobody knows what is there.
-    pub(super) fn settle(&mut self, name: &DnsName) {
+    pub(super) fn finish(&mut self, name: &DnsName) {
         if self.0.get(name).is_some_and(|entry| !matches!(entry.wait, Wait::Unread { .. })) {
             self.0.remove(name);
         }

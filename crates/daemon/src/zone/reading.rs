@@ -134,11 +134,11 @@ impl ZoneTask {
         self.reading.access.works(&zone);
         self.reading.drift_at = Instant::now() + self.drift;
         self.reading.lists = self.reading.lists.wrapping_add(1);
-        let looked_at = self.look_again(&observed);
+        let looked_at = self.names_to_recheck(&observed);
         self.scope.extend(looked_at);
         self.scope.extend(Scope::Names(self.pending.read(began)));
         self.observed = Some(observed);
-        self.planner.forget();
+        self.planner.reset_memory();
         self.status.send_modify(|status| status.listed_at = Some(Instant::now()));
         self.tell_fault(None);
     }
@@ -152,13 +152,13 @@ impl ZoneTask {
         if self.adopted.send(adopted).await.is_ok() {
             let _ = taken.await;
         }
-        self.wishes.adopt(&self.planner.zone().zone, observed).await;
+        self.overrides.adopt(&self.planner.zone().zone, observed).await;
     }
 
-    /// The names that a list gives cause to look at: those that are not as we left them, and those that are held or
+    /// The names that a list returns cause to look at: those that are not as we left them, and those that are held or
     /// refused. All of them at the start, when what can be written at all is something else, and now and then, should
     /// anything have slipped.
-    fn look_again(&self, listed: &Observed) -> Scope {
+    fn names_to_recheck(&self, listed: &Observed) -> Scope {
         let whole = self.reading.lists % LISTS_TO_A_WHOLE_PASS == 1;
         let same_rules = |before: &&Observed| before.same_limits(listed);
         match self.observed.as_ref().filter(|_| !whole).filter(same_rules) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use fleetdns_core::plan::{Held, Refused};
+use fleetdns_core::plan::{HeldChange, Refused};
 use fleetdns_core::{Capabilities, DnsName, Gauge, Observed, Provider, ServiceKey};
 use fleetdns_planner::ZoneSettings;
 use tokio::time::Instant;
@@ -29,7 +29,7 @@ pub struct ZoneStatus {
     /// Why it cannot be written at the moment, whether it can be read or not.
     pub write_fault: Option<String>,
     /// Names kept by a brake.
-    pub held: BTreeMap<DnsName, Held>,
+    pub held: BTreeMap<DnsName, HeldChange>,
     /// What is wanted and not written, by name.
     pub refused: BTreeMap<Arc<str>, Vec<Refused>>,
     /// What Services say that cannot be used.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::lines::Lines;
-use fleetdns_core::plan::{Held, Hold, Refusal, Refused};
+use fleetdns_core::plan::{HeldChange, Hold, Refusal, Refused};
 use fleetdns_core::text::printable;
 use fleetdns_core::{ClusterVerdict, DnsName, NameChange};
 use fleetdns_planner::{Move, Scope, Way};
@@ -68,8 +68,8 @@ impl ZoneTask {
         let turned = self.planner.turned();
         for (cluster, verdict) in turned.iter().filter(|_| self.says_clusters) {
             match verdict {
-                ClusterVerdict::Out => warn!(%cluster, %verdict, "every endpoint of the cluster is out"),
-                ClusterVerdict::In => info!(%cluster, %verdict, "the cluster has endpoints that answer"),
+                ClusterVerdict::Out => warn!(%cluster, %verdict, "cluster down: no endpoint healthy"),
+                ClusterVerdict::In => info!(%cluster, %verdict, "cluster up: an endpoint is healthy"),
                 ClusterVerdict::Unknown | ClusterVerdict::Unprobed => {
                     debug!(%cluster, %verdict, "the cluster has no verdict as a whole");
                 }
@@ -78,8 +78,8 @@ impl ZoneTask {
     }
 
     /// Says what is newly held or refused, and what no longer is.
-    pub(super) fn tell(&mut self, scope: &Scope, held: &[Held], refused: &[Refused]) {
-        let new_held: BTreeMap<DnsName, Held> =
+    pub(super) fn tell(&mut self, scope: &Scope, held: &[HeldChange], refused: &[Refused]) {
+        let new_held: BTreeMap<DnsName, HeldChange> =
             held.iter().map(|one| (one.name.clone(), one.clone())).collect();
         let mut new_refused: BTreeMap<Arc<str>, Vec<Refused>> = BTreeMap::new();
         let pending = self.pending.names().filter(|name| scope.contains(name));
@@ -91,7 +91,7 @@ impl ZoneTask {
         let zone = &self.planner.zone().zone;
         self.status.send_modify(|status| {
             let before = status.held.iter().filter(|(name, _)| scope.contains(name));
-            self.scribe.holds(before, &new_held, |name| self.planner.namespace_at(name));
+            self.recorder.holds(before, &new_held, |name| self.planner.namespace_at(name));
             for (name, one) in &new_held {
                 match &one.reason {
                     reason if status.held.get(name).is_some_and(|before| before.reason == *reason) => {}
@@ -166,7 +166,7 @@ impl ZoneTask {
     /// Says what is wrong with the zone as a whole. `news`: a fault that was not there before.
     pub(super) fn tell_fault(&self, news: Option<String>) {
         if let Some(text) = news {
-            self.scribe.fault(&text);
+            self.recorder.fault(&text);
         }
         let (read, write) = (self.reading.access.fault(), self.writing.fault());
         let fault = match (read, write) {
@@ -176,7 +176,7 @@ impl ZoneTask {
         let write = write.map(str::to_owned);
         let mended = fault.is_none() && self.status.borrow().fault.is_some();
         if mended {
-            self.scribe.mended();
+            self.recorder.mended();
         }
         self.status.send_if_modified(|status| {
             let changed = (&status.fault, &status.write_fault) != (&fault, &write);

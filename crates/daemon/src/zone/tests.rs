@@ -1,11 +1,12 @@
 //! The loop in paused time, against a strict zone in memory.
 
 use fleetdns_core::{
-    Claim, Content, Inventory, NonEmpty, ObservedSet, ProviderError, RecordData, Ttl, Verdict, Version, Wish,
+    Content, Inventory, NonEmpty, ObservedSet, OverrideKind, Owner, ProviderError, RecordData, Ttl, Verdict,
+    Version,
 };
 
 use super::*;
-use crate::intents::{Clock, Keeper, Saying};
+use crate::overrides::{Clock, OverrideRequest, OverrideStore};
 
 mod brakes;
 mod reading;
@@ -65,7 +66,7 @@ async fn what_was_edited_beside_a_set_that_is_written_is_seen_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn throttling_is_obeyed_and_coalesces_to_the_latest_wish() {
+async fn throttling_is_obeyed_and_coalesces_to_the_latest_override() {
     let rig = Rig::start(Backend { apply_faults: vec![throttled], ..Backend::default() });
     rig.pass(1).await;
     rig.publish(&["203.0.113.1"]);
@@ -76,7 +77,7 @@ async fn throttling_is_obeyed_and_coalesces_to_the_latest_wish() {
     assert_eq!(rig.backend(|b| b.applies), 1, "nobody asks again before the time is over");
     rig.pass(300).await;
     assert_eq!(rig.values(GLOBAL), ["203.0.113.9"]);
-    assert_eq!(rig.backend(|b| b.applies), 2, "eight wishes became one write");
+    assert_eq!(rig.backend(|b| b.applies), 2, "eight overrides became one write");
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,7 +172,7 @@ async fn a_foreign_record_is_left_alone_and_said() {
     let foreign = ObservedSet {
         ttl: Ttl::DEFAULT,
         content: Content::Known(RecordData::A(NonEmpty::new(["198.51.100.1".parse().unwrap()]).unwrap())),
-        claim: Claim::Foreign,
+        claim: Owner::Foreign,
         version: Version::default(),
     };
     let mut backend = Backend::default();
@@ -256,7 +257,7 @@ async fn no_more_leaves_within_a_minute_than_may() {
     assert_eq!(rig.values(GLOBAL).len(), 10);
     // Five of ten clusters die within one second: 20 % of the addresses go at once, the others one minute later each.
     for dead in &all[..5] {
-        rig.judge(dead, Verdict::Unhealthy);
+        rig.health_state(dead, Verdict::Unhealthy);
         rig.pass(0).await;
     }
     rig.pass(1).await;
@@ -264,7 +265,7 @@ async fn no_more_leaves_within_a_minute_than_may() {
     let held = rig.status.borrow().held.values().map(|held| held.reason.clone()).collect::<Vec<_>>();
     assert_eq!(held, [Hold::Velocity]);
     // One that waits answers again: it has not been taken out.
-    rig.judge(&all[4], Verdict::Healthy);
+    rig.health_state(&all[4], Verdict::Healthy);
     rig.pass(57).await;
     assert_eq!(rig.values(GLOBAL).len(), 8);
     rig.pass(5).await;
@@ -283,7 +284,7 @@ async fn one_clusters_worth_goes_at_once_however_much_that_is() {
     }
     rig.pass(10).await;
     for n in 1..=30 {
-        rig.judge(&format!("203.0.113.{n}"), Verdict::Unhealthy);
+        rig.health_state(&format!("203.0.113.{n}"), Verdict::Unhealthy);
     }
     rig.pass(1).await;
     for n in 1..=30 {
@@ -292,19 +293,24 @@ async fn one_clusters_worth_goes_at_once_however_much_that_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wish_is_heeded_at_once_and_read_back_from_the_marks_before_the_first_plan() {
+async fn an_override_is_heeded_at_once_and_read_back_from_the_marks_before_the_first_plan() {
     let keep = |backend: Backend| {
-        let (keeper, wishes) = Keeper::new(None, Clock::system());
-        let keeping = tokio::spawn(keeper.run(CancellationToken::new()));
-        (Rig::start_heeding(backend, vec![], wishes.clone()), wishes, keeping)
+        let (store_task, overrides) = OverrideStore::new(None, Clock::system());
+        let keeping = tokio::spawn(store_task.run(CancellationToken::new()));
+        (Rig::start_heeding(backend, vec![], overrides.clone()), overrides, keeping)
     };
-    let (rig, wishes, _keeping) = keep(Backend::default());
+    let (rig, overrides, _keeping) = keep(Backend::default());
     rig.publish(&["203.0.113.1", "203.0.113.2"]);
     rig.pass(5).await;
     let subjects = vec!["address/203.0.113.1".parse().unwrap()];
-    let saying =
-        |wish| Saying { subjects: subjects.clone(), wish, by: "root".into(), reason: "".into(), span: None };
-    wishes.say(saying(Some(Wish::Drain))).await.unwrap();
+    let request = |kind| OverrideRequest {
+        subjects: subjects.clone(),
+        kind,
+        by: "root".into(),
+        reason: "".into(),
+        span: None,
+    };
+    overrides.request(request(Some(OverrideKind::Drain))).await.unwrap();
     rig.pass(0).await;
     assert_eq!(rig.values(GLOBAL), ["203.0.113.2"]);
 
@@ -312,12 +318,12 @@ async fn a_wish_is_heeded_at_once_and_read_back_from_the_marks_before_the_first_
     rig.shutdown.cancel();
     rig.pass(0).await;
     let backend = rig.backend(std::mem::take);
-    let (rig, wishes, keeping) = keep(backend);
+    let (rig, overrides, keeping) = keep(backend);
     rig.publish(&["203.0.113.1", "203.0.113.2"]);
     rig.pass(120).await;
     assert_eq!(rig.values(GLOBAL), ["203.0.113.2"]);
     assert_eq!(rig.backend(|b| b.applies), 2, "the second daemon found nothing to write");
-    wishes.say(saying(None)).await.unwrap();
+    overrides.request(request(None)).await.unwrap();
     rig.pass(0).await;
     assert_eq!(rig.values(GLOBAL), ["203.0.113.1", "203.0.113.2"]);
     assert!(!keeping.is_finished());
@@ -325,10 +331,10 @@ async fn a_wish_is_heeded_at_once_and_read_back_from_the_marks_before_the_first_
     // Taken back is taken back.
     rig.shutdown.cancel();
     rig.pass(0).await;
-    let (rig, mut wishes, _keeping) = keep(rig.backend(std::mem::take));
+    let (rig, mut overrides, _keeping) = keep(rig.backend(std::mem::take));
     rig.publish(&["203.0.113.1", "203.0.113.2"]);
     rig.pass(120).await;
-    assert!(wishes.latest().is_empty());
+    assert!(overrides.latest().is_empty());
     assert_eq!(rig.values(GLOBAL).len(), 2);
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use fleetdns_core::routing::Routing;
 use fleetdns_core::{
-    Address, AllDown, Claim, Content, DnsName, NonEmpty, ObservedSet, RecordData, ServiceKey, Subject, Ttl,
-    Wish,
+    Address, AllDown, Content, DnsName, NonEmpty, ObservedSet, OverrideKind, Owner, RecordData, ServiceKey,
+    Subject, Ttl,
 };
 
 use crate::drive::{Do, Driver};
@@ -196,7 +196,7 @@ impl Driver {
         });
     }
 
-    /// A person wishes something of an address, a Service or a cluster, or takes it back.
+    /// A person overrides something of an address, a Service or a cluster, or takes it back.
     async fn person(&mut self) {
         let (ips, member) = (self.ips(), self.member());
         let services: Vec<ServiceKey> = self.with(|sim| sim.services.iter().cloned().collect());
@@ -211,9 +211,16 @@ impl Driver {
             2 => Subject::ServiceIn(service, name),
             _ => Subject::Address(Address::from(ip)),
         };
-        let wish = *rng.pick(&[None, Some(Wish::Drain), Some(Wish::ForceIn), Some(Wish::ForceOut)]).unwrap();
+        let kind = *rng
+            .pick(&[
+                None,
+                Some(OverrideKind::Drain),
+                Some(OverrideKind::ForceIn),
+                Some(OverrideKind::ForceOut),
+            ])
+            .unwrap();
         let span = rng.chance(60).then(|| Duration::from_secs(rng.between(1, 200)));
-        self.obeys(subject, wish, span).await;
+        self.obeys(subject, kind, span).await;
     }
 
     /// Every address that any Service has, or that a host name stands for.
@@ -406,7 +413,7 @@ impl Driver {
                 sets[at].content = Content::Known(RecordData::A(values));
             }
             _ => {
-                sets[at].claim = Claim::Ours(None);
+                sets[at].claim = Owner::Ours(None);
                 sim.zone.unmarked.insert(name.clone());
             }
         }
@@ -567,7 +574,7 @@ pub(crate) fn foreign(sim: &mut Sim, name: &DnsName, kind: &str) {
         other => Content::Other(other.into()),
     };
     let version = sim.zone.version();
-    let set = ObservedSet { ttl: Ttl::DEFAULT, content, claim: Claim::Foreign, version };
+    let set = ObservedSet { ttl: Ttl::DEFAULT, content, claim: Owner::Foreign, version };
     sim.foreign.entry(name.clone()).or_default().push(set.clone());
     sim.zone.observed.push(name.clone(), set);
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use fleetdns_core::{Address, ServiceKey, Subject, Wish};
+use fleetdns_core::{Address, OverrideKind, ServiceKey, Subject};
 
 use crate::drive::Driver;
 use crate::fleet::{Member, Truth};
@@ -154,7 +154,7 @@ async fn course(plan: &Deletions, seed: u64, broken: Broken, talks: bool) -> Out
     all.push(expected("is new", &new(), (BTreeSet::new(), [ip].into()), times));
     driver.until_then(began + plan.drained).await;
     let subject = Subject::ServiceIn(shop("s1"), "m1".parse().unwrap());
-    driver.order(&subject, Some(Wish::Drain), None).await.ok();
+    driver.order(&subject, Some(OverrideKind::Drain), None).await.ok();
     let drained = ["203.0.114.1".to_owned()].into();
     let times = (driver.now(), SECOND + more);
     all.push(expected("is drained in m1", &shop("s1"), (drained, BTreeSet::new()), times));

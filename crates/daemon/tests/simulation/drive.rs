@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fleetdns_core::{Address, Brakes, DnsName, Health, ServiceKey, Snapshot, Subject, Ttl, Wish};
-use fleetdns_daemon::intents::order::{AUTO, Answer, Desk, Order, OrderError};
-use fleetdns_daemon::intents::{Clock, Keeper, Wishes};
+use fleetdns_core::{Address, Brakes, DnsName, Health, OverrideKind, ServiceKey, Snapshot, Subject, Ttl};
+use fleetdns_daemon::overrides::order::{AUTO, Answer, Operator, Order, OrderError};
+use fleetdns_daemon::overrides::{Clock, OverrideSender, OverrideStore};
 use fleetdns_daemon::view::View;
-use fleetdns_daemon::zone::{Upkeep, ZoneStatus, ZoneTask};
+use fleetdns_daemon::zone::{ZoneOptions, ZoneStatus, ZoneTask};
 use fleetdns_planner::{PublishSettings, ZoneSettings};
-use fleetdns_probe::{Canary, Means, ProbeSettings};
+use fleetdns_probe::{Canary, ProbeSettings, Transport};
 use fleetdns_watch::Adopted;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -51,7 +51,7 @@ pub(crate) struct Running {
     adopted: mpsc::Receiver<Adopted>,
     pub(crate) release: watch::Sender<u64>,
     pub(crate) status: watch::Receiver<ZoneStatus>,
-    desk: Desk,
+    operator: Operator,
     shutdown: CancellationToken,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Driver {
     serial: u64,
     pub(crate) epoch: u32,
     /// What persons say outlives the process, as it does with a folder for its state.
-    wishes: Option<Wishes>,
+    override_sender: Option<OverrideSender>,
     pub(crate) run: Option<Running>,
     /// When chaos is over.
     pub(crate) chaos_until: Duration,
@@ -76,7 +76,7 @@ impl Driver {
             due: BTreeMap::new(),
             serial: 0,
             epoch: 0,
-            wishes: None,
+            override_sender: None,
             run: None,
             chaos_until: Duration::ZERO,
         }
@@ -102,22 +102,29 @@ impl Driver {
     /// Starts a process on the zone as it is.
     pub(crate) fn start(&mut self) {
         self.epoch += 1;
-        let wishes = self.wishes();
+        let override_sender = self.override_sender();
         let apex: DnsName = "example.com".parse().unwrap();
         let publish = Arc::new(PublishSettings {
             fleet: Some("fed".parse().unwrap()),
             zones: vec![(apex.clone(), apex)],
             ..PublishSettings::default()
         });
-        let told = wishes.clone();
-        let (settings, upkeep, canaries, broken, correlation_hold) = self.with(|sim| {
-            let wishes = if sim.broken == Broken::Ignores { Wishes::none() } else { wishes };
+        let told = override_sender.clone();
+        let (settings, options, canaries, broken, correlation_hold) = self.with(|sim| {
+            let override_sender =
+                if sim.broken == Broken::Ignores { OverrideSender::none() } else { override_sender };
             sim.say("process starts");
             sim.process = Process::default();
             sim.ledger = crate::ledger::Ledger::default();
-            sim.fleet.departed.clear();
+            sim.fleet.removed.clear();
             sim.fleet.members.iter_mut().for_each(|member| member.start(&publish));
-            (zone_settings(sim), upkeep(sim, wishes), canaries(sim), sim.broken, sim.broken.hold(sim.hold))
+            (
+                zone_settings(sim),
+                options(sim, override_sender),
+                canaries(sim),
+                sim.broken,
+                sim.broken.hold(sim.hold),
+            )
         });
         let (targets_out, targets) = watch::channel(Snapshot::default());
         let (snapshots_out, snapshots_in) = watch::channel(Snapshot::default());
@@ -126,13 +133,13 @@ impl Driver {
         let (adopted_out, adopted) = mpsc::channel(4);
         let shutdown = CancellationToken::new();
         let way = Way(Arc::clone(&self.sim));
-        let (zone, status) = ZoneTask::new(settings, "strict", Box::new(way), upkeep, adopted_out);
-        let means = means(&self.sim);
+        let (zone, status) = ZoneTask::new(settings, "strict", Box::new(way), options, adopted_out);
+        let transport = transport(&self.sim);
         let token = shutdown.clone();
         let probing = ProbeSettings { correlation_hold, ..ProbeSettings::default() };
         let probing = (probing, if broken.is_deaf() { Vec::new() } else { canaries });
         let mut tasks = vec![tokio::spawn(async move {
-            means.run(probing, targets, health_out, released, token).await.unwrap();
+            transport.run(probing, targets, health_out, released, token).await.unwrap();
         })];
         let health_in = if broken.tampers() {
             let (out, tampered) = watch::channel(Health::default());
@@ -144,9 +151,9 @@ impl Driver {
         let shown = health_in.clone();
         tasks.push(tokio::spawn(zone.run(snapshots_in, health_in, shutdown.clone())));
         let snapshots = [targets_out, snapshots_out];
-        let desk =
-            desk(&self.with(|sim| sim.brakes.clone()), (&snapshots[1], shown, &status), (told, &release));
-        self.run = Some(Running { tasks, snapshots, adopted, status, desk, release, shutdown });
+        let operator =
+            operator(&self.with(|sim| sim.brakes.clone()), (&snapshots[1], shown, &status), (told, &release));
+        self.run = Some(Running { tasks, snapshots, adopted, status, operator, release, shutdown });
         let count = self.with(|sim| sim.fleet.members.len());
         for member in 0..count {
             let pause = Duration::from_millis(self.rng.between(20, 3000));
@@ -156,37 +163,37 @@ impl Driver {
         self.publish();
     }
 
-    fn wishes(&mut self) -> Wishes {
+    fn override_sender(&mut self) -> OverrideSender {
         let born = self.with(|sim| sim.born);
-        let wishes = self.wishes.get_or_insert_with(|| {
+        let override_sender = self.override_sender.get_or_insert_with(|| {
             let clock = Clock::new(move || 1_700_000_000 + born.elapsed().as_secs());
-            let (keeper, wishes) = Keeper::new(None, clock);
-            tokio::spawn(keeper.run(CancellationToken::new()));
-            wishes
+            let (store_task, override_sender) = OverrideStore::new(None, clock);
+            tokio::spawn(store_task.run(CancellationToken::new()));
+            override_sender
         });
-        let wishes = wishes.clone();
-        self.with(|sim| sim.wishes.get_or_insert_with(|| wishes.clone()).clone())
+        let override_sender = override_sender.clone();
+        self.with(|sim| sim.override_sender.get_or_insert_with(|| override_sender.clone()).clone())
     }
 
-    /// A person orders something, or takes it back; gives the answer.
+    /// A person orders something, or takes it back; returns the answer.
     pub(crate) async fn order(
         &mut self,
         subject: &Subject,
-        wish: Option<Wish>,
+        kind: Option<OverrideKind>,
         span: Option<Duration>,
     ) -> Told {
         let order = Order {
-            wish: wish.map_or(AUTO, Wish::as_str).to_owned(),
+            kind: kind.map_or(AUTO, OverrideKind::as_str).to_owned(),
             subjects: vec![subject.to_string()],
             seconds: span.map(|span| span.as_secs()),
             yes: true,
             ..Order::default()
         };
         let Some(run) = &self.run else { panic!("no process takes orders") };
-        let answer = run.desk.take(&order, "root").await;
+        let answer = run.operator.take(&order, "root").await;
         self.with(|sim| {
-            sim.heed();
-            sim.say(format!("order: {subject} {wish:?} for {span:?}: {answer:?}"));
+            sim.apply_overrides();
+            sim.say(format!("order: {subject} {kind:?} for {span:?}: {answer:?}"));
         });
         answer
     }
@@ -354,11 +361,11 @@ pub(crate) type Told = Result<Answer, OrderError>;
 type Probing = futures::future::BoxFuture<'static, fleetdns_probe::Answer>;
 type Asking = futures::future::BoxFuture<'static, Resolved>;
 
-fn means(
+fn transport(
     sim: &Shared,
-) -> Means<impl Fn(fleetdns_core::ProbeKey) -> Probing + use<>, impl Fn(DnsName) -> Asking + use<>> {
+) -> Transport<impl Fn(fleetdns_core::ProbeKey) -> Probing + use<>, impl Fn(DnsName) -> Asking + use<>> {
     let (probed, asked) = (Arc::clone(sim), Arc::clone(sim));
-    Means {
+    Transport {
         probe: move |key| -> Probing { Box::pin(probe(Arc::clone(&probed), key)) },
         lookup: move |name: DnsName| -> Asking {
             let asked = Arc::clone(&asked);
@@ -372,23 +379,23 @@ fn means(
     }
 }
 
-fn desk(
+fn operator(
     brakes: &Brakes,
     (snapshots, health, status): (
         &watch::Sender<Snapshot>,
         watch::Receiver<Health>,
         &watch::Receiver<ZoneStatus>,
     ),
-    (wishes, release): (Wishes, &watch::Sender<u64>),
-) -> Desk {
+    (override_sender, release): (OverrideSender, &watch::Sender<u64>),
+) -> Operator {
     let configured = status.borrow().settings.priorities.keys().cloned().collect();
     let view = View {
         fleet: "fed".to_owned(),
         started: Instant::now(),
         snapshots: snapshots.subscribe(),
         health,
-        intents: wishes.receiver(),
-        state: wishes.state(),
+        overrides: override_sender.receiver(),
+        state: override_sender.state(),
         reports: fleetdns_probe::Reports::default(),
         zones: vec![status.clone()],
         journal: fleetdns_daemon::journal::Journal::default(),
@@ -397,7 +404,14 @@ fn desk(
         policy: Arc::default(),
         pulses: fleetdns_daemon::pulse::Pulses::default(),
     };
-    Desk { view, wishes, configured, brakes: brakes.clone(), keeps: true, release: release.clone() }
+    Operator {
+        view,
+        overrides: override_sender,
+        configured,
+        brakes: brakes.clone(),
+        keeps: true,
+        release: release.clone(),
+    }
 }
 
 fn zone_settings(sim: &Sim) -> ZoneSettings {
@@ -416,12 +430,12 @@ fn zone_settings(sim: &Sim) -> ZoneSettings {
     }
 }
 
-fn upkeep(sim: &Sim, wishes: Wishes) -> Upkeep {
-    Upkeep {
+fn options(sim: &Sim, override_sender: OverrideSender) -> ZoneOptions {
+    ZoneOptions {
         brakes: Brakes { ..sim.broken.brakes(sim.brakes.clone()) },
         drift: Duration::from_secs(60),
         configured: sim.fleet.configured().map(|member| member.name.clone()).collect(),
-        wishes,
+        overrides: override_sender,
         says_clusters: true,
         // Its times are those of the wall; nothing is decided by them.
         journal: fleetdns_daemon::journal::Journal::default(),

@@ -105,7 +105,7 @@ impl Elsewhere {
             let after = rng.chance(50).then(|| SECOND * rng.between(5, 20) as u32);
             self.add(Duration::ZERO, Fault::DeadMember { life: life(rng), after });
         }
-        let member = rng.below(world.sound as u64) as usize;
+        let member = rng.below(world.reachability as u64) as usize;
         // What an API says while it is away nobody hears.
         if rng.chance(30) && !steps.iter().any(|(_, step)| step.is_told_by(member)) {
             self.add(SECOND * 40, Fault::ApiAway { member });
@@ -130,8 +130,8 @@ impl Elsewhere {
 
     fn tenant(&mut self, rng: &mut Rng, world: &World, steps: &[(Duration, Step)]) {
         let members = |rng: &mut Rng| -> BTreeSet<usize> {
-            let count = rng.between(1, world.sound as u64);
-            (0..count).map(|_| rng.below(world.sound as u64) as usize).collect()
+            let count = rng.between(1, world.reachability as u64);
+            (0..count).map(|_| rng.below(world.reachability as u64) as usize).collect()
         };
         if rng.chance(70) {
             let count = *rng.pick(&[10, 40, 100]).unwrap();

@@ -1,10 +1,10 @@
-//! What should stand at each name once nothing goes wrong any more: worked out anew, from the truth alone.
+//! What should stand at each name once nothing goes wrong any more: worked out again, from the truth alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use fleetdns_core::routing::Routing;
-use fleetdns_core::{Address, AllDown, DnsName, Wish};
+use fleetdns_core::{Address, AllDown, DnsName, OverrideKind};
 
 use crate::names::{Level, Meaning};
 use crate::sim::Sim;
@@ -79,9 +79,8 @@ impl Sim {
                 continue;
             };
             for address in &truth.addresses {
-                let mut wishes = self.intents.concerning(&member.name, &meaning.service, address);
-                let new =
-                    self.candidate(address, member.priority, wishes.next().map(|(_, intent)| intent.wish));
+                let mut there = self.overrides.concerning(&member.name, &meaning.service, address);
+                let new = self.candidate(address, member.priority, there.next().map(|(_, entry)| entry.kind));
                 match candidates.get_mut(address) {
                     // One claim that is in is enough; a person who wants it in wins.
                     Some(known) => {
@@ -100,27 +99,27 @@ impl Sim {
                 }
             }
         }
-        self.settled(candidates, meaning)
+        self.decision(candidates, meaning)
     }
 
-    fn candidate(&self, address: &Address, priority: u16, wish: Option<Wish>) -> Candidate {
+    fn candidate(&self, address: &Address, priority: u16, kind: Option<OverrideKind>) -> Candidate {
         let ips: BTreeSet<IpAddr> = match address {
             Address::Hostname(name) => {
                 self.net.names.get(name).map(|name| name.ips.clone()).unwrap_or_default()
             }
             other => other.ip().into_iter().collect(),
         };
-        let alive = |ip: &IpAddr| match wish {
-            Some(wish) => wish == Wish::ForceIn,
+        let alive = |ip: &IpAddr| match kind {
+            Some(kind) => kind == OverrideKind::ForceIn,
             // What cannot be probed from here is published as its cluster says.
             None => self.net.is_alive(*ip) || !self.net.has_route(*ip),
         };
         let ips: BTreeMap<IpAddr, bool> = ips.into_iter().map(|ip| (ip, alive(&ip))).collect();
-        let any = ips.values().any(|alive| *alive) || wish == Some(Wish::ForceIn);
-        Candidate { priority, alive: any, ips, sent_out: wish == Some(Wish::ForceOut) }
+        let any = ips.values().any(|alive| *alive) || kind == Some(OverrideKind::ForceIn);
+        Candidate { priority, alive: any, ips, sent_out: kind == Some(OverrideKind::ForceOut) }
     }
 
-    fn settled(&self, mut candidates: BTreeMap<&Address, Candidate>, meaning: &Meaning) -> Expected {
+    fn decision(&self, mut candidates: BTreeMap<&Address, Candidate>, meaning: &Meaning) -> Expected {
         if self.routing == Routing::Failover {
             let best = candidates.values().filter(|one| one.alive).map(|one| one.priority).min();
             candidates.retain(|_, one| best.is_none_or(|best| one.priority <= best));

@@ -205,7 +205,7 @@ impl Member {
 
     pub(crate) fn adopt(&mut self, view: &MemberView, now: Duration) -> Option<Duration> {
         let _ = self.catalog.recall(&view.services, now);
-        self.catalog.unconfirmed().map(|doubt| doubt.due)
+        self.catalog.unconfirmed().map(|self_check| self_check.due)
     }
 
     pub(crate) fn give_up(&mut self) {
@@ -219,7 +219,7 @@ impl Member {
         self.catalog.set_away(true, Duration::ZERO);
     }
 
-    /// A complete list, if the API answers. Gives when another one is needed.
+    /// A complete list, if the API answers. Returns when another one is needed.
     pub(crate) fn list(&mut self, now: Duration) -> Option<Duration> {
         if !self.reachable {
             return None;
@@ -228,7 +228,7 @@ impl Member {
             self.emptied.values_mut().for_each(|since| *since = now);
         }
         self.catalog.set_away(false, now);
-        let doubted = self.catalog.unconfirmed().map(|doubt| doubt.due);
+        let distrusted = self.catalog.unconfirmed().map(|self_check| self_check.due);
         if !self.lies {
             self.hear_all(now);
         }
@@ -236,7 +236,7 @@ impl Member {
             true => Vec::new(),
             false => self.services.iter().map(|(key, truth)| Listed::Service(truth.service(key))).collect(),
         };
-        self.believed = items.is_empty() && (self.believed || doubted.is_some_and(|due| now >= due));
+        self.believed = items.is_empty() && (self.believed || distrusted.is_some_and(|due| now >= due));
         if !self.catalog.is_listed() {
             self.lied_first = self.lies;
         }
@@ -244,7 +244,7 @@ impl Member {
             self.hear_nothing();
         }
         let _ = self.catalog.list(items, now);
-        self.catalog.unconfirmed().map(|doubt| doubt.due)
+        self.catalog.unconfirmed().map(|self_check| self_check.due)
     }
 
     /// The watch says what became of a Service, if it works.
@@ -273,7 +273,7 @@ impl Member {
 pub(crate) struct Fleet {
     pub(crate) members: Vec<Member>,
     /// What a zone said of members that are not configured.
-    pub(crate) departed: BTreeMap<MemberName, MemberView>,
+    pub(crate) removed: BTreeMap<MemberName, MemberView>,
     /// Broken on purpose: who was not listed yet is said to be listed and empty.
     pub(crate) hasty: bool,
 }
@@ -283,25 +283,25 @@ impl Fleet {
         self.members.iter().filter(|member| member.configured)
     }
 
-    /// Takes what a zone says of members; gives which of them have to be listed again, and when.
+    /// Takes what a zone says of members; returns which of them have to be listed again, and when.
     pub(crate) fn adopt(&mut self, views: Vec<MemberView>, now: Duration) -> Vec<(usize, Duration)> {
         let mut again = Vec::new();
         for mut view in views {
             match self.members.iter().position(|member| member.configured && member.name == view.name) {
                 Some(place) => again.extend(self.members[place].adopt(&view, now).map(|due| (place, due))),
                 None => {
-                    view.inventory = Inventory::Departed;
-                    self.departed.insert(view.name.clone(), view);
+                    view.inventory = Inventory::Removed;
+                    self.removed.insert(view.name.clone(), view);
                 }
             }
         }
         again
     }
 
-    /// Writes what is known into a snapshot; gives whether that is news.
+    /// Writes what is known into a snapshot; returns whether that is news.
     pub(crate) fn write(&self, snapshot: &mut Snapshot) -> bool {
         let mut news = false;
-        let views = self.configured().map(Member::view).chain(self.departed.values().cloned());
+        let views = self.configured().map(Member::view).chain(self.removed.values().cloned());
         for mut view in views {
             if self.hasty && !view.listed {
                 (view.listed, view.inventory) = (true, Inventory::Live);

@@ -10,8 +10,8 @@ use std::time::Duration;
 use fleetdns_core::plan::Cause;
 use fleetdns_core::routing::Routing;
 use fleetdns_core::{
-    Address, AllDown, Change, Content, DnsName, NameChange, ObservedSet, Plan, ProbeSpec, RecordData,
-    RecordType, ServiceKey, Wish,
+    Address, AllDown, Change, Content, DnsName, NameChange, ObservedSet, OverrideKind, Plan, ProbeSpec,
+    RecordData, RecordType, ServiceKey,
 };
 
 use crate::fleet::Member;
@@ -30,9 +30,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Why an address may go.
 #[derive(Debug, PartialEq, Eq)]
 enum Why {
-    /// Nobody gives it.
+    /// Nobody returns it.
     Gone,
-    Wished,
+    Overrideed,
     StandsBy,
     /// A host name and its addresses stand for each other.
     Form,
@@ -42,13 +42,13 @@ enum Why {
 }
 
 impl Sim {
-    /// Looks at a plan; gives by name what leaves because it is dead.
+    /// Looks at a plan; returns by name what leaves because it is dead.
     pub(crate) fn judge_plan(&mut self, plan: &Plan) -> BTreeMap<DnsName, BTreeSet<Leaver>> {
         let now = self.now();
         if self.talks {
             self.say(format!("plan {plan}"));
         }
-        self.heed();
+        self.apply_overrides();
         let mut all = BTreeMap::new();
         for change in &plan.changes {
             let mut dead = BTreeSet::new();
@@ -65,7 +65,7 @@ impl Sim {
         let gone = |change: &Change| matches!(change, Change::Delete { cause: Cause::ServiceGone, .. });
         let mut deleted: BTreeMap<Option<Arc<str>>, Deleted> = BTreeMap::new();
         for change in plan.changes.iter().filter(|one| one.vanishes() && one.changes.iter().any(gone)) {
-            let marks = change.changes.iter().filter_map(|one| one.before()?.claim.evidence());
+            let marks = change.changes.iter().filter_map(|one| one.before()?.claim.ownership());
             let service = marks.map(|mark| mark.service).next();
             let namespace = service.as_ref().map(|key| Arc::clone(key.namespace()));
             let (names, services) = deleted.entry(namespace).or_default();
@@ -134,18 +134,19 @@ impl Sim {
     /// A living Service never has an empty name.
     fn judge_emptiness(&mut self, change: &NameChange, meaning: &Meaning, now: Duration) {
         let types: BTreeSet<RecordType> = change.changes.iter().map(Change::record_type).collect();
-        let stays = |set: &ObservedSet| set.ours().is_some_and(|data| !types.contains(&data.record_type()));
+        let retained =
+            |set: &ObservedSet| set.ours().is_some_and(|data| !types.contains(&data.record_type()));
         let cut = self.zone.cut_by_hand.contains(&change.name);
-        if cut || !change.vanishes() || self.zone.observed.at(&change.name).iter().any(stays) {
+        if cut || !change.vanishes() || self.zone.observed.at(&change.name).iter().any(retained) {
             return;
         }
         let mut living = false;
         for member in self.speakers(&change.name, meaning) {
             for given in member.given(&meaning.service, now).into_iter().flatten() {
-                let wish = self.wish(member, meaning, given);
+                let kind = self.kind(member, meaning, given);
                 let empty = self.brakes.all_down == AllDown::Empty && meaning.up.is_none();
-                let out = self.is_out(member, meaning, given) || wish == Some(Wish::Drain);
-                living |= wish != Some(Wish::ForceOut) && !(empty && out);
+                let out = self.is_out(member, meaning, given) || kind == Some(OverrideKind::Drain);
+                living |= kind != Some(OverrideKind::ForceOut) && !(empty && out);
             }
         }
         if living || !self.process.converged {
@@ -219,7 +220,7 @@ impl Sim {
     }
 
     fn mark_is_ours(&self, name: &DnsName, set: &ObservedSet) -> Result<(), String> {
-        let Some(mark) = set.claim.evidence() else { return Err("it has none".to_owned()) };
+        let Some(mark) = set.claim.ownership() else { return Err("it has none".to_owned()) };
         let meaning = self.names.get(name).ok_or("it is no name of ours")?;
         if mark.owner.as_str() != "fed" || mark.service != meaning.service {
             return Err(format!("it says {mark}"));
@@ -229,17 +230,17 @@ impl Sim {
             let given = |one: &Address| *one == address || one.hostname().is_some();
             // What a person put there was nobody's before either.
             let astray = |set: &ObservedSet| {
-                let attributed = |mark: fleetdns_core::Evidence| {
+                let attributed = |mark: fleetdns_core::Ownership| {
                     mark.members.values().any(|share| share.addresses.iter().any(given))
                 };
                 set.ours().is_some_and(|data| addresses(data).contains(&address))
-                    && !set.claim.evidence().is_some_and(attributed)
+                    && !set.claim.ownership().is_some_and(attributed)
             };
             if self.zone.observed.at(name).iter().any(astray) {
                 continue;
             }
             let told = mark.members.values().any(|share| share.addresses.iter().any(given));
-            if !told && !mark.orphans.contains(&address) {
+            if !told && !mark.unattributed.contains(&address) {
                 return Err(format!("it does not say who gave {address}: {mark}"));
             }
         }
@@ -275,16 +276,16 @@ impl Sim {
             return Why::Gone;
         }
         let best = self.best_priority(meaning, now);
-        let mut reason = Why::Wished;
+        let mut reason = Why::Overrideed;
         for (member, given) in claims {
             // Who stands by does so whatever a person says of its health.
             if self.routing == Routing::Failover && best.is_some_and(|best| best < member.priority) {
                 reason = Why::StandsBy;
                 continue;
             }
-            match self.wish(member, meaning, given) {
-                Some(Wish::Drain | Wish::ForceOut) => continue,
-                Some(Wish::ForceIn) => return Why::No("a person wants it in".to_owned()),
+            match self.kind(member, meaning, given) {
+                Some(OverrideKind::Drain | OverrideKind::ForceOut) => continue,
+                Some(OverrideKind::ForceIn) => return Why::No("a person wants it in".to_owned()),
                 None => {}
             }
             let accounts = self.accounts(member, meaning, address);
@@ -325,8 +326,8 @@ impl Sim {
         self.accounts(member, meaning, address).iter().all(|account| account.out)
     }
 
-    pub(crate) fn wish(&self, member: &Member, meaning: &Meaning, given: &Address) -> Option<Wish> {
-        self.intents.concerning(&member.name, &meaning.service, given).next().map(|(_, intent)| intent.wish)
+    pub(crate) fn kind(&self, member: &Member, meaning: &Meaning, given: &Address) -> Option<OverrideKind> {
+        self.overrides.concerning(&member.name, &meaning.service, given).next().map(|(_, entry)| entry.kind)
     }
 
     fn best_priority(&self, meaning: &Meaning, now: Duration) -> Option<u16> {
@@ -336,8 +337,8 @@ impl Sim {
             let seen = member.published(&meaning.service);
             let seen = seen.iter().flat_map(|one| one.addresses.iter().flatten());
             for given in member.given(&meaning.service, now).into_iter().flatten().chain(seen) {
-                let alive = match self.wish(member, meaning, given) {
-                    Some(wish) => wish == Wish::ForceIn,
+                let alive = match self.kind(member, meaning, given) {
+                    Some(kind) => kind == OverrideKind::ForceIn,
                     None => {
                         !given.ip().is_none_or(|ip| self.net.has_route(ip))
                             || self.accounts(member, meaning, given).iter().any(|one| one.may_be_alive(now))

@@ -1,4 +1,4 @@
-//! What probes said, kept beside the product and counted anew: the evidence that a removal has to have.
+//! What probes said, kept beside the product and counted again: the evidence that a removal has to have.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::{ProbeKey, ProbeSpec};
-use fleetdns_health::judge::Outcome;
+use fleetdns_health::state::Outcome;
 
 pub(crate) const FALL: usize = 3;
 pub(crate) const RISE: u32 = 2;
@@ -104,7 +104,7 @@ pub(crate) struct Ledger {
     accounts: HashMap<ProbeKey, Account>,
     /// Probes under way: an account is not closed before they have landed.
     under_way: HashMap<ProbeKey, u32>,
-    unwanted: HashSet<ProbeKey>,
+    undesired: HashSet<ProbeKey>,
 }
 
 impl Ledger {
@@ -118,7 +118,7 @@ impl Ledger {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(self.under_way.remove(key)),
         }
-        if self.unwanted.remove(key) {
+        if self.undesired.remove(key) {
             self.accounts.remove(key);
         }
     }
@@ -128,13 +128,13 @@ impl Ledger {
     }
 
     /// The prober forgets what nobody wants any more.
-    pub(crate) fn keep(&mut self, wanted: impl Fn(&ProbeKey) -> bool) {
-        let Self { accounts, under_way, unwanted } = self;
-        unwanted.retain(|key| !wanted(key));
+    pub(crate) fn keep(&mut self, desired: impl Fn(&ProbeKey) -> bool) {
+        let Self { accounts, under_way, undesired } = self;
+        undesired.retain(|key| !desired(key));
         accounts.retain(|key, _| {
-            let keeps = wanted(key) || under_way.contains_key(key);
-            if keeps && !wanted(key) {
-                unwanted.insert(key.clone());
+            let keeps = desired(key) || under_way.contains_key(key);
+            if keeps && !desired(key) {
+                undesired.insert(key.clone());
             }
             keeps
         });

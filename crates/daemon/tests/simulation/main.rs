@@ -1,9 +1,9 @@
 //! The whole loop in a deterministic simulation: what the members' APIs say, what probes find, what the provider does,
-//! persons and time are drawn from one number, and the same number gives the same run again.
+//! persons and time are drawn from one number, and the same number returns the same run again.
 //!
 //! Real are the loop of a zone (`ZoneTask`, with the planner and the brakes), the prober's engine (`Means`, with the
 //! judge and its doubt) and the inventory (`Catalog`). In place of the network, the APIs, the DNS and the clock stand
-//! models; the laws and what is expected in the end are worked out anew here.
+//! models; the laws and what is expected in the end are worked out again here.
 //!
 //! - `cargo test -p fleetdns-daemon --test simulation` runs the kept seeds and some new ones.
 //! - `SEEDS=10000 START=1 cargo test --release -p fleetdns-daemon --test simulation many -- --nocapture` runs more.

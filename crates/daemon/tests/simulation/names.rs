@@ -1,4 +1,4 @@
-//! The names of a world, spelt anew from what they mean.
+//! The names of a world, spelt again from what they mean.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -11,7 +11,7 @@ use fleetdns_probe::{Answer, Failure, Snag};
 use crate::rng::mix;
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
-/// A resolver gives up on a name server after this.
+/// A resolver returns up on a name server after this.
 const NO_ANSWER: Duration = Duration::from_secs(10);
 
 /// How an address answers.
@@ -40,7 +40,7 @@ pub(crate) enum NameServer {
     Answers,
     /// Says at once that it cannot.
     Fails,
-    /// Says nothing, until the resolver gives up.
+    /// Says nothing, until the resolver returns up.
     Silent,
     /// Each answer has so many other addresses.
     Rotates(u32),

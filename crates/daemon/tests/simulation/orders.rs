@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fleetdns_core::plan::Hold;
 use fleetdns_core::routing::Routing;
-use fleetdns_core::{Address, DnsName, Subject, Wish};
+use fleetdns_core::{Address, DnsName, OverrideKind, Subject};
 
 use crate::drive::{Driver, Told};
 use crate::names::Meaning;
@@ -17,10 +17,15 @@ const A_PASS: Duration = Duration::from_secs(1);
 
 impl Driver {
     /// A person orders something; where nothing else is in the way it is looked at what follows.
-    pub(crate) async fn obeys(&mut self, subject: Subject, wish: Option<Wish>, span: Option<Duration>) {
+    pub(crate) async fn obeys(
+        &mut self,
+        subject: Subject,
+        kind: Option<OverrideKind>,
+        span: Option<Duration>,
+    ) {
         let free = self.is_free();
         let kept = self.kept();
-        let answer = self.order(&subject, wish, span).await;
+        let answer = self.order(&subject, kind, span).await;
         if !free || answer.is_err() {
             return;
         }
@@ -75,27 +80,28 @@ impl Sim {
     /// Addresses at a name that are not as a person wants them.
     fn disobeyed(&self, name: &DnsName, meaning: &Meaning) -> Vec<String> {
         let (now, values) = (self.now(), self.values(name));
-        let mut wanted: BTreeSet<(Address, u16)> = BTreeSet::new();
+        let mut desired: BTreeSet<(Address, u16)> = BTreeSet::new();
         let (mut out, mut others) = (BTreeSet::new(), BTreeSet::new());
         for member in self.fleet.configured().filter(|member| meaning.speaks_of(member)) {
             for given in member.given(&meaning.service, now).into_iter().flatten() {
                 let stands: Vec<Address> = self.stands_as(given);
-                match self.wish(member, meaning, given) {
-                    Some(Wish::ForceIn) if self.routing == Routing::All => {
-                        wanted.extend(given.ip().map(|ip| (Address::from(ip), member.priority)));
+                match self.kind(member, meaning, given) {
+                    Some(OverrideKind::ForceIn) if self.routing == Routing::All => {
+                        desired.extend(given.ip().map(|ip| (Address::from(ip), member.priority)));
                     }
-                    Some(Wish::Drain | Wish::ForceOut) => out.extend(stands),
+                    Some(OverrideKind::Drain | OverrideKind::ForceOut) => out.extend(stands),
                     _ => others.extend(stands),
                 }
             }
         }
         let is_there = |address: &Address| values.contains(&address.to_string());
-        let stays = out.difference(&others).filter(|address| is_there(address));
-        let stays = stays.map(|address| format!("override: {address} is ordered out and still at {name}"));
-        let misses = wanted.iter().filter(|(address, _)| !is_there(address));
+        let retained = out.difference(&others).filter(|address| is_there(address));
+        let retained =
+            retained.map(|address| format!("override: {address} is ordered out and still at {name}"));
+        let misses = desired.iter().filter(|(address, _)| !is_there(address));
         let misses =
             misses.map(|(address, _)| format!("override: {address} is ordered in and not at {name}"));
-        stays.chain(misses).collect()
+        retained.chain(misses).collect()
     }
 
     /// What an address that is given can look like at a name.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fleetdns_core::{
-    AllDown, Brakes, Claim, Doubt, Evidence, Health, Intents, Mark, Observed, ObservedSet, ProbeKey, Ttl,
-    Verdict,
+    AllDown, Brakes, Health, Observed, ObservedSet, Overrides, Owner, Ownership, OwnershipRecord, ProbeKey,
+    SelfCheckFailure, Ttl, Verdict,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -98,14 +98,14 @@ impl Broken {
     fn seen(self, mut set: ObservedSet) -> Option<ObservedSet> {
         match self {
             Self::Steals if !set.claim.is_ours() => {
-                let mark = Evidence {
+                let mark = Ownership {
                     owner: "fed".parse().unwrap(),
                     service: "default/gone".parse().unwrap(),
                     members: std::collections::BTreeMap::new(),
-                    orphans: BTreeSet::new(),
-                    intents: Intents::default(),
+                    unattributed: BTreeSet::new(),
+                    overrides: Overrides::default(),
                 };
-                set.claim = Claim::of(&Mark::from(&mark));
+                set.claim = Owner::of(&OwnershipRecord::from(&mark));
             }
             Self::Blind if set.type_name() != "CNAME" => return None,
             Self::Restless => set.ttl = Ttl::new(77).unwrap(),
@@ -144,8 +144,8 @@ pub(crate) async fn relay(
 }
 
 fn hide_doubt(health: &mut Health) {
-    health.doubt = None;
-    let held = |(key, verdict): (&ProbeKey, &Verdict)| (*verdict == Verdict::Held).then(|| key.clone());
+    health.self_check = None;
+    let held = |(key, verdict): (&ProbeKey, &Verdict)| (*verdict == Verdict::Suspended).then(|| key.clone());
     let held: Vec<ProbeKey> = health.verdicts.iter().filter_map(held).collect();
     health.verdicts.extend(held.into_iter().map(|key| (key, Verdict::Unhealthy)));
 }
@@ -158,16 +158,16 @@ fn slander(health: &mut Health) {
 }
 
 fn latch(health: &mut Health, answered: &mut BTreeSet<ProbeKey>) {
-    let is = |wanted: Verdict| move |(_, verdict): &(&ProbeKey, &Verdict)| **verdict == wanted;
-    let keys = |wanted| health.verdicts.iter().filter(is(wanted)).map(|(key, _)| key.clone());
+    let is = |desired: Verdict| move |(_, verdict): &(&ProbeKey, &Verdict)| **verdict == desired;
+    let keys = |desired| health.verdicts.iter().filter(is(desired)).map(|(key, _)| key.clone());
     answered.extend(keys(Verdict::Healthy));
     let never = keys(Verdict::Unhealthy).filter(|key| !answered.contains(key)).count();
     if never > 0 {
-        health.doubt = Some(Doubt::Vantage { canaries: 0, silent: 0, keys: never, heard: 0 });
+        health.self_check = Some(SelfCheckFailure::Vantage { canaries: 0, silent: 0, keys: never, heard: 0 });
     }
 }
 
-/// Lets one verdict pass that is another than before; gives whether there are more.
+/// Lets one verdict pass that is another than before; returns whether there are more.
 fn queue(health: &mut Health, shown: &Health) -> bool {
     let turned = |(key, verdict): &(&ProbeKey, &Verdict)| {
         shown.verdicts.get(*key).is_some_and(|before| before != *verdict)

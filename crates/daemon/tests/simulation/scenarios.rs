@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fleetdns_core::{
-    AllDown, Claim, Content, DnsName, NonEmpty, ObservedSet, RecordData, ServiceKey, Ttl, Version,
+    AllDown, Content, DnsName, NonEmpty, ObservedSet, Owner, RecordData, ServiceKey, Ttl, Version,
 };
 
 use crate::chaos::{foreign, key};
@@ -66,7 +66,7 @@ impl Driver {
         self.with(|sim| sim.net.set(ip(letter).parse().unwrap(), life));
     }
 
-    /// Waits until these letters stand there and nothing breaks a law; gives how long that took.
+    /// Waits until these letters stand there and nothing breaks a law; returns how long that took.
     async fn until(&mut self, letters: &str, bound: Duration) -> Duration {
         let start = self.now();
         while self.letters() != letters {
@@ -416,6 +416,6 @@ async fn s28_a_person_edits_the_zone_by_hand() {
         driver.until("abc", SECOND * 61).await;
     }
     let left = driver.with(|sim| sim.zone.observed.at(&mail).to_vec());
-    assert_eq!((left.len(), &left[0].claim, left[0].ttl), (1, &Claim::Foreign, Ttl::DEFAULT));
+    assert_eq!((left.len(), &left[0].claim, left[0].ttl), (1, &Owner::Foreign, Ttl::DEFAULT));
     driver.end().await;
 }

@@ -108,7 +108,7 @@ async fn converge(driver: &mut Driver, released: bool) {
         driver.pass(Duration::from_secs(10)).await;
         let now = driver.now();
         let different = driver.with(|sim| {
-            sim.heed();
+            sim.apply_overrides();
             sim.differences()
         });
         if different.is_empty() {

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use fleetdns_core::routing::Routing;
 use fleetdns_core::{
-    Address, Brakes, DnsName, Intents, Inventory, ObservedSet, ProbeKey, RecordData, ServiceKey, Snapshot,
+    Address, Brakes, DnsName, Inventory, ObservedSet, Overrides, ProbeKey, RecordData, ServiceKey, Snapshot,
 };
-use fleetdns_daemon::intents::Wishes;
-use fleetdns_health::judge::Outcome;
+use fleetdns_daemon::overrides::OverrideSender;
+use fleetdns_health::state::Outcome;
 use fleetdns_probe::Answer;
 use tokio::time::{Instant, sleep};
 
@@ -55,8 +55,8 @@ pub(crate) struct Sim {
     /// How long a correlation holds; for ever without.
     pub(crate) hold: Option<Duration>,
     pub(crate) routing: Routing,
-    pub(crate) intents: Intents,
-    pub(crate) wishes: Option<Wishes>,
+    pub(crate) overrides: Overrides,
+    pub(crate) override_sender: Option<OverrideSender>,
     pub(crate) broken: Broken,
     pub(crate) process: Process,
     /// All of it answered when the wall came up: nothing of these namespaces that answered before may go until it is down.
@@ -84,8 +84,8 @@ impl Sim {
             // Longer than any wall stands.
             hold: Some(Duration::from_secs(Rng::new(seed ^ 3).between(150, 600))),
             routing: Routing::All,
-            intents: Intents::default(),
-            wishes: None,
+            overrides: Overrides::default(),
+            override_sender: None,
             broken: Broken::default(),
             process: Process::default(),
             strict_wall: BTreeSet::new(),
@@ -115,17 +115,17 @@ impl Sim {
         self.wrong.push(what.to_string());
     }
 
-    /// What persons wish by now.
-    pub(crate) fn heed(&mut self) {
-        if let Some(wishes) = &mut self.wishes {
-            self.intents = wishes.latest();
+    /// What persons override by now.
+    pub(crate) fn apply_overrides(&mut self) {
+        if let Some(override_sender) = &mut self.override_sender {
+            self.overrides = override_sender.latest();
         }
     }
 
     /// The marks in the zone tell the process that starts who gave what.
     pub(crate) fn remember(&mut self) {
         let marks =
-            self.zone.observed.iter().flat_map(|(_, sets)| sets).filter_map(|set| set.claim.evidence());
+            self.zone.observed.iter().flat_map(|(_, sets)| sets).filter_map(|set| set.claim.ownership());
         for mark in marks {
             for member in self.fleet.members.iter_mut().filter(|member| member.configured) {
                 if let Some(share) = mark.members.get(&member.name) {
@@ -183,7 +183,7 @@ impl Sim {
         self.judge_sets(name, &sets);
         let values: BTreeSet<String> =
             sets.iter().filter_map(ObservedSet::ours).flat_map(RecordData::values).collect();
-        let marks = sets.iter().filter(|_| self.talks).filter_map(|set| set.claim.evidence());
+        let marks = sets.iter().filter(|_| self.talks).filter_map(|set| set.claim.ownership());
         let mark = marks.map(|mark| mark.to_string()).next().unwrap_or_default();
         self.say(format!("written {name} {values:?} {mark}"));
         self.zone.writes += 1;

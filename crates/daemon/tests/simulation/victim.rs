@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use fleetdns_core::{Address, DnsName, MemberName, ServiceKey, Subject, Wish};
+use fleetdns_core::{Address, DnsName, MemberName, OverrideKind, ServiceKey, Subject};
 
 use crate::drive::Driver;
 use crate::fleet::{Member, Truth};
@@ -74,7 +74,7 @@ impl Expected {
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     /// Members that are sound but for what happens in [`Step`]; one more is there, whose fate is another's.
-    pub(crate) sound: usize,
+    pub(crate) reachability: usize,
     pub(crate) services: BTreeMap<ServiceKey, BTreeMap<usize, BTreeSet<Address>>>,
     /// Services that come later.
     later: BTreeSet<ServiceKey>,
@@ -82,17 +82,17 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn draw(rng: &mut Rng) -> Self {
-        let sound = rng.between(3, 5) as usize;
+        let reachability = rng.between(3, 5) as usize;
         let mut services = BTreeMap::new();
         let mut number = 0;
         for namespace in ["shop", "pay", "team"] {
             for _ in 0..rng.between(1, 2) {
                 number += 1;
-                let first = rng.below(sound as u64) as usize;
-                let count = rng.between(2, sound as u64) as usize;
-                let mut places: BTreeSet<usize> = (0..count).map(|n| (first + n) % sound).collect();
+                let first = rng.below(reachability as u64) as usize;
+                let count = rng.between(2, reachability as u64) as usize;
+                let mut places: BTreeSet<usize> = (0..count).map(|n| (first + n) % reachability).collect();
                 if rng.chance(50) {
-                    places.insert(sound);
+                    places.insert(reachability);
                 }
                 let mut all = BTreeMap::new();
                 for member in places {
@@ -110,12 +110,12 @@ impl World {
             }
         }
         let later = (20..24).map(|n| ServiceKey::new("team", &format!("v{n}")).unwrap()).collect();
-        Self { sound, services, later }
+        Self { reachability, services, later }
     }
 
     /// Puts members and Services there.
     pub(crate) fn build(&self, sim: &mut Sim) {
-        for m in 0..=self.sound {
+        for m in 0..=self.reachability {
             let api = format!("192.0.2.{}", m + 1).parse().unwrap();
             sim.fleet.members.push(Member::new(&format!("m{m}"), None, None, 100, api));
         }
@@ -141,7 +141,7 @@ impl World {
         let mut steps = Vec::new();
         while steps.len() < count as usize {
             let service = rng.pick(&self.services.keys().cloned().collect::<Vec<_>>()).unwrap().clone();
-            let member = rng.below(self.sound as u64) as usize;
+            let member = rng.below(self.reachability as u64) as usize;
             let life = *rng.pick(&[Life::Silent, Life::Refuses, Life::Hangs, Life::Status(503)]).unwrap();
             let here = self.services.keys().filter(|one| self.services[*one].contains_key(&member));
             let here: BTreeSet<_> = here.map(|one| (one.clone(), member)).collect();
@@ -155,7 +155,7 @@ impl World {
                 }
                 5..7 => {
                     let Some(service) = later.pop() else { continue };
-                    let other = (member + 1) % self.sound;
+                    let other = (member + 1) % self.reachability;
                     steps.push(Step::Appears { service, members: [member, other] });
                     continue;
                 }
@@ -191,7 +191,7 @@ const fn budget(life: Life) -> Duration {
 }
 
 impl Driver {
-    /// Lets a step happen; gives what has to follow.
+    /// Lets a step happen; returns what has to follow.
     pub(crate) async fn take(&mut self, world: &World, step: &Step) -> Vec<Expected> {
         self.with(|sim| sim.say(format!("step {step:?}")));
         match step {
@@ -239,14 +239,14 @@ impl Driver {
                 if self.served(service, None).is_subset(&gone) {
                     gone.clear();
                 }
-                self.order(subject, Some(Wish::Drain), None).await.ok();
+                self.order(subject, Some(OverrideKind::Drain), None).await.ok();
                 let what = format!("{subject} is drained");
                 self.expect(service, what, gone, BTreeSet::new(), SECOND)
             }
         }
     }
 
-    /// Undoes a step; gives what has to follow.
+    /// Undoes a step; returns what has to follow.
     pub(crate) async fn undo(&mut self, step: &Step) -> Vec<Expected> {
         self.with(|sim| sim.say(format!("over: {step:?}")));
         let back = match step {

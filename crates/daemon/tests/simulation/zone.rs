@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fleetdns_core::{
-    Applied, ApprovedPlan, Capabilities, Claim, Content, DnsName, Finding, Listing, NameChange, Observed,
-    ObservedSet, Outcome, Provider, ProviderError, Version,
+    Applied, ApprovedPlan, Capabilities, Content, DnsName, Finding, Listing, NameChange, Observed,
+    ObservedSet, Outcome, Owner, Provider, ProviderError, Version,
 };
 use tokio::time::sleep;
 
@@ -38,7 +38,7 @@ pub(crate) enum Trouble {
     AnswerLost,
 }
 
-/// A provider gives up on a listing after this.
+/// A provider returns up on a listing after this.
 const GIVES_UP: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -87,15 +87,15 @@ impl Backend {
         Version(self.serial.to_string().into())
     }
 
-    /// Gives the sets after the first `steps` of a change, or `None` when the name is not as the plan saw it.
-    fn changed(&mut self, change: &NameChange, steps: usize, blind: bool) -> Option<Vec<ObservedSet>> {
+    /// Returns the sets after the first `steps` of a change, or `None` when the name is not as the plan saw it.
+    fn changed(&mut self, change: &NameChange, steps: usize, unprobeable: bool) -> Option<Vec<ObservedSet>> {
         let mut sets = self.observed.at(&change.name).to_vec();
         for (number, one) in change.changes.iter().enumerate() {
             let there = sets.iter().position(|set| set.content.record_type() == Some(one.record_type()));
             let at = match (one.before(), there) {
                 (None, None) => None,
-                (Some(before), Some(at)) if blind || sets[at] == *before => Some(at),
-                (None, Some(_)) if blind => None,
+                (Some(before), Some(at)) if unprobeable || sets[at] == *before => Some(at),
+                (None, Some(_)) if unprobeable => None,
                 _ => return None,
             };
             if number >= steps {
@@ -106,7 +106,7 @@ impl Backend {
                 sets.push(ObservedSet {
                     ttl: set.ttl,
                     content: Content::Known(set.data.clone()),
-                    claim: Claim::of(mark),
+                    claim: Owner::of(mark),
                     version: self.version(),
                 });
             }
@@ -114,7 +114,7 @@ impl Backend {
         Some(sets)
     }
 
-    fn outcome(&mut self, change: &NameChange, blind: bool) -> (Outcome, Option<Vec<ObservedSet>>) {
+    fn outcome(&mut self, change: &NameChange, unprobeable: bool) -> (Outcome, Option<Vec<ObservedSet>>) {
         let unavailable = || Outcome::Failed(unavailable("write"));
         let dice = self.rng.below(100);
         if self.refused.contains(&change.name) {
@@ -136,7 +136,7 @@ impl Backend {
             }
             _ => {}
         }
-        let Some(sets) = self.changed(change, steps, blind) else { return (Outcome::Conflict, None) };
+        let Some(sets) = self.changed(change, steps, unprobeable) else { return (Outcome::Conflict, None) };
         let outcome = match self.trouble {
             Trouble::AnswerLost => unavailable(),
             _ if steps < usize::MAX => Outcome::Incomplete { problem: "it did the first half".into() },
@@ -207,8 +207,8 @@ impl Provider for Way {
                     .extend(changes.iter().skip(number + 1).map(|one| (one.name.clone(), Outcome::NotTried)));
                 break;
             }
-            let blind = sim.broken == Broken::Blind;
-            let (mut outcome, sets) = sim.zone.outcome(change, blind);
+            let unprobeable = sim.broken == Broken::Blind;
+            let (mut outcome, sets) = sim.zone.outcome(change, unprobeable);
             if let Some(sets) = sets {
                 sim.write(&change.name, sets);
             }

@@ -41,7 +41,7 @@ fn what_was_never_healthy_cannot_have_gone_bad() {
                     _ => reply,
                 };
                 prober.run(60_000, &network);
-                assert_eq!(prober.doubts, [], "{reply:?} {never} {canary:?}");
+                assert_eq!(prober.self_checks, [], "{reply:?} {never} {canary:?}");
                 out_in_time(&prober, 3, 18_000);
             }
         }
@@ -60,13 +60,13 @@ fn a_family_that_is_switched_on_while_running_brings_no_doubt() {
         _ => Reply::Pass,
     };
     prober.run(90_000, &network);
-    assert_eq!(prober.doubts, []);
+    assert_eq!(prober.self_checks, []);
     out_in_time(&prober, 3, 40_000);
 }
 
 #[test]
 fn an_answer_that_is_wrong_is_true_and_so_is_a_refusal_while_the_canary_answers() {
-    for (reply, canary, doubted) in [
+    for (reply, canary, distrusted) in [
         (Reply::Silent, Reply::Pass, true),
         (Reply::Refused, Reply::Pass, false),
         (Reply::Wrong, Reply::Pass, false),
@@ -83,8 +83,8 @@ fn an_answer_that_is_wrong_is_true_and_so_is_a_refusal_while_the_canary_answers(
             _ => reply,
         };
         prober.run(90_000, &network);
-        assert_eq!(kinds(&prober).contains(&Some("correlation")), doubted, "{reply:?} {canary:?}");
-        for key in keys.into_iter().filter(|_| !doubted) {
+        assert_eq!(kinds(&prober).contains(&Some("correlation")), distrusted, "{reply:?} {canary:?}");
+        for key in keys.into_iter().filter(|_| !distrusted) {
             out_in_time(&prober, key, 30_000);
         }
     }
@@ -103,7 +103,7 @@ fn what_dies_by_itself_while_a_correlation_stands_goes_in_its_budget() {
         prober.run(300_000, &network);
         assert_eq!(kinds(&prober), [Some("correlation")]);
         out_in_time(&prober, keys[4], died);
-        assert!((0..3).all(|key| prober.published(key) == Verdict::Held), "those are held");
+        assert!((0..3).all(|key| prober.published(key) == Verdict::Suspended), "those are held");
     }
 }
 
@@ -129,8 +129,8 @@ fn it_ends_after_the_time_that_is_set_and_what_fails_on_goes() {
         let keys: Vec<usize> = (0..4).map(|key| prober.add(&[key % 2], key as u64 * 1237)).collect();
         let down = from(30_000, &keys[..3], Reply::Silent);
         prober.run(hold + 120_000, &down);
-        let [(began, Some("correlation")), (ended, None)] = prober.doubts[..] else {
-            panic!("{:?}", prober.doubts)
+        let [(began, Some("correlation")), (ended, None)] = prober.self_checks[..] else {
+            panic!("{:?}", prober.self_checks)
         };
         assert_eq!(ended - began, hold);
         for key in &keys[..3] {
@@ -151,7 +151,7 @@ fn doubt_that_changes_its_kind_does_not_last_longer() {
         _ => Reply::Silent,
     };
     prober.run(200_000, &network);
-    assert!(keys.iter().all(|key| prober.published(*key) == Verdict::Unhealthy), "{:?}", prober.doubts);
+    assert!(keys.iter().all(|key| prober.published(*key) == Verdict::Unhealthy), "{:?}", prober.self_checks);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn no_namespace_trips_it_for_another() {
         _ => Reply::Pass,
     };
     prober.run(90_000, &network);
-    assert_eq!(prober.doubts, []);
+    assert_eq!(prober.self_checks, []);
     out_in_time(&prober, others[1], 30_000);
     out_in_time(&prober, mine[0], 30_000);
 }
@@ -181,7 +181,7 @@ fn a_namespace_that_fails_everywhere_is_held_and_holds_no_other() {
         |key: usize, at: u64| if at > 30_000 && key > 1 && dies(key) { Reply::Silent } else { Reply::Pass };
     prober.run(90_000, &network);
     assert_eq!(kinds(&prober), [Some("correlation")]);
-    assert_eq!([2, 3].map(|key| prober.published(key)), [Verdict::Held; 2]);
+    assert_eq!([2, 3].map(|key| prober.published(key)), [Verdict::Suspended; 2]);
     out_in_time(&prober, small[0], 30_000);
 }
 

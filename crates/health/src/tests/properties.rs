@@ -64,8 +64,8 @@ proptest! {
         prober.run(WARM, &network);
         prop_assert!(prober.keys().all(|key| prober.published(key).is_in() == Some(true)));
         prober.run(WARM + 300_000, &network);
-        prop_assert_eq!(prober.taken_out(), None, "{:?}", &prober.doubts);
-        prop_assert!(prober.sight.doubt().is_none(), "it has long passed");
+        prop_assert_eq!(prober.taken_out(), None, "{:?}", &prober.self_checks);
+        prop_assert!(prober.vantage.self_check().is_none(), "it has long passed");
     }
 
     #[test]
@@ -88,7 +88,7 @@ proptest! {
             false => Reply::Pass,
         };
         prober.run(died + 60_000, &network);
-        prop_assert_eq!(&prober.doubts, &vec![]);
+        prop_assert_eq!(&prober.self_checks, &vec![]);
         for key in prober.keys().filter(|key| mine[*key]) {
             let out = prober.said.iter().find(|said| said.key == key && said.verdict == Verdict::Unhealthy);
             // Asking others does not make it later than it was: three probes, the first one interval after the last good.
@@ -114,7 +114,7 @@ proptest! {
             if hit { Reply::Silent } else { Reply::Pass }
         };
         prober.run(120_000, &network);
-        prop_assert_eq!(&prober.doubts, &vec![]);
+        prop_assert_eq!(&prober.self_checks, &vec![]);
         prop_assert_eq!(prober.taken_out(), None);
     }
 }
@@ -132,7 +132,7 @@ fn a_large_fleet_asks_a_sample_and_sees_the_same() {
         let before = prober.probes;
         // Until the first is out; a tenth of all would have been asked by the clock.
         prober.run(cut + 6_100, &network);
-        assert!(!prober.said.iter().all(|said| said.verdict != Verdict::Held), "some are held by then");
+        assert!(!prober.said.iter().all(|said| said.verdict != Verdict::Suspended), "some are held by then");
         assert_eq!(prober.taken_out(), None);
         assert!(prober.probes - before < 1200, "{}", prober.probes - before);
         prober.run(cut + 200_000, &network);
@@ -151,6 +151,6 @@ fn two_of_ten_members_may_die() {
         if dead && at > WARM { Reply::Silent } else { Reply::Pass }
     };
     prober.run(2 * WARM, &network);
-    assert_eq!(prober.doubts, []);
+    assert_eq!(prober.self_checks, []);
     assert_eq!(prober.keys().filter(|key| prober.published(*key) == Verdict::Unhealthy).count(), 100);
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::judge::{Judge, Outcome};
-use crate::{KeyId, Place, Probed, Sight, SightSettings, Sound, Turn, Weight};
+use crate::state::{HealthState, Outcome};
+use crate::{KeyId, Place, Probed, Reachability, Transition, VantageMonitor, VantageSettings, Weight};
 use fleetdns_core::Thresholds;
 use fleetdns_core::member::MemberName;
 use fleetdns_core::probe::Verdict;
@@ -40,11 +40,11 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    const fn sound(self) -> Sound {
+    const fn reachability(self) -> Reachability {
         match self {
-            Self::Pass | Self::Wrong => Sound::Heard,
-            Self::Refused => Sound::Refused,
-            Self::Silent => Sound::Silent,
+            Self::Pass | Self::Wrong => Reachability::Reached,
+            Self::Refused => Reachability::Refused,
+            Self::Silent => Reachability::Unreached,
         }
     }
 }
@@ -54,7 +54,7 @@ struct Target {
     members: BTreeSet<usize>,
     canary: Option<usize>,
     phase: u64,
-    judge: Judge,
+    health_state: HealthState,
     /// When the probe under way started, and how it will end.
     under_way: Option<(u64, Reply)>,
     published: Verdict,
@@ -70,7 +70,7 @@ pub(super) struct Said {
 
 pub(super) struct Prober {
     times: Times,
-    pub(super) sight: Sight,
+    pub(super) vantage: VantageMonitor,
     targets: Vec<Target>,
     /// When something happens to which key.
     events: BTreeSet<(u64, usize)>,
@@ -78,7 +78,7 @@ pub(super) struct Prober {
     fresh: BTreeSet<usize>,
     pub(super) said: Vec<Said>,
     /// Each time that doubt changed.
-    pub(super) doubts: Vec<(u64, Option<&'static str>)>,
+    pub(super) self_checks: Vec<(u64, Option<&'static str>)>,
     pub(super) probes: usize,
     now: u64,
 }
@@ -92,23 +92,23 @@ impl Prober {
     /// With canaries of these members, and the longest time of a correlation.
     pub(super) fn with(times: Times, canaries: &[Option<usize>], hold: Option<u64>) -> Self {
         let settings =
-            SightSettings { gap: ms(times.fast), patience: ms(2 * times.timeout), hold: hold.map(ms) };
-        let sight = Sight::new(settings, canaries.iter().map(|member| member.map(member_name)));
+            VantageSettings { gap: ms(times.fast), patience: ms(2 * times.timeout), hold: hold.map(ms) };
+        let vantage = VantageMonitor::new(settings, canaries.iter().map(|member| member.map(member_name)));
         let mut prober = Self {
             times,
-            sight,
+            vantage,
             targets: Vec::new(),
             events: BTreeSet::new(),
             fresh: BTreeSet::new(),
             said: Vec::new(),
-            doubts: Vec::new(),
+            self_checks: Vec::new(),
             probes: 0,
             now: 0,
         };
         for canary in 0..canaries.len() {
             let key = prober.add(&[], canary as u64 * 777);
             prober.targets[key].canary = Some(canary);
-            prober.sight.set_canary(canary, id(key), true);
+            prober.vantage.set_canary(canary, id(key), true);
         }
         prober
     }
@@ -124,13 +124,13 @@ impl Prober {
         let key = self.targets.len();
         self.events.insert((self.now + phase % self.times.interval, key));
         for (member, namespace) in places {
-            self.sight.join(id(key), &place(*member, namespace));
+            self.vantage.join(id(key), &place(*member, namespace));
         }
         self.targets.push(Target {
             members: places.iter().map(|(member, _)| *member).collect(),
             canary: None,
             phase: phase % self.times.interval,
-            judge: Judge::default(),
+            health_state: HealthState::default(),
             under_way: None,
             published: Verdict::Unknown,
         });
@@ -162,7 +162,7 @@ impl Prober {
     /// Goes on up to this time. `network` says how a probe ends that starts at a time.
     pub(super) fn run(&mut self, to: u64, network: &dyn Fn(usize, u64) -> Reply) {
         loop {
-            let turn = self.sight.next_turn().map(|at| u64::try_from(at.as_millis()).unwrap());
+            let turn = self.vantage.next_turn().map(|at| u64::try_from(at.as_millis()).unwrap());
             let event = self.events.first().map(|(at, _)| *at);
             let Some(now) = event.into_iter().chain(turn).min().filter(|now| *now <= to) else {
                 self.now = to;
@@ -175,7 +175,7 @@ impl Prober {
                     None => self.start(key, now, network),
                 }
             }
-            for asked in self.sight.ask(ms(now)) {
+            for asked in self.vantage.ask(ms(now)) {
                 let key = asked.0 as usize;
                 if self.targets[key].under_way.is_none() {
                     self.events.retain(|(_, one)| *one != key);
@@ -198,7 +198,7 @@ impl Prober {
         let Times { interval, fast, .. } = self.times;
         let weight = match reply {
             Reply::Pass => Weight::Counts,
-            _ => self.sight.weigh(id(key), reply.sound(), ms(started)),
+            _ => self.vantage.weigh(id(key), reply.reachability(), ms(started)),
         };
         let target = &mut self.targets[key];
         let outcome = match (reply, weight) {
@@ -207,44 +207,44 @@ impl Prober {
             _ => Outcome::Fail,
         };
         if weight == Weight::Fresh {
-            target.judge.pardon();
+            target.health_state.reset_failures();
         }
         let thresholds = self.times.thresholds();
-        if target.judge.step(outcome, ms(now), &thresholds, weight == Weight::Held).is_some() {
+        if target.health_state.record(outcome, ms(now), &thresholds, weight == Weight::Held).is_some() {
             self.fresh.insert(key);
         }
-        let turning = target.judge.is_turning(&thresholds);
+        let turning = target.health_state.is_turning(&thresholds);
         let pause = if turning { fast } else { interval };
         let slow = target.phase + (started + interval - target.phase) / interval * interval;
         let mut due = if pause < interval { started + pause } else { slow }.max(now);
         let probed = Probed {
             started: ms(started),
             ended: ms(now),
-            sound: reply.sound(),
-            verdict: target.judge.verdict(),
-            failures: target.judge.failures(),
+            reachability: reply.reachability(),
+            verdict: target.health_state.verdict(),
+            failures: target.health_state.failures(),
             calm: !turning,
             prompt: true,
         };
-        if self.sight.take(id(key), &probed) {
+        if self.vantage.take(id(key), &probed) {
             due = now;
         }
         self.events.insert((due, key));
     }
 
     fn publish(&mut self, now: u64) {
-        let before = self.sight.doubt().map(fleetdns_core::Doubt::kind);
-        self.sight.look(ms(now));
-        self.heed();
-        let doubt = self.sight.doubt().map(fleetdns_core::Doubt::kind);
-        if doubt != before {
-            self.doubts.push((now, doubt));
+        let before = self.vantage.self_check().map(fleetdns_core::SelfCheckFailure::kind);
+        self.vantage.check(ms(now));
+        self.apply_overrides();
+        let self_check = self.vantage.self_check().map(fleetdns_core::SelfCheckFailure::kind);
+        if self_check != before {
+            self.self_checks.push((now, self_check));
         }
-        let sight = &self.sight;
+        let vantage = &self.vantage;
         self.fresh.retain(|key| {
             let target = &mut self.targets[*key];
-            let verdict = target.judge.verdict();
-            if verdict == Verdict::Unhealthy && target.published != verdict && !sight.may_go_out(id(*key)) {
+            let verdict = target.health_state.verdict();
+            if verdict == Verdict::Unhealthy && target.published != verdict && !vantage.may_go_out(id(*key)) {
                 return true;
             }
             if target.published != verdict && target.canary.is_none() {
@@ -255,21 +255,21 @@ impl Prober {
         });
     }
 
-    /// A person says that it is true.
-    pub(super) fn release(&mut self, now: u64) -> Option<Turn> {
-        let turn = self.sight.release(ms(now));
-        self.heed();
+    /// An operator confirms it.
+    pub(super) fn release(&mut self, now: u64) -> Option<Transition> {
+        let turn = self.vantage.release(ms(now));
+        self.apply_overrides();
         turn
     }
 
-    fn heed(&mut self) {
-        for key in self.sight.take_back() {
-            if self.targets[key.0 as usize].judge.hold() {
+    fn apply_overrides(&mut self) {
+        for key in self.vantage.take_back() {
+            if self.targets[key.0 as usize].health_state.hold() {
                 self.fresh.insert(key.0 as usize);
             }
         }
-        for key in self.sight.take_freed() {
-            self.targets[key.0 as usize].judge.pardon();
+        for key in self.vantage.take_freed() {
+            self.targets[key.0 as usize].health_state.reset_failures();
         }
     }
 
@@ -287,12 +287,12 @@ impl Prober {
         for said in &self.said {
             times.entry(said.at).or_default().0.push(*said);
         }
-        for (at, doubt) in &self.doubts {
-            times.entry(*at).or_default().1 = Some(*doubt);
+        for (at, self_check) in &self.self_checks {
+            times.entry(*at).or_default().1 = Some(*self_check);
         }
-        let (mut out, mut doubt) = (BTreeSet::new(), None);
+        let (mut out, mut self_check) = (BTreeSet::new(), None);
         for (at, (said, change)) in times {
-            doubt = change.unwrap_or(doubt);
+            self_check = change.unwrap_or(self_check);
             for Said { key, verdict, .. } in said {
                 if is_out(verdict) {
                     out.insert(key)
@@ -300,7 +300,7 @@ impl Prober {
                     out.remove(&key)
                 };
             }
-            if doubt.is_none() && !out.is_empty() {
+            if self_check.is_none() && !out.is_empty() {
                 return Some((at, out));
             }
         }

@@ -60,13 +60,13 @@ fn what_cannot_be_probed_has_no_say() {
     let mut health = judged(&[("10.0.0.1", "unhealthy")]);
     assert_eq!(verdict(&member("west", &one), &health), ClusterVerdict::Unknown);
     // From here nobody can tell: that must hide no death.
-    health.blind.insert(key("10.0.0.2"));
+    health.unprobeable.insert(key("10.0.0.2"));
     assert_eq!(verdict(&member("west", &one), &health), ClusterVerdict::Out);
-    health.blind.insert(key("10.0.0.1"));
+    health.unprobeable.insert(key("10.0.0.1"));
     health.verdicts.clear();
     assert_eq!(verdict(&member("west", &one), &health), ClusterVerdict::Unprobed);
-    let departed = MemberView { inventory: Inventory::Departed, ..member("west", &one) };
-    assert_eq!(verdict(&departed, &judged(&[("10.0.0.1", "healthy")])), ClusterVerdict::Unprobed);
+    let removed = MemberView { inventory: Inventory::Removed, ..member("west", &one) };
+    assert_eq!(verdict(&removed, &judged(&[("10.0.0.1", "healthy")])), ClusterVerdict::Unprobed);
 }
 
 #[test]
@@ -112,9 +112,9 @@ proptest! {
                     let one = published(names[service], &ip, ["tcp:80", "cluster", "none", "tcp:80"][inventory]);
                     view.services.insert(one.key.clone(), one);
                 }
-                2 if inventory == 3 => view.inventory = Inventory::Departed,
+                2 if inventory == 3 => view.inventory = Inventory::Removed,
                 2 => view.inventory = Inventory::Stale,
-                3 if inventory == 0 => drop(health.blind.insert(key(&ip))),
+                3 if inventory == 0 => drop(health.unprobeable.insert(key(&ip))),
                 _ => drop(health.verdicts.insert(key(&ip), verdicts[(what + inventory) % 5].parse().unwrap())),
             }
             snapshot.members.insert(name, Arc::new(view));

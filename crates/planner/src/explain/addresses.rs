@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{AddressLine, Facts, Giver, IntentLine, ProbeLine};
-use crate::wanted::address_verdict;
-use crate::wanted::{Candidate, Wanted};
+use super::{AddressLine, Facts, Giver, OverrideLine, ProbeLine};
+use crate::desired::address_verdict;
+use crate::desired::{Candidate, Desired};
 use fleetdns_core::address::Address;
-use fleetdns_core::intent::{Intent, Subject, Wish};
 use fleetdns_core::member::{Inventory, MemberName};
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::ObservedSet;
+use fleetdns_core::overrides::{Override, OverrideKind, Subject};
 use fleetdns_core::plan::{Change, Hold, Plan, Refusal};
 use fleetdns_core::probe::{Check, ProbeKey, ProbeSpec, Verdict};
 use fleetdns_core::record::{RecordData, RecordType};
@@ -22,7 +22,7 @@ use fleetdns_core::stamp;
 pub(super) struct Lines<'a> {
     pub(super) facts: Facts<'a>,
     pub(super) name: &'a DnsName,
-    pub(super) wanted: Option<&'a Wanted>,
+    pub(super) desired: Option<&'a Desired>,
     pub(super) held: Option<&'a Hold>,
     pub(super) plan: &'a Plan,
 }
@@ -47,14 +47,14 @@ impl Lines<'_> {
                 told.extend(all);
             }
         }
-        let up = self.wanted.and_then(|wanted| wanted.up.clone()).map(Address::Hostname);
+        let up = self.desired.and_then(|desired| desired.up.clone()).map(Address::Hostname);
         let left = now.iter().filter(|address| !told.contains(address) && Some(*address) != up.as_ref());
         lines.extend(left.map(|address| self.of_nobody(address, then.contains(address))));
         lines
     }
 
     fn candidates(&self) -> impl Iterator<Item = (&BTreeMap<Address, Candidate>, bool)> {
-        self.wanted.into_iter().flat_map(|wanted| [(&wanted.candidates, false), (&wanted.standby, true)])
+        self.desired.into_iter().flat_map(|desired| [(&desired.candidates, false), (&desired.standby, true)])
     }
 
     /// What is ours there.
@@ -66,8 +66,8 @@ impl Lines<'_> {
     fn then(&self) -> BTreeSet<Address> {
         let changes: Vec<&Change> = self.plan.changes.iter().flat_map(|change| &change.changes).collect();
         let touched: BTreeSet<RecordType> = changes.iter().map(|change| change.record_type()).collect();
-        let stays = |data: &&RecordData| !touched.contains(&data.record_type());
-        let stay = self.there().iter().filter_map(ObservedSet::ours).filter(stays).flat_map(values);
+        let retained = |data: &&RecordData| !touched.contains(&data.record_type());
+        let stay = self.there().iter().filter_map(ObservedSet::ours).filter(retained).flat_map(values);
         let come = changes.iter().filter_map(|change| change.after()).flat_map(|(set, _)| values(&set.data));
         let mut then: BTreeSet<Address> = stay.chain(come).collect();
         // These brakes look at more than one name: what goes by this name alone stays for now.
@@ -97,10 +97,10 @@ impl Lines<'_> {
         AddressLine {
             address: address.to_string(),
             in_dns: place.now,
-            wanted: place.then,
+            desired: place.then,
             reason,
-            givers: candidate.members.iter().filter_map(|member| self.giver(member, address)).collect(),
-            intent: self.intent(address, candidate),
+            sources: candidate.members.iter().filter_map(|member| self.giver(member, address)).collect(),
+            entry: self.entry(address, candidate),
             resolves_to: candidate.resolved.as_ref().filter(|_| hostname.is_some()).map(ips),
             resolve_error: hostname.and_then(|name| (self.facts.resolve_error)(name)).map(|e| e.to_string()),
         }
@@ -110,19 +110,19 @@ impl Lines<'_> {
     fn of_nobody(&self, address: &Address, then: bool) -> AddressLine {
         let said = |member: &MemberName| match self.facts.snapshot.members.get(member) {
             None => format!("{member} gave it, and is not configured"),
-            Some(view) if view.inventory == Inventory::Departed => {
+            Some(view) if view.inventory == Inventory::Removed => {
                 format!("{member} gave it, and is no longer configured")
             }
             Some(view) if !view.listed => format!("{member} gave it, and was never listed"),
             Some(_) => format!("{member} gave it, and no longer does"),
         };
-        let marks = self.there().iter().filter_map(|set| set.claim.evidence());
-        let givers: BTreeSet<MemberName> = marks
+        let marks = self.there().iter().filter_map(|set| set.claim.ownership());
+        let sources: BTreeSet<MemberName> = marks
             .flat_map(|mark| mark.members)
             .filter(|(_, share)| share.addresses.contains(address))
             .map(|(name, _)| name)
             .collect();
-        let mut reason = givers.iter().map(said).collect::<Vec<_>>().join("; ");
+        let mut reason = sources.iter().map(said).collect::<Vec<_>>().join("; ");
         if reason.is_empty() {
             "no cluster gives it".clone_into(&mut reason);
         }
@@ -134,10 +134,10 @@ impl Lines<'_> {
         AddressLine {
             address: address.to_string(),
             in_dns: true,
-            wanted: then,
+            desired: then,
             reason: format!("{reason}; {next}"),
-            givers: Vec::new(),
-            intent: None,
+            sources: Vec::new(),
+            entry: None,
             resolves_to: None,
             resolve_error: None,
         }
@@ -149,13 +149,13 @@ impl Lines<'_> {
 
     /// What is said of a candidate: by a person, otherwise by probes.
     fn state(&self, address: &Address, candidate: &Candidate) -> String {
-        match candidate.wish {
-            Some(Wish::ForceIn) => return "forced in, whatever its probes say".to_owned(),
-            Some(Wish::Drain) => return "drained".to_owned(),
-            Some(Wish::ForceOut) => return "forced out".to_owned(),
+        match candidate.kind {
+            Some(OverrideKind::ForceIn) => return "forced kept in DNS, whatever its probes say".to_owned(),
+            Some(OverrideKind::Drain) => return "drained".to_owned(),
+            Some(OverrideKind::ForceOut) => return "forced out".to_owned(),
             None => {}
         }
-        if self.wanted.is_some_and(|wanted| wanted.departed) {
+        if self.desired.is_some_and(|desired| desired.removed) {
             return "its clusters are no longer configured".to_owned();
         }
         let hostname = address.hostname().is_some();
@@ -169,8 +169,8 @@ impl Lines<'_> {
                 "cannot be probed from here; held as it is (unprobeable = hold)"
             }
             (Verdict::Suspect, _) => "suspect: it fails, and not yet often enough",
-            (Verdict::Held, _) => {
-                "held: it failed while the prober doubted itself, and has to fail anew to be dead"
+            (Verdict::Suspended, _) => {
+                "held: it failed while probe results were distrusted, and must fail again to be removed"
             }
             (Verdict::Unhealthy, Some(ips)) if hostname && ips.is_empty() => "the host name has no addresses",
             (Verdict::Unhealthy, _) => "unhealthy",
@@ -197,8 +197,8 @@ impl Lines<'_> {
                     .find(|one| !matches!(one.reason, Refusal::Claimed { .. } | Refusal::Shared { .. }));
                 let why = refused.map(|refused| refused.reason.to_string());
                 let why = why.or_else(|| self.held.map(|hold| hold.kind().to_owned()));
-                let stays = if now { "goes for now" } else { "not written" };
-                Some(why.map_or_else(|| stays.to_owned(), |why| format!("{stays}: {why}")))
+                let retained = if now { "goes for now" } else { "not written" };
+                Some(why.map_or_else(|| retained.to_owned(), |why| format!("{retained}: {why}")))
             }
             (_, false, true) => Some(match (alive, self.held) {
                 (Some(true), _) | (_, None) => "comes with the next write".to_owned(),
@@ -211,7 +211,7 @@ impl Lines<'_> {
 
     fn standby(&self, candidate: &Candidate) -> String {
         let zone = self.facts.zone;
-        let best = self.wanted.into_iter().flat_map(|wanted| wanted.candidates.values());
+        let best = self.desired.into_iter().flat_map(|desired| desired.candidates.values());
         let best = best.map(|other| other.priority(zone)).min().unwrap_or(u16::MAX);
         let mine = candidate.priority(zone);
         format!("stands by with priority {mine}, while priority {best} serves ({})", candidate.verdict)
@@ -229,13 +229,14 @@ impl Lines<'_> {
         let unresolved = address.hostname().is_some_and(|name| health.unresolvable.contains(name));
         unresolved
             || specs.any(|spec| {
-                ips.iter().any(|ip| health.blind.contains(&ProbeKey { address: *ip, spec: Arc::clone(spec) }))
+                ips.iter()
+                    .any(|ip| health.unprobeable.contains(&ProbeKey { address: *ip, spec: Arc::clone(spec) }))
             })
     }
 
     /// How a member's endpoints of the Service are probed.
     fn spec(&self, member: &MemberName) -> Option<&Arc<ProbeSpec>> {
-        let service = self.wanted?.service_in(Some(member));
+        let service = self.desired?.service_in(Some(member));
         Some(&self.facts.snapshot.members.get(member)?.services.get(service)?.probe)
     }
 
@@ -262,13 +263,13 @@ impl Lines<'_> {
             let verdict = address_verdict(self.facts.health, member, address, spec).to_string();
             probes.push(ProbeLine { address: None, probe: spec.to_string(), verdict, last: None });
         }
-        let failover = self.wanted.is_some_and(|wanted| wanted.routing == Routing::Failover);
+        let failover = self.desired.is_some_and(|desired| desired.routing == Routing::Failover);
         Some(Giver {
             cluster: member.to_string(),
             service: self
-                .wanted
-                .filter(|wanted| wanted.evidence.services().len() > 1)
-                .map(|wanted| wanted.service_in(Some(member)).to_string()),
+                .desired
+                .filter(|desired| desired.ownership.services().len() > 1)
+                .map(|desired| desired.service_in(Some(member)).to_string()),
             inventory: view.inventory.to_string(),
             fault: view.fault.as_deref().map(str::to_owned),
             priority: failover.then(|| self.facts.zone.priority(member)),
@@ -276,25 +277,25 @@ impl Lines<'_> {
         })
     }
 
-    /// The intent that counts for a candidate.
-    fn intent(&self, address: &Address, candidate: &Candidate) -> Option<IntentLine> {
-        let wanted = self.wanted?;
+    /// The override that counts for a candidate.
+    fn entry(&self, address: &Address, candidate: &Candidate) -> Option<OverrideLine> {
+        let desired = self.desired?;
         let members = candidate.members.iter();
         let said = members
-            .filter_map(|member| self.facts.intents.of(member, wanted.service_in(Some(member)), address));
-        let mut said = said.filter(|(_, intent)| Some(intent.wish) == candidate.wish);
-        said.next().map(|(subject, intent)| intent_line(&subject, intent))
+            .filter_map(|member| self.facts.overrides.of(member, desired.service_in(Some(member)), address));
+        let mut said = said.filter(|(_, entry)| Some(entry.kind) == candidate.kind);
+        said.next().map(|(subject, entry)| override_line(&subject, entry))
     }
 }
 
-fn intent_line(subject: &Subject, intent: &Intent) -> IntentLine {
-    IntentLine {
+fn override_line(subject: &Subject, entry: &Override) -> OverrideLine {
+    OverrideLine {
         of: subject.to_string(),
-        wish: intent.wish.to_string(),
-        by: intent.by.to_string(),
-        reason: intent.reason.to_string(),
-        since: stamp::seconds(intent.since),
-        until: intent.until.map(stamp::seconds),
+        kind: entry.kind.to_string(),
+        by: entry.by.to_string(),
+        reason: entry.reason.to_string(),
+        since: stamp::seconds(entry.since),
+        until: entry.until.map(stamp::seconds),
     }
 }
 

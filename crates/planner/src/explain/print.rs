@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{AddressLine, Explanation, Giver, HeldSet, IntentLine, LastProbe, ProbeLine, routing_in_words};
+use super::{AddressLine, Explanation, Giver, HeldSet, LastProbe, OverrideLine, ProbeLine, routing_in_words};
 use crate::simulate::SetLine;
 
 const WIDTH: usize = 100;
@@ -51,10 +51,10 @@ impl Explanation {
         if self.holds.is_empty() {
             line(f, 2, "in DNS", "nothing")?;
         }
-        for SetLine { ttl, record_type, values, .. } in &self.wanted {
+        for SetLine { ttl, record_type, values, .. } in &self.desired {
             line(f, 2, "wanted", &format!("{ttl} {record_type} {}", values.join(" ")))?;
         }
-        if self.wanted.is_empty() {
+        if self.desired.is_empty() {
             line(f, 2, "wanted", "nothing")?;
         }
         if let Some(up) = &self.points_up {
@@ -82,8 +82,8 @@ fn held_set(set: &HeldSet) -> String {
 fn address_block(f: &mut fmt::Formatter<'_>, address: &AddressLine) -> fmt::Result {
     let place = if address.in_dns { "IN " } else { "OUT" };
     paragraph(f, &format!("{place}  {}  ", address.address), 7, &address.reason)?;
-    if let Some(intent) = &address.intent {
-        line(f, 5, "intent", &intent_text(intent))?;
+    if let Some(entry) = &address.entry {
+        line(f, 5, "override", &override_text(entry))?;
     }
     if let Some(resolved) = &address.resolves_to {
         let text = if resolved.is_empty() { "nothing".to_owned() } else { resolved.join(" ") };
@@ -92,14 +92,14 @@ fn address_block(f: &mut fmt::Formatter<'_>, address: &AddressLine) -> fmt::Resu
     if let Some(error) = &address.resolve_error {
         line(f, 5, "resolves", &format!("not, the last time: {error}"))?;
     }
-    address.givers.iter().try_for_each(|giver| giver_block(f, giver))
+    address.sources.iter().try_for_each(|giver| giver_block(f, giver))
 }
 
-fn intent_text(IntentLine { of, wish, by, reason, since, until }: &IntentLine) -> String {
+fn override_text(OverrideLine { of, kind, by, reason, since, until }: &OverrideLine) -> String {
     let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
     let until = until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
     let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-    format!("{wish} of {of}{by}, since {since}{until}{reason}")
+    format!("{kind} of {of}{by}, since {since}{until}{reason}")
 }
 
 fn giver_block(f: &mut fmt::Formatter<'_>, giver: &Giver) -> fmt::Result {

@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use smallvec::SmallVec;
 
-use crate::wanted::{Group, Wanted};
+use crate::desired::{Desired, Group};
 use fleetdns_core::hostnames::Sharing;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::plan::Refused;
@@ -13,12 +13,12 @@ use fleetdns_core::service::ServiceKey;
 
 /// One service of the fleet wants a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Claim {
+pub(super) struct HostnameClaim {
     pub(super) service: ServiceKey,
     /// The name spells its Service, rather than being asked for.
     pub(super) federation: bool,
     /// Only members that were removed from the config have it.
-    pub(super) departed: bool,
+    pub(super) removed: bool,
     /// The zone's marks said last that it has the name.
     pub(super) had: bool,
     /// With which other Services it may have the name.
@@ -31,7 +31,7 @@ pub(super) struct Claim {
 #[derive(Debug, Default)]
 struct Index {
     /// By Service within a name; almost always there is one.
-    by_name: BTreeMap<DnsName, SmallVec<[Claim; 1]>>,
+    by_name: BTreeMap<DnsName, SmallVec<[HostnameClaim; 1]>>,
     by_service: HashMap<ServiceKey, Box<[DnsName]>>,
 }
 
@@ -56,7 +56,7 @@ impl Index {
     }
 
     /// Puts in all claims of a Service, of which there are none yet.
-    fn put(&mut self, service: &ServiceKey, claims: impl Iterator<Item = (DnsName, Claim)>) {
+    fn put(&mut self, service: &ServiceKey, claims: impl Iterator<Item = (DnsName, HostnameClaim)>) {
         let mut names = Vec::new();
         for (name, claim) in claims {
             let known = self.by_name.entry(name.clone()).or_default();
@@ -69,7 +69,7 @@ impl Index {
         }
     }
 
-    fn at(&self, name: &DnsName) -> &[Claim] {
+    fn at(&self, name: &DnsName) -> &[HostnameClaim] {
         self.by_name.get(name).map_or(&[], |claims| claims)
     }
 
@@ -81,7 +81,7 @@ impl Index {
 /// All claims of a zone.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    wanted: Index,
+    desired: Index,
     /// Names for which there is no address now, of Services that ask for them or were deleted lately.
     idle: Index,
     /// What Services say that cannot be used.
@@ -91,23 +91,26 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Replaces what a Service wants; gives the names that it wanted before or wants now.
+    /// Replaces what a Service wants; returns the names that it wanted before or wants now.
     pub(super) fn replace(&mut self, service: &ServiceKey, group: Group) -> Vec<DnsName> {
-        let mut old = self.wanted.take(service);
+        let mut old = self.desired.take(service);
         old.extend(self.idle.take(service));
         let had: BTreeSet<&DnsName> = old.iter().filter(|(_, had)| *had).map(|(name, _)| name).collect();
         let idle = group.idle.into_iter().map(|(name, sharing)| {
             let had = had.contains(&name);
-            (name, Claim { service: service.clone(), federation: false, departed: false, had, sharing })
+            (
+                name,
+                HostnameClaim { service: service.clone(), federation: false, removed: false, had, sharing },
+            )
         });
         self.idle.put(service, idle);
-        let wanted = group.names.into_iter().map(|(name, wanted)| {
-            let Wanted { federation, departed, sharing, .. } = wanted;
+        let desired = group.names.into_iter().map(|(name, desired)| {
+            let Desired { federation, removed, sharing, .. } = desired;
             let had = had.contains(&name);
-            (name, Claim { service: service.clone(), federation, departed, had, sharing })
+            (name, HostnameClaim { service: service.clone(), federation, removed, had, sharing })
         });
-        self.wanted.put(service, wanted);
-        let now = self.wanted.of(service).iter().chain(self.idle.of(service)).cloned();
+        self.desired.put(service, desired);
+        let now = self.desired.of(service).iter().chain(self.idle.of(service)).cloned();
         let touched = now.chain(old.iter().map(|(name, _)| name.clone())).collect();
         let old = match group.refused.is_empty() {
             true => self.refused.remove(service),
@@ -121,7 +124,7 @@ impl Claims {
 
     /// Remembers which Services have a name that is asked for, where that is known.
     pub(super) fn remember(&mut self, name: &DnsName, having: impl Fn() -> Option<BTreeSet<ServiceKey>>) {
-        for index in [&mut self.wanted, &mut self.idle] {
+        for index in [&mut self.desired, &mut self.idle] {
             let Some(claims) = index.by_name.get_mut(name) else { continue };
             if claims.iter().all(|claim| claim.federation) {
                 continue;
@@ -140,27 +143,27 @@ impl Claims {
 
     /// The names that a Service wants.
     pub(super) fn of(&self, service: &ServiceKey) -> &[DnsName] {
-        self.wanted.of(service)
+        self.desired.of(service)
     }
 
     /// Who wants a name, by Service.
-    pub(super) fn at(&self, name: &DnsName) -> &[Claim] {
-        self.wanted.at(name)
+    pub(super) fn at(&self, name: &DnsName) -> &[HostnameClaim] {
+        self.desired.at(name)
     }
 
     /// Who asks for a name, or did lately, and has no address for it, by Service.
-    pub(super) fn idle_at(&self, name: &DnsName) -> &[Claim] {
+    pub(super) fn idle_at(&self, name: &DnsName) -> &[HostnameClaim] {
         self.idle.at(name)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &DnsName> {
-        self.wanted.by_name.keys()
+        self.desired.by_name.keys()
     }
 
     /// Names below a name with their claims.
-    pub(super) fn below(&self, name: &DnsName) -> impl Iterator<Item = (&DnsName, &[Claim])> {
+    pub(super) fn below(&self, name: &DnsName) -> impl Iterator<Item = (&DnsName, &[HostnameClaim])> {
         // In canonical order whatever lies below a name follows it directly.
-        self.wanted
+        self.desired
             .by_name
             .range::<DnsName, _>((Bound::Excluded(name), Bound::Unbounded))
             .take_while(|(below, _)| below.is_below(name))

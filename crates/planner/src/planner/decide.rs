@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 
-use super::claims::Claim;
+use super::claims::HostnameClaim;
 use super::holder::Ruling;
 use super::*;
-use crate::settle::sole_hostname;
-use crate::wanted::address_verdict;
-use fleetdns_core::evidence::{Evidence, Mark};
+use crate::decide::sole_hostname;
+use crate::desired::address_verdict;
 use fleetdns_core::observed::{Content, ObservedSet};
+use fleetdns_core::ownership::{Ownership, OwnershipRecord};
 use fleetdns_core::plan::Refusal;
 use fleetdns_core::probe::ProbeSpec;
 use fleetdns_core::record::{NonEmpty, RecordData, RecordType};
@@ -16,7 +16,7 @@ use fleetdns_core::record::{NonEmpty, RecordData, RecordType};
 /// What should stand at a name, and why not otherwise.
 pub(super) struct Decision {
     pub(super) sets: Vec<RecordSet>,
-    evidence: Evidence,
+    ownership: Ownership,
     hold: Option<Hold>,
     /// Why what is there goes, when it goes.
     cause: Cause,
@@ -37,7 +37,7 @@ impl Planner {
             return;
         };
         if let Some(reason) = decision.hold.clone() {
-            plan.held.push(Held { name: name.clone(), reason });
+            plan.held.push(HeldChange { name: name.clone(), reason });
         }
         if decision.as_it_is {
             return;
@@ -74,9 +74,9 @@ impl Planner {
         let mut hold = None;
         for set in there {
             let Some(data) = set.ours() else { continue };
-            let stays = self.freeze().or_else(|| self.of_unlisted(set));
-            if stays.is_some() {
-                hold = stays;
+            let retained = self.freeze().or_else(|| self.of_unlisted(set));
+            if retained.is_some() {
+                hold = retained;
                 continue;
             }
             changes.push(Change::Delete {
@@ -85,7 +85,7 @@ impl Planner {
                 cause: if evicted { Cause::Evicted } else { self.cause_of_end(set) },
             });
         }
-        plan.held.extend(hold.map(|reason| Held { name: name.clone(), reason }));
+        plan.held.extend(hold.map(|reason| HeldChange { name: name.clone(), reason }));
         if !changes.is_empty() {
             plan.changes.push(NameChange { name: name.clone(), changes });
         }
@@ -93,22 +93,22 @@ impl Planner {
 
     /// A member that was never listed may still want what it gave, or what nobody is known to have given.
     fn of_unlisted(&self, set: &ObservedSet) -> Option<Hold> {
-        match set.claim.evidence() {
+        match set.claim.ownership() {
             None => (!self.unlisted.is_empty()).then_some(Hold::Unattributed),
-            Some(evidence) => {
-                let member = evidence.members.keys().find(|name| self.unlisted.contains(*name));
-                let orphans = !evidence.orphans.is_empty() && !self.unlisted.is_empty();
-                member.cloned().map(Hold::Unlisted).or_else(|| orphans.then_some(Hold::Unattributed))
+            Some(ownership) => {
+                let member = ownership.members.keys().find(|name| self.unlisted.contains(*name));
+                let unattributed = !ownership.unattributed.is_empty() && !self.unlisted.is_empty();
+                member.cloned().map(Hold::Unlisted).or_else(|| unattributed.then_some(Hold::Unattributed))
             }
         }
     }
 
     fn cause_of_end(&self, set: &ObservedSet) -> Cause {
         let configured = |name| {
-            self.snapshot.members.get(name).is_some_and(|member| member.inventory != Inventory::Departed)
+            self.snapshot.members.get(name).is_some_and(|member| member.inventory != Inventory::Removed)
         };
-        match set.claim.evidence() {
-            Some(evidence) if !evidence.members.is_empty() && !evidence.members.keys().any(configured) => {
+        match set.claim.ownership() {
+            Some(ownership) if !ownership.members.is_empty() && !ownership.members.keys().any(configured) => {
                 Cause::MemberDeparted
             }
             _ => Cause::ServiceGone,
@@ -119,9 +119,9 @@ impl Planner {
     pub(super) fn decide(&self, name: &DnsName, observed: &Observed) -> (Option<Decision>, Vec<Refused>) {
         let refuse = |reason| Refused { name: name.as_str().into(), reason };
         let there = observed.at(name);
-        let (wanted, mut refused) = self.holder(name, observed);
-        let Some(mut wanted) = wanted else { return (None, refused) };
-        wanted.route(&self.zone, there);
+        let (desired, mut refused) = self.holder(name, observed);
+        let Some(mut desired) = desired else { return (None, refused) };
+        desired.route(&self.zone, there);
         if let Some(reason) = self.unservable(name, observed) {
             refused.push(refuse(reason));
             return (None, refused);
@@ -133,11 +133,11 @@ impl Planner {
             if let Some((_, works)) = known.iter().find(|(one, _)| one == spec) {
                 return *works;
             }
-            let works = self.proven(&wanted.evidence, spec);
+            let works = self.proven(&desired.ownership, spec);
             known.push((spec.clone(), works));
             works
         };
-        let gate = Gate {
+        let context = PlanContext {
             freeze: self.freeze(),
             vantage: self.vantage(),
             held: self.held(),
@@ -146,16 +146,16 @@ impl Planner {
             unlisted: &self.unlisted,
             brakes: &self.brakes,
         };
-        let denied = self.denied_target(&wanted);
+        let denied = self.denied_target(&desired);
         refused.extend(denied.clone().map(|why| refuse(Refusal::Invalid(why))));
         let bare = denied.is_some()
             || *name == self.zone.zone
-                && !sole_hostname(&wanted)
+                && !sole_hostname(&desired)
                     .is_some_and(|(target, _)| self.capabilities.serves_as_alias(target));
-        let Settled { answer, evidence, hold } = settle(&wanted, there, bare, &gate);
+        let NameDecision { answer, ownership, hold } = decide(&desired, there, bare, &context);
         let mut decision =
-            Decision { sets: Vec::new(), evidence, hold, cause: Cause::TypeChange, as_it_is: false };
-        let ttl = wanted.ttl.clamp(self.capabilities.ttl.0, self.capabilities.ttl.1);
+            Decision { sets: Vec::new(), ownership, hold, cause: Cause::TypeChange, as_it_is: false };
+        let ttl = desired.ttl.clamp(self.capabilities.ttl.0, self.capabilities.ttl.1);
         match answer {
             Answer::Sets(sets) if sets.contains(&RecordData::Cname(name.clone())) => {
                 refused.push(refuse(Refusal::Invalid("a CNAME cannot point at its own name".into())));
@@ -165,7 +165,7 @@ impl Planner {
                 decision.cause = if sets.iter().any(|data| data.record_type() == RecordType::Cname) {
                     Cause::TypeChange
                 } else {
-                    family_cause(&wanted)
+                    family_cause(&desired)
                 };
                 let limit = self.capabilities.max_values.min(self.brakes.max_addresses);
                 for data in sets {
@@ -181,7 +181,7 @@ impl Planner {
             Answer::AsItIs => {
                 decision.as_it_is = true;
                 decision.sets = there.iter().filter_map(|set| as_set(name, set)).collect();
-                if bare && unresolved(&wanted) {
+                if bare && unresolved(&desired) {
                     refused.push(refuse(Refusal::ApexCname));
                 }
             }
@@ -193,13 +193,13 @@ impl Planner {
     }
 
     /// Why the only host name of a name cannot stand as it is: clients would follow it to an address that is denied.
-    fn denied_target(&self, wanted: &Wanted) -> Option<Arc<str>> {
-        let (target, _) = sole_hostname(wanted)?;
+    fn denied_target(&self, desired: &Desired) -> Option<Arc<str>> {
+        let (target, _) = sole_hostname(desired)?;
         let ips = self.health.resolved.get(target)?;
         let service = |member: &MemberName| {
-            self.snapshot.members.get(member)?.services.get(wanted.service_in(Some(member)))
+            self.snapshot.members.get(member)?.services.get(desired.service_in(Some(member)))
         };
-        let mut probes = wanted.evidence.members.keys().filter_map(service).map(|service| &service.probe);
+        let mut probes = desired.ownership.members.keys().filter_map(service).map(|service| &service.probe);
         let denied = probes
             .find_map(|probe| ips.iter().find_map(|ip| self.health.addresses.check(*ip, probe).err()))?;
         let what = "resolves to a denied address, and its others are written in place of a CNAME";
@@ -207,11 +207,11 @@ impl Planner {
     }
 
     /// Whether probing in this way works: a majority of the Services' endpoints that are probed so answer.
-    fn proven(&self, evidence: &Evidence, spec: &ProbeSpec) -> bool {
-        let services = evidence.services().into_iter();
+    fn proven(&self, ownership: &Ownership, spec: &ProbeSpec) -> bool {
+        let services = ownership.services().into_iter();
         let parts = services.flat_map(|key| parts(&self.snapshot, key));
         let here = parts
-            .filter(|(member, service)| member.inventory != Inventory::Departed && *service.probe == *spec);
+            .filter(|(member, service)| member.inventory != Inventory::Removed && *service.probe == *spec);
         let verdicts: Vec<bool> = here
             .flat_map(|(member, service)| {
                 let addresses = service.addresses.iter().flatten();
@@ -222,7 +222,7 @@ impl Planner {
         verdicts.iter().filter(|passes| **passes).count() * 2 > verdicts.len()
     }
 
-    /// While nothing goes at all, what a departed member gave stays too.
+    /// While nothing goes at all, what a removed member gave stays too.
     fn hold_departure(&self, decision: &mut Decision, there: &[ObservedSet]) -> Option<Hold> {
         let freeze = self.freeze()?;
         let removes = decision.sets.is_empty() && there.iter().any(|set| set.ours().is_some());
@@ -327,7 +327,7 @@ impl Planner {
         // While a verdict is on its way the mark waits for it: a write now would only hold up the one that counts.
         let waits = decision.hold == Some(Hold::Undecided);
         let as_wanted = |before: &&ObservedSet| {
-            let marked = before.claim.evidence().is_some_and(|mark| waits || mark == decision.evidence);
+            let marked = before.claim.ownership().is_some_and(|mark| waits || mark == decision.ownership);
             let same = matches!(&before.content, Content::Known(data) if *data == set.data);
             same && before.ttl == set.ttl && marked
         };
@@ -343,7 +343,7 @@ impl Planner {
         if let Some(foreign) = foreign.filter(|_| !mine.is_some_and(has_room)) {
             return Err(Refusal::Foreign { record_type: foreign.type_name().into() });
         }
-        let (set, mark) = (set.clone(), Mark::from(&decision.evidence));
+        let (set, mark) = (set.clone(), OwnershipRecord::from(&decision.ownership));
         Ok(Some(match mine {
             Some(before) => Change::Update { before: before.clone(), set, mark },
             None => Change::Create { set, mark },
@@ -363,17 +363,17 @@ fn conflicts(other: &ObservedSet, lone: bool) -> bool {
 }
 
 fn deletions(decision: &Decision, there: &[ObservedSet]) -> Vec<Change> {
-    let wanted: BTreeSet<RecordType> = decision.sets.iter().map(|set| set.data.record_type()).collect();
+    let desired: BTreeSet<RecordType> = decision.sets.iter().map(|set| set.data.record_type()).collect();
     there
         .iter()
         .filter_map(|set| {
             let record_type = set.ours()?.record_type();
-            let cause = if record_type == RecordType::Cname && !wanted.is_empty() {
+            let cause = if record_type == RecordType::Cname && !desired.is_empty() {
                 Cause::TypeChange
             } else {
                 decision.cause
             };
-            (!wanted.contains(&record_type)).then(|| Change::Delete {
+            (!desired.contains(&record_type)).then(|| Change::Delete {
                 before: set.clone(),
                 record_type,
                 cause,
@@ -383,7 +383,7 @@ fn deletions(decision: &Decision, there: &[ObservedSet]) -> Vec<Change> {
 }
 
 /// Whether a name spells a Service.
-fn spelt(claims: &[Claim]) -> bool {
+fn spelt(claims: &[HostnameClaim]) -> bool {
     claims.iter().any(|claim| claim.federation)
 }
 
@@ -413,13 +413,13 @@ fn within(data: RecordData, there: &[ObservedSet], limit: usize) -> RecordData {
 }
 
 /// Why one address family goes while the other stays.
-fn family_cause(wanted: &Wanted) -> Cause {
-    let down = wanted.candidates.values().any(|candidate| candidate.alive() == Some(false));
+fn family_cause(desired: &Desired) -> Cause {
+    let down = desired.candidates.values().any(|candidate| candidate.alive() == Some(false));
     if down { Cause::FamilyDown } else { Cause::ServiceGone }
 }
 
-fn unresolved(wanted: &Wanted) -> bool {
-    wanted
+fn unresolved(desired: &Desired) -> bool {
+    desired
         .candidates
         .iter()
         .any(|(address, candidate)| matches!(address, Address::Hostname(_)) && candidate.resolved.is_none())

@@ -3,20 +3,20 @@
 //! Invariant: a name stays with those that have it while they ask for it, without addresses too, and until their absence
 //! has lasted for so long that their cluster no longer tells of them.
 
-use super::claims::Claim;
+use super::claims::HostnameClaim;
 use super::*;
-use crate::wanted::{Judges, wanted_at};
-use fleetdns_core::evidence::Evidence;
+use crate::desired::{HealthInputs, desired_at};
 use fleetdns_core::hostnames::{Denied, Sharing};
 use fleetdns_core::observed::ObservedSet;
+use fleetdns_core::ownership::Ownership;
 use fleetdns_core::plan::{Refusal, Title};
 
 /// Who has a name.
 pub(super) enum Ruling<'a> {
     /// These, one or several that share it; the first of them by this title.
-    Held { claims: Vec<&'a Claim>, title: Title },
+    Held { claims: Vec<&'a HostnameClaim>, title: Title },
     /// One that had it, and has no address for it now.
-    Kept(&'a Claim),
+    Kept(&'a HostnameClaim),
     /// Nobody.
     Free,
 }
@@ -26,7 +26,7 @@ impl Planner {
     pub fn remember<'a>(&mut self, names: impl IntoIterator<Item = &'a DnsName>, observed: &Observed) {
         for name in names {
             self.claims.remember(name, || {
-                Some(evidence(observed.at(name))?.services().into_iter().cloned().collect())
+                Some(ownership(observed.at(name))?.services().into_iter().cloned().collect())
             });
         }
     }
@@ -40,27 +40,27 @@ impl Planner {
     /// with that one.
     pub(super) fn ruling(&self, name: &DnsName, observed: &Observed) -> Ruling<'_> {
         let (claims, there) = (self.claims.at(name), observed.at(name));
-        if let Some(spelt) = claims.iter().find(|claim| claim.federation && !claim.departed) {
+        if let Some(spelt) = claims.iter().find(|claim| claim.federation && !claim.removed) {
             return Ruling::Held { claims: vec![spelt], title: Title::Spelt };
         }
         let idle = self.claims.idle_at(name);
         if let ([only], [], false) = (claims, idle, observed.name_servers().contains(name)) {
             return Ruling::Held { claims: vec![only], title: Title::Had };
         }
-        let claims: Vec<&Claim> =
+        let claims: Vec<&HostnameClaim> =
             claims.iter().filter(|claim| self.denied(claim, name, observed).is_none()).collect();
-        let marked = evidence(there).map(|mark| mark.services().into_iter().cloned().collect());
+        let marked = ownership(there).map(|mark| mark.services().into_iter().cloned().collect());
         let marked: BTreeSet<ServiceKey> = marked.unwrap_or_default();
-        let had = |claim: &Claim| claim.had || marked.contains(&claim.service);
-        let kept: Vec<&Claim> = idle.iter().filter(|claim| had(claim)).collect();
-        let mut asking: Vec<&Claim> = claims.iter().copied().filter(|claim| !claim.departed).collect();
+        let had = |claim: &HostnameClaim| claim.had || marked.contains(&claim.service);
+        let kept: Vec<&HostnameClaim> = idle.iter().filter(|claim| had(claim)).collect();
+        let mut asking: Vec<&HostnameClaim> = claims.iter().copied().filter(|claim| !claim.removed).collect();
         asking.sort_by_cached_key(|claim| (!had(claim), self.age(claim), lot(name, &claim.service)));
         let title = match asking.as_slice() {
             [first, ..] if had(first) => Title::Had,
             [first, second, ..] if self.age(first) == self.age(second) => Title::Lot,
             _ => Title::Oldest,
         };
-        let mut holders: Vec<&Claim> = Vec::new();
+        let mut holders: Vec<&HostnameClaim> = Vec::new();
         for claim in asking {
             let first = holders.is_empty() && had(claim);
             if first || holders.iter().chain(&kept).all(|other| share(other, claim)) {
@@ -70,18 +70,18 @@ impl Planner {
         match (holders.is_empty(), kept.first(), claims.first()) {
             (false, ..) => Ruling::Held { claims: holders, title },
             (true, Some(kept), _) => Ruling::Kept(kept),
-            (true, None, Some(departed)) => Ruling::Held { claims: vec![departed], title: Title::Had },
+            (true, None, Some(removed)) => Ruling::Held { claims: vec![removed], title: Title::Had },
             (true, None, None) => Ruling::Free,
         }
     }
 
     /// What those want who have a name, and whom that refuses. In each member one Service has the name.
-    pub(super) fn holder(&self, name: &DnsName, observed: &Observed) -> (Option<Wanted>, Vec<Refused>) {
+    pub(super) fn holder(&self, name: &DnsName, observed: &Observed) -> (Option<Desired>, Vec<Refused>) {
         let there = observed.at(name);
         let text: Arc<str> = name.as_str().into();
         let refuse = |reason| Refused { name: Arc::clone(&text), reason };
         let ruling = self.ruling(name, observed);
-        let reason = |claim: &Claim| {
+        let reason = |claim: &HostnameClaim| {
             let asked_by = claim.service.clone();
             if let Some(denied) = self.denied(claim, name, observed) {
                 let why = format!("{asked_by}: the host name {name} is denied: {denied}");
@@ -96,17 +96,18 @@ impl Planner {
                 Ruling::Free => None,
             }
         };
-        let has = |claim: &Claim| matches!(&ruling, Ruling::Held { claims, .. } if claims.contains(&claim));
-        let others = self.claims.at(name).iter().filter(|claim| !claim.departed && !has(claim));
+        let has =
+            |claim: &HostnameClaim| matches!(&ruling, Ruling::Held { claims, .. } if claims.contains(&claim));
+        let others = self.claims.at(name).iter().filter(|claim| !claim.removed && !has(claim));
         let mut refused: Vec<Refused> = others.filter_map(reason).map(refuse).collect();
         let Ruling::Held { claims: holders, .. } = ruling else { return (None, refused) };
         let Some(first) = holders.first() else { return (None, refused) };
-        let judges = Judges { health: &self.health, intents: &self.intents };
-        let at = |key: &ServiceKey, parts: &[Part<'_>]| wanted_at(key, parts, &self.zone, judges, name);
+        let inputs = HealthInputs { health: &self.health, overrides: &self.overrides };
+        let at = |key: &ServiceKey, parts: &[Part<'_>]| desired_at(key, parts, &self.zone, inputs, name);
         if holders.len() == 1 {
             return (at(&first.service, &parts(&self.snapshot, &first.service)), refused);
         }
-        let mut wanted: Option<Wanted> = None;
+        let mut desired: Option<Desired> = None;
         let seats = self.seats(name, &holders, there);
         for claim in holders {
             let key = &claim.service;
@@ -119,13 +120,13 @@ impl Planner {
                 let (holder, asked_by) = ((*holder).clone(), key.clone());
                 refused.push(refuse(Refusal::Shared { member: member.name.clone(), holder, asked_by }));
             }
-            match (at(key, &own), &mut wanted) {
-                (Some(more), Some(wanted)) => wanted.join(more),
-                (Some(more), None) => wanted = Some(more),
+            match (at(key, &own), &mut desired) {
+                (Some(more), Some(desired)) => desired.join(more),
+                (Some(more), None) => desired = Some(more),
                 (None, _) => {}
             }
         }
-        (wanted, refused)
+        (desired, refused)
     }
 
     /// Which of the Services that share a name has it in each member: the one that the zone's mark names, otherwise the
@@ -133,15 +134,15 @@ impl Planner {
     fn seats<'a>(
         &'a self,
         name: &DnsName,
-        holders: &[&'a Claim],
+        holders: &[&'a HostnameClaim],
         there: &[ObservedSet],
     ) -> std::collections::BTreeMap<MemberName, &'a ServiceKey> {
-        let marked = evidence(there);
+        let marked = ownership(there);
         let mut seats = std::collections::BTreeMap::new();
         for claim in holders {
             let parts = parts(&self.snapshot, &claim.service);
             for (member, _) in parts.iter().filter(|(member, service)| {
-                member.inventory != Inventory::Departed && service.hostnames.contains(name)
+                member.inventory != Inventory::Removed && service.hostnames.contains(name)
             }) {
                 let share = marked.as_ref().and_then(|mark| Some((mark, mark.members.get(&member.name)?)));
                 let had = share.is_some_and(|(mark, share)| *mark.service_of(share) == claim.service);
@@ -154,7 +155,7 @@ impl Planner {
     }
 
     /// Why a Service may not have a name that the zone needs itself.
-    fn denied(&self, claim: &Claim, name: &DnsName, observed: &Observed) -> Option<Denied> {
+    fn denied(&self, claim: &HostnameClaim, name: &DnsName, observed: &Observed) -> Option<Denied> {
         if claim.federation || !observed.name_servers().contains(name) {
             return None;
         }
@@ -162,19 +163,19 @@ impl Planner {
     }
 
     /// Orders Services by age, those of unknown age last.
-    fn age(&self, claim: &Claim) -> (bool, Option<String>) {
+    fn age(&self, claim: &HostnameClaim) -> (bool, Option<String>) {
         let parts = parts(&self.snapshot, &claim.service);
         let created = parts.iter().filter_map(|(_, service)| service.service.created.clone()).min();
         (created.is_none(), created)
     }
 }
 
-fn evidence(there: &[ObservedSet]) -> Option<Evidence> {
-    there.iter().find_map(|set| set.claim.evidence())
+fn ownership(there: &[ObservedSet]) -> Option<Ownership> {
+    there.iter().find_map(|set| set.claim.ownership())
 }
 
-fn share(one: &Claim, other: &Claim) -> bool {
-    let side = |claim: &'_ Claim| (claim.service.namespace().to_string(), claim.sharing);
+fn share(one: &HostnameClaim, other: &HostnameClaim) -> bool {
+    let side = |claim: &'_ HostnameClaim| (claim.service.namespace().to_string(), claim.sharing);
     let ((one, of_one), (other, of_other)) = (side(one), side(other));
     Sharing::allows((&one, of_one), (&other, of_other))
 }

@@ -1,8 +1,8 @@
 //! What a plan does to single addresses, and why: for the velocity brake and for the journal.
 
 use super::*;
-use crate::wanted::Candidate;
-use fleetdns_core::intent::Wish;
+use crate::desired::Candidate;
+use fleetdns_core::overrides::OverrideKind;
 use fleetdns_core::record::RecordData;
 
 /// Whether an address comes or goes.
@@ -21,20 +21,20 @@ pub enum MoveCause {
     New,
     /// In: the mark knows of it, and it was out until now.
     Back,
-    /// In: by a person's wish, against what probes say.
+    /// In: by a person's override, against what probes say.
     ForcedIn,
     /// Out: its probes fail.
     Unhealthy,
-    /// Out: by a person's wish.
+    /// Out: by a person's override.
     Drained,
-    /// Out: by a person's wish, whatever is left.
+    /// Out: by a person's override, whatever is left.
     ForcedOut,
     /// Out: a member of a better priority stands.
     Standby,
     /// Out: no member has it any more.
     Gone,
     /// Out: only members that were removed from the config had it.
-    Departed,
+    Removed,
     /// Either: a host name stands as a CNAME where it is alone, and as its addresses where it is not.
     Form,
 }
@@ -51,7 +51,7 @@ impl MoveCause {
             Self::ForcedOut => "forced-out",
             Self::Standby => "standby",
             Self::Gone => "gone",
-            Self::Departed => "departed",
+            Self::Removed => "removed",
             Self::Form => "form",
         }
     }
@@ -72,7 +72,7 @@ pub struct Move {
     pub members: BTreeSet<MemberName>,
     /// Namespace of the Service that has the name; none when nobody wants it any more.
     pub namespace: Option<Arc<str>>,
-    /// How it is probed; `None` for a host name and for what nobody gives any more.
+    /// How it is probed; `None` for a host name and for what nobody returns any more.
     pub probe: Option<ProbeKey>,
 }
 
@@ -96,7 +96,7 @@ impl Planner {
     /// How many addresses may leave the zone within a minute because of what probes say.
     pub fn removal_budget(&self) -> usize {
         let (mut all, mut largest) = (BTreeSet::new(), 0);
-        for member in self.snapshot.members.values().filter(|m| m.inventory != Inventory::Departed) {
+        for member in self.snapshot.members.values().filter(|m| m.inventory != Inventory::Removed) {
             let own: BTreeSet<&Address> =
                 member.services.values().flat_map(|service| service.addresses.iter().flatten()).collect();
             largest = largest.max(own.len());
@@ -116,25 +116,25 @@ impl Planner {
             .filter_map(Change::after)
             .flat_map(|(set, _)| addresses(&set.data))
             .collect();
-        let (mut wanted, _) = self.holder(name, observed);
-        if let Some(wanted) = &mut wanted {
-            wanted.route(&self.zone, there);
+        let (mut desired, _) = self.holder(name, observed);
+        if let Some(desired) = &mut desired {
+            desired.route(&self.zone, there);
         }
-        let up = wanted.as_ref().and_then(|wanted| wanted.up.clone()).map(Address::Hostname);
-        let was = Ours::of(there);
+        let up = desired.as_ref().and_then(|desired| desired.up.clone()).map(Address::Hostname);
+        let was = Current::of(there);
         let real = |address: &&Address| Some(*address) != up.as_ref() && !self.is_level(address);
         let mut add = |address: &Address, way, (cause, members): (MoveCause, BTreeSet<MemberName>)| {
-            let probe = self.probe_of(wanted.as_ref(), address, &members);
-            let service = wanted.as_ref().map(|wanted| wanted.service_in(members.first()));
+            let probe = self.probe_of(desired.as_ref(), address, &members);
+            let service = desired.as_ref().map(|desired| desired.service_in(members.first()));
             let namespace = service.map(|service| Arc::clone(service.namespace()));
             let (name, address) = (name.clone(), address.clone());
             moves.push(Move { name, address, way, cause, members, namespace, probe });
         };
         for address in before.difference(&after).filter(real) {
-            add(address, Way::Out, self.why_out(wanted.as_ref(), address, &was, change));
+            add(address, Way::Out, self.why_out(desired.as_ref(), address, &was, change));
         }
         for address in after.difference(&before).filter(real) {
-            add(address, Way::In, why_in(wanted.as_ref(), address, &was, before.is_empty()));
+            add(address, Way::In, why_in(desired.as_ref(), address, &was, before.is_empty()));
         }
     }
 
@@ -146,25 +146,24 @@ impl Planner {
 
     fn why_out(
         &self,
-        wanted: Option<&Wanted>,
+        desired: Option<&Desired>,
         address: &Address,
-        was: &Ours<'_>,
+        was: &Current<'_>,
         change: &NameChange,
     ) -> (MoveCause, BTreeSet<MemberName>) {
-        let found = wanted.and_then(|wanted| {
-            let stands = find(&wanted.candidates, address).map(|(_, candidate)| (candidate, false));
-            stands.or_else(|| find(&wanted.standby, address).map(|(_, candidate)| (candidate, true)))
+        let found = desired.and_then(|desired| {
+            let stands = find(&desired.candidates, address).map(|(_, candidate)| (candidate, false));
+            stands.or_else(|| find(&desired.standby, address).map(|(_, candidate)| (candidate, true)))
         });
         let Some((candidate, stands_by)) = found else {
-            let departed = |one: &Change| matches!(one, Change::Delete { cause: Cause::MemberDeparted, .. });
-            let cause =
-                if change.changes.iter().any(departed) { MoveCause::Departed } else { MoveCause::Gone };
-            return (cause, was.givers(address).into_iter().flatten().cloned().collect());
+            let removed = |one: &Change| matches!(one, Change::Delete { cause: Cause::MemberDeparted, .. });
+            let cause = if change.changes.iter().any(removed) { MoveCause::Removed } else { MoveCause::Gone };
+            return (cause, was.sources(address).into_iter().flatten().cloned().collect());
         };
-        let cause = match (stands_by, candidate.wish) {
+        let cause = match (stands_by, candidate.kind) {
             (true, _) => MoveCause::Standby,
-            (_, Some(Wish::Drain)) => MoveCause::Drained,
-            (_, Some(Wish::ForceOut)) => MoveCause::ForcedOut,
+            (_, Some(OverrideKind::Drain)) => MoveCause::Drained,
+            (_, Some(OverrideKind::ForceOut)) => MoveCause::ForcedOut,
             _ if candidate.alive() == Some(true) && answers(candidate, address) => MoveCause::Form,
             _ => MoveCause::Unhealthy,
         };
@@ -173,34 +172,34 @@ impl Planner {
 
     fn probe_of(
         &self,
-        wanted: Option<&Wanted>,
+        desired: Option<&Desired>,
         address: &Address,
         members: &BTreeSet<MemberName>,
     ) -> Option<ProbeKey> {
-        let wanted = wanted?;
+        let desired = desired?;
         let service = members
             .iter()
-            .filter_map(|name| self.snapshot.members.get(name)?.services.get(wanted.service_in(Some(name))))
+            .filter_map(|name| self.snapshot.members.get(name)?.services.get(desired.service_in(Some(name))))
             .find(|service| service.probe.is_probed())?;
         Some(ProbeKey { address: address.ip()?, spec: Arc::clone(&service.probe) })
     }
 }
 
 fn why_in(
-    wanted: Option<&Wanted>,
+    desired: Option<&Desired>,
     address: &Address,
-    was: &Ours<'_>,
+    was: &Current<'_>,
     nothing_was: bool,
 ) -> (MoveCause, BTreeSet<MemberName>) {
-    let found = wanted.and_then(|wanted| find(&wanted.candidates, address));
+    let found = desired.and_then(|desired| find(&desired.candidates, address));
     let Some((given, candidate)) = found else { return (MoveCause::New, BTreeSet::new()) };
     let known = was.marks.iter().any(|(_, mark)| {
         mark.members
             .values()
             .any(|share| share.addresses.contains(given) || share.addresses.contains(address))
     });
-    let cause = match candidate.wish {
-        Some(Wish::ForceIn) if candidate.verdict.is_in() != Some(true) => MoveCause::ForcedIn,
+    let cause = match candidate.kind {
+        Some(OverrideKind::ForceIn) if candidate.verdict.is_in() != Some(true) => MoveCause::ForcedIn,
         _ if known && !nothing_was && was.stood(given) => MoveCause::Form,
         _ if known => MoveCause::Back,
         _ => MoveCause::New,

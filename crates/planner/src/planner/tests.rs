@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::publish::{PublishSettings, publish};
 use fleetdns_core::brakes::approve;
-use fleetdns_core::evidence::Claim;
-use fleetdns_core::intent::{Intent, Wish};
 use fleetdns_core::member::MemberName;
 use fleetdns_core::observed::{Content, ObservedSet, Version};
-use fleetdns_core::probe::{ProbeSpec, Unprobeable, Verdict};
+use fleetdns_core::overrides::{Override, OverrideKind};
+use fleetdns_core::ownership::Owner;
+use fleetdns_core::probe::{ProbeSpec, UnprobeablePolicy, Verdict};
 use fleetdns_core::record::{RecordData, Ttl};
 use fleetdns_core::routing::Routing;
 use fleetdns_core::service::{Ingress, Port, Published, Service};
@@ -50,7 +50,7 @@ fn apply(observed: &mut Observed, plan: &Plan) {
                 sets.push(ObservedSet {
                     ttl: set.ttl,
                     content: Content::Known(set.data.clone()),
-                    claim: Claim::of(mark),
+                    claim: Owner::of(mark),
                     version: Version::default(),
                 });
             }
@@ -75,7 +75,7 @@ enum Event {
         addresses: Option<Vec<u8>>,
         hostname: bool,
     },
-    Judge {
+    HealthState {
         address: u8,
         verdict: Verdict,
     },
@@ -100,11 +100,11 @@ fn events() -> impl Strategy<Value = Event> {
         Just(Verdict::Unhealthy),
         Just(Verdict::Recovering)
     ];
-    let inventory = prop_oneof![Just(Inventory::Live), Just(Inventory::Stale), Just(Inventory::Departed)];
+    let inventory = prop_oneof![Just(Inventory::Live), Just(Inventory::Stale), Just(Inventory::Removed)];
     prop_oneof![
         4 => (0..3_usize, 0..3_usize, proptest::option::of(proptest::collection::vec(1..9_u8, 0..3)), any::<bool>())
             .prop_map(|(member, service, addresses, hostname)| Event::Set { member, service, addresses, hostname }),
-        4 => (1..9_u8, verdict).prop_map(|(address, verdict)| Event::Judge { address, verdict }),
+        4 => (1..9_u8, verdict).prop_map(|(address, verdict)| Event::HealthState { address, verdict }),
         1 => (0..3_usize, inventory).prop_map(|(member, inventory)| Event::Inventory { member, inventory }),
         1 => (0..3_usize, prop_oneof![Just(None), Just(Some("r1")), Just(Some("r2"))])
             .prop_map(|(member, region)| Event::Region { member, region }),
@@ -149,7 +149,7 @@ impl World {
                 }
                 self.put(view);
             }
-            Event::Judge { address, verdict } => {
+            Event::HealthState { address, verdict } => {
                 let ip = std::net::IpAddr::from([203, 0, 113, *address]);
                 let spec = Arc::new(ProbeSpec::tcp(80));
                 self.health.verdicts.insert(ProbeKey { address: ip, spec }, *verdict);
@@ -260,7 +260,7 @@ proptest! {
                 let key = ServiceKey::new("default", service).unwrap();
                 let name = format!("{service}.default.fed.svc.example.com").parse().unwrap();
                 let claimed = world.snapshot.members.values().any(|member| {
-                    member.inventory != Inventory::Departed
+                    member.inventory != Inventory::Removed
                         && member.services.get(&key).is_some_and(|s| s.addresses.as_ref().is_some_and(|a| !a.is_empty()))
                 });
                 let had = !before.at(&name).is_empty();
@@ -274,7 +274,7 @@ prop_assert!(!(had && claimed && observed.at(&name).is_empty()), "{} vanished af
 fn nothing_is_removed_before_start_up_has_converged() {
     let mut world = World::default();
     world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
-    world.happen(&Event::Judge { address: 1, verdict: Verdict::Healthy });
+    world.happen(&Event::HealthState { address: 1, verdict: Verdict::Healthy });
     let mut first = planner();
     let mut observed = Observed::default();
     let scope = first.update(&world.snapshot, &world.health);
@@ -303,7 +303,7 @@ fn nothing_is_removed_before_start_up_has_converged() {
 fn a_ttl_is_clamped_to_what_the_provider_takes() {
     let mut world = World::default();
     world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
-    world.happen(&Event::Judge { address: 1, verdict: Verdict::Healthy });
+    world.happen(&Event::HealthState { address: 1, verdict: Verdict::Healthy });
     for (least, most, given) in [(60, 3600, 60), (1, 20, 20), (1, 3600, 30)] {
         let ttl = (Ttl::new(least).unwrap(), Ttl::new(most).unwrap());
         let mut planner =
@@ -323,7 +323,7 @@ fn what_cannot_be_probed_from_here_is_published_on_the_word_of_its_cluster() {
     assert!(planner.plan(&Scope::All, &Observed::default()).is_empty(), "it has no verdict yet");
     let spec = Arc::new(ProbeSpec::tcp(80));
     let key = ProbeKey { address: std::net::IpAddr::from([203, 0, 113, 1]), spec };
-    world.health.blind.insert(key.clone());
+    world.health.unprobeable.insert(key.clone());
     let scope = planner.update(&world.snapshot, &world.health);
     assert_eq!(planner.plan(&scope, &Observed::default()).changes.len(), 1);
 
@@ -331,7 +331,7 @@ fn what_cannot_be_probed_from_here_is_published_on_the_word_of_its_cluster() {
     let scope = planner.update(&world.snapshot, &world.health);
     assert!(planner.plan(&scope, &Observed::default()).is_empty(), "a verdict wins over the cluster's word");
     world.health.verdicts.remove(&key);
-    world.health.unprobeable = Unprobeable::Hold;
+    world.health.unprobeable_policy = UnprobeablePolicy::Hold;
     planner.update(&world.snapshot, &world.health);
     assert!(
         planner.plan(&Scope::All, &Observed::default()).is_empty(),
@@ -345,7 +345,7 @@ fn an_endpoint_without_a_verdict_holds_its_own_name_at_a_restart_and_no_other() 
     world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1, 2]), hostname: false });
     world.happen(&Event::Set { member: 0, service: 2, addresses: Some(vec![3]), hostname: false });
     for address in 1..=3 {
-        world.happen(&Event::Judge { address, verdict: Verdict::Healthy });
+        world.happen(&Event::HealthState { address, verdict: Verdict::Healthy });
     }
     let (mut first, mut observed) = (planner(), Observed::default());
     first.update(&world.snapshot, &world.health);
@@ -357,8 +357,8 @@ fn an_endpoint_without_a_verdict_holds_its_own_name_at_a_restart_and_no_other() 
     let mut restarted = planner();
     world.health.verdicts.clear();
     world.happen(&Event::Set { member: 0, service: 2, addresses: Some(vec![4]), hostname: false });
-    world.happen(&Event::Judge { address: 1, verdict: Verdict::Healthy });
-    world.happen(&Event::Judge { address: 2, verdict: Verdict::Unhealthy });
+    world.happen(&Event::HealthState { address: 1, verdict: Verdict::Healthy });
+    world.happen(&Event::HealthState { address: 2, verdict: Verdict::Unhealthy });
     restarted.update(&world.snapshot, &world.health);
     assert_eq!(restarted.startup(), None);
     let plan = restarted.plan(&Scope::All, &observed);
@@ -374,7 +374,7 @@ fn an_endpoint_without_a_verdict_holds_its_own_name_at_a_restart_and_no_other() 
 fn a_new_address_is_written_once_when_its_verdict_is_there() {
     let mut world = World::default();
     world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
-    world.happen(&Event::Judge { address: 1, verdict: Verdict::Healthy });
+    world.happen(&Event::HealthState { address: 1, verdict: Verdict::Healthy });
     let (mut planner, mut observed) = (planner(), Observed::default());
     let scope = planner.update(&world.snapshot, &world.health);
     let plan = planner.plan(&scope, &observed);
@@ -386,17 +386,17 @@ fn a_new_address_is_written_once_when_its_verdict_is_there() {
     assert!(plan.changes.is_empty(), "no mark is written ahead of the verdict: {plan}");
     assert_eq!(plan.held[0].reason, Hold::Undecided);
 
-    world.happen(&Event::Judge { address: 2, verdict: Verdict::Healthy });
+    world.happen(&Event::HealthState { address: 2, verdict: Verdict::Healthy });
     let scope = planner.update(&world.snapshot, &world.health);
     let plan = planner.plan(&scope, &observed);
     assert_eq!(plan.changes.len(), 1, "{plan}");
 }
 
 #[test]
-fn what_is_misshapen_is_written_anew_and_nothing_else() {
+fn what_is_misshapen_is_written_again_and_nothing_else() {
     let mut world = World::default();
     world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
-    world.happen(&Event::Judge { address: 1, verdict: Verdict::Healthy });
+    world.happen(&Event::HealthState { address: 1, verdict: Verdict::Healthy });
     let (mut planner, mut observed) = (planner(), Observed::default());
     planner.update(&world.snapshot, &world.health);
     let plan = planner.plan(&Scope::All, &observed);
@@ -413,7 +413,7 @@ fn what_is_misshapen_is_written_anew_and_nothing_else() {
 
     // Somebody put a record in the place of the missing half.
     set.content = Content::Misshapen(RecordData::Cname("lb.example.net".parse().unwrap()));
-    let foreign = ObservedSet { claim: Claim::Foreign, content: Content::Other("A".into()), ..set.clone() };
+    let foreign = ObservedSet { claim: Owner::Foreign, content: Content::Other("A".into()), ..set.clone() };
     observed.replace(name, vec![set, foreign]);
     let plan = planner.plan(&Scope::All, &observed);
     assert!(plan.changes.is_empty(), "{plan}");
@@ -434,7 +434,7 @@ fn another_service_at_a_name_is_no_change_of_probe_settings() {
         set(2, 1, Some(vec![1])),
         set(2, 0, Some(vec![])),
         set(0, 0, Some(vec![1])),
-        Event::Judge { address: 1, verdict: Verdict::Unhealthy },
+        Event::HealthState { address: 1, verdict: Verdict::Unhealthy },
         set(2, 1, None),
     ];
     for event in &events {

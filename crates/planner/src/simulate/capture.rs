@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{
-    BrakeState, CapabilityState, IntentState, MemberState, Scenario, SetState, VerdictState, ZoneState, read,
+    BrakeState, CapabilityState, MemberState, OverrideState, Scenario, SetState, VerdictState, ZoneState,
+    read,
 };
+use crate::desired::{ZoneSettings, address_health};
 use crate::publish::{PublishSettings, publish};
-use crate::wanted::{ZoneSettings, judge_address};
 use fleetdns_core::address::Address;
 use fleetdns_core::brakes::Brakes;
-use fleetdns_core::intent::Intents;
 use fleetdns_core::member::{Health, MemberName, MemberView, Snapshot};
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::{Observed, ObservedSet};
+use fleetdns_core::overrides::Overrides;
 use fleetdns_core::policy::AddressPolicy;
 use fleetdns_core::probe::Verdict;
 use fleetdns_core::provider::Capabilities;
@@ -79,14 +80,14 @@ impl Scenario {
     }
 
     /// Adds what persons say of the fleet.
-    pub fn add_intents(&mut self, intents: &Intents) {
-        self.intents.extend(intents.iter().map(|(subject, intent)| IntentState {
+    pub fn add_overrides(&mut self, overrides: &Overrides) {
+        self.overrides.extend(overrides.iter().map(|(subject, entry)| OverrideState {
             of: subject.to_string(),
-            wish: intent.wish.to_string(),
-            reason: Some(intent.reason.to_string()).filter(|text| !text.is_empty()),
-            by: Some(intent.by.to_string()).filter(|text| !text.is_empty()),
-            since: Some(intent.since),
-            until: intent.until,
+            kind: entry.kind.to_string(),
+            reason: Some(entry.reason.to_string()).filter(|text| !text.is_empty()),
+            by: Some(entry.by.to_string()).filter(|text| !text.is_empty()),
+            since: Some(entry.since),
+            until: entry.until,
         }));
     }
 
@@ -99,7 +100,7 @@ impl Scenario {
         priorities: &BTreeMap<MemberName, u16>,
     ) {
         let (plain, usual) = (self.plain_settings(), AddressPolicy::default());
-        self.doubt = health.doubt.as_ref().map(|doubt| doubt.kind().to_owned());
+        self.self_check = health.self_check.as_ref().map(|self_check| self_check.kind().to_owned());
         for member in snapshot.members.values() {
             let priority = priorities.get(&member.name).copied();
             self.members.push(MemberState {
@@ -110,7 +111,7 @@ impl Scenario {
             for service in member.services.values() {
                 for address in service.addresses.iter().flatten() {
                     let (verdict, resolved) =
-                        judge_address(Some(&member.name), address, &service.probe, health);
+                        address_health(Some(&member.name), address, &service.probe, health);
                     let resolved_to = resolved.iter().flatten().map(|(ip, _)| *ip);
                     let let_through = address.ip().into_iter().chain(resolved_to);
                     self.address_allow.extend(let_through.filter(|ip| usual.check(*ip).is_err()));
@@ -161,7 +162,7 @@ fn set_state(name: &DnsName, set: &ObservedSet, zone: &ZoneSettings) -> SetState
         ttl: Some(set.ttl.seconds()),
         values,
         owner: set.claim.is_ours().then(|| zone.owner.to_string()),
-        evidence: set.claim.mark().map(|mark| mark.as_str().to_owned()),
+        ownership: set.claim.mark().map(|mark| mark.as_str().to_owned()),
     }
 }
 

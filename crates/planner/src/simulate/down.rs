@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::ScenarioError;
 use super::read::{fail, parse};
 use fleetdns_core::address::Address;
-use fleetdns_core::intent::Subject;
 use fleetdns_core::member::{MemberName, Snapshot};
+use fleetdns_core::overrides::Subject;
 use fleetdns_core::service::ServiceKey;
 
 /// Members, Services and addresses.

@@ -7,24 +7,24 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use super::down::Down;
-use super::{BrakeState, CapabilityState, IntentState, Scenario, ScenarioError, SetState};
+use super::{BrakeState, CapabilityState, OverrideState, Scenario, ScenarioError, SetState};
+use crate::desired::{ZoneSettings, standing};
 use crate::publish::{PublishSettings, publish};
-use crate::wanted::{ZoneSettings, standing};
 use fleetdns_core::ClusterVerdict;
 use fleetdns_core::address::Address;
 use fleetdns_core::brakes::{AllDown, Brakes};
-use fleetdns_core::doubt::Doubt;
-use fleetdns_core::evidence::Claim;
 use fleetdns_core::hostnames::{HostnamePolicy, Pattern};
-use fleetdns_core::intent::{Intent, Intents, Wish};
 use fleetdns_core::member::{Health, Inventory, MemberName, MemberView, Snapshot};
 use fleetdns_core::name::{DnsName, Label};
 use fleetdns_core::observed::{Content, Observed, ObservedSet, Version};
+use fleetdns_core::overrides::{Override, OverrideKind, Overrides};
+use fleetdns_core::ownership::Owner;
 use fleetdns_core::policy::{AddressPolicies, AddressPolicy};
 use fleetdns_core::probe::{ProbeKey, ProbeSpec, Target, Verdict};
 use fleetdns_core::provider::Capabilities;
 use fleetdns_core::record::{NonEmpty, RecordData, RecordType, Ttl};
 use fleetdns_core::routing::Routing;
+use fleetdns_core::self_check::SelfCheckFailure;
 use fleetdns_core::service::Published;
 
 pub(super) fn fail<T>(place: impl Into<String>, problem: impl ToString) -> Result<T, ScenarioError> {
@@ -127,23 +127,25 @@ fn read_priorities(scenario: &Scenario) -> Result<Arc<BTreeMap<MemberName, u16>>
 }
 
 /// What persons say of the fleet.
-pub(super) fn read_intents(scenario: &Scenario) -> Result<Intents, ScenarioError> {
-    let read = |state: &IntentState| {
+pub(super) fn read_overrides(scenario: &Scenario) -> Result<Overrides, ScenarioError> {
+    let read = |state: &OverrideState| {
         let text = |text: &Option<String>| Arc::from(text.as_deref().unwrap_or_default());
-        let wish: Wish = parse("intents.wish", &state.wish)?;
+        let kind: OverrideKind = parse("overrides.kind", &state.kind)?;
         let (reason, by) = (text(&state.reason), text(&state.by));
-        let intent = Intent { wish, reason, by, since: state.since.unwrap_or(0), until: state.until };
-        Ok((parse("intents.of", &state.of)?, intent))
+        let entry = Override { kind, reason, by, since: state.since.unwrap_or(0), until: state.until };
+        Ok((parse("overrides.of", &state.of)?, entry))
     };
-    scenario.intents.iter().map(read).collect()
+    scenario.overrides.iter().map(read).collect()
 }
 
-fn read_doubt(scenario: &Scenario) -> Result<Option<Doubt>, ScenarioError> {
-    match scenario.doubt.as_deref() {
+fn read_doubt(scenario: &Scenario) -> Result<Option<SelfCheckFailure>, ScenarioError> {
+    match scenario.self_check.as_deref() {
         None => Ok(None),
-        Some("vantage") => Ok(Some(Doubt::Vantage { canaries: 0, silent: 0, keys: 0, heard: 0 })),
-        Some("correlation") => Ok(Some(Doubt::Correlation { keys: 0, bad: 0, members: Arc::from([]) })),
-        Some(other) => fail("doubt", format!("'{other}' is none of vantage, correlation")),
+        Some("vantage") => Ok(Some(SelfCheckFailure::Vantage { canaries: 0, silent: 0, keys: 0, heard: 0 })),
+        Some("correlation") => {
+            Ok(Some(SelfCheckFailure::Correlation { keys: 0, bad: 0, members: Arc::from([]) }))
+        }
+        Some(other) => fail("self_check", format!("'{other}' is none of vantage, correlation")),
     }
 }
 
@@ -183,10 +185,10 @@ fn read_ttl(place: &str, seconds: Option<u32>) -> Result<Ttl, ScenarioError> {
 fn read_set(state: &SetState, owner: &Label) -> Result<(DnsName, ObservedSet), ScenarioError> {
     let place = format!("zones.observed {} {}", state.name, state.record_type);
     let ours = state.owner.as_deref().is_some_and(|text| text.eq_ignore_ascii_case(owner.as_str()));
-    let claim = match (&state.evidence, ours) {
-        (Some(text), _) => Claim::read(Some(text), owner),
-        (None, true) => Claim::Ours(None),
-        (None, false) => Claim::Foreign,
+    let claim = match (&state.ownership, ours) {
+        (Some(text), _) => Owner::read(Some(text), owner),
+        (None, true) => Owner::Ours(None),
+        (None, false) => Owner::Foreign,
     };
     let content = match (read_data(state), claim.is_ours()) {
         (Ok(data), _) => Content::Known(data),
@@ -256,9 +258,9 @@ pub(super) fn read_members(
             None | Some("live") => Inventory::Live,
             Some("pending") => Inventory::Pending,
             Some("stale") => Inventory::Stale,
-            Some("departed") => Inventory::Departed,
+            Some("removed") => Inventory::Removed,
             Some(other) => {
-                return fail(place, format!("'{other}' is none of pending, live, stale, departed"));
+                return fail(place, format!("'{other}' is none of pending, live, stale, removed"));
             }
         };
         let mut view = MemberView::pending(name.clone());
@@ -299,7 +301,7 @@ pub(super) fn read_health(
     down: &[String],
 ) -> Result<Health, ScenarioError> {
     let addresses = policies(scenario);
-    let mut health = Health { doubt: read_doubt(scenario)?, addresses, ..Health::default() };
+    let mut health = Health { self_check: read_doubt(scenario)?, addresses, ..Health::default() };
     for (name, ips) in &scenario.resolved {
         health.resolved.insert(parse("resolved", name)?, ips.iter().copied().collect());
     }
@@ -321,7 +323,7 @@ pub(super) fn read_health(
                 } else {
                     said.get(&(member.name.clone(), address.clone())).copied().unwrap_or(Verdict::Healthy)
                 };
-                judge(&mut health, service, address, verdict);
+                health_state(&mut health, service, address, verdict);
             }
         }
         // Else what is not probed would outlive its cluster.
@@ -333,7 +335,7 @@ pub(super) fn read_health(
 }
 
 /// Writes a verdict down for what an address stands for; of several members' verdicts on one key the best one counts.
-fn judge(health: &mut Health, service: &Published, address: &Address, verdict: Verdict) {
+fn health_state(health: &mut Health, service: &Published, address: &Address, verdict: Verdict) {
     let ips: Vec<IpAddr> = match address {
         Address::Hostname(name) if !health.resolved.contains_key(name) => {
             let target = Target { address: address.clone(), spec: Arc::clone(&service.probe) };

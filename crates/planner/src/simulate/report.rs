@@ -144,7 +144,7 @@ impl fmt::Display for Report {
                 let values = if change.values.is_empty() { &change.before } else { &change.values };
                 let why = match (&change.cause, change.before == change.values) {
                     (Some(cause), _) => format!("  ({cause})"),
-                    (None, true) => "  (ttl or ownership mark)".to_owned(),
+                    (None, true) => "  (ttl or ownership record)".to_owned(),
                     (None, false) if change.before.is_empty() => String::new(),
                     (None, false) => format!("  (was {})", change.before.join(" ")),
                 };

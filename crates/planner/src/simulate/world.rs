@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use super::read::{Zone, parse, read_brakes, read_health, read_intents, read_members, read_zones, settings};
+use super::read::{
+    Zone, parse, read_brakes, read_health, read_members, read_overrides, read_zones, settings,
+};
 use super::{Report, Scenario, ScenarioError, SetLine};
 use crate::adopt::fill;
 use crate::explain::{Explanation, Facts, explain, similar};
 use crate::planner::{Planner, Scope};
 use fleetdns_core::brakes::{Brakes, approve};
-use fleetdns_core::intent::Intents;
 use fleetdns_core::member::{Health, Snapshot};
 use fleetdns_core::name::{DnsName, Label};
 use fleetdns_core::observed::Observed;
+use fleetdns_core::overrides::Overrides;
 use fleetdns_core::plan::Plan;
 
 /// Everything that a scenario says, read and checked.
@@ -20,7 +22,7 @@ pub(super) struct World {
     pub(super) brakes: Brakes,
     pub(super) snapshot: Snapshot,
     pub(super) health: Health,
-    pub(super) intents: Intents,
+    pub(super) overrides: Overrides,
 }
 
 impl World {
@@ -35,15 +37,15 @@ impl World {
             fill(&mut snapshot, zone, observed);
         }
         let health = read_health(scenario, &snapshot, down)?;
-        let intents = read_intents(scenario)?;
-        Ok(Self { zones, brakes, snapshot, health, intents })
+        let overrides = read_overrides(scenario)?;
+        Ok(Self { zones, brakes, snapshot, health, overrides })
     }
 
     /// The planner of one zone, past start-up but for members that are still to be listed.
     fn planner(&self, (zone, capabilities, _): &Zone) -> Planner {
         let mut planner = Planner::new(zone.clone(), capabilities.clone(), self.brakes.clone());
         planner.update(&self.snapshot, &self.health);
-        planner.heed(&self.intents);
+        planner.apply_overrides(&self.overrides);
         planner.assume_probed();
         planner
     }
@@ -76,7 +78,7 @@ impl World {
                     brakes: &self.brakes,
                     snapshot: &self.snapshot,
                     health: &self.health,
-                    intents: &self.intents,
+                    overrides: &self.overrides,
                     observed,
                     startup: planner.startup(),
                     held: held.iter().find(|held| held.name == *name).map(|held| &held.reason),

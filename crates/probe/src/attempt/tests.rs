@@ -65,7 +65,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, manner: Manner)
     Some(stream)
 }
 
-/// Gives the port.
+/// Returns the port.
 async fn server(manner: Manner) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -161,7 +161,7 @@ async fn a_full_backlog_is_no_connection() {
 
 #[tokio::test]
 async fn from_200_to_399_passes_and_nothing_else() {
-    let table: [(&[u8], Option<&str>); 7] = [
+    let schedule: [(&[u8], Option<&str>); 7] = [
         (OK, None),
         (b"HTTP/1.0 204 No Content\r\n\r\n", None),
         (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n", None),
@@ -170,7 +170,7 @@ async fn from_200_to_399_passes_and_nothing_else() {
         (b"SSH-2.0-OpenSSH_9.2\r\n", Some("the answer is not HTTP")),
         (b"", Some("connection closed before the answer was complete")),
     ];
-    for (answer, expected) in table {
+    for (answer, expected) in schedule {
         let got = http(server(Manner::Say(answer)).await).await;
         assert_eq!(got.error().as_deref(), expected, "{}", String::from_utf8_lossy(answer));
     }
@@ -221,7 +221,7 @@ async fn certificates_are_verified_and_faults_have_names() {
     let (_held, closed) = closed_port();
     let good = tls_server(authority.config("www.example.com", false)).await;
     assert_eq!(get(good, &trusted).await, Answer::Pass);
-    let table = [
+    let schedule = [
         (tls_server(authority.config("www.example.com", true)).await, "certificate expired"),
         (
             tls_server(authority.config("elsewhere.example.com", false)).await,
@@ -235,7 +235,7 @@ async fn certificates_are_verified_and_faults_have_names() {
         (closed, "connection refused"),
     ];
     let careless = Tls::new(None, true).unwrap();
-    for (port, expected) in table {
+    for (port, expected) in schedule {
         assert_eq!(failed(&get(port, &trusted).await), expected);
         let anyway = get(port, &careless).await;
         assert_eq!(anyway == Answer::Pass, expected.starts_with("certificate"), "{expected}: {anyway:?}");

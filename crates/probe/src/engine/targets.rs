@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 use super::Engine;
 use crate::answer::{Answer, Snag};
 use crate::resolve::{Families, Resolved};
-use crate::table::{Row, Slot};
+use crate::schedule::{Row, Slot};
 
 impl<P, F, L, G> Engine<P, L, G>
 where
@@ -21,7 +21,7 @@ where
     G: Future<Output = (DnsName, Families)>,
 {
     pub(super) fn take_snapshot(&mut self, snapshot: &Snapshot) {
-        let changes = self.demand.update(snapshot);
+        let changes = self.targets.update(snapshot);
         // First what comes, so that a key that only changes hands is not dropped in between.
         for target in &changes.added {
             self.add(target);
@@ -35,12 +35,12 @@ where
         for target in &changes.removed {
             self.remove(target);
         }
-        self.table.schedule_fresh(Instant::now());
+        self.schedule.schedule_fresh(Instant::now());
         if !changes.added.is_empty() || !changes.removed.is_empty() {
             debug!(
                 added = changes.added.len(),
                 removed = changes.removed.len(),
-                keys = self.table.len(),
+                keys = self.schedule.len(),
                 "targets changed"
             );
         }
@@ -52,7 +52,7 @@ where
                 let (new, keys) = self.names.want(name, spec);
                 if new {
                     let target = Target { address: address.clone(), spec: Arc::clone(spec) };
-                    let place = self.demand.places(&target).next();
+                    let place = self.targets.places(&target).next();
                     let namespace = place.map_or_else(|| "".into(), |place| Arc::clone(&place.namespace));
                     self.resolver.watch(name.clone(), namespace);
                 }
@@ -60,7 +60,7 @@ where
             }
             address => key_of(address, spec).into_iter().collect(),
         };
-        keys.into_iter().for_each(|key| self.table.want(key));
+        keys.into_iter().for_each(|key| self.schedule.want(key));
     }
 
     fn remove(&mut self, Target { address, spec }: &Target) {
@@ -70,7 +70,7 @@ where
                 if gone {
                     self.resolver.forget(name);
                     self.reports.set_resolve_error(name, None);
-                    self.news.forgotten(name.clone());
+                    self.changes.forgotten(name.clone());
                 }
                 keys
             }
@@ -89,33 +89,36 @@ where
 
     /// An endpoint of a place has the key. What is known of it already is published when it is the first.
     fn join(&mut self, key: &ProbeKey, place: &Place) {
-        let Some(slot) = self.table.slot(key) else { return };
-        let Some(row) = self.table.row(slot).filter(|_| self.watcher.sight().join(slot.into(), place)) else {
+        let Some(slot) = self.schedule.slot(key) else { return };
+        let Some(row) =
+            self.schedule.row(slot).filter(|_| self.watcher.self_check().join(slot.into(), place))
+        else {
             return;
         };
-        if row.blind {
-            self.news.blind(key.clone(), (true, false), &Answer::Unclear(Snag::NoRoute));
-        } else if row.judge.verdict() != Verdict::Unknown {
-            self.news.known(key.clone(), row.judge.verdict());
+        if row.unprobeable {
+            self.changes.unprobeable(key.clone(), (true, false), &Answer::Unclear(Snag::NoRoute));
+        } else if row.health_state.verdict() != Verdict::Unknown {
+            self.changes.known(key.clone(), row.health_state.verdict());
         }
     }
 
     fn leave(&mut self, key: &ProbeKey, place: &Place) {
-        let Some(slot) = self.table.slot(key) else { return };
-        let Some(row) = self.table.row(slot).filter(|_| self.watcher.sight().leave(slot.into(), place))
+        let Some(slot) = self.schedule.slot(key) else { return };
+        let Some(row) =
+            self.schedule.row(slot).filter(|_| self.watcher.self_check().leave(slot.into(), place))
         else {
             return;
         };
-        if row.blind {
-            self.news.blind(key.clone(), (false, false), &Answer::Pass);
-        } else if row.judge.verdict() != Verdict::Unknown {
-            self.news.gone(key.clone());
+        if row.unprobeable {
+            self.changes.unprobeable(key.clone(), (false, false), &Answer::Pass);
+        } else if row.health_state.verdict() != Verdict::Unknown {
+            self.changes.gone(key.clone());
         }
         self.watcher.hide(slot);
     }
 
     pub(super) fn seat_canary(&mut self, target: &Target, key: &ProbeKey, is: bool) {
-        if let Some(slot) = self.table.slot(key) {
+        if let Some(slot) = self.schedule.slot(key) {
             self.watcher.set_canary(target, key, slot, is);
         }
     }
@@ -127,7 +130,7 @@ where
         }
         if self.reports.set_resolve_error(&name, error.as_deref()) {
             let payer = self.resolver.payer(&name);
-            let loud = payer.is_none() || self.news.admits(&mut payer.into_iter());
+            let loud = payer.is_none() || self.changes.admits(&mut payer.into_iter());
             match &error {
                 Some(error) if !loud => debug!(%name, error, "host name does not resolve as it should"),
                 None if !loud => debug!(%name, "host name resolves again"),
@@ -142,7 +145,7 @@ where
         }
         let Some(addresses) = addresses else {
             if self.names.failed(&name) == self.timing.thresholds.fall.max(1) {
-                self.news.unresolvable(name.clone(), true);
+                self.changes.unresolvable(name.clone(), true);
             }
             self.watcher.set_unresolved(&name, error.is_some());
             return;
@@ -153,27 +156,27 @@ where
         debug!(%name, addresses = addresses.len(), "host name resolved");
         let target =
             |key: &ProbeKey| Target { address: Address::Hostname(name.clone()), spec: Arc::clone(&key.spec) };
-        for key in keys.wanted {
+        for key in keys.desired {
             let target = target(&key);
-            self.table.want(key.clone());
+            self.schedule.want(key.clone());
             self.seat_canary(&target, &key, true);
-            let places: Vec<Place> = self.demand.places(&target).cloned().collect();
+            let places: Vec<Place> = self.targets.places(&target).cloned().collect();
             places.iter().for_each(|place| self.join(&key, place));
         }
-        for key in keys.unwanted {
+        for key in keys.undesired {
             let target = target(&key);
             self.seat_canary(&target, &key, false);
-            let places: Vec<Place> = self.demand.places(&target).cloned().collect();
+            let places: Vec<Place> = self.targets.places(&target).cloned().collect();
             places.iter().for_each(|place| self.leave(&key, place));
             self.unwant(&key);
         }
-        self.table.schedule_fresh(Instant::now());
-        self.news.resolved(name, addresses);
+        self.schedule.schedule_fresh(Instant::now());
+        self.changes.resolved(name, addresses);
     }
 
     fn unwant(&mut self, key: &ProbeKey) {
-        let Some(slot) = self.table.slot(key) else { return };
-        if let Some(row) = self.table.unwant(key) {
+        let Some(slot) = self.schedule.slot(key) else { return };
+        if let Some(row) = self.schedule.unwant(key) {
             self.drop_row(slot, &row);
         }
     }

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use fleetdns_core::Verdict::{Healthy, Held, Recovering, Suspect, Unhealthy};
+use fleetdns_core::Verdict::{Healthy, Recovering, Suspect, Suspended, Unhealthy};
 use fleetdns_core::{Inventory, MemberView};
 use imbl::OrdSet;
 use tokio::task::JoinHandle;
@@ -229,9 +229,9 @@ async fn a_key_that_goes_leaves_health_and_reports_after_its_probe() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn departed_members_are_not_probed() {
+async fn removed_members_are_not_probed() {
     let mut gone = member("west", &[ONE]);
-    gone.inventory = Inventory::Departed;
+    gone.inventory = Inventory::Removed;
     let world = world(&Network::default(), settings(), fleet(&[gone]));
     sleep(SECOND * 60).await;
     assert_eq!(world.network.asked("10.0.0.1").len(), 0);
@@ -298,19 +298,19 @@ async fn what_cannot_be_probed_from_here_is_said_to_be_so_until_a_probe_ends() {
     let network = Network::default();
     network.set("10.0.0.1", Duration::ZERO, Answer::Unclear(Snag::NoRoute));
     let world = world(&network, settings(), west(&[ONE]));
-    let blind = |world: &World| world.health.borrow().blind.contains(&key("10.0.0.1", "tcp:80"));
+    let unprobeable = |world: &World| world.health.borrow().unprobeable.contains(&key("10.0.0.1", "tcp:80"));
     sleep(SECOND * 3).await;
-    assert!(!blind(&world), "two probes do not say enough");
+    assert!(!unprobeable(&world), "two probes do not say enough");
     sleep(SECOND * 3).await;
-    assert!(blind(&world), "three do, and they come fast");
+    assert!(unprobeable(&world), "three do, and they come fast");
     assert_eq!(world.verdict("10.0.0.1"), Verdict::Unknown);
     network.set("10.0.0.1", Duration::ZERO, Answer::Pass);
     sleep(SECOND * 6).await;
-    assert!(!blind(&world));
+    assert!(!unprobeable(&world));
     assert_eq!(world.verdict("10.0.0.1"), Healthy);
     network.set("10.0.0.1", Duration::ZERO, Answer::Unclear(Snag::NoRoute));
     sleep(SECOND * 60).await;
-    assert!(!blind(&world), "a verdict that was reached stands");
+    assert!(!unprobeable(&world), "a verdict that was reached stands");
     world.change(|snapshot| snapshot.members.clear());
     sleep(SECOND * 6).await;
     assert_eq!(*world.health.borrow(), Health::default());
@@ -482,7 +482,7 @@ async fn a_guess_counts_from_the_first_time_that_it_holds() {
     sleep(SECOND * 12).await;
     assert_eq!(state(), (Unhealthy, Answer::Fail(Failure::Status(404))));
 }
-mod doubt;
+mod self_check;
 
 #[tokio::test(start_paused = true)]
 async fn a_family_without_a_route_has_no_verdict_until_there_is_one_and_again_when_it_is_gone() {
@@ -491,26 +491,26 @@ async fn a_family_without_a_route_has_no_verdict_until_there_is_one_and_again_wh
     let no_route = Answer::Unclear(Snag::NoRoute);
     network.set(six, Duration::ZERO, no_route.clone());
     let world = world(&network, settings(), west(&[ONE, ("b", six, "tcp:80")]));
-    let blind = |world: &World| world.health.borrow().blind.contains(&key(six, "tcp:80"));
+    let unprobeable = |world: &World| world.health.borrow().unprobeable.contains(&key(six, "tcp:80"));
     let known = |world: &World| world.health.borrow().verdicts.contains_key(&key(six, "tcp:80"));
     sleep(SECOND * 10).await;
-    assert!(blind(&world) && !known(&world));
+    assert!(unprobeable(&world) && !known(&world));
     // A route appears, and nothing answers there.
     network.set(six, SECOND * 2, Answer::Fail(Failure::NoConnection(SECOND * 2)));
     sleep(SECOND * 20).await;
-    assert_eq!((blind(&world), world.verdict(six)), (false, Unhealthy));
+    assert_eq!((unprobeable(&world), world.verdict(six)), (false, Unhealthy));
     // The route is gone again: what was seen then says nothing now.
     network.set(six, Duration::ZERO, no_route.clone());
     sleep(SECOND * 20).await;
-    assert!(blind(&world) && !known(&world));
+    assert!(unprobeable(&world) && !known(&world));
     network.set(six, Duration::ZERO, Answer::Pass);
     sleep(SECOND * 10).await;
-    assert_eq!((blind(&world), world.verdict(six)), (false, Healthy));
+    assert_eq!((unprobeable(&world), world.verdict(six)), (false, Healthy));
     // Without a route to anything it is this machine that is cut off: verdicts stand.
     network.set(six, Duration::ZERO, no_route.clone());
     network.set(ONE.1, Duration::ZERO, no_route);
     sleep(SECOND * 60).await;
-    assert_eq!((blind(&world), world.verdict(six), world.verdict(ONE.1)), (false, Healthy, Healthy));
+    assert_eq!((unprobeable(&world), world.verdict(six), world.verdict(ONE.1)), (false, Healthy, Healthy));
 }
 
 #[tokio::test(start_paused = true)]

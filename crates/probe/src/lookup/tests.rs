@@ -102,7 +102,7 @@ async fn each_family_is_answered_on_its_own() {
 }
 
 #[tokio::test]
-async fn an_answer_is_asked_for_anew_each_time() {
+async fn an_answer_is_asked_for_again_each_time() {
     let (server, asked) = name_server().await;
     let servers = NameServers::new(&[server]);
     for label in ["dual", "dual", "gone", "gone"] {

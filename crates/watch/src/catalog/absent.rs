@@ -67,7 +67,7 @@ impl Absent {
         !over.is_empty()
     }
 
-    /// Gives all of them as long again, where their member was away.
+    /// Returns all of them as long again, where their member was away.
     pub(super) fn extend(&mut self, until: Duration) {
         self.until.values_mut().for_each(|one| *one = (*one).max(until));
     }

@@ -122,7 +122,7 @@ fn a_first_list_that_misses_half_of_what_marks_tell_is_confirmed_like_any_other(
         assert_eq!(names(&catalog), stands, "{first} then {second} at {at}");
         assert!(
             stands == "abcd" && at < 32 || probes(&catalog).chars().all(|probe| probe == 'n'),
-            "read anew"
+            "read again"
         );
     }
 }
@@ -191,7 +191,7 @@ fn a_service_that_comes_back_was_never_gone() {
 }
 
 #[test]
-fn only_what_is_missing_twice_goes_and_the_rest_is_doubted_anew() {
+fn only_what_is_missing_twice_goes_and_the_rest_is_doubted_again() {
     story("abcd", &[(1, "cd", "abcd"), (31, "", "cd"), (60, "", "cd"), (61, "", "")]);
     story("abcd", &[(1, "cd", "abcd"), (5, "ab", "abcd"), (34, "ab", "abcd"), (35, "ab", "ab")]);
 }
@@ -210,8 +210,8 @@ fn additions_of_a_doubted_list_count_at_once() {
 fn what_is_doubted_says_how_much_and_until_when() {
     let mut catalog = listed("abc");
     let _ = catalog.list(all("a"), s(10));
-    let doubt = catalog.unconfirmed().unwrap();
-    assert_eq!((doubt.missing.len(), doubt.known, doubt.due), (2, 3, s(40)));
+    let self_check = catalog.unconfirmed().unwrap();
+    assert_eq!((self_check.missing.len(), self_check.known, self_check.due), (2, 3, s(40)));
 }
 
 #[test]

@@ -89,7 +89,7 @@ async fn a_killed_api_leaves_the_last_inventory_and_comes_back() {
 }
 
 #[tokio::test]
-async fn credentials_are_read_anew_when_they_are_refused() {
+async fn credentials_are_read_again_when_they_are_refused() {
     let east = Fake::start();
     east.put(service("a", "203.0.113.1"));
     east.cluster().token = "renewed".into();
@@ -138,7 +138,7 @@ async fn a_token_that_a_server_echoes_is_not_shown() {
 }
 
 #[tokio::test]
-async fn a_kubeconfig_that_is_mended_is_read_anew() {
+async fn a_kubeconfig_that_is_mended_is_read_again() {
     let east = Fake::start();
     let mut fleet = Fleet::new(&[("east", &east)]);
     std::fs::write(fleet.folder.path().join("east"), "contexts: {").unwrap();

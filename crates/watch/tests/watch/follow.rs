@@ -70,7 +70,7 @@ async fn an_emptied_status_keeps_its_address_for_the_grace() {
 }
 
 #[tokio::test]
-async fn pages_are_put_together_and_begun_anew_when_they_are_too_old() {
+async fn pages_are_put_together_and_begun_again_when_they_are_too_old() {
     let east = Fake::start();
     for n in 0..1100 {
         east.put(service(&format!("s{n}"), "203.0.113.1"));

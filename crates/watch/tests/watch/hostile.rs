@@ -178,10 +178,10 @@ const BUFFERS: u64 = 16 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_without_end_is_given_up_at_its_limit() {
-    let roomy = Limits { objects: 1_000_000, ..SMALL };
+    let capacity_hint = Limits { objects: 1_000_000, ..SMALL };
     for (how, limits, part) in [
         (Endless::Page, SMALL, "more than 50 objects; max-services allows more"),
-        (Endless::Page, roomy, "a list of more than 1 MiB; max-list-size allows more"),
+        (Endless::Page, capacity_hint, "a list of more than 1 MiB; max-list-size allows more"),
         (Endless::Blanks, SMALL, "a list of more than 1 MiB"),
         (Endless::Object, SMALL, "an object of more than 64 KiB; max-object-size allows more"),
         (Endless::Gzip, SMALL, "a list of more than 1 MiB"),

@@ -72,21 +72,21 @@ async fn a_first_list_that_lacks_what_the_zone_has_needs_a_second_one() {
         }
         fleet.adopt(vec![adopted("east", "a", "203.0.113.1")]).await;
         east.cluster().list = How::Well;
-        let doubted = |view: &MemberView| view.listed && fault(view).contains("misses 1 of 1");
-        let view = fleet.until("a list that is doubted", "east", doubted).await;
+        let distrusted = |view: &MemberView| view.listed && fault(view).contains("misses 1 of 1");
+        let view = fleet.until("a list that is doubted", "east", distrusted).await;
         assert_eq!(services(&view), "a=203.0.113.1", "late: {late}");
         fleet.until_services("east", "").await;
     }
 }
 
 #[tokio::test]
-async fn members_that_are_not_configured_have_departed() {
+async fn members_that_are_not_configured_have_removed() {
     let east = Fake::start();
     let mut fleet = Fleet::new(&[("east", &east)]).run();
     fleet.adopt(vec![adopted("old", "a", "203.0.113.1")]).await;
     fleet.adopt(vec![adopted("old", "b", "203.0.113.2")]).await;
     let view = fleet.until_services("old", "a=203.0.113.1 b=203.0.113.2").await;
-    assert_eq!((view.inventory, view.listed), (Inventory::Departed, false));
+    assert_eq!((view.inventory, view.listed), (Inventory::Removed, false));
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn one_round_lists_who_answers_and_says_who_does_not() {
     assert_eq!(see("east"), (Inventory::Live, true, "a=203.0.113.1".into()));
     assert_eq!(see("west"), (Inventory::Stale, false, "w=203.0.113.7".into()));
     assert_eq!(see("slow"), (Inventory::Stale, false, String::new()));
-    assert_eq!(see("old"), (Inventory::Departed, false, "o=203.0.113.8".into()));
+    assert_eq!(see("old"), (Inventory::Removed, false, "o=203.0.113.8".into()));
     assert!(fault(&all.members[&name("west")]).contains("refused"));
     assert!(fault(&all.members[&name("slow")]).contains("no answer within"));
 }

@@ -87,7 +87,7 @@ async fn a_rebuilt_cluster_is_noticed_by_its_version() {
     east.put(service("d", "203.0.113.4"));
     fleet.until_services("east", &format!("{ALL} d=203.0.113.4")).await;
     east.put(service("e", "203.0.113.5"));
-    fleet.until("followed anew", "east", |view| view.services.len() == 5).await;
+    fleet.until("followed again", "east", |view| view.services.len() == 5).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use azure_core::http::Url;
-use fleetdns_core::{DnsName, Mark, ObservedSet, RecordData, RecordSet};
+use fleetdns_core::{DnsName, ObservedSet, OwnershipRecord, RecordData, RecordSet};
 
 use super::Trouble;
 use crate::arm::{Answer, Condition};
@@ -41,11 +41,11 @@ impl AzureZone {
         }
     }
 
-    /// Writes a set where `before` stands, or where nothing does; gives what Azure has then.
+    /// Writes a set where `before` stands, or where nothing does; returns what Azure has then.
     pub(super) async fn put(
         &self,
         set: &RecordSet,
-        mark: &Mark,
+        mark: &OwnershipRecord,
         before: Option<&ObservedSet>,
         in_gap: bool,
     ) -> Result<ObservedSet, Trouble> {
@@ -66,7 +66,7 @@ impl AzureZone {
         &self,
         name: &DnsName,
         before: &ObservedSet,
-        mark: &Mark,
+        mark: &OwnershipRecord,
     ) -> Result<ObservedSet, Trouble> {
         let data = before.ours().cloned().ok_or(Trouble::Conflict)?;
         let set = RecordSet { name: name.clone(), ttl: before.ttl, data };
@@ -78,7 +78,7 @@ impl AzureZone {
     async fn put_on(
         &self,
         set: &RecordSet,
-        mark: &Mark,
+        mark: &OwnershipRecord,
         on: Condition<'_>,
         others: Metadata,
         in_gap: bool,
@@ -132,7 +132,7 @@ impl AzureZone {
         answer: &Answer,
         url: Url,
         set: &RecordSet,
-        mark: &Mark,
+        mark: &OwnershipRecord,
         is_new: bool,
     ) -> Result<ObservedSet, Trouble> {
         let Item { set: found, odd, .. } = self.item(answer)?;
@@ -149,7 +149,12 @@ impl AzureZone {
     }
 
     /// The condition did not hold: somebody else was faster, or our own write was, whose answer got lost.
-    async fn reread(&self, url: Url, set: &RecordSet, mark: &Mark) -> Result<ObservedSet, Trouble> {
+    async fn reread(
+        &self,
+        url: Url,
+        set: &RecordSet,
+        mark: &OwnershipRecord,
+    ) -> Result<ObservedSet, Trouble> {
         // Where this read is throttled or fails, the next listing says what is there.
         let answer = self.arm.get(url).await.map_err(|_| Trouble::Conflict)?;
         let Item { set: found, .. } = self.item(&answer)?;
@@ -160,7 +165,7 @@ impl AzureZone {
     pub(crate) async fn try_write(&self, set: &RecordSet) -> Result<(), Fault> {
         const NEVER: &str = "00000000-0000-0000-0000-000000000000";
         let url = self.set_url(&set.name, set.data.record_type().as_str())?;
-        let mark = format!("v=1 owner={} service=fleetdns/check", self.owner).parse::<Mark>();
+        let mark = format!("v=1 owner={} service=fleetdns/check", self.owner).parse::<OwnershipRecord>();
         let mark = mark.map_err(|error| invalid(error.to_string()))?;
         let body =
             records::body(self.arm.settings().service, set, &mark, Metadata::new()).map_err(invalid)?;

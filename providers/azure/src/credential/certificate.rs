@@ -1,4 +1,4 @@
-//! A certificate instead of a password: a signed assertion, made anew for each token (RFC 7523; Microsoft's form of it
+//! A certificate instead of a password: a signed assertion, made again for each token (RFC 7523; Microsoft's form of it
 //! in "Microsoft identity platform application authentication certificate credentials").
 //!
 //! azure_identity has this too, over OpenSSL; here the one TLS library of the process signs.

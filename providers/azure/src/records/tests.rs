@@ -16,7 +16,7 @@ fn a() -> RecordData {
     RecordData::A(NonEmpty::new(["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()]).unwrap())
 }
 
-fn evidence() -> Mark {
+fn ownership() -> OwnershipRecord {
     "v=1 owner=fed service=default/web member=west;;;tcp:80;192.0.2.1".parse().unwrap()
 }
 
@@ -27,7 +27,8 @@ fn answer(kind: &str, relative: &str, properties: Value) -> Value {
 
 /// What was written, with a property more, as an answer.
 fn ours_with(more: &[(&str, Value)]) -> Item {
-    let mut body = body(Service::Public, &set("www.example.com", a()), &evidence(), Metadata::new()).unwrap();
+    let mut body =
+        body(Service::Public, &set("www.example.com", a()), &ownership(), Metadata::new()).unwrap();
     for (key, value) in more {
         body["properties"][*key] = value.clone();
     }
@@ -37,14 +38,14 @@ fn ours_with(more: &[(&str, Value)]) -> Item {
 #[test]
 fn the_two_services_write_the_case_that_is_theirs() {
     let [public, private] = [Service::Public, Service::Private]
-        .map(|service| body(service, &set("www.example.com", a()), &evidence(), Metadata::new()).unwrap());
+        .map(|service| body(service, &set("www.example.com", a()), &ownership(), Metadata::new()).unwrap());
     let values = json!([{ "ipv4Address": "192.0.2.1" }, { "ipv4Address": "192.0.2.2" }]);
     assert_eq!(public["properties"]["TTL"], 30);
     assert_eq!(public["properties"]["ARecords"], values);
     assert_eq!(private["properties"]["ttl"], 30);
     assert_eq!(private["properties"]["aRecords"], values);
     let cname = set("www.example.com", RecordData::Cname("a.example.net".parse().unwrap()));
-    let body = body(Service::Private, &cname, &evidence(), Metadata::new()).unwrap();
+    let body = body(Service::Private, &cname, &ownership(), Metadata::new()).unwrap();
     assert_eq!(body["properties"]["cnameRecord"], json!({ "cname": "a.example.net" }));
 }
 
@@ -52,13 +53,13 @@ fn the_two_services_write_the_case_that_is_theirs() {
 fn what_was_written_is_read_back_in_any_case() {
     let item = ours_with(&[("fqdn", json!("www.example.com.")), ("targetResource", json!({}))]);
     assert_eq!(item.name.as_str(), "www.example.com");
-    assert!(stands(&item.set, &set("www.example.com", a()), &evidence()));
+    assert!(stands(&item.set, &set("www.example.com", a()), &ownership()));
     assert_eq!(parts(&item.set.version), ("e1", Metadata::new()));
     let cname = json!({ "ttl": 5, "cnameRecord": { "cname": "Target.Example.net." } });
     let item = read(answer("cname", "@", cname)).unwrap();
     assert_eq!(item.name, zone());
     assert_eq!(item.set.content, Content::Known(RecordData::Cname("target.example.net".parse().unwrap())));
-    assert_eq!(item.set.claim, Claim::Foreign);
+    assert_eq!(item.set.claim, Owner::Foreign);
 }
 
 #[test]
@@ -75,7 +76,7 @@ fn a_set_that_is_not_plainly_ours_is_foreign_though_it_has_our_mark() {
     ] {
         let item = ours_with(&[(key, value)]);
         assert_eq!(item.set.content, Content::Other("A".into()), "{key}");
-        assert_eq!(item.set.claim, Claim::Foreign, "{key}");
+        assert_eq!(item.set.claim, Owner::Foreign, "{key}");
         assert!(item.odd.unwrap().contains("left alone"), "{key}");
     }
     assert!(ours_with(&[("isAutoRegistered", json!(false))]).set.claim.is_ours());
@@ -98,7 +99,7 @@ fn metadata_of_others_stays() {
     let foreign = read(answer("A", "www", properties)).unwrap();
     let (etag, others) = parts(&foreign.set.version);
     assert_eq!((etag, others["team"].as_str()), ("e1", "web\nshop"));
-    let body = body(Service::Public, &set("www.example.com", a()), &evidence(), others).unwrap();
+    let body = body(Service::Public, &set("www.example.com", a()), &ownership(), others).unwrap();
     assert_eq!(body["properties"]["metadata"]["team"], "web\nshop");
     assert!(item.set.claim.is_ours());
 }

@@ -9,7 +9,7 @@ use super::Reader;
 pub(crate) struct Cloud {
     /// Azure Resource Manager, without a path.
     pub(crate) manager: Url,
-    /// Who gives out tokens.
+    /// Who returns out tokens.
     pub(crate) authority: Url,
     /// What a token has to be good for.
     pub(crate) scope: String,

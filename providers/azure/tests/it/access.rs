@@ -4,7 +4,7 @@ use fleetdns_core::keys::Keys;
 use fleetdns_core::{Finding, ProviderError};
 
 use crate::fake::{Answer, Call, Fake, IDENTITY_HEADER, IDENTITY_PATH, Kind, Mishap, SUBSCRIPTION, Zone};
-use crate::plans::{name, owner, wanted};
+use crate::plans::{desired, name, owner};
 use crate::support::{ZONE, observed, pass, provider, provider_with, text};
 
 fn bad(findings: &[Finding]) -> String {
@@ -61,7 +61,7 @@ async fn a_missing_right_names_the_command_for_this_zone() {
     assert!(bad(&provider.check(&name(ZONE)).await).contains(&command));
     let names: Vec<String> = (0..100).map(|index| format!("n{index}.example.com")).collect();
     let sets =
-        wanted(&names.iter().map(|name| (name.as_str(), crate::plans::many(1, 1))).collect::<Vec<_>>());
+        desired(&names.iter().map(|name| (name.as_str(), crate::plans::many(1, 1))).collect::<Vec<_>>());
     fake.world().calls.clear();
     let applied = pass(&*provider, ZONE, &sets).await;
     assert_eq!(applied.names.len(), 100);
@@ -88,7 +88,7 @@ async fn a_role_for_the_suffix_or_for_single_record_sets_passes_the_check() {
     assert!(bad(&provider.check(&name(ZONE)).await).contains("az role assignment create"));
     forbid(&fake, "/web.apps");
     assert!(bad(&provider.check(&suffix).await).contains("az role"), "nothing is ours yet");
-    pass(&*provider, ZONE, &wanted(&[("web.apps.example.com", crate::plans::many(1, 1))])).await;
+    pass(&*provider, ZONE, &desired(&[("web.apps.example.com", crate::plans::many(1, 1))])).await;
     let sets = fake.world().zones[0].sets.clone();
     let findings = provider.check(&suffix).await;
     assert_eq!(bad(&findings), "");
@@ -132,7 +132,7 @@ async fn a_locked_zone_is_not_taken_for_a_queue() {
         "The scope '/x' cannot perform write operation because following scope(s) are locked: '/x'.";
     fake.trap(1, Mishap::Answer(Answer::arm(409, "ScopeLocked", message)), Call::is_write);
     let applied =
-        pass(&*provider(&fake), ZONE, &wanted(&[("a.example.com", crate::plans::many(1, 1))])).await;
+        pass(&*provider(&fake), ZONE, &desired(&[("a.example.com", crate::plans::many(1, 1))])).await;
     assert!(crate::support::failure(&applied, "a.example.com").contains("az lock delete"));
     assert_eq!(fake.count(Call::is_write), 1);
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use fleetdns_core::{Outcome, ProviderError};
 
 use crate::fake::{Answer, Call, Fake, Limits, Mishap};
-use crate::plans::Wanted;
-use crate::plans::{a, cname, wanted};
+use crate::plans::Desired;
+use crate::plans::{a, cname, desired};
 use crate::support::{ZONE, converge, failure, outcome, pass, plan, provider, sync, text, wait};
 
-fn hundred() -> Wanted {
+fn hundred() -> Desired {
     let names: Vec<String> = (0..100).map(|index| format!("n{index}.example.com")).collect();
-    wanted(&names.iter().map(|name| (name.as_str(), a(&["192.0.2.1"]))).collect::<Vec<_>>())
+    desired(&names.iter().map(|name| (name.as_str(), a(&["192.0.2.1"]))).collect::<Vec<_>>())
 }
 
 fn is_put(call: &Call) -> bool {
@@ -71,7 +71,7 @@ async fn a_throttled_list_is_obeyed_too() {
 }
 
 #[tokio::test]
-async fn a_storm_passes_and_ends_in_the_newest_wish() {
+async fn a_storm_passes_and_ends_in_the_newest_override() {
     let fake = Fake::start().await;
     let window = Duration::from_millis(900);
     let limits = Limits { creates_and_updates: 30, ..Limits::public(window) };
@@ -79,7 +79,7 @@ async fn a_storm_passes_and_ends_in_the_newest_wish() {
     let provider = provider(&fake);
     let applied = pass(&*provider, ZONE, &hundred()).await;
     assert!(wait(&applied) >= 1);
-    // The wish changes while the storm lasts.
+    // The override changes while the storm lasts.
     let mut newest = hundred();
     newest.retain(|name, _| !name.as_str().starts_with("n5"));
     let passes = converge(&*provider, ZONE, &newest).await;
@@ -100,10 +100,10 @@ async fn what_is_queued_is_tried_again_and_bounded() {
         "Another operation is pending for requested object. 1 operations queued.",
     );
     fake.trap(2, Mishap::Answer(queued.clone()), is_put);
-    sync(&*provider, ZONE, &wanted(&[("a.example.com", a(&["192.0.2.1"]))])).await;
+    sync(&*provider, ZONE, &desired(&[("a.example.com", a(&["192.0.2.1"]))])).await;
     assert_eq!(fake.count(is_put), 3);
     fake.trap(99, Mishap::Answer(queued), is_put);
-    let applied = pass(&*provider, ZONE, &wanted(&[("a.example.com", a(&["192.0.2.2"]))])).await;
+    let applied = pass(&*provider, ZONE, &desired(&[("a.example.com", a(&["192.0.2.2"]))])).await;
     assert!(failure(&applied, "a.example.com").contains("Another operation is pending"));
     assert_eq!(fake.count(is_put), 3 + 4);
 }
@@ -112,7 +112,7 @@ async fn what_is_queued_is_tried_again_and_bounded() {
 async fn a_cut_connection_is_never_told_as_done_and_the_next_pass_converges() {
     let fake = Fake::start().await;
     let provider = provider(&fake);
-    let sets = wanted(&[("a.example.com", a(&["192.0.2.1"])), ("b.example.com", a(&["192.0.2.1"]))]);
+    let sets = desired(&[("a.example.com", a(&["192.0.2.1"])), ("b.example.com", a(&["192.0.2.1"]))]);
     fake.trap(1, Mishap::CutAfter, |call| is_put(call) && call.path.ends_with("/A/a"));
     fake.trap(1, Mishap::CutBefore, |call| is_put(call) && call.path.ends_with("/A/b"));
     let applied = pass(&*provider, ZONE, &sets).await;
@@ -129,15 +129,15 @@ async fn a_cut_connection_is_never_told_as_done_and_the_next_pass_converges() {
 async fn a_type_change_that_is_cut_closes_its_gap_by_itself() {
     let fake = Fake::start().await;
     let provider = provider(&fake);
-    sync(&*provider, ZONE, &wanted(&[("a.example.com", a(&["192.0.2.1"]))])).await;
-    let sets = wanted(&[("a.example.com", cname("x.example.net"))]);
+    sync(&*provider, ZONE, &desired(&[("a.example.com", a(&["192.0.2.1"]))])).await;
+    let sets = desired(&[("a.example.com", cname("x.example.net"))]);
     // Done, and the answer lost: the repeated write meets its own work.
     fake.trap(1, Mishap::CutAfter, is_put);
     sync(&*provider, ZONE, &sets).await;
     // Asked to wait for a moment, in the gap.
     let busy = Answer::dns(503, "ServerBusy", "Busy").header("x-ms-retry-after-ms", 20);
     fake.trap(1, Mishap::Answer(busy), is_put);
-    sync(&*provider, ZONE, &wanted(&[("a.example.com", a(&["192.0.2.1"]))])).await;
+    sync(&*provider, ZONE, &desired(&[("a.example.com", a(&["192.0.2.1"]))])).await;
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn a_name_that_lost_its_type_is_first_in_the_next_pass() {
     let provider = provider(&fake);
     let mut before = hundred();
     sync(&*provider, ZONE, &before).await;
-    let sets = wanted(&[("n7.example.com", cname("x.example.net"))]);
+    let sets = desired(&[("n7.example.com", cname("x.example.net"))]);
     for (name, sets) in sets {
         before.insert(name, sets);
     }
@@ -171,7 +171,7 @@ async fn a_set_that_lost_its_mark_is_taken_back_and_not_told_as_done() {
     let fake = Fake::start().await;
     let provider = provider(&fake);
     fake.trap(1, Mishap::Forget, is_put);
-    let applied = pass(&*provider, ZONE, &wanted(&[("a.example.com", a(&["192.0.2.1"]))])).await;
+    let applied = pass(&*provider, ZONE, &desired(&[("a.example.com", a(&["192.0.2.1"]))])).await;
     assert!(failure(&applied, "a.example.com").contains("kept something else"));
     assert_eq!(fake.at(ZONE, "A", "a"), None);
 }

@@ -1,10 +1,10 @@
 //! Reading zones.
 
-use fleetdns_core::{Claim, Content};
+use fleetdns_core::{Content, Owner};
 use serde_json::json;
 
 use crate::fake::{Answer, Fake, Mishap};
-use crate::plans::{a, many, name, wanted};
+use crate::plans::{a, desired, many, name};
 use crate::support::{ZONE, foreign, observed, plan, provider, sync, text};
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn a_link_to_elsewhere_does_not_get_our_token() {
 async fn what_is_not_plainly_ours_is_foreign_and_survives() {
     let fake = Fake::start().await;
     let provider = provider(&fake);
-    let mut ours = wanted(&[("a.example.com", a(&["192.0.2.1"])), ("b.example.com", many(1, 20))]);
+    let mut ours = desired(&[("a.example.com", a(&["192.0.2.1"])), ("b.example.com", many(1, 20))]);
     sync(&*provider, ZONE, &ours).await;
     // Our mark on sets that are more than ours.
     let marked = fake.at(ZONE, "A", "a").unwrap();
@@ -97,7 +97,7 @@ async fn what_is_not_plainly_ours_is_foreign_and_survives() {
     assert_eq!(listing.unreadable.len(), 4, "{:?}", listing.unreadable);
     for relative in ["alias", "new", "empty", "theirs", "other-owner"] {
         let sets = listing.observed.at(&name(&format!("{relative}.{ZONE}")));
-        assert_eq!(sets[0].claim, Claim::Foreign, "{relative}");
+        assert_eq!(sets[0].claim, Owner::Foreign, "{relative}");
     }
     assert!(matches!(listing.observed.at(&name("alias.example.com"))[0].content, Content::Other(_)));
 
@@ -122,7 +122,7 @@ async fn what_is_not_plainly_ours_is_foreign_and_survives() {
 async fn a_plan_over_a_whole_zone_writes_nothing_twice() {
     let fake = Fake::start().await;
     let provider = provider(&fake);
-    let ours = wanted(&[("a.example.com", a(&["192.0.2.1"]))]);
+    let ours = desired(&[("a.example.com", a(&["192.0.2.1"]))]);
     sync(&*provider, ZONE, &ours).await;
     let writes = fake.count(crate::fake::Call::is_write);
     assert!(plan(&*provider, ZONE, &ours).await.is_empty());

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use fleetdns_core::{Outcome, RecordData};
 
 use crate::fake::Fake;
-use crate::plans::{Wanted, a, approved, many, name};
+use crate::plans::{Desired, a, approved, many, name};
 use crate::support::{ZONE, converge, plan, provider};
 
 /// From here to Azure and back.
 const LATENCY: Duration = Duration::from_millis(50);
 
-fn thousand(data: &RecordData) -> Wanted {
+fn thousand(data: &RecordData) -> Desired {
     (0..1_000).map(|index| (name(&format!("n{index}.{ZONE}")), vec![(data.clone(), 30)])).collect()
 }
 
@@ -20,10 +20,10 @@ fn thousand(data: &RecordData) -> Wanted {
 async fn one_address_that_changes_among_a_thousand_names_is_one_call() {
     let fake = Fake::start().await;
     let provider = provider(&fake);
-    let mut wanted = thousand(&many(1, 10));
-    converge(&*provider, ZONE, &wanted).await;
-    wanted.insert(name("n500.example.com"), vec![(a(&["192.0.2.1"]), 30)]);
-    let plan = approved(plan(&*provider, ZONE, &wanted).await);
+    let mut desired = thousand(&many(1, 10));
+    converge(&*provider, ZONE, &desired).await;
+    desired.insert(name("n500.example.com"), vec![(a(&["192.0.2.1"]), 30)]);
+    let plan = approved(plan(&*provider, ZONE, &desired).await);
     fake.world().latency = LATENCY;
     fake.world().calls.clear();
     let started = Instant::now();

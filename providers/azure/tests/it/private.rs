@@ -1,17 +1,17 @@
 //! Private zones: another path, another case, and sets that virtual machines register by themselves.
 
-use fleetdns_core::Claim;
+use fleetdns_core::Owner;
 use serde_json::json;
 
 use crate::fake::{Call, Fake};
-use crate::plans::{a, aaaa, cname, name, wanted};
+use crate::plans::{a, aaaa, cname, desired, name};
 use crate::support::{PRIVATE, private, sync};
 
 #[tokio::test]
 async fn every_type_comes_back_as_it_was_written() {
     let fake = Fake::start().await;
     let provider = private(&fake);
-    let sets = wanted(&[
+    let sets = desired(&[
         ("private.example.com", a(&["10.0.0.1", "10.0.0.2"])),
         ("*.private.example.com", a(&["10.0.0.3"])),
         ("a.b.private.example.com", aaaa(&["2001:db8::1"])),
@@ -20,7 +20,7 @@ async fn every_type_comes_back_as_it_was_written() {
     sync(&*provider, PRIVATE, &sets).await;
     assert_eq!(fake.at(PRIVATE, "A", "@").unwrap()["ttl"], 30);
     assert!(fake.count(|call| call.path.ends_with("/privateDnsZones/private.example.com/ALL")) > 0);
-    sync(&*provider, PRIVATE, &wanted(&[])).await;
+    sync(&*provider, PRIVATE, &desired(&[])).await;
     assert_eq!(fake.world().zones[1].sets.len(), 1, "the SOA record");
 }
 
@@ -28,12 +28,12 @@ async fn every_type_comes_back_as_it_was_written() {
 async fn sets_of_virtual_machines_are_never_touched() {
     let fake = Fake::start().await;
     let provider = private(&fake);
-    sync(&*provider, PRIVATE, &wanted(&[("vm.private.example.com", a(&["10.0.0.1"]))])).await;
+    sync(&*provider, PRIVATE, &desired(&[("vm.private.example.com", a(&["10.0.0.1"]))])).await;
     let mut set = fake.at(PRIVATE, "A", "vm").unwrap();
     set["isAutoRegistered"] = json!(true);
     fake.seed(PRIVATE, "A", "vm", set);
     let listing = provider.list().await.unwrap();
-    assert_eq!(listing.observed.at(&name("vm.private.example.com"))[0].claim, Claim::Foreign);
+    assert_eq!(listing.observed.at(&name("vm.private.example.com"))[0].claim, Owner::Foreign);
     assert!(
         listing.unreadable[0].contains("vm.private.example.com has our mark"),
         "{:?}",

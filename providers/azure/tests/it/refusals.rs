@@ -6,11 +6,11 @@ use fleetdns_core::{Applied, Outcome, ProviderError};
 use serde_json::json;
 
 use crate::fake::{Answer, Call, Fake, Mishap};
-use crate::plans::{Wanted, a, approved, cname, name, wanted};
+use crate::plans::{Desired, a, approved, cname, desired, name};
 use crate::support::{ZONE, failure, outcome, pass, plan, provider, sync};
 
-fn bad_and_z(bad: usize, z: &[&str]) -> Wanted {
-    let mut sets = wanted(&[("z.example.com", a(z))]);
+fn bad_and_z(bad: usize, z: &[&str]) -> Desired {
+    let mut sets = desired(&[("z.example.com", a(z))]);
     for index in 0..bad {
         sets.insert(name(&format!("bad-{index}.example.com")), vec![(a(&["192.0.2.1"]), 30)]);
     }
@@ -42,7 +42,7 @@ async fn twenty_refused_names_do_not_stop_another_one() {
     ] {
         let fake = Fake::start().await;
         let provider = provider(&fake);
-        sync(&*provider, ZONE, &wanted(&[("z.example.com", a(&["192.0.2.1", "192.0.2.2"]))])).await;
+        sync(&*provider, ZONE, &desired(&[("z.example.com", a(&["192.0.2.1", "192.0.2.2"]))])).await;
         fake.trap(usize::MAX, Mishap::Answer(answer), is_bad);
         fake.world().calls.clear();
         let applied = pass(&*provider, ZONE, &bad_and_z(20, &["192.0.2.2"])).await;
@@ -66,10 +66,10 @@ async fn twenty_refused_names_do_not_stop_another_one() {
 async fn a_type_change_into_a_lock_leaves_the_old_type() {
     let fake = Fake::start().await;
     let provider = provider(&fake);
-    sync(&*provider, ZONE, &wanted(&[("a.example.com", a(&["192.0.2.1"]))])).await;
+    sync(&*provider, ZONE, &desired(&[("a.example.com", a(&["192.0.2.1"]))])).await;
     let locked = Answer::arm(409, "ScopeLocked", "following scope(s) are locked");
     fake.trap(usize::MAX, Mishap::Answer(locked), |call| call.path.contains("/CNAME/"));
-    let applied = pass(&*provider, ZONE, &wanted(&[("a.example.com", cname("x.example.net"))])).await;
+    let applied = pass(&*provider, ZONE, &desired(&[("a.example.com", cname("x.example.net"))])).await;
     assert!(failure(&applied, "a.example.com").contains("az lock delete"));
     assert!(fake.at(ZONE, "A", "a").is_some());
 }
@@ -79,8 +79,8 @@ async fn a_type_change_into_a_lock_leaves_the_old_type() {
 async fn a_throttled_listing_does_not_stop_a_write() {
     let fake = Fake::start().await;
     let provider = provider(&fake);
-    sync(&*provider, ZONE, &wanted(&[("z.example.com", a(&["192.0.2.1", "192.0.2.2"]))])).await;
-    let plan = plan(&*provider, ZONE, &wanted(&[("z.example.com", a(&["192.0.2.2"]))])).await;
+    sync(&*provider, ZONE, &desired(&[("z.example.com", a(&["192.0.2.1", "192.0.2.2"]))])).await;
+    let plan = plan(&*provider, ZONE, &desired(&[("z.example.com", a(&["192.0.2.2"]))])).await;
     let throttled = Answer::twice(429, "Throttled", "").header("retry-after", 60);
     fake.trap(usize::MAX, Mishap::Answer(throttled), |call| call.path.ends_with("/all"));
     let error = provider.list().await.unwrap_err();
@@ -113,8 +113,8 @@ async fn a_listing_shows_what_was_written_meanwhile() {
     for index in 0..4_500 {
         fake.seed(ZONE, "A", &format!("n{index}"), crate::support::foreign("192.0.2.1"));
     }
-    sync(&*provider, ZONE, &wanted(&[("a.example.com", a(&["192.0.2.1"]))])).await;
-    let plan = plan(&*provider, ZONE, &wanted(&[("a.example.com", a(&["192.0.2.2"]))])).await;
+    sync(&*provider, ZONE, &desired(&[("a.example.com", a(&["192.0.2.1"]))])).await;
+    let plan = plan(&*provider, ZONE, &desired(&[("a.example.com", a(&["192.0.2.2"]))])).await;
     fake.world().latency = Duration::from_millis(150);
     let write = async {
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -7,7 +7,7 @@ use fleetdns_core::{Applied, DnsName, Listing, Observed, Outcome, Plan, Provider
 use serde_json::{Value, json};
 
 use crate::fake::{CLIENT, Fake, GROUP, SECRET, SUBSCRIPTION, TENANT};
-use crate::plans::{Wanted, approved, difference, name, owner};
+use crate::plans::{Desired, approved, difference, name, owner};
 
 pub(crate) const ZONE: &str = "example.com";
 pub(crate) const PRIVATE: &str = "private.example.com";
@@ -47,32 +47,32 @@ pub(crate) async fn observed(provider: &dyn Provider) -> Observed {
 }
 
 /// The plan from what is there to what is wanted.
-pub(crate) async fn plan(provider: &dyn Provider, zone: &str, wanted: &Wanted) -> Plan {
-    difference(&name(zone), &owner(), &observed(provider).await, wanted)
+pub(crate) async fn plan(provider: &dyn Provider, zone: &str, desired: &Desired) -> Plan {
+    difference(&name(zone), &owner(), &observed(provider).await, desired)
 }
 
 /// Lists, plans and applies.
-pub(crate) async fn pass(provider: &dyn Provider, zone: &str, wanted: &Wanted) -> Applied {
-    let plan = plan(provider, zone, wanted).await;
+pub(crate) async fn pass(provider: &dyn Provider, zone: &str, desired: &Desired) -> Applied {
+    let plan = plan(provider, zone, desired).await;
     provider.apply(&approved(plan)).await
 }
 
 /// As [`pass`]; everything is done, and the next plan is empty.
-pub(crate) async fn sync(provider: &dyn Provider, zone: &str, wanted: &Wanted) {
-    let applied = pass(provider, zone, wanted).await;
+pub(crate) async fn sync(provider: &dyn Provider, zone: &str, desired: &Desired) {
+    let applied = pass(provider, zone, desired).await;
     for (name, outcome) in &applied.names {
         assert!(matches!(outcome, Outcome::Done(_)), "{name}: {outcome:?}");
     }
-    let again = plan(provider, zone, wanted).await;
+    let again = plan(provider, zone, desired).await;
     assert!(again.is_empty(), "{again}");
 }
 
-/// Passes until the plan is empty, waiting as long as asked for; gives how many passes that took.
-pub(crate) async fn converge(provider: &dyn Provider, zone: &str, wanted: &Wanted) -> usize {
+/// Passes until the plan is empty, waiting as long as asked for; returns how many passes that took.
+pub(crate) async fn converge(provider: &dyn Provider, zone: &str, desired: &Desired) -> usize {
     for pass in 0..200 {
         let wait = match provider.list().await {
             Ok(Listing { observed, .. }) => {
-                let plan = difference(&name(zone), &owner(), &observed, wanted);
+                let plan = difference(&name(zone), &owner(), &observed, desired);
                 if plan.is_empty() {
                     return pass;
                 }
@@ -96,8 +96,8 @@ pub(crate) fn wait(applied: &Applied) -> u64 {
 }
 
 pub(crate) fn outcome<'a>(applied: &'a Applied, text: &str) -> &'a Outcome {
-    let wanted: DnsName = name(text);
-    let found = applied.names.iter().find(|(name, _)| *name == wanted);
+    let desired: DnsName = name(text);
+    let found = applied.names.iter().find(|(name, _)| *name == desired);
     &found.unwrap_or_else(|| panic!("{text} is not among {:?}", applied.names)).1
 }
 

@@ -155,7 +155,7 @@ impl EtcdZone {
         }
         let sets = last.and_then(|mut written| written.sets.pop()).unwrap_or_default();
         // The guards did not cover the keys that no step wrote: one of them may have gone.
-        let complete = edit.wanted.iter().all(|data| view::stands(&sets, data, data.record_type()));
+        let complete = edit.desired.iter().all(|data| view::stands(&sets, data, data.record_type()));
         if complete { Outcome::Done(sets) } else { Outcome::Conflict }
     }
 

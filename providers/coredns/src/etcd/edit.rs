@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use etcd_client::{Compare, CompareOp, GetOptions, TxnOp};
-use fleetdns_core::{Change, DnsName, Label, Mark, NameChange, ObservedSet, RecordData, Ttl};
+use fleetdns_core::{Change, DnsName, Label, NameChange, ObservedSet, OwnershipRecord, RecordData, Ttl};
 
 use super::layout::Layout;
 use super::value;
@@ -31,7 +31,7 @@ pub(crate) struct Edit {
     /// What the name is read from after the edit.
     pub(crate) reads: Reads,
     /// Values that have to stand afterwards.
-    pub(crate) wanted: Vec<RecordData>,
+    pub(crate) desired: Vec<RecordData>,
 }
 
 /// The two reads that give everything at a name.
@@ -63,7 +63,7 @@ pub(crate) fn edit(layout: &Layout, owner: &Label, change: &NameChange, known: K
         guards: Vec::new(),
         writes: BTreeMap::new(),
         reads: reads(layout, name),
-        wanted: Vec::new(),
+        desired: Vec::new(),
     };
     let mut guarded: BTreeMap<String, i64> = BTreeMap::new();
     let mut unchanged: BTreeMap<String, Vec<u8>> = BTreeMap::new();
@@ -75,9 +75,9 @@ pub(crate) fn edit(layout: &Layout, owner: &Label, change: &NameChange, known: K
         edit.writes.extend(keys.into_iter().map(|key| (key, None)));
         unchanged.extend(as_it_stands(layout, owner, name, before));
     }
-    for (set, evidence) in change.changes.iter().filter_map(Change::after) {
-        edit.wanted.push(set.data.clone());
-        for (key, value) in values(layout, owner, name, &set.data, set.ttl, evidence) {
+    for (set, ownership) in change.changes.iter().filter_map(Change::after) {
+        edit.desired.push(set.data.clone());
+        for (key, value) in values(layout, owner, name, &set.data, set.ttl, ownership) {
             guarded.entry(key.clone()).or_insert(0);
             if unchanged.get(&key) == Some(&value) {
                 edit.writes.remove(&key);
@@ -131,7 +131,7 @@ fn values(
     name: &DnsName,
     data: &RecordData,
     ttl: Ttl,
-    mark: &Mark,
+    mark: &OwnershipRecord,
 ) -> Vec<(String, Vec<u8>)> {
     let leaf = !matches!(data, RecordData::Cname(_));
     let short = value::short_mark(owner);

@@ -1,5 +1,5 @@
 use fleetdns_core::plan::Cause;
-use fleetdns_core::{Claim, Content, RecordSet, RecordType, Version};
+use fleetdns_core::{Content, Owner, RecordSet, RecordType, Version};
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn data(text: &str) -> RecordData {
     RecordData::A(fleetdns_core::NonEmpty::new(values).unwrap())
 }
 
-fn mark() -> Mark {
+fn mark() -> OwnershipRecord {
     EVIDENCE.parse().unwrap()
 }
 
@@ -27,7 +27,7 @@ fn before(data: RecordData, version: &str) -> ObservedSet {
     ObservedSet {
         ttl: Ttl::DEFAULT,
         content: Content::Known(data),
-        claim: Claim::Ours(Some(EVIDENCE.parse().unwrap())),
+        claim: Owner::Ours(Some(EVIDENCE.parse().unwrap())),
         version: Version(version.into()),
     }
 }
@@ -181,7 +181,7 @@ fn what_was_not_read_from_etcd_is_stale() {
     for there in [
         before(data("10.0.0.1"), ""),
         before(data("10.0.0.1"), "4,5"),
-        ObservedSet { claim: Claim::Foreign, ..before(data("10.0.0.1"), "4") },
+        ObservedSet { claim: Owner::Foreign, ..before(data("10.0.0.1"), "4") },
     ] {
         let stale = edit_of(name, vec![update(name, there, data("10.0.0.2"))], Some(7));
         assert_eq!(stale, Err(Unfit::Stale));

@@ -30,7 +30,7 @@ pub(crate) struct Link {
 #[derive(Default)]
 struct State {
     client: Option<Client>,
-    /// Counts connections, so that a call gives up only the one it used.
+    /// Counts connections, so that a call returns up only the one it used.
     generation: u64,
     /// Index of the endpoint in use.
     endpoint: usize,
@@ -190,7 +190,7 @@ impl Link {
         }
     }
 
-    /// Reads the certificate files anew for each connection, so that renewed ones are taken.
+    /// Reads the certificate files again for each connection, so that renewed ones are taken.
     async fn tls(&self, who: Who<'_>) -> Result<TlsOptions, Fault> {
         let read = async |key: &str, file: &std::path::Path| {
             tokio::fs::read(file).await.map_err(|error| Fault::unreadable_file(who, key, file, &error))

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use fleetdns_core::{Claim, DnsName, NonEmpty, RecordData};
+use fleetdns_core::{DnsName, NonEmpty, Owner, RecordData};
 use proptest::prelude::*;
 
 use super::edit::{Edit, Guard, edit};
 use super::layout::Layout;
 use super::pack::{Batch, pack, steps};
 use super::view::{Pair, View, view};
-use plans::{Wanted, difference, name, owner};
+use plans::{Desired, difference, name, owner};
 
 #[allow(dead_code, unreachable_pub, reason = "the integration tests use it too")]
 #[path = "../../tests/common/plans.rs"]
@@ -62,8 +62,8 @@ impl Model {
         self.keys.insert(key.to_owned(), (value.as_bytes().to_vec(), self.revision));
     }
 
-    fn make(&mut self, wanted: &Wanted) {
-        let plan = difference(layout().zone(), &owner(), &self.view().listing.observed, wanted);
+    fn make(&mut self, desired: &Desired) {
+        let plan = difference(layout().zone(), &owner(), &self.view().listing.observed, desired);
         let known = Some(self.revision);
         let edits = plan.changes.iter().map(|change| edit(&layout(), &owner(), change, known).unwrap());
         for batch in pack(edits) {
@@ -116,7 +116,7 @@ fn sets(index: usize) -> BoxedStrategy<Vec<(RecordData, u32)>> {
     prop_oneof![6 => addresses(), 2 => alias, 1 => large].boxed()
 }
 
-fn wanted() -> impl Strategy<Value = Wanted> {
+fn desired() -> impl Strategy<Value = Desired> {
     let each: Vec<_> = (0..NAMES.len()).map(sets).collect();
     each.prop_map(|all| {
         let named = NAMES.iter().map(|text| name(text)).zip(all);
@@ -124,8 +124,8 @@ fn wanted() -> impl Strategy<Value = Wanted> {
     })
 }
 
-fn ours(view: &View) -> Wanted {
-    let mut found = Wanted::new();
+fn ours(view: &View) -> Desired {
+    let mut found = Desired::new();
     for (name, sets) in view.listing.observed.iter() {
         let ours = sets.iter().filter_map(|set| Some((set.ours()?.clone(), set.ttl.seconds())));
         let ours: Vec<_> = ours.collect();
@@ -140,7 +140,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_listed_after_a_plan_is_what_was_wanted(rounds in prop::collection::vec(wanted(), 1..4)) {
+    fn what_is_listed_after_a_plan_is_what_was_wanted(rounds in prop::collection::vec(desired(), 1..4)) {
         let mut model = Model::default();
         let foreign = [
             ("/skydns/com/example/svc-300/x", r#"{"host":"10.9.9.9","targetstrip":1}"#),
@@ -151,25 +151,25 @@ proptest! {
         for (key, value) in foreign {
             model.foreign(key, value);
         }
-        for wanted in rounds {
-            model.make(&wanted);
+        for desired in rounds {
+            model.make(&desired);
             let view = model.view();
-            prop_assert_eq!(ours(&view), wanted.clone());
-            let again = difference(layout().zone(), &owner(), &view.listing.observed, &wanted);
+            prop_assert_eq!(ours(&view), desired.clone());
+            let again = difference(layout().zone(), &owner(), &view.listing.observed, &desired);
             prop_assert!(again.is_empty(), "{}", again);
             for (key, value) in foreign {
                 prop_assert_eq!(model.keys.get(key).map(|(value, _)| value.as_slice()), Some(value.as_bytes()));
             }
         }
-        model.make(&Wanted::new());
+        model.make(&Desired::new());
         prop_assert_eq!(model.keys.len(), foreign.len(), "nothing of ours is left");
     }
 }
 
 #[track_caller]
-fn stale(model: &mut Model, wanted: &Wanted, meddle: impl FnOnce(&mut Model)) {
+fn stale(model: &mut Model, desired: &Desired, meddle: impl FnOnce(&mut Model)) {
     let view = model.view();
-    let plan = difference(layout().zone(), &owner(), &view.listing.observed, wanted);
+    let plan = difference(layout().zone(), &owner(), &view.listing.observed, desired);
     let known = Some(model.revision);
     let edits: Vec<Edit> =
         plan.changes.iter().map(|change| edit(&layout(), &owner(), change, known).unwrap()).collect();
@@ -180,7 +180,7 @@ fn stale(model: &mut Model, wanted: &Wanted, meddle: impl FnOnce(&mut Model)) {
 #[test]
 fn whatever_somebody_else_does_at_the_name_makes_the_edit_fail() {
     let www: DnsName = name("www.example.com");
-    let set = |values: &[&str]| Wanted::from([(www.clone(), vec![(plans::a(values), 30)])]);
+    let set = |values: &[&str]| Desired::from([(www.clone(), vec![(plans::a(values), 30)])]);
     let leaf = "/skydns/com/example/www/v4-0a000001";
     let foreign = r#"{"host":"10.9.9.9","targetstrip":1}"#;
     let start = || {
@@ -201,6 +201,6 @@ fn whatever_somebody_else_does_at_the_name_makes_the_edit_fail() {
     beside.foreign("/skydns/com/example/www2", r#"{"host":"10.9.9.9"}"#);
     beside.make(&next);
     assert_eq!(ours(&beside.view()), next);
-    let foreign_at = |claim: &Claim| *claim == Claim::Foreign;
+    let foreign_at = |claim: &Owner| *claim == Owner::Foreign;
     assert!(foreign_at(&beside.view().listing.observed.at(&name("www2.example.com"))[0].claim));
 }

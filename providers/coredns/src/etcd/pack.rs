@@ -145,7 +145,7 @@ mod tests {
             guards: (0..guards).map(|index| Guard::Is(key(index), 0)).collect(),
             writes,
             reads: Reads { key: "/z/foo".into(), below: "/z/foo/".into() },
-            wanted: vec![],
+            desired: vec![],
         }
     }
 

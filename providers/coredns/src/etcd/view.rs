@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use fleetdns_core::redact::backend_text;
 use fleetdns_core::{
-    Claim, Content, DnsName, Label, Listing, Mark, NonEmpty, ObservedSet, RecordData, RecordType, Ttl,
-    Version,
+    Content, DnsName, Label, Listing, NonEmpty, ObservedSet, Owner, OwnershipRecord, RecordData, RecordType,
+    Ttl, Version,
 };
 
 use super::layout::{Layout, Place};
@@ -45,7 +45,7 @@ struct Ours<'a> {
     host: String,
     ttl: u32,
     mark: String,
-    claim: Claim,
+    claim: Owner,
     revision: i64,
 }
 
@@ -102,7 +102,7 @@ fn sort_in<'a>(
     let entry = Entry::read(pair.value).map_err(|error| {
         format!("the value cannot be read ({error}); CoreDNS answers SERVFAIL for what covers it, delete or mend it")
     })?;
-    let claim = Claim::read(entry.mark(), owner);
+    let claim = Owner::read(entry.mark(), owner);
     let meaning = entry.meaning();
     if claim.is_ours() && entry_of_ours(layout, &place, &entry, &meaning, &claim, pair, names) {
         return Ok(());
@@ -129,7 +129,7 @@ fn entry_of_ours<'a>(
     place: &Place<'_>,
     entry: &Entry,
     meaning: &Meaning<'_>,
-    claim: &Claim,
+    claim: &Owner,
     pair: Pair<'a>,
     names: &mut HashMap<DnsName, Sets<'a>>,
 ) -> bool {
@@ -184,7 +184,7 @@ impl Sets<'_> {
 }
 
 /// One set of ours from its values in order. Whatever is not as we would write it shows as a TTL that nobody can ask
-/// for, so that the planner has the whole set written anew.
+/// for, so that the planner has the whole set written again.
 fn our_set<'a>(
     values: impl Iterator<Item = &'a Ours<'a>> + Clone,
     leaf: bool,
@@ -204,15 +204,15 @@ fn our_set<'a>(
     Some(ObservedSet {
         ttl,
         content,
-        claim: Claim::Ours(the_mark(values.map(|ours| &ours.claim))),
+        claim: Owner::Ours(the_mark(values.map(|ours| &ours.claim))),
         version: Version(revisions.join(",").into()),
     })
 }
 
 /// The mark that stands in a set; none when there are several, as then none is to be trusted.
-fn the_mark<'a>(claims: impl Iterator<Item = &'a Claim>) -> Option<Mark> {
-    let mut found: Option<&Mark> = None;
-    for mark in claims.filter_map(Claim::mark) {
+fn the_mark<'a>(claims: impl Iterator<Item = &'a Owner>) -> Option<OwnershipRecord> {
+    let mut found: Option<&OwnershipRecord> = None;
+    for mark in claims.filter_map(Owner::mark) {
         if found.is_some_and(|other| other != mark) {
             return None;
         }
@@ -242,7 +242,7 @@ impl Foreign {
         };
         let content = known.map_or_else(|| Content::Other(Arc::from(kind)), Content::Known);
         let ttl = Ttl::new(foreign.ttl).unwrap_or(Ttl::MAX);
-        Some(ObservedSet { ttl, content, claim: Claim::Foreign, version: Version::default() })
+        Some(ObservedSet { ttl, content, claim: Owner::Foreign, version: Version::default() })
     }
 }
 

@@ -20,9 +20,9 @@ fn see(pairs: &[(&str, &str)]) -> View {
 /// One line for each set: name, mark, set, revisions.
 fn lines(observed: &Observed) -> Vec<String> {
     let mark = |set: &ObservedSet| match &set.claim {
-        Claim::Ours(Some(_)) => "ours",
-        Claim::Ours(None) => "ours?",
-        Claim::Foreign => "foreign",
+        Owner::Ours(Some(_)) => "ours",
+        Owner::Ours(None) => "ours?",
+        Owner::Foreign => "foreign",
     };
     observed
         .iter()
@@ -182,5 +182,5 @@ fn revisions_are_read_only_from_what_etcd_gave() {
         set.version = Version(other.into());
         assert_eq!(revisions(&set), None, "{other}");
     }
-    assert_eq!(set.claim.evidence().unwrap().to_string(), EVIDENCE);
+    assert_eq!(set.claim.ownership().unwrap().to_string(), EVIDENCE);
 }

@@ -46,7 +46,7 @@ impl Record {
     }
 }
 
-/// Gives the text of a file that a zone file includes, or why there is none.
+/// Returns the text of a file that a zone file includes, or why there is none.
 pub(crate) type Source<'s> = &'s dyn Fn(&Path) -> Result<String, String>;
 
 /// Most files that one zone file includes, each other included.

@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use fleetdns_core::{
-    Claim, Content, DnsName, Label, Listing, Mark, NonEmpty, ObservedSet, RecordData, RecordSet, RecordType,
-    Ttl, Unwritable, Version,
+    Content, DnsName, Label, Listing, NonEmpty, ObservedSet, Owner, OwnershipRecord, RecordData, RecordSet,
+    RecordType, Ttl, Unwritable, Version,
 };
 
 use super::records::{Reader, Record, Source};
@@ -41,11 +41,11 @@ pub(crate) struct OurSet {
     pub(crate) ttl: Ttl,
     pub(crate) data: RecordData,
     /// `None` when it cannot be read, or the set is not as we write it.
-    pub(crate) mark: Option<Mark>,
+    pub(crate) mark: Option<OwnershipRecord>,
 }
 
 /// A record in our block and the mark above it.
-type Marked = (Record, Option<Mark>);
+type Marked = (Record, Option<OwnershipRecord>);
 
 /// A zone file, taken apart.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ impl ZoneText {
         let _ =
             writeln!(text, "; what stands between these two lines is replaced; write above or below them");
         for (name, sets) in ours {
-            let mut last: Option<&Mark> = None;
+            let mut last: Option<&OwnershipRecord> = None;
             for OurSet { ttl, data, mark } in sets.values() {
                 if let Some(mark) = mark.as_ref().filter(|mark| last != Some(*mark)) {
                     let _ = writeln!(text, "; {}", mark.as_str());
@@ -166,7 +166,7 @@ impl ZoneText {
 }
 
 impl OurSet {
-    pub(crate) fn new(set: &RecordSet, mark: &Mark) -> Self {
+    pub(crate) fn new(set: &RecordSet, mark: &OwnershipRecord) -> Self {
         Self { ttl: set.ttl, data: set.data.clone(), mark: Some(mark.clone()) }
     }
 
@@ -174,7 +174,7 @@ impl OurSet {
         ObservedSet {
             ttl: self.ttl,
             content: Content::Known(self.data.clone()),
-            claim: Claim::Ours(self.mark.clone()),
+            claim: Owner::Ours(self.mark.clone()),
             version: Version::default(),
         }
     }
@@ -211,11 +211,11 @@ fn split(text: &str, owner: &Label) -> Result<(String, String), Damage> {
 fn read_block(block: &str, zone: &DnsName, owner: &Label) -> (Ours, String) {
     let mut found: BTreeMap<(DnsName, RecordType), Vec<Marked>> = BTreeMap::new();
     let mut strays = String::new();
-    let mut mark: Option<Mark> = None;
+    let mut mark: Option<OwnershipRecord> = None;
     let mut last = zone.clone();
     for line in block.lines() {
         if let Some(comment) = line.strip_prefix("; ") {
-            mark = Claim::read(Some(comment), owner).mark().cloned();
+            mark = Owner::read(Some(comment), owner).mark().cloned();
             continue;
         }
         // Outside of the block it would inherit another name.
@@ -260,7 +260,7 @@ fn our_set(kind: RecordType, records: &[Marked]) -> Option<OurSet> {
     let (first, mark) = records.first()?;
     let data = data(kind, records.iter().map(|(record, _)| record))?;
     let uniform = records.iter().all(|(record, other)| record.ttl == first.ttl && other == mark);
-    // A set that is not as we write it has no mark, and so is written anew.
+    // A set that is not as we write it has no mark, and so is written again.
     let mark = mark.clone().filter(|_| uniform && data.count() == records.len());
     Some(OurSet { ttl: first.ttl, data, mark })
 }
@@ -285,7 +285,7 @@ fn foreign_sets(records: &[Record]) -> Vec<(DnsName, ObservedSet)> {
         let known = kind.parse().ok().filter(|_| single).and_then(|kind| data(kind, records.iter().copied()));
         let content = known.map_or_else(|| Content::other(kind), Content::Known);
         let ttl = records.first().map_or(Ttl::DEFAULT, |record| record.ttl);
-        (name.clone(), ObservedSet { ttl, content, claim: Claim::Foreign, version: Version::default() })
+        (name.clone(), ObservedSet { ttl, content, claim: Owner::Foreign, version: Version::default() })
     };
     found.into_iter().map(set).collect()
 }

@@ -20,7 +20,8 @@ fn read_in(text: &str) -> Result<ZoneText, Damage> {
 }
 
 fn one(name: &str, value: &str) -> Ours {
-    let mark: Mark = "v=1 owner=fed service=default/web member=west;;;tcp:80;10.0.0.1".parse().unwrap();
+    let mark: OwnershipRecord =
+        "v=1 owner=fed service=default/web member=west;;;tcp:80;10.0.0.1".parse().unwrap();
     let set = OurSet {
         ttl: Ttl::DEFAULT,
         data: RecordData::A(NonEmpty::new([value.parse().unwrap()]).unwrap()),
@@ -158,7 +159,7 @@ fn no_name_and_no_mark_can_make_another_record() {
     {
         assert!(format!("{hostile}.example.com").parse::<DnsName>().is_err(), "{hostile:?}");
         let text = format!("v=1 owner=fed service={hostile}/web");
-        assert!(text.parse::<Mark>().is_err(), "{hostile:?}");
+        assert!(text.parse::<OwnershipRecord>().is_err(), "{hostile:?}");
     }
 }
 
@@ -170,7 +171,7 @@ proptest::proptest! {
         target in "(?s)[a-z.]{1,6}.{0,3}",
     ) {
         let name: Result<DnsName, _> = format!("{text}.example.com").parse();
-        let mark: Result<Mark, _> = format!("v=1 owner=fed service=default/web member={text};;;none;10.0.0.1").parse();
+        let mark: Result<OwnershipRecord, _> = format!("v=1 owner=fed service=default/web member={text};;;none;10.0.0.1").parse();
         let mark = mark.or_else(|_| "v=1 owner=fed service=default/web".parse());
         if let (Ok(name), Ok(mark)) = (name, mark) {
             let data = match format!("{target}.example.net").parse() {

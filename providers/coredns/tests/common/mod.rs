@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 use fleetdns_core::keys::Keys;
 use fleetdns_core::{ApprovedPlan, DnsName, Label, Listing, Outcome, Provider};
-use plans::{Wanted, approved, difference, name, owner};
+use plans::{Desired, approved, difference, name, owner};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -24,7 +24,7 @@ pub fn server(variable: &str, file: &str) -> PathBuf {
     path.unwrap_or_else(|| panic!("no {file} in the folder `servers` of the target folder: run tests/setup"))
 }
 
-/// A port that was free a moment ago, below those that the kernel gives to outgoing connections.
+/// A port that was free a moment ago, below those that the kernel returns to outgoing connections.
 pub fn free_port() -> u16 {
     let start = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
     (start..32_000).chain(10_000..start).find(|port| take(*port)).expect("a free port")
@@ -227,22 +227,22 @@ pub fn provider_of(owner: &Label, keys: &[(&str, &str)]) -> Box<dyn Provider> {
 }
 
 /// The plan from what is listed to what is wanted.
-pub async fn plan(provider: &dyn Provider, wanted: &Wanted) -> (Listing, ApprovedPlan) {
+pub async fn plan(provider: &dyn Provider, desired: &Desired) -> (Listing, ApprovedPlan) {
     let listing = provider.list().await.unwrap();
-    let plan = approved(difference(&zone(), &owner(), &listing.observed, wanted));
+    let plan = approved(difference(&zone(), &owner(), &listing.observed, desired));
     (listing, plan)
 }
 
 /// Makes it so, with nothing but success, and looks that it is so.
-pub async fn make(provider: &dyn Provider, wanted: &Wanted) {
-    let (mut listing, plan_of) = plan(provider, wanted).await;
+pub async fn make(provider: &dyn Provider, desired: &Desired) {
+    let (mut listing, plan_of) = plan(provider, desired).await;
     for (name, outcome) in provider.apply(&plan_of).await.names {
         match outcome {
             Outcome::Done(sets) => listing.observed.replace(name, sets),
             other => panic!("{name}: {other:?}"),
         }
     }
-    let (now, again) = plan(provider, wanted).await;
+    let (now, again) = plan(provider, desired).await;
     assert!(again.plan().is_empty(), "{}", again.plan());
     for (name, sets) in now.observed.iter() {
         let known = listing.observed.at(name);

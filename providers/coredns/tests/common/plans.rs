@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fleetdns_core::plan::Cause;
 use fleetdns_core::{
-    ApprovedPlan, Brakes, Change, DnsName, Label, Mark, NameChange, NonEmpty, Observed, Plan, RecordData,
-    RecordSet, Ttl, approve,
+    ApprovedPlan, Brakes, Change, DnsName, Label, NameChange, NonEmpty, Observed, OwnershipRecord, Plan,
+    RecordData, RecordSet, Ttl, approve,
 };
 
 /// Sets by name: values and TTL.
-pub type Wanted = BTreeMap<DnsName, Vec<(RecordData, u32)>>;
+pub type Desired = BTreeMap<DnsName, Vec<(RecordData, u32)>>;
 
 pub fn name(text: &str) -> DnsName {
     text.parse().unwrap()
@@ -37,15 +37,15 @@ pub fn many(net: u8, count: u32) -> RecordData {
     RecordData::A(NonEmpty::new((0..count).map(|index| (first + index).into())).unwrap())
 }
 
-pub fn wanted(sets: &[(&str, RecordData)]) -> Wanted {
-    let mut wanted = Wanted::new();
+pub fn desired(sets: &[(&str, RecordData)]) -> Desired {
+    let mut desired = Desired::new();
     for (text, data) in sets {
-        wanted.entry(name(text)).or_default().push((data.clone(), 30));
+        desired.entry(name(text)).or_default().push((data.clone(), 30));
     }
-    wanted
+    desired
 }
 
-pub fn mark_of(owner: &Label, name: &DnsName, sets: &[(RecordData, u32)]) -> Mark {
+pub fn mark_of(owner: &Label, name: &DnsName, sets: &[(RecordData, u32)]) -> OwnershipRecord {
     // A Service's name is one DNS label.
     let letters = name.as_str().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
     let service = format!("default/s-{}-s", letters.take(50).collect::<String>());
@@ -60,17 +60,17 @@ pub fn mark_of(owner: &Label, name: &DnsName, sets: &[(RecordData, u32)]) -> Mar
     format!("v=1 owner={owner} service={service} member=west;westus;1,2;tcp:80;{addresses}").parse().unwrap()
 }
 
-/// The difference between what is there and what is wanted, as the planner gives it.
-pub fn difference(zone: &DnsName, owner: &Label, observed: &Observed, wanted: &Wanted) -> Plan {
-    let names: BTreeSet<&DnsName> = observed.owned().chain(wanted.keys()).collect();
+/// The difference between what is there and what is wanted, as the planner returns it.
+pub fn difference(zone: &DnsName, owner: &Label, observed: &Observed, desired: &Desired) -> Plan {
+    let names: BTreeSet<&DnsName> = observed.owned().chain(desired.keys()).collect();
     let mut plan = Plan { zone: zone.clone(), changes: vec![], held: vec![], refused: vec![], owned: 0 };
     for name in names {
-        let sets = wanted.get(name).map_or(&[][..], Vec::as_slice);
+        let sets = desired.get(name).map_or(&[][..], Vec::as_slice);
         let mark = mark_of(owner, name, sets);
         let mut changes = Vec::new();
         for before in observed.at(name) {
             let Some(data) = before.ours() else { continue };
-            if sets.iter().all(|(wanted, _)| wanted.record_type() != data.record_type()) {
+            if sets.iter().all(|(desired, _)| desired.record_type() != data.record_type()) {
                 let record_type = data.record_type();
                 changes.push(Change::Delete {
                     before: before.clone(),

@@ -3,7 +3,7 @@
 use etcd_client::{Permission, PermissionType};
 use fleetdns_core::{Outcome, ProviderError};
 
-use crate::common::plans::{a, name, wanted};
+use crate::common::plans::{a, desired, name};
 use crate::common::{Certificates, Etcd, make, plan, provider};
 
 #[track_caller]
@@ -38,14 +38,14 @@ async fn user_and_password_are_used_and_never_shown() {
     assert!(right.list().await.is_ok(), "with authentication off the user is not used");
     let (right, nobody) = (as_user("geheim"), etcd.provider());
     enable_auth(&etcd, PermissionType::Readwrite).await;
-    make(&*right, &wanted(&[("www.example.com", a(&["203.0.113.1"]))])).await;
+    make(&*right, &desired(&[("www.example.com", a(&["203.0.113.1"]))])).await;
     denied(&wrong.list().await.unwrap_err(), "mend etcd-username or etcd-password");
     denied(&nobody.list().await.unwrap_err(), "set etcd-username and etcd-password");
     assert!(right.check(&name("example.com")).await.iter().all(|finding| finding.good));
     assert!(wrong.check(&name("example.com")).await.iter().any(|finding| !finding.good));
     // A restarted etcd knows no token any more: we log in again.
     etcd.restart().await;
-    make(&*right, &wanted(&[("www.example.com", a(&["203.0.113.2"]))])).await;
+    make(&*right, &desired(&[("www.example.com", a(&["203.0.113.2"]))])).await;
 }
 
 /// A role for a part of the keys: names outside of it are refused, each for itself, and the others are written.
@@ -64,7 +64,7 @@ async fn names_outside_of_the_role_do_not_stop_the_others() {
     sets.push(("web.good.example.com".to_owned(), a(&["203.0.113.1"])));
     let sets: Vec<_> = sets.iter().map(|(name, data)| (name.as_str(), data.clone())).collect();
     for turn in 0..2 {
-        let (_, plan_of) = plan(&*provider, &wanted(&sets)).await;
+        let (_, plan_of) = plan(&*provider, &desired(&sets)).await;
         let applied = provider.apply(&plan_of).await.names;
         let rejected = |outcome: &Outcome| matches!(outcome, Outcome::Failed(ProviderError::Rejected { .. }));
         assert_eq!(applied.iter().filter(|(_, outcome)| rejected(outcome)).count(), 20, "{applied:?}");
@@ -82,7 +82,7 @@ async fn a_right_that_is_missing_is_named() {
         ("etcd-username", "dns"),
         ("etcd-password", "geheim"),
     ]);
-    let (_, plan_of) = plan(&*provider, &wanted(&[("www.example.com", a(&["203.0.113.1"]))])).await;
+    let (_, plan_of) = plan(&*provider, &desired(&[("www.example.com", a(&["203.0.113.1"]))])).await;
     match &provider.apply(&plan_of).await.names[0].1 {
         Outcome::Failed(ProviderError::Rejected { problem }) => {
             let remedy = "role grant-permission ROLE --prefix=true readwrite /skydns/com/example";
@@ -111,7 +111,7 @@ async fn certificates_are_checked_in_both_directions() {
         ("etcd-cert-file", own("client.crt")),
         ("etcd-key-file", own("client.key")),
     ]);
-    make(&*good, &wanted(&[("www.example.com", a(&["203.0.113.1"]))])).await;
+    make(&*good, &desired(&[("www.example.com", a(&["203.0.113.1"]))])).await;
     let untrusted = with(&[("etcd-ca-file", files.file("other-ca.crt"))]);
     denied(&untrusted.list().await.unwrap_err(), "set etcd-ca-file");
     denied(&with(&[]).list().await.unwrap_err(), "set etcd-ca-file");

@@ -65,11 +65,11 @@ async fn a_connection_is_closed_when_it_dawdles_and_serves_many_questions_when_i
 #[tokio::test]
 async fn idle_connections_of_one_client_leave_room_and_processor_for_the_others() {
     let server = serve_records(&[RECORD]).await;
-    let mut crowd = Vec::new();
+    let mut limit = Vec::new();
     for _ in 0..400 {
-        crowd.push(TcpStream::connect(server.address).await.unwrap());
+        limit.push(TcpStream::connect(server.address).await.unwrap());
     }
-    let last = crowd.last_mut().unwrap();
+    let last = limit.last_mut().unwrap();
     let closed = timeout(Duration::from_secs(5), last.read(&mut [0; 8])).await.expect("closed at once");
     assert!(matches!(closed, Ok(0) | Err(_)));
     let gauges = server.zones[0].gauges();
@@ -77,7 +77,7 @@ async fn idle_connections_of_one_client_leave_room_and_processor_for_the_others(
     assert!(shown.value >= 350.0, "{shown:?}");
     // Datagrams do not wait for any of them.
     assert_eq!(ask(server.address, "web.example.com. A").await, ANSWER);
-    drop(crowd);
+    drop(limit);
     let started = Instant::now();
     while timeout(Duration::from_secs(1), tcp_or_closed(server.address)).await != Ok(true) {
         assert!(started.elapsed() < Duration::from_secs(10));

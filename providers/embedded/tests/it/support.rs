@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use fleetdns_core::keys::Keys;
 use fleetdns_core::plan::Cause;
 use fleetdns_core::{
-    Applied, ApprovedPlan, Brakes, Change, DnsName, Evidence, Label, Mark, NameChange, NonEmpty, ObservedSet,
-    Outcome, Plan, Provider, RecordData, RecordSet, Ttl, approve,
+    Applied, ApprovedPlan, Brakes, Change, DnsName, Label, NameChange, NonEmpty, ObservedSet, Outcome,
+    Ownership, OwnershipRecord, Plan, Provider, RecordData, RecordSet, Ttl, approve,
 };
 use fleetdns_embedded::Servers;
 use hickory_proto::op::{Edns, Message, Query};
@@ -70,14 +70,14 @@ pub(crate) fn set(text: &str) -> RecordSet {
     RecordSet { name: name.parse().unwrap(), ttl: Ttl::new(60).unwrap(), data }
 }
 
-pub(crate) fn mark() -> Mark {
+pub(crate) fn mark() -> OwnershipRecord {
     let service = "default/web".parse().unwrap();
-    Mark::from(&Evidence {
+    OwnershipRecord::from(&Ownership {
         owner: owner(),
         service,
         members: BTreeMap::new(),
-        orphans: std::collections::BTreeSet::new(),
-        intents: fleetdns_core::Intents::default(),
+        unattributed: std::collections::BTreeSet::new(),
+        overrides: fleetdns_core::Overrides::default(),
     })
 }
 

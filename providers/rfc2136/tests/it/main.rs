@@ -78,7 +78,7 @@ async fn a_stalled_transfer_ends() {
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }
 
-/// Clocks that are 100 s apart are no fault as long as signatures are taken; check gives a word of advice. Beyond 300 s
+/// Clocks that are 100 s apart are no fault as long as signatures are taken; check returns a word of advice. Beyond 300 s
 /// the server says by how much.
 #[tokio::test]
 async fn a_clock_that_is_off_is_a_fault_only_where_nothing_works() {

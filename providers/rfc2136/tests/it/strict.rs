@@ -126,7 +126,7 @@ impl World {
 
     /// RFC 2136 §3.2.
     fn prerequisites(&self, guards: &[Record]) -> ResponseCode {
-        let mut wanted: Vec<(&Name, RecordType, Vec<&RData>)> = Vec::new();
+        let mut desired: Vec<(&Name, RecordType, Vec<&RData>)> = Vec::new();
         for guard in guards {
             let (name, kind) = (&guard.name, guard.record_type());
             let is_there = self.at(name, kind).next().is_some();
@@ -136,9 +136,9 @@ impl World {
                 (DNSClass::NONE, RecordType::ANY, true) => return ResponseCode::YXDomain,
                 (DNSClass::NONE, _, true) => return ResponseCode::YXRRSet,
                 (DNSClass::IN, _, _) => {
-                    match wanted.iter_mut().find(|(at, of, _)| *at == name && *of == kind) {
+                    match desired.iter_mut().find(|(at, of, _)| *at == name && *of == kind) {
                         Some((_, _, values)) => values.push(&guard.data),
-                        None => wanted.push((name, kind, vec![&guard.data])),
+                        None => desired.push((name, kind, vec![&guard.data])),
                     }
                 }
                 _ => {}
@@ -148,7 +148,7 @@ impl World {
             let there: Vec<&RData> = self.at(name, *kind).map(|record| &record.data).collect();
             there.len() == values.len() && values.iter().all(|value| there.contains(value))
         };
-        if wanted.iter().all(holds) { ResponseCode::NoError } else { ResponseCode::NXRRSet }
+        if desired.iter().all(holds) { ResponseCode::NoError } else { ResponseCode::NXRRSet }
     }
 
     /// RFC 2136 §3.4, and what servers make of it.

@@ -156,8 +156,8 @@ async fn an_alias_that_changed_since_it_was_read_is_a_conflict() {
         (NETWORK_LB, Some(alias(NAME, "AAAA", &format!("other-{LB}")))),
         ("lb.example.net", Some(Set::simple(NAME, "AAAA", 60, &["2001:db8::51"]))),
     ];
-    for (wish, edit) in edits {
-        let plan = planned(&*provider, &web(wish)).await;
+    for (kind, edit) in edits {
+        let plan = planned(&*provider, &web(kind)).await;
         fake.delete(NAME, "AAAA");
         edit.into_iter().for_each(|set| fake.put(set));
         let before = fake.dump();
@@ -172,9 +172,9 @@ async fn an_alias_without_our_mark_stays() {
     let theirs = |target: &str| ["A", "AAAA"].map(|record_type| alias(NAME, record_type, target));
     theirs(LB).into_iter().for_each(|set| fake.put(set));
     let provider = fake.provider(OWNER);
-    for wish in [LB, NETWORK_LB, "203.0.113.1", "lb.example.net"] {
-        let plan = planned(&*provider, &web(wish)).await;
-        assert!(plan.plan().is_empty(), "{wish}: {}", plan.plan());
+    for kind in [LB, NETWORK_LB, "203.0.113.1", "lb.example.net"] {
+        let plan = planned(&*provider, &web(kind)).await;
+        assert!(plan.plan().is_empty(), "{kind}: {}", plan.plan());
         assert!(plan.plan().refused[0].reason.to_string().contains("somebody else's A"), "{}", plan.plan());
     }
     // One that another owner marked, and one where our mark speaks for addresses.

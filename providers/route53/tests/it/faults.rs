@@ -24,9 +24,9 @@ async fn a_short_storm_is_waited_out() {
     assert_eq!(fake.calls("ChangeResourceRecordSets"), 3);
 }
 
-/// What the caller wishes meanwhile is written in its place once the storm is over.
+/// What the caller overrides meanwhile is written in its place once the storm is over.
 #[tokio::test]
-async fn a_long_storm_ends_the_pass_and_the_newest_wish_is_written() {
+async fn a_long_storm_ends_the_pass_and_the_newest_override_is_written() {
     let fake = Fake::start().await;
     let provider = fake.provider(OWNER);
     let plan = planned(&*provider, &names(600)).await;

@@ -56,7 +56,7 @@ async fn who_may_not_ask_may_write() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_unless_it_is_wished() {
+async fn nothing_is_asked_unless_it_is_overridden() {
     let fake = Fake::start().await;
     assert_eq!(fake.provider(OWNER).gauges(), []);
 }

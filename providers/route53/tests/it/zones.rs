@@ -61,7 +61,7 @@ async fn a_zone_id_of_another_zone_is_refused() {
 }
 
 #[tokio::test]
-async fn a_zone_that_was_made_anew_is_found_again() {
+async fn a_zone_that_was_made_again_is_found_again() {
     let fake = Fake::start().await;
     let provider = fake.provider(OWNER);
     all_done(&pass(&*provider, &names(1)).await, 1);

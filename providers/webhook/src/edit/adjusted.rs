@@ -13,16 +13,16 @@ use crate::wire::Endpoint;
 impl Edit {
     /// How many targets its mark has afterwards.
     pub(crate) fn mark_size(&self) -> usize {
-        let mark = self.ops.iter().find(|op| op.part == Part::Mark);
+        let mark = self.ops.iter().find(|op| op.part == Part::OwnershipRecord);
         mark.and_then(|op| op.new.as_ref()).map_or(0, |new| new.targets.len())
     }
 
     /// What is to be asked of the webhook before it is written.
-    pub(crate) fn wishes(&self) -> impl Iterator<Item = &Endpoint> {
+    pub(crate) fn overrides(&self) -> impl Iterator<Item = &Endpoint> {
         self.ops.iter().filter_map(|op| op.new.as_ref())
     }
 
-    /// Takes in what the webhook makes of the wishes. `learned` says what it lists where it was last sent such a TTL.
+    /// Takes in what the webhook makes of the overrides. `learned` says what it lists where it was last sent such a TTL.
     ///
     /// # Errors
     /// When what it would write is something else.
@@ -61,17 +61,18 @@ impl Edit {
         self.remark()
     }
 
-    /// Writes the mark's text anew.
+    /// Writes the mark's text again.
     fn remark(&mut self) -> Result<(), Unfit> {
-        if self.evidence.is_none() {
+        if self.ownership.is_none() {
             return Ok(());
         }
         if self.mark_text() == self.old_text {
-            self.ops.retain(|op| op.part != Part::Mark);
+            self.ops.retain(|op| op.part != Part::OwnershipRecord);
             return Ok(());
         }
         let targets = self.mark_targets()?;
-        if let Some(new) = self.ops.iter_mut().find(|op| op.part == Part::Mark).and_then(|op| op.new.as_mut())
+        if let Some(new) =
+            self.ops.iter_mut().find(|op| op.part == Part::OwnershipRecord).and_then(|op| op.new.as_mut())
         {
             new.targets = targets;
         }
@@ -80,13 +81,13 @@ impl Edit {
 
     /// The text of the mark afterwards.
     pub(crate) fn mark_text(&self) -> Option<String> {
-        self.evidence.as_ref().map(|evidence| mark::whole(evidence, &self.sets))
+        self.ownership.as_ref().map(|ownership| mark::whole(ownership, &self.sets))
     }
 
     /// An edit of the mark alone, where the webhook lists the sets otherwise than the mark says; `None` when it is right.
     pub(crate) fn correction(&self, known: &Known) -> Option<Self> {
         let kept = known.kept.as_ref()?;
-        let evidence = self.evidence.clone()?;
+        let ownership = self.ownership.clone()?;
         let mut sets = self.sets.clone();
         for (kind, stored) in &mut sets {
             let endpoint = &known.raw(*kind)?.endpoint;
@@ -98,12 +99,12 @@ impl Edit {
         }
         let (name, old_text) = (self.name.clone(), kept.mark.text.clone());
         let mut edit =
-            Self { name, ops: Vec::new(), evidence: Some(evidence), sets, old_text, adjusted: true };
+            Self { name, ops: Vec::new(), ownership: Some(ownership), sets, old_text, adjusted: true };
         let old = kept.raw.endpoint.clone();
         // Where no TTLs are listed, none may be sent back.
         let record_ttl = if old.record_ttl == 0 { MARK_TTL } else { old.record_ttl };
         let new = Endpoint { targets: edit.mark_targets().ok()?, record_ttl, ..old.clone() };
-        edit.ops.push(Op { part: Part::Mark, old: Some(old), new: Some(new) });
+        edit.ops.push(Op { part: Part::OwnershipRecord, old: Some(old), new: Some(new) });
         Some(edit)
     }
 
@@ -111,7 +112,7 @@ impl Edit {
     pub(crate) fn sent(&self) -> impl Iterator<Item = (Kind, i64)> {
         self.ops.iter().filter_map(|op| match op.part {
             Part::Set(kind) => Some((kind, op.new.as_ref()?.record_ttl)),
-            Part::Mark => None,
+            Part::OwnershipRecord => None,
         })
     }
 }

@@ -75,7 +75,7 @@ async fn a_silent_ttl_costs_one_correction() {
     assert_eq!(hook.calls(Route::Apply), 1);
 }
 
-/// After an update of a webhook that gives all its records a new property, ours are still ours.
+/// After an update of a webhook that returns all its records a new property, ours are still ours.
 #[tokio::test]
 async fn a_new_property_of_the_webhook_is_no_strangers() {
     let hook = Webhook::start().await;

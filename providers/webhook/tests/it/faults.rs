@@ -168,7 +168,7 @@ async fn a_webhook_that_refuses_everything_is_asked_within_bounds() {
     assert!(applied.names.iter().any(|(_, outcome)| matches!(outcome, Outcome::Failed(_))));
 }
 
-/// A long pause ends the pass, and the newest wish is written when it is over; a short one is waited out.
+/// A long pause ends the pass, and the newest override is written when it is over; a short one is waited out.
 #[tokio::test]
 async fn a_storm_is_obeyed_and_coalesces() {
     let hook = Webhook::start().await;

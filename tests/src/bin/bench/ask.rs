@@ -34,7 +34,7 @@ impl Asker {
         Self { socket, id: 0 }
     }
 
-    /// Asks for A records until `address` is among them; gives the time of that answer, or nothing at `deadline`.
+    /// Asks for A records until `address` is among them; returns the time of that answer, or nothing at `deadline`.
     ///
     /// The pause between two questions is 0.3 ms, and half a percent of the wait so far once that is longer: what is
     /// fast is measured finely, and what is slow does not have its servers kept busy for seconds.
@@ -54,7 +54,7 @@ impl Asker {
         }
     }
 
-    /// Asks for A records of all `names` until each has some; gives the time of the last answer, or the names that
+    /// Asks for A records of all `names` until each has some; returns the time of the last answer, or the names that
     /// still have none at `deadline`.
     pub(crate) fn wait_for_all(
         &mut self,

@@ -66,7 +66,7 @@ impl Fleet {
         Ipv4Addr::from_bits(u32::from(Ipv4Addr::new(127, 65, 0, 0)) + self.given)
     }
 
-    /// Gives the Service that is patched this address instead of the one it has.
+    /// Returns the Service that is patched this address instead of the one it has.
     pub(crate) async fn patch(&self, address: Ipv4Addr) {
         self.member.patch_status(NAMESPACE, &name(TARGET), &[&address.to_string()]).await;
     }

@@ -1,7 +1,7 @@
 //! The benchmark that `tests/bench` runs: fleetdns beside external-dns, on the same servers in the same minutes.
 //!
 //! Reads: the release build of fleetdns beside it, and the servers that `tests/setup --bench` builds.
-//! Gives: a Markdown report on stdout, progress on stderr.
+//! Returns: a Markdown report on stdout, progress on stderr.
 //!
 //! Invariant: a budget that is missed is told, never asserted; what does not work at all is a panic.
 #![allow(

@@ -30,7 +30,7 @@ fn all_faults_come_at_once_by_line() {
             "dns.conf:3: [fleet] name: 'my federation' is not a name of letters",
             "dns.conf:4: [fleet] ttl: '1 day' is not a TTL",
             "dns.conf:5: [fleet]: is neither",
-            "dns.conf:7: [zone \"example.com\"] provider: 'azure' is not a provider; there are coredns, embedded, \
+            "dns.conf:7: [zone \"example.com\"] provider: unknown provider 'azure'; expected one of coredns, embedded, \
              azure-azuredns, azure-private-dns, rfc2136, aws-route53, webhook",
             "dns.conf:8: [probes]: is no section that is known; there are [Global], [fleet], [zone \"NAME\"], \
              [cluster \"NAME\"], [probe], [brakes], [hostnames], [limits], [admin]; did you mean 'probe'?",
@@ -118,7 +118,7 @@ fn zones() {
     zones(
         "[zone \"example.com\"]\nprovider = core-dns",
         &[
-            "dns.conf:4: [zone \"example.com\"] provider: 'core-dns' is not a provider; there are coredns, embedded, \
+            "dns.conf:4: [zone \"example.com\"] provider: unknown provider 'core-dns'; expected one of coredns, embedded, \
          azure-azuredns, azure-private-dns, rfc2136, aws-route53, webhook; did you mean 'coredns'?",
         ],
     );

@@ -113,7 +113,7 @@ fn every_key_reaches_its_field() {
     assert_eq!(anchors, ["anchor at 9.9.9.9:53", "anchor at www.example.com:443"]);
     assert_eq!((brakes.startup_timeout, brakes.grace, brakes.drift), (seconds(7), seconds(8), seconds(9)));
     assert_eq!(config.probe_settings().correlation_hold, None);
-    assert_eq!(settings.unprobeable, fleetdns_core::Unprobeable::Hold);
+    assert_eq!(settings.unprobeable_policy, fleetdns_core::UnprobeablePolicy::Hold);
     assert_eq!((config.admin.listen, config.admin.log), (None, LogFormat::Json));
     assert_eq!(config.admin.socket, Socket::At("/home/x/s".into()));
     assert_eq!(fleet.state_dir.as_deref(), Some(Path::new("/home/x/state")));
@@ -204,7 +204,7 @@ fn flags_win_over_the_file() {
     let two = format!("{text}[zone \"b.example\"]\nprovider = embedded\n");
     case(&two).flags("--dns-provider coredns").faults(&["--dns-provider: does not say which zone is meant"]);
     case("").flags("--federation-name a.b --dns-zone-name .. --dns-provider x").faults(&[
-        "--dns-provider: [zone \"..\"] provider: 'x' is not a provider",
+        "--dns-provider: [zone \"..\"] provider: unknown provider 'x'",
         "--dns-zone-name: [zone \"..\"]: the name has an empty label",
         "--federation-name: [fleet] name: 'a.b' is not",
         "dns.conf: [cluster \"NAME\"]: is missing",

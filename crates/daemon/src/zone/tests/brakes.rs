@@ -7,7 +7,7 @@ fn of(namespace: &str, name: &str) -> String {
 }
 
 /// A daemon that starts on a zone of which 30 of 40 Services were deleted meanwhile, and the others are well.
-async fn after_mass_deletion(wishes: Wishes) -> Rig {
+async fn after_mass_deletion(overrides: OverrideSender) -> Rig {
     let rig = Rig::start(Backend::default());
     for number in 0..40 {
         rig.publish_as(
@@ -18,7 +18,7 @@ async fn after_mass_deletion(wishes: Wishes) -> Rig {
     rig.pass(10).await;
     rig.shutdown.cancel();
     rig.pass(1).await;
-    let rig = Rig::start_heeding(rig.backend(std::mem::take), vec![], wishes);
+    let rig = Rig::start_heeding(rig.backend(std::mem::take), vec![], overrides);
     for number in 0..10 {
         rig.publish_as(
             &format!("s{number}"),
@@ -31,9 +31,9 @@ async fn after_mass_deletion(wishes: Wishes) -> Rig {
 
 #[tokio::test(start_paused = true)]
 async fn max_delete_holds_deletions_and_nothing_else() {
-    let (keeper, wishes) = Keeper::new(None, Clock::system());
-    tokio::spawn(keeper.run(CancellationToken::new()));
-    let rig = after_mass_deletion(wishes.clone()).await;
+    let (store_task, overrides) = OverrideStore::new(None, Clock::system());
+    tokio::spawn(store_task.run(CancellationToken::new()));
+    let rig = after_mass_deletion(overrides.clone()).await;
     assert_eq!(rig.backend(|b| b.observed.owned_count()), 40);
     let held = rig.status.borrow().held.values().map(|held| held.reason.to_string()).collect::<Vec<_>>();
     assert_eq!(
@@ -41,13 +41,19 @@ async fn max_delete_holds_deletions_and_nothing_else() {
         (30, Some("max-delete: 30 of 40 names would be deleted, more than 50 %"))
     );
     // An override, a dead address, a new name and a forced end are in force within a pass.
-    let say = |subject: &str, wish| {
+    let say = |subject: &str, kind| {
         let subjects = vec![subject.parse().unwrap()];
-        wishes.say(Saying { subjects, wish: Some(wish), by: "root".into(), reason: "".into(), span: None })
+        overrides.request(OverrideRequest {
+            subjects,
+            kind: Some(kind),
+            by: "root".into(),
+            reason: "".into(),
+            span: None,
+        })
     };
-    say("address/203.0.113.1", Wish::Drain).await.unwrap();
-    say("service/default/s2", Wish::ForceOut).await.unwrap();
-    rig.judge("203.0.113.3", Verdict::Unhealthy);
+    say("address/203.0.113.1", OverrideKind::Drain).await.unwrap();
+    say("service/default/s2", OverrideKind::ForceOut).await.unwrap();
+    rig.health_state("203.0.113.3", Verdict::Unhealthy);
     rig.publish_as("new", &["203.0.113.200"]);
     rig.moment().await;
     assert_eq!(rig.values(&of("default", "s1")), ["198.51.100.1"]);
@@ -59,7 +65,7 @@ async fn max_delete_holds_deletions_and_nothing_else() {
 
 #[tokio::test(start_paused = true)]
 async fn what_max_delete_holds_is_looked_at_again_by_itself() {
-    let rig = after_mass_deletion(Wishes::none()).await;
+    let rig = after_mass_deletion(OverrideSender::none()).await;
     // One more deletion is no way past the brake.
     rig.snapshots.send_modify(|snapshot| {
         let east = snapshot.members.values().next().unwrap();
@@ -92,12 +98,12 @@ async fn a_namespace_whose_addresses_all_die_makes_no_other_wait() {
     rig.publish_in("quiet", "c2", "web", &["198.51.100.2"]);
     rig.pass(10).await;
     for number in 1..=59 {
-        rig.judge(&format!("203.0.113.{number}"), Verdict::Unhealthy);
+        rig.health_state(&format!("203.0.113.{number}"), Verdict::Unhealthy);
     }
     rig.pass(5).await;
     let left = rig.values(&of("noisy", "web")).len();
     assert!((40..60).contains(&left), "{left} are left: the brake acts");
-    rig.judge("198.51.100.1", Verdict::Unhealthy);
+    rig.health_state("198.51.100.1", Verdict::Unhealthy);
     rig.moment().await;
     assert_eq!(rig.values(&of("quiet", "web")), ["198.51.100.2"]);
     rig.pass(600).await;
@@ -114,10 +120,10 @@ async fn a_dead_address_of_a_refused_name_takes_nobodys_place() {
     }
     rig.pass(10).await;
     rig.backend(|b| b.refuses = refuses);
-    rig.judge("203.0.113.1", Verdict::Unhealthy);
+    rig.health_state("203.0.113.1", Verdict::Unhealthy);
     rig.pass(3).await;
     for (number, left) in [(2, 3), (3, 2)] {
-        rig.judge(&format!("203.0.113.{number}"), Verdict::Unhealthy);
+        rig.health_state(&format!("203.0.113.{number}"), Verdict::Unhealthy);
         rig.moment().await;
         assert_eq!(rig.values(&of("default", "good")).len(), left, "the budget is two, and it has both");
     }

@@ -27,7 +27,7 @@ async fn a_dead_address_leaves_while_the_zone_cannot_be_read() {
         rig.pass(700).await;
         assert!(rig.status.borrow().fault.is_some(), "{fault}: it is said");
         assert_eq!(rig.status.borrow().write_fault, None, "{fault}: of reading alone");
-        rig.judge("203.0.113.1", Verdict::Unhealthy);
+        rig.health_state("203.0.113.1", Verdict::Unhealthy);
         rig.moment().await;
         assert_eq!(rig.values(GLOBAL), ["203.0.113.2"], "{fault}");
         rig.publish_as("new", &["203.0.113.9"]);
@@ -48,7 +48,7 @@ async fn a_name_written_by_half_is_read_within_seconds_though_the_pauses_of_read
         rig.backend(|b| b.list_fault = Some(unavailable));
         rig.pass(300 + second).await;
         rig.backend(|b| b.halves = 1);
-        rig.judge("203.0.113.1", Verdict::Unhealthy);
+        rig.health_state("203.0.113.1", Verdict::Unhealthy);
         rig.moment().await;
         assert_eq!(rig.values(GLOBAL), Vec::<String>::new(), "half of it is done");
         rig.backend(|b| b.list_fault = None);
@@ -71,7 +71,7 @@ async fn a_name_written_by_half_is_read_within_seconds_though_the_last_list_stal
         (b.list_fault, b.halves) = (None, 1);
         b.list_time = Duration::ZERO;
     });
-    rig.judge("203.0.113.1", Verdict::Unhealthy);
+    rig.health_state("203.0.113.1", Verdict::Unhealthy);
     rig.pass(3).await;
     assert_eq!(rig.values(GLOBAL), ["203.0.113.2"]);
 }
@@ -84,7 +84,7 @@ async fn a_name_written_by_half_does_not_cut_short_the_wait_that_a_backend_asks_
     rig.backend(|b| b.list_fault = Some(throttled));
     rig.pass(60).await;
     rig.backend(|b| (b.halves, b.lists) = (1, 0));
-    rig.judge("203.0.113.1", Verdict::Unhealthy);
+    rig.health_state("203.0.113.1", Verdict::Unhealthy);
     rig.pass(120).await;
     assert_eq!(rig.backend(|b| b.lists), 0);
 }
@@ -97,7 +97,7 @@ async fn a_list_does_not_overwrite_what_was_written_while_it_was_made() {
     // The next list begins before the writes that follow, and ends long after them.
     rig.backend(|b| (b.list_time, b.applies) = (Duration::from_secs(20), 0));
     rig.pass(52).await;
-    rig.judge("203.0.113.1", Verdict::Unhealthy);
+    rig.health_state("203.0.113.1", Verdict::Unhealthy);
     rig.publish_as("other", &["203.0.113.9"]);
     rig.pass(1).await;
     assert_eq!(rig.values(GLOBAL), ["203.0.113.2"]);
@@ -142,7 +142,7 @@ async fn what_dies_while_a_long_list_of_names_is_written_does_not_wait_for_all_o
         rig.publish_as(&format!("s{number}"), &[&format!("198.18.{}.{}", number / 250, number % 250)]);
     }
     rig.pass(11).await;
-    rig.judge("203.0.113.1", Verdict::Unhealthy);
+    rig.health_state("203.0.113.1", Verdict::Unhealthy);
     rig.pass(8).await;
     assert_eq!(rig.values("z.default.fed.svc.example.com"), ["203.0.113.2"]);
     assert!(rig.backend(|b| b.observed.owned_count()) < 3000, "the list is still being written");
@@ -176,7 +176,7 @@ async fn a_service_with_very_many_names_good_and_bad_takes_nothing_from_another(
         rig.publish_as("busy", &[&format!("203.0.113.{}", 100 + n)]);
         rig.moment().await;
     }
-    rig.judge("203.0.113.1", Verdict::Unhealthy);
+    rig.health_state("203.0.113.1", Verdict::Unhealthy);
     rig.moment().await;
     assert_eq!(rig.values("z.default.fed.svc.example.com"), ["203.0.113.2"]);
 }

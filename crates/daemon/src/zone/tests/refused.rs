@@ -25,7 +25,7 @@ async fn refused_names_change_no_time_of_another_name() {
         let rig = with_refused(count).await;
         rig.pass(25).await;
         assert_eq!(rig.values(Z), ["203.0.113.1", "203.0.113.2"], "{count} refused: created");
-        rig.judge("203.0.113.1", Verdict::Unhealthy);
+        rig.health_state("203.0.113.1", Verdict::Unhealthy);
         rig.moment().await;
         assert_eq!(rig.values(Z), ["203.0.113.2"], "{count} refused: a dead address leaves at once");
         assert_eq!(rig.status.borrow().fault, None, "the zone itself is fine");
@@ -87,7 +87,7 @@ async fn dead_addresses_go_first_and_refused_names_last() {
     // All at once: the refused name is due, a new name comes, and an address dies.
     rig.publish_as("a", &["203.0.113.9"]);
     rig.publish_as("s1", &["203.0.113.7"]);
-    rig.judge("203.0.113.1", Verdict::Unhealthy);
+    rig.health_state("203.0.113.1", Verdict::Unhealthy);
     rig.moment().await;
     let asked: Vec<String> = rig.backend(|b| b.asked.iter().flatten().map(ToString::to_string).collect());
     assert_eq!(asked[0], Z);
@@ -121,7 +121,7 @@ async fn what_was_written_by_half_is_read_and_written_again_at_once() {
     rig.publish(&["203.0.113.1", "203.0.113.2"]);
     rig.pass(30).await;
     rig.backend(|b| b.halves = 1);
-    rig.judge("203.0.113.1", Verdict::Unhealthy);
+    rig.health_state("203.0.113.1", Verdict::Unhealthy);
     rig.moment().await;
     assert_eq!(rig.values(GLOBAL), ["203.0.113.2"]);
     assert_eq!((rig.status.borrow().failed, rig.status.borrow().fault.clone()), (1, None));

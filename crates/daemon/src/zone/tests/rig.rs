@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fleetdns_core::routing::Routing;
 use fleetdns_core::{
-    Applied, ApprovedPlan, Capabilities, Claim, Content, Finding, Ingress, Inventory, Listing, MemberView,
-    NameChange, ObservedSet, Outcome, Port, ProbeKey, ProbeSpec, ProviderError, Published, RecordData,
+    Applied, ApprovedPlan, Capabilities, Content, Finding, Ingress, Inventory, Listing, MemberView,
+    NameChange, ObservedSet, Outcome, Owner, Port, ProbeKey, ProbeSpec, ProviderError, Published, RecordData,
     Service, ServiceKey, Ttl, Verdict, Version,
 };
 use fleetdns_planner::{PublishSettings, publish};
@@ -79,7 +79,7 @@ impl Backend {
                 sets.push(ObservedSet {
                     ttl: set.ttl,
                     content: Content::Known(set.data.clone()),
-                    claim: Claim::of(mark),
+                    claim: Owner::of(mark),
                     version: Version(self.serial.to_string().into()),
                 });
             }
@@ -166,10 +166,14 @@ impl Rig {
     }
 
     pub(super) fn start_beside(backend: Backend, other_zones: Vec<DnsName>) -> Self {
-        Self::start_heeding(backend, other_zones, Wishes::none())
+        Self::start_heeding(backend, other_zones, OverrideSender::none())
     }
 
-    pub(super) fn start_heeding(backend: Backend, other_zones: Vec<DnsName>, wishes: Wishes) -> Self {
+    pub(super) fn start_heeding(
+        backend: Backend,
+        other_zones: Vec<DnsName>,
+        overrides: OverrideSender,
+    ) -> Self {
         let zone = StrictZone(Arc::new(Mutex::new(backend)));
         let apex: DnsName = "example.com".parse().unwrap();
         let settings = ZoneSettings {
@@ -184,11 +188,11 @@ impl Rig {
             policy: Arc::default(),
         };
         let journal = Journal::default();
-        let upkeep = Upkeep {
+        let options = ZoneOptions {
             brakes: Brakes::default(),
             drift: Duration::from_secs(60),
             configured: ["east".parse().unwrap()].into(),
-            wishes,
+            overrides,
             says_clusters: true,
             journal: journal.clone(),
             reports: Reports::default(),
@@ -202,7 +206,7 @@ impl Rig {
                 said.take(|views| drop(taken.try_send(views)));
             }
         });
-        let (task, status) = ZoneTask::new(settings, "strict", Box::new(zone.clone()), upkeep, adopted_out);
+        let (task, status) = ZoneTask::new(settings, "strict", Box::new(zone.clone()), options, adopted_out);
         let (snapshots, snapshots_in) = watch::channel(Snapshot::default());
         let (health, health_in) = watch::channel(Health::default());
         let shutdown = CancellationToken::new();
@@ -222,7 +226,7 @@ impl Rig {
     }
 
     /// What probing says of an address.
-    pub(super) fn judge(&self, address: &str, verdict: Verdict) {
+    pub(super) fn health_state(&self, address: &str, verdict: Verdict) {
         let spec = Arc::new(ProbeSpec::tcp(80));
         let key = ProbeKey { address: address.parse().unwrap(), spec };
         self.health.send_modify(|health| {

@@ -22,36 +22,36 @@ fn set(member: usize, addresses: &[u8]) -> Event {
 #[test]
 fn each_move_of_an_address_has_its_cause() {
     let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
-    let judge = |address, verdict| Event::Judge { address, verdict };
-    let wish = |text: &str, wish| {
+    let health_state = |address, verdict| Event::HealthState { address, verdict };
+    let kind = |text: &str, kind| {
         let since = 0;
-        let intent = Intent { wish, reason: "".into(), by: "".into(), since, until: None };
-        Intents::from_iter([(text.parse().unwrap(), intent)])
+        let entry = Override { kind, reason: "".into(), by: "".into(), since, until: None };
+        Overrides::from_iter([(text.parse().unwrap(), entry)])
     };
-    let none = Intents::default;
-    for event in [set(0, &[1]), set(1, &[2]), set(2, &[3]), judge(3, Verdict::Healthy)] {
+    let none = Overrides::default;
+    for event in [set(0, &[1]), set(1, &[2]), set(2, &[3]), health_state(3, Verdict::Healthy)] {
         world.happen(&event);
     }
     let (healthy, dead) = (Verdict::Healthy, Verdict::Unhealthy);
-    let steps: [(&[Event], Intents, &[&str]); 10] = [
-        (&[judge(1, healthy)], none(), &["in 203.0.113.1 new east", "in 203.0.113.3 new west"]),
-        (&[judge(2, healthy)], none(), &["in 203.0.113.2 back north"]),
-        (&[judge(1, dead)], none(), &["out 203.0.113.1 unhealthy east"]),
-        (&[], wish("cluster/east", Wish::ForceIn), &["in 203.0.113.1 forced-in east"]),
-        (&[judge(1, healthy)], none(), &[]),
-        (&[], wish("cluster/north", Wish::Drain), &["out 203.0.113.2 drained north"]),
+    let steps: [(&[Event], Overrides, &[&str]); 10] = [
+        (&[health_state(1, healthy)], none(), &["in 203.0.113.1 new east", "in 203.0.113.3 new west"]),
+        (&[health_state(2, healthy)], none(), &["in 203.0.113.2 back north"]),
+        (&[health_state(1, dead)], none(), &["out 203.0.113.1 unhealthy east"]),
+        (&[], kind("cluster/east", OverrideKind::ForceIn), &["in 203.0.113.1 forced-in east"]),
+        (&[health_state(1, healthy)], none(), &[]),
+        (&[], kind("cluster/north", OverrideKind::Drain), &["out 203.0.113.2 drained north"]),
         (&[], none(), &["in 203.0.113.2 back north"]),
-        (&[], wish("address/203.0.113.3", Wish::ForceOut), &["out 203.0.113.3 forced-out west"]),
+        (&[], kind("address/203.0.113.3", OverrideKind::ForceOut), &["out 203.0.113.3 forced-out west"]),
         (
-            &[set(0, &[4]), judge(4, healthy)],
+            &[set(0, &[4]), health_state(4, healthy)],
             none(),
             &["out 203.0.113.1 gone east", "in 203.0.113.3 back west", "in 203.0.113.4 new east"],
         ),
         (&[Event::Leave { member: 1 }], none(), &["out 203.0.113.2 gone north"]),
     ];
-    for (number, (events, intents, expected)) in steps.into_iter().enumerate() {
+    for (number, (events, overrides, expected)) in steps.into_iter().enumerate() {
         events.iter().for_each(|event| world.happen(event));
-        planner.heed(&intents);
+        planner.apply_overrides(&overrides);
         planner.update(&world.snapshot, &world.health);
         planner.assume_probed();
         assert_eq!(moves(&planner, &mut observed), expected, "step {number}");
@@ -64,12 +64,12 @@ fn what_waits_its_turn_stays_and_the_rest_goes() {
     let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
     world.happen(&set(0, &[1, 2, 3]));
     for address in 1..=3 {
-        world.happen(&Event::Judge { address, verdict: Verdict::Healthy });
+        world.happen(&Event::HealthState { address, verdict: Verdict::Healthy });
     }
     planner.update(&world.snapshot, &world.health);
     moves(&planner, &mut observed);
     for address in 1..=2 {
-        world.happen(&Event::Judge { address, verdict: Verdict::Unhealthy });
+        world.happen(&Event::HealthState { address, verdict: Verdict::Unhealthy });
     }
     planner.update(&world.snapshot, &world.health);
     planner.hold_back(BTreeSet::from(["203.0.113.2".parse().unwrap()]));
@@ -86,7 +86,7 @@ fn what_waits_its_turn_takes_no_other_place_in_the_last_set() {
     world.happen(&set(0, &[1, 2]));
     for verdict in [Verdict::Healthy, Verdict::Unhealthy] {
         for address in 1..=2 {
-            world.happen(&Event::Judge { address, verdict });
+            world.happen(&Event::HealthState { address, verdict });
         }
         planner.update(&world.snapshot, &world.health);
         // One of the two leaves another name, and has to wait there.
@@ -103,14 +103,14 @@ fn what_waits_its_turn_breaks_up_no_name_while_another_verdict_is_on_its_way() {
     for (member, address) in [(0, 1), (1, 2), (2, 4)] {
         world.happen(&set(member, &[address]));
         world.happen(&Event::Region { member, region: Some(if member == 2 { "west" } else { "east" }) });
-        world.happen(&Event::Judge { address, verdict: Verdict::Healthy });
+        world.happen(&Event::HealthState { address, verdict: Verdict::Healthy });
     }
     planner.update(&world.snapshot, &world.health);
     let plan = planner.plan(&Scope::All, &observed);
     apply(&mut observed, &plan);
     // Both of the region are dead, one has to wait, and what nobody has judged yet may be what is left.
     for address in 1..=2 {
-        world.happen(&Event::Judge { address, verdict: Verdict::Unhealthy });
+        world.happen(&Event::HealthState { address, verdict: Verdict::Unhealthy });
     }
     world.happen(&set(1, &[2, 3]));
     planner.update(&world.snapshot, &world.health);

@@ -1,7 +1,7 @@
 //! The work of a plan is linear in what is asked for: counted, not timed.
 
 use super::*;
-use crate::wanted::LOOKS;
+use crate::desired::PREVIEWS;
 use fleetdns_core::member::{Inventory, MemberView};
 
 /// A Service of five members, each in a region and two zones of its own, that asks for so many host names.
@@ -40,9 +40,9 @@ fn asking(names: usize) -> Snapshot {
 }
 
 fn work<T>(of: impl FnOnce() -> T) -> (usize, T) {
-    let before = LOOKS.with(std::cell::Cell::get);
+    let before = PREVIEWS.with(std::cell::Cell::get);
     let done = of();
-    (LOOKS.with(std::cell::Cell::get) - before, done)
+    (PREVIEWS.with(std::cell::Cell::get) - before, done)
 }
 
 #[test]
@@ -92,23 +92,23 @@ proptest! {
             snapshot.members.insert(name, Arc::new(view));
         }
         let parts = parts(&snapshot, &key);
-        let (health, intents) = (Health::default(), Intents::default());
-        let judges = crate::wanted::Judges { health: &health, intents: &intents };
+        let (health, overrides) = (Health::default(), Overrides::default());
+        let inputs = crate::desired::HealthInputs { health: &health, overrides: &overrides };
         for (name, among) in names(&key, &parts, std::iter::empty(), &zone()).names {
-            let alone = wanted_at_name(&key, &parts, judges, &name);
+            let alone = wanted_at_name(&key, &parts, inputs, &name);
             prop_assert_eq!(&alone.as_ref().map(|one| (&one.up, one.ttl, one.federation)), &Some((&among.up, among.ttl, among.federation)));
-            prop_assert!(!alone.unwrap().evidence.members.is_empty());
+            prop_assert!(!alone.unwrap().ownership.members.is_empty());
         }
         let other = "x.web.default.fed.svc.example.com".parse().unwrap();
-        prop_assert!(wanted_at_name(&key, &parts, judges, &other).is_none());
+        prop_assert!(wanted_at_name(&key, &parts, inputs, &other).is_none());
     }
 }
 
 fn wanted_at_name(
     key: &ServiceKey,
     parts: &[Part<'_>],
-    judges: crate::wanted::Judges<'_>,
+    inputs: crate::desired::HealthInputs<'_>,
     name: &DnsName,
-) -> Option<Wanted> {
-    crate::wanted::wanted_at(key, parts, &zone(), judges, name)
+) -> Option<Desired> {
+    crate::desired::desired_at(key, parts, &zone(), inputs, name)
 }

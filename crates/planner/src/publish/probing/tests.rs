@@ -303,7 +303,7 @@ fn a_path_that_the_cloud_asks_for_in_plain_http_is_tried() {
 #[test]
 fn nothing_else_of_the_clouds_words_is_believed() {
     for words in [
-        // The cloud itself connects by TCP then, and takes no heed of the path.
+        // The cloud itself connects by TCP then, and takes no apply of the path.
         &[("request-path", "/ok")][..],
         &[("path", "/ok")],
         &[("azure-protocol", "tcp"), ("request-path", "/ok")],

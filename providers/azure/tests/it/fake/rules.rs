@@ -14,7 +14,7 @@ fn bad(message: impl AsRef<str>) -> Answer {
     Answer::dns(400, "BadRequest", message.as_ref())
 }
 
-/// Gives the properties as they are kept.
+/// Returns the properties as they are kept.
 pub(super) fn properties(zone: &Zone, record_type: &str, body: &[u8]) -> Checked {
     let body: Value = serde_json::from_slice(body)
         .map_err(|_| Answer::arm(400, "InvalidRequestContent", "The request content was invalid."))?;

@@ -1,0 +1,257 @@
+//! Commands that change what is set of the fleet: `drain`, `undrain`, `force-in`, `force-out`, `release`; and
+//! `overrides`, which shows it.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use fleetdns_core::{OverrideKind, stamp, text};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::read::ask;
+use crate::args::{Daemon, Operate, OverrideArgs};
+use crate::error::CommandError;
+use crate::output::show;
+use crate::table::{age, dash, print};
+use fleetdns_daemon::config::{Socket, Whereabouts};
+use fleetdns_daemon::control::{Refusal, Released};
+use fleetdns_daemon::overrides::Effect;
+use fleetdns_daemon::overrides::order::{AUTO, Answer, Line, Order, count};
+use fleetdns_daemon::view::{OverrideLine, Reason};
+
+/// How long the daemon may take to answer: it looks at every name that is concerned.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Where the unit's daemon has its socket.
+const SYSTEM_SOCKET: &str = "/run/fleetdns/fleetdns.sock";
+/// Names that are printed one by one; of more, their number is said.
+const MANY: usize = 20;
+
+/// `fleetdns drain`, `force-in`, `force-out`; without an override `undrain`.
+///
+/// # Errors
+/// When the daemon cannot be asked, or refuses.
+pub async fn kind(args: &OverrideArgs, kind: Option<OverrideKind>) -> Result<ExitCode, CommandError> {
+    let seconds = args.span.as_deref().map(seconds).transpose()?;
+    let order = Order {
+        kind: kind.map_or(AUTO, OverrideKind::as_str).to_owned(),
+        subjects: args.subjects.clone(),
+        seconds,
+        reason: args.reason.clone().unwrap_or_default(),
+        anyway: args.anyway,
+        yes: args.yes,
+        sudo_user: std::env::var("SUDO_USER").ok().filter(|user| !user.is_empty()),
+    };
+    let answer: Answer = post(&args.operate, "/v1/overrides", &order).await?;
+    show(args.operate.output.output, &answer, |out| {
+        answer.subjects.iter().try_for_each(|line| said(out, line))?;
+        effect(out, &answer.effect)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `fleetdns confirm-outage`.
+///
+/// # Errors
+/// When the daemon cannot be asked, or when it holds nothing back.
+pub async fn release(operate: &Operate) -> Result<ExitCode, CommandError> {
+    let answer: Released = post(operate, "/v1/confirm-outage", &()).await?;
+    show(operate.output.output, &answer, |out| {
+        writeln!(out, "taken for true: {}; what fails on goes", answer.released)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `fleetdns overrides`.
+///
+/// # Errors
+/// When the daemon cannot be asked.
+pub async fn overrides(daemon: &Daemon) -> Result<ExitCode, CommandError> {
+    let lines: Vec<OverrideLine> = ask(daemon, "/v1/overrides").await?;
+    show(daemon.output.output, &lines, |mut out| {
+        if lines.is_empty() {
+            return writeln!(out, "nothing is drained or forced");
+        }
+        override_table(&mut out, &lines)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is drained and forced, for people.
+pub(super) fn override_table(out: &mut impl Write, lines: &[OverrideLine]) -> std::io::Result<()> {
+    let now = now();
+    let row = |line: &OverrideLine| {
+        let until = line
+            .until
+            .map(|until| format!("{}, in {}", stamp::seconds(until), age(until.saturating_sub(now))));
+        vec![
+            line.subject.clone(),
+            line.kind.clone(),
+            line.by.clone(),
+            age(now.saturating_sub(line.since)),
+            dash(&until.unwrap_or_default()),
+            line.names.to_string(),
+            line.addresses.to_string(),
+            dash(&line.reason),
+        ]
+    };
+    let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
+    print(out, &["INTENT", "WISH", "BY", "SINCE", "UNTIL", "NAMES", "ADDRESSES", "REASON"], &rows)
+}
+
+fn said(out: &mut dyn Write, line: &Line) -> std::io::Result<()> {
+    let until = line.until.map(|until| format!(" until {}", stamp::seconds(until))).unwrap_or_default();
+    match (&line.kind, &line.before) {
+        (Some(kind), Some(before)) if kind != before => {
+            writeln!(out, "{}: {kind}{until}; it was {before}", line.subject)
+        }
+        (Some(kind), _) => writeln!(out, "{}: {kind}{until}", line.subject),
+        (None, Some(before)) => writeln!(out, "{}: {before} is taken back", line.subject),
+        (None, None) => writeln!(out, "{}: nothing was set before", line.subject),
+    }
+}
+
+fn effect(out: &mut dyn Write, effect: &Effect) -> std::io::Result<()> {
+    writeln!(out, "{} changed", count(effect.names, "name"))?;
+    for Reason { name, reason } in &effect.unwritable {
+        writeln!(out, "  {name}: {reason}")?;
+    }
+    let held: BTreeSet<&String> = effect.held.iter().map(|held| &held.name).collect();
+    for name in effect.emptied.iter().filter(|name| !held.contains(name)).take(MANY) {
+        writeln!(out, "  {name}: has no address any more")?;
+    }
+    for Reason { name, reason } in effect.held.iter().take(MANY) {
+        writeln!(out, "  {name}: {reason}")?;
+    }
+    let more = effect.emptied.len().saturating_sub(MANY) + effect.held.len().saturating_sub(MANY);
+    if more > 0 {
+        writeln!(out, "  and {more} more; -o json has them all")?;
+    }
+    effect
+        .unread
+        .iter()
+        .try_for_each(|zone| writeln!(out, "  {zone}: the zone has not been read yet, it follows when it is"))
+}
+
+/// `2h`, `1h30m`, `45s`, `3d`.
+fn seconds(text: &str) -> Result<u64, CommandError> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok()?.checked_mul(86_400));
+    // A part of a second counts as one.
+    let parsed = days.or_else(|| {
+        text::duration(text).map(|span| span.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
+    });
+    let bad =
+        || CommandError::Failed(format!("--for: '{text}' is not a duration, such as 45s, 30m, 2h or 3d"));
+    parsed.ok_or_else(bad)
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Sends an order to the daemon's socket.
+async fn post<B: Serialize, T: DeserializeOwned>(
+    operate: &Operate,
+    path: &str,
+    body: &B,
+) -> Result<T, CommandError> {
+    let socket = socket(operate)?;
+    let fail = |error: reqwest::Error| {
+        CommandError::Failed(format!(
+            "the daemon does not answer at {}: {}; is it running, and are you its user or root? --socket says where",
+            socket.display(),
+            fleetdns_daemon::chain(&error.without_url())
+        ))
+    };
+    let client = reqwest::Client::builder().no_proxy().timeout(DEADLINE).unix_socket(socket.as_path());
+    let client = client.build().map_err(fail)?;
+    let answer = client.post(format!("http://localhost{path}")).json(body).send().await.map_err(fail)?;
+    if answer.status().is_success() {
+        return answer.json().await.map_err(fail);
+    }
+    let status = answer.status();
+    let why = answer
+        .json()
+        .await
+        .map_or_else(|_| format!("the daemon answers {status}"), |Refusal { error }| error);
+    Err(CommandError::Failed(why))
+}
+
+/// Where the daemon takes orders: what is typed, what the config says, or the usual place.
+fn socket(operate: &Operate) -> Result<PathBuf, CommandError> {
+    if let Some(path) = &operate.socket {
+        return Ok(path.clone());
+    }
+    match Whereabouts::of(&operate.flags).socket {
+        Socket::At(path) => Ok(path),
+        // This shell is not the daemon's: systemd's variables are not set here.
+        Socket::Usual(path) if path.exists() => Ok(path),
+        Socket::Usual(_) => Ok(SYSTEM_SOCKET.into()),
+        Socket::Off if Path::new(SYSTEM_SOCKET).exists() => Ok(SYSTEM_SOCKET.into()),
+        Socket::Off => Err(CommandError::Failed(
+            "no socket is known that takes orders: [admin] socket is off, or there is no usual place for one; \
+             --socket says where"
+                .to_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_units_and_days_are_one() {
+        for (text, expected) in [
+            ("2h", Some(7200)),
+            ("1m30s", Some(90)),
+            ("3d", Some(259_200)),
+            ("1500ms", Some(2)),
+            ("1h30", None),
+            ("d", None),
+            ("", None),
+            ("-1s", None),
+        ] {
+            assert_eq!(seconds(text).ok(), expected.filter(|_| !text.is_empty()), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_says_what_became_of_it() {
+        let line = |before: Option<&str>, kind: Option<&str>, until| Line {
+            subject: "cluster/east".to_owned(),
+            before: before.map(str::to_owned),
+            kind: kind.map(str::to_owned),
+            until,
+        };
+        let mut out = Vec::new();
+        for one in [
+            line(None, Some("drain"), Some(0)),
+            line(Some("drain"), Some("force-out"), None),
+            line(Some("drain"), None, None),
+            line(None, None, None),
+        ] {
+            said(&mut out, &one).unwrap();
+        }
+        let held = Reason { name: "a.example.com".to_owned(), reason: "all-down: …".to_owned() };
+        let emptied = (0..22).map(|n| format!("n{n}.example.com")).collect();
+        effect(
+            &mut out,
+            &Effect { names: 1, held: vec![held], emptied, unread: vec!["z".to_owned()], unwritable: vec![] },
+        )
+        .unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with(
+            "cluster/east: drain until 1970-01-01T00:00:00Z\ncluster/east: force-out; it was drain\n\
+             cluster/east: drain is taken back\ncluster/east: nothing was set before\n1 name changed\n"
+        ));
+        for part in
+            ["n19.example.com: has no address", "a.example.com: all-down", "and 2 more", "z: the zone"]
+        {
+            assert!(text.contains(part), "no {part} in {text}");
+        }
+        assert!(!text.contains("n20.example.com"));
+    }
+}

@@ -1,0 +1,414 @@
+//! The mark that every record set of ours carries: whose it is, for which Service, and which member gave which address.
+//!
+//! One line of text, so that every provider can keep it: in record-set metadata, in a JSON field, or in a TXT.
+//!
+//! Invariant: it is visible ASCII and spaces, and whoever names a part cannot forge another: parts are values whose types
+//! have no separators, or are percent-encoded.
+
+mod packed;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::address::Address;
+use crate::member::MemberName;
+use crate::name::Label;
+use crate::overrides::{Override, Overrides, Subject, from_line, to_line};
+use crate::probe::ProbeSpec;
+use crate::service::ServiceKey;
+use crate::text::printable;
+
+pub use packed::{pack, unpack};
+
+/// What one member had to say about a Service when the record set was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contribution {
+    /// The member's region.
+    pub region: Option<Label>,
+    /// The member's zones.
+    pub zones: BTreeSet<Label>,
+    /// How its endpoints are probed.
+    pub probe: ProbeSpec,
+    /// Its addresses, those that are out of DNS at the moment too: they are probed again after a restart.
+    pub addresses: BTreeSet<Address>,
+    /// The Service that has them there, where it is not the one of the record set: several share the name.
+    pub service: Option<ServiceKey>,
+}
+
+/// What an override begins with.
+const OVERRIDE: &str = " override=";
+
+/// Ownership and origin of one record set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ownership {
+    /// Owner id: the fleet's name unless the config says otherwise.
+    pub owner: Label,
+    /// The Service for which the set was written.
+    pub service: ServiceKey,
+    /// What each member gave.
+    pub members: BTreeMap<MemberName, Contribution>,
+    /// What stands there and nobody is known to have given: the mark that told was lost.
+    pub unattributed: BTreeSet<Address>,
+    /// What persons say of it: kept here for a daemon that has no folder for its state.
+    pub overrides: Overrides,
+}
+
+impl Ownership {
+    /// The Service of a member's share.
+    pub fn service_of<'a>(&'a self, share: &'a Contribution) -> &'a ServiceKey {
+        share.service.as_ref().unwrap_or(&self.service)
+    }
+
+    /// All Services that have the name: the one of the record set, and those that share it.
+    pub fn services(&self) -> BTreeSet<&ServiceKey> {
+        self.members.values().map(|share| self.service_of(share)).chain([&self.service]).collect()
+    }
+}
+
+/// `v=1 owner=fed service=default/web member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1 member=… unattributed=… override=…`
+///
+/// The Service of a member follows its addresses where it is another one: `member=east;;;tcp:80;203.0.113.2;default/api`.
+impl fmt::Display for Ownership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v=1 owner={} service={}", self.owner, self.service)?;
+        for (name, share) in &self.members {
+            let region = share.region.as_ref().map_or("", Label::as_str);
+            write!(f, " member={name};{region};")?;
+            join(f, share.zones.iter())?;
+            write!(f, ";{};", share.probe)?;
+            join(f, share.addresses.iter())?;
+            if let Some(service) = &share.service {
+                write!(f, ";{service}")?;
+            }
+        }
+        if !self.unattributed.is_empty() {
+            f.write_str(" unattributed=")?;
+            join(f, self.unattributed.iter())?;
+        }
+        self.overrides
+            .iter()
+            .try_for_each(|(subject, entry)| write!(f, "{OVERRIDE}{}", to_line(subject, entry)))
+    }
+}
+
+fn join<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: impl Iterator<Item = T>) -> fmt::Result {
+    for (index, item) in items.enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        write!(f, "{comma}{item}")?;
+    }
+    Ok(())
+}
+
+/// Not the text of an [`Ownership`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the ownership text '{text}' has a part that cannot be read: '{part}'")]
+pub struct BadEvidence {
+    /// The whole text.
+    pub text: String,
+    /// The part.
+    pub part: String,
+}
+
+impl FromStr for Ownership {
+    type Err = BadEvidence;
+
+    fn from_str(text: &str) -> Result<Self, BadEvidence> {
+        let bad = |part: &str| {
+            let part = printable(part).into_owned();
+            BadEvidence { text: printable(text).into_owned(), part }
+        };
+        // What a part needs beyond these is escaped in it.
+        if !text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+            return Err(bad(text));
+        }
+        let mut parts = text.split(' ');
+        if parts.next() != Some("v=1") {
+            return Err(bad("v"));
+        }
+        let owner = parts.next().and_then(|part| part.strip_prefix("owner=")).and_then(|v| v.parse().ok());
+        let service =
+            parts.next().and_then(|part| part.strip_prefix("service=")).and_then(|v| v.parse().ok());
+        let (mut members, mut unattributed, mut overrides) =
+            (BTreeMap::new(), BTreeSet::new(), Overrides::default());
+        for part in parts {
+            if let Some(addresses) = part.strip_prefix("unattributed=") {
+                let first = unattributed.is_empty();
+                unattributed =
+                    list(addresses).filter(|all| first && !all.is_empty()).ok_or_else(|| bad(part))?;
+                continue;
+            }
+            if let Some(line) = part.strip_prefix(OVERRIDE.trim_start()) {
+                let (subject, entry) = from_line(line).map_err(|_| bad(part))?;
+                overrides.set(subject, entry);
+                continue;
+            }
+            let (name, share) =
+                part.strip_prefix("member=").and_then(parse_share).ok_or_else(|| bad(part))?;
+            if members.insert(name, share).is_some() {
+                return Err(bad(part));
+            }
+        }
+        Ok(Self {
+            owner: owner.ok_or_else(|| bad("owner"))?,
+            service: service.ok_or_else(|| bad("service"))?,
+            members,
+            unattributed,
+            overrides,
+        })
+    }
+}
+
+fn parse_share(text: &str) -> Option<(MemberName, Contribution)> {
+    let mut fields = text.split(';');
+    let mut next = || fields.next();
+    let name = next()?.parse().ok()?;
+    let region = Some(next()?).filter(|r| !r.is_empty()).map(str::parse).transpose().ok()?;
+    let zones = list(next()?)?;
+    let probe = next()?.parse().ok()?;
+    let addresses = list(next()?)?;
+    let service = fields.next().map(str::parse).transpose().ok()?;
+    fields.next().is_none().then_some((name, Contribution { region, zones, probe, addresses, service }))
+}
+
+fn list<T: FromStr + Ord>(text: &str) -> Option<BTreeSet<T>> {
+    if text.is_empty() {
+        return Some(BTreeSet::new());
+    }
+    text.split(',').map(|item| item.parse().ok()).collect()
+}
+
+/// Whether a text that cannot be read begins as a mark of this owner: it was damaged, or a newer version wrote it. What
+/// stands further behind may have come from anybody.
+fn claims_owner(text: &str, owner: &Label) -> bool {
+    let mut parts = text.split(' ');
+    parts.next().is_some_and(|version| version.starts_with("v="))
+        && parts.next().and_then(|part| part.strip_prefix("owner=")) == Some(owner.as_str())
+}
+
+/// An ownership record as it is kept in memory: as its text, which takes a tenth of the room of what it says.
+///
+/// Invariant: the text is one that can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnershipRecord(Arc<str>);
+
+impl OwnershipRecord {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&Ownership> for OwnershipRecord {
+    fn from(ownership: &Ownership) -> Self {
+        Self(ownership.to_string().into())
+    }
+}
+
+impl FromStr for OwnershipRecord {
+    type Err = BadEvidence;
+
+    fn from_str(text: &str) -> Result<Self, BadEvidence> {
+        text.parse::<Ownership>().map(|_| Self(text.into()))
+    }
+}
+
+impl fmt::Display for OwnershipRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whose a record set is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// Ours; the mark is `None` when only the owner could be read of it.
+    Ours(Option<OwnershipRecord>),
+    /// Somebody else's, or nobody's.
+    Foreign,
+}
+
+impl Owner {
+    /// Ours, with this mark.
+    pub fn of(mark: &OwnershipRecord) -> Self {
+        Self::Ours(Some(mark.clone()))
+    }
+
+    /// Reads an ownership text. Another owner, no text, or a text that is not ours to read is foreign.
+    pub fn read(text: Option<&str>, owner: &Label) -> Self {
+        let Some(text) = text else { return Self::Foreign };
+        match text.parse::<Ownership>() {
+            Ok(ownership) if ownership.owner == *owner => Self::Ours(Some(OwnershipRecord(text.into()))),
+            Ok(_) => Self::Foreign,
+            Err(_) if claims_owner(text, owner) => Self::Ours(None),
+            Err(_) => Self::Foreign,
+        }
+    }
+
+    /// Whether it is ours.
+    pub const fn is_ours(&self) -> bool {
+        matches!(self, Self::Ours(_))
+    }
+
+    /// The mark, when it is ours and can be read.
+    pub const fn mark(&self) -> Option<&OwnershipRecord> {
+        match self {
+            Self::Ours(Some(mark)) => Some(mark),
+            _ => None,
+        }
+    }
+
+    /// What persons say, as far as the mark keeps it: most keep nothing, and are not read.
+    pub fn overrides(&self) -> Vec<(Subject, Override)> {
+        let keeps = self.mark().is_some_and(|mark| mark.as_str().contains(OVERRIDE));
+        let ownership = keeps.then(|| self.ownership()).flatten();
+        ownership.iter().flat_map(|one| one.overrides.iter()).map(|(s, i)| (s.clone(), i.clone())).collect()
+    }
+
+    /// What the mark says; it is read again each time.
+    pub fn ownership(&self) -> Option<Ownership> {
+        self.mark()?.as_str().parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXT: &str = "v=1 owner=fed service=default/web \
+        member=arn:aws:eks:x:1:cluster/c;;;https:443@www.example.com/a%2Cb%20c;lb.example.net \
+        member=east;;;tcp:80;203.0.113.4;default/api \
+        member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1 unattributed=203.0.113.7,2001:db8::7 \
+        override=cluster/west;drain;1700000000;;root;new%20kernel";
+
+    #[test]
+    fn evidence_is_read_back_as_it_was_written() {
+        let ownership: Ownership = TEXT.parse().unwrap();
+        assert_eq!(ownership.to_string(), TEXT);
+        assert_eq!((ownership.members.len(), ownership.overrides.iter().count()), (3, 1));
+        let services: Vec<String> = ownership.services().into_iter().map(ToString::to_string).collect();
+        assert_eq!(services, ["default/api", "default/web"]);
+        assert_eq!(ownership.unattributed.len(), 2);
+        let west = &ownership.members[&"west".parse().unwrap()];
+        assert_eq!(west.zones.len(), 2);
+        assert_eq!(west.addresses.len(), 2);
+    }
+
+    #[test]
+    fn a_claim_is_ours_only_with_our_owner_id() {
+        let fed: Label = "fed".parse().unwrap();
+        assert!(Owner::read(Some(TEXT), &fed).ownership().is_some());
+        assert_eq!(Owner::read(Some(TEXT), &"other".parse().unwrap()), Owner::Foreign);
+        assert_eq!(Owner::read(None, &fed), Owner::Foreign);
+        assert_eq!(Owner::read(Some("heritage=external-dns"), &fed), Owner::Foreign);
+        assert_eq!(Owner::read(Some("v=1 owner=fed service=default/web member=;;"), &fed), Owner::Ours(None));
+        assert_eq!(Owner::read(Some("v=1 owner=federated service=x"), &fed), Owner::Foreign);
+    }
+
+    #[test]
+    fn a_mark_is_kept_as_it_was_read_and_says_the_same_again() {
+        let claim = Owner::read(Some(TEXT), &"fed".parse().unwrap());
+        assert_eq!(claim.mark().unwrap().as_str(), TEXT);
+        assert_eq!(claim, Owner::of(&OwnershipRecord::from(&claim.ownership().unwrap())));
+        assert_eq!(claim.overrides().len(), 1);
+        let (silent, _) = TEXT.split_once(OVERRIDE).unwrap();
+        assert_eq!(Owner::of(&silent.parse().unwrap()).overrides(), []);
+        assert!("v=2".parse::<OwnershipRecord>().is_err());
+    }
+
+    fn key(text: &str) -> Option<ServiceKey> {
+        let (namespace, name) = text.split_at(text.len().min(text.floor_char_boundary(text.len() / 2)));
+        ServiceKey::new(namespace, name).ok()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+        /// Whatever names a member, a Service, a label or a path: it is refused, or read back as itself and as nothing else.
+        #[test]
+        fn no_text_forges_a_part_of_a_mark(
+            texts in proptest::collection::vec(
+                "(?s)[a-z]{0,3}.{0,3}[a-z]{0,2}|[ -~]{0,12}|a (member|unattributed|owner|override)=b;;;none;|x\n@ 30 IN NS ns.evil",
+                8
+            ),
+        ) {
+            let member = texts[0].parse::<MemberName>();
+            let share = Contribution {
+                region: texts[1].parse().ok(),
+                zones: texts[2].parse().into_iter().collect(),
+                probe: ProbeSpec::of(crate::probe::Check::Guess(Box::new(crate::probe::GuessCheck {
+                    port: 80,
+                    path: format!("/{}", texts[3].chars().filter(char::is_ascii_graphic).collect::<String>()).into(),
+                    expect: crate::probe::Expect::default(),
+                }))),
+                addresses: texts[4].parse().into_iter().collect(),
+                service: key(&texts[7]),
+            };
+            let mut overrides = Overrides::default();
+            let service = key(&texts[5]).unwrap_or_else(|| "default/web".parse().unwrap());
+            overrides.set(Subject::Service(service.clone()), Override {
+                kind: crate::overrides::OverrideKind::Drain,
+                reason: texts[6].as_str().into(),
+                by: texts[7].as_str().into(),
+                since: 1,
+                until: None,
+            });
+            let ownership = Ownership {
+                owner: "fed".parse().unwrap(),
+                service,
+                members: member.into_iter().map(|name| (name, share.clone())).collect(),
+                unattributed: BTreeSet::new(),
+                overrides,
+            };
+            let text = ownership.to_string();
+            prop_assert!(text.bytes().all(|b| b.is_ascii_graphic() || b == b' '), "{:?}", text);
+            prop_assert_eq!(text.parse::<Ownership>(), Ok(ownership));
+        }
+    }
+
+    #[test]
+    fn a_mark_is_read_strictly() {
+        for (good, forged) in [
+            ("member=west;", "member=west;;;none; member=west;"),
+            ("203.0.113.1,2001", "203.0.113.1,,2001"),
+            ("unattributed=203.0.113.7", "unattributed=203.0.113.8 unattributed=203.0.113.7"),
+            ("default/web", "default/web\n"),
+            ("default/web", "default/web\u{a0}"),
+            ("default/web", "De.fault/web"),
+            (" member=west", "  member=west"),
+            ("/a%2Cb", "/a%0Ab"),
+            (";default/api", ";default"),
+            (";default/api", ";"),
+            (";default/api", ";default/api;"),
+        ] {
+            let text = TEXT.replacen(good, forged, 1);
+            assert_ne!(text, TEXT, "{good}");
+            assert!(text.parse::<Ownership>().is_err(), "{forged:?}");
+        }
+        let fed: Label = "fed".parse().unwrap();
+        for foreign in [
+            "v=spf1 include:x owner=fed",
+            "v=1 owner=other service=a/b owner=fed",
+            "owner=fed",
+            "x owner=fed",
+        ] {
+            assert_eq!(Owner::read(Some(foreign), &fed), Owner::Foreign, "{foreign}");
+        }
+        assert_eq!(Owner::read(Some("v=2 owner=fed whatever"), &fed), Owner::Ours(None));
+    }
+
+    #[test]
+    fn a_text_with_a_damaged_part_is_not_half_read() {
+        for bad in ["", "v=2 owner=a service=a/b", "v=1 owner=a", "v=1 owner=a service=b"] {
+            assert!(bad.parse::<Ownership>().is_err(), "{bad}");
+        }
+        for address in ["203.0.113.1", "203.0.113.7"] {
+            assert!(TEXT.replace(address, "203.0.113.999").parse::<Ownership>().is_err());
+        }
+    }
+}

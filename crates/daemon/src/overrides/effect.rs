@@ -1,0 +1,232 @@
+//! What a change of overrides will do to the zones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fleetdns_core::plan::{Hold, Refusal};
+use fleetdns_core::{
+    Address, Brakes, DnsName, Health, MemberView, Observed, OverrideKind, Overrides, Published, RecordData,
+    ServiceKey, Snapshot, Subject, approve,
+};
+use fleetdns_planner::{Planner, Scope};
+use serde::{Deserialize, Serialize};
+
+use super::order::count;
+use crate::view::{Reason, View};
+use crate::zone::ZoneStatus;
+
+/// What will happen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effect {
+    /// Names that have other records than now after the next pass.
+    pub names: usize,
+    /// Names that would have others and have not, and why: a brake, or the backend.
+    pub held: Vec<Reason>,
+    /// Names that have records now and will have none, when nothing holds them any more.
+    pub emptied: Vec<String>,
+    /// Zones that have not been read yet: nothing can be said of them.
+    pub unread: Vec<String>,
+    /// Zones that cannot be written at the moment: how many names change when they can, and why they cannot.
+    #[serde(default)]
+    pub unwritable: Vec<Reason>,
+}
+
+/// Everything that the zones depend on, at one moment.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    snapshot: Snapshot,
+    health: Health,
+    brakes: Brakes,
+    zones: Vec<ZoneStatus>,
+}
+
+impl Scene {
+    /// What is shown of the daemon now.
+    pub fn of(view: &View, brakes: &Brakes) -> Self {
+        Self {
+            snapshot: view.snapshots.borrow().clone(),
+            health: view.health.borrow().clone(),
+            brakes: brakes.clone(),
+            zones: view.zones.iter().map(|status| status.borrow().clone()).collect(),
+        }
+    }
+
+    /// Members as they are now.
+    pub const fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Plans the names that the subjects are about with the overrides of before and of after, with all that holds a name at
+    /// the moment. May take a while in a large fleet.
+    pub fn effect(&self, before: &Overrides, after: &Overrides, subjects: &[Subject]) -> Effect {
+        let services = services(&self.snapshot, subjects);
+        let snapshot = only(&self.snapshot, &services);
+        let out = self.sent_out(after, subjects);
+        let mut effect = Effect::default();
+        for zone in &self.zones {
+            let Some(observed) = &zone.observed else {
+                effect.unread.push(zone.settings.zone.to_string());
+                continue;
+            };
+            let mut planner =
+                Planner::new(zone.settings.clone(), zone.capabilities.clone(), self.brakes.clone());
+            planner.update(&snapshot, &self.health);
+            let mut outlook = |startup: Option<&str>, overrides: &Overrides| {
+                planner.assume_startup(startup);
+                planner.apply_overrides(overrides);
+                Outlook::of(&planner, &services, observed, &self.brakes)
+            };
+            let startup = zone.startup.as_deref();
+            let now = Step { was: outlook(startup, before), will: outlook(startup, after) };
+            let then = match startup {
+                Some(_) => Step { was: outlook(None, before), will: outlook(None, after) },
+                None => now.clone(),
+            };
+            compare(zone, (&now, &then), &out, &mut effect);
+        }
+        effect
+    }
+
+    /// Values of the addresses that are to be out by what is said of these subjects.
+    fn sent_out(&self, after: &Overrides, subjects: &[Subject]) -> BTreeSet<String> {
+        let is_out = |subject: &&Subject| {
+            after
+                .get(subject)
+                .is_some_and(|entry| matches!(entry.kind, OverrideKind::Drain | OverrideKind::ForceOut))
+        };
+        let subjects: Vec<&Subject> = subjects.iter().filter(is_out).collect();
+        let mut out = BTreeSet::new();
+        for member in self.snapshot.members.values().filter(|_| !subjects.is_empty()) {
+            for (key, service) in &member.services {
+                let concerns = |subject: &&&Subject, address: &Address| match subject {
+                    Subject::Address(one) => one == address,
+                    other => is_about(other, member, key, service),
+                };
+                for address in service.addresses.iter().flatten() {
+                    if subjects.iter().any(|subject| concerns(&subject, address)) {
+                        let resolved = address.hostname().and_then(|name| self.health.resolved.get(name));
+                        out.extend(resolved.into_iter().flatten().map(ToString::to_string));
+                        out.insert(address.to_string());
+                    }
+                }
+            }
+        }
+        out
+    }
+}
+
+/// What becomes of a zone.
+#[derive(Debug, Clone)]
+struct Outlook {
+    sets: BTreeMap<DnsName, Vec<RecordData>>,
+    held: BTreeMap<DnsName, String>,
+}
+
+/// With the overrides of before, and with those of after.
+#[derive(Debug, Clone)]
+struct Step {
+    was: Outlook,
+    will: Outlook,
+}
+
+impl Step {
+    fn changes(&self, name: &DnsName) -> bool {
+        self.was.sets.get(name) != self.will.sets.get(name)
+    }
+}
+
+impl Outlook {
+    fn of(planner: &Planner, services: &BTreeSet<ServiceKey>, observed: &Observed, brakes: &Brakes) -> Self {
+        // A name that stands for a Service which is left out here is that one's.
+        let others = |name: &DnsName| {
+            let marks = observed.at(name).iter().filter_map(|set| set.claim.ownership());
+            marks.into_iter().any(|mark| !mark.services().iter().all(|service| services.contains(*service)))
+        };
+        let names: BTreeSet<DnsName> = planner.names().filter(|name| !others(name)).cloned().collect();
+        let mut sets: BTreeMap<DnsName, Vec<RecordData>> = BTreeMap::new();
+        for set in planner.desired(observed).into_iter().filter(|set| names.contains(&set.name)) {
+            sets.entry(set.name).or_default().push(set.data);
+        }
+        let approved = approve(planner.plan(&Scope::Names(names), observed), brakes);
+        let mut held = BTreeMap::new();
+        for one in &approved.plan().held {
+            if matches!(one.reason, Hold::MaxDelete { .. }) {
+                let there = observed.at(&one.name).iter().filter_map(|set| set.ours().cloned());
+                sets.insert(one.name.clone(), there.collect());
+            }
+            held.insert(one.name.clone(), one.reason.to_string());
+        }
+        Self { sets, held }
+    }
+}
+
+/// `now`: with all that holds a name at the moment; `then`: without what passes by itself; `out`: values that are to be out.
+fn compare(zone: &ZoneStatus, (now, then): (&Step, &Step), out: &BTreeSet<String>, effect: &mut Effect) {
+    let mut changing = 0;
+    for name in now.will.sets.keys().chain(then.was.sets.keys()).collect::<BTreeSet<_>>() {
+        let (changes, desired) = (now.changes(name), then.changes(name));
+        let held = now.will.held.get(name);
+        // What held the name before holds it against the order too.
+        let mut values = now.will.sets.get(name).into_iter().flatten().flat_map(RecordData::values);
+        let retained = !changes && values.any(|value| out.contains(&value));
+        let new =
+            held.filter(|reason| retained || (desired && !changes) || now.was.held.get(name) != Some(reason));
+        let refused = zone.refused.get(name.as_str()).into_iter().flatten();
+        let mut refused = refused.filter(|one| matches!(one.reason, Refusal::Backend(_)));
+        let refused = refused.next().filter(|_| changes).map(|one| one.reason.to_string());
+        changing += usize::from(changes && refused.is_none());
+        if let Some(reason) = refused.or_else(|| new.cloned()) {
+            effect.held.push(Reason { name: name.to_string(), reason });
+        }
+        if desired && !then.will.sets.contains_key(name) {
+            effect.emptied.push(name.to_string());
+        }
+    }
+    match &zone.write_fault {
+        None => effect.names += changing,
+        Some(_) if changing == 0 => {}
+        Some(fault) => {
+            let reason =
+                format!("{} changed when the zone can be written again: {fault}", count(changing, "name"));
+            effect.unwritable.push(Reason { name: zone.settings.zone.to_string(), reason });
+        }
+    }
+}
+
+/// The Services that the subjects are about, and those that may share a name with one of them.
+pub fn services(snapshot: &Snapshot, subjects: &[Subject]) -> BTreeSet<ServiceKey> {
+    let (mut found, mut shared) = (BTreeSet::new(), BTreeSet::new());
+    for member in snapshot.members.values() {
+        for (key, service) in &member.services {
+            if subjects.iter().any(|subject| is_about(subject, member, key, service)) {
+                found.insert(key.clone());
+                shared.extend(service.shared.keys());
+            }
+        }
+    }
+    let all = || snapshot.members.values().flat_map(|member| member.services.values());
+    let shares = |service: &&Arc<Published>| service.shared.keys().any(|name| shared.contains(name));
+    found.extend(all().filter(shares).map(|service| service.key.clone()));
+    found
+}
+
+/// Whether a subject is about what a member has of a Service.
+fn is_about(subject: &Subject, member: &MemberView, key: &ServiceKey, service: &Published) -> bool {
+    match subject {
+        Subject::Cluster(name) => *name == member.name,
+        Subject::Service(of) => of == key,
+        Subject::ServiceIn(of, name) => of == key && *name == member.name,
+        Subject::Address(address) => service.addresses.as_ref().is_some_and(|all| all.contains(address)),
+    }
+}
+
+/// The same members with these Services alone: nothing else decides what stands at their names.
+fn only(snapshot: &Snapshot, services: &BTreeSet<ServiceKey>) -> Snapshot {
+    let thinned = |member: &Arc<MemberView>| {
+        let kept =
+            services.iter().filter_map(|key| Some((key.clone(), Arc::clone(member.services.get(key)?))));
+        Arc::new(MemberView { services: kept.collect(), ..(**member).clone() })
+    };
+    let members = snapshot.members.iter().map(|(name, member)| (name.clone(), thinned(member)));
+    Snapshot { members: members.collect() }
+}

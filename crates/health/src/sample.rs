@@ -1,0 +1,185 @@
+//! The keys of all members and namespaces, and the sample of each member's that is asked for all of them.
+//!
+//! A cell is one namespace in one member.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::key::{KeyState, Place};
+use fleetdns_core::member::MemberName;
+
+/// Keys of a member that speak for all of its keys. Where it has no more they are all of them.
+pub(super) const SPEAKERS: u32 = 32;
+
+/// The keys of one namespace in one member.
+#[derive(Debug)]
+pub(super) struct Cell {
+    pub(super) member: u32,
+    pub(super) namespace: u32,
+    /// Keys that count.
+    pub(super) keys: u32,
+    /// Speakers among them.
+    voices: u32,
+}
+
+/// The keys of one member of which something was heard.
+#[derive(Debug, Default)]
+struct Group {
+    name: Option<MemberName>,
+    keys: u32,
+    /// Those that count.
+    counting: u32,
+    speakers: u32,
+    /// Those that count.
+    voices: u32,
+    cells: Vec<u32>,
+}
+
+/// All members.
+#[derive(Debug, Default)]
+pub(super) struct FleetSample {
+    cells: Vec<Cell>,
+    groups: Vec<Group>,
+    cell_index: HashMap<Place, u32>,
+    group_index: HashMap<MemberName, u32>,
+    namespaces: HashMap<Arc<str>, u32>,
+    /// By number.
+    namespace_names: Vec<Arc<str>>,
+    /// Keys that count; one of several cells once.
+    pub(super) keys: u32,
+    /// Keys that fail, whether they count or not.
+    pub(super) unwell: u32,
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+impl FleetSample {
+    pub(super) fn member(&mut self, name: &MemberName) -> u32 {
+        if let Some(index) = self.group_index.get(name) {
+            return *index;
+        }
+        let index = number(self.groups.len());
+        self.groups.push(Group { name: Some(name.clone()), ..Group::default() });
+        self.group_index.insert(name.clone(), index);
+        index
+    }
+
+    pub(super) fn cell(&mut self, place: &Place) -> u32 {
+        if let Some(index) = self.cell_index.get(place) {
+            return *index;
+        }
+        let (member, next) = (self.member(&place.member), number(self.namespaces.len()));
+        let namespace = *self.namespaces.entry(Arc::clone(&place.namespace)).or_insert(next);
+        if namespace == next {
+            self.namespace_names.push(Arc::clone(&place.namespace));
+        }
+        let index = number(self.cells.len());
+        self.cells.push(Cell { member, namespace, keys: 0, voices: 0 });
+        if let Some(group) = self.groups.get_mut(member as usize) {
+            group.cells.push(index);
+        }
+        self.cell_index.insert(place.clone(), index);
+        index
+    }
+
+    pub(super) fn at(&self, cell: u32) -> Option<&Cell> {
+        self.cells.get(cell as usize)
+    }
+
+    /// The namespace of a cell.
+    pub(super) fn namespace(&self, cell: u32) -> Option<Arc<str>> {
+        self.namespace_names.get(self.at(cell)?.namespace as usize).cloned()
+    }
+
+    pub(super) fn name(&self, member: u32) -> Option<&MemberName> {
+        self.groups.get(member as usize)?.name.as_ref()
+    }
+
+    /// The members that have a key.
+    pub(super) fn members<'a>(&'a self, row: &'a KeyState) -> impl Iterator<Item = u32> + 'a {
+        row.seats.iter().filter_map(|membership| Some(self.at(membership.cell)?.member))
+    }
+
+    pub(super) fn members_count(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Members from which something can be heard.
+    pub(super) fn populated(&self) -> usize {
+        self.groups.iter().filter(|group| group.speakers > 0).count()
+    }
+
+    /// Lets a key speak for members that have too few speakers.
+    pub(super) fn appoint(&self, row: &mut KeyState) {
+        if !row.was_heard {
+            return;
+        }
+        for membership in &mut row.seats {
+            let member = self.at(membership.cell).and_then(|cell| self.groups.get(cell.member as usize));
+            membership.speaks |= member.is_some_and(|group| group.speakers < SPEAKERS);
+        }
+    }
+
+    /// Whose place as a speaker a key may take in a cell: that of one that does not count, or of one from the cell of the
+    /// member that has most. `None` when its cell has its fair share.
+    pub(super) fn rival(&self, cell: u32) -> Option<Rival> {
+        let own = self.at(cell)?;
+        let group = self.groups.get(own.member as usize)?;
+        if group.voices < group.speakers {
+            return Some(Rival::Mute(own.member));
+        }
+        let share = SPEAKERS / number(group.cells.len()).max(1);
+        if own.voices >= share.max(1) {
+            return None;
+        }
+        let voices = |cell: &u32| self.at(*cell).map_or(0, |cell| cell.voices);
+        let most = group.cells.iter().copied().max_by_key(voices)?;
+        (voices(&most) > own.voices + 1).then_some(Rival::OfCell(most))
+    }
+
+    /// Whether a member has lost half of its speakers, or of those that count, and has others.
+    pub(super) fn lacks_speakers(&self) -> bool {
+        let half = SPEAKERS / 2;
+        self.groups.iter().any(|group| {
+            (group.speakers < half && group.keys > group.speakers)
+                || (group.voices < half && group.counting > group.voices)
+        })
+    }
+
+    /// Adds a key, or takes it away.
+    pub(super) fn count(&mut self, row: &KeyState, add: bool) {
+        if row.seats.is_empty() {
+            return;
+        }
+        let step = |number: &mut u32, by: bool| {
+            let by = u32::from(by);
+            *number = if add { number.saturating_add(by) } else { number.saturating_sub(by) };
+        };
+        step(&mut self.unwell, row.state.is_bad());
+        if !row.was_heard {
+            return;
+        }
+        for membership in &row.seats {
+            let Some(cell) = self.cells.get_mut(membership.cell as usize) else { continue };
+            step(&mut cell.keys, row.counts());
+            step(&mut cell.voices, membership.speaks && row.counts());
+            let Some(group) = self.groups.get_mut(cell.member as usize) else { continue };
+            step(&mut group.keys, true);
+            step(&mut group.counting, row.counts());
+            step(&mut group.speakers, membership.speaks);
+            step(&mut group.voices, membership.speaks && row.counts());
+        }
+        step(&mut self.keys, row.counts());
+    }
+}
+
+/// A speaker that may have to make room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rival {
+    /// Of this member, and does not count.
+    Mute(u32),
+    /// Of this cell.
+    OfCell(u32),
+}
