@@ -9,7 +9,7 @@ use std::path::Path;
 use super::fault::Fault;
 use super::outside::Outside;
 use super::raw::{Raw, RawValue, Section};
-use crate::registry::PROVIDERS;
+use crate::registry::providers;
 
 /// Files that we write ourselves.
 const OURS: [&str; 2] = ["zone-file", "state-file"];
@@ -32,7 +32,7 @@ fn names_files(section: &Section, key: &str) -> bool {
         "cluster" => key == "kubeconfig",
         // A secret that comes from a file is fetched when the config is read; no key of a provider has that name.
         "zone" | "global" => {
-            let mut keys = PROVIDERS.iter().flat_map(|provider| provider.keys);
+            let mut keys = providers().flat_map(|provider| provider.keys);
             key.ends_with("-file") && !OURS.contains(&key) && keys.any(|spec| spec.name == key)
         }
         _ => false,

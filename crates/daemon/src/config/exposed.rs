@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::outside::Outside;
 use super::raw::{Raw, RawValue, Section};
 use super::schema::SECRET_FORMS;
-use crate::registry::PROVIDERS;
+use crate::registry::providers;
 
 /// The right of others to read a file.
 const OTHERS: u32 = 0o004;
@@ -49,7 +49,7 @@ fn of_provider(section: &Section) -> bool {
 
 /// Whether the value itself is a secret.
 fn is_secret(section: &Section, key: &str) -> bool {
-    let mut keys = PROVIDERS.iter().flat_map(|provider| provider.keys);
+    let mut keys = providers().flat_map(|provider| provider.keys);
     of_provider(section) && keys.any(|spec| spec.secret && spec.name == key)
 }
 

@@ -117,7 +117,7 @@ pub(crate) fn sort(faults: &mut Vec<Fault>) {
 }
 
 /// `; did you mean 'x'?` when one of the words is near enough to what was written.
-pub(super) fn suggestion<'a>(written: &str, words: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn suggestion<'a>(written: &str, words: impl IntoIterator<Item = &'a str>) -> String {
     let near = words.into_iter().map(|word| (distance(written, word), word)).min();
     match near {
         Some((edits, word)) if edits <= (word.len() / 3).clamp(1, 3) => format!("; did you mean '{word}'?"),

@@ -55,6 +55,7 @@ pub use settings::{Admin, Brakes, LogFormat, Socket};
 pub use zones::ZoneConfig;
 
 use fault::sort;
+pub(crate) use fault::suggestion;
 use reader::Reader;
 
 /// What a configuration means.

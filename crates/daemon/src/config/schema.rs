@@ -186,7 +186,7 @@ pub fn key_names(spec: &KeySpec) -> Vec<String> {
 
 /// Names of all keys of all sections and providers.
 pub(super) fn all_key_names() -> Vec<String> {
-    let providers = registry::PROVIDERS.iter().flat_map(|provider| provider.keys);
+    let providers = registry::providers().flat_map(|provider| provider.keys);
     SECTIONS.iter().flat_map(|section| section.keys).chain(providers).flat_map(key_names).collect()
 }
 
@@ -245,10 +245,10 @@ mod tests {
         let names: BTreeSet<String> = all_key_names().into_iter().collect();
         let squashed: BTreeSet<String> = names.iter().map(|name| squashed(name)).collect();
         assert_eq!(names.len(), squashed.len());
-        for provider in &registry::PROVIDERS {
+        for provider in registry::providers() {
             for spec in provider.keys.iter().flat_map(key_names) {
                 let own = ZONE.keys.iter().chain(GLOBAL.keys).map(|spec| spec.name);
-                assert!(!own.into_iter().any(|name| name == spec), "{spec} of {}", provider.names[0]);
+                assert!(!own.into_iter().any(|name| name == spec), "{spec} of {}", provider.name);
             }
         }
     }

@@ -5,7 +5,7 @@ use super::hostnames::SECTION;
 use super::ini::shown;
 use super::raw::{Raw, Section, title};
 use super::schema::{SECTIONS, SectionSpec, key_names};
-use crate::registry::{self, PROVIDERS, ProviderSpec};
+use crate::registry::{self, ProviderSpec};
 
 /// Notes every section and key that nobody knows.
 pub(super) fn find(raw: &Raw, faults: &mut Vec<Fault>) {
@@ -56,9 +56,8 @@ fn unknown_section(section: &Section) -> String {
 fn known_keys(spec: &SectionSpec, provider: Option<&ProviderSpec>) -> Vec<String> {
     let own = spec.keys.iter().flat_map(key_names);
     let with_providers = spec.kind == "global" || spec.kind == "zone";
-    let providers = PROVIDERS
-        .iter()
-        .filter(|other| with_providers && provider.is_none_or(|provider| provider.name() == other.name()));
+    let providers = registry::providers()
+        .filter(|other| with_providers && provider.is_none_or(|provider| provider.name == other.name));
     own.chain(providers.flat_map(|other| other.keys).flat_map(key_names)).collect()
 }
 
@@ -74,8 +73,8 @@ fn provider_of(raw: &Raw, section: &Section) -> Option<&'static ProviderSpec> {
 
 fn unknown_key(key: &str, provider: Option<&ProviderSpec>, known: &[String]) -> String {
     let has_it = |other: &&ProviderSpec| other.keys.iter().flat_map(key_names).any(|name| name == key);
-    if let (Some(own), Some(other)) = (provider, PROVIDERS.iter().find(has_it)) {
-        return format!("is a key of {}, and the provider of this zone is {}", other.name(), own.name());
+    if let (Some(own), Some(other)) = (provider, registry::providers().find(has_it)) {
+        return format!("is a key of {}, and the provider of this zone is {}", other.name, own.name);
     }
     let what =
         if shown(key).is_empty() { "has a key that is not known" } else { "is not a key of this section" };

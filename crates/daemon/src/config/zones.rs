@@ -8,14 +8,14 @@ use fleetdns_core::routing::Routing;
 use fleetdns_core::{DnsName, Label, Ttl};
 use fleetdns_planner::ZoneSettings;
 
-use super::fault::{Fault, Place, suggestion};
+use super::fault::{Fault, Place};
 use super::outside::Outside;
 use super::raw::{Raw, Section};
 use super::reader::{Reader, items};
 use super::schema::key_names;
 use super::secret::{Sources, forms};
 use super::{Fleet, TTL_RIGHT};
-use crate::registry::{self, PROVIDERS, ProviderSpec};
+use crate::registry::{self, ProviderSpec};
 
 /// A zone that is written.
 #[derive(Debug, Clone)]
@@ -132,7 +132,7 @@ impl Zones<'_> {
             policy: Arc::default(),
         };
         let (keys, places) = self.keys(section, spec);
-        let zone = ZoneConfig { settings, provider: spec.name(), keys, spec, places };
+        let zone = ZoneConfig { settings, provider: spec.name, keys, spec, places };
         self.check(section, &zone);
         Some(zone)
     }
@@ -179,10 +179,9 @@ impl Zones<'_> {
         let raw = self.raw;
         let global = raw.section("global");
         let asked = [Some(section), global].into_iter().flatten().find(|s| s.values.contains_key("provider"));
-        let names = PROVIDERS.iter().map(ProviderSpec::name);
-        let known = names.clone().collect::<Vec<_>>().join(", ");
         let Some(asked) = asked else {
-            let problem = format!("is missing; provider = NAME or --dns-provider NAME, one of {known}");
+            let problem =
+                format!("is missing; provider = NAME or --dns-provider NAME, one of {}", registry::names());
             Reader::of(section, self.faults).fault("provider", problem);
             return None;
         };
@@ -190,8 +189,8 @@ impl Zones<'_> {
         let text = reader.text("provider")?;
         let found = registry::find(text);
         if found.is_none() {
-            let near = suggestion(text, names);
-            reader.fault("provider", format!("unknown provider '{text}'; expected one of {known}{near}"));
+            let problem = registry::not_found(text);
+            reader.fault("provider", problem);
         }
         found
     }
@@ -235,10 +234,9 @@ impl Zones<'_> {
         let Some(global) = self.raw.section("global").filter(|_| !zones.is_empty()) else { return };
         for (key, value) in &global.values {
             let reads = |spec: &ProviderSpec| spec.keys.iter().flat_map(key_names).any(|name| name == *key);
-            let owner = PROVIDERS.iter().find(|spec| reads(spec));
+            let owner = registry::providers().find(|spec| reads(spec));
             if let (Some(owner), false) = (owner, zones.iter().any(|zone| reads(zone.spec))) {
-                let problem =
-                    format!("is a key of {}, which serves none of the zones: not used", owner.name());
+                let problem = format!("is a key of {}, which serves none of the zones: not used", owner.name);
                 self.notes.push(Fault::new(&value.at, "Global", key, problem));
             }
         }
