@@ -5,6 +5,7 @@
 mod azure;
 mod coredns;
 mod embedded;
+mod example;
 mod rfc2136;
 mod rfc2136_real;
 mod rfc2136_strict;
@@ -18,6 +19,7 @@ use fleetdns_tests::conformance;
 //
 // - embedded: it is a part of the daemon, and nobody else comes near its records; there is no connection, right or rate.
 // - coredns_zone_file: there is no connection and no rate; the rights of files do not bind root, as whom tests may run.
+// - example_file: as for coredns_zone_file.
 // - coredns_etcd: a zone is a prefix of keys, which cannot be missing; etcd refuses for load only at 5,000 proposals.
 // - bind, knot, power_dns, and the same with signed zones: no answer of RFC 2136 asks to wait. They carry an update out
 //   whole, or as they understand it; rfc2136_strict does it by half.
@@ -40,6 +42,7 @@ conformance!(power_dns_signed, rfc2136::SignedPowerDns, [marks, cut, forbid, van
 conformance!(rfc2136_strict_server, rfc2136_strict::StrictServer, [cut, forbid, refuse, blind, stall, half]);
 conformance!(coredns_etcd, coredns::CoreDnsEtcd, [marks, cut, forbid]);
 conformance!(coredns_zone_file, coredns::ZoneFile, [marks, vanish]);
+conformance!(example_file, example::Example, [marks, vanish]);
 conformance!(embedded_server, embedded::Embedded, []);
 conformance!(webhook_strict, fleetdns_tests::webhook::Webhook, [marks, cut, forbid, storm, refuse, half]);
 conformance!(webhook_of_external_dns, fleetdns_tests::external_dns::ExternalDns, [marks]);
