@@ -8,14 +8,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod address;
+pub mod annotations;
 pub mod brakes;
-pub mod cloud;
 pub mod heartbeat;
 pub mod hostnames;
 pub mod keys;
 pub mod limits;
 pub mod lines;
 pub mod member;
+pub mod member_name;
 pub mod name;
 pub mod observed;
 pub mod overrides;
@@ -33,13 +34,15 @@ pub mod refusals;
 pub mod routing;
 pub mod self_check;
 pub mod service;
+pub mod service_fault;
 pub mod stamp;
 pub mod text;
 
 pub use address::Address;
 pub use brakes::{AllDown, ApprovedPlan, Brakes, approve};
 pub use hostnames::{HostnamePolicy, Sharing};
-pub use member::{ClusterVerdict, Health, Inventory, MemberName, MemberView, Snapshot};
+pub use member::{ClusterVerdict, Health, Inventory, MemberView, Snapshot};
+pub use member_name::MemberName;
 pub use name::{DnsName, Label};
 pub use observed::{Content, Observed, ObservedSet, Unwritable, Version};
 pub use overrides::{Override, OverrideKind, Overrides, Subject};

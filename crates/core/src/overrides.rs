@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use thiserror::Error;
 
 use crate::address::Address;
-use crate::member::MemberName;
+use crate::member_name::MemberName;
 use crate::service::ServiceKey;
 
 /// What is set.

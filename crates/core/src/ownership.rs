@@ -15,7 +15,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::address::Address;
-use crate::member::MemberName;
+use crate::member_name::MemberName;
 use crate::name::Label;
 use crate::overrides::{Override, Overrides, Subject, from_line, to_line};
 use crate::probe::ProbeSpec;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::member::MemberName;
+use crate::member_name::MemberName;
 use crate::name::DnsName;
 use crate::observed::ObservedSet;
 use crate::ownership::OwnershipRecord;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use thiserror::Error;
 
-use crate::member::MemberName;
+use crate::member_name::MemberName;
 use crate::probe::{Guard, ProbeSpec};
 
 /// What an operator says of addresses, over the built-in list.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::member::MemberName;
+use crate::member_name::MemberName;
 
 /// Members that are named one by one; of more, their number is said.
 const NAMED: usize = 5;

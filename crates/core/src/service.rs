@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::address::{Address, AddressError};
-use crate::hostnames::{Denied, Sharing};
-use crate::name::{DnsName, NameError, is_dns_label};
-use crate::policy::AddressDenied;
-use crate::probe::{Millis, ProbeSpec, Target};
+use crate::address::Address;
+use crate::annotations::{OWN_PREFIX, PREFIXES, azure_port};
+use crate::hostnames::Sharing;
+use crate::name::{DnsName, is_dns_label};
+use crate::probe::{ProbeSpec, Target};
 use crate::record::Ttl;
 use crate::routing::Routing;
+use crate::service_fault::ServiceFault;
 use crate::text::{is_blank, printable};
 
 /// Namespace and name: one service of the fleet where both are the same in several members.
@@ -105,7 +105,7 @@ pub struct Service {
     pub namespace: String,
     /// Kubernetes name.
     pub name: String,
-    /// Annotations; those that [`is_read`] does not name may be left out.
+    /// Annotations; those that [`is_read`](crate::annotations::is_read) does not name may be left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// Names of annotations that were cut or left out because they are too long.
@@ -122,43 +122,6 @@ pub struct Service {
     pub ingress: Option<Vec<Ingress>>,
 }
 
-/// Prefix of our own annotations.
-pub const OWN_PREFIX: &str = "fleetdns.io/";
-
-/// Prefixes under which `SHARED` annotations are read; an earlier one wins.
-pub const PREFIXES: [&str; 3] =
-    [OWN_PREFIX, "external-dns.kubernetes.io/", "external-dns.alpha.kubernetes.io/"];
-
-/// Annotations that are read under each of [`PREFIXES`].
-const SHARED: [&str; 4] = ["hostname", "ttl", "target", "controller"];
-
-/// Annotations that are read under [`OWN_PREFIX`] alone.
-const OWN: [&str; 12] = [
-    "exclude",
-    "routing",
-    "probe",
-    "probe-port",
-    "probe-path",
-    "probe-host",
-    "probe-service",
-    "probe-expect",
-    "probe-interval",
-    "probe-timeout",
-    "probe-fall",
-    "probe-rise",
-];
-
-/// Whether an annotation is read at all: one of ours or of external-dns's, or the health path of a cloud's load balancer.
-pub fn is_read(annotation: &str) -> bool {
-    let own = annotation.strip_prefix(OWN_PREFIX).is_some_and(|name| OWN.contains(&name));
-    let shared =
-        || PREFIXES.iter().any(|prefix| annotation.strip_prefix(prefix).is_some_and(|n| SHARED.contains(&n)));
-    own || shared() || crate::cloud::is_read(annotation)
-}
-
-/// Octets of an annotation that are ever read, whatever the limit is set to.
-pub const LARGEST_ANNOTATION: usize = 64 * 1024;
-
 impl Service {
     /// Namespace and name.
     ///
@@ -173,7 +136,7 @@ impl Service {
     pub fn bound(&mut self, limit: usize) {
         let Self { annotations, too_long, ports, .. } = self;
         annotations.retain(|name, text| {
-            if crate::cloud::port(name).is_some_and(|of| ports.iter().all(|port| port.port != of)) {
+            if azure_port(name).is_some_and(|of| ports.iter().all(|port| port.port != of)) {
                 return false;
             }
             if text.len() <= limit {
@@ -205,104 +168,6 @@ impl Service {
     pub fn full_annotation(&self, name: &str) -> Option<&str> {
         self.annotations.get(name).map(|text| text.trim()).filter(|text| !is_blank(text))
     }
-}
-
-impl ServiceFault {
-    /// The value of an annotation cannot be used.
-    pub fn annotation(annotation: &'static str, text: &str, expected: &'static str) -> Self {
-        Self::Annotation { annotation, text: printable(text).into_owned(), expected }
-    }
-}
-
-/// Something about a Service that is not as it should be; the rest of it goes on.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ServiceFault {
-    /// An item of the load balancer's status, or of the target annotation.
-    #[error("{place} has an address that cannot be published: {source}")]
-    Address {
-        /// Where it stands.
-        place: &'static str,
-        /// What is wrong with it.
-        source: AddressError,
-    },
-    /// An address that the policy denies.
-    #[error("{place} has an address that may not be published: {denied}")]
-    DeniedAddress {
-        /// Where it stands.
-        place: &'static str,
-        /// Why, and what would allow it.
-        denied: AddressDenied,
-    },
-    /// The hostname annotation or the name template returns something that is not a name.
-    #[error("{place} asks for '{text}': {source}")]
-    Hostname {
-        /// Where it stands.
-        place: &'static str,
-        /// What was asked for.
-        text: String,
-        /// What is wrong with it.
-        source: NameError,
-    },
-    /// A host name that lies in none of the zones.
-    #[error("the hostname annotation asks for '{name}', which lies in none of the zones")]
-    NoZone {
-        /// What was asked for.
-        name: DnsName,
-    },
-    /// A host name that the namespace may not ask for.
-    #[error("the host name {name} is denied: {denied}")]
-    Denied {
-        /// What was asked for.
-        name: DnsName,
-        /// Why, and what would allow it.
-        denied: Denied,
-    },
-    /// More host names that cannot be used.
-    #[error("{more} more host names cannot be used")]
-    MoreHostnames {
-        /// How many.
-        more: usize,
-    },
-    /// More host names than the limits allow.
-    #[error("limit: {first} and {more} more host names are refused; {key} in [limits] is {allowed}")]
-    TooManyHostnames {
-        /// One of those that are refused.
-        first: DnsName,
-        /// How many more are.
-        more: usize,
-        /// The key of the limit.
-        key: &'static str,
-        /// The limit.
-        allowed: usize,
-    },
-    /// An annotation that is longer than the limit: a list was cut, anything else is as if it were not there.
-    #[error(
-        "the annotation {annotation} is longer than max-annotation = {limit} octets; the rest of it is not read"
-    )]
-    TooLong {
-        /// Its name.
-        annotation: String,
-        /// What is allowed.
-        limit: usize,
-    },
-    /// A probe interval that is shorter than the operator allows.
-    #[error("the annotation probe-interval asks for {asked}; min-interval in [probe] is {least:?}")]
-    TooOften {
-        /// What was asked for.
-        asked: Millis,
-        /// What is allowed.
-        least: Duration,
-    },
-    /// An annotation whose value cannot be used; it is as if it were not there.
-    #[error("invalid annotation {annotation} = '{text}'; expected {expected}")]
-    Annotation {
-        /// Its name without the prefix.
-        annotation: &'static str,
-        /// Its value, for people.
-        text: String,
-        /// What would be right.
-        expected: &'static str,
-    },
 }
 
 /// A Service, read and checked.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fleetdns_core::service::ServiceFault;
+use fleetdns_core::service_fault::ServiceFault;
 use fleetdns_core::{HostnamePolicy, Snapshot};
 use serde::{Deserialize, Serialize};
 

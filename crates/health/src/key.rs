@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use fleetdns_core::member::MemberName;
+use fleetdns_core::member_name::MemberName;
 use fleetdns_core::probe::Verdict;
 
 /// A probe key, by a small number that whoever probes it returns it, and may give again once it is forgotten.

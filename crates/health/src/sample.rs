@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::key::{KeyState, Place};
-use fleetdns_core::member::MemberName;
+use fleetdns_core::member_name::MemberName;
 
 /// Keys of a member that speak for all of its keys. Where it has no more they are all of them.
 pub(super) const SPEAKERS: u32 = 32;

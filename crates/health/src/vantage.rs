@@ -22,7 +22,7 @@ use super::sample::{FleetSample, Rival};
 use super::sweep::{Said, Sweeps};
 use super::votes::{self, Ballot, Scope};
 use fleetdns_core::SelfCheckFailure;
-use fleetdns_core::member::MemberName;
+use fleetdns_core::member_name::MemberName;
 use fleetdns_core::probe::Verdict;
 
 /// What went out within this time went out together.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use fleetdns_core::address::Address;
-use fleetdns_core::member::{ClusterVerdict, Health, Inventory, MemberName, MemberView, Snapshot};
+use fleetdns_core::member::{ClusterVerdict, Health, Inventory, MemberView, Snapshot};
+use fleetdns_core::member_name::MemberName;
 use fleetdns_core::probe::{ProbeKey, Target, Verdict};
 use fleetdns_core::service::{Published, ServiceKey};
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use crate::desired::{Candidate, Desired, alive, rank};
 use fleetdns_core::address::Address;
 use fleetdns_core::brakes::{AllDown, Brakes};
-use fleetdns_core::member::MemberName;
+use fleetdns_core::member_name::MemberName;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::ObservedSet;
 use fleetdns_core::overrides::OverrideKind;

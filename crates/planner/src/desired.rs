@@ -6,13 +6,15 @@ use std::sync::Arc;
 use crate::publish::global_name;
 use fleetdns_core::address::Address;
 use fleetdns_core::hostnames::Sharing;
-use fleetdns_core::member::{Inventory, MemberName, MemberView};
+use fleetdns_core::member::{Inventory, MemberView};
+use fleetdns_core::member_name::MemberName;
 use fleetdns_core::name::{DnsName, Label, NameError};
 use fleetdns_core::overrides::Overrides;
 use fleetdns_core::ownership::{Contribution, Ownership};
 use fleetdns_core::plan::{Refusal, Refused};
 use fleetdns_core::record::Ttl;
-use fleetdns_core::service::{Published, ServiceFault, ServiceKey};
+use fleetdns_core::service::{Published, ServiceKey};
+use fleetdns_core::service_fault::ServiceFault;
 
 mod candidate;
 mod zone;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetdns_core::address::{Address, AddressError};
-use fleetdns_core::cloud;
 use fleetdns_core::hostnames::{HostnamePolicy, Sharing, Territory};
 use fleetdns_core::name::{DnsName, Label};
 use fleetdns_core::policy::AddressPolicies;
@@ -12,9 +11,11 @@ use fleetdns_core::probe::{Guard, ProbeSpec};
 use fleetdns_core::quota::Limits;
 use fleetdns_core::record::Ttl;
 use fleetdns_core::routing::Routing;
-use fleetdns_core::service::{Ingress, Published, Service, ServiceFault, ServiceKey};
+use fleetdns_core::service::{Ingress, Published, Service, ServiceKey};
+use fleetdns_core::service_fault::ServiceFault;
 use fleetdns_core::text::{self, printable};
 
+mod cloud;
 mod probing;
 
 pub use probing::{Ports, ProbeDefaults, Protocol, UnknownProtocol};

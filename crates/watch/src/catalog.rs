@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use imbl::OrdMap;
 
-use fleetdns_core::service::{Ingress, Published, Service, ServiceFault, ServiceKey};
+use fleetdns_core::service::{Ingress, Published, Service, ServiceKey};
+use fleetdns_core::service_fault::ServiceFault;
 use fleetdns_planner::adopt::both;
 use fleetdns_planner::publish::{Before, PublishSettings, publish_after};
 

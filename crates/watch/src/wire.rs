@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::catalog::Listed;
-use fleetdns_core::service::{BadServiceKey, LARGEST_ANNOTATION, is_read};
+use fleetdns_core::annotations::{LARGEST_ANNOTATION, is_read};
+use fleetdns_core::service::BadServiceKey;
 use fleetdns_core::{Ingress, Port, Service, ServiceKey};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use thiserror::Error;
 
 use super::{Expect, Pace};
-use crate::member::MemberName;
+use crate::member_name::MemberName;
 use crate::name::DnsName;
 
 /// How the endpoints of one Service are probed. Endpoints with one address and different specs are probed apart.

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use fleetdns_core::Limits;
-use fleetdns_core::service::LARGEST_ANNOTATION;
+use fleetdns_core::annotations::LARGEST_ANNOTATION;
 
 use super::reader::Reader;
 use super::settings::count;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::state::{HealthState, Outcome};
 use crate::{KeyId, Place, Probed, Reachability, Transition, VantageMonitor, VantageSettings, Weight};
 use fleetdns_core::Thresholds;
-use fleetdns_core::member::MemberName;
+use fleetdns_core::member_name::MemberName;
 use fleetdns_core::probe::Verdict;
 
 pub(super) const fn ms(milliseconds: u64) -> Duration {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use fleetdns_core::address::Address;
-use fleetdns_core::member::MemberName;
+use fleetdns_core::member_name::MemberName;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::ObservedSet;
 use fleetdns_core::ownership::{Contribution, Ownership};

@@ -8,7 +8,7 @@ use super::{Considered, Flattened, PlanContext, all_sent_out};
 use crate::desired::Desired;
 use fleetdns_core::address::Address;
 use fleetdns_core::brakes::AllDown;
-use fleetdns_core::member::MemberName;
+use fleetdns_core::member_name::MemberName;
 use fleetdns_core::overrides::OverrideKind;
 use fleetdns_core::ownership::Ownership;
 use fleetdns_core::plan::Hold;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::{Desired, Routing, ZoneSettings};
 use fleetdns_core::address::Address;
-use fleetdns_core::member::{Health, MemberName, MemberView};
+use fleetdns_core::member::{Health, MemberView};
+use fleetdns_core::member_name::MemberName;
 use fleetdns_core::observed::ObservedSet;
 use fleetdns_core::overrides::{OverrideKind, Overrides};
 use fleetdns_core::probe::{Check, ProbeKey, ProbeSpec, Target, UnprobeablePolicy, Verdict};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fleetdns_core::hostnames::HostnamePolicy;
-use fleetdns_core::member::MemberName;
+use fleetdns_core::member_name::MemberName;
 use fleetdns_core::name::{DnsName, Label};
 use fleetdns_core::record::Ttl;
 use fleetdns_core::routing::Routing;

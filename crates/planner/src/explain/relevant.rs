@@ -8,7 +8,8 @@ use crate::publish::global_name;
 use fleetdns_core::member::{MemberView, Snapshot};
 use fleetdns_core::name::DnsName;
 use fleetdns_core::provider::Capabilities;
-use fleetdns_core::service::{Published, ServiceFault, ServiceKey};
+use fleetdns_core::service::{Published, ServiceKey};
+use fleetdns_core::service_fault::ServiceFault;
 
 /// All members, each with those of its Services alone that decide what stands at the name.
 pub(super) fn snapshot(
@@ -75,7 +76,7 @@ fn spelt_by(name: &DnsName, zone: &ZoneSettings) -> Option<ServiceKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fleetdns_core::member::MemberName;
+    use fleetdns_core::member_name::MemberName;
 
     /// Three Services of which the first alone spells the name.
     fn scenario() -> crate::simulate::Scenario {

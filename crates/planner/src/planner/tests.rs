@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::publish::{PublishSettings, publish};
 use fleetdns_core::brakes::approve;
-use fleetdns_core::member::MemberName;
+use fleetdns_core::member_name::MemberName;
 use fleetdns_core::observed::{Content, ObservedSet, Version};
 use fleetdns_core::overrides::{Override, OverrideKind};
 use fleetdns_core::ownership::Owner;

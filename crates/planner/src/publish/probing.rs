@@ -14,7 +14,8 @@ use fleetdns_core::name::{DnsName, Label};
 use fleetdns_core::probe::{
     Check, Expect, GrpcCheck, GuessCheck, HttpCheck, Millis, Pace, ProbeSpec, Trust, is_path, is_service,
 };
-use fleetdns_core::service::{Port, Service, ServiceFault, ServiceKey};
+use fleetdns_core::service::{Port, Service, ServiceKey};
+use fleetdns_core::service_fault::ServiceFault;
 use fleetdns_core::text::printable;
 
 /// Which protocol a probe speaks.

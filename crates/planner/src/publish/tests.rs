@@ -38,7 +38,7 @@ fn fault(annotations: &[(&str, &str)], part: &str) -> Published {
 
 #[test]
 fn all_three_prefixes_are_read_and_our_own_wins() {
-    for prefix in fleetdns_core::service::PREFIXES {
+    for prefix in fleetdns_core::annotations::PREFIXES {
         let read = read(&[(&format!("{prefix}hostname"), "a.example.com, b.example.com.")]);
         assert_eq!(read.hostnames.len(), 2, "{prefix}");
     }
@@ -78,7 +78,7 @@ fn a_blank_annotation_is_as_if_it_were_not_there() {
     let own = ["exclude", "routing", "probe", "probe-port", "probe-path", "probe-interval", "probe-rise"];
     let own = own.map(|name| format!("fleetdns.io/{name}"));
     let shared = ["hostname", "ttl", "target", "controller"];
-    let shared = fleetdns_core::service::PREFIXES
+    let shared = fleetdns_core::annotations::PREFIXES
         .iter()
         .flat_map(|prefix| shared.map(|name| format!("{prefix}{name}")));
     for name in own.into_iter().chain(shared) {
@@ -90,7 +90,7 @@ fn a_blank_annotation_is_as_if_it_were_not_there() {
 
 #[test]
 fn a_blank_annotation_does_not_hide_another_prefix() {
-    let [new, middle, old] = fleetdns_core::service::PREFIXES;
+    let [new, middle, old] = fleetdns_core::annotations::PREFIXES;
     for (name, value) in
         [("hostname", "a.example.com"), ("ttl", "60"), ("target", "203.0.113.1"), ("controller", "other")]
     {
@@ -111,7 +111,7 @@ fn a_blank_annotation_does_not_hide_another_prefix() {
 #[test]
 fn our_own_annotations_are_not_read_under_other_prefixes() {
     let none = asked(&[]);
-    for prefix in &fleetdns_core::service::PREFIXES[1..] {
+    for prefix in &fleetdns_core::annotations::PREFIXES[1..] {
         for (name, value) in
             [("exclude", "true"), ("routing", "failover"), ("probe", "none"), ("probe-port", "x")]
         {
@@ -253,7 +253,7 @@ fn an_address_that_the_policy_denies_is_left_out_and_names_the_line_that_allows_
     assert_eq!(target.addresses.unwrap().len(), 1);
     assert!(target.faults[0].to_string().starts_with("the target annotation has an address that may not be"));
 
-    let west: fleetdns_core::member::MemberName = "west".parse().unwrap();
+    let west: fleetdns_core::member_name::MemberName = "west".parse().unwrap();
     let policy = AddressPolicy::new(Vec::new(), vec!["127.0.0.0/8".parse().unwrap()]);
     let policies = AddressPolicies {
         members: [(west.clone(), Arc::new(policy))].into(),

@@ -11,7 +11,8 @@ use crate::desired::{ZoneSettings, address_health};
 use crate::publish::{PublishSettings, publish};
 use fleetdns_core::address::Address;
 use fleetdns_core::brakes::Brakes;
-use fleetdns_core::member::{Health, MemberName, MemberView, Snapshot};
+use fleetdns_core::member::{Health, MemberView, Snapshot};
+use fleetdns_core::member_name::MemberName;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::{Observed, ObservedSet};
 use fleetdns_core::overrides::Overrides;
@@ -20,7 +21,8 @@ use fleetdns_core::probe::Verdict;
 use fleetdns_core::provider::Capabilities;
 use fleetdns_core::record::{RecordData, Ttl};
 use fleetdns_core::routing::Routing;
-use fleetdns_core::service::{Ingress, Published, Service, ServiceFault};
+use fleetdns_core::service::{Ingress, Published, Service};
+use fleetdns_core::service_fault::ServiceFault;
 
 impl Scenario {
     /// An empty scenario of a fleet.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::ScenarioError;
 use super::read::{fail, parse};
 use fleetdns_core::address::Address;
-use fleetdns_core::member::{MemberName, Snapshot};
+use fleetdns_core::member::Snapshot;
+use fleetdns_core::member_name::MemberName;
 use fleetdns_core::overrides::Subject;
 use fleetdns_core::service::ServiceKey;
 

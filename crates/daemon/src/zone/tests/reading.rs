@@ -1,6 +1,6 @@
 //! What cannot be read can still be written, and the other way round.
 
-use fleetdns_core::service::ServiceFault;
+use fleetdns_core::service_fault::ServiceFault;
 
 use super::*;
 

@@ -260,7 +260,7 @@ fn cloud(words: &[(&str, &str)]) -> Vec<(String, String)> {
 fn guessed(ports: &[&str], words: &[(&str, &str)], ours: &[(&str, &str)], expected: &str) {
     let words = cloud(words);
     assert!(
-        words.iter().all(|(key, _)| fleetdns_core::service::is_read(key) || key.ends_with("port")),
+        words.iter().all(|(key, _)| fleetdns_core::annotations::is_read(key) || key.ends_with("port")),
         "{words:?}"
     );
     let all: Vec<(&str, &str)> = words
@@ -351,7 +351,7 @@ fn our_own_words_win_over_the_clouds() {
 
 #[test]
 fn only_the_clouds_words_that_count_are_kept() {
-    use fleetdns_core::service::is_read;
+    use fleetdns_core::annotations::is_read;
     for key in [
         "fleetdns.io/probe",
         "external-dns.alpha.kubernetes.io/hostname",

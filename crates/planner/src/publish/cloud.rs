@@ -4,39 +4,16 @@
 //! certificate will do. So only a path that it asks for in plain HTTP is taken, for the port that is published; its
 //! `healthcheck-port` and `health-probe_port` say nothing of that port and are not read. HTTPS is left alone, since
 //! nobody has shown that the certificate would be right for the name, and so is port 443, where plain HTTP is most likely
-//! wrong. Whether the path is answered outside as it is inside, nobody knows: see [`crate::probe::Check::Guess`].
+//! wrong. Whether the path is answered outside as it is inside, nobody knows: see [`fleetdns_core::probe::Check::Guess`].
 
-use crate::probe::{Expect, is_path};
-use crate::service::Service;
-
-/// Annotations of the clouds: what comes before the part that counts.
-const AZURE: &str = "service.beta.kubernetes.io/azure-load-balancer-health-probe-";
-const AZURE_PORT: &str = "service.beta.kubernetes.io/port_";
-const AWS: &str = "service.beta.kubernetes.io/aws-load-balancer-healthcheck-";
-
-/// Whether an annotation is one of those that are read here.
-pub fn is_read(annotation: &str) -> bool {
-    let azure = |part: &str| matches!(part, "protocol" | "request-path");
-    if let Some(part) = annotation.strip_prefix(AZURE) {
-        return azure(part);
-    }
-    if let Some(part) = annotation.strip_prefix(AWS) {
-        return matches!(part, "protocol" | "path" | "success-codes");
-    }
-    annotation.strip_prefix(AZURE_PORT).and_then(|rest| rest.split_once("_health-probe_")).is_some_and(
-        |(port, part)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && azure(part),
-    )
-}
-
-/// The port that an annotation of Azure's is about.
-pub fn port(annotation: &str) -> Option<u16> {
-    annotation.strip_prefix(AZURE_PORT)?.split_once("_health-probe_")?.0.parse().ok()
-}
+use fleetdns_core::annotations::{AWS, AZURE, AZURE_PORT, is_cloud_health};
+use fleetdns_core::probe::{Expect, is_path};
+use fleetdns_core::service::Service;
 
 /// What the cloud asks for on a published port, when that is a path in plain HTTP.
-pub fn request(service: &Service, port: u16) -> Option<(&str, Expect)> {
+pub(super) fn request(service: &Service, port: u16) -> Option<(&str, Expect)> {
     // Most Services say nothing of the kind.
-    if port == 443 || !service.annotations.keys().any(|key| is_read(key)) {
+    if port == 443 || !service.annotations.keys().any(|key| is_cloud_health(key)) {
         return None;
     }
     azure(service, port).or_else(|| aws(service))
