@@ -6,42 +6,25 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::desired::{Candidate, Desired, alive, rank};
+use crate::desired::{Candidate, Desired};
 use fleetdns_core::address::Address;
-use fleetdns_core::brakes::{AllDown, Brakes};
-use fleetdns_core::member_name::MemberName;
+use fleetdns_core::brakes::AllDown;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::ObservedSet;
 use fleetdns_core::overrides::OverrideKind;
 use fleetdns_core::ownership::Ownership;
 use fleetdns_core::plan::{Cause, Hold};
-use fleetdns_core::probe::{ProbeSpec, Verdict};
 use fleetdns_core::record::{NonEmpty, RecordData};
 
+mod context;
 mod current;
+mod flattened;
 mod retained;
 
+pub(crate) use context::PlanContext;
 pub(crate) use current::Current;
+use flattened::{all_sent_out, flatten};
 use retained::Retained;
-
-/// What the decision depends on besides the name itself.
-#[derive(Clone)]
-pub(crate) struct PlanContext<'a> {
-    /// Nothing goes, whatever the cause.
-    pub(crate) freeze: Option<Hold>,
-    /// Nothing goes because of what probes say.
-    pub(crate) vantage: Option<Hold>,
-    /// Why what failed in a doubt does not go.
-    pub(crate) held: Hold,
-    /// What has to wait before it goes because of what probes say.
-    pub(crate) waiting: &'a BTreeSet<Address>,
-    /// Whether probing in this way has shown that it works: a majority of the Service's endpoints that are probed so
-    /// answer.
-    pub(crate) proven: &'a dyn Fn(&ProbeSpec) -> bool,
-    /// Members of which no whole list has come in yet.
-    pub(crate) unlisted: &'a BTreeSet<MemberName>,
-    pub(crate) brakes: &'a Brakes,
-}
 
 /// What should stand at a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,73 +43,6 @@ pub(crate) struct NameDecision {
     pub(crate) answer: Answer,
     pub(crate) ownership: Ownership,
     pub(crate) hold: Option<Hold>,
-}
-
-/// An IP address that could stand at the name.
-#[derive(Debug, Clone, Copy)]
-struct Considered {
-    ip: IpAddr,
-    verdict: Verdict,
-    kind: Option<OverrideKind>,
-}
-
-impl Considered {
-    fn alive(self) -> Option<bool> {
-        alive(self.verdict, self.kind)
-    }
-}
-
-/// The candidates as IP addresses: a host name stands for what it resolves to.
-struct Flattened {
-    /// In order, each once.
-    ips: Vec<Considered>,
-    /// Members of which a candidate has no verdict yet, or stands for addresses that are not known.
-    undecided: BTreeSet<MemberName>,
-    /// Members that have a candidate.
-    members: BTreeSet<MemberName>,
-    /// A candidate is a host name that was never resolved.
-    has_unresolved: bool,
-}
-
-impl Flattened {
-    fn seen(&self, ip: IpAddr) -> Option<Considered> {
-        let place = self.ips.binary_search_by_key(&ip, |seen| seen.ip).ok()?;
-        self.ips.get(place).copied()
-    }
-}
-
-/// `merge`: a host name cannot stand as it is, what it resolves to is needed.
-fn flatten(desired: &Desired, merge: bool) -> Flattened {
-    let mut flat = Flattened {
-        ips: Vec::new(),
-        undecided: BTreeSet::new(),
-        members: BTreeSet::new(),
-        has_unresolved: false,
-    };
-    for (address, candidate) in &desired.candidates {
-        let kind = candidate.kind;
-        flat.members.extend(candidate.members.iter().cloned());
-        match (address.ip(), &candidate.resolved) {
-            (Some(ip), _) => flat.ips.push(Considered { ip, verdict: candidate.verdict, kind }),
-            (None, Some(resolved)) => {
-                flat.ips.extend(resolved.iter().map(|(ip, verdict)| Considered {
-                    ip: *ip,
-                    verdict: *verdict,
-                    kind,
-                }));
-            }
-            (None, None) => {}
-        }
-        let unresolved = address.ip().is_none() && candidate.resolved.is_none();
-        flat.has_unresolved |= unresolved;
-        if candidate.alive().is_none() || (merge && unresolved && candidate.alive() == Some(true)) {
-            flat.undecided.extend(candidate.members.iter().cloned());
-        }
-    }
-    // An address that several candidates stand for keeps the best that is said of it.
-    flat.ips.sort_by_key(|seen| (seen.ip, std::cmp::Reverse(rank(seen.verdict, seen.kind))));
-    flat.ips.dedup_by_key(|seen| seen.ip);
-    flat
 }
 
 /// Decides what stands at a wanted name. `bare`: no host name can stand there as it is.
@@ -197,11 +113,6 @@ fn fallback(desired: &Desired) -> Answer {
         None if all_sent_out(desired) => Answer::Nothing(Cause::ForcedOut),
         None => Answer::Nothing(Cause::AllDown),
     }
-}
-
-/// Whether a person wants everything out that could stand here.
-fn all_sent_out(desired: &Desired) -> bool {
-    desired.candidates.values().all(|candidate| candidate.kind == Some(OverrideKind::ForceOut))
 }
 
 fn settle_addresses(

@@ -3,76 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use crate::publish::global_name;
+use crate::federation::global_name;
 use fleetdns_core::address::Address;
 use fleetdns_core::hostnames::Sharing;
 use fleetdns_core::member::{Inventory, MemberView};
-use fleetdns_core::member_name::MemberName;
 use fleetdns_core::name::{DnsName, Label, NameError};
 use fleetdns_core::overrides::Overrides;
 use fleetdns_core::ownership::{Contribution, Ownership};
 use fleetdns_core::plan::{Refusal, Refused};
-use fleetdns_core::record::Ttl;
 use fleetdns_core::service::{Published, ServiceKey};
 use fleetdns_core::service_fault::ServiceFault;
 
 mod candidate;
+mod desired_name;
 mod zone;
 
 use candidate::Claim;
 pub use candidate::address_verdict;
 pub(crate) use candidate::{Candidate, HealthInputs, address_health, alive, rank, standing};
-use fleetdns_core::routing::Routing;
+pub(crate) use desired_name::Desired;
 pub use zone::{DEFAULT_PRIORITY, ZoneSettings};
-
-/// A name that a service of the fleet wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Desired {
-    pub(crate) service: ServiceKey,
-    pub(crate) ttl: Ttl,
-    /// Where the name points when no address is in.
-    pub(crate) up: Option<DnsName>,
-    pub(crate) candidates: BTreeMap<Address, Candidate>,
-    pub(crate) routing: Routing,
-    /// Candidates that wait for those of a better priority to fail.
-    pub(crate) standby: BTreeMap<Address, Candidate>,
-    /// Members that give addresses, none of which can be used: a slip, and no override to be without.
-    pub(crate) unreadable: BTreeSet<MemberName>,
-    pub(crate) ownership: Ownership,
-    /// Only members that were removed from the config have it: nothing is wanted, and why it goes is known.
-    pub(crate) removed: bool,
-    /// The name spells its Service, rather than being asked for.
-    pub(crate) federation: bool,
-    /// With which other Services it may have the name.
-    pub(crate) sharing: Sharing,
-}
-
-impl Desired {
-    /// The Service that has the name in a member.
-    pub(crate) fn service_in(&self, member: Option<&MemberName>) -> &ServiceKey {
-        let share = member.and_then(|member| self.ownership.members.get(member));
-        share.map_or(&self.service, |share| self.ownership.service_of(share))
-    }
-
-    /// Adds what another Service wants that shares the name, in other members than the first.
-    pub(crate) fn join(&mut self, other: Self) {
-        self.ttl = self.ttl.min(other.ttl);
-        self.routing = self.routing.max(other.routing);
-        self.unreadable.extend(other.unreadable);
-        for (member, share) in other.ownership.members {
-            let service = Some(other.service.clone());
-            self.ownership.members.insert(member, Contribution { service, ..share });
-        }
-        for (subject, entry) in other.ownership.overrides.iter() {
-            self.ownership.overrides.set(subject.clone(), entry.clone());
-        }
-        for (address, candidate) in other.candidates {
-            let known = self.candidates.remove(&address).map(|known| known.claims);
-            let claims = known.into_iter().flatten().chain(candidate.claims).collect();
-            self.candidates.insert(address, Candidate::of(claims));
-        }
-    }
-}
 
 /// All that one service of the fleet wants in one zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -27,8 +27,10 @@ pub mod cluster;
 mod decide;
 pub mod desired;
 pub mod explain;
+mod federation;
 pub mod planner;
 pub mod publish;
+mod set_line;
 pub mod simulate;
 pub mod velocity;
 
@@ -36,3 +38,4 @@ pub use desired::ZoneSettings;
 pub use explain::{Explanation, explain};
 pub use planner::{Move, MoveCause, Planner, Scope, Way};
 pub use publish::{ProbeDefaults, Protocol, PublishSettings, publish};
+pub use set_line::SetLine;

@@ -4,44 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetdns_core::address::{Address, AddressError};
-use fleetdns_core::hostnames::{HostnamePolicy, Sharing, Territory};
+use fleetdns_core::hostnames::{Sharing, Territory};
 use fleetdns_core::name::{DnsName, Label};
-use fleetdns_core::policy::AddressPolicies;
-use fleetdns_core::probe::{Guard, ProbeSpec};
+use fleetdns_core::probe::ProbeSpec;
 use fleetdns_core::quota::Limits;
 use fleetdns_core::record::Ttl;
 use fleetdns_core::routing::Routing;
-use fleetdns_core::service::{Ingress, Published, Service, ServiceKey};
+use fleetdns_core::service::{Ingress, Published, Service};
 use fleetdns_core::service_fault::ServiceFault;
 use fleetdns_core::text::{self, printable};
 
 mod cloud;
+mod probe_defaults;
 mod probing;
+mod settings;
 
-pub use probing::{Ports, ProbeDefaults, Protocol, UnknownProtocol};
-
-/// What reading a Service depends on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PublishSettings {
-    /// Fleet whose federation names are published; `None` publishes host names only.
-    pub fleet: Option<Label>,
-    /// Zones that are written, with the suffix of federation names in each.
-    pub zones: Vec<(DnsName, DnsName)>,
-    /// Host name for every Service, with `{name}`, `{namespace}` and `{fleet}` in it.
-    pub template: Option<String>,
-    /// Namespaces that are read; all when it is empty.
-    pub namespaces: BTreeSet<String>,
-    /// Probing.
-    pub probe: ProbeDefaults,
-    /// How much one tenant may have.
-    pub limits: Limits,
-    /// Which namespace may ask for which host name.
-    pub policy: Arc<HostnamePolicy>,
-    /// Which addresses may be published and probed.
-    pub addresses: Arc<AddressPolicies>,
-    /// Which of the policies holds.
-    pub guard: Guard,
-}
+pub use probe_defaults::{Ports, ProbeDefaults, Protocol, UnknownProtocol};
+pub use settings::PublishSettings;
 
 /// What a Service had before, and how much more there is room for in its namespace.
 #[derive(Debug, Clone, Copy)]
@@ -50,18 +29,6 @@ pub struct Before<'a> {
     pub hostnames: &'a BTreeSet<DnsName>,
     /// Host names that it may have for its namespace's sake.
     pub room: usize,
-}
-
-/// The global federation name of a Service: `svc.ns.fed.svc.suffix`.
-///
-/// # Errors
-/// When the parts do not make a name, for example because it is too long.
-pub fn global_name(
-    key: &ServiceKey,
-    fleet: &Label,
-    suffix: &DnsName,
-) -> Result<DnsName, fleetdns_core::name::NameError> {
-    suffix.prepend(&format!("{}.{}.{fleet}.svc", key.name(), key.namespace()))
 }
 
 /// Reads a Service that is within bounds. `None` when it is not ours to publish: its namespace is not selected, or it opts

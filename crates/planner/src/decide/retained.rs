@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::context::PlanContext;
 use super::current::Current;
-use super::{Considered, Flattened, PlanContext, all_sent_out};
+use super::flattened::{Considered, Flattened, all_sent_out};
 use crate::desired::Desired;
 use fleetdns_core::address::Address;
 use fleetdns_core::brakes::AllDown;

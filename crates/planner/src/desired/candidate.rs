@@ -4,14 +4,12 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Desired, Routing, ZoneSettings};
+use super::zone::ZoneSettings;
 use fleetdns_core::address::Address;
 use fleetdns_core::member::{Health, MemberView};
 use fleetdns_core::member_name::MemberName;
-use fleetdns_core::observed::ObservedSet;
 use fleetdns_core::overrides::{OverrideKind, Overrides};
 use fleetdns_core::probe::{Check, ProbeKey, ProbeSpec, Target, UnprobeablePolicy, Verdict};
-use fleetdns_core::record::RecordData;
 use fleetdns_core::service::Published;
 
 /// An address that could stand at a name.
@@ -30,9 +28,9 @@ pub(crate) struct Candidate {
 /// What one member says of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Claim {
-    member: MemberName,
-    verdict: Verdict,
-    kind: Option<OverrideKind>,
+    pub(super) member: MemberName,
+    pub(super) verdict: Verdict,
+    pub(super) kind: Option<OverrideKind>,
     resolved: Option<Vec<(IpAddr, Verdict)>>,
 }
 
@@ -86,45 +84,6 @@ pub(crate) fn alive(verdict: Verdict, kind: Option<OverrideKind>) -> Option<bool
         Some(OverrideKind::ForceIn) => Some(true),
         Some(OverrideKind::Drain | OverrideKind::ForceOut) => Some(false),
         None => verdict.is_in(),
-    }
-}
-
-impl Desired {
-    /// Sets aside what stands by. A claim does while one of a better priority is in; and one of an address that is not
-    /// published does while one of a better priority may turn out to be in.
-    pub(crate) fn route(&mut self, zone: &ZoneSettings, there: &[ObservedSet]) {
-        if self.routing == Routing::All {
-            return;
-        }
-        let best = |state: Option<bool>| {
-            let claims = self.candidates.values().flat_map(|candidate| &candidate.claims);
-            let such = claims.filter(|claim| alive(claim.verdict, claim.kind) == state);
-            such.map(|claim| zone.priority(&claim.member)).min().unwrap_or(u16::MAX)
-        };
-        let (alive, unknown) = (best(Some(true)), best(None));
-        let published = |address: &Address, candidate: &Candidate| {
-            let resolved = candidate.resolved.iter().flatten().map(|(ip, _)| *ip);
-            let ips: BTreeSet<IpAddr> = address.ip().into_iter().chain(resolved).collect();
-            there.iter().filter_map(ObservedSet::ours).any(|data| match data {
-                RecordData::A(set) => set.iter().any(|ip| ips.contains(&IpAddr::V4(*ip))),
-                RecordData::Aaaa(set) => set.iter().any(|ip| ips.contains(&IpAddr::V6(*ip))),
-                RecordData::Cname(target) => address.hostname() == Some(target),
-            })
-        };
-        for (address, candidate) in std::mem::take(&mut self.candidates) {
-            let published = published(&address, &candidate);
-            let stands = |claim: &&Claim| {
-                let mine = zone.priority(&claim.member);
-                alive >= mine && (unknown >= mine || published)
-            };
-            let standing: Vec<Claim> = candidate.claims.iter().filter(stands).cloned().collect();
-            if standing.is_empty() {
-                self.standby.insert(address, candidate);
-            } else {
-                self.candidates
-                    .insert(address, Candidate { members: candidate.members, ..Candidate::of(standing) });
-            }
-        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{AddressLine, Facts, Giver, OverrideLine, ProbeLine};
+use super::explanation::{AddressLine, Giver, OverrideLine, ProbeLine};
+use super::facts::Facts;
 use crate::desired::address_verdict;
 use crate::desired::{Candidate, Desired};
 use fleetdns_core::address::Address;

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::{AddressLine, Explanation, Giver, HeldSet, LastProbe, OverrideLine, ProbeLine, routing_in_words};
-use crate::simulate::SetLine;
+use super::explanation::{
+    AddressLine, Explanation, Giver, HeldSet, LastProbe, OverrideLine, ProbeLine, routing_in_words,
+};
+use crate::set_line::SetLine;
 
 const WIDTH: usize = 100;
 /// Where the text of a line with a label begins.

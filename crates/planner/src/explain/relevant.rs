@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::desired::ZoneSettings;
-use crate::publish::global_name;
+use crate::federation::global_name;
 use fleetdns_core::member::{MemberView, Snapshot};
 use fleetdns_core::name::DnsName;
 use fleetdns_core::provider::Capabilities;

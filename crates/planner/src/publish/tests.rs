@@ -1,7 +1,8 @@
 //! What is read of a Service, beside its probe.
 
 use super::*;
-use fleetdns_core::policy::AddressPolicy;
+use fleetdns_core::policy::{AddressPolicies, AddressPolicy};
+use fleetdns_core::probe::Guard;
 use fleetdns_core::service::Port;
 
 fn settings() -> PublishSettings {

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::ScenarioError;
-use super::read::{fail, parse};
+use super::error::{ScenarioError, fail, parse};
 use fleetdns_core::address::Address;
 use fleetdns_core::member::Snapshot;
 use fleetdns_core::member_name::MemberName;

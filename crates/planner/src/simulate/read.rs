@@ -7,7 +7,8 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use super::down::Down;
-use super::{BrakeState, CapabilityState, OverrideState, Scenario, ScenarioError, SetState};
+use super::error::{ScenarioError, fail, parse};
+use super::scenario::{BrakeState, CapabilityState, OverrideState, Scenario, SetState};
 use crate::desired::{ZoneSettings, standing};
 use crate::publish::{PublishSettings, publish};
 use fleetdns_core::ClusterVerdict;
@@ -27,17 +28,6 @@ use fleetdns_core::record::{NonEmpty, RecordData, RecordType, Ttl};
 use fleetdns_core::routing::Routing;
 use fleetdns_core::self_check::SelfCheckFailure;
 use fleetdns_core::service::Published;
-
-pub(super) fn fail<T>(place: impl Into<String>, problem: impl ToString) -> Result<T, ScenarioError> {
-    Err(ScenarioError { place: place.into(), problem: problem.to_string() })
-}
-
-pub(super) fn parse<T: std::str::FromStr<Err: ToString>>(
-    place: &str,
-    text: &str,
-) -> Result<T, ScenarioError> {
-    text.parse().or_else(|error: T::Err| fail(place, error.to_string()))
-}
 
 /// A zone as the planner takes it, and what it holds.
 pub(super) type Zone = (ZoneSettings, Capabilities, Observed);

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use crate::set_line::SetLine;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::ObservedSet;
 use fleetdns_core::plan::{Change, Plan};
-use fleetdns_core::record::{RecordData, RecordSet, Ttl};
+use fleetdns_core::record::{RecordData, Ttl};
 
 /// The answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -21,20 +22,6 @@ pub struct Report {
     pub held: Vec<ReasonLine>,
     /// What is wanted and not written.
     pub refused: Vec<ReasonLine>,
-}
-
-/// One record set.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct SetLine {
-    /// Owner name.
-    pub name: String,
-    /// Type.
-    #[serde(rename = "type")]
-    pub record_type: String,
-    /// Seconds.
-    pub ttl: u32,
-    /// Values in order.
-    pub values: Vec<String>,
 }
 
 /// One change.
@@ -65,17 +52,6 @@ pub struct ReasonLine {
     pub name: String,
     /// Why.
     pub reason: String,
-}
-
-impl From<&RecordSet> for SetLine {
-    fn from(set: &RecordSet) -> Self {
-        Self {
-            name: set.name.to_string(),
-            record_type: set.data.record_type().to_string(),
-            ttl: set.ttl.seconds(),
-            values: set.data.values(),
-        }
-    }
 }
 
 impl Report {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::read::{
-    Zone, parse, read_brakes, read_health, read_members, read_overrides, read_zones, settings,
-};
-use super::{Report, Scenario, ScenarioError, SetLine};
+use super::error::{ScenarioError, parse};
+use super::read::{Zone, read_brakes, read_health, read_members, read_overrides, read_zones, settings};
+use super::report::Report;
+use super::scenario::Scenario;
 use crate::adopt::fill;
 use crate::explain::{Explanation, Facts, explain, similar};
 use crate::planner::{Planner, Scope};
+use crate::set_line::SetLine;
 use fleetdns_core::brakes::{Brakes, approve};
 use fleetdns_core::member::{Health, Snapshot};
 use fleetdns_core::name::{DnsName, Label};

@@ -1,5 +1,7 @@
+use super::super::probe_defaults::Ports;
 use super::*;
 use crate::publish::publish;
+use fleetdns_core::probe::Trust;
 use fleetdns_core::service::{Ingress, Port, Published};
 
 fn settings(probe: ProbeDefaults) -> PublishSettings {

@@ -1,0 +1,81 @@
+//! The addresses of a name, with what host names resolve to.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::desired::{Desired, alive, rank};
+use fleetdns_core::member_name::MemberName;
+use fleetdns_core::overrides::OverrideKind;
+use fleetdns_core::probe::Verdict;
+
+/// An IP address that could stand at the name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Considered {
+    pub(super) ip: IpAddr,
+    pub(super) verdict: Verdict,
+    pub(super) kind: Option<OverrideKind>,
+}
+
+impl Considered {
+    pub(super) fn alive(self) -> Option<bool> {
+        alive(self.verdict, self.kind)
+    }
+}
+
+/// The candidates as IP addresses: a host name stands for what it resolves to.
+pub(super) struct Flattened {
+    /// In order, each once.
+    pub(super) ips: Vec<Considered>,
+    /// Members of which a candidate has no verdict yet, or stands for addresses that are not known.
+    pub(super) undecided: BTreeSet<MemberName>,
+    /// Members that have a candidate.
+    pub(super) members: BTreeSet<MemberName>,
+    /// A candidate is a host name that was never resolved.
+    pub(super) has_unresolved: bool,
+}
+
+impl Flattened {
+    pub(super) fn seen(&self, ip: IpAddr) -> Option<Considered> {
+        let place = self.ips.binary_search_by_key(&ip, |seen| seen.ip).ok()?;
+        self.ips.get(place).copied()
+    }
+}
+
+/// `merge`: a host name cannot stand as it is, what it resolves to is needed.
+pub(super) fn flatten(desired: &Desired, merge: bool) -> Flattened {
+    let mut flat = Flattened {
+        ips: Vec::new(),
+        undecided: BTreeSet::new(),
+        members: BTreeSet::new(),
+        has_unresolved: false,
+    };
+    for (address, candidate) in &desired.candidates {
+        let kind = candidate.kind;
+        flat.members.extend(candidate.members.iter().cloned());
+        match (address.ip(), &candidate.resolved) {
+            (Some(ip), _) => flat.ips.push(Considered { ip, verdict: candidate.verdict, kind }),
+            (None, Some(resolved)) => {
+                flat.ips.extend(resolved.iter().map(|(ip, verdict)| Considered {
+                    ip: *ip,
+                    verdict: *verdict,
+                    kind,
+                }));
+            }
+            (None, None) => {}
+        }
+        let unresolved = address.ip().is_none() && candidate.resolved.is_none();
+        flat.has_unresolved |= unresolved;
+        if candidate.alive().is_none() || (merge && unresolved && candidate.alive() == Some(true)) {
+            flat.undecided.extend(candidate.members.iter().cloned());
+        }
+    }
+    // An address that several candidates stand for keeps the best that is said of it.
+    flat.ips.sort_by_key(|seen| (seen.ip, std::cmp::Reverse(rank(seen.verdict, seen.kind))));
+    flat.ips.dedup_by_key(|seen| seen.ip);
+    flat
+}
+
+/// Whether a person wants everything out that could stand here.
+pub(super) fn all_sent_out(desired: &Desired) -> bool {
+    desired.candidates.values().all(|candidate| candidate.kind == Some(OverrideKind::ForceOut))
+}

@@ -1,0 +1,24 @@
+//! What cannot be understood in a scenario.
+
+use thiserror::Error;
+
+/// What cannot be understood in a scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{place}: {problem}")]
+pub struct ScenarioError {
+    /// Where it stands, as a path of keys.
+    pub place: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+pub(super) fn fail<T>(place: impl Into<String>, problem: impl ToString) -> Result<T, ScenarioError> {
+    Err(ScenarioError { place: place.into(), problem: problem.to_string() })
+}
+
+pub(super) fn parse<T: std::str::FromStr<Err: ToString>>(
+    place: &str,
+    text: &str,
+) -> Result<T, ScenarioError> {
+    text.parse().or_else(|error: T::Err| fail(place, error.to_string()))
+}
