@@ -10,9 +10,10 @@ use kube::{Client, Config};
 use tokio::task::JoinHandle;
 
 use crate::certificate;
+use crate::chosen::Chosen;
 use crate::credential::Credential;
 use crate::error::{AccessError, Peer, WatchError, auth_problem, brief};
-use crate::kubeconfig::{Chosen, Files, label};
+use crate::kubeconfig::{Files, label};
 use crate::{normal, proxy};
 
 /// How a member's API is reached.

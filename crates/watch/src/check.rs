@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::access::Connector;
 use crate::api::{Api, LIST, LIST_NODES, WATCH};
 use crate::error::Fault;
-use crate::{MemberConfig, WatchSettings};
+use crate::settings::{MemberConfig, WatchSettings};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const VERSION: &str = "ask for its version";

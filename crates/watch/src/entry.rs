@@ -18,9 +18,9 @@ use tracing::{info, warn};
 use crate::api::ServiceList;
 use crate::error::Fault;
 use crate::place::Census;
+use crate::settings::{MemberConfig, WatchSettings};
 use crate::state::{MISSES, State};
 use crate::wire::{Event, Item, Unreadable};
-use crate::{MemberConfig, WatchSettings};
 
 /// Writes one member into the snapshot.
 pub(crate) struct Entry {

@@ -16,7 +16,7 @@ use fleetdns_core::text::printable;
 use kube::client::AuthError;
 use thiserror::Error;
 
-use crate::credential::Secrets;
+use crate::secrets::Secrets;
 
 /// Why watching cannot go on, or cannot begin.
 #[derive(Debug, Error)]

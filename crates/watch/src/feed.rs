@@ -23,8 +23,8 @@ use crate::error::{Fault, Said};
 use crate::limits::{Pace, too_many};
 use crate::lines::Lines;
 use crate::once::complete;
+use crate::settings::{Turns, WatchSettings};
 use crate::wire::{self, Event, Item};
-use crate::{Turns, WatchSettings};
 
 /// A watch that lasted so long was a watch.
 const PROOF: Duration = Duration::from_secs(5);

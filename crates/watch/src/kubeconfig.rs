@@ -5,22 +5,15 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, KubeconfigError};
+use kube::config::{Context, Kubeconfig, KubeconfigError};
 use serde::Serialize;
 
+use crate::chosen::Chosen;
 use crate::error::{AccessError, brief};
 use crate::normal::normalise;
 
 /// Files of one list, each normalised, in their order.
 pub(crate) struct Files(Vec<(PathBuf, Kubeconfig)>);
-
-/// Everything that one context names.
-#[derive(Debug, Clone)]
-pub(crate) struct Chosen {
-    pub(crate) context: String,
-    pub(crate) cluster: Cluster,
-    pub(crate) user: AuthInfo,
-}
 
 impl Files {
     /// Reads the files; those that do not exist are passed over, as kubectl does.

@@ -17,6 +17,7 @@ mod backoff;
 pub mod catalog;
 mod certificate;
 mod check;
+mod chosen;
 mod credential;
 mod entry;
 mod error;
@@ -32,16 +33,17 @@ mod place;
 mod plugin;
 mod proxy;
 mod route;
+mod secrets;
+mod settings;
 mod state;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::{Label, MemberName, MemberView, Snapshot};
-use fleetdns_planner::{ProbeDefaults, PublishSettings};
+use fleetdns_core::{MemberName, MemberView, Snapshot};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -51,26 +53,10 @@ pub use check::check;
 pub use error::{AccessError, WatchError};
 pub use limits::Limits;
 pub use once::list_once;
+pub use settings::{MemberConfig, Turns, WatchSettings};
 
 use entry::Entry;
 use feed::Feed;
-
-/// A member of the fleet, as the config returns it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemberConfig {
-    /// Its name.
-    pub name: MemberName,
-    /// How its API is reached.
-    pub access: Access,
-    /// Region; wins over what its nodes say.
-    pub region: Option<Label>,
-    /// Zones; win over what its nodes say unless there are none.
-    pub zones: BTreeSet<Label>,
-    /// How its endpoints are probed, where not as those of all members.
-    pub probe: Option<ProbeDefaults>,
-    /// How much its API may send.
-    pub limits: Limits,
-}
 
 /// What a zone says of members, and who waits until it is part of the snapshot.
 #[derive(Debug)]
@@ -94,48 +80,6 @@ impl Adopted {
     }
 }
 
-/// How members are watched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WatchSettings {
-    /// How Services are read.
-    pub publish: PublishSettings,
-    /// Label selector of the Services, evaluated by the server.
-    pub selector: Option<String>,
-    /// A member that is not listed by then is `stale` instead of `pending` (30 s).
-    pub startup_timeout: Duration,
-    /// An emptied load balancer status keeps its addresses for so long (30 s).
-    pub grace: Duration,
-    /// How long the host names of a Service that was deleted are kept for it.
-    pub hostname_grace: Duration,
-    /// A quiet watch is felt for after half of this (30 s); two requests in a row without an answer make it `stale`.
-    pub stale_after: Duration,
-    /// A list that misses half of the Services or more counts when another one, so much later, misses them too (30 s).
-    pub confirm_after: Duration,
-    /// A full list is made so often, to tell a rebuilt cluster from a live one (5 min).
-    pub relist: Duration,
-    /// A watch is renewed so often, since one that is silent may be dead (1 min).
-    pub watch_time: Duration,
-    /// Deadline of one request (10 s): of each page of a list, of the beginning of a watch, of making a client.
-    pub request_timeout: Duration,
-}
-
-impl Default for WatchSettings {
-    fn default() -> Self {
-        Self {
-            publish: PublishSettings::default(),
-            selector: None,
-            startup_timeout: Duration::from_secs(30),
-            grace: Duration::from_secs(30),
-            hostname_grace: Duration::from_secs(120),
-            stale_after: Duration::from_secs(30),
-            confirm_after: Duration::from_secs(30),
-            relist: Duration::from_secs(300),
-            watch_time: Duration::from_secs(60),
-            request_timeout: Duration::from_secs(10),
-        }
-    }
-}
-
 /// Watches all members until `shutdown`. Members are `pending` in the first snapshot; views that come over `adopted`
 /// stand in for members that are not listed yet, are what a first list is measured by, and give the members that are not
 /// configured, as removed.
@@ -152,9 +96,6 @@ pub async fn run(
     let nobody: Turns = (Duration::from_secs(3600), Arc::new(|_| {}));
     run_with_turns(members, settings, adopted, out, nobody, shutdown).await
 }
-
-/// How often a turn of a member's task is told at least, and whom.
-pub type Turns = (Duration, Arc<dyn Fn(&MemberName) + Send + Sync>);
 
 /// [`run`], with a call for each member this often while its watch goes on or waits for its turn, so that somebody else
 /// can see when it hangs. While a request is under way there is no call: the longest takes ten times the request timeout.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::WatchSettings;
 use crate::api::Api;
 use crate::backoff::Backoff;
 use crate::entry::Entry;
+use crate::settings::WatchSettings;
 
 /// Somebody may grant the right to read nodes at any time.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);

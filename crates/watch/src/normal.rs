@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use kube::config::{AuthInfo, Cluster, Kubeconfig};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::kubeconfig::Chosen;
+use crate::chosen::Chosen;
 
 /// What `kubectl config view` prints in the place of secrets.
 const OMITTED: [&str; 2] = ["DATA+OMITTED", "REDACTED"];

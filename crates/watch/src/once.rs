@@ -11,7 +11,8 @@ use crate::access::Connector;
 use crate::api::{Api, LIST, ServiceList};
 use crate::entry::Entry;
 use crate::error::Fault;
-use crate::{MemberConfig, WatchSettings, nodes, route};
+use crate::settings::{MemberConfig, WatchSettings};
+use crate::{nodes, route};
 
 /// Lists every member once, side by side, each within `startup_timeout`. A member that fails is `stale`, with what was
 /// adopted for it, and says why in its `fault`.

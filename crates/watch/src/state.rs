@@ -7,8 +7,8 @@ use crate::catalog::Catalog;
 use fleetdns_core::lines::Lines;
 use fleetdns_core::{Inventory, MemberView, ServiceKey};
 
-use crate::MemberConfig;
 use crate::place::Place;
+use crate::settings::MemberConfig;
 
 /// So many requests in a row without an answer, and the inventory is stale.
 pub(crate) const MISSES: u32 = 2;
