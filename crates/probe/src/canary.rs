@@ -1,14 +1,10 @@
 //! Canaries: what is probed only to know whether we hear anything.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use fleetdns_core::probe::BadProbeSpec;
 use fleetdns_core::{Address, Guard, MemberName, ProbeKey, ProbeSpec, Target};
-use fleetdns_health::Reachability;
-
-use crate::report::{Report, Reports};
 
 /// Something that should accept a TCP connection as long as our own network works.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,43 +39,10 @@ impl fmt::Display for Canary {
     }
 }
 
-/// A canary, and its last probes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CanaryReport {
-    /// The canary.
-    pub canary: Canary,
-    /// The last probe of each of its addresses.
-    pub probes: Vec<(IpAddr, Report)>,
-    /// Why its host name does not resolve.
-    pub error: Option<Arc<str>>,
-}
-
-impl CanaryReport {
-    /// Whether it answered when last probed, and not by a refusal; `None` while no probe has ended.
-    pub fn heard(&self) -> Option<bool> {
-        if self.probes.is_empty() {
-            return self.error.as_ref().map(|_| false);
-        }
-        Some(self.probes.iter().any(|(_, report)| report.last.reachability() == Reachability::Reached))
-    }
-}
-
 /// A canary and the keys that its addresses make.
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
+pub(crate) struct KnownCanary {
     pub(crate) canary: Canary,
     pub(crate) target: Target,
     pub(crate) keys: Vec<ProbeKey>,
-}
-
-impl Known {
-    pub(crate) fn report(&self, reports: &Reports) -> CanaryReport {
-        let probe = |key: &ProbeKey| reports.get(key).map(|report| (key.address, report));
-        let name = self.canary.address.hostname();
-        CanaryReport {
-            canary: self.canary.clone(),
-            probes: self.keys.iter().filter_map(probe).collect(),
-            error: name.and_then(|name| reports.resolve_error(name)),
-        }
-    }
 }

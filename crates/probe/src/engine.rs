@@ -21,6 +21,7 @@ use crate::answer::{Answer, Snag};
 use crate::budget::{Budget, Later};
 use crate::canary::Canary;
 use crate::changes::Changes;
+use crate::error::ProbeError;
 use crate::flight::{Due, Flight};
 use crate::names::Names;
 use crate::put_off::Limit;
@@ -29,9 +30,9 @@ use crate::resolve::{Families, Resolver};
 use crate::routes::Routes;
 use crate::schedule::{Row, Schedule, Slot};
 use crate::self_check::Watcher;
+use crate::settings::{ProbeSettings, Turns};
 use crate::stall::Stall;
 use crate::targets::Targets;
-use crate::{ProbeError, ProbeSettings, Turns};
 
 mod targets;
 

@@ -13,19 +13,12 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::probe::Thresholds;
-use fleetdns_core::{AddressPolicies, Health, MemberName, ProbeKey, Snapshot, Timing, UnprobeablePolicy};
-use thiserror::Error;
+use fleetdns_core::{Health, ProbeKey, Snapshot};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 mod answer;
 mod attempt;
@@ -33,6 +26,7 @@ mod budget;
 mod canary;
 mod changes;
 mod engine;
+mod error;
 mod flight;
 mod grpc;
 mod http;
@@ -41,11 +35,12 @@ mod names;
 mod put_off;
 mod report;
 mod resolve;
-mod round;
 mod routes;
 mod schedule;
 mod self_check;
+mod settings;
 mod stall;
+mod sweep;
 mod targets;
 #[cfg(test)]
 mod testing;
@@ -53,127 +48,18 @@ mod tls;
 mod transport;
 
 pub use answer::{Answer, Failure, Snag};
-pub use canary::{Canary, CanaryReport};
+pub use canary::Canary;
+pub use error::ProbeError;
 pub use put_off::{Limit, PutOff};
-pub use report::{LAG_CLASSES, Report, Reports, Stats};
+pub use report::{CanaryReport, LAG_CLASSES, Report, Reports, Stats};
+pub use settings::{CORRELATION_HOLD, ProbeSettings, TrustSettings};
 pub use transport::Transport;
 
 use crate::engine::Engine;
 use crate::lookup::NameServers;
 use crate::resolve::Resolver;
+use crate::settings::Turns;
 use crate::tls::Trusts;
-
-/// How everything is probed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeSettings {
-    /// Time from one probe of a key to the next.
-    pub interval: Duration,
-    /// The same while a verdict is in doubt.
-    pub fast_interval: Duration,
-    /// For a whole probe: connection, TLS and headers.
-    pub timeout: Duration,
-    /// Failures in a row that take an endpoint out.
-    pub fall: u32,
-    /// Successes in a row that bring it back.
-    pub rise: u32,
-    /// Whose word on certificates counts.
-    pub trust: TrustSettings,
-    /// The same for members that have a word of their own.
-    pub trust_of: BTreeMap<MemberName, TrustSettings>,
-    /// Probes in flight at one time; never more than half of the file descriptors that the process may have.
-    pub max_inflight: usize,
-    /// Probes a second of one namespace.
-    pub namespace_rate: NonZeroU32,
-    /// Name servers for load balancer host names; empty means the system's.
-    pub nameservers: Vec<SocketAddr>,
-    /// What becomes of an endpoint that cannot be probed from here.
-    pub unprobeable_policy: UnprobeablePolicy,
-    /// How long a correlation holds what failed together; `None`: until it recovers or an operator confirms it.
-    pub correlation_hold: Option<Duration>,
-    /// Which addresses may be probed.
-    pub addresses: Arc<AddressPolicies>,
-}
-
-/// How long a correlation holds unless the settings say otherwise.
-pub const CORRELATION_HOLD: Duration = Duration::from_secs(600);
-
-/// Probes a second of one namespace unless the settings say otherwise: 25,000 endpoints every 5 s.
-const NAMESPACE_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(4999);
-
-/// Whom probes over TLS trust.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TrustSettings {
-    /// PEM file of the authorities that are trusted, instead of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Takes any certificate.
-    pub insecure: bool,
-}
-
-impl Default for ProbeSettings {
-    fn default() -> Self {
-        let thresholds = Thresholds::default();
-        Self {
-            interval: Duration::from_secs(5),
-            fast_interval: Duration::from_secs(2),
-            timeout: Duration::from_secs(2),
-            fall: thresholds.fall,
-            rise: thresholds.rise,
-            trust: TrustSettings::default(),
-            trust_of: BTreeMap::new(),
-            max_inflight: 10_000,
-            namespace_rate: NAMESPACE_RATE,
-            nameservers: Vec::new(),
-            unprobeable_policy: UnprobeablePolicy::default(),
-            correlation_hold: Some(CORRELATION_HOLD),
-            addresses: Arc::default(),
-        }
-    }
-}
-
-impl ProbeSettings {
-    /// Times and thresholds of a key that asks for no others.
-    pub const fn timing(&self) -> Timing {
-        Timing {
-            interval: self.interval,
-            fast_interval: self.fast_interval,
-            timeout: self.timeout,
-            thresholds: Thresholds { fall: self.fall, rise: self.rise },
-        }
-    }
-
-    /// What the settings and the file descriptor limit allow.
-    fn room(&self) -> usize {
-        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let half = descriptors.and_then(|limit| usize::try_from(limit / 2).ok()).unwrap_or(usize::MAX);
-        if half < self.max_inflight {
-            warn!(
-                max_inflight = self.max_inflight,
-                allowed = half,
-                "the file descriptor limit bounds the probes in flight"
-            );
-        }
-        self.max_inflight.min(half).max(1)
-    }
-}
-
-/// Why there is no probing.
-#[derive(Debug, Error)]
-pub enum ProbeError {
-    /// The file of trusted authorities.
-    #[error("cannot read certificates from the ca-file {path}: {why}", path = path.display())]
-    CaFile {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The TLS library refuses its own defaults.
-    #[error("TLS cannot be set up")]
-    Tls(#[source] rustls::Error),
-    /// Nobody tells any more what to probe.
-    #[error("the source of what has to be probed has ended")]
-    NoSnapshots,
-}
 
 /// Probing, set up and not yet running.
 pub struct Prober {
@@ -184,9 +70,6 @@ pub struct Prober {
     canaries: Vec<Canary>,
     turns: Option<Turns>,
 }
-
-/// How often a turn is told at least, and whom.
-type Turns = (Duration, Arc<dyn Fn() + Send + Sync>);
 
 impl Prober {
     /// Reads the trusted certificates and finds the name servers. To be called within a tokio runtime.
@@ -239,9 +122,9 @@ impl Prober {
         engine.with_turns(turns).run(snapshots, &out, release, shutdown).await
     }
 
-    /// One full round, for `fleetdns plan`: each key is probed until it has a verdict, at most `fall` times. Bounded in
+    /// One sweep, for `fleetdns plan`: each key is probed until it has a verdict, at most `fall` times. Bounded in
     /// time; what is not known then is missing.
-    pub async fn round(&self, snapshot: &Snapshot) -> Health {
+    pub async fn sweep(&self, snapshot: &Snapshot) -> Health {
         let (trusts, timing) = (self.trusts.clone(), self.settings.timing());
         let addresses = Arc::clone(&self.settings.addresses);
         let probe = move |key: ProbeKey| {
@@ -250,7 +133,7 @@ impl Prober {
         };
         let servers = self.servers.clone();
         let lookup = move |name| servers.clone().lookup(name);
-        round::round(&self.settings, snapshot, probe, lookup).await
+        sweep::sweep(&self.settings, snapshot, probe, lookup).await
     }
 }
 
@@ -269,10 +152,10 @@ pub async fn run(
     Prober::new(settings)?.run(snapshots, out, release, shutdown).await
 }
 
-/// [`Prober::round`] in one call.
+/// [`Prober::sweep`] in one call.
 ///
 /// # Errors
 /// [`ProbeError::CaFile`] and [`ProbeError::Tls`].
-pub async fn round(settings: ProbeSettings, snapshot: &Snapshot) -> Result<Health, ProbeError> {
-    Ok(Prober::new(settings)?.round(snapshot).await)
+pub async fn sweep(settings: ProbeSettings, snapshot: &Snapshot) -> Result<Health, ProbeError> {
+    Ok(Prober::new(settings)?.sweep(snapshot).await)
 }

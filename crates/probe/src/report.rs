@@ -1,17 +1,19 @@
 //! What the last probes said, for people: `status`, `why` and the metrics.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use fleetdns_core::probe::Thresholds;
 use fleetdns_core::{DnsName, ProbeKey, Verdict};
+use fleetdns_health::Reachability;
 use fleetdns_health::state::{HealthState, Outcome};
 use tokio::time::Instant;
 
 use crate::answer::Answer;
-use crate::canary::{CanaryReport, Known};
+use crate::canary::{Canary, KnownCanary};
 use crate::put_off::{Limit, PutOff, Waits};
 
 /// The last probe of a key, and what follows from all of them.
@@ -58,6 +60,27 @@ impl Report {
     }
 }
 
+/// A canary, and its last probes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CanaryReport {
+    /// The canary.
+    pub canary: Canary,
+    /// The last probe of each of its addresses.
+    pub probes: Vec<(IpAddr, Report)>,
+    /// Why its host name does not resolve.
+    pub error: Option<Arc<str>>,
+}
+
+impl CanaryReport {
+    /// Whether it answered when last probed, and not by a refusal; `None` while no probe has ended.
+    pub fn heard(&self) -> Option<bool> {
+        if self.probes.is_empty() {
+            return self.error.as_ref().map(|_| false);
+        }
+        Some(self.probes.iter().any(|(_, report)| report.last.reachability() == Reachability::Reached))
+    }
+}
+
 /// Upper ends of the classes of [`Stats::start_lag`] in milliseconds; the last class has none.
 pub const LAG_CLASSES: [u64; 11] = [1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 2500];
 
@@ -88,7 +111,7 @@ struct Shared {
     probes: RwLock<HashMap<ProbeKey, Report>>,
     /// Host names that could not be resolved the last time, and why.
     names: RwLock<HashMap<DnsName, Arc<str>>>,
-    canaries: RwLock<Vec<Known>>,
+    canaries: RwLock<Vec<KnownCanary>>,
     counters: Counters,
     put_off: Mutex<Waits>,
 }
@@ -128,7 +151,17 @@ impl Reports {
     /// The canaries, and what they last said.
     pub fn canaries(&self) -> Vec<CanaryReport> {
         let canaries = self.0.canaries.read().unwrap_or_else(PoisonError::into_inner).clone();
-        canaries.iter().map(|known| known.report(self)).collect()
+        canaries.iter().map(|known| self.of_canary(known)).collect()
+    }
+
+    fn of_canary(&self, known: &KnownCanary) -> CanaryReport {
+        let probe = |key: &ProbeKey| self.get(key).map(|report| (key.address, report));
+        let name = known.canary.address.hostname();
+        CanaryReport {
+            canary: known.canary.clone(),
+            probes: known.keys.iter().filter_map(probe).collect(),
+            error: name.and_then(|name| self.resolve_error(name)),
+        }
     }
 
     /// Numbers since the start.
@@ -158,7 +191,7 @@ impl Reports {
         }
     }
 
-    pub(crate) fn set_canaries(&self, canaries: &[Known]) {
+    pub(crate) fn set_canaries(&self, canaries: &[KnownCanary]) {
         *self.0.canaries.write().unwrap_or_else(PoisonError::into_inner) = canaries.to_vec();
     }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::answer::Answer;
-use crate::canary::{Canary, Known};
+use crate::canary::{Canary, KnownCanary};
 use crate::changes::Changes;
 use crate::report::Reports;
 use crate::schedule::{Schedule, Slot};
@@ -32,7 +32,7 @@ pub(crate) struct Watcher {
     /// A probe takes no longer than this, unless its Service says otherwise.
     timeout: Duration,
     waiting: HashMap<Slot, Waiting>,
-    canaries: Vec<Known>,
+    canaries: Vec<KnownCanary>,
     reports: Reports,
 }
 
@@ -46,9 +46,9 @@ impl Watcher {
     ) -> Self {
         let known = |canary: Canary| {
             let target = canary.target().ok()?;
-            Some(Known { canary, target, keys: Vec::new() })
+            Some(KnownCanary { canary, target, keys: Vec::new() })
         };
-        let canaries: Vec<Known> = canaries.into_iter().filter_map(known).collect();
+        let canaries: Vec<KnownCanary> = canaries.into_iter().filter_map(known).collect();
         reports.set_canaries(&canaries);
         // Who answered may be asked once more.
         let settings = VantageSettings { gap: timing.fast_interval, patience: timing.timeout * 2, hold };

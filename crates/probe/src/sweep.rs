@@ -1,4 +1,4 @@
-//! One round over everything, for a look without a daemon.
+//! One sweep: each key is probed until it has a verdict, for `fleetdns plan`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -12,9 +12,9 @@ use futures::{StreamExt, stream};
 use imbl::OrdSet;
 use tokio::time::{sleep, timeout};
 
-use crate::ProbeSettings;
 use crate::answer::Answer;
 use crate::resolve::{Families, resolve_once};
+use crate::settings::ProbeSettings;
 
 /// Between two tries of one key: a person waits.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -23,7 +23,7 @@ const RESOLVING: Duration = Duration::from_secs(15);
 /// Names or keys at one time.
 const ABREAST: usize = 512;
 
-pub(crate) async fn round<P, F, L, G>(
+pub(crate) async fn sweep<P, F, L, G>(
     settings: &ProbeSettings,
     snapshot: &Snapshot,
     probe: P,
@@ -185,7 +185,7 @@ mod tests {
         let asked = Mutex::new(Vec::new());
         let settings = ProbeSettings::default();
         let snapshot = fleet(&[member("west", words)]);
-        let health = round(&settings, &snapshot, |key| answer(key, &asked), lookup).await;
+        let health = sweep(&settings, &snapshot, |key| answer(key, &asked), lookup).await;
         (health, asked.into_inner().unwrap())
     }
 

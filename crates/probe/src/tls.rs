@@ -16,7 +16,8 @@ use tokio_rustls::TlsConnector;
 use tracing::warn;
 
 use crate::answer::{Answer, Failure, Snag, stream_error};
-use crate::{ProbeError, TrustSettings};
+use crate::error::ProbeError;
+use crate::settings::TrustSettings;
 
 /// How probes over TLS connect, by whose word on certificates counts. Cheap to clone.
 #[derive(Clone)]

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::Answer;
 use crate::canary::Canary;
 use crate::engine::Engine;
+use crate::error::ProbeError;
 use crate::report::Reports;
 use crate::resolve::{Families, Family, Resolver};
-use crate::{ProbeError, ProbeSettings};
+use crate::settings::ProbeSettings;
 
 /// What takes the place of the network.
 ///

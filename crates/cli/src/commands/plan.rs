@@ -62,7 +62,7 @@ pub async fn plan(flags: &Flags, format: Format) -> Result<ExitCode, CommandErro
     let snapshot =
         fleetdns_watch::list_once(&config.member_configs(), &config.watch_settings(), adopted).await;
     printed.incomplete.extend(configured.iter().filter_map(|name| unread(name, &snapshot)));
-    let probed = fleetdns_probe::round(config.probe_settings(), &snapshot).await;
+    let probed = fleetdns_probe::sweep(config.probe_settings(), &snapshot).await;
     let health = probed.map_err(|error| CommandError::failed(&error))?;
 
     let observed = zones.iter().map(|(_, _, listing)| &listing.observed);

@@ -3,7 +3,7 @@
 use fleetdns_core::SelfCheckFailure;
 
 use super::*;
-use crate::canary::CanaryReport;
+use crate::report::CanaryReport;
 
 /// Half of the fleet, and a canary for each member.
 const WEST: [Words<'_>; 2] = [("a", "10.0.0.1", "tcp:80"), ("b", "10.0.0.2", "tcp:80")];
