@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::read::ask;
+use super::ask::ask;
 use crate::args::{Daemon, Format};
 use crate::error::CommandError;
 use fleetdns_daemon::journal::Page;

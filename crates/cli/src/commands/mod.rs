@@ -1,5 +1,6 @@
 //! One module for each command, or for commands that work alike.
 
+mod ask;
 pub mod check;
 pub mod events;
 pub mod health;

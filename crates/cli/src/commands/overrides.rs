@@ -11,7 +11,7 @@ use fleetdns_core::{OverrideKind, stamp, text};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::read::ask;
+use super::ask::ask;
 use crate::args::{Daemon, Operate, OverrideArgs};
 use crate::error::CommandError;
 use crate::output::show;

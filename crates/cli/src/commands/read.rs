@@ -3,51 +3,17 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use fleetdns_planner::simulate::Scenario;
-use serde::de::DeserializeOwned;
 
+use super::ask::ask;
 use super::overrides::override_table;
 use crate::args::{Daemon, Format};
 use crate::error::CommandError;
 use crate::output::show;
 use crate::table::{age, dash, print};
-use fleetdns_daemon::config::Whereabouts;
 use fleetdns_daemon::self_checks::CanaryLine;
 use fleetdns_daemon::view::{ClusterLine, NeverAnsweredLine, Reason, RecordLine, Status, ZoneLine};
-
-/// How long the daemon may take to answer.
-const DEADLINE: Duration = Duration::from_secs(10);
-
-pub(super) async fn ask<T: DeserializeOwned>(daemon: &Daemon, path: &str) -> Result<T, CommandError> {
-    let (base, hint) = base(daemon)?;
-    let url = format!("{base}{path}");
-    let fail = |error: reqwest::Error| {
-        let why = fleetdns_daemon::chain(&error.without_url());
-        CommandError::Failed(format!(
-            "the daemon does not answer at {url}: {why}; is it running? --admin URL names another address{hint}"
-        ))
-    };
-    let client = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().map_err(fail)?;
-    let answer = client.get(&url).send().await.and_then(reqwest::Response::error_for_status).map_err(fail)?;
-    answer.json().await.map_err(fail)
-}
-
-/// The address that is typed, or else the config's, or else the default one; and what to add to an error.
-fn base(daemon: &Daemon) -> Result<(String, String), CommandError> {
-    if let Some(url) = &daemon.admin {
-        return Ok((url.trim_end_matches('/').to_owned(), String::new()));
-    }
-    let found = Whereabouts::of(&daemon.flags);
-    let address = found.listen.ok_or_else(|| {
-        CommandError::Failed(
-            "the config has [admin] listen = off: the daemon cannot be asked; --admin URL names an address"
-                .to_owned(),
-        )
-    })?;
-    Ok((format!("http://{address}"), found.hint()))
-}
 
 /// `fleetdns records`.
 ///

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use fleetdns_planner::simulate::{Report, Scenario, simulate as plan};
 
-use super::read::ask;
+use super::ask::ask;
 use crate::args::Daemon;
 use crate::error::CommandError;
 use crate::output::show;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use fleetdns_planner::simulate;
 
-use super::read::ask;
+use super::ask::ask;
 use super::simulate::{failed, read};
 use crate::args::Daemon;
 use crate::error::CommandError;
