@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -18,66 +18,23 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::server::Server;
-use store::{Change, Gone, Store};
 use watching::{Asked, Start};
 
+mod cluster;
 pub(super) mod objects;
 mod store;
 mod watching;
 
+pub(super) use cluster::Cluster;
 use objects::Kind;
 
 /// A watch without `timeoutSeconds` lasts so long.
 const WATCH_TIME: Duration = Duration::from_secs(30 * 60);
 
-/// The state of a member: it outlives its API server, as etcd does.
-#[derive(Debug)]
-pub(super) struct Cluster {
-    uid: String,
-    store: Mutex<Store>,
-    changed: watch::Sender<u64>,
-    service_watches: watch::Sender<usize>,
-}
-
-impl Default for Cluster {
-    fn default() -> Self {
-        let store = Store::default();
-        let changed = watch::Sender::new(store.version());
-        Self {
-            uid: objects::uid(),
-            store: Mutex::new(store),
-            changed,
-            service_watches: watch::Sender::new(0),
-        }
-    }
-}
-
 impl Cluster {
-    /// Creates or replaces an object.
-    pub(super) fn put(&self, kind: Kind, object: Value) {
-        self.change(|store| store.put(kind, object));
-    }
-
-    /// Replaces the status of a Service; `false` when there is none of this name.
-    pub(super) fn patch_status(&self, namespace: &str, name: &str, status: Value) -> bool {
-        self.change(|store| store.patch_status(Kind::Service, namespace, name, status))
-    }
-
-    /// Removes a Service; `false` when there is none of this name.
-    pub(super) fn delete(&self, namespace: &str, name: &str) -> bool {
-        self.change(|store| store.delete(Kind::Service, namespace, name))
-    }
-
-    /// Waits until somebody watches the Services.
-    pub(super) async fn watched(&self) {
-        // The sender is ours: it cannot be gone.
-        let _ = self.service_watches.subscribe().wait_for(|open| *open > 0).await;
-    }
-
     /// The API as something that can be served again and again.
     pub(super) fn router(self: &Arc<Self>, down: CancellationToken) -> Router {
         let served = Served { cluster: Arc::clone(self), down };
@@ -103,38 +60,6 @@ impl Cluster {
     /// Serves the API until the server is closed; watches end with it.
     pub(super) async fn serve(self: &Arc<Self>, address: SocketAddr) -> io::Result<Server> {
         Server::start(address, |down| self.router(down)).await
-    }
-
-    fn change<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
-        let mut store = self.store();
-        let done = change(&mut store);
-        self.changed.send_replace(store.version());
-        done
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
-    }
-
-    fn count(&self, kind: Kind, change: impl FnOnce(usize) -> usize) {
-        if kind == Kind::Service {
-            self.service_watches.send_modify(|open| *open = change(*open));
-        }
-    }
-
-    fn all(&self, kind: Kind) -> (u64, Vec<Arc<Value>>) {
-        let store = self.store();
-        (store.version(), store.list(kind).map(Arc::clone).collect())
-    }
-
-    fn since(&self, kind: Kind, version: u64) -> Result<(u64, Vec<Change>), Gone> {
-        let store = self.store();
-        Ok((store.version(), store.since(kind, version)?))
-    }
-
-    fn store(&self) -> MutexGuard<'_, Store> {
-        // Nothing panics while it holds the lock; the state would be whole even then.
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Cluster;
+use super::cluster::Cluster;
 use super::objects::{self, Kind};
 use super::store::Gone;
 
