@@ -26,6 +26,7 @@ pub mod pulse;
 pub mod registry;
 pub mod run;
 pub mod self_checks;
+mod suggestion;
 pub mod view;
 pub mod why;
 pub mod zone;

@@ -6,7 +6,7 @@ use fleetdns_core::keys::{KeyFault, KeySpec, Keys};
 use fleetdns_core::{DnsName, Label, Provider};
 use fleetdns_embedded::{BindError, Bound, Servers};
 
-use crate::config::{Fault, ZoneConfig, suggestion};
+use crate::suggestion::suggestion;
 
 /// Connects one zone; all faults of its keys at once.
 type Connect = fn(&Servers, &DnsName, &Label, &Keys) -> Result<Box<dyn Provider>, Vec<KeyFault>>;
@@ -122,10 +122,15 @@ impl Registry {
     /// Makes the provider of one zone.
     ///
     /// # Errors
-    /// All faults of its keys at once, each with its place in the config.
-    pub fn connect(&mut self, zone: &ZoneConfig) -> Result<Box<dyn Provider>, Vec<Fault>> {
-        (zone.spec.connect)(&self.servers, &zone.settings.zone, &zone.settings.owner, &zone.keys)
-            .map_err(|faults| faults.iter().map(|fault| zone.fault(fault)).collect())
+    /// All faults of its keys at once.
+    pub fn connect(
+        &self,
+        spec: &ProviderSpec,
+        zone: &DnsName,
+        owner: &Label,
+        keys: &Keys,
+    ) -> Result<Box<dyn Provider>, Vec<KeyFault>> {
+        (spec.connect)(&self.servers, zone, owner, keys)
     }
 
     /// Says that a daemon runs beside this process and serves these zones.

@@ -107,13 +107,13 @@ async fn start(
     let journal =
         start_journal(&config, (snapshots.clone(), health.clone(), overrides.receiver()), tasks, stop);
     let pulses = Pulses::default();
-    let mut registry = Registry::new();
+    let registry = Registry::new();
     let mut zones = Vec::new();
     let mut views = Vec::new();
     let mut faults = Vec::new();
     let configured: BTreeSet<_> = config.members.iter().map(|member| member.name.clone()).collect();
     for zone in &config.zones {
-        let provider = match registry.connect(zone) {
+        let provider = match zone.connect(&registry) {
             Ok(provider) => provider,
             Err(found) => {
                 faults.extend(found);

@@ -62,10 +62,10 @@ pub async fn check(flags: &Flags, format: Format) -> Result<ExitCode, CommandErr
         let findings = fleetdns_watch::check(member, &settings).await;
         (format!("cluster {}", member.name), findings)
     });
-    let mut registry = Registry::new();
+    let registry = Registry::new();
     let mut providers = Vec::new();
     for zone in &config.zones {
-        providers.push((&zone.settings, registry.connect(zone).map_err(CommandError::Config)?));
+        providers.push((&zone.settings, zone.connect(&registry).map_err(CommandError::Config)?));
     }
     if let Some(running) = running(&config).await {
         registry.assume_served(|zone| running.zones.iter().any(|line| line.name == zone.as_str()));

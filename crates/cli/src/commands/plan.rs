@@ -96,10 +96,10 @@ fn bad_config(error: CommandError) -> CommandError {
 
 /// Lists every zone, side by side; one that cannot be listed is left out of the plan.
 async fn list<'a>(config: &'a Config, printed: &mut Printed) -> Result<Vec<Listed<'a>>, CommandError> {
-    let mut registry = Registry::new();
+    let registry = Registry::new();
     let mut providers = Vec::new();
     for zone in &config.zones {
-        let provider = registry.connect(zone).map_err(|faults| bad_config(CommandError::Config(faults)))?;
+        let provider = zone.connect(&registry).map_err(|faults| bad_config(CommandError::Config(faults)))?;
         providers.push((zone, provider));
     }
     let listings = join_all(providers.iter().map(|(_, provider)| provider.list())).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fleetdns_core::{AddressPolicies, AddressPolicy};
 
-use super::Fault;
+use super::fault::Fault;
 use super::parse;
 use super::raw::Raw;
 use super::reader::Reader;

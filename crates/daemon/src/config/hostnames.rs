@@ -9,16 +9,15 @@ use fleetdns_core::name::is_dns_label;
 use super::fault::Fault;
 use super::raw::Raw;
 use super::reader::{EMPTY, items};
+use super::schema::HOSTNAMES;
 use super::zones::ZoneConfig;
-
-/// The section's name. Its keys are namespaces, and are taken as they stand.
-pub(super) const SECTION: &str = "hostnames";
 
 /// `[hostnames]`, and the name servers that the zones' sections name.
 pub(super) fn policy(raw: &Raw, zones: &[ZoneConfig], faults: &mut Vec<Fault>) -> HostnamePolicy {
     let mut rules = Vec::new();
-    for (namespace, value) in raw.section(SECTION).into_iter().flat_map(|section| &section.values) {
-        let mut fault = |problem: String| faults.push(Fault::new(&value.at, SECTION, namespace, problem));
+    for (namespace, value) in raw.section(HOSTNAMES.kind).into_iter().flat_map(|section| &section.values) {
+        let mut fault =
+            |problem: String| faults.push(Fault::new(&value.at, HOSTNAMES.kind, namespace, problem));
         if namespace != "*" && !is_dns_label(namespace) {
             fault("is not the name of a namespace, nor '*' for all that have no rule".to_owned());
             continue;

@@ -15,8 +15,7 @@ use std::fmt;
 use config::{FileStoredFormat, Format, Map, Value, ValueKind};
 
 use super::fault::{Fault, Place};
-use super::hostnames::SECTION;
-use super::raw::title;
+use super::schema::{HOSTNAMES, title};
 
 /// Under this key of the root stand the sections. One key, because a path of the `config` crate splits at dots, which
 /// sections have in their labels.
@@ -173,7 +172,7 @@ impl Parser<'_> {
             );
         };
         let key = key.trim_end_matches(BLANK);
-        let free = self.sections.get(self.current).is_some_and(|section| section.title == SECTION);
+        let free = self.sections.get(self.current).is_some_and(|section| section.title == HOSTNAMES.kind);
         if !(is_name(key) || free && key == "*") {
             let problem = "what stands before '=' is not a key; a key has letters, digits, '-' and '_'";
             return self.fault(line, "", problem);

@@ -5,9 +5,10 @@ use std::fmt;
 
 use config::{Map, Source, Value, ValueKind};
 
-use super::fault::{Fault, Place, suggestion};
+use super::fault::{Fault, Place};
 use super::ini::{Broken, HEADER, Ini, ROOT, shown};
-use super::schema::{SECTIONS, spelling};
+use super::schema::{SECTIONS, spelling, title};
+use crate::suggestion::suggestion;
 
 /// Environment variables that begin so are read: `FLEETDNS__SECTION__KEY`.
 pub(super) const PREFIX: &str = "FLEETDNS__";
@@ -54,15 +55,6 @@ impl Section {
     /// What stands between the brackets.
     pub(super) fn title(&self) -> String {
         title(&self.kind, self.label.as_deref())
-    }
-}
-
-/// What stands between the brackets of a section.
-pub(super) fn title(kind: &str, label: Option<&str>) -> String {
-    match label {
-        Some(label) => format!("{kind} \"{label}\""),
-        None if kind == "global" => "Global".to_owned(),
-        None => kind.to_owned(),
     }
 }
 

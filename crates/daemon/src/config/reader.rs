@@ -5,7 +5,8 @@ use std::fmt::Display;
 use fleetdns_core::text::is_blank;
 
 use super::fault::{Fault, Place};
-use super::raw::{Raw, RawValue, Section, title};
+use super::raw::{Raw, RawValue, Section};
+use super::schema::title;
 
 /// Empty is not set: whoever wrote it may have meant either.
 pub(super) const EMPTY: &str = "is empty; give it a value or leave the key out";

@@ -153,8 +153,8 @@ pub const LIMITS: SectionSpec = SectionSpec {
     ],
 };
 
-/// Which namespaces may ask for which host names: its keys are namespaces.
-pub const HOSTNAMES: SectionSpec = SectionSpec { kind: super::hostnames::SECTION, label: None, keys: &[] };
+/// Which namespaces may ask for which host names: its keys are namespaces, and are taken as they stand.
+pub const HOSTNAMES: SectionSpec = SectionSpec { kind: "hostnames", label: None, keys: &[] };
 
 /// Admin API and log.
 pub const ADMIN: SectionSpec = SectionSpec {
@@ -188,6 +188,15 @@ pub fn key_names(spec: &KeySpec) -> Vec<String> {
 pub(super) fn all_key_names() -> Vec<String> {
     let providers = registry::providers().flat_map(|provider| provider.keys);
     SECTIONS.iter().flat_map(|section| section.keys).chain(providers).flat_map(key_names).collect()
+}
+
+/// What stands between the brackets of a section.
+pub(super) fn title(kind: &str, label: Option<&str>) -> String {
+    match label {
+        Some(label) => format!("{kind} \"{label}\""),
+        None if kind == "global" => "Global".to_owned(),
+        None => kind.to_owned(),
+    }
 }
 
 /// The spelling inside of a section or key: case, `-`, `_` and capitals in the middle make no difference.

@@ -1,11 +1,11 @@
 //! Sections and keys that nobody knows.
 
-use super::fault::{Fault, Place, suggestion};
-use super::hostnames::SECTION;
+use super::fault::{Fault, Place};
 use super::ini::shown;
-use super::raw::{Raw, Section, title};
-use super::schema::{SECTIONS, SectionSpec, key_names};
+use super::raw::{Raw, Section};
+use super::schema::{HOSTNAMES, SECTIONS, SectionSpec, key_names, title};
 use crate::registry::{self, ProviderSpec};
+use crate::suggestion::suggestion;
 
 /// Notes every section and key that nobody knows.
 pub(super) fn find(raw: &Raw, faults: &mut Vec<Fault>) {
@@ -25,7 +25,7 @@ pub(super) fn find(raw: &Raw, faults: &mut Vec<Fault>) {
             }
             _ => {}
         }
-        if section.kind == SECTION {
+        if section.kind == HOSTNAMES.kind {
             continue;
         }
         let provider = provider_of(raw, section);

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use fleetdns_core::keys::{KeyFault, Keys};
 use fleetdns_core::routing::Routing;
-use fleetdns_core::{DnsName, Label, Ttl};
+use fleetdns_core::{DnsName, Label, Provider, Ttl};
 use fleetdns_planner::ZoneSettings;
 
 use super::fault::{Fault, Place};
+use super::fleet::{Fleet, TTL_RIGHT};
 use super::outside::Outside;
 use super::raw::{Raw, Section};
 use super::reader::{Reader, items};
 use super::schema::key_names;
 use super::secret::{Sources, forms};
-use super::{Fleet, TTL_RIGHT};
-use crate::registry::{self, ProviderSpec};
+use crate::registry::{self, ProviderSpec, Registry};
 
 /// A zone that is written.
 #[derive(Debug, Clone)]
@@ -51,6 +51,15 @@ impl ZoneConfig {
             }
         }
         Fault::new(at, section, &fault.key, problem)
+    }
+
+    /// Makes the zone's provider.
+    ///
+    /// # Errors
+    /// All faults of its keys at once, each with its place.
+    pub fn connect(&self, registry: &Registry) -> Result<Box<dyn Provider>, Vec<Fault>> {
+        let connected = registry.connect(self.spec, &self.settings.zone, &self.settings.owner, &self.keys);
+        connected.map_err(|faults| faults.iter().map(|fault| self.fault(fault)).collect())
     }
 }
 

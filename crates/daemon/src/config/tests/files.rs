@@ -20,7 +20,7 @@ fn connected(case: &Case) -> Config {
     let config = case.config();
     assert_eq!(lines(&config.notes), "");
     for zone in &config.zones {
-        if let Err(faults) = Registry::new().connect(zone) {
+        if let Err(faults) = zone.connect(&Registry::new()) {
             panic!("{}", lines(&faults));
         }
     }

@@ -162,7 +162,7 @@ fn the_file_of_the_kubefed_guide_works_with_kubefeds_flags() {
     let paths = vec![PathBuf::from("/a"), PathBuf::from("/b")];
     assert_eq!(config.members[1].access, Access::Kubeconfig { paths, context: Some("eastus".to_owned()) });
 
-    assert!(crate::registry::Registry::new().connect(zone).is_ok());
+    assert!(zone.connect(&crate::registry::Registry::new()).is_ok());
 }
 
 #[test]
