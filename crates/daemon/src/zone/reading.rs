@@ -45,6 +45,8 @@ struct Running {
     began: Instant,
     /// Names that were written since.
     written: BTreeSet<DnsName>,
+    /// A list was requested since: this one does not show what it has to show.
+    outdated: bool,
 }
 
 /// A list that has ended.
@@ -53,6 +55,7 @@ pub(super) struct Listed {
     result: Result<Listing, ProviderError>,
     began: Instant,
     written: BTreeSet<DnsName>,
+    outdated: bool,
 }
 
 impl Reading {
@@ -62,9 +65,12 @@ impl Reading {
         Self { access, drift_at: now, earliest: now, earliest_asked: now, running: None, lists: 0 }
     }
 
-    /// Asks for the zone to be read soon.
+    /// Requests a list that begins after now.
     pub(super) fn soon(&mut self) {
         self.drift_at = self.drift_at.min(Instant::now());
+        if let Some(running) = &mut self.running {
+            running.outdated = true;
+        }
     }
 
     /// Notes names that are written now.
@@ -84,11 +90,14 @@ impl Reading {
             at(Some(rests.map_or(due, |until| until.max(due)))).await;
             let provider = Arc::clone(provider);
             let task = AbortOnDropHandle::new(tokio::spawn(async move { provider.list().await }));
-            self.running = Some(Running { task, began: Instant::now(), written: BTreeSet::new() });
+            let began = Instant::now();
+            self.running = Some(Running { task, began, written: BTreeSet::new(), outdated: false });
         }
         let Some(running) = &mut self.running else { return pending().await };
         let ended = timeout_at(running.began + LONGEST_LIST, &mut running.task).await;
-        let Some(Running { began, written, .. }) = self.running.take() else { return pending().await };
+        let Some(Running { began, written, outdated, .. }) = self.running.take() else {
+            return pending().await;
+        };
         let now = Instant::now();
         let took = now.duration_since(began).max(FIRST_PAUSE);
         (self.earliest, self.earliest_asked) = (now + took, now + took.min(ASKED_PAUSE));
@@ -105,14 +114,14 @@ impl Reading {
                 source: None,
             }),
         };
-        Listed { result, began, written }
+        Listed { result, began, written, outdated }
     }
 }
 
 impl ZoneTask {
     /// Takes in a list that has ended.
     pub(super) async fn take_list(&mut self, listed: Listed) {
-        let Listed { result, began, written } = listed;
+        let Listed { result, began, written, outdated } = listed;
         let zone = self.planner.zone().zone.clone();
         let Listing { mut observed, unreadable } = match result {
             Ok(listing) => listing,
@@ -132,14 +141,19 @@ impl ZoneTask {
             }
         }
         self.reading.access.works(&zone);
-        self.reading.drift_at = Instant::now() + self.drift;
+        let drift = if outdated { Duration::ZERO } else { self.drift };
+        self.reading.drift_at = Instant::now() + drift;
         self.reading.lists = self.reading.lists.wrapping_add(1);
         let looked_at = self.names_to_recheck(&observed);
         self.scope.extend(looked_at);
         self.scope.extend(Scope::Names(self.pending.read(began)));
-        self.observed = Some(observed);
+        self.observed = Some(observed.clone());
         self.planner.reset_memory();
-        self.status.send_modify(|status| status.listed_at = Some(Instant::now()));
+        self.status.send_modify(|status| {
+            status.listed_at = Some(Instant::now());
+            // Shown though writing rests: no pass may follow for long.
+            status.observed = Some(observed);
+        });
         self.tell_fault(None);
     }
 

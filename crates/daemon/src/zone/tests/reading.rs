@@ -108,6 +108,47 @@ async fn a_list_does_not_overwrite_what_was_written_while_it_was_made() {
     assert_eq!(rig.status.borrow().failed, 0);
 }
 
+/// Writing has failed five times and rests for 4 s; a list under way then ends half a second after the next write, of
+/// which the answer is lost.
+async fn lose_an_answer(rig: &Rig) {
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(10).await;
+    rig.backend(|b| {
+        b.apply_faults = vec![unavailable; 5];
+        b.lost_answers = 1;
+    });
+    rig.publish(&["203.0.113.1", "203.0.113.2"]);
+    rig.pass(3).await;
+    rig.backend(|b| b.list_time = Duration::from_millis(4500));
+    rig.pass(2).await;
+    rig.backend(|b| b.list_time = Duration::ZERO);
+    rig.pass(8).await;
+    assert_eq!(rig.backend(|b| b.applies), 7, "the next try is not due yet");
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.1", "203.0.113.2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_answer_was_lost_is_read_though_a_list_was_under_way() {
+    let rig = Rig::start(Backend::default());
+    lose_an_answer(&rig).await;
+    rig.health_state("203.0.113.1", Verdict::Unhealthy);
+    rig.pass(5).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.2"]);
+    assert_eq!(rig.status.borrow().failed, 6, "the write after that met no conflict");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_list_has_is_shown_though_writing_rests() {
+    let rig = Rig::start(Backend::default());
+    lose_an_answer(&rig).await;
+    let status = rig.status.borrow();
+    assert!(status.write_fault.is_some());
+    let sets = status.observed.as_ref().unwrap().at(&GLOBAL.parse().unwrap());
+    let values: Vec<String> =
+        sets.iter().filter_map(ObservedSet::ours).flat_map(RecordData::values).collect();
+    assert_eq!(values, ["203.0.113.1", "203.0.113.2"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_write_fault_does_not_stop_reading() {
     let rig = Rig::start(Backend { apply_faults: vec![throttled; 100], ..Backend::default() });
