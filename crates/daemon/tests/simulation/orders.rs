@@ -24,7 +24,7 @@ impl Driver {
         span: Option<Duration>,
     ) {
         let free = self.is_free();
-        let kept = self.kept();
+        let kept = self.kept(&subject);
         let answer = self.order(&subject, kind, span).await;
         if !free || answer.is_err() {
             return;
@@ -45,17 +45,20 @@ impl Driver {
         drop(status);
         good && self.with(|sim| {
             let zone = &sim.zone;
-            let quiet = zone.trouble == Trouble::None && zone.slow == Duration::ZERO;
+            let quiet = zone.trouble == Trouble::None && zone.slow == Duration::ZERO && !zone.is_writing();
             quiet && zone.refused.is_empty() && !zone.edited && sim.process.converged
         })
     }
 
-    /// Names that have what they had because nothing better is left.
-    fn kept(&self) -> BTreeSet<DnsName> {
+    /// Names that have what they had because nothing better is left, or because the backend has refused them when something
+    /// else than this was ordered.
+    fn kept(&self, subject: &Subject) -> BTreeSet<DnsName> {
         let Some(run) = &self.run else { return BTreeSet::new() };
         let is_last = |reason: &Hold| matches!(reason, Hold::AllDown | Hold::Floor | Hold::Undecided);
         let status = run.status.borrow();
-        status.held.values().filter(|held| is_last(&held.reason)).map(|held| held.name.clone()).collect()
+        let held = status.held.values().filter(|held| is_last(&held.reason)).map(|held| held.name.clone());
+        let refused = status.refused.keys().filter_map(|name| name.parse().ok());
+        self.with(|sim| held.chain(refused.filter(|name| !sim.is_about(subject, name))).collect())
     }
 }
 
@@ -67,6 +70,20 @@ fn excused(answer: &Told, mut kept: BTreeSet<DnsName>) -> BTreeSet<DnsName> {
 }
 
 impl Sim {
+    /// Whether an order changes what is wanted of an address at a name.
+    fn is_about(&self, subject: &Subject, name: &DnsName) -> bool {
+        let Some(meaning) = self.names.get(name) else { return false };
+        let service = &meaning.service;
+        let mut members = self.fleet.configured().filter(|member| meaning.speaks_of(member));
+        match subject {
+            Subject::Service(one) => one == service,
+            Subject::ServiceIn(one, place) => one == service && members.any(|member| member.name == *place),
+            Subject::Cluster(place) => members.any(|member| member.name == *place),
+            Subject::Address(address) => members
+                .any(|member| member.given(service, self.now()).is_some_and(|given| given.contains(address))),
+        }
+    }
+
     fn judge_order(&mut self, excused: &BTreeSet<DnsName>) {
         let mut found = Vec::new();
         for (name, meaning) in &self.names {

@@ -1,12 +1,13 @@
 //! A strict zone in memory that refuses what a real one refuses, and fails in the ways in which real ones fail.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use fleetdns_core::{
     Applied, ApprovedPlan, Capabilities, Content, DnsName, Finding, Listing, NameChange, Observed,
-    ObservedSet, Outcome, Owner, Provider, ProviderError, Version,
+    ObservedSet, Outcome, Owner, Provider, ProviderError, RecordType, Version,
 };
 use tokio::time::sleep;
 
@@ -56,6 +57,8 @@ pub(crate) struct Backend {
     pub(crate) refused: BTreeSet<DnsName>,
     /// How long a write takes.
     pub(crate) slow: Duration,
+    /// Each write that has not ended has a clone of it.
+    under_way: Arc<()>,
     /// How long each name of it takes.
     pub(crate) slow_name: Duration,
     pub(crate) rng: Rng,
@@ -74,6 +77,7 @@ impl Backend {
             trouble: Trouble::None,
             refused: BTreeSet::new(),
             slow: Duration::ZERO,
+            under_way: Arc::default(),
             slow_name: Duration::ZERO,
             rng: Rng::new(seed),
             lists: 0,
@@ -82,12 +86,18 @@ impl Backend {
         }
     }
 
+    /// Whether a write has not ended.
+    pub(crate) fn is_writing(&self) -> bool {
+        Arc::strong_count(&self.under_way) > 1
+    }
+
     pub(crate) fn version(&mut self) -> Version {
         self.serial += 1;
         Version(self.serial.to_string().into())
     }
 
-    /// Returns the sets after the first `steps` of a change, or `None` when the name is not as the plan saw it.
+    /// Returns the sets after the first `steps` of a change, or `None` when the name is not as the plan saw it: a set has
+    /// changed, or one of another type is there beside which no CNAME can be.
     fn changed(&mut self, change: &NameChange, steps: usize, unprobeable: bool) -> Option<Vec<ObservedSet>> {
         let mut sets = self.observed.at(&change.name).to_vec();
         for (number, one) in change.changes.iter().enumerate() {
@@ -111,7 +121,9 @@ impl Backend {
                 });
             }
         }
-        Some(sets)
+        let is_cname = |set: &ObservedSet| set.content.record_type() == Some(RecordType::Cname);
+        let is_alone = sets.len() < 2 || !sets.iter().any(is_cname);
+        (is_alone || unprobeable).then_some(sets)
     }
 
     fn outcome(&mut self, change: &NameChange, unprobeable: bool) -> (Outcome, Option<Vec<ObservedSet>>) {
@@ -188,10 +200,11 @@ impl Provider for Way {
     }
 
     async fn apply(&self, plan: &ApprovedPlan) -> Applied {
-        let (mut dead, slow, slow_name, planned) = {
+        let (mut dead, slow, slow_name, planned, _under_way) = {
             let mut sim = self.0.lock().unwrap();
             // What is known now is what the plan was made of; what happens until the write is done cannot count.
-            (sim.judge_plan(plan.plan()), sim.zone.slow, sim.zone.slow_name, sim.now())
+            let under_way = Arc::clone(&sim.zone.under_way);
+            (sim.judge_plan(plan.plan()), sim.zone.slow, sim.zone.slow_name, sim.now(), under_way)
         };
         pause(slow).await;
         let mut names = Vec::new();
