@@ -1,25 +1,19 @@
 //! Azure's zones of both kinds as backends of the conformance suite: the strict server of the provider's own tests.
 
-#[path = "../../providers/azure/tests/it/fake/mod.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "shared with the provider's own tests; a part of it is used here"
-)]
-mod fake;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fleetdns_core::Provider;
-use fleetdns_tests::conformance::{
+use fleetdns_fakes::conformance::{
     Backend, Blind, Blindness, Cut, Forbid, Halve, Marked, Moment, OTHER, OWNER, REFUSED, Refuse, Storm,
     Vanish, ZONE,
 };
 use serde_json::{Value, json};
 
-use self::fake::{Answer, CLIENT, Call, Fake, GROUP, Kind, Mishap, SECRET, SUBSCRIPTION, TENANT, Zone};
 use crate::keys;
+use fleetdns_fakes::azure::{
+    Answer, CLIENT, Call, Fake, GROUP, Kind, Mishap, SECRET, SUBSCRIPTION, TENANT, Zone,
+};
 
 pub(crate) type Public = Azure<false>;
 pub(crate) type Private = Azure<true>;

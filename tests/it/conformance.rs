@@ -12,7 +12,7 @@ mod rfc2136_strict;
 mod route53;
 
 use fleetdns_core::keys::Keys;
-use fleetdns_tests::conformance;
+use fleetdns_fakes::conformance;
 
 // Beside the cases that every provider has to pass, there are those of what others do to its backend: they change marks,
 // cut connections, take rights away, delete the zone, or ask to wait. What is missing in a line has no meaning there:
@@ -44,7 +44,7 @@ conformance!(coredns_etcd, coredns::CoreDnsEtcd, [marks, cut, forbid]);
 conformance!(coredns_zone_file, coredns::ZoneFile, [marks, vanish]);
 conformance!(example_file, example::Example, [marks, vanish]);
 conformance!(embedded_server, embedded::Embedded, []);
-conformance!(webhook_strict, fleetdns_tests::webhook::Webhook, [marks, cut, forbid, storm, refuse, half]);
+conformance!(webhook_strict, fleetdns_fakes::webhook::Webhook, [marks, cut, forbid, storm, refuse, half]);
 conformance!(webhook_of_external_dns, fleetdns_tests::external_dns::ExternalDns, [marks]);
 conformance!(webhook_of_external_dns_on_bind, fleetdns_tests::external_dns::OnBind, [marks]);
 

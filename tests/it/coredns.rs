@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use etcd_client::{Client, ConnectOptions, GetOptions};
 use fleetdns_core::Provider;
-use fleetdns_tests::conformance::{Backend, Cut, Forbid, Marked, Moment, OTHER, OWNER, Vanish, ZONE};
+use fleetdns_fakes::conformance::{Backend, Cut, Forbid, Marked, Moment, OTHER, OWNER, Vanish, ZONE};
 use fleetdns_tests::etcd::Etcd;
 use fleetdns_tests::proxy::Proxy;
 use serde_json::{Value, json};

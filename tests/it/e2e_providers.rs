@@ -1,20 +1,8 @@
 //! `check` and `plan` for each provider, on the servers of the conformance suite: what they print, and how they end,
 //! when all is well, without the zone, without the right, and with a credential that is no longer good.
 
-#[path = "../../providers/azure/tests/it/fake/mod.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "shared with the provider's own tests; a part of it is used here"
-)]
-mod azure;
-#[path = "../../providers/route53/tests/it/fake/mod.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "shared with the provider's own tests; a part of it is used here"
-)]
-pub(crate) mod route53;
+use fleetdns_fakes::azure;
+use fleetdns_fakes::route53;
 
 use std::fs;
 

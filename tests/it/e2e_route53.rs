@@ -8,7 +8,7 @@ use fleetdns_tests::eventually;
 use fleetdns_tests::kube::Member;
 use fleetdns_tests::manifest::NewService;
 
-use crate::e2e_providers::route53::{Fake, OTHER_ID};
+use fleetdns_fakes::route53::{Fake, OTHER_ID};
 
 /// A pass and two questions, and room for a busy machine.
 const SOON: Duration = Duration::from_secs(20);

@@ -5,7 +5,7 @@ use fleetdns_core::{
     Ttl, approve,
 };
 use fleetdns_embedded::Servers;
-use fleetdns_tests::conformance::{Backend, OTHER, OWNER, ZONE};
+use fleetdns_fakes::conformance::{Backend, OTHER, OWNER, ZONE};
 
 use crate::keys;
 

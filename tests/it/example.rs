@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use fleetdns_core::Provider;
-use fleetdns_tests::conformance::{Backend, Marked, OTHER, OWNER, Vanish, ZONE};
+use fleetdns_fakes::conformance::{Backend, Marked, OTHER, OWNER, Vanish, ZONE};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use fleetdns_fakes::webhook::MEDIA_TYPE;
 use fleetdns_tests::daemon::Daemon;
 use fleetdns_tests::fleet::Fleet;
 use fleetdns_tests::hostile::{Body, Hostile, Reply, Request, SECRET, bomb};
-use fleetdns_tests::webhook::MEDIA_TYPE;
 use serde_json::{Value, json};
 
 use crate::hostile_members::{Victim, is_raw};

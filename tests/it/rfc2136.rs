@@ -3,7 +3,7 @@
 use fleetdns_core::{Brakes, Outcome, Provider, ProviderError, approve};
 use std::net::SocketAddr;
 
-use fleetdns_tests::conformance::{
+use fleetdns_fakes::conformance::{
     Backend, Blind, Blindness, Cut, Fleet, Forbid, Marked, Moment, OTHER, OWNER, Refuse, TAKEN, Vanish, ZONE,
     converge, with_causes,
 };

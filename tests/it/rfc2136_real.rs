@@ -1,7 +1,7 @@
 //! What BIND, Knot and PowerDNS do each in their own way.
 
 use fleetdns_core::{Brakes, Content, Outcome, approve};
-use fleetdns_tests::conformance::{Fleet, OWNER, ZONE, converge};
+use fleetdns_fakes::conformance::{Fleet, OWNER, ZONE, converge};
 use fleetdns_tests::dns;
 use fleetdns_tests::nameserver::{NameServer, Rights, Software};
 

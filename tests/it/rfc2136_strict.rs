@@ -1,21 +1,17 @@
 //! The strict name server of the provider's own tests as a backend of the conformance suite, for what real servers cannot
 //! be made to do, and what a provider makes of it.
 
-#[path = "../../providers/rfc2136/tests/it/strict.rs"]
-#[allow(dead_code, reason = "shared with the provider's own tests; a part of it is used here")]
-mod strict;
-
 use std::time::{Duration, Instant};
 
 use fleetdns_core::{Applied, Brakes, Outcome, Provider, ProviderError, approve};
-use fleetdns_tests::conformance::{
+use fleetdns_fakes::conformance::{
     Backend, Blind, Blindness, Cut, Fleet, Forbid, Halve, Moment, OWNER, REFUSED, Refuse, converge,
 };
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::{A, AAAA, CNAME};
 use hickory_proto::rr::{Name, RData, RecordType};
 
-use self::strict::{Signatures, Strict, Transfer};
+use fleetdns_fakes::rfc2136::{Signatures, Strict, Transfer};
 
 pub(crate) struct StrictServer(Strict);
 

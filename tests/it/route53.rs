@@ -1,24 +1,16 @@
 //! Route 53 as a backend of the conformance suite: the strict server of the provider's own tests.
 
-#[path = "../../providers/route53/tests/it/fake/mod.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "shared with the provider's own tests; a part of it is used here"
-)]
-mod fake;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fleetdns_core::Provider;
-use fleetdns_tests::conformance::{
+use fleetdns_fakes::conformance::{
     Backend, Blind, Blindness, Cut, Forbid, Marked, Moment, OTHER, OWNER, REFUSED, Refuse, Storm, Vanish,
     ZONE,
 };
 
-use self::fake::{Fake, Fault, Set};
 use crate::keys;
+use fleetdns_fakes::route53::{Fake, Fault, Set};
 
 const WRITE: &str = "ChangeResourceRecordSets";
 const LIST: &str = "ListResourceRecordSets";

@@ -14,11 +14,12 @@ use fleetdns_core::keys::Keys;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::conformance::{Backend, Marked, OTHER, OWNER, ZONE};
 use crate::nameserver::{KEY, NameServer, Rights, SECRET, Software};
 use crate::process::Process;
 use crate::servers::Server;
-use crate::{eventually, ports, webhook};
+use crate::{eventually, ports};
+use fleetdns_fakes::conformance::{Backend, Marked, OTHER, OWNER, ZONE};
+use fleetdns_fakes::webhook;
 
 /// A running server with an empty zone.
 #[derive(Debug)]

@@ -18,7 +18,6 @@
 pub mod access;
 pub mod certs;
 pub mod conf;
-pub mod conformance;
 pub mod coredns;
 pub mod daemon;
 pub mod dns;
@@ -33,11 +32,9 @@ pub mod nameserver;
 pub mod ports;
 pub mod process;
 pub mod proxy;
-pub mod python;
 pub mod race;
 pub mod secure;
 pub mod servers;
-pub mod webhook;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::conformance::Moment;
+use fleetdns_fakes::conformance::Moment;
 
 /// A server that has said nothing for so long, after it has said something, is done with what it was asked.
 const QUIET: Duration = Duration::from_millis(200);

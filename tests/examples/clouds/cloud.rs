@@ -1,19 +1,7 @@
 //! The two strict servers, and how each program is pointed at one.
 
-#[path = "../../../providers/azure/tests/it/fake/mod.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "shared with the provider's own tests; a part of it is used here"
-)]
-mod azure;
-#[path = "../../../providers/route53/tests/it/fake/mod.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "shared with the provider's own tests; a part of it is used here"
-)]
-mod route53;
+use fleetdns_fakes::azure;
+use fleetdns_fakes::route53;
 
 use std::collections::BTreeSet;
 use std::path::Path;

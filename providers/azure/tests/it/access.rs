@@ -3,9 +3,11 @@
 use fleetdns_core::keys::Keys;
 use fleetdns_core::{Finding, ProviderError};
 
-use crate::fake::{Answer, Call, Fake, IDENTITY_HEADER, IDENTITY_PATH, Kind, Mishap, SUBSCRIPTION, Zone};
-use crate::plans::{desired, name, owner};
 use crate::support::{ZONE, observed, pass, provider, provider_with, text};
+use fleetdns_fakes::azure::{
+    Answer, Call, Fake, IDENTITY_HEADER, IDENTITY_PATH, Kind, Mishap, SUBSCRIPTION, Zone,
+};
+use fleetdns_fakes::plans::{desired, name, owner};
 
 fn bad(findings: &[Finding]) -> String {
     let texts: Vec<&str> = findings.iter().filter(|one| !one.good).map(|one| one.text.as_str()).collect();
@@ -60,8 +62,9 @@ async fn a_missing_right_names_the_command_for_this_zone() {
     );
     assert!(bad(&provider.check(&name(ZONE)).await).contains(&command));
     let names: Vec<String> = (0..100).map(|index| format!("n{index}.example.com")).collect();
-    let sets =
-        desired(&names.iter().map(|name| (name.as_str(), crate::plans::many(1, 1))).collect::<Vec<_>>());
+    let sets = desired(
+        &names.iter().map(|name| (name.as_str(), fleetdns_fakes::plans::many(1, 1))).collect::<Vec<_>>(),
+    );
     fake.world().calls.clear();
     let applied = pass(&*provider, ZONE, &sets).await;
     assert_eq!(applied.names.len(), 100);
@@ -88,7 +91,7 @@ async fn a_role_for_the_suffix_or_for_single_record_sets_passes_the_check() {
     assert!(bad(&provider.check(&name(ZONE)).await).contains("az role assignment create"));
     forbid(&fake, "/web.apps");
     assert!(bad(&provider.check(&suffix).await).contains("az role"), "nothing is ours yet");
-    pass(&*provider, ZONE, &desired(&[("web.apps.example.com", crate::plans::many(1, 1))])).await;
+    pass(&*provider, ZONE, &desired(&[("web.apps.example.com", fleetdns_fakes::plans::many(1, 1))])).await;
     let sets = fake.world().zones[0].sets.clone();
     let findings = provider.check(&suffix).await;
     assert_eq!(bad(&findings), "");
@@ -132,7 +135,8 @@ async fn a_locked_zone_is_not_taken_for_a_queue() {
         "The scope '/x' cannot perform write operation because following scope(s) are locked: '/x'.";
     fake.trap(1, Mishap::Answer(Answer::arm(409, "ScopeLocked", message)), Call::is_write);
     let applied =
-        pass(&*provider(&fake), ZONE, &desired(&[("a.example.com", crate::plans::many(1, 1))])).await;
+        pass(&*provider(&fake), ZONE, &desired(&[("a.example.com", fleetdns_fakes::plans::many(1, 1))]))
+            .await;
     assert!(crate::support::failure(&applied, "a.example.com").contains("az lock delete"));
     assert_eq!(fake.count(Call::is_write), 1);
 }
@@ -213,7 +217,7 @@ async fn list_elsewhere(credential: &str) -> Result<usize, ProviderError> {
     let (origin, ca_file) = (std::env::var("FAKE_ORIGIN").unwrap(), std::env::var("FAKE_CA_FILE").unwrap());
     let pairs = [
         ("subscription-id", SUBSCRIPTION),
-        ("resource-group", crate::fake::GROUP),
+        ("resource-group", fleetdns_fakes::azure::GROUP),
         ("resource-manager", &origin),
         ("authority-host", &origin),
         ("ca-file", &ca_file),

@@ -3,9 +3,9 @@
 use fleetdns_core::{Outcome, RecordType};
 use serde_json::json;
 
-use crate::fake::{Call, Fake, Mishap};
-use crate::plans::{a, aaaa, approved, cname, desired, difference, many, mark_of, name, owner};
 use crate::support::{ZONE, failure, foreign, observed, outcome, pass, plan, provider, sync};
+use fleetdns_fakes::azure::{Call, Fake, Mishap};
+use fleetdns_fakes::plans::{a, aaaa, approved, cname, desired, difference, many, mark_of, name, owner};
 
 #[tokio::test]
 async fn every_type_and_kind_of_name_comes_back_as_it_was_written() {

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::fake::{CLIENT, Fake, GROUP, SECRET, SUBSCRIPTION, TENANT};
-use crate::python::python;
+use fleetdns_fakes::azure::{CLIENT, Fake, GROUP, SECRET, SUBSCRIPTION, TENANT};
+use fleetdns_fakes::python::python;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_clients_of_microsoft_understand_the_server() {

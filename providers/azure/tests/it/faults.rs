@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use fleetdns_core::{Outcome, ProviderError};
 
-use crate::fake::{Answer, Call, Fake, Limits, Mishap};
-use crate::plans::Desired;
-use crate::plans::{a, cname, desired};
 use crate::support::{ZONE, converge, failure, outcome, pass, plan, provider, sync, text, wait};
+use fleetdns_fakes::azure::{Answer, Call, Fake, Limits, Mishap};
+use fleetdns_fakes::plans::Desired;
+use fleetdns_fakes::plans::{a, cname, desired};
 
 fn hundred() -> Desired {
     let names: Vec<String> = (0..100).map(|index| format!("n{index}.example.com")).collect();
@@ -182,7 +182,7 @@ async fn a_service_that_is_away_is_not_asked_for_every_name() {
     let provider = provider(&fake);
     let plan = plan(&*provider, ZONE, &hundred()).await;
     fake.trap(999, Mishap::Answer(Answer::of(502, serde_json::json!("bad gateway"))), is_put);
-    let applied = provider.apply(&crate::plans::approved(plan)).await;
+    let applied = provider.apply(&fleetdns_fakes::plans::approved(plan)).await;
     assert_eq!(applied.names.len(), 100);
     assert!(fake.count(is_put) <= 13, "{}", fake.count(is_put));
     assert!(matches!(outcome(&applied, "n99.example.com"), Outcome::NotTried));
@@ -211,6 +211,6 @@ async fn writes_go_side_by_side_and_within_bounds() {
     let provider = provider(&fake);
     let plan = plan(&*provider, ZONE, &hundred()).await;
     fake.world().latency = Duration::from_millis(20);
-    provider.apply(&crate::plans::approved(plan)).await;
+    provider.apply(&fleetdns_fakes::plans::approved(plan)).await;
     assert_eq!(fake.world().under_way, (0, 8));
 }

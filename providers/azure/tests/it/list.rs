@@ -3,9 +3,9 @@
 use fleetdns_core::{Content, Owner};
 use serde_json::json;
 
-use crate::fake::{Answer, Fake, Mishap};
-use crate::plans::{a, desired, many, name};
 use crate::support::{ZONE, foreign, observed, plan, provider, sync, text};
+use fleetdns_fakes::azure::{Answer, Fake, Mishap};
+use fleetdns_fakes::plans::{a, desired, many, name};
 
 #[tokio::test]
 async fn a_new_zone_has_only_what_is_not_ours() {
@@ -43,7 +43,7 @@ async fn one_page_that_fails_for_a_moment_does_not_cost_the_rest_and_half_a_zone
     for index in 0..1_500 {
         fake.seed(ZONE, "A", &format!("n{index}"), foreign("192.0.2.1"));
     }
-    let second = |call: &crate::fake::Call| call.query.contains_key("$skipToken");
+    let second = |call: &fleetdns_fakes::azure::Call| call.query.contains_key("$skipToken");
     fake.trap(2, Mishap::Answer(Answer::arm(500, "InternalServerError", "Oops.")), second);
     let provider = provider(&fake);
     assert_eq!(observed(&*provider).await.iter().count(), 1_501);
@@ -104,9 +104,9 @@ async fn what_is_not_plainly_ours_is_foreign_and_survives() {
     // Everything of ours goes, and nothing else does.
     ours.clear();
     provider
-        .apply(&crate::plans::approved(crate::plans::difference(
+        .apply(&fleetdns_fakes::plans::approved(fleetdns_fakes::plans::difference(
             &name(ZONE),
-            &crate::plans::owner(),
+            &fleetdns_fakes::plans::owner(),
             &listing.observed,
             &ours,
         )))
@@ -124,8 +124,8 @@ async fn a_plan_over_a_whole_zone_writes_nothing_twice() {
     let provider = provider(&fake);
     let ours = desired(&[("a.example.com", a(&["192.0.2.1"]))]);
     sync(&*provider, ZONE, &ours).await;
-    let writes = fake.count(crate::fake::Call::is_write);
+    let writes = fake.count(fleetdns_fakes::azure::Call::is_write);
     assert!(plan(&*provider, ZONE, &ours).await.is_empty());
-    assert_eq!(fake.count(crate::fake::Call::is_write), writes);
+    assert_eq!(fake.count(fleetdns_fakes::azure::Call::is_write), writes);
     assert_eq!(fake.world().tokens.len(), 1, "one token serves all calls");
 }

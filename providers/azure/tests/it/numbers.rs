@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use fleetdns_core::{Outcome, RecordData};
 
-use crate::fake::Fake;
-use crate::plans::{Desired, a, approved, many, name};
 use crate::support::{ZONE, converge, plan, provider};
+use fleetdns_fakes::azure::Fake;
+use fleetdns_fakes::plans::{Desired, a, approved, many, name};
 
 /// From here to Azure and back.
 const LATENCY: Duration = Duration::from_millis(50);

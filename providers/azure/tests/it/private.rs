@@ -3,9 +3,9 @@
 use fleetdns_core::Owner;
 use serde_json::json;
 
-use crate::fake::{Call, Fake};
-use crate::plans::{a, aaaa, cname, desired, name};
 use crate::support::{PRIVATE, private, sync};
+use fleetdns_fakes::azure::{Call, Fake};
+use fleetdns_fakes::plans::{a, aaaa, cname, desired, name};
 
 #[tokio::test]
 async fn every_type_comes_back_as_it_was_written() {
@@ -48,9 +48,12 @@ async fn check_names_the_role_of_private_zones() {
     let provider = private(&fake);
     let findings = provider.check(&name(PRIVATE)).await;
     assert!(findings.iter().all(|finding| finding.good), "{findings:?}");
-    let refusal =
-        crate::fake::Answer::arm(403, "AuthorizationFailed", "The client does not have authorization.");
-    fake.trap(1, crate::fake::Mishap::Answer(refusal), Call::is_write);
+    let refusal = fleetdns_fakes::azure::Answer::arm(
+        403,
+        "AuthorizationFailed",
+        "The client does not have authorization.",
+    );
+    fake.trap(1, fleetdns_fakes::azure::Mishap::Answer(refusal), Call::is_write);
     let findings = provider.check(&name(PRIVATE)).await;
     let bad = findings.iter().find(|finding| !finding.good).unwrap();
     assert!(bad.text.contains("--role \"Private DNS Zone Contributor\" --scope /subscriptions/"), "{bad}");

@@ -5,9 +5,9 @@ use std::time::Duration;
 use fleetdns_core::{Applied, Outcome, ProviderError};
 use serde_json::json;
 
-use crate::fake::{Answer, Call, Fake, Mishap};
-use crate::plans::{Desired, a, approved, cname, desired, name};
 use crate::support::{ZONE, failure, outcome, pass, plan, provider, sync};
+use fleetdns_fakes::azure::{Answer, Call, Fake, Mishap};
+use fleetdns_fakes::plans::{Desired, a, approved, cname, desired, name};
 
 fn bad_and_z(bad: usize, z: &[&str]) -> Desired {
     let mut sets = desired(&[("z.example.com", a(z))]);

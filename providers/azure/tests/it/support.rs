@@ -6,8 +6,8 @@ use fleetdns_core::keys::Keys;
 use fleetdns_core::{Applied, DnsName, Listing, Observed, Outcome, Plan, Provider, ProviderError};
 use serde_json::{Value, json};
 
-use crate::fake::{CLIENT, Fake, GROUP, SECRET, SUBSCRIPTION, TENANT};
-use crate::plans::{Desired, approved, difference, name, owner};
+use fleetdns_fakes::azure::{CLIENT, Fake, GROUP, SECRET, SUBSCRIPTION, TENANT};
+use fleetdns_fakes::plans::{Desired, approved, difference, name, owner};
 
 pub(crate) const ZONE: &str = "example.com";
 pub(crate) const PRIVATE: &str = "private.example.com";

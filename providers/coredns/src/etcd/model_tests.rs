@@ -4,17 +4,13 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use fleetdns_core::{DnsName, NonEmpty, Owner, RecordData};
+use fleetdns_fakes::plans::{self, Desired, difference, name, owner};
 use proptest::prelude::*;
 
 use super::edit::{Edit, Guard, edit};
 use super::layout::Layout;
 use super::pack::{Batch, pack, steps};
 use super::view::{Pair, View, view};
-use plans::{Desired, difference, name, owner};
-
-#[allow(dead_code, unreachable_pub, reason = "the integration tests use it too")]
-#[path = "../../tests/common/plans.rs"]
-mod plans;
 
 #[derive(Default)]
 struct Model {

@@ -1,7 +1,7 @@
 //! What the tests against real servers share.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
-pub mod plans;
+pub use fleetdns_fakes::plans;
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};

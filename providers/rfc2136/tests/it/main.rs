@@ -1,16 +1,13 @@
 //! The provider against a strict server that fails where real ones cannot be made to.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-#[allow(dead_code, reason = "a part of it is for the conformance suite, which shares it")]
-mod strict;
-
 use std::time::{Duration, Instant};
 
 use fleetdns_core::ProviderError;
 use hickory_proto::rr::RData;
 use hickory_proto::rr::rdata::A;
 
-use self::strict::{Strict, Transfer, ZONE};
+use fleetdns_fakes::rfc2136::{Strict, Transfer, ZONE};
 
 const RECORDS: u8 = 250;
 

@@ -1,8 +1,8 @@
 //! Load balancers of AWS as alias sets.
 
-use crate::conformance::{Fleet, OTHER, OWNER};
-use crate::fake::{Alias, Fake, Set};
 use crate::{all_done, pass, planned, words};
+use fleetdns_fakes::conformance::{Fleet, OTHER, OWNER};
+use fleetdns_fakes::route53::{Alias, Fake, Set};
 
 const NAME: &str = "web.example.com";
 const LB: &str = "k8s-web-0123456789.us-east-1.elb.amazonaws.com";

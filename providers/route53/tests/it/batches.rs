@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::conformance::{Fleet, OWNER};
-use crate::fake::{Fake, Set};
 use crate::{all_done, name, names, pass, planned, words};
+use fleetdns_fakes::conformance::{Fleet, OWNER};
+use fleetdns_fakes::route53::{Fake, Set};
 
 #[tokio::test]
 async fn record_and_mark_go_and_come_in_one_batch() {

@@ -2,8 +2,8 @@
 
 use tokio::process::Command;
 
-use crate::fake::{ACCESS_KEY, Fake, ZONE_ID};
-use crate::suite::python::python;
+use fleetdns_fakes::python::python;
+use fleetdns_fakes::route53::{ACCESS_KEY, Fake, ZONE_ID};
 
 #[tokio::test]
 async fn boto3_works_with_the_server() {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use fleetdns_core::{Outcome, ProviderError};
 
-use crate::conformance::{Fleet, OWNER};
-use crate::fake::{Fake, Fault};
 use crate::{all_done, names, pass, planned};
+use fleetdns_fakes::conformance::{Fleet, OWNER};
+use fleetdns_fakes::route53::{Fake, Fault};
 
 fn throttling() -> Fault {
     let body = "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>";

@@ -1,8 +1,8 @@
 //! What is not ours stays as it is.
 
-use crate::conformance::{Fleet, OWNER};
-use crate::fake::{Alias, Fake, Set};
 use crate::{all_done, pass, planned};
+use fleetdns_fakes::conformance::{Fleet, OWNER};
+use fleetdns_fakes::route53::{Alias, Fake, Set};
 
 fn weighted(name: &str, number: u32) -> Set {
     let mut set = Set::simple(name, "A", 60, &[&format!("198.51.100.{}", number % 250)]);

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use fleetdns_core::Provider;
 
-use crate::conformance::OWNER;
-use crate::fake::Fake;
 use crate::{all_done, names, pass};
+use fleetdns_fakes::conformance::OWNER;
+use fleetdns_fakes::route53::Fake;
 
 const WAITING: [(&str, &str); 1] = [("wait-insync", "yes")];
 

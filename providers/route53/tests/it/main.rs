@@ -2,17 +2,9 @@
 //! `tests/it/conformance.rs` of the workspace.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-/// The suite's way to say what a fleet publishes. As a folder, so that it finds its own files.
-#[path = "../../../../tests/src"]
-#[allow(dead_code, unused_macros, reason = "a part of it is used here")]
-pub mod suite {
-    pub mod conformance;
-    pub mod python;
-}
 mod aliases;
 mod batches;
 mod clients;
-mod fake;
 mod faults;
 mod foreign;
 mod insync;
@@ -22,31 +14,10 @@ mod numbers;
 mod refusals;
 mod zones;
 
-pub use suite::conformance;
-
 use std::collections::BTreeMap;
 
-use conformance::{Fleet, ZONE};
-use fake::Fake;
-use fleetdns_core::keys::Keys;
 use fleetdns_core::{Applied, ApprovedPlan, Brakes, Outcome, Provider, approve};
-
-impl Fake {
-    fn provider(&self, owner: &str) -> Box<dyn Provider> {
-        self.connect(owner, &[])
-    }
-
-    /// With further keys.
-    fn connect(&self, owner: &str, more: &[(&str, &str)]) -> Box<dyn Provider> {
-        connect(&self.url, &self.credentials_file(), owner, more)
-    }
-}
-
-fn connect(url: &str, credentials: &str, owner: &str, more: &[(&str, &str)]) -> Box<dyn Provider> {
-    let pairs = [("endpoint-url", url), ("credentials-file", credentials)];
-    let pairs = pairs.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    fleetdns_route53::connect(&ZONE.parse().unwrap(), &owner.parse().unwrap(), &Keys::new(pairs)).unwrap()
-}
+use fleetdns_fakes::conformance::Fleet;
 
 /// A pass: what is listed now, planned for what is published.
 async fn planned(provider: &dyn Provider, fleet: &Fleet) -> ApprovedPlan {

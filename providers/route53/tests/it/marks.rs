@@ -1,8 +1,8 @@
 //! Ownership: whose a record is, and what becomes of marks that have lost theirs.
 
-use crate::conformance::{Fleet, OWNER};
-use crate::fake::{Fake, Set};
 use crate::{all_done, pass, planned};
+use fleetdns_fakes::conformance::{Fleet, OWNER};
+use fleetdns_fakes::route53::{Fake, Set};
 
 const NAME: &str = "web.example.com";
 

@@ -7,11 +7,11 @@ use fleetdns_core::{Observed, Provider};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::conformance::{Fleet, OWNER};
-use crate::fake::ACCESS_KEY;
 use crate::insync::{gauge, until};
-use crate::suite::python::python;
-use crate::{all_done, connect, pass, planned, words};
+use crate::{all_done, pass, planned, words};
+use fleetdns_fakes::conformance::{Fleet, OWNER};
+use fleetdns_fakes::python::python;
+use fleetdns_fakes::route53::{ACCESS_KEY, connect};
 
 /// The server; it ends with its standard input.
 struct Moto {

@@ -9,9 +9,9 @@ use fleetdns_core::{
     approve,
 };
 
-use crate::conformance::{Fleet, OWNER, ZONE};
-use crate::fake::Fake;
 use crate::{all_done, name, pass, words};
+use fleetdns_fakes::conformance::{Fleet, OWNER, ZONE};
+use fleetdns_fakes::route53::Fake;
 
 /// What ten clusters give at a name: an address each.
 fn addresses(index: usize, clusters: Range<usize>) -> Vec<String> {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use fleetdns_core::Outcome;
 use tokio::time::timeout;
 
-use crate::conformance::{Fleet, OWNER};
-use crate::fake::{Fake, Fault};
 use crate::{all_done, name, names, pass, planned, words};
+use fleetdns_fakes::conformance::{Fleet, OWNER};
+use fleetdns_fakes::route53::{Fake, Fault};
 
 const WRITE: &str = "ChangeResourceRecordSets";
 

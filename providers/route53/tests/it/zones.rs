@@ -2,9 +2,9 @@
 
 use fleetdns_core::ProviderError;
 
-use crate::conformance::{Fleet, OWNER};
-use crate::fake::{Fake, OTHER_ID, ZONE_ID};
 use crate::{all_done, names, pass, planned};
+use fleetdns_fakes::conformance::{Fleet, OWNER};
+use fleetdns_fakes::route53::{Fake, OTHER_ID, ZONE_ID};
 
 /// The error of a listing in one line.
 async fn refused(fake: &Fake, keys: &[(&str, &str)]) -> String {

@@ -8,9 +8,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::conformance::{Backend, Fleet, OWNER, converge, with_causes};
-use crate::suite::webhook::{Fault, Route, Webhook};
 use crate::{all_done, checked, pass};
+use fleetdns_fakes::conformance::{Backend, Fleet, OWNER, converge, with_causes};
+use fleetdns_fakes::webhook::{Fault, Route, Webhook};
 
 #[tokio::test]
 async fn another_media_type_is_no_webhook() {

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::conformance::{Backend, Fleet, OWNER, converge};
-use crate::suite::webhook::{Fault, Route, Ways, Webhook};
 use crate::{all_done, checked, pass, planned};
+use fleetdns_fakes::conformance::{Backend, Fleet, OWNER, converge};
+use fleetdns_fakes::webhook::{Fault, Route, Ways, Webhook};
 
 fn fleet() -> Fleet {
     Fleet::of(&[

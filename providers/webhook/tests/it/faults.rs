@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use fleetdns_core::{Outcome, ProviderError};
 
-use crate::conformance::{Backend, Fleet, OWNER, converge, with_causes};
-use crate::suite::webhook::{Fault, Route, Webhook, endpoint};
 use crate::{all_done, checked, name, names, pass, planned, words};
+use fleetdns_fakes::conformance::{Backend, Fleet, OWNER, converge, with_causes};
+use fleetdns_fakes::webhook::{Fault, Route, Webhook, endpoint};
 
 #[tokio::test]
 async fn a_500_after_all_was_written_is_seen_through() {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::conformance::{Backend, Fleet, OWNER};
-use crate::suite::webhook::{Route, Webhook, endpoint};
 use crate::{all_done, pass, planned};
+use fleetdns_fakes::conformance::{Backend, Fleet, OWNER};
+use fleetdns_fakes::webhook::{Route, Webhook, endpoint};
 
 fn with(mut one: Value, field: &str, value: Value) -> Value {
     one[field] = value;

@@ -2,24 +2,15 @@
 //! providers, in `tests/it/conformance.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-/// As a folder, so that both find their own files.
-#[path = "../../../../tests/src"]
-#[allow(dead_code, unused_macros, reason = "a part of it is used here")]
-pub mod suite {
-    pub mod conformance;
-    pub mod webhook;
-}
 mod access;
 mod adjusted;
 mod faults;
 mod foreign;
 
-pub use suite::conformance;
-
 use std::collections::BTreeMap;
 
-use conformance::{Fleet, with_causes};
 use fleetdns_core::{Applied, ApprovedPlan, Brakes, Outcome, Provider, approve};
+use fleetdns_fakes::conformance::{Fleet, with_causes};
 
 /// A pass: what is listed now, planned for what is published.
 async fn planned(provider: &dyn Provider, fleet: &Fleet) -> ApprovedPlan {

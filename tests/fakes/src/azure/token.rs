@@ -10,11 +10,11 @@ use super::route::percent_decode;
 use super::{Answer, CLIENT, Call, SECRET, TENANT, World};
 
 /// The assertion that is taken.
-pub(crate) const ASSERTION: &str = "eyJ.assertion.x";
+pub(super) const ASSERTION: &str = "eyJ.assertion.x";
 
 /// Where a machine asks for its identity, and what it has to send along.
-pub(crate) const IDENTITY_PATH: &str = "/msi/token";
-pub(crate) const IDENTITY_HEADER: &str = "a-guid";
+pub const IDENTITY_PATH: &str = "/msi/token";
+pub const IDENTITY_HEADER: &str = "a-guid";
 
 pub(super) fn serve(world: &mut World, call: &Call) -> Answer {
     if call.path == IDENTITY_PATH {

@@ -5,11 +5,11 @@ use super::xml::{Element, tag};
 
 /// What an alias leads to.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Alias {
-    pub(crate) zone: String,
+pub struct Alias {
+    pub zone: String,
     /// Lower case, with the final dot.
-    pub(crate) name: String,
-    pub(crate) evaluate: bool,
+    pub name: String,
+    pub evaluate: bool,
 }
 
 /// Hosted zones of load balancers, and what lies in them.
@@ -21,18 +21,18 @@ const ALIAS_ZONES: [(&str, &str); 4] = [
 ];
 
 impl Alias {
-    pub(crate) fn new(zone: &str, name: &str) -> Self {
+    pub fn new(zone: &str, name: &str) -> Self {
         Self { zone: zone.to_owned(), name: plain(name) + ".", evaluate: false }
     }
 
     /// `Err` with what is missing.
-    pub(super) fn parse(element: &Element) -> Result<Self, String> {
+    pub fn parse(element: &Element) -> Result<Self, String> {
         let text = |name: &str| element.text_of(name).ok_or(format!("AliasTarget has no {name}"));
         let evaluate = text("EvaluateTargetHealth")?.parse().map_err(|_| "EvaluateTargetHealth")?;
         Ok(Self { evaluate, ..Self::new(&text("HostedZoneId")?, &text("DNSName")?) })
     }
 
-    pub(super) fn valid(&self, set: &Set) -> Result<(), String> {
+    pub fn valid(&self, set: &Set) -> Result<(), String> {
         let Self { zone, name, .. } = self;
         let record_type = &set.record_type;
         let what = format!("Tried to create an alias that targets {name}, type {record_type} in zone {zone}");
@@ -52,7 +52,7 @@ impl Alias {
         }
     }
 
-    pub(super) fn xml(&self) -> String {
+    pub fn xml(&self) -> String {
         let evaluate = tag("EvaluateTargetHealth", &self.evaluate.to_string());
         let parts = tag("HostedZoneId", &self.zone) + &tag("DNSName", &self.name) + &evaluate;
         format!("<AliasTarget>{parts}</AliasTarget>")

@@ -3,10 +3,10 @@
 use fleetdns_core::Provider;
 use fleetdns_core::keys::Keys;
 
-use super::super::conformance::{
+use super::{Fault, Route, Webhook, endpoint};
+use crate::conformance::{
     Backend, Cut, Forbid, Halve, Marked, Moment, OTHER, OWNER, REFUSED, Refuse, Storm, ZONE,
 };
-use super::{Fault, Route, Webhook, endpoint};
 
 const ROUTES: [Route; 4] = [Route::Negotiate, Route::Records, Route::Adjust, Route::Apply];
 /// More calls than a storm may cause.

@@ -9,8 +9,8 @@ type Served = Result<Answer, Answer>;
 
 /// A zone, and the parts of the path below it.
 pub(super) struct Target {
-    pub(super) zone: usize,
-    pub(super) rest: Vec<String>,
+    pub zone: usize,
+    pub rest: Vec<String>,
 }
 
 pub(super) fn percent_decode(text: &str) -> String {

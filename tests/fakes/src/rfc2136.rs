@@ -17,13 +17,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-pub(crate) const ZONE: &str = "example.com";
-pub(crate) const KEY: &str = "fleet-key";
-pub(crate) const SECRET: &str = "c2VjcmV0IG9mIGEgdGVzdCwgMzIgb2N0ZXRzIGxvbmc=";
+pub const ZONE: &str = "example.com";
+pub const KEY: &str = "fleet-key";
+pub const SECRET: &str = "c2VjcmV0IG9mIGEgdGVzdCwgMzIgb2N0ZXRzIGxvbmc=";
 
 /// How a transfer goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transfer {
+pub enum Transfer {
     /// One record a message, each message signed that has a number divisible by this, and the last one.
     SignedEach(usize),
     /// The same, and the last one is not signed.
@@ -42,35 +42,35 @@ pub(crate) enum Transfer {
 
 /// What the server has, and what it does next.
 #[derive(Debug)]
-pub(crate) struct World {
-    pub(crate) records: Vec<Record>,
-    pub(crate) serial: u32,
-    pub(crate) transfer: Transfer,
+pub struct World {
+    pub records: Vec<Record>,
+    pub serial: u32,
+    pub transfer: Transfer,
     /// Updates of names that end so are answered so.
-    pub(crate) refused: Vec<(&'static str, ResponseCode)>,
+    pub refused: Vec<(&'static str, ResponseCode)>,
     /// On updates of names that end so it closes the connection.
-    pub(crate) hangs_up: Option<&'static str>,
+    pub hangs_up: Option<&'static str>,
     /// Every update is answered so.
-    pub(crate) answer: Option<ResponseCode>,
+    pub answer: Option<ResponseCode>,
     /// Of the next update that adds a CNAME at this name the additions are left out.
-    pub(crate) half: Option<String>,
-    pub(crate) halves: usize,
+    pub half: Option<String>,
+    pub halves: usize,
     /// Connections after which the next update is cut, before or after it is carried out.
-    pub(crate) cut: Option<bool>,
-    pub(crate) cuts: usize,
+    pub cut: Option<bool>,
+    pub cuts: usize,
     /// Updates that were asked for.
-    pub(crate) updates: usize,
+    pub updates: usize,
     /// How long it takes for an update: the way to it and back.
-    pub(crate) way: Duration,
+    pub way: Duration,
     /// Seconds that its clock is ahead.
-    pub(crate) ahead: i64,
+    pub ahead: i64,
     /// Whether deletions of signatures are refused, and whether they are needed for a CNAME in the place of addresses.
-    pub(crate) signatures: Signatures,
+    pub signatures: Signatures,
 }
 
 /// What a server that signs makes of RRSIG and NSEC in updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signatures {
+pub enum Signatures {
     /// It signs nothing.
     None,
     /// As BIND: they may not be touched, and stand in nobody's way.
@@ -83,8 +83,8 @@ pub(crate) enum Signatures {
 
 /// Dropping it ends it.
 #[derive(Debug)]
-pub(crate) struct Strict {
-    pub(crate) address: SocketAddr,
+pub struct Strict {
+    pub address: SocketAddr,
     world: Arc<Mutex<World>>,
     task: JoinHandle<()>,
 }
@@ -211,7 +211,7 @@ impl World {
 }
 
 impl Strict {
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let ns = absolute("ns.example.com");
@@ -245,11 +245,11 @@ impl Strict {
         Self { address, world, task }
     }
 
-    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+    pub fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap()
     }
 
-    pub(crate) fn provider(&self, owner: &str, other: &[(&str, &str)]) -> Box<dyn Provider> {
+    pub fn provider(&self, owner: &str, other: &[(&str, &str)]) -> Box<dyn Provider> {
         let address = self.address.to_string();
         let right = [("server", address.as_str()), ("tsig-key-name", KEY), ("tsig-secret", SECRET)];
         let pairs = right.iter().chain(other).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
@@ -258,14 +258,14 @@ impl Strict {
     }
 
     /// Somebody else's record.
-    pub(crate) fn put(&self, name: &str, ttl: u32, data: RData) {
+    pub fn put(&self, name: &str, ttl: u32, data: RData) {
         let mut world = self.world();
         world.records.push(Record::from_rdata(absolute(name), ttl, data));
         world.serial += 1;
     }
 
     /// The values of a type at a name.
-    pub(crate) fn values(&self, name: &str, kind: RecordType) -> Vec<String> {
+    pub fn values(&self, name: &str, kind: RecordType) -> Vec<String> {
         let mut values: Vec<String> =
             self.world().at(&absolute(name), kind).map(|one| one.data.to_string()).collect();
         values.sort();

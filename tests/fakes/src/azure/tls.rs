@@ -10,13 +10,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-pub(crate) struct Listener {
+pub(super) struct Listener {
     tcp: TcpListener,
     acceptor: TlsAcceptor,
 }
 
 /// Writes the authority's certificate to `ca.pem`.
-pub(crate) async fn listen(folder: &Path) -> (Listener, String) {
+pub(super) async fn listen(folder: &Path) -> (Listener, String) {
     let mut authority = CertificateParams::default();
     authority.distinguished_name.push(DnType::CommonName, "authority");
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

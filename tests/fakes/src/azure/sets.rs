@@ -7,31 +7,31 @@ use serde_json::{Value, json};
 use super::{GROUP, SUBSCRIPTION};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     Public,
     Private,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Set {
-    pub(crate) name: String,
-    pub(crate) etag: String,
-    pub(crate) properties: Value,
+pub struct Set {
+    pub name: String,
+    pub etag: String,
+    pub properties: Value,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Zone {
-    pub(crate) kind: Kind,
-    pub(crate) name: String,
-    pub(crate) group: String,
+pub struct Zone {
+    pub kind: Kind,
+    pub name: String,
+    pub group: String,
     /// By type and relative name in lower case.
-    pub(crate) sets: BTreeMap<(String, String), Set>,
-    pub(crate) most: usize,
+    pub sets: BTreeMap<(String, String), Set>,
+    pub most: usize,
 }
 
 impl Kind {
     /// As ids and types have it; clients compare without case.
-    pub(crate) const fn segment(self) -> &'static str {
+    pub const fn segment(self) -> &'static str {
         match self {
             Self::Public => "dnszones",
             Self::Private => "privateDnsZones",
@@ -39,7 +39,7 @@ impl Kind {
     }
 
     /// Property names in this service's case: TTL, A, AAAA, CNAME.
-    pub(crate) const fn keys(self) -> [&'static str; 4] {
+    pub const fn keys(self) -> [&'static str; 4] {
         match self {
             Self::Public => ["TTL", "ARecords", "AAAARecords", "CNAMERecord"],
             Self::Private => ["ttl", "aRecords", "aaaaRecords", "cnameRecord"],
@@ -49,7 +49,7 @@ impl Kind {
 
 impl Zone {
     /// With what every new zone has.
-    pub(crate) fn new(kind: Kind, name: &str) -> Self {
+    pub fn new(kind: Kind, name: &str) -> Self {
         let (most, group) = (if kind == Kind::Public { 10_000 } else { 25_000 }, GROUP.to_owned());
         let mut zone = Self { kind, name: name.to_owned(), group, sets: BTreeMap::new(), most };
         let [ttl, ..] = kind.keys();
@@ -67,7 +67,7 @@ impl Zone {
         self.sets.insert((record_type.to_owned(), "@".to_owned()), set);
     }
 
-    pub(crate) fn id(&self) -> String {
+    pub fn id(&self) -> String {
         format!(
             "/subscriptions/{SUBSCRIPTION}/resourceGroups/{}/providers/Microsoft.Network/{}/{}",
             self.group.to_lowercase(),
@@ -76,7 +76,7 @@ impl Zone {
         )
     }
 
-    pub(crate) fn resource(&self) -> Value {
+    pub fn resource(&self) -> Value {
         json!({ "id": self.id(), "name": self.name, "type": format!("Microsoft.Network/{}", self.kind.segment()),
             "etag": "zone", "location": "global", "tags": {}, "properties": {
                 "maxNumberOfRecordSets": self.most, "numberOfRecordSets": self.sets.len(),
@@ -85,7 +85,7 @@ impl Zone {
             } })
     }
 
-    pub(crate) fn set_resource(&self, record_type: &str, set: &Set) -> Value {
+    pub fn set_resource(&self, record_type: &str, set: &Set) -> Value {
         // Private DNS answers in lower case.
         let name = if self.kind == Kind::Private { set.name.to_lowercase() } else { set.name.clone() };
         let fqdn = if name == "@" { format!("{}.", self.name) } else { format!("{name}.{}.", self.name) };
@@ -108,7 +108,7 @@ impl Zone {
     }
 
     /// Whether something stands at a name beside this type.
-    pub(crate) fn others_at(&self, record_type: &str, relative: &str) -> impl Iterator<Item = &str> {
+    pub fn others_at(&self, record_type: &str, relative: &str) -> impl Iterator<Item = &str> {
         self.sets
             .keys()
             .filter(move |(kind, name)| name == relative && kind != record_type)

@@ -6,7 +6,7 @@
 mod alias;
 mod api;
 mod rules;
-pub(crate) mod xml;
+pub mod xml;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub(crate) use alias::Alias;
-pub(crate) use rules::{Key, Set};
+pub use alias::Alias;
+pub use rules::{Key, Set};
 
 /// What goes wrong with the next call of an action.
 #[derive(Debug, Clone)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// The connection ends without an answer, and nothing is done.
     CutBefore,
     /// The same after it is done.
@@ -41,41 +41,41 @@ struct Bucket {
 }
 
 /// What the server knows.
-pub(crate) struct State {
-    pub(crate) zones: BTreeMap<String, Zone>,
+pub struct State {
+    pub zones: BTreeMap<String, Zone>,
     /// Calls by action, refused ones too.
-    pub(crate) calls: HashMap<&'static str, usize>,
+    pub calls: HashMap<&'static str, usize>,
     /// Calls that were throttled.
-    pub(crate) throttled: usize,
+    pub throttled: usize,
     /// By action.
-    pub(crate) faults: HashMap<&'static str, VecDeque<Fault>>,
+    pub faults: HashMap<&'static str, VecDeque<Fault>>,
     /// Actions that the caller has no right to.
-    pub(crate) denied: BTreeSet<&'static str>,
+    pub denied: BTreeSet<&'static str>,
     /// A batch that touches this name is answered 500.
-    pub(crate) broken: Option<String>,
+    pub broken: Option<String>,
     /// Names that the policy lets be written (`route53:ChangeResourceRecordSetsNormalizedRecordNames`); all without.
-    pub(crate) allowed: Option<fn(&str) -> bool>,
+    pub allowed: Option<fn(&str) -> bool>,
     /// Burst and calls per second, for each action and for all together.
-    pub(crate) rate: Option<(f64, f64)>,
+    pub rate: Option<(f64, f64)>,
     buckets: HashMap<&'static str, Bucket>,
     /// Whether a refused batch is answered in the usual form of errors, the only one that botocore can read, or in a form
     /// of its own.
-    pub(crate) usual_form: bool,
+    pub usual_form: bool,
     /// A batch that touches this name is refused, in words that do not name it.
-    pub(crate) poison: Option<String>,
+    pub poison: Option<String>,
     /// How long a change takes, during which no other one of its zone is taken.
-    pub(crate) change_takes: Duration,
+    pub change_takes: Duration,
     /// How long a change is PENDING.
-    pub(crate) sync_takes: Duration,
+    pub sync_takes: Duration,
     changes: HashMap<String, Instant>,
 }
 
 /// A hosted zone.
 #[derive(Clone, Default)]
-pub(crate) struct Zone {
-    pub(crate) name: String,
-    pub(crate) private: bool,
-    pub(crate) sets: BTreeMap<Key, Set>,
+pub struct Zone {
+    pub name: String,
+    pub private: bool,
+    pub sets: BTreeMap<Key, Set>,
     busy: bool,
 }
 
@@ -106,17 +106,46 @@ impl State {
     }
 
     /// All calls.
-    pub(crate) fn total(&self) -> usize {
+    pub fn total(&self) -> usize {
         self.calls.values().sum()
     }
 }
 
 /// The server; its drop ends it.
-pub(crate) struct Fake {
-    pub(crate) url: String,
+pub struct Fake {
+    pub url: String,
     state: Arc<Mutex<State>>,
     task: JoinHandle<()>,
     credentials: tempfile::TempDir,
+}
+
+impl Fake {
+    /// A provider on this server.
+    pub fn provider(&self, owner: &str) -> Box<dyn fleetdns_core::Provider> {
+        self.connect(owner, &[])
+    }
+
+    /// With further keys.
+    pub fn connect(&self, owner: &str, more: &[(&str, &str)]) -> Box<dyn fleetdns_core::Provider> {
+        connect(&self.url, &self.credentials_file(), owner, more)
+    }
+}
+
+/// A provider on the server at `url`.
+pub fn connect(
+    url: &str,
+    credentials: &str,
+    owner: &str,
+    more: &[(&str, &str)],
+) -> Box<dyn fleetdns_core::Provider> {
+    let pairs = [("endpoint-url", url), ("credentials-file", credentials)];
+    let pairs = pairs.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    fleetdns_route53::connect(
+        &crate::conformance::ZONE.parse().unwrap(),
+        &owner.parse().unwrap(),
+        &fleetdns_core::keys::Keys::new(pairs),
+    )
+    .unwrap()
 }
 
 impl Drop for Fake {
@@ -125,13 +154,13 @@ impl Drop for Fake {
     }
 }
 
-pub(crate) const ZONE_ID: &str = "Z0123456789EXAMPLE";
-pub(crate) const OTHER_ID: &str = "Z0000000000PRIVATE";
-pub(crate) const ACCESS_KEY: &str = "AKIDFAKEFAKEFAKEFAKE";
+pub const ZONE_ID: &str = "Z0123456789EXAMPLE";
+pub const OTHER_ID: &str = "Z0000000000PRIVATE";
+pub const ACCESS_KEY: &str = "AKIDFAKEFAKEFAKEFAKE";
 
 impl Fake {
     /// With the public zone `example.com`, which has an SOA and name servers.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         let state = Arc::new(Mutex::new(State {
             zones: BTreeMap::new(),
             calls: HashMap::new(),
@@ -160,15 +189,15 @@ impl Fake {
         fake
     }
 
-    pub(crate) fn credentials_file(&self) -> String {
+    pub fn credentials_file(&self) -> String {
         self.credentials.path().join("credentials").to_str().unwrap().to_owned()
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
-    pub(crate) fn add_zone(&self, id: &str, name: &str, private: bool) {
+    pub fn add_zone(&self, id: &str, name: &str, private: bool) {
         let mut zone = Zone { name: name.to_owned(), private, ..Zone::default() };
         let soa = "ns-1.awsdns-00.com. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400";
         zone.put(Set::simple(name, "SOA", 900, &[soa]));
@@ -177,41 +206,41 @@ impl Fake {
     }
 
     /// Somebody else writes a set, whatever was there.
-    pub(crate) fn put(&self, set: Set) {
+    pub fn put(&self, set: Set) {
         self.state().zones.get_mut(ZONE_ID).unwrap().put(set);
     }
 
     /// Somebody else deletes a simple set.
-    pub(crate) fn delete(&self, name: &str, record_type: &str) -> Option<Set> {
+    pub fn delete(&self, name: &str, record_type: &str) -> Option<Set> {
         let key = Set::simple(name, record_type, 0, &[]).key();
         self.state().zones.get_mut(ZONE_ID).unwrap().sets.remove(&key)
     }
 
     /// A simple set as it stands there.
-    pub(crate) fn get(&self, name: &str, record_type: &str) -> Option<Set> {
+    pub fn get(&self, name: &str, record_type: &str) -> Option<Set> {
         let key = Set::simple(name, record_type, 0, &[]).key();
         self.state().zones[ZONE_ID].sets.get(&key).cloned()
     }
 
     /// The whole zone, one line for each set but SOA and NS.
-    pub(crate) fn dump(&self) -> Vec<String> {
+    pub fn dump(&self) -> Vec<String> {
         let state = self.state();
         let sets = state.zones[ZONE_ID].sets.values();
         sets.filter(|set| !matches!(&*set.record_type, "SOA" | "NS")).map(ToString::to_string).collect()
     }
 
-    pub(crate) fn fault(&self, action: &'static str, fault: Fault) {
+    pub fn fault(&self, action: &'static str, fault: Fault) {
         self.state().faults.entry(action).or_default().push_back(fault);
     }
 
     /// Calls of an action since the last time.
-    pub(crate) fn calls(&self, action: &'static str) -> usize {
+    pub fn calls(&self, action: &'static str) -> usize {
         self.state().calls.remove(action).unwrap_or_default()
     }
 }
 
 impl Zone {
-    pub(crate) fn put(&mut self, set: Set) {
+    pub fn put(&mut self, set: Set) {
         self.sets.insert(set.key(), set);
     }
 }

@@ -6,38 +6,38 @@ use futures::stream;
 use serde_json::{Value, json};
 
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: Value,
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Value,
 }
 
 impl Answer {
-    pub(crate) const fn of(status: u16, body: Value) -> Self {
+    pub const fn of(status: u16, body: Value) -> Self {
         Self { status, headers: vec![], body }
     }
 
     /// As ARM says it.
-    pub(crate) fn arm(status: u16, code: &str, message: &str) -> Self {
+    pub fn arm(status: u16, code: &str, message: &str) -> Self {
         Self::of(status, json!({ "error": { "code": code, "message": message } }))
     }
 
     /// As the DNS service behind it does.
-    pub(crate) fn dns(status: u16, code: &str, message: &str) -> Self {
+    pub fn dns(status: u16, code: &str, message: &str) -> Self {
         Self::of(status, json!({ "code": code, "message": message }))
     }
 
     /// As it comes at times: JSON in a JSON string.
-    pub(crate) fn twice(status: u16, code: &str, message: &str) -> Self {
+    pub fn twice(status: u16, code: &str, message: &str) -> Self {
         Self::of(status, json!(json!({ "code": code, "message": message }).to_string()))
     }
 
-    pub(crate) fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
         self.headers.push((name, value.to_string()));
         self
     }
 
-    pub(super) fn into_response(self, cut: bool) -> Response {
+    pub fn into_response(self, cut: bool) -> Response {
         let mut response = Response::builder().status(self.status);
         for (name, value) in &self.headers {
             response = response.header(*name, value);

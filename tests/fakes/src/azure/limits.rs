@@ -6,18 +6,18 @@ use super::{Answer, Call};
 
 /// Limits of one zone.
 #[derive(Debug, Clone)]
-pub(crate) struct Limits {
-    pub(crate) window: Duration,
-    pub(crate) creates_and_updates: usize,
-    pub(crate) deletes: usize,
-    pub(crate) lists: usize,
-    pub(crate) refused: usize,
-    pub(crate) used: [(Option<Instant>, usize); 3],
+pub struct Limits {
+    pub window: Duration,
+    pub creates_and_updates: usize,
+    pub deletes: usize,
+    pub lists: usize,
+    pub refused: usize,
+    pub used: [(Option<Instant>, usize); 3],
 }
 
 impl Limits {
     /// What Microsoft documents for a public zone (2024-10-08): create and update 200, delete 200, list 60 in a minute.
-    pub(crate) fn public(window: Duration) -> Self {
+    pub fn public(window: Duration) -> Self {
         Self {
             window,
             creates_and_updates: 200,
@@ -28,7 +28,7 @@ impl Limits {
         }
     }
 
-    pub(super) fn refuse(&mut self, call: &Call) -> Option<Answer> {
+    pub fn refuse(&mut self, call: &Call) -> Option<Answer> {
         let (lane, most) = match call.method.as_str() {
             "PUT" => (0, self.creates_and_updates),
             "DELETE" => (1, self.deletes),

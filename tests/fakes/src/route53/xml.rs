@@ -2,24 +2,24 @@
 
 /// An element.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Element {
-    pub(crate) name: String,
-    pub(crate) children: Vec<Self>,
-    pub(crate) text: String,
+pub struct Element {
+    pub name: String,
+    pub children: Vec<Self>,
+    pub text: String,
 }
 
 impl Element {
-    pub(crate) fn child(&self, name: &str) -> Option<&Self> {
+    pub fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)
     }
 
-    pub(crate) fn text_of(&self, name: &str) -> Option<String> {
+    pub fn text_of(&self, name: &str) -> Option<String> {
         self.child(name).map(|child| child.text.clone())
     }
 }
 
 /// The root of a document; `None` when it is not well-formed.
-pub(crate) fn parse(text: &str) -> Option<Element> {
+pub fn parse(text: &str) -> Option<Element> {
     let mut stack = vec![Element::default()];
     let mut rest = text;
     while let Some(at) = rest.find('<') {
@@ -77,11 +77,11 @@ fn entity_char(entity: &str) -> Option<char> {
     }
 }
 
-pub(crate) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// `<name>text</name>`
-pub(crate) fn tag(name: &str, text: &str) -> String {
+pub fn tag(name: &str, text: &str) -> String {
     format!("<{name}>{}</{name}>", escape(text))
 }

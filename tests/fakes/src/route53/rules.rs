@@ -9,20 +9,20 @@ use super::alias::Alias;
 use super::xml::Element;
 
 /// Labels from the top, type, identifier: the order of a listing.
-pub(crate) type Key = (Vec<String>, String, String);
+pub type Key = (Vec<String>, String, String);
 
 /// A record set.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Set {
+pub struct Set {
     /// Lower case, without the final dot, nothing escaped.
-    pub(crate) name: String,
-    pub(crate) record_type: String,
-    pub(crate) identifier: Option<String>,
-    pub(crate) weight: Option<u8>,
-    pub(crate) ttl: Option<u32>,
-    pub(crate) values: Vec<String>,
-    pub(crate) alias: Option<Alias>,
-    pub(crate) health_check: Option<String>,
+    pub name: String,
+    pub record_type: String,
+    pub identifier: Option<String>,
+    pub weight: Option<u8>,
+    pub ttl: Option<u32>,
+    pub values: Vec<String>,
+    pub alias: Option<Alias>,
+    pub health_check: Option<String>,
 }
 
 impl fmt::Display for Set {
@@ -35,7 +35,7 @@ impl fmt::Display for Set {
 }
 
 /// As it is sent back: all but letters, digits, `-` and `_` in octal.
-pub(crate) fn escaped(name: &str) -> String {
+pub(super) fn escaped(name: &str) -> String {
     let mut text = String::new();
     for byte in name.bytes() {
         match byte {
@@ -47,16 +47,16 @@ pub(crate) fn escaped(name: &str) -> String {
 }
 
 /// What a client says a name is. Escapes are taken as they come back.
-pub(crate) fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     name.trim_end_matches('.').replace("\\052", "*").to_ascii_lowercase()
 }
 
-pub(crate) fn labels(name: &str) -> Vec<String> {
+pub(super) fn labels(name: &str) -> Vec<String> {
     plain(name).rsplit('.').map(str::to_owned).collect()
 }
 
 impl Set {
-    pub(crate) fn simple(name: &str, record_type: &str, ttl: u32, values: &[&str]) -> Self {
+    pub fn simple(name: &str, record_type: &str, ttl: u32, values: &[&str]) -> Self {
         Self {
             name: plain(name),
             record_type: record_type.to_owned(),
@@ -66,7 +66,7 @@ impl Set {
         }
     }
 
-    pub(crate) fn key(&self) -> Key {
+    pub fn key(&self) -> Key {
         let identifier = self.identifier.clone().unwrap_or_default();
         (labels(&self.name), self.record_type.clone(), identifier)
     }
@@ -127,13 +127,13 @@ impl Set {
 }
 
 /// What is wrong with a request.
-pub(crate) enum Refusal {
+pub(super) enum Refusal {
     Input(String),
     Batch(Vec<String>),
 }
 
 /// Does a whole batch, or nothing.
-pub(crate) fn change(zone: &mut Zone, request: &Element) -> Result<usize, Refusal> {
+pub(super) fn change(zone: &mut Zone, request: &Element) -> Result<usize, Refusal> {
     let changes = request.child("ChangeBatch").and_then(|batch| batch.child("Changes"));
     let changes = changes.map(|changes| &changes.children[..]).unwrap_or_default();
     if request.name != "ChangeResourceRecordSetsRequest" || changes.is_empty() {

@@ -19,7 +19,7 @@ type Server = Arc<Mutex<State>>;
 type Parameters = Query<HashMap<String, String>>;
 const NS: &str = "xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"";
 
-pub(crate) fn router(state: Server) -> Router {
+pub(super) fn router(state: Server) -> Router {
     Router::new()
         .route("/2013-04-01/hostedzone", get(zones))
         .route("/2013-04-01/hostedzonesbyname", get(zones_by_name))

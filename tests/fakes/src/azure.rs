@@ -20,40 +20,40 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub(crate) use answer::Answer;
-pub(crate) use limits::Limits;
-pub(crate) use sets::{Kind, Set, Zone};
-pub(crate) use token::{IDENTITY_HEADER, IDENTITY_PATH};
+pub use answer::Answer;
+pub use limits::Limits;
+pub use sets::{Kind, Set, Zone};
+pub use token::{IDENTITY_HEADER, IDENTITY_PATH};
 
-pub(crate) const SUBSCRIPTION: &str = "11111111-2222-3333-4444-555555555555";
-pub(crate) const TENANT: &str = "99999999-8888-7777-6666-555555555555";
-pub(crate) const CLIENT: &str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
-pub(crate) const SECRET: &str = "p#a;ss";
-pub(crate) const GROUP: &str = "Fed-DNS-rg";
+pub const SUBSCRIPTION: &str = "11111111-2222-3333-4444-555555555555";
+pub const TENANT: &str = "99999999-8888-7777-6666-555555555555";
+pub const CLIENT: &str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
+pub const SECRET: &str = "p#a;ss";
+pub const GROUP: &str = "Fed-DNS-rg";
 
 /// A call as it came in.
 #[derive(Debug, Clone)]
-pub(crate) struct Call {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) query: BTreeMap<String, String>,
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) body: Bytes,
+pub struct Call {
+    pub method: String,
+    pub path: String,
+    pub query: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
+    pub body: Bytes,
 }
 
 impl Call {
-    pub(crate) fn is_write(&self) -> bool {
+    pub fn is_write(&self) -> bool {
         self.is_arm() && self.method != "GET"
     }
 
-    pub(crate) fn is_arm(&self) -> bool {
+    pub fn is_arm(&self) -> bool {
         self.path.starts_with("/subscriptions/")
     }
 }
 
 /// What happens to a call in place of, before or after being served.
 #[derive(Debug, Clone)]
-pub(crate) enum Mishap {
+pub enum Mishap {
     /// This, and nothing is done.
     Answer(Answer),
     /// The connection ends, and nothing was done.
@@ -68,7 +68,7 @@ pub(crate) enum Mishap {
 
 type Which = Box<dyn Fn(&Call) -> bool + Send>;
 
-pub(crate) struct Trap {
+pub struct Trap {
     which: Which,
     times: usize,
     mishap: Mishap,
@@ -76,30 +76,30 @@ pub(crate) struct Trap {
 
 /// All that the server knows.
 #[derive(Default)]
-pub(crate) struct World {
-    pub(crate) zones: Vec<Zone>,
-    pub(crate) calls: Vec<Call>,
-    pub(crate) tokens: Vec<String>,
+pub struct World {
+    pub zones: Vec<Zone>,
+    pub calls: Vec<Call>,
+    pub tokens: Vec<String>,
     /// Largest `$top`, and what is given without one.
-    pub(crate) page: (usize, usize),
-    pub(crate) limits: Option<Limits>,
-    pub(crate) latency: Duration,
+    pub page: (usize, usize),
+    pub limits: Option<Limits>,
+    pub latency: Duration,
     /// Calls that are never answered.
-    pub(crate) stalled: Option<fn(&Call) -> bool>,
+    pub stalled: Option<fn(&Call) -> bool>,
     /// Calls being served, and the most that ever were.
-    pub(crate) under_way: (usize, usize),
+    pub under_way: (usize, usize),
     /// Code of Entra ID for every token request, such as `AADSTS7000222`.
-    pub(crate) token_fault: Option<(&'static str, &'static str)>,
+    pub token_fault: Option<(&'static str, &'static str)>,
     /// Public key of the certificate that the application has (RFC 8017 A.1.1).
-    pub(crate) public_key: Option<Vec<u8>>,
-    pub(crate) traps: Vec<Trap>,
+    pub public_key: Option<Vec<u8>>,
+    pub traps: Vec<Trap>,
     origin: String,
     etags: u64,
 }
 
-pub(crate) struct Fake {
+pub struct Fake {
     world: Arc<Mutex<World>>,
-    pub(crate) origin: String,
+    pub origin: String,
     folder: TempDir,
     task: tokio::task::JoinHandle<()>,
 }
@@ -112,7 +112,7 @@ impl Drop for Fake {
 
 impl Fake {
     /// A server with one zone of each kind, `example.com` and `private.example.com`.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (listener, origin) = tls::listen(folder.path()).await;
         let mut world = World { origin: origin.clone(), page: (1000, 100), ..World::default() };
@@ -125,28 +125,28 @@ impl Fake {
     }
 
     /// Nobody listens any more.
-    pub(crate) async fn stop(&self) {
+    pub async fn stop(&self) {
         self.task.abort();
         while !self.task.is_finished() {
             tokio::task::yield_now().await;
         }
     }
 
-    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+    pub fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap()
     }
 
-    pub(crate) fn ca_file(&self) -> String {
+    pub fn ca_file(&self) -> String {
         self.folder.path().join("ca.pem").display().to_string()
     }
 
     /// The next `times` calls that `which` picks have a mishap.
-    pub(crate) fn trap(&self, times: usize, mishap: Mishap, which: impl Fn(&Call) -> bool + Send + 'static) {
+    pub fn trap(&self, times: usize, mishap: Mishap, which: impl Fn(&Call) -> bool + Send + 'static) {
         self.world().traps.push(Trap { which: Box::new(which), times, mishap });
     }
 
     /// Puts a set there as somebody else would.
-    pub(crate) fn seed(&self, zone: &str, record_type: &str, relative: &str, properties: Value) {
+    pub fn seed(&self, zone: &str, record_type: &str, relative: &str, properties: Value) {
         let mut world = self.world();
         let etag = world.etag();
         let zone = world.zones.iter_mut().find(|one| one.name == zone).unwrap();
@@ -155,14 +155,14 @@ impl Fake {
     }
 
     /// The properties of a set.
-    pub(crate) fn at(&self, zone: &str, record_type: &str, relative: &str) -> Option<Value> {
+    pub fn at(&self, zone: &str, record_type: &str, relative: &str) -> Option<Value> {
         let world = self.world();
         let zone = world.zones.iter().find(|one| one.name == zone).unwrap();
         zone.sets.get(&(record_type.to_owned(), relative.to_owned())).map(|set| set.properties.clone())
     }
 
     /// How many calls there were that `which` picks, and forgets none.
-    pub(crate) fn count(&self, which: impl Fn(&Call) -> bool) -> usize {
+    pub fn count(&self, which: impl Fn(&Call) -> bool) -> usize {
         self.world().calls.iter().filter(|call| which(call)).count()
     }
 }
