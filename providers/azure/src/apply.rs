@@ -13,8 +13,8 @@ use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 use tracing::info;
 
-use crate::fault::{Fault, Kind};
-use crate::zone::AzureZone;
+use crate::error::{Fault, Kind};
+use crate::provider::AzureZone;
 
 mod write;
 

@@ -6,9 +6,9 @@ use std::net::Ipv4Addr;
 use fleetdns_core::{DnsName, Finding, NonEmpty, ObservedSet, ProviderError, RecordData, RecordSet, Ttl};
 use serde::Deserialize;
 
-use crate::fault::{Fault, Kind};
+use crate::error::{Fault, Kind};
+use crate::provider::AzureZone;
 use crate::settings::Service;
-use crate::zone::AzureZone;
 
 /// Most names of ours with which the right to write is tried.
 const SAMPLES: usize = 3;

@@ -4,9 +4,9 @@
 //! plans.
 //!
 //! ```text
-//! Keys ─settings→ zone: list (pages) · apply (plan → conditional writes) · check
-//!                  │ records (JSON ↔ sets) · mark (evidence ↔ metadata) · pace (who may call when)
-//!                  └ arm: one call → answer or fault · credential: tokens
+//! Keys ─settings→ provider: list (pages) · apply (plan → conditional writes) · check
+//!                  │ listing (JSON ↔ sets) · ownership (record ↔ metadata) · pace (who may call when)
+//!                  └ client: one call → answer or fault · credential: tokens
 //! ```
 //!
 //! Invariant: every write has a condition: `If-None-Match: *` creates, `If-Match` with the etag of the listing replaces
@@ -18,17 +18,17 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod apply;
-mod arm;
 mod bounded;
 mod check;
+mod client;
 mod credential;
 mod envelope;
-mod fault;
-mod mark;
+mod error;
+mod listing;
+mod ownership;
 mod pace;
-mod records;
+mod provider;
 mod settings;
-mod zone;
 
 use fleetdns_core::keys::{KeyFault, Keys};
 use fleetdns_core::{DnsName, Label, Provider};
@@ -66,5 +66,5 @@ fn of(
 ) -> Result<Box<dyn Provider>, Vec<KeyFault>> {
     let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let settings = settings::read(service, zone, keys, &environment)?;
-    Ok(Box::new(zone::AzureZone::new(zone.clone(), owner.clone(), settings)))
+    Ok(Box::new(provider::AzureZone::new(zone.clone(), owner.clone(), settings)))
 }

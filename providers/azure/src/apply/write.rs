@@ -6,11 +6,11 @@ use azure_core::http::Url;
 use fleetdns_core::{DnsName, ObservedSet, OwnershipRecord, RecordData, RecordSet};
 
 use super::Trouble;
-use crate::arm::{Answer, Condition};
-use crate::fault::{Fault, Kind};
-use crate::mark::Metadata;
-use crate::records::{self, Item};
-use crate::zone::AzureZone;
+use crate::client::{Answer, Condition};
+use crate::error::{Fault, Kind};
+use crate::listing::{self, Item};
+use crate::ownership::Metadata;
+use crate::provider::AzureZone;
 
 /// Pauses before a write is tried again, where it is tried again at all.
 const PAUSES: [Duration; 3] =
@@ -27,7 +27,7 @@ impl AzureZone {
         before: &ObservedSet,
     ) -> Result<(), Trouble> {
         let url = self.set_url(name, record_type)?;
-        let (etag, _) = records::parts(&before.version);
+        let (etag, _) = listing::parts(&before.version);
         let on = known(etag)?;
         let result = self.patiently(false, || self.arm.delete(url.clone(), on)).await;
         match result {
@@ -57,7 +57,7 @@ impl AzureZone {
         let Some(before) = before else {
             return self.put_on(set, mark, Condition::Absent, Metadata::new(), in_gap).await;
         };
-        let (etag, others) = records::parts(&before.version);
+        let (etag, others) = listing::parts(&before.version);
         self.put_on(set, mark, known(etag)?, others, in_gap).await
     }
 
@@ -71,7 +71,7 @@ impl AzureZone {
         let data = before.ours().cloned().ok_or(Trouble::Conflict)?;
         let set = RecordSet { name: name.clone(), ttl: before.ttl, data };
         let mark = before.claim.mark().unwrap_or(mark);
-        let (_, others) = records::parts(&before.version);
+        let (_, others) = listing::parts(&before.version);
         self.put_on(&set, mark, Condition::Absent, others, true).await
     }
 
@@ -85,7 +85,7 @@ impl AzureZone {
     ) -> Result<ObservedSet, Trouble> {
         let record_type = set.data.record_type().as_str();
         let url = self.set_url(&set.name, record_type)?;
-        let body = records::body(self.arm.settings().service, set, mark, others).map_err(invalid)?;
+        let body = listing::body(self.arm.settings().service, set, mark, others).map_err(invalid)?;
         match self.patiently(in_gap, || self.arm.put(url.clone(), on, &body)).await {
             Ok(answer) => self.verify(&answer, url, set, mark, matches!(on, Condition::Absent)).await,
             Err(Fault { kind: Kind::Changed, .. }) => self.reread(url, set, mark).await,
@@ -98,7 +98,7 @@ impl AzureZone {
     }
 
     fn set_url(&self, name: &DnsName, record_type: &str) -> Result<Url, Fault> {
-        let relative = records::relative(name, &self.zone)
+        let relative = listing::relative(name, &self.zone)
             .ok_or_else(|| invalid(format!("{name} is not in the zone {}", self.zone)))?;
         Ok(self.arm.url(&[record_type, relative]))
     }
@@ -136,10 +136,10 @@ impl AzureZone {
         is_new: bool,
     ) -> Result<ObservedSet, Trouble> {
         let Item { set: found, odd, .. } = self.item(answer)?;
-        if records::stands(&found, set, mark) {
+        if listing::stands(&found, set, mark) {
             return Ok(found);
         }
-        let (etag, _) = records::parts(&found.version);
+        let (etag, _) = listing::parts(&found.version);
         if is_new && !etag.is_empty() {
             // Should this fail, the set is foreign at the next listing, and said to be.
             let _ = self.arm.delete(url, Condition::Etag(etag)).await;
@@ -158,7 +158,7 @@ impl AzureZone {
         // Where this read is throttled or fails, the next listing says what is there.
         let answer = self.arm.get(url).await.map_err(|_| Trouble::Conflict)?;
         let Item { set: found, .. } = self.item(&answer)?;
-        if records::stands(&found, set, mark) { Ok(found) } else { Err(Trouble::Conflict) }
+        if listing::stands(&found, set, mark) { Ok(found) } else { Err(Trouble::Conflict) }
     }
 
     /// Asks for a write on a condition that is never true: the right to write is looked at first.
@@ -168,7 +168,7 @@ impl AzureZone {
         let mark = format!("v=1 owner={} service=fleetdns/check", self.owner).parse::<OwnershipRecord>();
         let mark = mark.map_err(|error| invalid(error.to_string()))?;
         let body =
-            records::body(self.arm.settings().service, set, &mark, Metadata::new()).map_err(invalid)?;
+            listing::body(self.arm.settings().service, set, &mark, Metadata::new()).map_err(invalid)?;
         match self.arm.put(url, Condition::Etag(NEVER), &body).await {
             Ok(_) | Err(Fault { kind: Kind::Changed, .. }) => Ok(()),
             Err(fault) => Err(fault),

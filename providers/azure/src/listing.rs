@@ -13,7 +13,7 @@ use fleetdns_core::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::mark::{self, Metadata};
+use crate::ownership::{self, Metadata};
 use crate::settings::Service;
 
 #[cfg(test)]
@@ -64,7 +64,7 @@ impl Raw {
         // An alias set that follows a Traffic Manager profile may have no TTL of its own.
         let ttl =
             Ttl::new(ttl.unwrap_or(0)).ok_or(format!("{record_type} set {name}: its TTL is out of range"))?;
-        let (text, others) = mark::read(metadata(properties.remove("metadata")));
+        let (text, others) = ownership::read(metadata(properties.remove("metadata")));
         let mark = Owner::read(text.as_deref(), owner);
         let servers = name_servers(properties.get("nsrecords"));
         let (content, odd) = match content(&record_type, properties) {
@@ -167,12 +167,12 @@ pub(crate) fn body(
     mark: &OwnershipRecord,
     others: Metadata,
 ) -> Result<Value, String> {
-    let marked = mark::write(mark).map_err(|mark::TooLong(octets)| {
+    let marked = ownership::write(mark).map_err(|ownership::TooLong(octets)| {
         format!(
             "{}: what says which cluster gave which address has {octets} octets, and record-set metadata holds {}; \
              publish this name from fewer clusters",
             set.name,
-            mark::LONGEST
+            ownership::LONGEST
         )
     })?;
     let mut metadata = others;

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::bounded::Bounded;
 use crate::credential;
-use crate::fault::{Fault, Kind, Who};
+use crate::error::{Fault, Kind, Who};
 use crate::pace::{Operation, Pace};
 use crate::settings::{Choice, Settings};
 

@@ -16,9 +16,9 @@ use fleetdns_core::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::arm::{Answer, Arm};
-use crate::fault::{Fault, Kind};
-use crate::records::{Item, Raw};
+use crate::client::{Answer, Arm};
+use crate::error::{Fault, Kind};
+use crate::listing::{Item, Raw};
 use crate::settings::Settings;
 
 /// Sets on one page. Azure's own default is 100, and a listing is limited by its pages.
