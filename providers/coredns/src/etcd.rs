@@ -1,14 +1,14 @@
 //! A zone in CoreDNS's etcd.
 
 mod apply;
+mod changes;
 mod check;
-mod edit;
-mod fault;
+mod client;
+mod error;
 mod layout;
-mod link;
+mod listing;
 mod pack;
 mod value;
-mod view;
 
 #[cfg(test)]
 mod model_tests;
@@ -25,10 +25,10 @@ use fleetdns_core::{
 };
 
 use crate::settings::EtcdSettings;
-use fault::{Fault, Kind};
+use client::Link;
+use error::{Fault, Kind};
 use layout::Layout;
-use link::Link;
-use view::{Pair, View};
+use listing::{Pair, View};
 
 /// Keys of one page of a listing.
 const PAGE: i64 = 2000;
@@ -76,7 +76,7 @@ impl EtcdZone {
             result => result?,
         };
         let View { mut listing, apex_strays } =
-            view::view(&self.layout, &self.owner, pages.iter().flat_map(pairs));
+            listing::view(&self.layout, &self.owner, pages.iter().flat_map(pairs));
         listing.observed.set_unwritable(self.layout.reserved());
         let mut seen = self.seen();
         // What was written while the pages were read is known at a later revision.

@@ -4,7 +4,7 @@
 //! file again when the serial has changed.
 
 mod check;
-mod failure;
+mod error;
 mod generate;
 mod records;
 mod replace;
@@ -25,7 +25,7 @@ use fleetdns_core::{
 };
 
 use crate::settings::FileSettings;
-use failure::Failure;
+use error::Failure;
 use replace::{Replaced, replace};
 use zone::{Damage, OurSet, Ours, ZoneText};
 

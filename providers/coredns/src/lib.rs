@@ -5,7 +5,7 @@
 //! plans.
 //!
 //! ```text
-//! Keys ─settings→ etcd: Layout · value · view (keys → sets) · edit (change → guarded keys) · pack → transactions
+//! Keys ─settings→ etcd: Layout · value · listing (keys → sets) · changes (change → guarded keys) · pack → transactions
 //!              └→ file: scan · zone (text → sets) · render → new text → temporary file → rename
 //! ```
 //!

@@ -7,10 +7,10 @@ use fleetdns_core::{Applied, DnsName, NameChange, ObservedSet, Outcome, Plan, Pr
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
 
-use super::edit::{self, Edit, Unfit};
-use super::fault::{Fault, Kind};
+use super::changes::{self, Edit, Unfit};
+use super::error::{Fault, Kind};
 use super::pack::{self, Batch};
-use super::{EtcdZone, kv, pairs, view};
+use super::{EtcdZone, kv, listing, pairs};
 
 /// Transactions under way at once: etcd groups their commits.
 const AT_ONCE: usize = 4;
@@ -67,7 +67,7 @@ impl EtcdZone {
             let seen = self.seen();
             seen.since.get(&change.name).copied().or(seen.listed)
         };
-        edit::edit(&self.layout, &self.owner, change, known).map_err(|unfit| match unfit {
+        changes::edit(&self.layout, &self.owner, change, known).map_err(|unfit| match unfit {
             Unfit::Stale => Outcome::Conflict,
             Unfit::Impossible(problem) => Outcome::Failed(ProviderError::Rejected { problem }),
         })
@@ -155,13 +155,14 @@ impl EtcdZone {
         }
         let sets = last.and_then(|mut written| written.sets.pop()).unwrap_or_default();
         // The guards did not cover the keys that no step wrote: one of them may have gone.
-        let complete = edit.desired.iter().all(|data| view::stands(&sets, data, data.record_type()));
+        let complete = edit.desired.iter().all(|data| listing::stands(&sets, data, data.record_type()));
         if complete { Outcome::Done(sets) } else { Outcome::Conflict }
     }
 
     /// One transaction with all that these names need. `None` when a guard does not hold, and then nothing is written.
     async fn commit(&self, edits: &[Edit]) -> Result<Option<Written>, Fault> {
-        let compares: Vec<_> = edits.iter().flat_map(|edit| &edit.guards).map(edit::Guard::compare).collect();
+        let compares: Vec<_> =
+            edits.iter().flat_map(|edit| &edit.guards).map(changes::Guard::compare).collect();
         let operations: Vec<_> =
             edits.iter().flat_map(|edit| edit.writes().chain(edit.reads.operations())).collect();
         let transaction = Txn::new().when(compares).and_then(operations);
@@ -190,7 +191,7 @@ impl EtcdZone {
     }
 
     fn sets_at(&self, name: &DnsName, reads: &[GetResponse]) -> Vec<ObservedSet> {
-        let view = view::view(&self.layout, &self.owner, reads.iter().flat_map(pairs));
+        let view = listing::view(&self.layout, &self.owner, reads.iter().flat_map(pairs));
         let mut sets = view.listing.observed.at(name).to_vec();
         if name == self.layout.zone() {
             sets.extend(self.seen().apex_strays.iter().cloned());

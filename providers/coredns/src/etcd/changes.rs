@@ -7,8 +7,8 @@ use etcd_client::{Compare, CompareOp, GetOptions, TxnOp};
 use fleetdns_core::{Change, DnsName, Label, NameChange, ObservedSet, OwnershipRecord, RecordData, Ttl};
 
 use super::layout::Layout;
+use super::listing;
 use super::value;
-use super::view;
 
 /// What has to be true of etcd for an edit to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub(crate) fn edit(layout: &Layout, owner: &Label, change: &NameChange, known: K
     for before in change.changes.iter().filter_map(Change::before) {
         let data = before.ours().ok_or(Unfit::Stale)?;
         let keys = keys(layout, name, data);
-        let revisions = view::revisions(before).ok_or(Unfit::Stale)?;
+        let revisions = listing::revisions(before).ok_or(Unfit::Stale)?;
         guarded.extend(keys.iter().cloned().zip(revisions));
         edit.writes.extend(keys.into_iter().map(|key| (key, None)));
         unchanged.extend(as_it_stands(layout, owner, name, before));
@@ -212,5 +212,5 @@ impl Edit {
 }
 
 #[cfg(test)]
-#[path = "edit_tests.rs"]
+#[path = "changes_tests.rs"]
 mod tests;

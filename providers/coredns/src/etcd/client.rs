@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 use tracing::warn;
 
-use super::fault::{Fault, Kind, Reason, Who};
+use super::error::{Fault, Kind, Reason, Who};
 use crate::settings::EtcdSettings;
 
 /// For each call, and for making a connection.

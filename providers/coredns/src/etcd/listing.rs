@@ -261,5 +261,5 @@ pub(crate) fn stands(sets: &[ObservedSet], data: &RecordData, record_type: Recor
 }
 
 #[cfg(test)]
-#[path = "view_tests.rs"]
+#[path = "listing_tests.rs"]
 mod tests;

@@ -7,10 +7,10 @@ use fleetdns_core::{DnsName, NonEmpty, Owner, RecordData};
 use fleetdns_fakes::plans::{self, Desired, difference, name, owner};
 use proptest::prelude::*;
 
-use super::edit::{Edit, Guard, edit};
+use super::changes::{Edit, Guard, edit};
 use super::layout::Layout;
+use super::listing::{Pair, View, view};
 use super::pack::{Batch, pack, steps};
-use super::view::{Pair, View, view};
 
 #[derive(Default)]
 struct Model {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::edit::{Edit, Guard};
+use super::changes::{Edit, Guard};
 
 /// etcd's `--max-txn-ops`: most compares, and most operations, of one transaction.
 pub(crate) const MAX_OPERATIONS: usize = 128;
@@ -133,7 +133,7 @@ fn step(edit: &Edit, chunk: &[Write<'_>]) -> Edit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::etcd::edit::Reads;
+    use crate::etcd::changes::Reads;
 
     fn key(index: usize) -> String {
         format!("/z/foo/v4-{index:08x}")

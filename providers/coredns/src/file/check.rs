@@ -2,7 +2,7 @@
 
 use fleetdns_core::Finding;
 
-use super::failure::Failure;
+use super::error::Failure;
 use super::{Inner, replace};
 
 impl Inner {
