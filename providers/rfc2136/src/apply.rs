@@ -14,9 +14,9 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Record;
 use tracing::debug;
 
-use crate::edit::Edit;
-use crate::fault::{Asked, Fault};
-use crate::link::Link;
+use crate::changes::Edit;
+use crate::client::Link;
+use crate::error::{Asked, Fault};
 use crate::view::Known;
 
 /// Refused names after which it is looked again whether the zone takes updates.

@@ -10,7 +10,7 @@ use hickory_proto::rr::TSigner;
 use hickory_proto::rr::rdata::TSIG;
 use hickory_proto::rr::rdata::tsig::{TsigError, signed_bitmessage_to_buf};
 
-use crate::fault::Fault;
+use crate::error::Fault;
 use crate::settings::FUDGE;
 
 /// Messages in a row that need no signature of their own.

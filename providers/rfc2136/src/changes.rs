@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fleetdns_core::{Change, DnsName, Label, NameChange, RecordData, RecordType as Kind, Ttl};
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 
-use crate::mark::{self, OwnershipRecord};
+use crate::ownership::{self, OwnershipRecord};
 use crate::view::Known;
 use crate::wire;
 
@@ -145,7 +145,7 @@ fn after(owner: &Label, change: &NameChange, before: &Known) -> Known {
         }
     }
     after.marks.retain(|mark| !our_marks.contains(mark));
-    after.marks.extend(mark::write(&texts));
+    after.marks.extend(ownership::write(&texts));
     after
 }
 
@@ -224,13 +224,15 @@ impl Place {
         };
         let old = before.marks.difference(&after.marks).map(|mark| record(mark, DNSClass::NONE, 0)).collect();
         let new: Vec<&OwnershipRecord> = after.marks.difference(&before.marks).collect();
-        if let Some(octets) = new.iter().map(|mark| mark.octets()).find(|octets| *octets > mark::MAX_TEXT) {
-            let most = mark::MAX_TEXT;
+        if let Some(octets) =
+            new.iter().map(|mark| mark.octets()).find(|octets| *octets > ownership::MAX_TEXT)
+        {
+            let most = ownership::MAX_TEXT;
             return Err(Unfit::Impossible(format!(
                 "its ownership record has {octets} octets, the most is {most}"
             )));
         }
-        Ok((old, new.into_iter().map(|mark| record(mark, DNSClass::IN, mark::TTL)).collect()))
+        Ok((old, new.into_iter().map(|mark| record(mark, DNSClass::IN, ownership::TTL)).collect()))
     }
 
     fn rest(&self, additions: Vec<Record>, after: &Known) -> Result<Rest, Unfit> {
@@ -244,9 +246,9 @@ impl Place {
 }
 
 #[cfg(test)]
-#[path = "edit_tests.rs"]
+#[path = "changes_tests.rs"]
 mod tests;
 
 #[cfg(test)]
-#[path = "edit_props.rs"]
+#[path = "changes_props.rs"]
 mod props;

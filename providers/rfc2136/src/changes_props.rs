@@ -45,7 +45,7 @@ fn text(count: u8) -> String {
 
 fn known(sets: &[RecordData], members: u8, strangers: &[u8]) -> Known {
     let texts = sets.iter().map(|data| (data.record_type(), text(members))).collect();
-    let mut known = Known { marks: mark::write(&texts).into_iter().collect(), ..Known::default() };
+    let mut known = Known { marks: ownership::write(&texts).into_iter().collect(), ..Known::default() };
     for data in sets {
         known.sets.insert(data.record_type(), (Ttl::DEFAULT, data.clone()));
     }

@@ -7,11 +7,11 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::tsig::TsigError;
 use hickory_proto::rr::{DNSClass, Record, RecordType};
 
-use crate::edit::KINDS;
-use crate::fault::{Action, Fault, apart};
+use crate::changes::KINDS;
+use crate::error::{Action, Fault, apart};
+use crate::listing::Zone;
 use crate::provider::Rfc2136;
 use crate::view::Known;
-use crate::zone::Zone;
 use crate::{transfer, wire};
 
 /// Below the suffix; nothing is ever written there.

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::chain::{Chain, now};
 use crate::dial::Dial;
-use crate::fault::Fault;
+use crate::error::Fault;
 use crate::settings::Settings;
 
 /// For the first message of an answer: a server reads a large zone, or writes and signs many names.

@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::fault::Fault;
+use crate::error::Fault;
 
 /// For the name and a connection to any of its addresses.
 const CONNECT: Duration = Duration::from_secs(5);

@@ -4,12 +4,12 @@
 //! approved plans as updates. Every message is signed, and every answer has to be (TSIG, RFC 8945).
 //!
 //! ```text
-//! Keys ─settings→ dial → link (TCP), chain (TSIG) ─AXFR→ zone: Known by name → seen → record sets
-//!                          ↑                                                     ↓
-//!                          └── run ←─ pack (messages) ←─ edit: prerequisites, deletions, additions, proof
+//! Keys ─settings→ dial → client (TCP), chain (TSIG) ─AXFR→ listing: Known by name → seen → record sets
+//!                          ↑                                                          ↓
+//!                          └── apply ←─ pack (messages) ←─ changes: prerequisites, deletions, additions, proof
 //! ```
 //!
-//! Whose a record set is stands in a TXT record at `_fleetdns.` before its name, see `mark`, written in one message
+//! Whose a record set is stands in a TXT record at `_fleetdns.` before its name, see `ownership`, written in one message
 //! with the set. A change of a name has as prerequisite that everything of it is as it was listed (RFC 2136 §2.4.2),
 //! and is checked afterwards, as BIND and Knot answer NOERROR to additions that they ignore.
 //!
@@ -20,22 +20,22 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod apply;
 mod chain;
+mod changes;
 mod check;
+mod client;
 mod dial;
-mod edit;
-mod fault;
-mod link;
-mod mark;
+mod error;
+mod listing;
+mod ownership;
 mod pack;
 mod provider;
-mod run;
 mod seen;
 mod settings;
 mod transfer;
 mod view;
 mod wire;
-mod zone;
 
 use fleetdns_core::keys::{KeyFault, Keys};
 use fleetdns_core::{DnsName, Label, Provider};

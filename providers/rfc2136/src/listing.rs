@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use fleetdns_core::{DnsName, Label, Listing, Observed};
 use hickory_proto::rr::{RData, Record, RecordType};
 
-use crate::mark::OwnershipRecord;
+use crate::ownership::OwnershipRecord;
 use crate::view::Known;
 use crate::wire::{self, MARK_LABEL};
 
@@ -116,5 +116,5 @@ impl Zone {
 }
 
 #[cfg(test)]
-#[path = "zone_tests.rs"]
+#[path = "listing_tests.rs"]
 mod tests;

@@ -2,7 +2,7 @@
 
 use hickory_proto::rr::Record;
 
-use crate::edit::Edit;
+use crate::changes::Edit;
 use crate::wire;
 
 /// Octets of records in one message, without compression: 64 KiB less zone, key and signature.

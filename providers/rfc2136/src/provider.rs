@@ -9,12 +9,12 @@ use fleetdns_core::{
 };
 use tokio::sync::Mutex;
 
+use crate::apply::{Fate, Run};
+use crate::changes::{self, Edit, Unfit};
+use crate::client::Link;
 use crate::dial::Dial;
-use crate::edit::{self, Edit, Unfit};
-use crate::fault::{Action, Asked, Fault};
-use crate::link::Link;
+use crate::error::{Action, Asked, Fault};
 use crate::pack;
-use crate::run::{Fate, Run};
 use crate::seen::Seen;
 use crate::settings::Settings;
 use crate::transfer;
@@ -99,7 +99,7 @@ impl Rfc2136 {
         let mut edits = Vec::new();
         for (change, known) in changes.iter().zip(&known) {
             let rejected = |problem| Outcome::Failed(ProviderError::Rejected { problem });
-            let outcome = match edit::edit(&self.zone, &self.owner, change, known) {
+            let outcome = match changes::edit(&self.zone, &self.owner, change, known) {
                 Ok(mut edit) if pack::octets(&edit) <= pack::MAX_OCTETS => {
                     if !signed {
                         edit.signatures.clear();

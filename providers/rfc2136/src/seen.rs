@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fleetdns_core::{DnsName, Label, Listing};
 
+use crate::listing::Zone;
 use crate::transfer::Transfer;
 use crate::view::Known;
-use crate::zone::Zone;
 
 /// Listings in a row that go by the serial alone. A database edited behind its server need not move it.
 const MAX_SKIPS: u32 = 9;

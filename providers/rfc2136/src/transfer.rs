@@ -9,9 +9,9 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{RData, Record, RecordType};
 use tokio::time::timeout;
 
-use crate::fault::Fault;
-use crate::link::{Link, Part};
-use crate::zone::Zone;
+use crate::client::{Link, Part};
+use crate::error::Fault;
+use crate::listing::Zone;
 
 /// For all of it. Signatures of a large zone come along, and are not kept.
 const WHOLE: Duration = Duration::from_secs(300);

@@ -9,7 +9,7 @@ use fleetdns_core::{
 };
 use hickory_proto::rr::{RData, Record};
 
-use crate::mark::OwnershipRecord;
+use crate::ownership::OwnershipRecord;
 use crate::wire;
 
 /// Everything at one name that matters to us.

@@ -4,7 +4,7 @@ use fleetdns_core::{DnsName, RecordData, RecordType as Kind};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, TXT};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
-use crate::mark::OwnershipRecord;
+use crate::ownership::OwnershipRecord;
 
 /// First label of the name at which the owner of a name's record sets stands.
 pub(crate) const MARK_LABEL: &str = "_fleetdns";
