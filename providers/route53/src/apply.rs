@@ -11,13 +11,13 @@ use aws_sdk_route53::types::{
 use fleetdns_core::{Applied, DnsName, NameChange, Outcome, Plan, ProviderError, RecordType, RefusalBudget};
 use tracing::{debug, info};
 
-use crate::edit::{Delta, Group, edit};
-use crate::fault::{Fault, Kind};
+use crate::changes::{Delta, Group, edit};
+use crate::error::{Fault, Kind};
 use crate::names::write_name;
 use crate::pack::pack;
+use crate::provider::{Zone, lock};
 use crate::shape::Body;
 use crate::split::{blame, halves, rejected, unfit};
-use crate::zone::{Zone, lock};
 
 const ACTION: &str = "write the zone";
 

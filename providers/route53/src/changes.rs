@@ -2,10 +2,10 @@
 
 use fleetdns_core::{Change, Content, DnsName, NameChange, ObservedSet, Owner, RecordData, RecordType, Ttl};
 
-use crate::mark::{self, LONGEST, TooLong, Types};
+use crate::listing::{OwnershipRecord, View};
 use crate::names::mark_name;
+use crate::ownership::{self, LONGEST, TooLong, Types};
 use crate::shape::{Body, Raw, Shapes, standing, version};
-use crate::view::{OwnershipRecord, View};
 
 /// TTL of marks. Nobody resolves them.
 const MARK_TTL: u32 = 300;
@@ -161,7 +161,7 @@ fn new_mark(
         // It cannot be read, and nothing is known that could take its place: it stays, and speaks for types that are gone.
         (None, _) => return Ok(old.cloned()),
     };
-    let values = mark::write(kept.as_str(), &types).map_err(|TooLong(characters)| {
+    let values = ownership::write(kept.as_str(), &types).map_err(|TooLong(characters)| {
         Unfit::Impossible(format!(
             "its ownership text for {name} has {characters} characters, {LONGEST} can be kept; fewer clusters or \
              shorter load balancer names are needed"

@@ -5,11 +5,11 @@ use std::hash::{BuildHasher, RandomState};
 use aws_sdk_route53::config::{Credentials, ProvideCredentials};
 use fleetdns_core::{DnsName, Finding, ProviderError};
 
-use crate::edit::Delta;
-use crate::fault::{Fault, Kind};
+use crate::changes::Delta;
+use crate::error::{Fault, Kind};
 use crate::names::{mark_name, write_text};
+use crate::provider::{Zone, kind};
 use crate::shape::{Body, Raw};
-use crate::zone::{Zone, kind};
 
 /// Most names of ours with which the right to write is tried.
 const SAMPLES: usize = 3;

@@ -27,7 +27,7 @@ use tokio::sync::OnceCell;
 use tracing::debug;
 
 use crate::bounded::Bounded;
-use crate::fault::{Fault, Kind};
+use crate::error::{Fault, Kind};
 use crate::settings::Settings;
 
 const CONNECT: Duration = Duration::from_secs(4);

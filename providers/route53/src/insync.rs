@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use crate::fault::{Fault, Kind};
+use crate::error::{Fault, Kind};
 
 /// Between two questions after the same batch: a second at first, since a small zone is done within a few.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(8));

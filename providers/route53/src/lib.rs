@@ -3,12 +3,12 @@
 //! Reads: a hosted zone through the AWS SDK. Returns: [`Listing`](fleetdns_core::Listing)s, and writes approved plans.
 //!
 //! ```text
-//! Keys ─settings→ zone: which hosted zone it is · list (pages → view) · apply · check
-//!                  │ view (record sets ↔ sets with an owner) · shape and alias (a set ↔ its record sets)
-//!                  │ mark (evidence ↔ TXT) · names (octal escapes)
-//!                  │ edit (change → deletes and creates) · pack → batches · said (who is to blame in a batch)
+//! Keys ─settings→ provider: which hosted zone it is · list (pages → listing) · apply · check
+//!                  │ listing (record sets ↔ sets with an owner) · shape and alias (a set ↔ its record sets)
+//!                  │ ownership (record ↔ TXT) · names (octal escapes)
+//!                  │ changes (change → deletes and creates) · pack → batches · said (who is to blame in a batch)
 //!                  │ insync: when the name servers have a batch
-//!                  └ link: one call → answer or fault
+//!                  └ client: one call → answer or fault
 //! ```
 //!
 //! The mark of a set is a TXT set at `_fleetdns.NAME` (`_fleetdns-wildcard.NAME` for `*.NAME`), written and deleted in
@@ -27,20 +27,20 @@
 mod alias;
 mod apply;
 mod bounded;
+mod changes;
 mod check;
-mod edit;
-mod fault;
+mod client;
+mod error;
 mod insync;
-mod link;
-mod mark;
+mod listing;
 mod names;
+mod ownership;
 mod pack;
+mod provider;
 mod said;
 mod settings;
 mod shape;
 mod split;
-mod view;
-mod zone;
 
 use fleetdns_core::keys::{KeyFault, Keys};
 use fleetdns_core::{DnsName, Label, Provider};
@@ -54,5 +54,5 @@ pub use settings::KEYS;
 /// All keys that are wrong or missing, each with what would be right.
 pub fn connect(zone: &DnsName, owner: &Label, keys: &Keys) -> Result<Box<dyn Provider>, Vec<KeyFault>> {
     let settings = settings::read(keys)?;
-    Ok(Box::new(zone::Zone::new(zone.clone(), owner.clone(), settings)))
+    Ok(Box::new(provider::Zone::new(zone.clone(), owner.clone(), settings)))
 }

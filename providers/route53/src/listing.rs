@@ -10,8 +10,8 @@ use fleetdns_core::{
 };
 
 use crate::alias::Alias;
-use crate::mark::{self, Types};
 use crate::names::{marked_name, read_name};
+use crate::ownership::{self, Types};
 use crate::shape::{Body, Raw, Shapes, version};
 
 /// What is at the place where the mark of a name is kept.
@@ -91,7 +91,7 @@ impl View {
     fn add_mark(&mut self, marked: DnsName, set: &ResourceRecordSet, owner: &Label) {
         let mark = match (set.r#type().as_str(), Raw::of(set)) {
             ("TXT", Some(raw)) => {
-                let (claim, types) = mark::read(&raw.values, owner);
+                let (claim, types) = ownership::read(&raw.values, owner);
                 OwnershipRecord { raw: Some(raw), claim, types }
             }
             // Neither stands in the way of a TXT set.

@@ -1,6 +1,6 @@
 //! Changes into batches, as few as the limits of Route 53 let be.
 
-use crate::edit::{Group, Size};
+use crate::changes::{Group, Size};
 
 /// Batches in the order of the groups. A group of several steps is alone.
 pub(crate) fn pack(groups: Vec<Group>) -> Vec<Vec<Group>> {
@@ -31,7 +31,7 @@ pub(crate) fn pack(groups: Vec<Group>) -> Vec<Vec<Group>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edit::{CHARACTERS, Delta, ELEMENTS};
+    use crate::changes::{CHARACTERS, Delta, ELEMENTS};
     use crate::shape::{Body, Raw};
     use fleetdns_core::RecordType;
 

@@ -13,14 +13,14 @@ use fleetdns_core::{
 use tokio::sync::Mutex;
 
 use crate::alias::suffixes;
-use crate::edit::Group;
-use crate::fault::{Fault, Kind, Whom};
+use crate::changes::Group;
+use crate::client::Link;
+use crate::error::{Fault, Kind, Whom};
 use crate::insync::Insync;
-use crate::link::Link;
+use crate::listing::{OwnershipRecord, View};
 use crate::names::{read_name, write_name};
 use crate::settings::Settings;
 use crate::shape::Shapes;
-use crate::view::{OwnershipRecord, View};
 
 /// Most sets of a page.
 const PAGE: i32 = 300;

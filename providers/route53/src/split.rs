@@ -3,7 +3,7 @@
 use fleetdns_core::redact::backend_text;
 use fleetdns_core::{DnsName, Outcome, ProviderError};
 
-use crate::edit::{Group, Unfit};
+use crate::changes::{Group, Unfit};
 use crate::names::marked_name;
 use crate::said::{Blame, Said, blamed};
 
