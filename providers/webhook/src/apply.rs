@@ -11,8 +11,8 @@ use fleetdns_core::{DnsName, Outcome, ProviderError, RefusalBudget};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use crate::edit::{Edit, Op, Part, Unfit, changes, key};
-use crate::fault::{Action, Fault};
+use crate::changes::{Edit, Op, Part, Unfit, changes, key};
+use crate::error::{Action, Fault};
 use crate::proof::{Progress, progress};
 use crate::provider::{MOST_AT_ONCE, State, Webhook};
 use crate::wire::Endpoint;

@@ -5,8 +5,8 @@ mod adjusted;
 use fleetdns_core::{Change, DnsName, NameChange, Owner, RecordData, RecordType as Kind};
 
 use crate::filter::Filter;
-use crate::mark::{self, LONGEST, Sets, Stored, TooLong, mark_name};
-use crate::view::{Known, Raw};
+use crate::listing::{Known, Raw};
+use crate::ownership::{self, LONGEST, Sets, Stored, TooLong, mark_name};
 use crate::wire::{Changes, Endpoint};
 
 /// TTL of marks. Nobody resolves them.
@@ -160,7 +160,7 @@ fn sets_after(change: &NameChange, known: &Known) -> Sets {
         .filter_map(|(kind, ttl)| {
             let raw = known.raw(kind)?;
             let listed = raw.endpoint.record_ttl;
-            let properties = mark::fingerprint(&raw.endpoint.provider_specific);
+            let properties = ownership::fingerprint(&raw.endpoint.provider_specific);
             let stored = old.and_then(|sets| sets.get(&kind)).copied();
             Some((kind, stored.unwrap_or(Stored { desired: ttl.seconds().into(), listed, properties })))
         })
@@ -212,7 +212,7 @@ impl Edit {
 
     fn mark_targets(&self) -> Result<Vec<String>, Unfit> {
         let ownership = self.ownership.as_deref().unwrap_or_default();
-        mark::write(ownership, &self.sets).map_err(|TooLong(characters)| {
+        ownership::write(ownership, &self.sets).map_err(|TooLong(characters)| {
             impossible(format!(
                 "its ownership text for {} has {characters} characters, {LONGEST} can be kept; fewer clusters or shorter \
                  load balancer names are needed",

@@ -4,10 +4,10 @@ use std::error::Error as StdError;
 
 use fleetdns_core::{DnsName, Finding};
 
-use crate::edit::key;
-use crate::fault::{Action, Fault};
+use crate::changes::key;
+use crate::error::{Action, Fault};
 use crate::filter::Reach;
-use crate::mark::mark_name;
+use crate::ownership::mark_name;
 use crate::provider::Webhook;
 use crate::wire::Endpoint;
 

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use tracing::debug;
 
-use crate::fault::{Action, Fault, TOKEN};
+use crate::error::{Action, Fault, TOKEN};
 use crate::filter::Filter;
 use crate::settings::Settings;
 use crate::wire::{Changes, Domains, Endpoint, MEDIA_TYPE};

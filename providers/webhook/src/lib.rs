@@ -5,15 +5,15 @@
 //! external-dns's own Go code differ, the code is followed, as every webhook is tried with it.
 //!
 //! ```text
-//! Keys ─settings→ link: negotiate (filter) · records · adjust · write
-//!                  │ view: endpoints → names with their sets and mark
-//!                  │ edit: change → operations, the mark among them
-//!                  └ run: batches, halves of what is refused → proof: what is really there
+//! Keys ─settings→ client: negotiate (filter) · records · adjust · write
+//!                  │ listing: endpoints → names with their sets and mark
+//!                  │ changes: change → operations, the mark among them
+//!                  └ apply: batches, halves of what is refused → proof: what is really there
 //! ```
 //!
 //! The protocol promises little: no conditions, no result of the parts of a call, no versions. So the records are read
 //! before each write and compared with what the plan saw, and read again after it. Whose a set is stands in a TXT at
-//! `_fleetdns.NAME`, see `mark`, written in one call with the set.
+//! `_fleetdns.NAME`, see `ownership`, written in one call with the set.
 //!
 //! Invariant: [`Outcome::Done`](fleetdns_core::Outcome::Done) is said only of what was read back.
 //! Invariant: a set without our mark, with a set identifier, or with properties that neither we nor the webhook gave it,
@@ -24,17 +24,17 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod apply;
+mod changes;
 mod check;
-mod edit;
-mod fault;
+mod client;
+mod error;
 mod filter;
-mod link;
-mod mark;
+mod listing;
+mod ownership;
 mod proof;
 mod provider;
-mod run;
 mod settings;
-mod view;
 mod wire;
 
 use fleetdns_core::keys::{KeyFault, Keys};

@@ -10,7 +10,7 @@ use fleetdns_core::{
     Ttl, Version,
 };
 
-use crate::mark::{self, OwnershipRecord, Stored, fingerprint, marked_name};
+use crate::ownership::{self, OwnershipRecord, Stored, fingerprint, marked_name};
 use crate::wire::{Endpoint, Property};
 
 /// All endpoints of one type at one name, put together.
@@ -79,14 +79,14 @@ impl View {
             let Some(marked) = marked_name(name) else { continue };
             if let Some(raw) = known.sets.get("TXT") {
                 let mark = if raw.simple {
-                    mark::read(&raw.endpoint.targets, owner)
+                    ownership::read(&raw.endpoint.targets, owner)
                 } else {
                     OwnershipRecord { claim: Owner::Foreign, sets: None, text: None }
                 };
                 let mut raw = raw.clone();
                 if mark.claim.is_ours() {
                     known.sets.remove("TXT");
-                    raw.endpoint.targets = mark::as_written(&raw.endpoint.targets);
+                    raw.endpoint.targets = ownership::as_written(&raw.endpoint.targets);
                 }
                 found.push((marked, Kept { raw, mark }));
             } else if let Some(raw) = known.sets.get("CNAME") {

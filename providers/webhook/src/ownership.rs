@@ -224,5 +224,5 @@ fn unquoted(target: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "mark_tests.rs"]
+#[path = "ownership_tests.rs"]
 mod tests;

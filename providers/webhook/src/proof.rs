@@ -1,7 +1,7 @@
 //! Whether what was to be written is there: the protocol does not say.
 
-use crate::edit::{Edit, Op, Part};
-use crate::view::{Known, data};
+use crate::changes::{Edit, Op, Part};
+use crate::listing::{Known, data};
 use crate::wire::Endpoint;
 
 /// How far an operation has come.

@@ -10,13 +10,13 @@ use fleetdns_core::{
 };
 use tokio::sync::Mutex;
 
-use crate::edit::{Edit, Unfit, edit};
-use crate::fault::{Action, Fault};
+use crate::apply::{Lines, Run, rejected, too_many_targets};
+use crate::changes::{Edit, Unfit, edit};
+use crate::client::Link;
+use crate::error::{Action, Fault};
 use crate::filter::{Filter, Reach};
-use crate::link::Link;
-use crate::run::{Lines, Run, rejected, too_many_targets};
+use crate::listing::View;
 use crate::settings::Settings;
-use crate::view::View;
 
 /// Most names of one call. Webhooks write record by record within one call, so that thousands would take minutes.
 pub(crate) const MOST_AT_ONCE: usize = 250;

@@ -6,11 +6,11 @@ use fleetdns_core::Outcome;
 use tracing::info;
 
 use super::{Run, in_steps, incomplete, rejected, too_many_targets};
-use crate::edit::{Edit, Op, changes};
-use crate::fault::{Action, Fault};
-use crate::mark::fingerprint;
+use crate::changes::{Edit, Op, changes};
+use crate::error::{Action, Fault};
+use crate::listing::View;
+use crate::ownership::fingerprint;
 use crate::proof::{Progress, progress};
-use crate::view::View;
 
 /// Pauses before what is missing is looked for again: some backends list what they wrote a moment later.
 const PAUSES: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1600)];

@@ -6,8 +6,8 @@ use fleetdns_core::RecordType as Kind;
 use fleetdns_core::redact::backend_text;
 
 use super::{Edit, MARK_TTL, Op, Part, Unfit, impossible, key};
-use crate::mark;
-use crate::view::{Known, data};
+use crate::listing::{Known, data};
+use crate::ownership;
 use crate::wire::Endpoint;
 
 impl Edit {
@@ -48,7 +48,7 @@ impl Edit {
                     )));
                 }
                 if let Some(stored) = self.sets.get_mut(&kind) {
-                    let properties = mark::fingerprint(&answer.provider_specific);
+                    let properties = ownership::fingerprint(&answer.provider_specific);
                     (stored.listed, stored.properties) =
                         learned(kind, answer.record_ttl).unwrap_or((answer.record_ttl, properties));
                 }
@@ -81,7 +81,7 @@ impl Edit {
 
     /// The text of the mark afterwards.
     pub(crate) fn mark_text(&self) -> Option<String> {
-        self.ownership.as_ref().map(|ownership| mark::whole(ownership, &self.sets))
+        self.ownership.as_ref().map(|ownership| ownership::whole(ownership, &self.sets))
     }
 
     /// An edit of the mark alone, where the webhook lists the sets otherwise than the mark says; `None` when it is right.
@@ -92,7 +92,7 @@ impl Edit {
         for (kind, stored) in &mut sets {
             let endpoint = &known.raw(*kind)?.endpoint;
             (stored.listed, stored.properties) =
-                (endpoint.record_ttl, mark::fingerprint(&endpoint.provider_specific));
+                (endpoint.record_ttl, ownership::fingerprint(&endpoint.provider_specific));
         }
         if sets == self.sets {
             return None;
