@@ -1,5 +1,6 @@
 //! Commands that ask the running daemon: `status`, `clusters`, `records`, `snapshot`.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -86,10 +87,10 @@ fn status_text(mut out: impl Write, status: &Status, format: Format) -> std::io:
             let reason = |text: &String| Reason { name: zone.name.clone(), reason: text.clone() };
             text.iter().map(reason).collect::<Vec<_>>()
         };
-        reasons(&mut out, "FAULT", &said(&zone.fault))?;
-        reasons(&mut out, "START-UP", &said(&zone.startup))?;
-        reasons(&mut out, "HELD", &zone.held)?;
-        reasons(&mut out, "REFUSED", &zone.refused)?;
+        reasons(&mut out, "FAULT", &said(&zone.fault), format)?;
+        reasons(&mut out, "START-UP", &said(&zone.startup), format)?;
+        reasons(&mut out, "HELD", &zone.held, format)?;
+        reasons(&mut out, "REFUSED", &zone.refused, format)?;
     }
     Ok(())
 }
@@ -177,16 +178,36 @@ fn zone_table(mut out: &mut impl Write, zones: &[ZoneLine]) -> std::io::Result<(
         ]
     };
     let rows: Vec<Vec<String>> = zones.iter().map(row).collect();
-    print(&mut out, &["ZONE", "PROVIDER", "NAMES", "WRITTEN", "FAILED", "READ"], &rows)
+    print(&mut out, &["ZONE", "PROVIDER", "NAMES", "WRITES SINCE START", "FAILED WRITES", "LAST READ"], &rows)
 }
 
-fn reasons(mut out: &mut impl Write, heading: &str, reasons: &[Reason]) -> std::io::Result<()> {
+/// Names with their reasons. Names of one reason share a row unless `format` is wide.
+fn reasons(
+    mut out: &mut impl Write,
+    heading: &str,
+    reasons: &[Reason],
+    format: Format,
+) -> std::io::Result<()> {
     if reasons.is_empty() {
         return Ok(());
     }
     writeln!(out)?;
+    let mut rows: Vec<(&str, &str, usize)> = Vec::new();
+    let mut row_of: HashMap<&str, usize> = HashMap::new();
+    for one in reasons {
+        match row_of.get(one.reason.as_str()).filter(|_| format != Format::Wide) {
+            Some(row) => rows[*row].2 += 1,
+            None => {
+                row_of.insert(&one.reason, rows.len());
+                rows.push((&one.name, &one.reason, 0));
+            }
+        }
+    }
+    let name = |name: &str, more: usize| {
+        if more == 0 { name.to_owned() } else { format!("{name} and {more} more") }
+    };
     let rows: Vec<Vec<String>> =
-        reasons.iter().map(|one| vec![one.name.clone(), one.reason.clone()]).collect();
+        rows.into_iter().map(|(first, reason, more)| vec![name(first, more), reason.to_owned()]).collect();
     print(&mut out, &[heading, "REASON"], &rows)
 }
 
@@ -234,6 +255,22 @@ mod tests {
             probe: "tcp:80".to_owned(),
             error: "connection refused".to_owned(),
         }
+    }
+
+    #[test]
+    fn names_held_for_one_reason_share_a_row_unless_it_is_wide() {
+        let line = |name: &str, reason: &str| Reason { name: name.to_owned(), reason: reason.to_owned() };
+        let held = [line("a", "floor"), line("b", "velocity"), line("c", "floor"), line("d", "floor")];
+        let text = |format| {
+            let mut out = Vec::new();
+            reasons(&mut out, "HELD", &held, format).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            text(Format::Text),
+            "\nHELD          REASON\na and 2 more  floor\nb             velocity\n"
+        );
+        assert_eq!(text(Format::Wide).lines().count(), 6);
     }
 
     #[test]

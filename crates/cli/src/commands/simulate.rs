@@ -33,7 +33,12 @@ pub async fn simulate(
             plan(&scenario, down).map_err(fail)?.beyond(&base)
         }
     };
-    show(daemon.output.output, &report, |out| write!(out, "{report}"))?;
+    show(daemon.output.output, &report, |out| {
+        if file.is_none() && !down.is_empty() && report == Report::default() {
+            return writeln!(out, "No change: DNS stays as it is without {}.", down.join(", "));
+        }
+        write!(out, "{report}")
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
