@@ -20,11 +20,13 @@ use tokio::sync::{Notify, watch};
 pub mod audit;
 mod event;
 mod follow;
+mod query;
 mod recorder;
 mod ring;
 
 pub use event::{Event, Evidence, Kind, What};
 pub use follow::follow;
+pub use query::Query;
 pub use recorder::EventRecorder;
 
 use ring::Ring;
@@ -35,26 +37,6 @@ pub const KEPT: usize = 10_000;
 const WAITING: usize = 50_000;
 /// Events of one answer, at most: the reader asks again for the rest.
 const AT_ONCE: usize = 1000;
-
-/// What is asked of the journal.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Query {
-    /// Events after this one.
-    #[serde(default)]
-    pub after: u64,
-    /// The run of the daemon that `after` is of; in another run all events are new.
-    #[serde(default)]
-    pub run: Option<String>,
-    /// How long to wait for an event, in seconds.
-    #[serde(default)]
-    pub wait: u64,
-    /// Only of this name.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// Only of this cluster.
-    #[serde(default)]
-    pub cluster: Option<String>,
-}
 
 /// `GET /v1/events`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

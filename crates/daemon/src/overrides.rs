@@ -4,19 +4,21 @@
 //! Returns: the overrides in force, on a `watch` channel that every zone applies, and answers to who asked for a change.
 //!
 //! ```text
-//! control socket ─Saying→ ┐
-//! zones' marks ──Adopt──→ ┴→ override store ─Overrides→ zones, view
+//! control socket ─request→ ┐
+//! zones' records ──adopt─→ ┴→ override store ─Overrides→ zones, view
 //!                             └→ state directory
 //! ```
 //!
 //! Invariant: one task changes the overrides; a change is kept before it is published, and said once.
 //! Invariant: a zone does not plan before the override store has what its marks say, and waits for no other zone.
 
+pub mod clock;
 pub mod effect;
 pub mod order;
 pub mod store;
 pub mod store_task;
 
+pub use clock::Clock;
 pub use effect::Effect;
 pub use store::{StateFile, StoreError, standing};
-pub use store_task::{Clock, OverrideChange, OverrideError, OverrideRequest, OverrideSender, OverrideStore};
+pub use store_task::{OverrideChange, OverrideError, OverrideRequest, OverrideSender, OverrideStore};

@@ -19,7 +19,8 @@ use crate::table::{age, dash, print};
 use fleetdns_daemon::config::{Socket, Whereabouts};
 use fleetdns_daemon::control::{Refusal, Released};
 use fleetdns_daemon::overrides::Effect;
-use fleetdns_daemon::overrides::order::{AUTO, Answer, Line, Order, count};
+use fleetdns_daemon::overrides::effect::count;
+use fleetdns_daemon::overrides::order::{AUTO, Answer, Line, Order};
 use fleetdns_daemon::view::{OverrideLine, Reason};
 
 /// How long the daemon may take to answer: it looks at every name that is concerned.

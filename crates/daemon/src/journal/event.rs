@@ -5,7 +5,7 @@ use std::fmt;
 use fleetdns_core::{MemberName, Verdict};
 use serde::{Deserialize, Serialize};
 
-use super::Query;
+use super::query::Query;
 
 /// What kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

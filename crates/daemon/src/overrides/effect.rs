@@ -11,7 +11,6 @@ use fleetdns_core::{
 use fleetdns_planner::{Planner, Scope};
 use serde::{Deserialize, Serialize};
 
-use super::order::count;
 use crate::view::{Reason, View};
 use crate::zone::ZoneStatus;
 
@@ -229,4 +228,9 @@ fn only(snapshot: &Snapshot, services: &BTreeSet<ServiceKey>) -> Snapshot {
     };
     let members = snapshot.members.iter().map(|(name, member)| (name.clone(), thinned(member)));
     Snapshot { members: members.collect() }
+}
+
+/// `1 name`, `2 names`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

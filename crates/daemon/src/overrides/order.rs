@@ -10,8 +10,9 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tracing::info;
 
-use super::effect::{Effect, Scene, services};
-use super::store_task::{Clock, OverrideChange, OverrideError, OverrideRequest, OverrideSender};
+use super::clock::Clock;
+use super::effect::{Effect, Scene, count, services};
+use super::store_task::{OverrideChange, OverrideError, OverrideRequest, OverrideSender};
 use crate::view::View;
 
 /// The override that takes any other back.
@@ -133,11 +134,6 @@ pub enum OrderError {
     /// Nothing is held that could be released.
     #[error("no correlation is in force: there is no held removal to confirm")]
     NoCorrelation,
-}
-
-/// `1 name`, `2 names`.
-pub fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn needed(yes: bool, anyway: bool) -> String {

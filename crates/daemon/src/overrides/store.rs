@@ -232,7 +232,7 @@ impl StateFile {
         let kept = self.read();
         if let Some(damage) = &kept.damage {
             let found = kept.overrides.iter().map(|overrides| overrides.iter().count()).sum::<usize>();
-            let (error, now) = (crate::chain(damage), super::Clock::system().now());
+            let (error, now) = (crate::chain(damage), super::clock::Clock::system().now());
             let aside = self.directory.join(format!("{FILE}.broken-{now}"));
             match fs::rename(&self.file, &aside) {
                 Ok(()) => warn!(

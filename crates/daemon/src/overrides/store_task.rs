@@ -1,9 +1,8 @@
 //! The one task that owns the overrides.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use fleetdns_core::{DnsName, Observed, Override, OverrideKind, Overrides, Subject};
 use thiserror::Error;
@@ -12,41 +11,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::clock::Clock;
 use super::store::{StateFile, StoreError, marked};
 use crate::chain;
 use fleetdns_core::stamp;
 
 /// The clock on the wall may be set: the end of an override is looked at so often at least.
 const LOOK: Duration = Duration::from_secs(30);
-
-/// Returns the time in seconds of Unix time.
-#[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> u64 + Send + Sync>);
-
-impl Clock {
-    /// The clock of the system.
-    pub fn system() -> Self {
-        Self::new(|| {
-            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-        })
-    }
-
-    /// Another clock.
-    pub fn new(now: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now))
-    }
-
-    /// The time.
-    pub fn now(&self) -> u64 {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for Clock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Clock").field(&self.now()).finish()
-    }
-}
 
 /// A change that a person asks for.
 #[derive(Debug, Clone)]
