@@ -1,4 +1,4 @@
-//! Heartbeats: which task should have taken a turn by now and has not.
+//! LastBeats: which task should have taken a turn by now and has not.
 //!
 //! Invariant: no clock is read; times are durations since a moment that the caller chooses.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// The last turn of each task, and when the next one is due.
 #[derive(Debug, Clone, Default)]
-pub struct Heartbeats(BTreeMap<Arc<str>, Beat>);
+pub struct LastBeats(BTreeMap<Arc<str>, Beat>);
 
 #[derive(Debug, Clone, Copy)]
 struct Beat {
@@ -28,7 +28,7 @@ pub struct Hanging {
     pub within: Duration,
 }
 
-impl Heartbeats {
+impl LastBeats {
     /// Records that a task takes a turn now, and will take the next one within this time.
     pub fn beat(&mut self, task: &Arc<str>, now: Duration, within: Duration) {
         let beat = Beat { at: now, within };
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_task_hangs_when_its_turn_is_overdue_and_no_longer_when_it_takes_one() {
-        let mut beats = Heartbeats::default();
+        let mut beats = LastBeats::default();
         let (zone, prober): (Arc<str>, Arc<str>) = ("zone example.com".into(), "prober".into());
         assert_eq!(beats.hanging(s(1_000_000)), []);
         beats.beat(&zone, s(10), s(300));

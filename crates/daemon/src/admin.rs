@@ -129,7 +129,7 @@ async fn only_known_names(State(known): State<Arc<Known>>, request: Request, nex
 }
 
 async fn live(State(view): State<View>) -> Response {
-    answer(&view.pulses.hanging())
+    answer(&view.heartbeats.hanging())
 }
 
 async fn ready(State(view): State<View>) -> Response {
@@ -302,7 +302,7 @@ mod tests {
     use fleetdns_core::Gauge;
 
     use super::*;
-    use crate::pulse::{PROBER, WATCH, ZONE};
+    use crate::heartbeats::{PROBER, WATCH, ZONE};
     use crate::self_checks::DoubtLine;
 
     async fn asked(view: &View) -> (StatusCode, String) {
@@ -317,18 +317,18 @@ mod tests {
         let view = View::empty();
         let tasks = [("zone example.com", ZONE), ("cluster west", WATCH), ("prober", PROBER)];
         for (task, within) in tasks {
-            let pulse = view.pulses.of(task, within);
+            let heartbeat = view.heartbeats.of(task, within);
             assert_eq!(asked(&view).await, (StatusCode::OK, "ok\n".to_owned()));
             tokio::time::sleep(within + Duration::from_secs(1)).await;
             let (status, text) = asked(&view).await;
             assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
             assert!(text.starts_with(&format!("{task}: no turn for")) && text.lines().count() == 1, "{text}");
             // Another one that goes on does not hide it, nor does time.
-            let other = view.pulses.of("other", Duration::from_secs(1_000_000));
+            let other = view.heartbeats.of("other", Duration::from_secs(1_000_000));
             other.beat();
             assert_eq!(asked(&view).await.0, StatusCode::SERVICE_UNAVAILABLE);
-            pulse.beat();
-            view.pulses.of(task, Duration::from_secs(1_000_000)).beat();
+            heartbeat.beat();
+            view.heartbeats.of(task, Duration::from_secs(1_000_000)).beat();
         }
     }
 

@@ -26,7 +26,7 @@ async fn keep(view: View, pause: Duration, tell: impl Fn(&[NotifyState<'_>]), sh
     tell(&[NotifyState::Ready]);
     let (mut last, mut hung) = (String::new(), false);
     loop {
-        let hanging = view.pulses.hanging();
+        let hanging = view.heartbeats.hanging();
         let line = summary(&view, &hanging);
         if line != last {
             tell(&[NotifyState::Status(&line)]);
@@ -81,12 +81,12 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::pulse::PROBER;
+    use crate::heartbeats::PROBER;
 
     #[tokio::test(start_paused = true)]
     async fn the_watchdog_is_not_fed_while_a_task_hangs_and_its_name_is_said() {
         let view = View::empty();
-        let prober = view.pulses.of("prober", PROBER);
+        let prober = view.heartbeats.of("prober", PROBER);
         let told: Arc<Mutex<Vec<String>>> = Arc::default();
         let hear = Arc::clone(&told);
         let tell = move |states: &[NotifyState<'_>]| {

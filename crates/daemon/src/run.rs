@@ -18,10 +18,10 @@ use tracing::{error, info, warn};
 
 use crate::config::{Admin, Config, Fault, Socket};
 use crate::control::{self, BindError, Bound};
+use crate::heartbeats::{self, Heartbeats};
 use crate::journal::{self, Journal};
 use crate::overrides::order::Operator;
 use crate::overrides::{Clock, OverrideSender, OverrideStore, StateFile};
-use crate::pulse::{self, Pulses};
 use crate::registry::Registry;
 use crate::self_checks::canaries;
 use crate::view::View;
@@ -106,7 +106,7 @@ async fn start(
     let prober = Prober::new(config.probe_settings()).map_err(RunError::Probe)?;
     let journal =
         start_journal(&config, (snapshots.clone(), health.clone(), overrides.receiver()), tasks, stop);
-    let pulses = Pulses::default();
+    let heartbeats = Heartbeats::default();
     let registry = Registry::new();
     let mut zones = Vec::new();
     let mut views = Vec::new();
@@ -131,8 +131,8 @@ async fn start(
         };
         let (task, view) =
             ZoneTask::new(zone.settings.clone(), zone.provider, provider, options, adopted_out.clone());
-        let pulse = pulses.of(format!("zone {}", zone.settings.zone), pulse::ZONE);
-        zones.push(task.with_pulse(pulse));
+        let heartbeat = heartbeats.of(format!("zone {}", zone.settings.zone), heartbeats::ZONE);
+        zones.push(task.with_heartbeat(heartbeat));
         views.push(view);
     }
     drop(adopted_out);
@@ -141,10 +141,10 @@ async fn start(
     }
 
     let servers = registry.bind().await.map_err(RunError::Embedded)?;
-    let beating = pulses.of("prober", pulse::PROBER);
+    let beating = heartbeats.of("prober", heartbeats::PROBER);
     let prober = prober
         .with_canaries(canaries(&config).await)
-        .with_turns(pulse::TICK, Arc::new(move || beating.beat()));
+        .with_turns(heartbeats::TICK, Arc::new(move || beating.beat()));
     let view = View {
         fleet: config.fleet.name.to_string(),
         started: Instant::now(),
@@ -155,7 +155,7 @@ async fn start(
         reports: prober.reports(),
         zones: views,
         journal,
-        pulses: pulses.clone(),
+        heartbeats: heartbeats.clone(),
         brakes: config.brakes.brakes.clone(),
         template: config.fleet.template.clone(),
         policy: Arc::clone(&config.hostnames),
@@ -186,11 +186,13 @@ async fn start(
     let beating: BTreeMap<_, _> = config
         .members
         .iter()
-        .map(|member| (member.name.clone(), pulses.of(format!("cluster {}", member.name), pulse::WATCH)))
+        .map(|member| {
+            (member.name.clone(), heartbeats.of(format!("cluster {}", member.name), heartbeats::WATCH))
+        })
         .collect();
     let turns = Arc::new(move |member: &MemberName| {
-        if let Some(pulse) = beating.get(member) {
-            pulse.beat();
+        if let Some(heartbeat) = beating.get(member) {
+            heartbeat.beat();
         }
     });
     let watching = fleetdns_watch::run_with_turns(
@@ -198,7 +200,7 @@ async fn start(
         config.watch_settings(),
         adopted,
         snapshot_out,
-        (pulse::TICK, turns),
+        (heartbeats::TICK, turns),
         stop.clone(),
     );
     tasks.spawn(async move { ("watch", watching.await.map_err(|error| crate::chain(&error))) });

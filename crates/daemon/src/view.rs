@@ -19,8 +19,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::denied::{RuleLine, by_rule};
+use crate::heartbeats::Heartbeats;
 use crate::journal::Journal;
-use crate::pulse::Pulses;
 use crate::self_checks::{CanaryLine, DoubtLine};
 use crate::zone::ZoneStatus;
 
@@ -46,7 +46,7 @@ pub struct View {
     /// What happened.
     pub journal: Journal,
     /// The tasks that have to take turns.
-    pub pulses: Pulses,
+    pub heartbeats: Heartbeats,
     /// The brakes.
     pub brakes: Brakes,
     /// Host name for every Service.
@@ -272,7 +272,7 @@ impl View {
             reports: Reports::default(),
             zones: Vec::new(),
             journal: Journal::default(),
-            pulses: Pulses::default(),
+            heartbeats: Heartbeats::default(),
             brakes: Brakes::default(),
             template: None,
             policy: Arc::default(),

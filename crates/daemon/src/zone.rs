@@ -20,9 +20,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::heartbeats::Heartbeat;
 use crate::journal::{EventRecorder, Journal};
 use crate::overrides::OverrideSender;
-use crate::pulse::Pulse;
 
 mod outcome;
 mod pass;
@@ -67,7 +67,7 @@ pub struct ZoneTask {
     recheck_at: Option<Instant>,
     started: Instant,
     recorder: EventRecorder,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
     /// What each namespace may put into the log.
     lines: Lines,
     /// Entries of the zone that cannot be read.
@@ -129,7 +129,7 @@ impl ZoneTask {
             recheck_at: None,
             started: Instant::now(),
             recorder,
-            pulse: Pulse::default(),
+            heartbeat: Heartbeat::default(),
             lines: Lines::default(),
             unreadable: BTreeSet::new(),
         };
@@ -138,8 +138,8 @@ impl ZoneTask {
 
     /// With a heartbeat, by which others see that it takes its turns.
     #[must_use]
-    pub fn with_pulse(self, pulse: Pulse) -> Self {
-        Self { pulse, ..self }
+    pub fn with_heartbeat(self, heartbeat: Heartbeat) -> Self {
+        Self { heartbeat, ..self }
     }
 
     /// Works until `shutdown`.
@@ -151,7 +151,7 @@ impl ZoneTask {
     ) {
         let mut inputs = Inputs { snapshots, health, overrides: self.overrides.receiver() };
         loop {
-            self.pulse.beat();
+            self.heartbeat.beat();
             let (wake_at, asked) = (self.wake_at(), self.pending.next_read());
             tokio::select! {
                 biased;
@@ -167,7 +167,7 @@ impl ZoneTask {
                 Ok(()) = inputs.health.changed() => {}
                 Ok(()) = inputs.overrides.changed() => {}
                 () = at(wake_at) => {}
-                () = self.pulse.tick() => {}
+                () = self.heartbeat.tick() => {}
                 // Both senders are gone: the daemon is ending.
                 else => return,
             }

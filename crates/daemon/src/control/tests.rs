@@ -134,7 +134,7 @@ impl Rig {
         let (store_task, overrides) = OverrideStore::new(None, Clock::system());
         let (release, released) = watch::channel(0);
         let view = View {
-            pulses: crate::pulse::Pulses::default(),
+            heartbeats: crate::heartbeats::Heartbeats::default(),
             fleet: "fed".into(),
             started: Instant::now(),
             snapshots: snapshots_in,

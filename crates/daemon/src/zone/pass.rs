@@ -210,7 +210,7 @@ impl ZoneTask {
     async fn apply(&mut self, approved: &ApprovedPlan, moves: &[Move]) {
         let changes = &approved.plan().changes;
         let started = Instant::now();
-        self.pulse.beat();
+        self.heartbeat.beat();
         let applied = match timeout(LONGEST_APPLY, self.provider.apply(approved)).await {
             Ok(applied) => applied,
             Err(_) => {

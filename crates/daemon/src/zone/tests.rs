@@ -342,20 +342,20 @@ async fn an_override_is_heeded_at_once_and_read_back_from_the_marks_before_the_f
 async fn a_loop_that_waits_for_ever_hangs_and_one_whose_list_lasts_does_not() {
     let rig = Rig::start(Backend { list_time: Duration::from_secs(500), ..Backend::default() });
     rig.pass(499).await;
-    assert_eq!(rig.pulses.hanging(), [], "it goes on while the zone is read");
+    assert_eq!(rig.heartbeats.hanging(), [], "it goes on while the zone is read");
     // Nobody takes what the zone says of its members.
     rig.takes.send_replace(false);
     rig.pass(290).await;
-    assert_eq!(rig.pulses.hanging(), []);
+    assert_eq!(rig.heartbeats.hanging(), []);
     rig.pass(60).await;
-    let hanging = rig.pulses.hanging();
+    let hanging = rig.heartbeats.hanging();
     assert!(
         hanging.len() == 1 && hanging[0].to_string().starts_with("zone example.com: no turn for 3"),
         "{hanging:?}"
     );
     rig.takes.send_replace(true);
     rig.pass(1).await;
-    assert_eq!(rig.pulses.hanging(), []);
+    assert_eq!(rig.heartbeats.hanging(), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -370,7 +370,7 @@ async fn a_write_that_never_ends_fails_for_its_names_and_they_are_written_later(
     let reason = rig.status.borrow().refused[GLOBAL][0].reason.to_string();
     assert_eq!(reason, "backend: partly written: the provider did not end within 240 s");
     rig.pass(2000).await;
-    assert_eq!(rig.pulses.hanging(), []);
+    assert_eq!(rig.heartbeats.hanging(), []);
     rig.backend(|b| b.write_time = Duration::ZERO);
     rig.pass(300).await;
     assert_eq!(rig.values(GLOBAL), ["203.0.113.2"]);

@@ -402,7 +402,7 @@ fn operator(
         brakes: brakes.clone(),
         template: None,
         policy: Arc::default(),
-        pulses: fleetdns_daemon::pulse::Pulses::default(),
+        heartbeats: fleetdns_daemon::heartbeats::Heartbeats::default(),
     };
     Operator {
         view,

@@ -163,7 +163,7 @@ pub(super) struct Rig {
     /// Whether what the zone says of members is taken.
     pub(super) takes: watch::Sender<bool>,
     /// Whether the loop takes its turns.
-    pub(super) pulses: crate::pulse::Pulses,
+    pub(super) heartbeats: crate::heartbeats::Heartbeats,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -217,10 +217,10 @@ impl Rig {
         let (snapshots, snapshots_in) = watch::channel(Snapshot::default());
         let (health, health_in) = watch::channel(Health::default());
         let shutdown = CancellationToken::new();
-        let pulses = crate::pulse::Pulses::default();
-        let task = task.with_pulse(pulses.of("zone example.com", crate::pulse::ZONE));
+        let heartbeats = crate::heartbeats::Heartbeats::default();
+        let task = task.with_heartbeat(heartbeats.of("zone example.com", crate::heartbeats::ZONE));
         tokio::spawn(task.run(snapshots_in, health_in, shutdown.clone()));
-        Self { zone, snapshots, health, status, adopted, takes, pulses, shutdown }
+        Self { zone, snapshots, health, status, adopted, takes, heartbeats, shutdown }
     }
 
     /// East publishes the Service at these addresses, all of them healthy.

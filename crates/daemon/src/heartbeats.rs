@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fleetdns_core::heartbeat::{Hanging, Heartbeats};
+use fleetdns_core::heartbeat::{Hanging, LastBeats};
 use tokio::time::Instant;
 
 /// How often a task that has nothing to do takes a turn all the same.
@@ -18,23 +18,23 @@ pub const ZONE: Duration = Duration::from_secs(300);
 
 /// The heartbeats of all tasks. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Pulses {
+pub struct Heartbeats {
     epoch: Instant,
-    beats: Arc<Mutex<Heartbeats>>,
+    beats: Arc<Mutex<LastBeats>>,
 }
 
-impl Default for Pulses {
+impl Default for Heartbeats {
     fn default() -> Self {
         Self { epoch: Instant::now(), beats: Arc::default() }
     }
 }
 
-impl Pulses {
+impl Heartbeats {
     /// A handle for one task, which takes its first turn now.
-    pub fn of(&self, task: impl Into<Arc<str>>, within: Duration) -> Pulse {
-        let pulse = Pulse(Some(Inner { all: self.clone(), task: task.into(), within }));
-        pulse.beat();
-        pulse
+    pub fn of(&self, task: impl Into<Arc<str>>, within: Duration) -> Heartbeat {
+        let heartbeat = Heartbeat(Some(Inner { all: self.clone(), task: task.into(), within }));
+        heartbeat.beat();
+        heartbeat
     }
 
     /// Tasks whose turn is overdue.
@@ -45,16 +45,16 @@ impl Pulses {
 
 /// The heartbeat of one task; of one that nobody watches by default.
 #[derive(Debug, Clone, Default)]
-pub struct Pulse(Option<Inner>);
+pub struct Heartbeat(Option<Inner>);
 
 #[derive(Debug, Clone)]
 struct Inner {
-    all: Pulses,
+    all: Heartbeats,
     task: Arc<str>,
     within: Duration,
 }
 
-impl Pulse {
+impl Heartbeat {
     /// Records that the task takes a turn.
     pub fn beat(&self) {
         if let Some(Inner { all, task, within }) = &self.0 {
@@ -78,16 +78,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_task_that_stops_ticking_hangs_by_name() {
-        let pulses = Pulses::default();
-        let (live, dead) = (pulses.of("live", PROBER), pulses.of("dead", PROBER));
+        let heartbeats = Heartbeats::default();
+        let (live, dead) = (heartbeats.of("live", PROBER), heartbeats.of("dead", PROBER));
         let until = Instant::now() + Duration::from_secs(31);
         while Instant::now() < until {
             live.tick().await;
             live.beat();
         }
-        let hanging = pulses.hanging();
+        let hanging = heartbeats.hanging();
         assert_eq!(hanging.iter().map(|one| &*one.task).collect::<Vec<_>>(), ["dead"]);
         dead.beat();
-        assert_eq!(pulses.hanging(), []);
+        assert_eq!(heartbeats.hanging(), []);
     }
 }
