@@ -29,8 +29,8 @@ mod pass;
 mod pause;
 mod pending;
 mod reading;
+mod report;
 mod status;
-mod tell;
 
 pub use status::{Gauges, ZoneStatus};
 
@@ -177,8 +177,8 @@ impl ZoneTask {
             self.scope.extend(changed);
             let heeded = self.planner.apply_overrides(&overrides);
             self.scope.extend(heeded);
-            self.tell_clusters();
-            self.tell_left_out();
+            self.report_clusters();
+            self.report_left_out();
             self.pass(&inputs).await;
         }
     }

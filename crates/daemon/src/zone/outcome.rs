@@ -59,13 +59,13 @@ impl ZoneTask {
             self.reading.soon();
         }
         self.scope.extend(Scope::Names(sum.again));
-        self.say_written(changes, &sum.written, took);
-        self.say_moved(moves, &sum.written);
+        self.report_written(changes, &sum.written, took);
+        self.report_moved(moves, &sum.written);
         self.status.send_modify(|status| {
             status.written += sum.written.len() as u64;
             status.failed += sum.failed;
         });
-        self.tell_fault(news);
+        self.report_fault(news);
     }
 
     fn take_outcome(&mut self, change: &NameChange, outcome: Outcome, sum: &mut Sum) {

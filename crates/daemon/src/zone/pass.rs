@@ -74,13 +74,13 @@ impl ZoneTask {
     pub(super) async fn pass(&mut self, inputs: &Inputs) {
         let rests = self.writing.rests_until(Instant::now()).is_some();
         let Some(observed) = self.observed.clone().filter(|_| !rests && !self.scope.is_empty()) else {
-            return self.tell_startup();
+            return self.report_startup();
         };
         let mut scope = std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new()));
         let draft = self.draft(&mut scope, &observed).await;
         let approved = approve(draft.plan, &self.brakes);
         self.settle_pending(&scope, approved.plan(), &draft.waits);
-        self.tell(&scope, &approved.plan().held, &approved.plan().refused);
+        self.report(&scope, &approved.plan().held, &approved.plan().refused);
         let is_held = |one: &HeldChange| matches!(one.reason, Hold::MaxDelete { .. });
         if approved.plan().held.iter().any(is_held) {
             self.recheck_at = Some(Instant::now() + RECHECK);
@@ -90,10 +90,10 @@ impl ZoneTask {
             self.recorder.forget_unwritten();
             self.writing.works(&self.planner.zone().zone);
         }
-        self.tell_fault(None);
+        self.report_fault(None);
         let observed = self.observed.clone();
         self.status.send_modify(|status| status.observed = observed);
-        self.tell_startup();
+        self.report_startup();
     }
 
     /// A plan of what is in scope. Where it deletes names, the deletions that `max-delete` holds already count with it.

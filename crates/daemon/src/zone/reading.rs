@@ -127,10 +127,10 @@ impl ZoneTask {
             Ok(listing) => listing,
             Err(error) => {
                 let news = self.reading.access.failed(&error, &zone, Instant::now());
-                return self.tell_fault(news);
+                return self.report_fault(news);
             }
         };
-        self.tell_unreadable(unreadable);
+        self.report_unreadable(unreadable);
         match &self.observed {
             None => self.adopt(&observed).await,
             Some(known) => {
@@ -154,7 +154,7 @@ impl ZoneTask {
             // Shown though writing rests: no pass may follow for long.
             status.observed = Some(observed);
         });
-        self.tell_fault(None);
+        self.report_fault(None);
     }
 
     /// Hands over what the zone says of members and of persons, before the first plan.

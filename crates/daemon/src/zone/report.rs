@@ -18,7 +18,7 @@ use super::ZoneTask;
 const MANY: usize = 50;
 
 impl ZoneTask {
-    pub(super) fn say_written(
+    pub(super) fn report_written(
         &mut self,
         changes: &[NameChange],
         written: &BTreeSet<DnsName>,
@@ -45,7 +45,7 @@ impl ZoneTask {
     }
 
     /// Says which addresses came and went, and why.
-    pub(super) fn say_moved(&mut self, moves: &[Move], written: &BTreeSet<DnsName>) {
+    pub(super) fn report_moved(&mut self, moves: &[Move], written: &BTreeSet<DnsName>) {
         let zone = &self.planner.zone().zone;
         for one in moves.iter().filter(|one| written.contains(&one.name)) {
             let (name, address, cause) = (&one.name, &one.address, one.cause.as_str());
@@ -64,7 +64,7 @@ impl ZoneTask {
     }
 
     /// Says which clusters have another verdict as a whole.
-    pub(super) fn tell_clusters(&mut self) {
+    pub(super) fn report_clusters(&mut self) {
         let turned = self.planner.turned();
         for (cluster, verdict) in turned.iter().filter(|_| self.says_clusters) {
             match verdict {
@@ -78,7 +78,7 @@ impl ZoneTask {
     }
 
     /// Says what is newly held or refused, and what no longer is.
-    pub(super) fn tell(&mut self, scope: &Scope, held: &[HeldChange], refused: &[Refused]) {
+    pub(super) fn report(&mut self, scope: &Scope, held: &[HeldChange], refused: &[Refused]) {
         let new_held: BTreeMap<DnsName, HeldChange> =
             held.iter().map(|one| (one.name.clone(), one.clone())).collect();
         let mut new_refused: BTreeMap<Arc<str>, Vec<Refused>> = BTreeMap::new();
@@ -125,7 +125,7 @@ impl ZoneTask {
             }
             news.retain(|(namespace, _)| admit(&mut self.lines, namespace.clone(), self.started));
             in_turn(&mut news);
-            tell_refused(zone, &news);
+            report_refused(zone, &news);
             drop(news);
             status.refused.extend(new_refused);
             for (service, all) in faults {
@@ -164,7 +164,7 @@ impl ZoneTask {
     }
 
     /// Says what is wrong with the zone as a whole. `news`: a fault that was not there before.
-    pub(super) fn tell_fault(&self, news: Option<String>) {
+    pub(super) fn report_fault(&self, news: Option<String>) {
         if let Some(text) = news {
             self.recorder.fault(&text);
         }
@@ -192,7 +192,7 @@ impl ZoneTask {
     }
 
     /// Logs entries of the zone that cannot be read and could be when it was read last.
-    pub(super) fn tell_unreadable(&mut self, entries: Vec<String>) {
+    pub(super) fn report_unreadable(&mut self, entries: Vec<String>) {
         let zone = &self.planner.zone().zone;
         let entries: BTreeSet<String> = entries.iter().map(|entry| printable(entry).into_owned()).collect();
         let before = std::mem::take(&mut self.unreadable);
@@ -206,14 +206,14 @@ impl ZoneTask {
         self.unreadable = entries;
     }
 
-    pub(super) fn tell_left_out(&mut self) {
+    pub(super) fn report_left_out(&mut self) {
         for (namespace, lines) in self.lines.left_out(self.started.elapsed()) {
             let zone = &self.planner.zone().zone;
             warn!(%zone, %namespace, lines, "log lines of a noisy namespace left out; status and events have them");
         }
     }
 
-    pub(super) fn tell_startup(&self) {
+    pub(super) fn report_startup(&self) {
         let startup = self.planner.startup().map(str::to_owned);
         if self.status.borrow().startup != startup {
             if startup.is_none() {
@@ -249,7 +249,7 @@ fn in_turn(news: &mut [(Option<Arc<str>>, &Refused)]) {
     });
 }
 
-fn tell_refused(zone: &DnsName, news: &[(Option<Arc<str>>, &Refused)]) {
+fn report_refused(zone: &DnsName, news: &[(Option<Arc<str>>, &Refused)]) {
     for (_, one) in news.iter().take(MANY) {
         warn!(%zone, name = %one.name, reason = %one.reason, "record not written");
     }
