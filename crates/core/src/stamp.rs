@@ -2,44 +2,28 @@
 
 use std::time::Duration;
 
-/// `2026-11-23T18:12:00Z` of a time since the Unix epoch, in whole seconds.
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// `2026-11-23T18:12:00Z` of a time since the Unix epoch, in whole seconds. Times after the year 9999 are its end.
 pub fn seconds(unix: u64) -> String {
-    let (days, second) = (unix / 86_400, unix % 86_400);
-    let (year, month, day) = civil(days);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+    timestamp(Duration::from_secs(unix)).to_string()
 }
 
 /// `2026-11-23T18:12:00.123Z` of a time since the Unix epoch.
 pub fn millis(unix: Duration) -> String {
-    let whole = seconds(unix.as_secs());
-    format!("{}.{:03}Z", whole.trim_end_matches('Z'), unix.subsec_millis())
+    format!("{:.3}", timestamp(unix))
 }
 
-/// Year, month and day of a number of days since 1970-01-01, in the Gregorian calendar.
-fn civil(mut days: u64) -> (u64, u64, u64) {
-    let mut year = 1970;
-    // 400 years have 146,097 days; what is left after that takes few turns.
-    year += 400 * (days / 146_097);
-    days %= 146_097;
-    while days >= length_of(year) {
-        days -= length_of(year);
-        year += 1;
-    }
-    let february = if length_of(year) == 366 { 29 } else { 28 };
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    (year, month, days + 1)
+/// The day as YYYYMMDD, in UTC, of a time in seconds since the Unix epoch.
+pub fn day(unix: u64) -> u32 {
+    let date = timestamp(Duration::from_secs(unix)).to_zoned(TimeZone::UTC).date();
+    let part = |number: i16| u32::from(number.unsigned_abs());
+    part(date.year()) * 10_000 + part(date.month().into()) * 100 + part(date.day().into())
 }
 
-const fn length_of(year: u64) -> u64 {
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    if leap { 366 } else { 365 }
+fn timestamp(unix: Duration) -> Timestamp {
+    Timestamp::UNIX_EPOCH.checked_add(unix).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -60,5 +44,8 @@ mod tests {
             assert_eq!(seconds(unix), text);
         }
         assert_eq!(millis(Duration::from_millis(1_001)), "1970-01-01T00:00:01.001Z");
+        assert_eq!(millis(Duration::from_nanos(1_999_999_999)), "1970-01-01T00:00:01.999Z");
+        assert_eq!(day(1_709_164_800), 20_240_229);
+        assert!(seconds(u64::MAX).starts_with("9999-12-30T"));
     }
 }

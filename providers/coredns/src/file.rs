@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use fleetdns_core::stamp;
 use fleetdns_core::{
     Applied, ApprovedPlan, Capabilities, Change, DnsName, Finding, Label, Listing, NameChange, ObservedSet,
     Outcome, Plan, Provider, ProviderError, RecordData, RecordType,
@@ -290,7 +291,7 @@ fn put(ours: &mut Ours, change: &NameChange) {
 }
 
 fn today() -> u32 {
-    serial::day(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    stamp::day(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 
 /// The folder of a file.
