@@ -26,10 +26,12 @@ mod rate;
 mod records;
 mod servers;
 mod settings;
+mod site;
 mod state;
 mod store;
 mod wire;
 mod zone;
 
-pub use servers::{BindError, Bound, RunError, Servers};
+pub use servers::{Bound, RunError, Servers};
 pub use settings::{DEFAULT_LISTEN, KEYS};
+pub use site::BindError;

@@ -8,7 +8,7 @@ use fleetdns_core::{
     Applied, ApprovedPlan, Capabilities, Finding, Gauge, Label, Listing, Outcome, Provider, ProviderError,
 };
 
-use crate::servers::{Site, bind};
+use crate::site::{Site, bind};
 use crate::state;
 use crate::store::Store;
 use crate::wire;

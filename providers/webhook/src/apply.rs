@@ -14,7 +14,7 @@ use tracing::{debug, info};
 use crate::changes::{Edit, Op, Part, Unfit, changes, key};
 use crate::error::{Action, Fault};
 use crate::proof::{Progress, progress};
-use crate::provider::{MOST_AT_ONCE, State, Webhook};
+use crate::webhook::{MOST_AT_ONCE, State, Webhook};
 use crate::wire::Endpoint;
 
 /// Edits in the order in which they are written.

@@ -8,7 +8,7 @@ use crate::changes::key;
 use crate::error::{Action, Fault};
 use crate::filter::Reach;
 use crate::ownership::mark_name;
-use crate::provider::Webhook;
+use crate::webhook::Webhook;
 use crate::wire::Endpoint;
 
 /// What the protocol does not promise, and what is done instead.

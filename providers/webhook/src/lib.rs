@@ -35,6 +35,7 @@ mod ownership;
 mod proof;
 mod provider;
 mod settings;
+mod webhook;
 mod wire;
 
 use fleetdns_core::keys::{KeyFault, Keys};
@@ -49,5 +50,5 @@ pub use settings::KEYS;
 /// All keys that are wrong or missing, each with what would be right.
 pub fn connect(zone: &DnsName, owner: &Label, keys: &Keys) -> Result<Box<dyn Provider>, Vec<KeyFault>> {
     let settings = settings::read(keys)?;
-    Ok(Box::new(provider::Webhook::new(zone.clone(), owner.clone(), settings)))
+    Ok(Box::new(webhook::Webhook::new(zone.clone(), owner.clone(), settings)))
 }
