@@ -236,11 +236,10 @@ impl Sim {
                 set.ours().is_some_and(|data| addresses(data).contains(&address))
                     && !set.claim.ownership().is_some_and(attributed)
             };
-            if self.zone.observed.at(name).iter().any(astray) {
-                continue;
-            }
+            // Last, as it reads all records of the name.
+            let is_astray = || self.zone.observed.at(name).iter().any(astray);
             let told = mark.members.values().any(|share| share.addresses.iter().any(given));
-            if !told && !mark.unattributed.contains(&address) {
+            if !told && !mark.unattributed.contains(&address) && !is_astray() {
                 return Err(format!("it does not say who gave {address}: {mark}"));
             }
         }
