@@ -506,7 +506,7 @@ impl Sim {
         let (mut well, mut places) = (BTreeSet::new(), BTreeMap::<Arc<str>, BTreeSet<usize>>::new());
         for (place, member) in self.fleet.configured().enumerate() {
             // What a cluster is said to have no longer is no longer asked, and no cluster's loss is seen beside another's.
-            if member.lies {
+            if member.lies || !member.is_certain() {
                 return BTreeSet::new();
             }
             let view = member.view();

@@ -341,7 +341,12 @@ impl Driver {
     pub(crate) fn list(&mut self, member: usize) {
         let due = self.with(|sim| {
             let now = sim.now();
-            sim.fleet.members[member].list(now)
+            let due = sim.fleet.members[member].list(now);
+            // What a second list confirms to be gone goes while the wall stands.
+            if due.is_some() {
+                sim.strict_wall.clear();
+            }
+            due
         });
         if let Some(due) = due {
             self.at(due, Do::List(member, self.epoch));

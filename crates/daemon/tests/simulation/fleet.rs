@@ -263,6 +263,11 @@ impl Member {
         let _ = self.catalog.tick(now);
     }
 
+    /// Whether its API has listed what it has, and nothing of that waits for a second list.
+    pub(crate) fn is_certain(&self) -> bool {
+        self.catalog.is_listed() && self.catalog.unconfirmed().is_none()
+    }
+
     pub(crate) fn next_tick(&self) -> Option<Duration> {
         self.catalog.next_tick()
     }
