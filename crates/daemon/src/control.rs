@@ -60,9 +60,9 @@ pub struct Refusal {
 
 /// What `POST /v1/confirm-outage` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Released {
-    /// What was doubted, and is taken for true from now on.
-    pub released: String,
+pub struct Confirmed {
+    /// The failure that is confirmed from now on.
+    pub confirmed: String,
 }
 
 /// Serves until `shutdown`, then removes the socket.
@@ -70,7 +70,7 @@ pub async fn serve(bound: Bound, operator: Operator, shutdown: CancellationToken
     let (listener, _file) = bound.into_parts();
     let routes = Router::new()
         .route("/v1/overrides", post(overrides))
-        .route("/v1/confirm-outage", post(release))
+        .route("/v1/confirm-outage", post(confirm_outage))
         .layer(DefaultBodyLimit::max(ORDER))
         .layer(from_fn(only_the_owner))
         .with_state(Arc::new(operator));
@@ -152,12 +152,12 @@ async fn overrides(
     }
 }
 
-async fn release(
+async fn confirm_outage(
     State(operator): State<Arc<Operator>>,
     Extension(Caller(caller)): Extension<Caller>,
 ) -> Response {
-    match operator.release(&caller) {
-        Ok(released) => Json(Released { released }).into_response(),
+    match operator.confirm_outage(&caller) {
+        Ok(confirmed) => Json(Confirmed { confirmed }).into_response(),
         Err(error) => refuse(&error),
     }
 }

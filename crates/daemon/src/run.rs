@@ -102,7 +102,7 @@ async fn start(
 
     let overrides = keep_overrides(&config, tasks, stop);
     // The prober's ear for `fleetdns confirm-outage`.
-    let (release, released) = watch::channel(0);
+    let (confirm_outage, confirmed) = watch::channel(0);
     let prober = Prober::new(config.probe_settings()).map_err(RunError::Probe)?;
     let journal =
         start_journal(&config, (snapshots.clone(), health.clone(), overrides.receiver()), tasks, stop);
@@ -163,7 +163,7 @@ async fn start(
     serve_http(&config.admin, &view, tasks, stop).await?;
     if let Some(bound) = open_socket(&config.admin.socket).await? {
         let (brakes, keeps) = (config.brakes.brakes.clone(), config.fleet.state_dir.is_some());
-        let operator = Operator { view: view.clone(), overrides, configured, brakes, keeps, release };
+        let operator = Operator { view: view.clone(), overrides, configured, brakes, keeps, confirm_outage };
         let serving = control::serve(bound, operator, stop.clone());
         tasks.spawn(async move {
             serving.await;
@@ -174,7 +174,7 @@ async fn start(
     tasks.spawn(async move {
         ("embedded DNS", Servers::run(servers, token).await.map_err(|error| crate::chain(&error)))
     });
-    let probing = prober.run(snapshots.clone(), health_out, released, stop.clone());
+    let probing = prober.run(snapshots.clone(), health_out, confirmed, stop.clone());
     tasks.spawn(async move { ("probe", probing.await.map_err(|error| crate::chain(&error))) });
     for zone in zones {
         let (snapshots, health, token) = (snapshots.clone(), health.clone(), stop.clone());

@@ -1,4 +1,4 @@
-//! What makes the prober doubt itself: the canaries that it is given, and how doubt is shown.
+//! The self-check as it is shown: the canaries that the prober is given, and why the check fails.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use crate::config::Config;
 /// How long reading the kubeconfigs of all members may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// The doubt that stands.
+/// The failure in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DoubtLine {
     /// `vantage` or `correlation`.

@@ -140,10 +140,13 @@ fn what_died_long_ago_did_not_die_together_with_what_dies_now() {
 #[test]
 fn a_person_releases_it_and_what_is_bad_then_counts_no_more() {
     let mut prober = fleet(0, &[2, 2, 2]);
-    assert_eq!(prober.release(0), None, "there is nothing to release");
+    assert_eq!(prober.confirm_outage(0), None, "there is nothing to confirm");
     let down = from(30_000, &[0, 1, 2, 3], Reply::Refused);
     prober.run(60_000, &down);
-    assert!(matches!(prober.release(60_000), Some(Transition::Ended(SelfCheckFailure::Correlation { .. }))));
+    assert!(matches!(
+        prober.confirm_outage(60_000),
+        Some(Transition::Ended(SelfCheckFailure::Correlation { .. }))
+    ));
     prober.run(300_000, &down);
     assert_eq!(prober.vantage.self_check(), None);
     // They recover and die again: that is another time.
@@ -166,7 +169,7 @@ fn being_cut_off_cannot_be_released() {
     let network = |_, at| if at < 30_000 { Reply::Pass } else { Reply::Silent };
     prober.run(60_000, &network);
     assert_eq!(prober.vantage.self_check().map(SelfCheckFailure::kind), Some("vantage"));
-    assert_eq!(prober.release(60_000), None);
+    assert_eq!(prober.confirm_outage(60_000), None);
     assert_eq!(prober.vantage.self_check().map(SelfCheckFailure::kind), Some("vantage"));
 }
 

@@ -306,7 +306,7 @@ impl VantageMonitor {
 
     /// An operator confirms it: what failed together counts no more until it has been healthy, and goes when it
     /// fails on. Does nothing but in a correlation, since being cut off is nothing to agree to.
-    pub fn release(&mut self, now: Duration) -> Option<Transition> {
+    pub fn confirm_outage(&mut self, now: Duration) -> Option<Transition> {
         self.let_go(now).map(Transition::Ended)
     }
 

@@ -129,8 +129,8 @@ async fn measure(targets: u32, seconds: u32, dead: u32, good: u16, hole: u16) ->
     let prober = Prober::new(settings)?;
     let reports = prober.reports();
     let removals = tokio::spawn(false_removals(health.clone(), good));
-    let (_release, released) = watch::channel(0);
-    let run = tokio::spawn(prober.run(receiver, out, released, CancellationToken::new()));
+    let (_release, confirmed) = watch::channel(0);
+    let run = tokio::spawn(prober.run(receiver, out, confirmed, CancellationToken::new()));
     // The start, and the time until all that is dead has been found out.
     tokio::time::sleep(Duration::from_secs(25)).await;
     let (start, cpu, old) = (Instant::now(), cpu_time()?, reports.stats());

@@ -151,7 +151,7 @@ where
         mut self,
         mut snapshots: watch::Receiver<Snapshot>,
         out: &watch::Sender<Health>,
-        mut release: watch::Receiver<u64>,
+        mut confirm_outage: watch::Receiver<u64>,
         shutdown: CancellationToken,
     ) -> Result<(), ProbeError> {
         let mut alarm = pin!(sleep_until(self.epoch));
@@ -190,8 +190,8 @@ where
                     let snapshot = snapshots.borrow_and_update().clone();
                     self.take_snapshot(&snapshot);
                 }
-                Ok(()) = release.changed() => {
-                    self.watcher.release(Instant::now(), &mut self.schedule, &mut self.changes);
+                Ok(()) = confirm_outage.changed() => {
+                    self.watcher.confirm_outage(Instant::now(), &mut self.schedule, &mut self.changes);
                 }
                 resolved = self.resolver.next() => self.take_resolved(resolved),
                 Some(event) = self.queue.next() => self.take_event(event),

@@ -100,7 +100,7 @@ impl Prober {
         Self { turns: Some((tick, beat)), ..self }
     }
 
-    /// Probes until the shutdown. Whenever `release` changes, a person has said that what went bad together is really bad.
+    /// Probes until the shutdown. Whenever `confirm_outage` changes, an operator has confirmed a mass failure.
     ///
     /// # Errors
     /// [`ProbeError::NoSnapshots`] when the sender of the snapshots is dropped first.
@@ -108,7 +108,7 @@ impl Prober {
         self,
         snapshots: watch::Receiver<Snapshot>,
         out: watch::Sender<Health>,
-        release: watch::Receiver<u64>,
+        confirm_outage: watch::Receiver<u64>,
         shutdown: CancellationToken,
     ) -> Result<(), ProbeError> {
         let Self { settings, trusts, servers, reports, canaries, turns } = self;
@@ -119,7 +119,7 @@ impl Prober {
         };
         let resolver = Resolver::new(move |name| servers.clone().lookup(name));
         let engine = Engine::new(&settings, probe, resolver, reports).with_canaries(canaries);
-        engine.with_turns(turns).run(snapshots, &out, release, shutdown).await
+        engine.with_turns(turns).run(snapshots, &out, confirm_outage, shutdown).await
     }
 
     /// One sweep, for `fleetdns plan`: each key is probed until it has a verdict, at most `fall` times. Bounded in
@@ -137,7 +137,7 @@ impl Prober {
     }
 }
 
-/// [`Prober::run`] without reports, canaries and release.
+/// [`Prober::run`] without reports, canaries and confirmations.
 ///
 /// # Errors
 /// Any [`ProbeError`].
@@ -147,9 +147,9 @@ pub async fn run(
     out: watch::Sender<Health>,
     shutdown: CancellationToken,
 ) -> Result<(), ProbeError> {
-    // Nobody can release anything.
-    let (_, release) = watch::channel(0);
-    Prober::new(settings)?.run(snapshots, out, release, shutdown).await
+    // Nobody can confirm anything.
+    let (_, confirm_outage) = watch::channel(0);
+    Prober::new(settings)?.run(snapshots, out, confirm_outage, shutdown).await
 }
 
 /// [`Prober::sweep`] in one call.

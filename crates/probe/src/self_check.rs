@@ -214,8 +214,8 @@ impl Watcher {
     }
 
     /// A person says that what went bad together is really bad.
-    pub(crate) fn release(&mut self, now: Instant, schedule: &mut Schedule, changes: &mut Changes) {
-        let turn = self.self_check.release(self.at(now));
+    pub(crate) fn confirm_outage(&mut self, now: Instant, schedule: &mut Schedule, changes: &mut Changes) {
+        let turn = self.self_check.confirm_outage(self.at(now));
         self.apply_distrust(schedule, changes);
         match turn {
             Some(turn) => Self::report(turn, changes),

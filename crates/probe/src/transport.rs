@@ -44,7 +44,7 @@ where
         (settings, canaries): (ProbeSettings, Vec<Canary>),
         snapshots: watch::Receiver<Snapshot>,
         out: watch::Sender<Health>,
-        release: watch::Receiver<u64>,
+        confirm_outage: watch::Receiver<u64>,
         shutdown: CancellationToken,
     ) -> Result<(), ProbeError> {
         let Self { probe, lookup } = self;
@@ -53,7 +53,7 @@ where
             async move { (name, families(asked.await)) }
         });
         let engine = Engine::new(&settings, probe, resolver, Reports::default()).with_canaries(canaries);
-        engine.run(snapshots, &out, release, shutdown).await
+        engine.run(snapshots, &out, confirm_outage, shutdown).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! Commands that change what is set of the fleet: `drain`, `undrain`, `force-in`, `force-out`, `release`; and
+//! Commands that change what is set of the fleet: `drain`, `undrain`, `force-in`, `force-out`, `confirm-outage`; and
 //! `overrides`, which shows it.
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use crate::error::CommandError;
 use crate::output::show;
 use crate::table::{age, dash, print};
 use fleetdns_daemon::config::{Socket, Whereabouts};
-use fleetdns_daemon::control::{Refusal, Released};
+use fleetdns_daemon::control::{Confirmed, Refusal};
 use fleetdns_daemon::overrides::Effect;
 use fleetdns_daemon::overrides::effect::count;
 use fleetdns_daemon::overrides::order::{AUTO, Answer, Line, Order};
@@ -57,10 +57,10 @@ pub async fn kind(args: &OverrideArgs, kind: Option<OverrideKind>) -> Result<Exi
 ///
 /// # Errors
 /// When the daemon cannot be asked, or when it holds nothing back.
-pub async fn release(operate: &Operate) -> Result<ExitCode, CommandError> {
-    let answer: Released = post(operate, "/v1/confirm-outage", &()).await?;
+pub async fn confirm_outage(operate: &Operate) -> Result<ExitCode, CommandError> {
+    let answer: Confirmed = post(operate, "/v1/confirm-outage", &()).await?;
     show(operate.output.output, &answer, |out| {
-        writeln!(out, "taken for true: {}; what fails on goes", answer.released)
+        writeln!(out, "Mass failure confirmed: {}. Endpoints that go on failing leave DNS.", answer.confirmed)
     })?;
     Ok(ExitCode::SUCCESS)
 }

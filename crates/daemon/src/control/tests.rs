@@ -47,7 +47,7 @@ struct Rig {
     folder: tempfile::TempDir,
     overrides: OverrideSender,
     health: watch::Sender<Health>,
-    released: watch::Receiver<u64>,
+    confirmed: watch::Receiver<u64>,
     zone: watch::Sender<ZoneStatus>,
     _snapshots: watch::Sender<Snapshot>,
     stop: CancellationToken,
@@ -132,7 +132,7 @@ impl Rig {
         let (snapshots, snapshots_in) = watch::channel(snapshot);
         let (health, health_in) = watch::channel(Health::default());
         let (store_task, overrides) = OverrideStore::new(None, Clock::system());
-        let (release, released) = watch::channel(0);
+        let (confirm_outage, confirmed) = watch::channel(0);
         let view = View {
             heartbeats: crate::heartbeats::Heartbeats::default(),
             fleet: "fed".into(),
@@ -156,11 +156,11 @@ impl Rig {
             configured,
             brakes: Brakes::default(),
             keeps,
-            release,
+            confirm_outage,
         };
         let stop = CancellationToken::new();
         tokio::spawn(store_task.run(stop.clone()));
-        let rig = Self { folder, overrides, health, released, zone, _snapshots: snapshots, stop };
+        let rig = Self { folder, overrides, health, confirmed, zone, _snapshots: snapshots, stop };
         let bound = Bound::new(&rig.path()).await.unwrap();
         tokio::spawn(serve(bound, operator, rig.stop.clone()));
         rig
@@ -334,8 +334,8 @@ async fn only_a_correlation_can_be_released() {
     });
     let (status, answer) = rig.post("/v1/confirm-outage", String::new()).await;
     assert_eq!(status, 200, "{answer}");
-    assert!(answer["released"].as_str().unwrap().contains("correlation"), "{answer}");
-    assert_eq!(*rig.released.borrow(), 1);
+    assert!(answer["confirmed"].as_str().unwrap().contains("correlation"), "{answer}");
+    assert_eq!(*rig.confirmed.borrow(), 1);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Journal, Kind, What};
 
-/// Follows the clusters and the prober's doubt in itself until `shutdown`.
+/// Follows the clusters and the prober's self-check until `shutdown`.
 pub async fn follow(
     journal: Journal,
     mut snapshots: watch::Receiver<Snapshot>,

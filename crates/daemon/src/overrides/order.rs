@@ -131,7 +131,7 @@ pub enum OrderError {
     /// It cannot be kept.
     #[error(transparent)]
     Say(#[from] OverrideError),
-    /// Nothing is held that could be released.
+    /// Nothing is held that could be confirmed.
     #[error("no correlation is in force: there is no held removal to confirm")]
     NoCorrelation,
 }
@@ -159,7 +159,7 @@ pub struct Operator {
     /// Whether there is a state directory.
     pub keeps: bool,
     /// What the prober listens to: whenever it changes, a person has said that a correlation is true.
-    pub release: watch::Sender<u64>,
+    pub confirm_outage: watch::Sender<u64>,
 }
 
 impl Operator {
@@ -202,13 +202,13 @@ impl Operator {
     ///
     /// # Errors
     /// When it doubts nothing of the kind.
-    pub fn release(&self, by: &str) -> Result<String, OrderError> {
+    pub fn confirm_outage(&self, by: &str) -> Result<String, OrderError> {
         let self_check = self.view.health.borrow().self_check.clone();
         let Some(self_check @ SelfCheckFailure::Correlation { .. }) = self_check else {
             return Err(OrderError::NoCorrelation);
         };
         info!(by, %self_check, "mass failure confirmed by operator");
-        self.release.send_modify(|turn| *turn = turn.wrapping_add(1));
+        self.confirm_outage.send_modify(|turn| *turn = turn.wrapping_add(1));
         Ok(self_check.to_string())
     }
 

@@ -127,7 +127,7 @@ impl Driver {
             60..66 => self.host_name(),
             66..80 => self.provider(),
             80..87 => self.by_hand(),
-            87..91 => self.release(),
+            87..91 => self.confirm_outage(),
             91..97 => self.restart(false).await,
             _ => self.restart(true).await,
         }
@@ -425,13 +425,13 @@ impl Driver {
         sim.zone.observed.replace(name, sets);
     }
 
-    pub(crate) fn release(&mut self) {
+    pub(crate) fn confirm_outage(&mut self) {
         self.with(|sim| {
             sim.strict_wall.clear();
-            sim.say("a person releases what is held");
+            sim.say("an operator confirms the outage");
         });
         if let Some(run) = &self.run {
-            run.release.send_modify(|count| *count += 1);
+            run.confirm_outage.send_modify(|count| *count += 1);
         }
     }
 

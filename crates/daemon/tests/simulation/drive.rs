@@ -49,7 +49,7 @@ pub(crate) struct Running {
     /// One for each reader: which of several readers of one channel wakes first is up to chance.
     snapshots: [watch::Sender<Snapshot>; 2],
     adopted: mpsc::Receiver<Adopted>,
-    pub(crate) release: watch::Sender<u64>,
+    pub(crate) confirm_outage: watch::Sender<u64>,
     pub(crate) status: watch::Receiver<ZoneStatus>,
     operator: Operator,
     shutdown: CancellationToken,
@@ -129,7 +129,7 @@ impl Driver {
         let (targets_out, targets) = watch::channel(Snapshot::default());
         let (snapshots_out, snapshots_in) = watch::channel(Snapshot::default());
         let (health_out, health_in) = watch::channel(Health::default());
-        let (release, released) = watch::channel(0);
+        let (confirm_outage, confirmed) = watch::channel(0);
         let (adopted_out, adopted) = mpsc::channel(4);
         let shutdown = CancellationToken::new();
         let way = Way(Arc::clone(&self.sim));
@@ -139,7 +139,7 @@ impl Driver {
         let probing = ProbeSettings { correlation_hold, ..ProbeSettings::default() };
         let probing = (probing, if broken.is_deaf() { Vec::new() } else { canaries });
         let mut tasks = vec![tokio::spawn(async move {
-            transport.run(probing, targets, health_out, released, token).await.unwrap();
+            transport.run(probing, targets, health_out, confirmed, token).await.unwrap();
         })];
         let health_in = if broken.tampers() {
             let (out, tampered) = watch::channel(Health::default());
@@ -151,9 +151,12 @@ impl Driver {
         let shown = health_in.clone();
         tasks.push(tokio::spawn(zone.run(snapshots_in, health_in, shutdown.clone())));
         let snapshots = [targets_out, snapshots_out];
-        let operator =
-            operator(&self.with(|sim| sim.brakes.clone()), (&snapshots[1], shown, &status), (told, &release));
-        self.run = Some(Running { tasks, snapshots, adopted, status, operator, release, shutdown });
+        let operator = operator(
+            &self.with(|sim| sim.brakes.clone()),
+            (&snapshots[1], shown, &status),
+            (told, &confirm_outage),
+        );
+        self.run = Some(Running { tasks, snapshots, adopted, status, operator, confirm_outage, shutdown });
         let count = self.with(|sim| sim.fleet.members.len());
         for member in 0..count {
             let pause = Duration::from_millis(self.rng.between(20, 3000));
@@ -391,7 +394,7 @@ fn operator(
         watch::Receiver<Health>,
         &watch::Receiver<ZoneStatus>,
     ),
-    (override_sender, release): (OverrideSender, &watch::Sender<u64>),
+    (override_sender, confirm_outage): (OverrideSender, &watch::Sender<u64>),
 ) -> Operator {
     let configured = status.borrow().settings.priorities.keys().cloned().collect();
     let view = View {
@@ -415,7 +418,7 @@ fn operator(
         configured,
         brakes: brakes.clone(),
         keeps: true,
-        release: release.clone(),
+        confirm_outage: confirm_outage.clone(),
     }
 }
 

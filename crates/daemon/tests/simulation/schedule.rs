@@ -100,8 +100,8 @@ fn is_right(driver: &Driver) -> bool {
     driver.with(|sim| sim.wrong.is_empty())
 }
 
-/// With or without persons who release what is held.
-async fn converge(driver: &mut Driver, released: bool) {
+/// With or without persons who confirm what is held.
+async fn converge(driver: &mut Driver, confirmed: bool) {
     let end = driver.now() + BOUND;
     let mut right_since = None;
     while is_right(driver) {
@@ -123,8 +123,8 @@ async fn converge(driver: &mut Driver, released: bool) {
             driver.with(|sim| sim.accuse(format!("converge: {}", different.join("; "))));
         }
         // Half of the fleet may really be dead: a person says so, or the hold ends.
-        if released && now.as_secs() % 60 < 10 {
-            driver.release();
+        if confirmed && now.as_secs() % 60 < 10 {
+            driver.confirm_outage();
         }
     }
 }

@@ -256,8 +256,8 @@ impl Prober {
     }
 
     /// An operator confirms it.
-    pub(super) fn release(&mut self, now: u64) -> Option<Transition> {
-        let turn = self.vantage.release(ms(now));
+    pub(super) fn confirm_outage(&mut self, now: u64) -> Option<Transition> {
+        let turn = self.vantage.confirm_outage(ms(now));
         self.apply_overrides();
         turn
     }

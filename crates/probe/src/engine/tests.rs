@@ -67,7 +67,7 @@ struct World {
     snapshots: watch::Sender<Snapshot>,
     health: watch::Receiver<Health>,
     reports: Reports,
-    release: watch::Sender<u64>,
+    confirm_outage: watch::Sender<u64>,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), ProbeError>>,
 }
@@ -94,9 +94,9 @@ fn world_with(
     let engine = Engine::new(&settings, move |key| probing.clone().probe(key), resolver, reports.clone());
     let engine = engine.with_canaries(canaries);
     let token = shutdown.clone();
-    let (release, released) = watch::channel(0);
-    let task = tokio::spawn(async move { engine.run(receiver, &out, released, token).await });
-    World { network: network.clone(), snapshots, health, reports, release, shutdown, task }
+    let (confirm_outage, confirmed) = watch::channel(0);
+    let task = tokio::spawn(async move { engine.run(receiver, &out, confirmed, token).await });
+    World { network: network.clone(), snapshots, health, reports, confirm_outage, shutdown, task }
 }
 
 fn west(services: &[Words<'_>]) -> Snapshot {
@@ -592,8 +592,8 @@ async fn beats(network: &Network, snapshot: Snapshot) -> Vec<Duration> {
     let told = Arc::clone(&heard);
     let beat = move || told.lock().unwrap().push(start.elapsed());
     let engine = engine.with_turns(Some((SECOND, Arc::new(beat))));
-    let (_release, released) = watch::channel(0);
-    let running = engine.run(receiver, &out, released, CancellationToken::new());
+    let (_release, confirmed) = watch::channel(0);
+    let running = engine.run(receiver, &out, confirmed, CancellationToken::new());
     assert!(timeout(SECOND * 3600, running).await.is_err());
     drop(snapshots);
     let heard = heard.lock().unwrap();

@@ -279,7 +279,7 @@ async fn a_person_releases_what_is_held_and_only_what_fails_on_goes() {
     // One is back by then, and nobody has seen it yet.
     next_probe(&network, "10.0.0.1").await;
     world.set_all(&ALL[..1], Duration::ZERO, &Answer::Pass);
-    world.release.send_modify(|count| *count += 1);
+    world.confirm_outage.send_modify(|count| *count += 1);
     sleep(Duration::from_millis(1)).await;
     assert_eq!(world.self_check(), None);
     assert!(world.all_are(&WEST, Suspended) && world.all_are(&EAST, Suspended));
