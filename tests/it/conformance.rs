@@ -6,6 +6,7 @@ mod azure;
 mod coredns;
 mod embedded;
 mod example;
+mod moved_zone;
 mod rfc2136;
 mod rfc2136_real;
 mod rfc2136_strict;

@@ -6,6 +6,7 @@
 //! have no separators, or are percent-encoded.
 
 mod packed;
+pub mod txt;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -9,8 +9,8 @@
 //!                          └── apply ←─ pack (messages) ←─ changes: prerequisites, deletions, additions, proof
 //! ```
 //!
-//! Whose a record set is stands in a TXT record at `_fleetdns.` before its name, see `ownership`, written in one message
-//! with the set. A change of a name has as prerequisite that everything of it is as it was listed (RFC 2136 §2.4.2),
+//! Whose a record set is stands in a TXT record at `_fleetdns.NAME` (`_fleetdns-wildcard.NAME` for `*.NAME`), see
+//! `ownership`, written in one message with the set. A change of a name has as prerequisite that everything of it is as it was listed (RFC 2136 §2.4.2),
 //! and is checked afterwards, as BIND and Knot answer NOERROR to additions that they ignore.
 //!
 //! Invariant: a name is changed whole or not at all, and only while it is as the plan saw it.

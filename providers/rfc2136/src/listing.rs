@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use fleetdns_core::ownership::txt;
 use fleetdns_core::{DnsName, Label, Listing, Observed};
 use hickory_proto::rr::{RData, Record, RecordType};
 
 use crate::ownership::OwnershipRecord;
 use crate::view::Known;
-use crate::wire::{self, MARK_LABEL};
+use crate::wire;
 
 /// Names that cannot be read of which a listing tells.
 const MAX_UNREADABLE: usize = 100;
@@ -48,9 +49,8 @@ impl Zone {
         if let RData::NS(server) = &record.data {
             self.servers.extend(wire::text(&server.0).parse::<DnsName>());
         }
-        if let (RData::TXT(data), Some(marked)) =
-            (&record.data, text.strip_prefix(MARK_LABEL).and_then(|t| t.strip_prefix('.')))
-            && let Ok(name) = marked.parse::<DnsName>()
+        if let RData::TXT(data) = &record.data
+            && let Some(name) = text.parse().ok().and_then(|at| txt::owned_name(&at))
             && name.is_within(apex)
         {
             let mark = OwnershipRecord::new(data.txt_data.iter().map(|string| string.to_vec()));

@@ -98,3 +98,16 @@ fn the_name_servers_of_the_zone_and_of_what_it_delegates_are_told() {
     let told: Vec<&str> = listing.observed.name_servers().iter().map(DnsName::as_str).collect();
     assert_eq!(told, ["ns.child.example.com", "ns1.example.com"]);
 }
+
+#[test]
+fn the_ownership_record_of_a_wildcard_stands_where_other_providers_keep_it() {
+    let strings = vec!["A".to_owned(), "v=1 owner=fed service=default/web".to_owned()];
+    let text = RData::TXT(hickory_proto::rr::rdata::TXT::new(strings));
+    let zone = zone_of(&[
+        address(&[b"*"], 30, 1),
+        wire::with_data(&name(&[b"_fleetdns-wildcard"]), DNSClass::IN, 60, text),
+    ]);
+    let wildcard = "*.example.com".parse().unwrap();
+    assert!(zone.at(&wildcard).observed(&owner())[0].claim.is_ours());
+    assert_eq!(wire::mark_name(&wildcard).unwrap(), name(&[b"_fleetdns-wildcard"]));
+}

@@ -1,5 +1,6 @@
 //! Names and records as messages have them.
 
+use fleetdns_core::ownership::txt;
 use fleetdns_core::{DnsName, RecordData, RecordType as Kind};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, TXT};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
@@ -7,7 +8,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use crate::ownership::OwnershipRecord;
 
 /// First label of the name at which the owner of a name's record sets stands.
-pub(crate) const MARK_LABEL: &str = "_fleetdns";
+const MARK_LABEL: &str = "_fleetdns";
 
 /// # Errors
 /// When it is longer than 255 octets on the wire, which a [`DnsName`] never is.
@@ -20,11 +21,12 @@ pub(crate) fn name(name: &DnsName) -> Result<Name, String> {
 /// # Errors
 /// When no name is left for them.
 pub(crate) fn mark_name(name: &DnsName) -> Result<Name, String> {
-    absolute([MARK_LABEL].into_iter().chain(name.labels())).map_err(|_| {
+    let at = txt::record_name(name).map_err(|_| {
         let most = fleetdns_core::name::MAX_NAME - MARK_LABEL.len() - 1;
         let octets = name.as_str().len();
         format!("the name has {octets} octets, at most {most} leave room for {MARK_LABEL}. before it")
-    })
+    })?;
+    self::name(&at)
 }
 
 fn absolute<'a>(labels: impl Iterator<Item = &'a str>) -> Result<Name, String> {

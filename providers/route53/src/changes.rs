@@ -1,10 +1,11 @@
 //! A change of one name as Route 53 takes it: exact old sets are deleted, new ones created, the mark among them.
 
+use fleetdns_core::ownership::txt::TooLong;
 use fleetdns_core::{Change, Content, DnsName, NameChange, ObservedSet, Owner, RecordData, RecordType, Ttl};
 
 use crate::listing::{OwnershipRecord, View};
 use crate::names::mark_name;
-use crate::ownership::{self, LONGEST, TooLong, Types};
+use crate::ownership::{self, ROOM, Types};
 use crate::shape::{Body, Raw, Shapes, standing, version};
 
 /// TTL of marks. Nobody resolves them.
@@ -163,8 +164,9 @@ fn new_mark(
     };
     let values = ownership::write(kept.as_str(), &types).map_err(|TooLong(characters)| {
         Unfit::Impossible(format!(
-            "its ownership text for {name} has {characters} characters, {LONGEST} can be kept; fewer clusters or \
-             shorter load balancer names are needed"
+            "its ownership text for {name} has {characters} characters, {} can be kept; fewer clusters or \
+             shorter load balancer names are needed",
+            ROOM.longest()
         ))
     })?;
     let mut values = values;

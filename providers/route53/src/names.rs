@@ -1,12 +1,8 @@
 //! Names and texts as Route 53 spells them.
 
 use fleetdns_core::DnsName;
-use fleetdns_core::name::NameError;
+pub(crate) use fleetdns_core::ownership::txt::{owned_name as marked_name, record_name as mark_name};
 
-/// Leftmost label of the name that holds the mark of the name behind it.
-const MARK: &str = "_fleetdns";
-/// The same for `*`, which can only stand as the leftmost label itself.
-const MARK_OF_WILDCARD: &str = "_fleetdns-wildcard";
 /// Longest character string of a TXT record in octets (RFC 1035 §3.3).
 const STRING: usize = 255;
 
@@ -42,27 +38,6 @@ fn octal(text: &[u8]) -> Option<u8> {
 /// As Route 53 wants it.
 pub(crate) fn write_name(name: &DnsName) -> String {
     format!("{name}.")
-}
-
-/// Where the mark of a name is kept.
-///
-/// # Errors
-/// When that name would be too long.
-pub(crate) fn mark_name(name: &DnsName) -> Result<DnsName, NameError> {
-    match name.parent().filter(|_| name.is_wildcard()) {
-        Some(parent) => parent.prepend(MARK_OF_WILDCARD),
-        None => name.prepend(MARK),
-    }
-}
-
-/// The name that a mark at `name` would belong to.
-pub(crate) fn marked_name(name: &DnsName) -> Option<DnsName> {
-    let parent = name.parent()?;
-    match name.labels().next()? {
-        MARK => Some(parent),
-        MARK_OF_WILDCARD => parent.prepend("*").ok(),
-        _ => None,
-    }
 }
 
 /// A text as the value of a TXT record: character strings in quotes.
@@ -127,18 +102,6 @@ mod tests {
         {
             assert_eq!(read_name(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn every_name_has_a_place_for_its_mark_of_its_own() {
-        for text in ["www.example.com", "*.example.com", "example.com", "_wildcard.example.com"] {
-            let mark = mark_name(&name(text)).unwrap();
-            assert_eq!(marked_name(&mark), Some(name(text)), "{mark}");
-        }
-        assert_eq!(mark_name(&name("*.example.com")).unwrap(), name("_fleetdns-wildcard.example.com"));
-        assert_eq!(marked_name(&name("www.example.com")), None);
-        let long = [["a"; 61].concat().as_str(); 4].join(".");
-        assert!(mark_name(&name(&long)).unwrap_err().to_string().contains("octets"));
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 mod adjusted;
 
+use fleetdns_core::ownership::txt::TooLong;
 use fleetdns_core::{Change, DnsName, NameChange, Owner, RecordData, RecordType as Kind};
 
 use crate::filter::Filter;
 use crate::listing::{Known, Raw};
-use crate::ownership::{self, LONGEST, Sets, Stored, TooLong, mark_name};
+use crate::ownership::{self, ROOM, Sets, Stored, mark_name};
 use crate::wire::{Changes, Endpoint};
 
 /// TTL of marks. Nobody resolves them.
@@ -161,7 +162,7 @@ fn sets_after(change: &NameChange, known: &Known) -> Sets {
             let raw = known.raw(kind)?;
             let listed = raw.endpoint.record_ttl;
             let properties = ownership::fingerprint(&raw.endpoint.provider_specific);
-            let stored = old.and_then(|sets| sets.get(&kind)).copied();
+            let stored = old.and_then(|sets| sets.get(&kind)).copied().flatten();
             Some((kind, stored.unwrap_or(Stored { desired: ttl.seconds().into(), listed, properties })))
         })
         .collect();
@@ -214,9 +215,10 @@ impl Edit {
         let ownership = self.ownership.as_deref().unwrap_or_default();
         ownership::write(ownership, &self.sets).map_err(|TooLong(characters)| {
             impossible(format!(
-                "its ownership text for {} has {characters} characters, {LONGEST} can be kept; fewer clusters or shorter \
+                "its ownership text for {} has {characters} characters, {} can be kept; fewer clusters or shorter \
                  load balancer names are needed",
-                self.name
+                self.name,
+                ROOM.longest()
             ))
         })
     }

@@ -184,7 +184,7 @@ impl Known {
         let raw = self.raw(kind).filter(|raw| raw.simple && mark.claim.is_ours())?;
         match &mark.sets {
             None => Some((raw, None)),
-            Some(sets) => Some((raw, Some(sets.get(&kind)?))),
+            Some(sets) => Some((raw, sets.get(&kind)?.as_ref())),
         }
     }
 

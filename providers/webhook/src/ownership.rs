@@ -1,33 +1,23 @@
-//! The ownership record of a name: the evidence, and what we know of each set that it speaks for, as targets of a TXT.
+//! The ownership record of a name as targets of a TXT, in the one form of [`txt`], with what we know of each set.
 //!
 //! `v=1 owner=fed service=default/web member=west;…;203.0.113.1 sets=A:30,AAAA:30:300:1a2b3c4d`
 //!
 //! Behind each type stand the TTL that was wanted, the one that the webhook has in its place, and a number for the
 //! properties that it lists with the set; the latter two only where they differ from what was wanted. So a webhook with a
 //! will of its own is not written to again and again, and an edit by hand is still seen.
-//!
-//! What follows the Service is deflated (RFC 1951, `z=` in base64) when the text would not fit into one character
-//! string; what still does not fit is spread over several targets, each of which begins with `part=1/3`.
 
 use std::collections::BTreeMap;
 
-use fleetdns_core::ownership::{pack, unpack};
+use fleetdns_core::ownership::txt::{self, Room, TooLong};
 use fleetdns_core::{DnsName, Label, Owner, RecordType as Kind};
+
+pub(crate) use fleetdns_core::ownership::txt::owned_name as marked_name;
 
 use crate::wire::Property;
 
-/// Leftmost label of the name that holds the mark of the name behind it.
-const MARK: &str = "_fleetdns";
-/// The same for `*`, which can only stand as the leftmost label itself.
-const MARK_OF_WILDCARD: &str = "_fleetdns-wildcard";
-/// Characters of one target without its quotes: some backends count these among the 255 octets of a string.
-const TEXT: usize = 250;
-/// Room for `part=10/20 `.
-const PART: usize = TEXT - 11;
-/// Most targets of a mark: what the stricter vendors take in one record set.
-const TARGETS: usize = 20;
-/// Most characters that fit.
-pub(crate) const LONGEST: usize = PART * TARGETS;
+/// Without its quotes, as some backends count these among the 255 octets of a string; and what the stricter vendors take in
+/// one record set.
+pub(crate) const ROOM: Room = Room { value: 250, values: 20 };
 
 /// What was written for one type, and what the webhook makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,36 +37,19 @@ pub(crate) type Sets = BTreeMap<Kind, Stored>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OwnershipRecord {
     pub(crate) claim: Owner,
-    /// `None` where it does not say: it speaks for all types.
-    pub(crate) sets: Option<Sets>,
+    /// `None` where it does not say: it speaks for all types. A type of which another provider wrote the record has nothing
+    /// behind it.
+    pub(crate) sets: Option<BTreeMap<Kind, Option<Stored>>>,
     /// Evidence and all, for a comparison. `None` when it is not whole.
     pub(crate) text: Option<String>,
 }
-
-/// A text that does not fit, in characters after packing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooLong(pub(crate) usize);
 
 /// Where the mark of a name is kept.
 ///
 /// # Errors
 /// When that name would be too long.
 pub(crate) fn mark_name(name: &DnsName) -> Result<DnsName, String> {
-    let at = match name.parent().filter(|_| name.is_wildcard()) {
-        Some(parent) => parent.prepend(MARK_OF_WILDCARD),
-        None => name.prepend(MARK),
-    };
-    at.map_err(|error| format!("there is no room for its ownership record: {error}"))
-}
-
-/// The name that a mark at `name` would belong to.
-pub(crate) fn marked_name(name: &DnsName) -> Option<DnsName> {
-    let parent = name.parent()?;
-    match name.labels().next()? {
-        MARK => Some(parent),
-        MARK_OF_WILDCARD => parent.prepend("*").ok(),
-        _ => None,
-    }
+    txt::record_name(name).map_err(|error| format!("there is no room for its ownership record: {error}"))
 }
 
 /// A number for properties, the same in every process (FNV-1a); 0 for none.
@@ -91,51 +64,34 @@ pub(crate) fn fingerprint(properties: &[Property]) -> u32 {
     if properties.is_empty() { 0 } else { number.max(1) }
 }
 
-fn sets_text(sets: &Sets) -> String {
-    let one = |(kind, stored): (&Kind, &Stored)| match stored {
-        Stored { desired, listed, properties: 0 } if desired == listed => format!("{kind}:{desired}"),
-        Stored { desired, listed, properties: 0 } => format!("{kind}:{desired}:{listed}"),
-        Stored { desired, listed, properties } => format!("{kind}:{desired}:{listed}:{properties:08x}"),
-    };
-    sets.iter().map(one).collect::<Vec<String>>().join(",")
+fn note(stored: &Stored) -> String {
+    match stored {
+        Stored { desired, listed, properties: 0 } if desired == listed => desired.to_string(),
+        Stored { desired, listed, properties: 0 } => format!("{desired}:{listed}"),
+        Stored { desired, listed, properties } => format!("{desired}:{listed}:{properties:08x}"),
+    }
 }
 
-fn parse_sets(text: &str) -> Option<Sets> {
-    let one = |text: &str| {
-        let mut fields = text.split(':');
-        let kind = fields.next()?.parse().ok()?;
-        let desired = fields.next()?.parse().ok()?;
-        let listed = fields.next().map_or(Some(desired), |field| field.parse().ok())?;
-        let properties = fields.next().map_or(Some(0), |field| u32::from_str_radix(field, 16).ok())?;
-        fields.next().is_none().then_some((kind, Stored { desired, listed, properties }))
-    };
-    text.split(',').map(one).collect()
+fn notes(sets: &Sets) -> txt::Sets {
+    sets.iter().map(|(kind, stored)| (*kind, note(stored))).collect()
+}
+
+fn read_note(text: &str) -> Option<Stored> {
+    let mut fields = text.split(':');
+    let desired = fields.next()?.parse().ok()?;
+    let listed = fields.next().map_or(Some(desired), |field| field.parse().ok())?;
+    let properties = fields.next().map_or(Some(0), |field| u32::from_str_radix(field, 16).ok())?;
+    fields.next().is_none().then_some(Stored { desired, listed, properties })
 }
 
 /// The text that [`write`] would keep.
 pub(crate) fn whole(ownership: &str, sets: &Sets) -> String {
-    format!("{ownership} sets={}", sets_text(sets))
+    txt::text(ownership, &notes(sets))
 }
 
-/// TXT targets for an evidence text, in quotes, as external-dns writes its own.
+/// TXT targets for an ownership text, in quotes, as external-dns writes its own.
 pub(crate) fn write(ownership: &str, sets: &Sets) -> Result<Vec<String>, TooLong> {
-    let plain = whole(ownership, sets);
-    if plain.len() <= TEXT {
-        return Ok(vec![quoted(&plain)]);
-    }
-    let packed = whole(&pack(ownership), sets);
-    if packed.len() <= TEXT {
-        return Ok(vec![quoted(&packed)]);
-    }
-    let parts: Vec<&[u8]> = packed.as_bytes().chunks(PART).collect();
-    let count = parts.len();
-    if count > TARGETS {
-        return Err(TooLong(packed.len()));
-    }
-    let target = |(index, part): (usize, &&[u8])| {
-        quoted(&format!("part={}/{count} {}", index + 1, String::from_utf8_lossy(part)))
-    };
-    Ok(parts.iter().enumerate().map(target).collect())
+    Ok(txt::write(ownership, &notes(sets), ROOM)?.iter().map(|text| quoted(text)).collect())
 }
 
 fn quoted(text: &str) -> String {
@@ -151,58 +107,9 @@ pub(crate) fn as_written(targets: &[String]) -> Vec<String> {
 /// Whose a name is, and which sets there.
 pub(crate) fn read(targets: &[String], owner: &Label) -> OwnershipRecord {
     let texts: Vec<String> = targets.iter().map(|target| unquoted(target)).collect();
-    match joined(&texts) {
-        Joined::Whole(text) => {
-            let text = match text.rsplit_once(" sets=") {
-                Some((ownership, sets)) => format!("{} sets={sets}", unpack(ownership)),
-                None => unpack(&text).into_owned(),
-            };
-            let (ownership, sets) = match text.rsplit_once(" sets=") {
-                Some((ownership, sets)) => (ownership, parse_sets(sets)),
-                None => (&*text, None),
-            };
-            let claim = Owner::read(Some(ownership), owner);
-            OwnershipRecord { claim, sets, text: Some(text) }
-        }
-        // Some parts are lost: it is ours to write again, but nothing that it says is believed.
-        Joined::Part(first) => {
-            let ours = Owner::read(Some(&first), owner).is_ours();
-            let claim = if ours { Owner::Ours(None) } else { Owner::Foreign };
-            OwnershipRecord { claim, sets: None, text: None }
-        }
-        Joined::Else => OwnershipRecord { claim: Owner::Foreign, sets: None, text: None },
-    }
-}
-
-enum Joined {
-    Whole(String),
-    /// Only some parts, the first among them.
-    Part(String),
-    Else,
-}
-
-/// One text is whole; several have to be all parts of one.
-fn joined(texts: &[String]) -> Joined {
-    if let [only] = texts
-        && !only.starts_with("part=")
-    {
-        return Joined::Whole(only.clone());
-    }
-    let parse = |text: &String| {
-        let (number, part) = text.strip_prefix("part=")?.split_once(' ')?;
-        let (index, count) = number.split_once('/')?;
-        Some((index.parse().ok()?, count.parse().ok()?, part.to_owned()))
-    };
-    let parts: Option<Vec<(usize, usize, String)>> = texts.iter().map(parse).collect();
-    let Some(mut parts) = parts else { return Joined::Else };
-    parts.sort_unstable();
-    let complete =
-        parts.iter().enumerate().all(|(at, (index, count, _))| at + 1 == *index && *count == parts.len());
-    match parts.first() {
-        Some(_) if complete => Joined::Whole(parts.into_iter().map(|(.., part)| part).collect()),
-        Some((1, _, first)) => Joined::Part(first.clone()),
-        _ => Joined::Else,
-    }
+    let record = txt::read(texts.iter().map(String::as_str), owner);
+    let stored = |sets: &txt::Sets| sets.iter().map(|(kind, text)| (*kind, read_note(text))).collect();
+    OwnershipRecord { claim: record.owner, sets: record.sets.as_ref().map(stored), text: record.text }
 }
 
 /// A target as some webhooks give it: as it was written, without the quotes, with `\;` and the like, or as several

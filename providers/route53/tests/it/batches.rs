@@ -15,7 +15,7 @@ async fn record_and_mark_go_and_come_in_one_batch() {
     assert_eq!(fake.calls("ChangeResourceRecordSets"), 1);
     let dump = fake.dump();
     let mark = "_fleetdns.web.example.com TXT \"v=1 owner=fed service=default/web-example-com";
-    assert!(dump.iter().any(|line| line.starts_with(mark) && line.ends_with(" types=A\"")), "{dump:#?}");
+    assert!(dump.iter().any(|line| line.starts_with(mark) && line.ends_with(" sets=A\"")), "{dump:#?}");
     assert!(dump.iter().any(|line| line.starts_with("_fleetdns-wildcard.example.com TXT")), "{dump:#?}");
     assert_eq!(dump.len(), 4);
 
