@@ -24,6 +24,8 @@ use crate::heartbeats::Heartbeat;
 use crate::journal::{EventRecorder, Journal};
 use crate::overrides::OverrideSender;
 
+mod batch;
+mod listed;
 mod outcome;
 mod pass;
 mod pause;
@@ -34,8 +36,8 @@ mod status;
 
 pub use status::{Gauges, ZoneStatus};
 
-use pass::Batch;
-use pause::Access;
+use batch::Batch;
+use pause::{Access, at};
 use pending::Pending;
 use reading::Reading;
 
@@ -245,15 +247,6 @@ impl Inputs {
         self.snapshots.has_changed().unwrap_or(false)
             || self.health.has_changed().unwrap_or(false)
             || self.overrides.has_changed().unwrap_or(false)
-    }
-}
-
-/// Sleeps until then, not at all when that is over; for ever without a time.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) if time <= Instant::now() => {}
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }
 

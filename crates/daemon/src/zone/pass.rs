@@ -21,36 +21,6 @@ const LONGEST_APPLY: Duration = Duration::from_secs(240);
 /// How often deletions that `max-delete` holds are looked at again when nothing changes.
 const RECHECK: Duration = Duration::from_secs(30);
 
-/// How many names are handed to the provider at once: as many as it writes in a moment, so that what dies meanwhile does
-/// not wait for a long list.
-#[derive(Debug)]
-pub(super) struct Batch(usize);
-
-impl Batch {
-    const LEAST: usize = 100;
-    const MOST: usize = 10_000;
-    const MOMENT: Duration = Duration::from_secs(2);
-
-    /// So many names did not end: fewer are tried next, down to one.
-    fn shrink(&mut self, names: usize) {
-        self.0 = (names / 2).max(1);
-    }
-
-    fn learn(&mut self, names: usize, took: Duration) {
-        if took > Self::MOMENT {
-            self.0 = (self.0 / 2).max(Self::LEAST.min(self.0));
-        } else if took * 4 < Self::MOMENT && names >= self.0 {
-            self.0 = (self.0 * 2).min(Self::MOST);
-        }
-    }
-}
-
-impl Default for Batch {
-    fn default() -> Self {
-        Self(250)
-    }
-}
-
 /// What is to be done, before the brakes.
 struct Draft {
     plan: Plan,

@@ -113,6 +113,15 @@ impl Access {
     }
 }
 
+/// Sleeps until then, not at all when that is over; for ever without a time.
+pub(super) async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) if time <= Instant::now() => {}
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
