@@ -99,7 +99,7 @@ pub(super) fn override_table(out: &mut impl Write, lines: &[OverrideLine]) -> st
         ]
     };
     let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
-    print(out, &["INTENT", "WISH", "BY", "SINCE", "UNTIL", "NAMES", "ADDRESSES", "REASON"], &rows)
+    print(out, &["SUBJECT", "OVERRIDE", "BY", "SINCE", "UNTIL", "NAMES", "ADDRESSES", "REASON"], &rows)
 }
 
 fn said(out: &mut dyn Write, line: &Line) -> std::io::Result<()> {
