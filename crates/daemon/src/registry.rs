@@ -1,6 +1,6 @@
 //! The one place that knows the providers: names, keys, and how a zone is connected.
 //!
-//! Invariant: adding a provider adds one entry to [`KNOWN`] and nothing else in the daemon.
+//! Invariant: adding a provider adds one entry to `KNOWN` and nothing else in the daemon.
 
 use fleetdns_core::keys::{KeyFault, KeySpec, Keys};
 use fleetdns_core::{DnsName, Label, Provider};

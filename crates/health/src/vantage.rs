@@ -240,7 +240,7 @@ impl VantageMonitor {
         }
     }
 
-    /// When [`VantageMonitor::ask`] and [`VantageMonitor::look`] have something to do though no probe ended.
+    /// When `VantageMonitor::ask` and `VantageMonitor::check` have something to do though no probe ended.
     pub fn next_turn(&self) -> Option<Duration> {
         let sweep = self.sweeps.due().filter(|_| self.is_of_use());
         sweep.into_iter().chain(self.sweeps.deadline()).chain(self.expires_at()).min()
@@ -299,7 +299,7 @@ impl VantageMonitor {
         }
     }
 
-    /// The doubt that stands, as [`VantageMonitor::look`] last saw it.
+    /// The doubt that stands, as `VantageMonitor::check` last saw it.
     pub fn self_check(&self) -> Option<&SelfCheckFailure> {
         self.episode.now().map(|standing| &standing.self_check)
     }

@@ -15,7 +15,7 @@ use flate2::write::DeflateEncoder;
 /// Longest text that is unpacked, in octets.
 const UNPACKED: u64 = 256 << 10;
 
-/// The short form of an [`Ownership`](super::Evidence)'s text. It is not always shorter.
+/// The short form of an `Ownership`'s text. It is not always shorter.
 pub fn pack(text: &str) -> String {
     let (head, tail) = text.split_at(head(text));
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
