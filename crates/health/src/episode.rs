@@ -75,7 +75,9 @@ impl Episode {
             standing.correlated.get_or_insert(now);
         }
         let same = standing.self_check.kind() == self_check.kind();
-        if same && standing.scope == scope {
+        // What is held stays held while it lasts: a key that vanishes meanwhile, such as an address that a host name no
+        // longer resolves to, proves nothing of the others.
+        if same && (standing.scope == scope || standing.scope == Scope::All) {
             return (None, false);
         }
         standing.scope = scope;
@@ -91,5 +93,25 @@ impl Episode {
         let self_check = standing.self_check.clone();
         self.last = Some(standing);
         Some(self_check)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_correlation_that_loses_a_key_does_not_let_go_of_the_others() {
+        let correlation = || SelfCheckFailure::Correlation { keys: 4, bad: 3, members: [].into() };
+        let at = (Duration::from_secs(1), Duration::ZERO);
+        let mut episode = Episode::default();
+        episode.stand((correlation(), Scope::Only(0)), at);
+        assert_eq!(episode.stand((correlation(), Scope::All), at), (None, true), "it may grow");
+        assert_eq!(episode.stand((correlation(), Scope::Only(0)), at), (None, false));
+        assert_eq!(episode.now().map(|standing| standing.scope), Some(Scope::All));
+        // Another failure has a scope of its own.
+        episode.end();
+        episode.stand((correlation(), Scope::Only(1)), at);
+        assert_eq!(episode.now().map(|standing| standing.scope), Some(Scope::Only(1)));
     }
 }
