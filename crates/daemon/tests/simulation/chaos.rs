@@ -348,6 +348,10 @@ impl Driver {
         self.with(|sim| {
             sim.strict_wall.clear();
             let known = sim.net.names.entry(name.clone()).or_default();
+            if known.is_hopeless {
+                // For ever is for ever.
+                return;
+            }
             known.server = server;
             if server == NameServer::Answers {
                 known.ips = [format!("198.18.9.{}", last + 1).parse().unwrap()].into();
