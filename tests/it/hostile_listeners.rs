@@ -118,15 +118,17 @@ async fn connections_that_dawdle_are_closed_and_too_many_are_not_taken() {
     let (daemon, metrics) = daemon().await;
     for address in [daemon.admin(), metrics] {
         let connect = || TcpStream::connect(address).unwrap();
-        let mut crowd: Vec<TcpStream> = (0..400).map(|_| connect()).collect();
+        let mut connections: Vec<TcpStream> = (0..400).map(|_| connect()).collect();
         // Of one peer few are kept, the others are closed at once.
         let started = Instant::now();
-        assert!(is_closed(crowd.last_mut().unwrap(), HEAD) && started.elapsed() < Duration::from_secs(4));
-        for stream in crowd.iter_mut().take(8) {
+        assert!(
+            is_closed(connections.last_mut().unwrap(), HEAD) && started.elapsed() < Duration::from_secs(4)
+        );
+        for stream in connections.iter_mut().take(8) {
             // Drop by drop, so that the connection is never idle.
             let _ = stream.write_all(b"GET /livez HTTP/1.1\r\nX: ");
         }
-        for stream in &mut crowd {
+        for stream in &mut connections {
             assert!(is_closed(stream, HEAD), "a head that never ends is not waited for");
         }
         assert!(started.elapsed() < HEAD, "{:?}", started.elapsed());
@@ -162,8 +164,8 @@ async fn idle_connections_neither_blind_the_prober_nor_spin_with_few_descriptors
 
     let connect = |to: SocketAddr| (0..400).filter_map(move |_| TcpStream::connect(to).ok());
     let started = Instant::now();
-    let mut crowd: Vec<TcpStream> = connect(daemon.admin()).chain(connect(dns)).collect();
-    assert!(crowd.len() > 600, "{}", crowd.len());
+    let mut connections: Vec<TcpStream> = connect(daemon.admin()).chain(connect(dns)).collect();
+    assert!(connections.len() > 600, "{}", connections.len());
     let cpu = daemon.cpu_time();
     tokio::task::block_in_place(|| endpoint.set(Mode::Refuse));
     let died = Instant::now();
@@ -173,9 +175,9 @@ async fn idle_connections_neither_blind_the_prober_nor_spin_with_few_descriptors
     wait_for(dns, &name, "A", &[&address], Duration::from_secs(8)).await;
     // Who is closed comes back at once, for as long as that takes.
     while started.elapsed() < Duration::from_secs(6) {
-        crowd.retain_mut(|stream| !is_closed(stream, Duration::from_micros(1)));
-        crowd.extend(connect(daemon.admin()).take(50));
-        crowd.extend(connect(dns).take(50));
+        connections.retain_mut(|stream| !is_closed(stream, Duration::from_micros(1)));
+        connections.extend(connect(daemon.admin()).take(50));
+        connections.extend(connect(dns).take(50));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let used = daemon.cpu_time() - cpu;
@@ -184,7 +186,7 @@ async fn idle_connections_neither_blind_the_prober_nor_spin_with_few_descriptors
     let log = daemon.log();
     assert!(!log.contains("probes fail on this side"), "{log}");
     assert!(log.lines().count() < 200, "{log}");
-    drop(crowd);
+    drop(connections);
     assert_eq!(daemon.command(&["status"]).await.code, Some(0));
     tokio::task::block_in_place(|| drop(endpoint));
 }

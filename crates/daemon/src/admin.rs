@@ -303,7 +303,7 @@ mod tests {
 
     use super::*;
     use crate::heartbeats::{PROBER, WATCH, ZONE};
-    use crate::self_checks::DoubtLine;
+    use crate::self_checks::SelfCheckLine;
 
     async fn asked(view: &View) -> (StatusCode, String) {
         let answer = live(State(view.clone())).await;
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn what_providers_measure_is_one_family_for_all_zones() {
         let (version, fleet) = (String::new(), String::new());
-        let self_check = DoubtLine { kind: "vantage".to_owned(), reason: String::new() };
+        let self_check = SelfCheckLine { kind: "vantage".to_owned(), reason: String::new() };
         let status = Status {
             version,
             fleet,

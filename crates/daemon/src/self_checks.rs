@@ -15,14 +15,14 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The failure in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DoubtLine {
+pub struct SelfCheckLine {
     /// `vantage` or `correlation`.
     pub kind: String,
     /// The same in words, with the facts of its beginning.
     pub reason: String,
 }
 
-impl From<&SelfCheckFailure> for DoubtLine {
+impl From<&SelfCheckFailure> for SelfCheckLine {
     fn from(self_check: &SelfCheckFailure) -> Self {
         Self { kind: self_check.kind().to_owned(), reason: self_check.to_string() }
     }

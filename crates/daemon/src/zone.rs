@@ -177,8 +177,8 @@ impl ZoneTask {
             let (snapshot, verdicts, overrides) = inputs.latest();
             let changed = self.planner.update(&snapshot, &verdicts);
             self.scope.extend(changed);
-            let heeded = self.planner.apply_overrides(&overrides);
-            self.scope.extend(heeded);
+            let changed = self.planner.apply_overrides(&overrides);
+            self.scope.extend(changed);
             self.report_clusters();
             self.report_left_out();
             self.pass(&inputs).await;

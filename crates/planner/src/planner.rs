@@ -148,7 +148,7 @@ impl Planner {
     pub fn update(&mut self, snapshot: &Snapshot, health: &Health) -> Scope {
         let changed = self.changed_services(snapshot);
         let (judged, resolved) = (self.judged_again(health), self.resolved_again(health));
-        let same_doubt = self.health.self_check.as_ref().map(SelfCheckFailure::kind)
+        let same_self_check = self.health.self_check.as_ref().map(SelfCheckFailure::kind)
             == health.self_check.as_ref().map(SelfCheckFailure::kind);
         let counted = changed.iter().chain(&judged).chain(&resolved).collect();
         self.clusters.update((&self.snapshot, &self.health), (snapshot, health), &counted);
@@ -174,7 +174,7 @@ impl Planner {
         self.unlisted = unlisted;
         self.startup = self.waiting_for();
         // These brakes look at every name.
-        let same_brakes = same_doubt && same_list && was_starting == self.startup.is_some();
+        let same_brakes = same_self_check && same_list && was_starting == self.startup.is_some();
         if same_brakes { Scope::Names(names) } else { Scope::All }
     }
 

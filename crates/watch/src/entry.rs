@@ -98,7 +98,7 @@ impl Entry {
             self.say_unreadable(&mut state.lines, &before, &bad);
             state.unreadable.insert(bad.name, bad.reason);
         }
-        self.say_doubt(&state, distrusted);
+        self.report_self_check(&state, distrusted);
         if first {
             info!(member = %self.name(), services = state.catalog.services().len(), "member listed");
         }
@@ -205,12 +205,12 @@ impl Entry {
         place.zones.extend(view.zones);
         let distrusted = state.catalog.unconfirmed().is_some();
         let changes = state.catalog.recall(&view.services, self.born.elapsed());
-        self.say_doubt(&state, distrusted);
+        self.report_self_check(&state, distrusted);
         self.send(&mut state, &changes, false);
     }
 
     /// Says that a list is not believed yet, if it was before.
-    fn say_doubt(&self, state: &State, distrusted: bool) {
+    fn report_self_check(&self, state: &State, distrusted: bool) {
         if let (false, Some(self_check)) = (distrusted, state.catalog.unconfirmed()) {
             let (missing, known) = (self_check.missing.len(), self_check.known);
             warn!(member = %self.name(), missing, known, "list misses many services; waiting for a second one");

@@ -129,7 +129,7 @@ pub(super) fn read_overrides(scenario: &Scenario) -> Result<Overrides, ScenarioE
     scenario.overrides.iter().map(read).collect()
 }
 
-fn read_doubt(scenario: &Scenario) -> Result<Option<SelfCheckFailure>, ScenarioError> {
+fn read_self_check(scenario: &Scenario) -> Result<Option<SelfCheckFailure>, ScenarioError> {
     match scenario.self_check.as_deref() {
         None => Ok(None),
         Some("vantage") => Ok(Some(SelfCheckFailure::Vantage { canaries: 0, silent: 0, keys: 0, heard: 0 })),
@@ -292,7 +292,7 @@ pub(super) fn read_health(
     down: &[String],
 ) -> Result<Health, ScenarioError> {
     let addresses = policies(scenario);
-    let mut health = Health { self_check: read_doubt(scenario)?, addresses, ..Health::default() };
+    let mut health = Health { self_check: read_self_check(scenario)?, addresses, ..Health::default() };
     for (name, ips) in &scenario.resolved {
         health.resolved.insert(parse("resolved", name)?, ips.iter().copied().collect());
     }
