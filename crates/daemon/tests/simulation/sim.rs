@@ -32,6 +32,8 @@ pub(crate) struct Process {
     /// What left because of its probes.
     pub(crate) left: VecDeque<(Duration, Leaver)>,
     pub(crate) budgets: VecDeque<(Duration, usize)>,
+    /// When a removal was last let go and not written.
+    pub(crate) unwritten: Option<Duration>,
 }
 
 /// A change of the zone.

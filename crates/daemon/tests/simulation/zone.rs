@@ -225,8 +225,10 @@ impl Provider for Way {
             if let Some(sets) = sets {
                 sim.write(&change.name, sets);
             }
-            if let (Outcome::Done(_), Some(dead)) = (&outcome, dead.remove(&change.name)) {
-                sim.judge_speed(dead, planned);
+            match (&outcome, dead.remove(&change.name)) {
+                (Outcome::Done(_), Some(dead)) => sim.judge_speed(dead, planned),
+                (_, Some(dead)) if !dead.is_empty() => sim.process.unwritten = Some(sim.now()),
+                _ => {}
             }
             if sim.broken == Broken::Rests
                 && matches!(outcome, Outcome::Failed(ProviderError::Rejected { .. }))
