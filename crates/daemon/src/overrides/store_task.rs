@@ -95,7 +95,7 @@ pub struct OverrideSender {
 }
 
 impl OverrideSender {
-    /// A stand-in without a override store: nothing is ever set.
+    /// A stand-in without an override store: nothing is ever set.
     pub fn none() -> Self {
         let overrides = watch::channel(Overrides::default()).1;
         Self { requests: mpsc::channel(1).0, overrides, fault: watch::channel(None).1 }

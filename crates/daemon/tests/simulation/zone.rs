@@ -98,14 +98,19 @@ impl Backend {
 
     /// Returns the sets after the first `steps` of a change, or `None` when the name is not as the plan saw it: a set has
     /// changed, or one of another type is there beside which no CNAME can be.
-    fn changed(&mut self, change: &NameChange, steps: usize, unprobeable: bool) -> Option<Vec<ObservedSet>> {
+    fn changed(
+        &mut self,
+        change: &NameChange,
+        steps: usize,
+        unconditional: bool,
+    ) -> Option<Vec<ObservedSet>> {
         let mut sets = self.observed.at(&change.name).to_vec();
         for (number, one) in change.changes.iter().enumerate() {
             let there = sets.iter().position(|set| set.content.record_type() == Some(one.record_type()));
             let at = match (one.before(), there) {
                 (None, None) => None,
-                (Some(before), Some(at)) if unprobeable || sets[at] == *before => Some(at),
-                (None, Some(_)) if unprobeable => None,
+                (Some(before), Some(at)) if unconditional || sets[at] == *before => Some(at),
+                (None, Some(_)) if unconditional => None,
                 _ => return None,
             };
             if number >= steps {
@@ -123,10 +128,10 @@ impl Backend {
         }
         let is_cname = |set: &ObservedSet| set.content.record_type() == Some(RecordType::Cname);
         let is_alone = sets.len() < 2 || !sets.iter().any(is_cname);
-        (is_alone || unprobeable).then_some(sets)
+        (is_alone || unconditional).then_some(sets)
     }
 
-    fn outcome(&mut self, change: &NameChange, unprobeable: bool) -> (Outcome, Option<Vec<ObservedSet>>) {
+    fn outcome(&mut self, change: &NameChange, unconditional: bool) -> (Outcome, Option<Vec<ObservedSet>>) {
         let unavailable = || Outcome::Failed(unavailable("write"));
         let dice = self.rng.below(100);
         if self.refused.contains(&change.name) {
@@ -148,7 +153,7 @@ impl Backend {
             }
             _ => {}
         }
-        let Some(sets) = self.changed(change, steps, unprobeable) else { return (Outcome::Conflict, None) };
+        let Some(sets) = self.changed(change, steps, unconditional) else { return (Outcome::Conflict, None) };
         let outcome = match self.trouble {
             Trouble::AnswerLost => unavailable(),
             _ if steps < usize::MAX => Outcome::Incomplete { problem: "it did the first half".into() },
@@ -220,8 +225,8 @@ impl Provider for Way {
                     .extend(changes.iter().skip(number + 1).map(|one| (one.name.clone(), Outcome::NotTried)));
                 break;
             }
-            let unprobeable = sim.broken == Broken::Blind;
-            let (mut outcome, sets) = sim.zone.outcome(change, unprobeable);
+            let unconditional = sim.broken == Broken::Blind;
+            let (mut outcome, sets) = sim.zone.outcome(change, unconditional);
             if let Some(sets) = sets {
                 sim.write(&change.name, sets);
             }
