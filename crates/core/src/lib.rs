@@ -37,6 +37,7 @@ pub mod service;
 pub mod service_fault;
 pub mod stamp;
 pub mod text;
+mod unreadable;
 
 pub use address::Address;
 pub use brakes::{AllDown, ApprovedPlan, Brakes, approve};
@@ -60,3 +61,4 @@ pub use refusals::{Order, RefusalBudget, Refusals};
 pub use routing::Routing;
 pub use self_check::SelfCheckFailure;
 pub use service::{Ingress, Port, Published, Service, ServiceKey};
+pub use unreadable::Unreadable;

@@ -56,7 +56,7 @@ impl Default for Capabilities {
 pub struct Listing {
     /// All record sets of the zone.
     pub observed: Observed,
-    /// Entries that could not be read, one sentence each; they are left alone.
+    /// Entries that could not be read, one sentence each; they are left alone. See [`Unreadable`](crate::Unreadable).
     pub unreadable: Vec<String>,
 }
 

@@ -8,10 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use azure_core::http::Url;
 use fleetdns_core::limits::{self, Allowance};
-use fleetdns_core::redact::backend_text;
 use fleetdns_core::{
     Applied, ApprovedPlan, Capabilities, DnsName, Finding, Label, Listing, Observed, ObservedSet, Provider,
-    ProviderError, Refusals, Ttl,
+    ProviderError, Refusals, Ttl, Unreadable,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -86,7 +85,7 @@ struct Collector<'a> {
     /// A set may come twice when somebody writes while we read; the later one is newer.
     sets: BTreeMap<(DnsName, String), ObservedSet>,
     servers: BTreeSet<DnsName>,
-    unreadable: Vec<String>,
+    unreadable: Unreadable,
     allowance: Allowance,
 }
 
@@ -129,7 +128,7 @@ impl AzureZone {
             owner: &self.owner,
             sets: BTreeMap::new(),
             servers: BTreeSet::new(),
-            unreadable: Vec::new(),
+            unreadable: Unreadable::default(),
             allowance: Allowance::new(),
         };
         let (mut page, mut links) = (self.first_page().await?, HashSet::new());
@@ -197,10 +196,10 @@ impl Collector<'_> {
             match item {
                 Ok(Item { name, set, odd, servers }) => {
                     self.servers.extend(servers);
-                    self.unreadable.extend(odd.map(|text| backend_text(&text, &[])));
+                    odd.iter().for_each(|text| self.unreadable.push(text));
                     self.sets.insert((name, set.type_name().to_owned()), set);
                 }
-                Err(why) => self.unreadable.push(backend_text(&why, &[])),
+                Err(why) => self.unreadable.push(&why),
             }
         }
         Ok(page.next_link.filter(|link| !link.is_empty()))
@@ -209,7 +208,7 @@ impl Collector<'_> {
     fn finish(self) -> Listing {
         let mut observed: Observed = self.sets.into_iter().map(|((name, _), set)| (name, set)).collect();
         observed.set_name_servers(self.servers);
-        Listing { observed, unreadable: self.unreadable }
+        Listing { observed, unreadable: self.unreadable.sentences() }
     }
 }
 

@@ -3,15 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use fleetdns_core::ownership::txt;
-use fleetdns_core::{DnsName, Label, Listing, Observed};
+use fleetdns_core::{DnsName, Label, Listing, Observed, Unreadable};
 use hickory_proto::rr::{RData, Record, RecordType};
 
 use crate::ownership::OwnershipRecord;
 use crate::view::Known;
 use crate::wire;
-
-/// Names that cannot be read of which a listing tells.
-const MAX_UNREADABLE: usize = 100;
 
 /// A zone as it was transferred, and as we changed it since.
 #[derive(Debug, Clone, Default)]
@@ -20,8 +17,7 @@ pub(crate) struct Zone {
     records: usize,
     /// Whether the server signs it (DNSSEC).
     pub(crate) signed: bool,
-    unreadable: BTreeSet<String>,
-    untold: usize,
+    unreadable: Unreadable,
     /// The name servers that NS records name.
     servers: BTreeSet<DnsName>,
 }
@@ -63,10 +59,9 @@ impl Zone {
         match text.parse::<DnsName>() {
             Ok(name) if name.is_within(apex) => self.names.entry(name).or_default().add(record),
             Ok(_) => {}
-            Err(_) if self.unreadable.len() == MAX_UNREADABLE => self.untold += 1,
             Err(error) => {
                 let kind = wire::type_name(record.record_type());
-                self.unreadable.insert(format!("{text} {kind}: {error}"));
+                self.unreadable.push(&format!("{text} {kind}: {error}"));
             }
         }
     }
@@ -105,13 +100,9 @@ impl Zone {
             .names
             .iter()
             .flat_map(|(name, known)| known.observed(owner).into_iter().map(move |set| (name.clone(), set)));
-        let mut unreadable: Vec<String> = self.unreadable.iter().cloned().collect();
-        if self.untold > 0 {
-            unreadable.push(format!("{} more records have names that cannot be read", self.untold));
-        }
         let mut observed: Observed = sets.collect();
         observed.set_name_servers(self.servers.clone());
-        Listing { observed, unreadable }
+        Listing { observed, unreadable: self.unreadable.sentences() }
     }
 }
 

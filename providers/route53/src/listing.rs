@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_route53::types::ResourceRecordSet;
-use fleetdns_core::redact::backend_text;
 use fleetdns_core::{
     Content, DnsName, Label, Listing, NonEmpty, Observed, ObservedSet, Owner, RecordData, RecordType, Ttl,
-    Version,
+    Unreadable, Version,
 };
 
 use crate::alias::Alias;
@@ -37,7 +36,7 @@ pub(crate) struct View {
     /// By the name that they speak for.
     pub(crate) marks: HashMap<DnsName, OwnershipRecord>,
     /// Names that could not be read.
-    pub(crate) unreadable: Vec<String>,
+    pub(crate) unreadable: Unreadable,
 }
 
 impl View {
@@ -49,7 +48,7 @@ impl View {
                 Some(name) => named.push((name, set)),
                 None => {
                     let entry = format!("{} {}: not a host name", set.name(), set.r#type().as_str());
-                    view.unreadable.push(backend_text(&entry, &[]));
+                    view.unreadable.push(&entry);
                 }
             }
         }
@@ -119,7 +118,7 @@ impl View {
     }
 
     pub(crate) fn listing(&self) -> Listing {
-        Listing { observed: self.observed.clone(), unreadable: self.unreadable.clone() }
+        Listing { observed: self.observed.clone(), unreadable: self.unreadable.sentences() }
     }
 }
 

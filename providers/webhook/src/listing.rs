@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
-use fleetdns_core::redact::backend_text;
 use fleetdns_core::{
     Content, DnsName, Label, Listing, NonEmpty, Observed, ObservedSet, Owner, RecordData, RecordType as Kind,
-    Ttl, Version,
+    Ttl, Unreadable, Version,
 };
 
 use crate::ownership::{self, OwnershipRecord, Stored, fingerprint, marked_name};
@@ -43,7 +42,7 @@ pub(crate) struct Known {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct View {
     pub(crate) names: HashMap<DnsName, Known>,
-    unreadable: Vec<String>,
+    unreadable: Unreadable,
 }
 
 /// A name as webhooks give it: some have the escaped asterisk of Route 53.
@@ -63,13 +62,12 @@ impl View {
                 Ok(_) => {}
                 Err(error) if is_in(&endpoint.dns_name, zone) => {
                     let entry = format!("{} {}: {error}", endpoint.dns_name, endpoint.record_type);
-                    view.unreadable.push(backend_text(&entry, &[]));
+                    view.unreadable.push(&entry);
                 }
                 Err(_) => {}
             }
         }
         view.find_marks(owner);
-        view.unreadable.sort();
         view
     }
 
@@ -140,7 +138,7 @@ impl View {
         let servers = self.names.values().filter_map(|known| known.sets.get("NS"));
         let targets = servers.flat_map(|raw| &raw.endpoint.targets);
         observed.set_name_servers(targets.filter_map(|target| target.parse().ok()).collect());
-        Listing { observed, unreadable: self.unreadable.clone() }
+        Listing { observed, unreadable: self.unreadable.sentences() }
     }
 
     /// How many sets there are.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use fleetdns_core::redact::backend_text;
-use fleetdns_core::{DnsName, RecordType, Ttl, Unwritable};
+use fleetdns_core::{DnsName, RecordType, Ttl, Unreadable, Unwritable};
 
 use super::generate;
 use super::scan::{self, Statement, Unclosed, Word};
@@ -75,7 +75,7 @@ pub(crate) struct Reader<'z> {
     pub(crate) records: Vec<Record>,
     /// Serial of the zone's SOA and where it stands.
     pub(crate) serial: Option<(u32, Range<usize>)>,
-    pub(crate) unreadable: Vec<String>,
+    pub(crate) unreadable: Unreadable,
 }
 
 impl<'z> Reader<'z> {
@@ -94,7 +94,7 @@ impl<'z> Reader<'z> {
             last_ttl: None,
             records: Vec::new(),
             serial: None,
-            unreadable: Vec::new(),
+            unreadable: Unreadable::default(),
         }
     }
 
@@ -110,7 +110,7 @@ impl<'z> Reader<'z> {
             words = words.get(1..).unwrap_or_default();
         }
         if let Err(problem) = self.record(words) {
-            self.unreadable.push(format!("line {}: {problem}", statement.line));
+            self.unreadable.push(&format!("line {}: {problem}", statement.line));
         }
     }
 
@@ -143,7 +143,7 @@ impl<'z> Reader<'z> {
             subtree: true,
             reason: format!("{reason}; the zone file may have the name there").into(),
         });
-        self.unreadable.push(reason);
+        self.unreadable.push(&reason);
     }
 
     /// The records of another file; name, origin and TTL of this one go on behind it.
@@ -318,10 +318,9 @@ mod tests {
             ]
         );
         assert_eq!(reader.serial.as_ref().map(|(serial, _)| *serial), Some(7));
-        assert_eq!(reader.unreadable.len(), 3, "{:?}", reader.unreadable);
-        assert!(
-            reader.unreadable[0].starts_with("line 10: $INCLUDE /etc/missing cannot be read: no such file")
-        );
+        let unreadable = reader.unreadable.sentences();
+        assert_eq!(unreadable.len(), 3, "{unreadable:?}");
+        assert!(unreadable[0].starts_with("line 10: $INCLUDE /etc/missing cannot be read: no such file"));
         let unknown: Vec<_> = reader.unwritable.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(unknown, ["far.eu.eu.example.com"]);
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use fleetdns_core::{
     Content, DnsName, Label, Listing, NonEmpty, ObservedSet, Owner, OwnershipRecord, RecordData, RecordSet,
-    RecordType, Ttl, Unwritable, Version,
+    RecordType, Ttl, Unreadable, Unwritable, Version,
 };
 
 use super::records::{Reader, Record, Source};
@@ -58,7 +58,7 @@ pub(crate) struct ZoneText {
     /// The name servers that NS records name.
     servers: BTreeSet<DnsName>,
     pub(crate) ours: Ours,
-    pub(crate) unreadable: Vec<String>,
+    pub(crate) unreadable: Unreadable,
     unwritable: Vec<Unwritable>,
 }
 
@@ -111,7 +111,7 @@ impl ZoneText {
     }
 
     pub(crate) fn listing(&self) -> Listing {
-        let mut listing = Listing { unreadable: self.unreadable.clone(), ..Listing::default() };
+        let mut listing = Listing { unreadable: self.unreadable.sentences(), ..Listing::default() };
         // What others have at the name is part of what was read of it: whoever adds to it has changed it.
         let mut beside: BTreeMap<&DnsName, String> = BTreeMap::new();
         for (name, set) in &self.foreign_sets {
