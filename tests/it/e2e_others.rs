@@ -20,7 +20,7 @@ const DRIFT: &str = "[brakes]\ndrift = 2s";
 const MENDED: Duration = Duration::from_secs(8);
 
 /// Where CoreDNS looks for a name.
-fn key_of(name: &str) -> String {
+pub(crate) fn key_of(name: &str) -> String {
     let labels: Vec<&str> = name.rsplit('.').collect();
     format!("/skydns/{}", labels.join("/"))
 }

@@ -20,6 +20,7 @@ mod e2e_webhook;
 mod e2e_why;
 mod harness;
 mod hostile_backends;
+mod hostile_etcd;
 mod hostile_listeners;
 mod hostile_members;
 mod hostile_names;

@@ -16,9 +16,11 @@ pub mod commands;
 pub mod error;
 pub mod log;
 pub mod output;
+pub mod table;
 
 use std::process::ExitCode;
 
+use clap::Parser;
 use fleetdns_core::OverrideKind;
 use fleetdns_daemon::config::LogFormat;
 
@@ -27,7 +29,7 @@ use error::CommandError;
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
-    let cli = match Cli::read(std::env::args_os().collect()) {
+    let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };

@@ -32,6 +32,8 @@ use listing::{Pair, View};
 
 /// Keys of one page of a listing.
 const PAGE: i64 = 2000;
+/// Keys of one page where values are large: so many of the largest that etcd takes (1.5 MiB unless set) fit one answer.
+const SMALL_PAGE: i64 = 40;
 
 /// One zone in etcd.
 #[derive(Debug)]
@@ -88,10 +90,11 @@ impl EtcdZone {
     /// All keys of the zone as they were at one revision.
     async fn pages(&self) -> Result<(Vec<GetResponse>, i64), Fault> {
         let prefix = self.layout.zone_prefix();
-        let end = end_of(&prefix);
-        let first = self.get(prefix.clone().into_bytes(), Some(&end), 0).await?;
+        let (end, mut limit) = (end_of(&prefix), PAGE);
+        let first = self.page(prefix.into_bytes(), &end, 0, &mut limit).await?;
         let revision = first.header().map_or(0, etcd_client::ResponseHeader::revision);
-        let mut pages = vec![self.get(self.layout.zone_key().into(), None, revision).await?];
+        let key = GetOptions::new().with_revision(revision);
+        let mut pages = vec![self.get(self.layout.zone_key().into(), key).await?];
         let (mut page, mut allowance) = (first, Allowance::new());
         while page.more() {
             let bytes = page.kvs().iter().map(|kv| kv.key().len() + kv.value().len()).sum();
@@ -100,18 +103,35 @@ impl EtcdZone {
             let mut next = last.key().to_vec();
             next.push(0);
             pages.push(page);
-            page = self.get(next, Some(&end), revision).await?;
+            page = self.page(next, &end, revision, &mut limit).await?;
         }
         pages.push(page);
         Ok((pages, revision))
     }
 
-    /// A key, or a page of the keys from it up to `end`.
-    async fn get(&self, key: Vec<u8>, end: Option<&[u8]>, revision: i64) -> Result<GetResponse, Fault> {
-        let mut options = GetOptions::new().with_revision(revision).with_limit(PAGE);
-        if let Some(end) = end {
-            options = options.with_range(end);
+    /// Up to `limit` of the keys from `start` to `end`; fewer where their values are too large for one answer, and from
+    /// there on twice as many each time.
+    async fn page(
+        &self,
+        start: Vec<u8>,
+        end: &[u8],
+        revision: i64,
+        limit: &mut i64,
+    ) -> Result<GetResponse, Fault> {
+        let options = |limit| GetOptions::new().with_revision(revision).with_limit(limit).with_range(end);
+        match self.get(start.clone(), options(*limit)).await {
+            Err(Fault { kind: Kind::AnswerTooLarge, .. }) => {
+                *limit = SMALL_PAGE;
+                self.get(start, options(SMALL_PAGE)).await
+            }
+            result => {
+                *limit = limit.saturating_mul(2).min(PAGE);
+                result
+            }
         }
+    }
+
+    async fn get(&self, key: Vec<u8>, options: GetOptions) -> Result<GetResponse, Fault> {
         self.link
             .call(|client| {
                 let (mut kv, key, options) = (kv(&client), key.clone(), options.clone());

@@ -169,3 +169,66 @@ fn data(record_type: RecordType, text: &str) -> Result<RecordData, String> {
         RecordType::Cname => text.parse().map(RecordData::Cname).map_err(|_| wrong()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use fleetdns_core::keys::Keys;
+
+    use super::*;
+    use crate::settings::Settings;
+
+    proptest::proptest! {
+        /// Whatever text asks to be a name, a target or a part of a mark: it is refused, or comes back as itself from a
+        /// line of its own.
+        #[test]
+        fn no_text_breaks_out_of_its_line(
+            text in r#"[a-z0-9*_./@;,="\\ \n\r\t\x0b\x0c\x7f\u{85}\u{2028}-]{1,20}|[a-z]{60,66}|x \d \d\d A 10.0.0.1|[a-c.]{1,8}"#,
+            target in "(?s)[a-z.]{1,6}.{0,3}",
+            path in "(?s)[a-z%0-9]{0,6}.{0,6}",
+        ) {
+            let zone: DnsName = "example.com".parse().unwrap();
+            let Ok(name) = format!("{text}.example.com").parse::<DnsName>() else { return Ok(()) };
+            let marks = [
+                format!("v=1 owner=fed service=default/web member={text};;;none;10.0.0.1"),
+                format!("v=1 owner=fed service=default/web member=west;;;http:80/{path};10.0.0.1"),
+                "v=1 owner=fed service=default/web".to_owned(),
+            ];
+            let mark: OwnershipRecord = marks.iter().find_map(|mark| mark.parse().ok()).unwrap();
+            let data = match format!("{target}.example.net").parse() {
+                Ok(target) => RecordData::Cname(target),
+                Err(_) => RecordData::A(NonEmpty::new(["10.0.0.1".parse().unwrap()]).unwrap()),
+            };
+            let settings = Settings::read(&zone, &Keys::default()).unwrap();
+            let mut stored = Zone::new(Arc::new(settings), 7);
+            let set = Stored::new(Ttl::DEFAULT, data.clone(), Some(mark.clone())).unwrap();
+            stored.restore(Entry { name: name.clone(), version: 3, sets: vec![set] });
+            let written = print(&stored).unwrap();
+            proptest::prop_assert_eq!(written.lines().count(), 2, "{}", written);
+            proptest::prop_assert!(!written.chars().any(|c| c.is_control() && c != '\n'), "{:?}", written);
+            let state = parse(&written, &zone);
+            proptest::prop_assert!(state.damage.is_none(), "{:?}", state.damage);
+            let [entry] = state.entries.as_slice() else { panic!("{written}") };
+            proptest::prop_assert_eq!(&entry.name, &name);
+            proptest::prop_assert_eq!(&entry.sets[0].data, &data);
+            proptest::prop_assert_eq!(entry.sets[0].mark.as_ref(), Some(&mark));
+        }
+
+        /// Whatever stands in the file: it is read without harm, and nothing of another zone comes from it.
+        #[test]
+        fn no_file_harms_its_reader(lines in proptest::collection::vec(
+            "(?s).{0,30}|[a-z.]{1,9}(.example.com|.example.net)? -?[0-9]{1,20} [0-9]{1,9} (A (10[.]0[.]0[.][0-9],?){1,2}|AAAA [0-9a-f:]{0,9}|(CNAME|TXT) [a-z.]{0,9}) v=1 owner=fed service=a/b",
+            0..6,
+        )) {
+            let zone: DnsName = "example.com".parse().unwrap();
+            let text = format!("fleetdns-zone 1 example.com serial 7 changes 9\n{}\n", lines.join("\n"));
+            let state = parse(&text, &zone);
+            proptest::prop_assert!(state.entries.iter().all(|entry| entry.name.is_within(&zone)));
+            if let Some(damage) = state.damage {
+                let shown = damage.to_string();
+                proptest::prop_assert!(shown.len() < 1_000 && !shown.contains(char::is_control), "{:?}", shown);
+            }
+        }
+    }
+}

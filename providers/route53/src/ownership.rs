@@ -32,6 +32,9 @@ pub(crate) fn read(values: &[String], owner: &Label) -> (Owner, Types) {
 
 #[cfg(test)]
 mod tests {
+    use fleetdns_core::OwnershipRecord;
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Route 53 takes 4,000 characters, quotes included, whatever the text is.
@@ -51,5 +54,40 @@ mod tests {
         let (claim, types) = read(&[write_text(text)], &owner);
         assert!(claim.is_ours() && types == Types::from([RecordType::A]), "{types:?}");
         assert_eq!(read(&[text.to_owned()], &owner).0, Owner::Foreign);
+    }
+
+    proptest! {
+        /// Whatever text is in a mark, short, packed or in parts: its values are as Route 53 takes them, and it is read back
+        /// as itself and as nothing beside it.
+        #[test]
+        fn no_text_breaks_out_of_a_mark(
+            member in r#"[a-z0-9*_./@:;,="\\ \n\r\t\x7f\u{85}\u{2028}-]{1,20}"#,
+            path in r#"[a-z0-9%"\\ -]{0,40}"#,
+            members in prop_oneof![1 => Just(0_u32), 1 => 40..60_u32, 1 => 250..330_u32],
+            both in any::<bool>(),
+        ) {
+            let mut texts = vec!["v=1 owner=fed service=default/web".to_owned()];
+            texts.push(format!("{} member={member};;;none;10.0.0.1", texts[0]));
+            texts.push(format!("{} member=a;;;http:80/{path};10.0.0.1", texts[0]));
+            let text = texts.iter().rev().find(|text| text.parse::<OwnershipRecord>().is_ok()).unwrap();
+            let far = |at: u32| {
+                let host = u64::from(at).wrapping_mul(6_364_136_223_846_793_005);
+                format!(" member=m{at};r{};z;tcp:{};lb{host:016x}.example.net", at % 7, at + 1)
+            };
+            let text = text.clone() + &(0..members).map(far).collect::<String>();
+            let mark: OwnershipRecord = text.parse().unwrap();
+            let types = if both { Types::from([RecordType::A, RecordType::Aaaa]) } else { Types::from([RecordType::A]) };
+            let mut values = write(mark.as_str(), &types).unwrap();
+            for value in &values {
+                prop_assert!(value.len() <= 4_000 && value.is_ascii() && !value.contains(|c: char| c.is_control()));
+                prop_assert!(value.starts_with('"') && value.ends_with('"'));
+                // Quotes come in pairs, each string has at most 255 octets: it is one value and no two.
+                prop_assert!(read_text(value).is_some(), "{}", value);
+            }
+            values.reverse();
+            let owner: Label = "fed".parse().unwrap();
+            prop_assert_eq!(read(&values, &owner), (Owner::of(&mark), types));
+            prop_assert_eq!(read(&values, &"other".parse().unwrap()).0, Owner::Foreign);
+        }
     }
 }

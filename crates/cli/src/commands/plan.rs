@@ -1,7 +1,6 @@
 //! `fleetdns plan`: what would change, once, without a daemon.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::process::ExitCode;
 
 use fleetdns_core::{

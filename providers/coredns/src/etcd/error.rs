@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Compacted,
     /// The request is larger than etcd takes.
     TooLarge,
+    /// The answer is larger than is taken: ask for less.
+    AnswerTooLarge,
     /// Wait.
     Busy,
     /// A right is missing: for the whole zone, or for some of its keys. What to do about it.
@@ -102,7 +104,8 @@ impl Fault {
             | Kind::Silent
             | Kind::StaleToken
             | Kind::NoAuthentication
-            | Kind::Compacted => {
+            | Kind::Compacted
+            | Kind::AnswerTooLarge => {
                 ProviderError::Unavailable { endpoint, action, source: Some(Box::new(reason)) }
             }
         }
@@ -179,6 +182,8 @@ fn message_kind(has: &impl Fn(&str) -> bool, who: Who<'_>) -> Option<Kind> {
         ("too many operations", Kind::TooLarge),
         ("larger than max", Kind::TooLarge),
         ("too many requests", Kind::Busy),
+        // Of the client's library: https://docs.rs/tonic (Codec).
+        ("decoded message length too large", Kind::AnswerTooLarge),
     ];
     table.into_iter().find(|(part, _)| has(part)).map(|(_, kind)| kind)
 }

@@ -254,4 +254,25 @@ mod tests {
             assert_eq!(observed.unwritable(&name(text)).is_some(), reserved, "{text}");
         }
     }
+
+    proptest::proptest! {
+        /// Whatever text asks to be a name: it is refused, or has keys of its own, from which the same name is read.
+        #[test]
+        fn no_text_gets_the_key_of_another_name(
+            text in r#"[a-z0-9*_./@"\\ \n\r\t\x00\x7f\u{85}\u{2028}-]{1,20}|(dns|apex|ns|\.|/|\.\.){1,4}|[a-z]{60,66}"#,
+            bits in proptest::prelude::any::<u32>(),
+        ) {
+            let layout = layout();
+            let Ok(name) = format!("{text}.example.com").parse::<DnsName>() else { return Ok(()) };
+            let key = layout.key(&name);
+            proptest::prop_assert!(key.bytes().all(|byte| byte.is_ascii_graphic()), "{:?}", key);
+            proptest::prop_assert_eq!(key.split('/').count(), name.labels().count() + 2);
+            proptest::prop_assert_eq!(layout.name(&layout.place(&key).unwrap(), 0), Some(name.clone()));
+            let address = IpAddr::from(Ipv4Addr::from_bits(bits));
+            let leaf = layout.leaf(&name, address);
+            let found = layout.leaf_at(&layout.place(&leaf).unwrap());
+            // `dns.apex` is reserved: what stands there is the zone's own.
+            proptest::prop_assert!(found == Some((name.clone(), address)) || name.as_str() == "apex.dns.example.com");
+        }
+    }
 }

@@ -13,10 +13,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use fleetdns_core::redact::backend_text;
 use fleetdns_core::{
     Content, DnsName, Label, Listing, NonEmpty, ObservedSet, Owner, OwnershipRecord, RecordData, RecordType,
-    Ttl, Version,
+    Ttl, Unreadable, Version,
 };
 
 use super::layout::{Layout, Place};
@@ -71,13 +70,13 @@ struct Foreign {
 /// Groups the keys of a zone, or of a part of it.
 pub(crate) fn view<'a>(layout: &Layout, owner: &Label, pairs: impl Iterator<Item = Pair<'a>>) -> View {
     let mut names: HashMap<DnsName, Sets<'a>> = HashMap::new();
-    let mut view = View::default();
+    let (mut view, mut unreadable) = (View::default(), Unreadable::default());
     for pair in pairs {
         if let Err(problem) = sort_in(layout, owner, pair, &mut names) {
-            let key = String::from_utf8_lossy(pair.key);
-            view.listing.unreadable.push(backend_text(&format!("etcd key {key}: {problem}"), &[]));
+            unreadable.push(&format!("etcd key {}: {problem}", String::from_utf8_lossy(pair.key)));
         }
     }
+    view.listing.unreadable = unreadable.sentences();
     for (name, mut sets) in names {
         view.apex_strays.extend(std::mem::take(&mut sets.strays).into_iter().filter_map(Foreign::into_set));
         for set in sets.into_sets(owner) {
@@ -99,10 +98,19 @@ fn sort_in<'a>(
     let key =
         std::str::from_utf8(pair.key).map_err(|_| "the key is not a text; CoreDNS never asks for it")?;
     let Some(place) = layout.place(key) else { return Ok(()) };
-    let entry = Entry::read(pair.value).map_err(|error| {
-        format!("the value cannot be read ({error}); CoreDNS answers SERVFAIL for what covers it, delete or mend it")
-    })?;
-    let claim = Owner::read(entry.mark(), owner);
+    let entry = match Entry::read(pair.value) {
+        Ok(entry) => entry,
+        Err(error) => {
+            // Whoever wrote it, nothing new is written beside it. At a leaf of ours it can be overwritten.
+            if let Some(name) = layout.name(&place, 0).filter(|_| layout.leaf_at(&place).is_none()) {
+                names.entry(name).or_default().foreign.entry("unknown").or_default().ttl = value::DEFAULT_TTL;
+            }
+            return Err(format!(
+                "the value cannot be read ({error}); CoreDNS answers SERVFAIL for what covers it, delete or mend it"
+            ));
+        }
+    };
+    let claim = Owner::read(entry.mark().as_deref(), owner);
     let meaning = entry.meaning();
     if claim.is_ours() && entry_of_ours(layout, &place, &entry, &meaning, &claim, pair, names) {
         return Ok(());
@@ -137,7 +145,7 @@ fn entry_of_ours<'a>(
         value: pair.value,
         host,
         ttl: entry.ttl(),
-        mark: entry.mark().unwrap_or_default().to_owned(),
+        mark: entry.mark().unwrap_or_default(),
         claim: claim.clone(),
         revision: pair.revision,
     };

@@ -157,20 +157,25 @@ fn external_dns_at_the_zones_own_name_is_remembered() {
 }
 
 #[test]
-fn what_cannot_be_read_is_said_with_its_key_and_is_nobodys() {
+fn what_cannot_be_read_is_said_with_its_key_and_has_its_name() {
     let view = see(&[
         ("/skydns/com/example/www/v4-cb007101", "{broken"),
         ("/skydns/com/example/www/v4-cb007102", r#"{"host":"10.0.0.1","ttl":"30"}"#),
         ("/skydns/com/example//x", r#"{"host":"10.0.0.1"}"#),
+        ("/skydns/com/example/taken", "{broken"),
+        ("/skydns/com/example/www/x", r#"{"host":["10.0.0.1"]}"#),
     ]);
-    assert_eq!(view.listing.observed, Observed::default());
-    let unreadable = view.listing.unreadable;
-    assert_eq!(unreadable.len(), 3);
-    assert!(
-        unreadable[0].starts_with("etcd key /skydns/com/example/www/v4-cb007101: the value cannot be read")
+    // At a leaf of ours it may be what is left of a value of ours, which is written again.
+    assert_eq!(
+        lines(&view.listing.observed),
+        ["taken.example.com foreign 300 unknown … []", "x.www.example.com foreign 300 unknown … []"]
     );
-    assert!(unreadable[1].contains("SERVFAIL"));
-    assert!(unreadable[2].contains("not a domain name"));
+    let unreadable = view.listing.unreadable;
+    assert_eq!(unreadable.len(), 5);
+    assert!(unreadable[0].contains("not a domain name"), "{unreadable:?}");
+    let leaf = "etcd key /skydns/com/example/www/v4-cb007101: the value cannot be read";
+    assert!(unreadable[2].starts_with(leaf), "{unreadable:?}");
+    assert!(unreadable[3].contains("SERVFAIL"), "{unreadable:?}");
 }
 
 #[test]
@@ -183,4 +188,31 @@ fn revisions_are_read_only_from_what_etcd_gave() {
         assert_eq!(revisions(&set), None, "{other}");
     }
     assert_eq!(set.claim.ownership().unwrap().to_string(), EVIDENCE);
+}
+
+proptest::proptest! {
+    /// Whatever stands in etcd: without our owner id in its mark nothing is ours, nothing lies outside of the zone, and
+    /// what is told of it is bounded and escaped.
+    #[test]
+    fn no_key_and_no_value_makes_itself_ours(
+        keys in proptest::collection::vec("(?s)[a-z/.]{0,6}.{0,6}|www/v4-cb007101|dns/(apex|ns)/x", 1..8),
+        values in proptest::collection::vec(
+            r#"(?s).{0,30}|[{}"\\\[\],:a-z0-9]{0,30}|\{"host":("[a-z.]{0,9}"|"10.0.0.1"|\[\]|null),"ttl":-?[0-9]{1,12}(,"fleetdns":("v=1 owner=(other|fe|fedd) .{0,9}"|\{\}))?\}"#,
+            8,
+        ),
+    ) {
+        let layout = Layout::new("example.com".parse().unwrap(), "/skydns");
+        let keys: Vec<String> = keys.iter().map(|key| format!("/skydns/com/example/{key}")).collect();
+        let pairs = keys.iter().zip(&values);
+        let pairs =
+            pairs.map(|(key, value)| Pair { key: key.as_bytes(), value: value.as_bytes(), revision: 1 });
+        let view = view(&layout, &"fed".parse().unwrap(), pairs);
+        proptest::prop_assert_eq!(view.listing.observed.owned().count(), 0);
+        for (name, _) in view.listing.observed.iter() {
+            proptest::prop_assert!(name.is_within(layout.zone()), "{}", name);
+        }
+        for text in view.listing.unreadable {
+            proptest::prop_assert!(text.len() < 2_000 && !text.contains(char::is_control), "{:?}", text);
+        }
+    }
 }

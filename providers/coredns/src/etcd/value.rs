@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use fleetdns_core::Label;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// CoreDNS's TTL for a value that has none.
-const DEFAULT_TTL: u32 = 300;
+pub(super) const DEFAULT_TTL: u32 = 300;
 
 /// A value as it was read. CoreDNS refuses to answer when a field has another type, so this is as strict; its reader
 /// (Go's) does not mind how the names of fields are capitalised.
@@ -30,8 +31,8 @@ pub(crate) struct Entry {
     #[serde(alias = "TargetStrip", alias = "targetStrip")]
     targetstrip: Option<i64>,
     group: Option<String>,
-    /// Not CoreDNS's: any type will do.
-    fleetdns: Option<serde_json::Value>,
+    /// Not CoreDNS's: any type will do, however deep it is.
+    fleetdns: Option<Box<RawValue>>,
 }
 
 /// What CoreDNS answers with for a value.
@@ -73,8 +74,8 @@ impl Entry {
     }
 
     /// The ownership text.
-    pub(crate) fn mark(&self) -> Option<&str> {
-        self.fleetdns.as_ref().and_then(serde_json::Value::as_str)
+    pub(crate) fn mark(&self) -> Option<String> {
+        self.fleetdns.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok())
     }
 }
 
@@ -122,6 +123,16 @@ mod tests {
         assert_eq!(entry(r#"{"targetstrip":2}"#).strip(), 2);
         assert_eq!(entry(r#"{"targetstrip":-2}"#).strip(), 0);
         assert_eq!(entry(r#"{"fleetdns":5}"#).mark(), None);
+        assert_eq!(entry(r#"{"fleetdns":"v=1"}"#).mark().as_deref(), Some("v=1"));
+    }
+
+    #[test]
+    fn a_field_that_coredns_does_not_read_may_be_as_deep_as_it_likes() {
+        let deep = format!("{}{}", "[".repeat(9000), "]".repeat(9000));
+        for field in ["fleetdns", "notes"] {
+            let entry = entry(&format!(r#"{{"host":"10.0.0.1","{field}":{deep}}}"#));
+            assert_eq!((entry.meaning(), entry.mark()), (Meaning::Address([10, 0, 0, 1].into()), None));
+        }
     }
 
     #[test]
