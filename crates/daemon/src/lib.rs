@@ -20,6 +20,7 @@ pub mod control;
 pub mod denied;
 pub mod heartbeats;
 pub mod http;
+pub mod inputs;
 pub mod journal;
 pub mod notify;
 pub mod overrides;

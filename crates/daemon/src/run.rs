@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::{Health, MemberName, Overrides, Snapshot};
+use fleetdns_core::{Health, MemberName, Snapshot};
 use fleetdns_embedded::Servers;
 use fleetdns_probe::{ProbeError, Prober};
 use thiserror::Error;
@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 use crate::config::{Admin, Config, Fault, Socket};
 use crate::control::{self, BindError, Bound};
 use crate::heartbeats::{self, Heartbeats};
+use crate::inputs::Inputs;
 use crate::journal::{self, Journal};
 use crate::overrides::order::Operator;
 use crate::overrides::{Clock, OverrideSender, OverrideStore, StateFile};
@@ -104,8 +105,8 @@ async fn start(
     // The prober's ear for `fleetdns confirm-outage`.
     let (confirm_outage, confirmed) = watch::channel(0);
     let prober = Prober::new(config.probe_settings()).map_err(RunError::Probe)?;
-    let journal =
-        start_journal(&config, (snapshots.clone(), health.clone(), overrides.receiver()), tasks, stop);
+    let inputs = Inputs::new(snapshots.clone(), health, overrides.receiver());
+    let journal = start_journal(&config, inputs.clone(), tasks, stop);
     let heartbeats = Heartbeats::default();
     let registry = Registry::new();
     let mut zones = Vec::new();
@@ -148,9 +149,7 @@ async fn start(
     let view = View {
         fleet: config.fleet.name.to_string(),
         started: Instant::now(),
-        snapshots: snapshots.clone(),
-        health: health.clone(),
-        overrides: overrides.receiver(),
+        inputs: inputs.clone(),
         state: overrides.state(),
         reports: prober.reports(),
         zones: views,
@@ -177,9 +176,9 @@ async fn start(
     let probing = prober.run(snapshots.clone(), health_out, confirmed, stop.clone());
     tasks.spawn(async move { ("probe", probing.await.map_err(|error| crate::chain(&error))) });
     for zone in zones {
-        let (snapshots, health, token) = (snapshots.clone(), health.clone(), stop.clone());
+        let (inputs, token) = (inputs.clone(), stop.clone());
         tasks.spawn(async move {
-            zone.run(snapshots, health, token).await;
+            zone.run(inputs, token).await;
             ("zone", Ok(()))
         });
     }
@@ -270,11 +269,7 @@ async fn open_socket(socket: &Socket) -> Result<Option<Bound>, RunError> {
 /// Starts the journal: the task that follows the fleet, and the one that writes the audit file.
 fn start_journal(
     config: &Config,
-    (snapshots, health, overrides): (
-        watch::Receiver<Snapshot>,
-        watch::Receiver<Health>,
-        watch::Receiver<Overrides>,
-    ),
+    inputs: Inputs,
     tasks: &mut JoinSet<Ending>,
     stop: &CancellationToken,
 ) -> Journal {
@@ -291,7 +286,7 @@ fn start_journal(
     tasks.spawn(async move { ("SIGHUP", reopen_on_hangup(reopening, token).await) });
     let (following, token) = (journal.clone(), stop.clone());
     tasks.spawn(async move {
-        journal::follow(following, snapshots, health, overrides, token).await;
+        journal::follow(following, inputs, token).await;
         ("journal", Ok(()))
     });
     journal

@@ -10,7 +10,6 @@ use fleetdns_core::{
     Address, Brakes, Gauge, Health, Inventory, MemberView, Observed, Override, Overrides, ProbeKey,
     RecordData, Snapshot, Subject, Verdict,
 };
-use fleetdns_planner::cluster;
 use fleetdns_planner::desired::address_verdict;
 use fleetdns_planner::simulate::Scenario;
 use fleetdns_probe::Reports;
@@ -20,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::denied::{RuleLine, by_rule};
 use crate::heartbeats::Heartbeats;
+use crate::inputs::Inputs;
 use crate::journal::Journal;
 use crate::self_checks::{CanaryLine, SelfCheckLine};
 use crate::zone::ZoneStatus;
@@ -37,12 +37,8 @@ pub struct View {
     pub fleet: String,
     /// When the daemon started.
     pub started: Instant,
-    /// Members.
-    pub snapshots: watch::Receiver<Snapshot>,
-    /// Verdicts.
-    pub health: watch::Receiver<Health>,
-    /// What persons say.
-    pub overrides: watch::Receiver<Overrides>,
+    /// Members, verdicts and overrides.
+    pub inputs: Inputs,
     /// Why the state directory cannot be written.
     pub state: watch::Receiver<Option<Arc<str>>>,
     /// What the last probes said.
@@ -120,9 +116,11 @@ impl View {
         Self {
             fleet: "fed".to_owned(),
             started: Instant::now(),
-            snapshots: watch::channel(Snapshot::default()).1,
-            health: watch::channel(Health::default()).1,
-            overrides: watch::channel(Overrides::default()).1,
+            inputs: Inputs::new(
+                watch::channel(Snapshot::default()).1,
+                watch::channel(Health::default()).1,
+                watch::channel(Overrides::default()).1,
+            ),
             state: watch::channel(None).1,
             reports: Reports::default(),
             zones: Vec::new(),
@@ -138,20 +136,21 @@ impl View {
 impl View {
     /// The whole status.
     pub fn status(&self) -> Status {
-        let (snapshot, mut health) = (self.snapshots.borrow().clone(), self.health.borrow().clone());
-        let never = self.never_answered(&snapshot, &health);
+        let input = self.inputs.current();
+        let (snapshot, health) = (input.fleet(), input.health());
+        let never = self.never_answered(snapshot, health);
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             fleet: self.fleet.clone(),
             uptime_seconds: self.started.elapsed().as_secs(),
-            clusters: snapshot.members.values().map(|member| cluster_line(member, &mut health)).collect(),
+            clusters: snapshot.members.values().map(|member| cluster_line(member, health)).collect(),
             zones: self.zones.iter().map(|zone| zone_line(&zone.borrow())).collect(),
             overrides: self.overrides(),
             state_fault: self.state.borrow().as_deref().map(str::to_owned),
             self_check: health.self_check.as_ref().map(SelfCheckLine::from),
             canaries: self.reports.canaries().iter().map(CanaryLine::from).collect(),
-            unprobeable: unprobeable(&health),
-            hostnames: by_rule(&snapshot, &self.policy),
+            unprobeable: unprobeable(health),
+            hostnames: by_rule(snapshot, &self.policy),
             probes_put_off: self.reports.put_offs().into_iter().map(PutOffLine::from).collect(),
             never_answered_count: never.len(),
             never_answered: never.into_iter().take(MOST_NEVER_ANSWERED).collect(),
@@ -183,11 +182,12 @@ impl View {
 
     /// The overrides in force, the general ones first.
     pub fn overrides(&self) -> Vec<OverrideLine> {
-        let overrides = self.overrides.borrow().clone();
+        let input = self.inputs.current();
+        let overrides = input.overrides();
         if overrides.is_empty() {
             return Vec::new();
         }
-        let (addresses, names) = (self.addresses_of(&overrides), self.names_of(&overrides));
+        let (addresses, names) = (addresses_of(input.fleet(), overrides), self.names_of(overrides));
         let line = |(subject, entry): (&Subject, &Override)| OverrideLine {
             subject: subject.to_string(),
             kind: entry.kind.to_string(),
@@ -199,21 +199,6 @@ impl View {
             names: names.get(subject).copied().unwrap_or_default(),
         };
         overrides.iter().map(line).collect()
-    }
-
-    fn addresses_of(&self, overrides: &Overrides) -> BTreeMap<Subject, BTreeSet<Address>> {
-        let mut found: BTreeMap<Subject, BTreeSet<Address>> = BTreeMap::new();
-        let snapshot = self.snapshots.borrow().clone();
-        for member in snapshot.members.values() {
-            for (key, service) in &member.services {
-                for address in service.addresses.iter().flatten() {
-                    for (subject, _) in overrides.concerning(&member.name, key, address) {
-                        found.entry(subject).or_default().insert(address.clone());
-                    }
-                }
-            }
-        }
-        found
     }
 
     /// How many names carry an override in their mark.
@@ -282,9 +267,9 @@ impl View {
             scenario.add_zone(&status.settings, &status.capabilities, &observed);
         }
         let priorities = self.zones.first().map(|zone| Arc::clone(&zone.borrow().settings.priorities));
-        let (snapshot, health) = (self.snapshots.borrow().clone(), self.health.borrow().clone());
-        scenario.add_members(&snapshot, &health, &priorities.unwrap_or_default());
-        scenario.add_overrides(&self.overrides.borrow());
+        let input = self.inputs.current();
+        scenario.add_members(input.fleet(), input.health(), &priorities.unwrap_or_default());
+        scenario.add_overrides(input.overrides());
         scenario
     }
 
@@ -297,14 +282,28 @@ impl View {
             let zone = &status.settings.zone;
             status.observed.is_none().then(|| format!("zone {zone} has not been read yet{fault}"))
         });
-        let snapshot = self.snapshots.borrow().clone();
-        let pending = snapshot.members.values().filter(|member| member.inventory == Inventory::Pending);
+        let input = self.inputs.current();
+        let pending = input.fleet().members.values().filter(|member| member.inventory == Inventory::Pending);
         let clusters = pending.map(|member| {
             let fault = member.fault.as_deref().map(|fault| format!(": {fault}")).unwrap_or_default();
             format!("cluster {} has not been listed yet{fault}", member.name)
         });
         zones.chain(clusters).collect()
     }
+}
+
+fn addresses_of(snapshot: &Snapshot, overrides: &Overrides) -> BTreeMap<Subject, BTreeSet<Address>> {
+    let mut found: BTreeMap<Subject, BTreeSet<Address>> = BTreeMap::new();
+    for member in snapshot.members.values() {
+        for (key, service) in &member.services {
+            for address in service.addresses.iter().flatten() {
+                for (subject, _) in overrides.concerning(&member.name, key, address) {
+                    found.entry(subject).or_default().insert(address.clone());
+                }
+            }
+        }
+    }
+    found
 }
 
 fn unprobeable(health: &Health) -> Vec<UnprobeableLine> {
@@ -318,9 +317,8 @@ fn unprobeable(health: &Health) -> Vec<UnprobeableLine> {
     families.into_iter().filter(|(_, addresses)| *addresses > 0).map(line).collect()
 }
 
-fn cluster_line(member: &MemberView, health: &mut Health) -> ClusterLine {
-    let whole = cluster::verdict(member, health);
-    health.clusters.insert(member.name.clone(), whole);
+fn cluster_line(member: &MemberView, health: &Health) -> ClusterLine {
+    let whole = health.clusters.get(&member.name).copied().unwrap_or_default();
     let mut verdicts = BTreeMap::new();
     let mut endpoints = 0;
     for service in member.services.values() {

@@ -59,11 +59,11 @@ impl View {
     }
 
     fn why_service(&self, key: &ServiceKey) -> Why {
-        let snapshot = self.snapshots.borrow().clone();
+        let input = self.inputs.current();
         let mut names = Vec::new();
         let mut first = None;
         for zone in self.zone_statuses() {
-            for name in names_of(&snapshot, &zone.settings, key) {
+            for name in names_of(input.fleet(), &zone.settings, key) {
                 let sets = zone.observed.as_ref().map(|observed| observed.at(&name)).unwrap_or_default();
                 let held = zone.held.get(&name).map(|held| held.reason.kind()).unwrap_or_default();
                 names.push(NameLine {
@@ -93,13 +93,13 @@ impl View {
             None => Explanation::outside(name, zones.iter().map(|zone| &zone.settings)),
         };
         if said.is_unknown() {
-            let snapshot = self.snapshots.borrow().clone();
-            let services = snapshot.members.values().flat_map(|member| member.services.values());
+            let input = self.inputs.current();
+            let services = input.fleet().members.values().flat_map(|member| member.services.values());
             let asked = services.flat_map(|service| &service.hostnames);
             let owned = zones.iter().filter_map(|zone| zone.observed.as_ref()).flat_map(Observed::owned);
             let known: BTreeSet<&DnsName> = asked.chain(owned).collect();
             said.similar = similar(name, known.into_iter());
-            if text.parse().is_ok_and(|name: MemberName| snapshot.members.contains_key(&name)) {
+            if text.parse().is_ok_and(|name: MemberName| input.fleet().members.contains_key(&name)) {
                 said.notes.push(format!("{text} is a cluster; `fleetdns clusters` says more of it"));
             }
         }
@@ -107,8 +107,7 @@ impl View {
     }
 
     fn explain(&self, zone: &ZoneStatus, name: &DnsName) -> Explanation {
-        let (snapshot, health) = (self.snapshots.borrow().clone(), self.health.borrow().clone());
-        let overrides = self.overrides.borrow().clone();
+        let input = self.inputs.current();
         let nothing = Observed::default();
         let told = || zone.refused.get(name.as_str()).into_iter().flatten();
         let had = told().find_map(|refused| match &refused.reason {
@@ -120,12 +119,10 @@ impl View {
             zone: &zone.settings,
             capabilities: &zone.capabilities,
             brakes: &self.brakes,
-            snapshot: &snapshot,
-            health: &health,
-            overrides: &overrides,
+            input: &input,
             observed: zone.observed.as_ref().unwrap_or(&nothing),
-            startup: zone.startup.as_deref(),
-            held: zone.held.get(name).map(|held| &held.reason),
+            memory: &zone.memory,
+            now: zone.started.elapsed(),
             refused: refused.map(|refused| &refused.reason),
             last: &|key: &ProbeKey| self.reports.get(key).map(last),
             had,

@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use fleetdns_core::lines::Lines;
 use fleetdns_core::plan::Hold;
-use fleetdns_core::{Brakes, DnsName, Health, MemberName, Observed, Overrides, Provider, Snapshot};
-use fleetdns_planner::velocity::Velocity;
-use fleetdns_planner::{Planner, Scope, ZoneSettings};
+use fleetdns_core::{Brakes, MemberName, Observed, Provider};
+use fleetdns_planner::{Memory, Planner, Scope, ZoneSettings};
 use fleetdns_probe::Reports;
 use fleetdns_watch::Adopted;
 use tokio::sync::{mpsc, watch};
@@ -21,6 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::heartbeats::Heartbeat;
+use crate::inputs::Inputs;
 use crate::journal::{EventRecorder, Journal};
 use crate::overrides::OverrideSender;
 
@@ -45,7 +45,6 @@ use reading::Reading;
 pub struct ZoneTask {
     provider: Arc<dyn Provider>,
     planner: Planner,
-    brakes: Brakes,
     drift: Duration,
     configured: BTreeSet<MemberName>,
     overrides: OverrideSender,
@@ -61,8 +60,8 @@ pub struct ZoneTask {
     pending: Pending,
     /// How many names are handed to the provider at once.
     batch: Batch,
-    /// What left the zone lately because of its probes.
-    velocity: Velocity,
+    /// What the brakes remember.
+    memory: Memory,
     /// When what waits for its turn is looked at again.
     turn_at: Option<Instant>,
     /// When the deletions that `max-delete` holds are looked at again.
@@ -112,8 +111,7 @@ impl ZoneTask {
         let recorder = EventRecorder::new(options.journal, options.reports, settings.zone.clone());
         let task = Self {
             provider,
-            planner: Planner::new(settings, capabilities, options.brakes.clone()),
-            brakes: options.brakes,
+            planner: Planner::new(settings, capabilities, options.brakes),
             drift: options.drift,
             configured: options.configured,
             overrides: options.overrides,
@@ -126,7 +124,7 @@ impl ZoneTask {
             writing: Access::new("write"),
             pending: Pending::default(),
             batch: Batch::default(),
-            velocity: Velocity::default(),
+            memory: Memory::default(),
             turn_at: None,
             recheck_at: None,
             started: Instant::now(),
@@ -145,13 +143,7 @@ impl ZoneTask {
     }
 
     /// Works until `shutdown`.
-    pub async fn run(
-        mut self,
-        snapshots: watch::Receiver<Snapshot>,
-        health: watch::Receiver<Health>,
-        shutdown: CancellationToken,
-    ) {
-        let mut inputs = Inputs { snapshots, health, overrides: self.overrides.receiver() };
+    pub async fn run(mut self, mut inputs: Inputs, shutdown: CancellationToken) {
         loop {
             self.heartbeat.beat();
             let (wake_at, asked) = (self.wake_at(), self.pending.next_read());
@@ -165,19 +157,14 @@ impl ZoneTask {
                         () = self.take_list(listed) => {}
                     }
                 }
-                Ok(()) = inputs.snapshots.changed() => {}
-                Ok(()) = inputs.health.changed() => {}
-                Ok(()) = inputs.overrides.changed() => {}
+                Some(()) = inputs.changed() => {}
                 () = at(wake_at) => {}
                 () = self.heartbeat.tick() => {}
                 // Both senders are gone: the daemon is ending.
                 else => return,
             }
             self.collect_due();
-            let (snapshot, verdicts, overrides) = inputs.latest();
-            let changed = self.planner.update(&snapshot, &verdicts);
-            self.scope.extend(changed);
-            let changed = self.planner.apply_overrides(&overrides);
+            let changed = self.planner.update(&inputs.latest());
             self.scope.extend(changed);
             self.report_clusters();
             self.report_left_out();
@@ -207,46 +194,14 @@ impl ZoneTask {
         let due = self.pending.due(now).cloned().collect();
         self.scope.extend(Scope::Names(due));
         let is_over = |at: &mut Option<Instant>| at.take_if(|at| *at <= now).is_some();
-        let (turn, recheck) = (is_over(&mut self.turn_at), is_over(&mut self.recheck_at));
-        if turn || recheck {
-            let held = self.held(|hold| match hold {
-                Hold::Velocity => turn,
-                Hold::MaxDelete { .. } => recheck,
-                _ => false,
-            });
-            self.scope.extend(Scope::Names(held));
+        if is_over(&mut self.turn_at) {
+            let status = self.status.borrow();
+            let held = status.held.values().filter(|held| held.reason == Hold::Velocity);
+            self.scope.extend(Scope::Names(held.map(|held| held.name.clone()).collect()));
         }
-    }
-
-    /// Names that are held for such a reason.
-    fn held(&self, such: impl Fn(&Hold) -> bool) -> BTreeSet<DnsName> {
-        let status = self.status.borrow();
-        status.held.values().filter(|held| such(&held.reason)).map(|held| held.name.clone()).collect()
-    }
-}
-
-/// What a zone's task follows.
-struct Inputs {
-    snapshots: watch::Receiver<Snapshot>,
-    health: watch::Receiver<Health>,
-    overrides: watch::Receiver<Overrides>,
-}
-
-impl Inputs {
-    fn latest(&mut self) -> (Snapshot, Health, Overrides) {
-        (
-            self.snapshots.borrow_and_update().clone(),
-            self.health.borrow_and_update().clone(),
-            self.overrides.borrow_and_update().clone(),
-        )
-    }
-
-    /// Whether anything has changed that was not taken in yet.
-    fn has_news(&self) -> bool {
-        // A sender that is gone has no news.
-        self.snapshots.has_changed().unwrap_or(false)
-            || self.health.has_changed().unwrap_or(false)
-            || self.overrides.has_changed().unwrap_or(false)
+        if is_over(&mut self.recheck_at) {
+            self.scope.extend(Scope::Names(self.memory.undeleted.clone()));
+        }
     }
 }
 

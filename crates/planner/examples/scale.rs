@@ -16,9 +16,9 @@ use std::time::Instant;
 use fleetdns_core::routing::Routing;
 use fleetdns_core::{
     Brakes, Capabilities, Content, DnsName, Health, Ingress, Inventory, MemberView, Observed, ObservedSet,
-    Owner, Port, ProbeKey, Service, Snapshot, Ttl, Verdict, Version,
+    Overrides, Owner, Port, ProbeKey, Service, Snapshot, Ttl, Verdict, Version,
 };
-use fleetdns_planner::{Planner, PublishSettings, Scope, ZoneSettings, publish};
+use fleetdns_planner::{Input, Planner, PublishSettings, Scope, ZoneSettings, publish};
 
 fn rss_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -62,7 +62,8 @@ fn main() {
     println!("snapshot and health  {:>8.1} MB", rss_mb());
     let mut planner = Planner::new(settings, Capabilities::default(), Brakes::default());
     let started = Instant::now();
-    planner.update(&snapshot, &health);
+    let mut input = Input::new(&snapshot, &health, &Overrides::default());
+    planner.update(&input);
     println!("groups               {:>8.1} MB  {:?}", rss_mb(), started.elapsed());
     let mut observed = Observed::default();
     let started = Instant::now();
@@ -86,7 +87,8 @@ fn main() {
     add(&mut view, &mut health, 200, 0, &publishing);
     snapshot.members.insert(view.name.clone(), Arc::new(view));
     let started = Instant::now();
-    let scope = planner.update(&snapshot, &health);
+    input.update(&snapshot, &health, &Overrides::default());
+    let scope = planner.update(&input);
     let plan = planner.plan(&scope, &observed);
     println!("one Service changed: {} names in {:?}", plan.changes.len(), started.elapsed());
 }

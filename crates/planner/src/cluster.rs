@@ -15,19 +15,13 @@ use fleetdns_core::probe::{ProbeKey, Target, Verdict};
 use fleetdns_core::service::{Published, ServiceKey};
 
 /// The verdict on one member, from all of its endpoints.
-pub fn verdict(member: &MemberView, health: &Health) -> ClusterVerdict {
+#[cfg(test)]
+fn verdict(member: &MemberView, health: &Health) -> ClusterVerdict {
     let mut tally = Tally::default();
     for service in member.services.values() {
         tally.add(&Tally::of(member, service, health));
     }
     tally.verdict()
-}
-
-/// Health with the verdict on each member, for a look at a part of the snapshot.
-pub fn complete(health: &Health, snapshot: &Snapshot) -> Health {
-    let members = snapshot.members.iter();
-    let all: OrdMap<_, _> = members.map(|(name, member)| (name.clone(), verdict(member, health))).collect();
-    Health { clusters: health.clusters.clone().union(all), ..health.clone() }
 }
 
 /// Endpoints by what probing says of them; those of which nothing can be said from here are left out.
@@ -109,7 +103,7 @@ impl Tally {
 pub(crate) type Moment<'a> = (&'a Snapshot, &'a Health);
 
 /// The verdicts on all members, kept up to date from one moment to the next.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Clusters(BTreeMap<MemberName, Tally>);
 
 impl Clusters {

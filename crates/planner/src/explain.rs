@@ -9,12 +9,12 @@
 use std::collections::BTreeSet;
 
 use crate::desired::{Desired, Part, ZoneSettings, names};
-use crate::planner::Planner;
+use crate::planner::{Planner, Scope};
 use crate::set_line::SetLine;
 use fleetdns_core::member::Snapshot;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::ObservedSet;
-use fleetdns_core::plan::Refusal;
+use fleetdns_core::plan::{Refusal, Refused};
 use fleetdns_core::record::RecordData;
 use fleetdns_core::self_check::SelfCheckFailure;
 use fleetdns_core::service::ServiceKey;
@@ -34,57 +34,53 @@ use addresses::Lines;
 
 /// Explains one name.
 pub fn explain(facts: Facts<'_>, name: &DnsName) -> Explanation {
-    let few = relevant::snapshot(facts.snapshot, facts.zone, facts.capabilities, name);
-    let mut planner = Planner::still(
-        (facts.zone.clone(), facts.capabilities.clone(), facts.brakes.clone()),
-        few,
-        (crate::cluster::complete(facts.health, facts.snapshot), facts.overrides.clone()),
-        facts.startup,
-    );
+    let mut planner = Planner::new(facts.zone.clone(), facts.capabilities.clone(), facts.brakes.clone());
+    planner.update(&relevant::input(facts.input, facts.zone, facts.capabilities, name));
     if let Some(service) = facts.had {
         planner.assume_had(name, service);
     }
     let there = facts.observed.at(name);
-    let preview = planner.preview(name, facts.observed);
-    let sets = preview.sets.as_deref();
-    let plan = &preview.plan;
-    // A pass over the whole zone knows of brakes that one over this name does not; where neither has let go of anything
-    // since, the two agree.
-    let held = facts.held.cloned().or_else(|| plan.held.first().map(|held| held.reason.clone()));
-    let goes = plan.changes.iter().filter(|change| change.vanishes()).find_map(|change| {
-        change.changes.iter().find_map(|one| match one {
-            fleetdns_core::plan::Change::Delete { cause, .. } => Some(cause.to_string()),
-            _ => None,
-        })
-    });
+    let scope = Scope::Names(BTreeSet::from([name.clone()]));
+    let preview = planner.preview(&scope, facts.observed, &mut facts.memory.clone(), facts.now);
+    let desired = planner.desired_at(name, facts.observed).0;
+    let desired = desired.as_ref();
+    let plan = preview.approved.plan();
+    let held = preview.hold(name);
+    let goes =
+        plan.changes.iter().filter(|change| change.name == *name && change.vanishes()).find_map(|change| {
+            change.changes.iter().find_map(|one| match one {
+                fleetdns_core::plan::Change::Delete { cause, .. } => Some(cause.to_string()),
+                _ => None,
+            })
+        });
     let denied = planner.faults().filter(|refused| *refused.name == *name.as_str());
-    let refused = plan.refused.iter().chain(denied);
+    let refused = plan.refused.iter().filter(|refused| *refused.name == *name.as_str()).chain(denied);
     let refused =
         refused.filter(|refused| !matches!(refused.reason, Refusal::Claimed { .. } | Refusal::Shared { .. }));
     let refused: BTreeSet<String> =
         refused.map(|refused| &refused.reason).chain(facts.refused).map(ToString::to_string).collect();
-    let lines = Lines { facts, name, desired: preview.desired.as_ref(), held: held.as_ref(), plan };
+    let lines = Lines { facts, name, desired, held, preview: &preview };
     let mut said = Explanation {
         name: name.to_string(),
         zone: Some(facts.zone.zone.to_string()),
-        service: preview.desired.as_ref().map(|desired| desired.service.to_string()),
-        shared_with: preview.desired.as_ref().map(shared_with).unwrap_or_default(),
-        refused_services: preview.others().map(ToString::to_string).collect(),
-        ttl: preview.desired.as_ref().map(|desired| {
+        service: desired.map(|desired| desired.service.to_string()),
+        shared_with: desired.map(shared_with).unwrap_or_default(),
+        refused_services: plan.refused.iter().filter_map(asked_by).map(ToString::to_string).collect(),
+        ttl: desired.map(|desired| {
             let (least, most) = facts.capabilities.ttl;
             desired.ttl.clamp(least, most).seconds()
         }),
-        routing: preview.desired.as_ref().map(|desired| desired.routing.as_str().to_owned()),
-        points_up: preview.desired.as_ref().and_then(|desired| desired.up.as_ref()).map(ToString::to_string),
+        routing: desired.map(|desired| desired.routing.as_str().to_owned()),
+        points_up: desired.and_then(|desired| desired.up.as_ref()).map(ToString::to_string),
         holds: there.iter().map(held_set).collect(),
-        desired: sets.unwrap_or_default().iter().map(SetLine::from).collect(),
-        held: held.as_ref().map(ToString::to_string),
+        desired: planner.sets_at(name, facts.observed).iter().map(SetLine::from).collect(),
+        held: held.map(ToString::to_string),
         refused: refused.into_iter().collect(),
         goes,
         addresses: lines.all(),
         ..Explanation::default()
     };
-    said.notes = notes(facts, preview.desired.as_ref(), &said);
+    said.notes = notes(facts, desired, &said);
     said
 }
 
@@ -96,6 +92,16 @@ pub fn names_of(snapshot: &Snapshot, zone: &ZoneSettings, key: &ServiceKey) -> V
     let mut names: Vec<DnsName> = names(key, &parts, std::iter::empty(), zone).names.into_keys().collect();
     names.sort_by_key(|name| name.labels().count());
     names
+}
+
+/// The Service that asks for a name and does not get it.
+const fn asked_by(refused: &Refused) -> Option<&ServiceKey> {
+    match &refused.reason {
+        Refusal::Claimed { asked_by, .. }
+        | Refusal::Shared { asked_by, .. }
+        | Refusal::Kept { asked_by, .. } => Some(asked_by),
+        _ => None,
+    }
 }
 
 /// Services that share a name with the first.
@@ -128,7 +134,7 @@ fn notes(facts: Facts<'_>, desired: Option<&Desired>, said: &Explanation) -> Vec
         (None, true) => notes.push("no Service asks for it any more".to_owned()),
         (Some(_), _) => {}
     }
-    if let Some(startup) = facts.startup {
+    if let Some(startup) = facts.input.startup() {
         notes.push(format!("start-up has not converged, nothing goes before: {startup}"));
     }
     // A scenario says that there is a doubt, and no more.
@@ -138,7 +144,8 @@ fn notes(facts: Facts<'_>, desired: Option<&Desired>, said: &Explanation) -> Vec
             SelfCheckFailure::Vantage { keys: 0, .. } | SelfCheckFailure::Correlation { keys: 0, .. }
         )
     };
-    if let Some(self_check) = facts.health.self_check.as_ref().filter(|self_check| !bare(self_check)) {
+    if let Some(self_check) = facts.input.health().self_check.as_ref().filter(|self_check| !bare(self_check))
+    {
         notes.push(format!("probe-driven removals suspended: {self_check}"));
     }
     if let Some(desired) = desired {

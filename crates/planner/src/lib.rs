@@ -23,11 +23,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod adopt;
-pub mod cluster;
+mod cluster;
 mod decide;
 pub mod desired;
 pub mod explain;
 mod federation;
+mod input;
 pub mod planner;
 pub mod publish;
 mod set_line;
@@ -36,6 +37,7 @@ pub mod velocity;
 
 pub use desired::ZoneSettings;
 pub use explain::{Explanation, explain};
-pub use planner::{Move, MoveCause, Planner, Scope, Way};
+pub use input::Input;
+pub use planner::{Memory, Move, MoveCause, Pass, Planner, Preview, Scope, Way};
 pub use publish::{ProbeDefaults, Protocol, PublishSettings, publish};
 pub use set_line::SetLine;

@@ -44,6 +44,6 @@ pub fn why(scenario: &Scenario, name: &DnsName, down: &[String]) -> Result<Expla
 pub(crate) fn parts_of(
     scenario: &Scenario,
 ) -> (crate::desired::ZoneSettings, fleetdns_core::member::Snapshot) {
-    let World { zones, snapshot, .. } = World::read(scenario, &[]).unwrap();
-    (zones[0].0.clone(), snapshot)
+    let World { zones, input, .. } = World::read(scenario, &[]).unwrap();
+    (zones[0].0.clone(), input.snapshot)
 }

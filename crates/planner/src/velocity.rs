@@ -18,13 +18,13 @@ pub type Leaving = BTreeMap<Address, BTreeSet<Arc<str>>>;
 /// was given in it; of several, no more when each counts with no more addresses than the one that is let go.
 /// Invariant: nothing waits while the budget is not used up, and a namespace that had less than its fair share never
 /// waits for another.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Velocity {
     /// In order of time.
     gone: VecDeque<Gone>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Gone {
     at: Duration,
     namespace: Arc<str>,

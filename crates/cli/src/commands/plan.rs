@@ -3,12 +3,10 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use fleetdns_core::{
-    Capabilities, Health, Inventory, Listing, MemberName, MemberView, Overrides, Plan, Snapshot, approve,
-};
+use fleetdns_core::{Capabilities, Inventory, Listing, MemberName, MemberView, Overrides, Plan, Snapshot};
+use fleetdns_planner::Input;
 use fleetdns_planner::adopt::adopt;
 use fleetdns_planner::simulate::Report;
-use fleetdns_planner::{Planner, Scope};
 use futures::future::join_all;
 use serde::Serialize;
 
@@ -72,8 +70,10 @@ pub async fn plan(flags: &Flags, format: Format) -> Result<ExitCode, CommandErro
         printed.incomplete.push(Unread { what: "drained and forced".to_owned(), reason });
         Overrides::default()
     });
-    for zone in zones {
-        printed.add(zone, &config, (&snapshot, &health, &overrides));
+    let input = Input::new(&snapshot, &health, &overrides);
+    for (zone, capabilities, listing) in zones {
+        let zone = (&zone.settings, &capabilities, &config.brakes.brakes);
+        printed.plans.push(printed.report.add_zone(zone, &input, &listing.observed));
     }
     show(format, &printed, |out| {
         printed.plans.iter().try_for_each(|plan| write!(out, "{plan}"))?;
@@ -124,23 +124,4 @@ fn unread(name: &MemberName, snapshot: &Snapshot) -> Option<Unread> {
     }
     let fault = member.and_then(|member| member.fault.as_deref()).unwrap_or("it was not listed");
     Some(Unread { what: format!("cluster {name}"), reason: fault.to_owned() })
-}
-
-impl Printed {
-    fn add(
-        &mut self,
-        (zone, capabilities, listing): Listed<'_>,
-        config: &Config,
-        (snapshot, health, overrides): (&Snapshot, &Health, &Overrides),
-    ) {
-        let brakes = &config.brakes.brakes;
-        let mut planner = Planner::new(zone.settings.clone(), capabilities, brakes.clone());
-        planner.update(snapshot, health);
-        planner.apply_overrides(overrides);
-        planner.assume_probed();
-        let approved = approve(planner.plan(&Scope::All, &listing.observed), brakes);
-        self.report.add(approved.plan());
-        self.report.desired.extend(planner.desired(&listing.observed).iter().map(Into::into));
-        self.plans.push(approved.plan().clone());
-    }
 }

@@ -8,14 +8,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fleetdns_core::{
     Applied, ApprovedPlan, Brakes, DnsName, Finding, Health, Ingress, Inventory, Listing, MemberView,
-    Observed, ObservedSet, Port, Provider, ProviderError, SelfCheckFailure, Service, Snapshot, Ttl, Version,
+    Observed, ObservedSet, Overrides, Port, Provider, ProviderError, SelfCheckFailure, Service, Snapshot,
+    Ttl, Version,
 };
-use fleetdns_planner::{Planner, ProbeDefaults, Protocol, PublishSettings, Scope, ZoneSettings, publish};
+use fleetdns_planner::{
+    Input, Planner, ProbeDefaults, Protocol, PublishSettings, Scope, ZoneSettings, publish,
+};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::*;
+use crate::inputs::Inputs;
 use crate::overrides::{Clock, OverrideSender, OverrideStore};
 use crate::view::View;
 use crate::zone::{Gauges, ZoneStatus};
@@ -49,7 +53,7 @@ struct Rig {
     health: watch::Sender<Health>,
     confirmed: watch::Receiver<u64>,
     zone: watch::Sender<ZoneStatus>,
-    _snapshots: watch::Sender<Snapshot>,
+    snapshots: watch::Sender<Snapshot>,
     stop: CancellationToken,
 }
 
@@ -94,7 +98,7 @@ fn member(name: &str, services: &[(&str, &str)]) -> (fleetdns_core::MemberName, 
 /// The zone with everything written that is wanted.
 fn written(snapshot: &Snapshot) -> Observed {
     let mut planner = Planner::new(settings(), fleetdns_core::Capabilities::default(), Brakes::default());
-    planner.update(snapshot, &Health::default());
+    planner.update(&Input::new(snapshot, &Health::default(), &Overrides::default()));
     let mut observed = Observed::default();
     for change in planner.plan(&Scope::All, &Observed::default()).changes {
         for (set, mark) in change.changes.iter().filter_map(fleetdns_core::Change::after) {
@@ -137,9 +141,7 @@ impl Rig {
             heartbeats: crate::heartbeats::Heartbeats::default(),
             fleet: "fed".into(),
             started: Instant::now(),
-            snapshots: snapshots_in,
-            health: health_in,
-            overrides: overrides.receiver(),
+            inputs: Inputs::new(snapshots_in, health_in, overrides.receiver()),
             state: overrides.state(),
             reports: fleetdns_probe::Reports::default(),
             zones: vec![zone_in],
@@ -160,7 +162,7 @@ impl Rig {
         };
         let stop = CancellationToken::new();
         tokio::spawn(store_task.run(stop.clone()));
-        let rig = Self { folder, overrides, health, confirmed, zone, _snapshots: snapshots, stop };
+        let rig = Self { folder, overrides, health, confirmed, zone, snapshots, stop };
         let bound = Bound::new(&rig.path()).await.unwrap();
         tokio::spawn(serve(bound, operator, rig.stop.clone()));
         rig
@@ -221,16 +223,21 @@ async fn a_drain_says_what_keeps_it_from_being_in_force() {
         rig.order("auto", "address/203.0.113.2", json!({})).await;
         answer
     };
-    assert_eq!(drain().await["names"], 1);
     let held = |answer: &Value| {
         format!("{}: {}", answer["held"][0]["name"], answer["held"][0]["reason"]).replace('"', "")
     };
-    rig.zone.send_modify(|zone| zone.startup = Some("waiting for the first list of north".into()));
+    let north = |change: &dyn Fn(&mut MemberView)| {
+        let mut north = MemberView::pending("north".parse().unwrap());
+        change(&mut north);
+        rig.snapshots.send_modify(|all| drop(all.members.insert(north.name.clone(), Arc::new(north))));
+    };
+    north(&|_| {});
     let answer = drain().await;
     assert_eq!(answer["names"], 0, "{answer}");
     assert_eq!(held(&answer), format!("{WEB}: start-up: waiting for the first list of north"));
+    north(&|north| (north.inventory, north.listed) = (Inventory::Live, true));
+    assert_eq!(drain().await["names"], 1);
     rig.zone.send_modify(|zone| {
-        zone.startup = None;
         let reason = fleetdns_core::plan::Refusal::Backend("a lock".into());
         zone.refused.insert(WEB.into(), vec![fleetdns_core::plan::Refused { name: WEB.into(), reason }]);
     });

@@ -2,28 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use fleetdns_core::{Health, Inventory, MemberName, Overrides, Snapshot, Subject, stamp};
-use tokio::sync::watch;
+use fleetdns_core::{Inventory, MemberName, Overrides, Snapshot, Subject, stamp};
 use tokio_util::sync::CancellationToken;
 
 use super::{Journal, Kind, What};
+use crate::inputs::Inputs;
 
 /// Follows the clusters and the prober's self-check until `shutdown`.
-pub async fn follow(
-    journal: Journal,
-    mut snapshots: watch::Receiver<Snapshot>,
-    mut health: watch::Receiver<Health>,
-    mut overrides: watch::Receiver<Overrides>,
-    shutdown: CancellationToken,
-) {
+pub async fn follow(journal: Journal, mut inputs: Inputs, shutdown: CancellationToken) {
     journal.record([What::new(Kind::Started, format!("fleetdns {}", env!("CARGO_PKG_VERSION")))]);
     let mut clusters = Clusters::default();
     let mut self_check = None;
     let mut said = Overrides::default();
     loop {
-        let events = clusters.take(&snapshots.borrow_and_update());
+        let input = inputs.latest();
+        let events = clusters.take(input.fleet());
         journal.record(events);
-        let now = health.borrow_and_update().self_check.clone();
+        let now = input.health().self_check.clone();
         let (was, is) = (
             self_check.as_ref().map(fleetdns_core::SelfCheckFailure::kind),
             now.as_ref().map(fleetdns_core::SelfCheckFailure::kind),
@@ -35,15 +30,13 @@ pub async fn follow(
             );
             self_check = now;
         }
-        let now = overrides.borrow_and_update().clone();
+        let now = input.overrides().clone();
         journal.record(override_events(&said, &now));
         said = now;
         tokio::select! {
             () = shutdown.cancelled() => return,
-            Ok(()) = snapshots.changed() => {}
-            Ok(()) = health.changed() => {}
-            Ok(()) = overrides.changed() => {}
-            // Both senders are gone: the daemon is ending.
+            Some(()) = inputs.changed() => {}
+            // The senders are gone: the daemon is ending.
             else => return,
         }
     }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fleetdns_core::plan::{Hold, Refusal};
+use fleetdns_core::plan::Refusal;
 use fleetdns_core::{
-    Address, Brakes, DnsName, Health, MemberView, Observed, OverrideKind, Overrides, Published, RecordData,
-    ServiceKey, Snapshot, Subject, approve,
+    Address, Brakes, DnsName, MemberView, Observed, OverrideKind, Overrides, Published, RecordData,
+    ServiceKey, Snapshot, Subject,
 };
-use fleetdns_planner::{Planner, Scope};
+use fleetdns_planner::{Input, Planner, Scope};
 use serde::{Deserialize, Serialize};
 
 use crate::view::{Reason, View};
@@ -33,8 +33,7 @@ pub struct Effect {
 /// Everything that the zones depend on, at one moment.
 #[derive(Debug, Clone)]
 pub struct Scene {
-    snapshot: Snapshot,
-    health: Health,
+    input: Input,
     brakes: Brakes,
     zones: Vec<ZoneStatus>,
 }
@@ -43,23 +42,23 @@ impl Scene {
     /// What is shown of the daemon now.
     pub fn of(view: &View, brakes: &Brakes) -> Self {
         Self {
-            snapshot: view.snapshots.borrow().clone(),
-            health: view.health.borrow().clone(),
+            input: view.inputs.current(),
             brakes: brakes.clone(),
             zones: view.zones.iter().map(|status| status.borrow().clone()).collect(),
         }
     }
 
-    /// Members as they are now.
-    pub const fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
+    /// What decisions are made from now.
+    pub const fn input(&self) -> &Input {
+        &self.input
     }
 
-    /// Plans the names that the subjects are about with the overrides of before and of after, with all that holds a name at
-    /// the moment. May take a while in a large fleet.
-    pub fn effect(&self, before: &Overrides, after: &Overrides, subjects: &[Subject]) -> Effect {
-        let services = services(&self.snapshot, subjects);
-        let snapshot = only(&self.snapshot, &services);
+    /// Plans the names that the subjects are about with the overrides in force and with those of after, with all that holds
+    /// a name at the moment. May take a while in a large fleet.
+    pub fn effect(&self, after: &Overrides, subjects: &[Subject]) -> Effect {
+        let services = services(self.input.fleet(), subjects);
+        let before = self.input.only(&services, |_| true);
+        let after_all = before.with_overrides(after);
         let out = self.sent_out(after, subjects);
         let mut effect = Effect::default();
         for zone in &self.zones {
@@ -69,16 +68,13 @@ impl Scene {
             };
             let mut planner =
                 Planner::new(zone.settings.clone(), zone.capabilities.clone(), self.brakes.clone());
-            planner.update(&snapshot, &self.health);
-            let mut outlook = |startup: Option<&str>, overrides: &Overrides| {
-                planner.assume_startup(startup);
-                planner.apply_overrides(overrides);
-                Outlook::of(&planner, &services, observed, &self.brakes)
+            let mut outlook = |input: &Input| {
+                planner.update(input);
+                Outlook::of(&mut planner, zone, &services, observed)
             };
-            let startup = zone.startup.as_deref();
-            let now = Step { was: outlook(startup, before), will: outlook(startup, after) };
-            let then = match startup {
-                Some(_) => Step { was: outlook(None, before), will: outlook(None, after) },
+            let now = Step { was: outlook(&before), will: outlook(&after_all) };
+            let then = match before.startup() {
+                Some(_) => Step { was: outlook(&before.converged()), will: outlook(&after_all.converged()) },
                 None => now.clone(),
             };
             compare(zone, (&now, &then), &out, &mut effect);
@@ -95,7 +91,7 @@ impl Scene {
         };
         let subjects: Vec<&Subject> = subjects.iter().filter(is_out).collect();
         let mut out = BTreeSet::new();
-        for member in self.snapshot.members.values().filter(|_| !subjects.is_empty()) {
+        for member in self.input.fleet().members.values().filter(|_| !subjects.is_empty()) {
             for (key, service) in &member.services {
                 let concerns = |subject: &&&Subject, address: &Address| match subject {
                     Subject::Address(one) => one == address,
@@ -103,7 +99,8 @@ impl Scene {
                 };
                 for address in service.addresses.iter().flatten() {
                     if subjects.iter().any(|subject| concerns(&subject, address)) {
-                        let resolved = address.hostname().and_then(|name| self.health.resolved.get(name));
+                        let resolved =
+                            address.hostname().and_then(|name| self.input.health().resolved.get(name));
                         out.extend(resolved.into_iter().flatten().map(ToString::to_string));
                         out.insert(address.to_string());
                     }
@@ -135,26 +132,29 @@ impl Step {
 }
 
 impl Outlook {
-    fn of(planner: &Planner, services: &BTreeSet<ServiceKey>, observed: &Observed, brakes: &Brakes) -> Self {
+    fn of(
+        planner: &mut Planner,
+        zone: &ZoneStatus,
+        services: &BTreeSet<ServiceKey>,
+        observed: &Observed,
+    ) -> Self {
         // A name that stands for a Service which is left out here is that one's.
         let others = |name: &DnsName| {
             let marks = observed.at(name).iter().filter_map(|set| set.claim.ownership());
             marks.into_iter().any(|mark| !mark.services().iter().all(|service| services.contains(*service)))
         };
         let names: BTreeSet<DnsName> = planner.names().filter(|name| !others(name)).cloned().collect();
-        let mut sets: BTreeMap<DnsName, Vec<RecordData>> = BTreeMap::new();
-        for set in planner.desired(observed).into_iter().filter(|set| names.contains(&set.name)) {
-            sets.entry(set.name).or_default().push(set.data);
-        }
-        let approved = approve(planner.plan(&Scope::Names(names), observed), brakes);
-        let mut held = BTreeMap::new();
-        for one in &approved.plan().held {
-            if matches!(one.reason, Hold::MaxDelete { .. }) {
-                let there = observed.at(&one.name).iter().filter_map(|set| set.ours().cloned());
-                sets.insert(one.name.clone(), there.collect());
+        let scope = Scope::Names(names.clone());
+        let preview = planner.preview(&scope, observed, &mut zone.memory.clone(), zone.started.elapsed());
+        let mut sets = BTreeMap::new();
+        for name in names {
+            let after: Vec<RecordData> = preview.after(&name, observed).into_iter().cloned().collect();
+            if !after.is_empty() {
+                sets.insert(name, after);
             }
-            held.insert(one.name.clone(), one.reason.to_string());
         }
+        let held = &preview.approved.plan().held;
+        let held = held.iter().map(|one| (one.name.clone(), one.reason.to_string())).collect();
         Self { sets, held }
     }
 }
@@ -217,17 +217,6 @@ fn is_about(subject: &Subject, member: &MemberView, key: &ServiceKey, service: &
         Subject::ServiceIn(of, name) => of == key && *name == member.name,
         Subject::Address(address) => service.addresses.as_ref().is_some_and(|all| all.contains(address)),
     }
-}
-
-/// The same members with these Services alone: nothing else decides what stands at their names.
-fn only(snapshot: &Snapshot, services: &BTreeSet<ServiceKey>) -> Snapshot {
-    let thinned = |member: &Arc<MemberView>| {
-        let kept =
-            services.iter().filter_map(|key| Some((key.clone(), Arc::clone(member.services.get(key)?))));
-        Arc::new(MemberView { services: kept.collect(), ..(**member).clone() })
-    };
-    let members = snapshot.members.iter().map(|(name, member)| (name.clone(), thinned(member)));
-    Snapshot { members: members.collect() }
 }
 
 /// `1 name`, `2 names`.

@@ -172,9 +172,8 @@ impl Operator {
         let scene = Scene::of(&self.view, &self.brakes);
         if !order.anyway {
             let known = |subject: &&Subject| {
-                let taken_back =
-                    request.kind.is_none() && self.view.overrides.borrow().get(subject).is_some();
-                !taken_back && !self.knows(subject, scene.snapshot())
+                let taken_back = request.kind.is_none() && scene.input().overrides().get(subject).is_some();
+                !taken_back && !self.knows(subject, scene.input().fleet())
             };
             if let Some(subject) = request.subjects.iter().find(known) {
                 return Err(OrderError::Unknown {
@@ -183,10 +182,9 @@ impl Operator {
                 });
             }
         }
-        let before = self.view.overrides.borrow().clone();
-        let (after, _) = request.applied_to(&before, Clock::system().now());
+        let (after, _) = request.applied_to(scene.input().overrides(), Clock::system().now());
         let subjects = request.subjects.clone();
-        let working = tokio::task::spawn_blocking(move || scene.effect(&before, &after, &subjects));
+        let working = tokio::task::spawn_blocking(move || scene.effect(&after, &subjects));
         let effect = working.await.map_err(|_| OverrideError::Ending)?;
         if request.kind == Some(OverrideKind::ForceOut) && !effect.emptied.is_empty() {
             let (yes, anyway) = (!order.yes, !order.anyway && !self.keeps);
@@ -203,7 +201,7 @@ impl Operator {
     /// # Errors
     /// When it doubts nothing of the kind.
     pub fn confirm_outage(&self, by: &str) -> Result<String, OrderError> {
-        let self_check = self.view.health.borrow().self_check.clone();
+        let self_check = self.view.inputs.current().health().self_check.clone();
         let Some(self_check @ SelfCheckFailure::Correlation { .. }) = self_check else {
             return Err(OrderError::NoCorrelation);
         };

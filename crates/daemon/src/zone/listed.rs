@@ -45,7 +45,6 @@ impl ZoneTask {
         self.scope.extend(looked_at);
         self.scope.extend(Scope::Names(self.pending.read(began)));
         self.observed = Some(observed.clone());
-        self.planner.reset_memory();
         self.status.send_modify(|status| {
             status.listed_at = Some(Instant::now());
             // Shown though writing rests: no pass may follow for long.

@@ -3,16 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use fleetdns_core::plan::{HeldChange, Hold};
-use fleetdns_core::{
-    Applied, ApprovedPlan, DnsName, NameChange, Observed, Outcome, Plan, ProviderError, approve,
-};
-use fleetdns_planner::velocity::Leaving;
-use fleetdns_planner::{Move, MoveCause, Scope, Way};
+use fleetdns_core::{Applied, ApprovedPlan, DnsName, NameChange, Observed, Outcome, Plan, ProviderError};
+use fleetdns_planner::{Move, MoveCause, Preview, Scope, Way};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
-use super::{Inputs, ZoneTask};
+use super::ZoneTask;
+use crate::inputs::Inputs;
 
 /// Names that are planned before other tasks have their turn: a few milliseconds.
 const AT_ONCE: usize = 1000;
@@ -20,14 +17,6 @@ const AT_ONCE: usize = 1000;
 const LONGEST_APPLY: Duration = Duration::from_secs(240);
 /// How often deletions that `max-delete` holds are looked at again when nothing changes.
 const RECHECK: Duration = Duration::from_secs(30);
-
-/// What is to be done, before the brakes.
-struct Draft {
-    plan: Plan,
-    moves: Vec<Move>,
-    /// Names that have to change and wait by themselves.
-    waits: BTreeSet<DnsName>,
-}
 
 /// How soon a change is written. Within a rank the order is that of the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,90 +35,38 @@ impl ZoneTask {
         let Some(observed) = self.observed.clone().filter(|_| !rests && !self.scope.is_empty()) else {
             return self.report_startup();
         };
-        let mut scope = std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new()));
-        let draft = self.draft(&mut scope, &observed).await;
-        let approved = approve(draft.plan, &self.brakes);
-        self.settle_pending(&scope, approved.plan(), &draft.waits);
+        let scope = std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new()));
+        let Preview { scope, approved, moves, waits, room_at } = self.preview(scope, &observed).await;
+        self.turn_at = room_at.map(|at| self.started + at).or(self.turn_at);
+        self.settle_pending(&scope, approved.plan(), &waits);
         self.report(&scope, &approved.plan().held, &approved.plan().refused);
-        let is_held = |one: &HeldChange| matches!(one.reason, Hold::MaxDelete { .. });
-        if approved.plan().held.iter().any(is_held) {
-            self.recheck_at = Some(Instant::now() + RECHECK);
+        if !self.memory.undeleted.is_empty() {
+            self.recheck_at.get_or_insert_with(|| Instant::now() + RECHECK);
         }
-        self.write(approved, &draft.moves, inputs).await;
+        self.write(approved, &moves, inputs).await;
         if scope == Scope::All && self.scope.is_empty() && self.pending.is_empty() {
             self.recorder.forget_unwritten();
             self.writing.works(&self.planner.zone().zone);
         }
         self.report_fault(None);
-        let observed = self.observed.clone();
-        self.status.send_modify(|status| status.observed = observed);
+        let (observed, memory) = (self.observed.clone(), &self.memory);
+        self.status.send_modify(|status| {
+            status.observed = observed;
+            if status.memory != *memory {
+                status.memory.clone_from(memory);
+            }
+        });
         self.report_startup();
     }
 
-    /// A plan of what is in scope. Where it deletes names, the deletions that `max-delete` holds already count with it.
-    async fn draft(&mut self, scope: &mut Scope, observed: &Observed) -> Draft {
-        let draft = self.plan(scope, observed).await;
-        let held = self.held(|hold| matches!(hold, Hold::MaxDelete { .. }));
-        let apart = *scope != Scope::All && !held.is_empty();
-        if !apart || !draft.plan.changes.iter().any(NameChange::vanishes) {
-            return draft;
+    /// Plans in parts, so that other tasks have their turn. Changes that have to wait by themselves are left out.
+    async fn preview(&mut self, scope: Scope, observed: &Observed) -> Preview {
+        let (now, elapsed) = (Instant::now(), self.started.elapsed());
+        let mut pass = self.planner.pass(scope, observed, &mut self.memory, elapsed);
+        while pass.step(AT_ONCE, |change| self.pending.holds_back(change, now)) {
+            yield_now().await;
         }
-        scope.extend(Scope::Names(held));
-        self.plan(scope, observed).await
-    }
-
-    /// Plans what is in scope. When more would leave because of probes than may within a minute, the rest waits: it is
-    /// planned again with that, until nothing leaves that was not let go.
-    async fn plan(&mut self, scope: &Scope, observed: &Observed) -> Draft {
-        let names = self.planner.in_scope(scope, observed);
-        self.planner.remember(&names, observed);
-        let mut waiting = BTreeSet::new();
-        loop {
-            self.planner.hold_back(waiting.clone());
-            let draft = self.plan_names(&names, observed).await;
-            let dead = |one: &&Move| one.is_death() && !waiting.contains(&one.address);
-            let mut leaving = Leaving::new();
-            for one in draft.moves.iter().filter(dead) {
-                leaving.entry(one.address.clone()).or_default().extend(one.namespace.clone());
-            }
-            let more = if leaving.is_empty() {
-                BTreeSet::new()
-            } else {
-                let budget = self.planner.removal_budget();
-                self.velocity.admit(self.started.elapsed(), &leaving, budget)
-            };
-            if more.is_empty() {
-                return draft;
-            }
-            self.turn_at = self.velocity.room_at().map(|at| self.started + at);
-            waiting.extend(more);
-        }
-    }
-
-    /// Plans names in parts, so that other tasks have their turn. Changes that have to wait are left out.
-    async fn plan_names(&self, names: &[DnsName], observed: &Observed) -> Draft {
-        let (mut moves, mut waits) = (Vec::new(), BTreeSet::new());
-        let mut plan = self.planner.empty_plan(observed);
-        let now = Instant::now();
-        for (number, names) in names.chunks(AT_ONCE).enumerate() {
-            if number > 0 {
-                yield_now().await;
-            }
-            let mut part = self.planner.empty_plan(observed);
-            self.planner.plan_names(names, observed, &mut part);
-            part.changes.retain(|change| {
-                let waiting = self.pending.holds_back(change, now);
-                if waiting {
-                    waits.insert(change.name.clone());
-                }
-                !waiting
-            });
-            moves.extend(self.planner.moves(&part, observed));
-            plan.changes.append(&mut part.changes);
-            plan.held.append(&mut part.held);
-            plan.refused.append(&mut part.refused);
-        }
-        Draft { plan, moves, waits }
+        pass.finish()
     }
 
     /// Forgets the refusals of names that were looked at and of which nothing is written any more: it is as it is wanted,
@@ -165,7 +102,7 @@ impl ZoneTask {
         while !approved.plan().is_empty() {
             let left = approved.plan().changes.len();
             let rests = self.writing.rests_until(Instant::now()).is_some();
-            if rests || (!first && inputs.has_news()) {
+            if rests || (!first && inputs.has_changed()) {
                 let rest = approved.plan().changes.iter().map(|change| change.name.clone());
                 return self.scope.extend(Scope::Names(rest.collect()));
             }
@@ -213,7 +150,7 @@ impl ZoneTask {
                 None => false,
             };
         }
-        if self.velocity.finish(&left, &stayed) {
+        if self.memory.velocity.finish(&left, &stayed) {
             self.turn_at = self.turn_at.map(|_| Instant::now());
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fleetdns_core::plan::{HeldChange, Refused};
 use fleetdns_core::{Capabilities, DnsName, Gauge, Observed, Provider, ServiceKey};
-use fleetdns_planner::ZoneSettings;
+use fleetdns_planner::{Memory, ZoneSettings};
 use tokio::time::Instant;
 
 /// What the rest of the daemon may know of a zone at any moment.
@@ -28,6 +28,10 @@ pub struct ZoneStatus {
     pub fault: Option<String>,
     /// Why it cannot be written at the moment, whether it can be read or not.
     pub write_fault: Option<String>,
+    /// What the brakes remember of the last pass.
+    pub memory: Memory,
+    /// From when on the times of that memory count.
+    pub started: Instant,
     /// Names kept by a brake.
     pub held: BTreeMap<DnsName, HeldChange>,
     /// What is wanted and not written, by name.
@@ -76,6 +80,8 @@ impl ZoneStatus {
             startup: None,
             fault: None,
             write_fault: None,
+            memory: Memory::default(),
+            started: Instant::now(),
             held: BTreeMap::new(),
             refused: BTreeMap::new(),
             faults: BTreeMap::new(),

@@ -1,13 +1,14 @@
 //! The loop in paused time, against a strict zone in memory.
 
 use fleetdns_core::{
-    Content, Inventory, NonEmpty, ObservedSet, OverrideKind, Owner, ProviderError, RecordData, Ttl, Verdict,
-    Version,
+    Content, DnsName, Inventory, NonEmpty, ObservedSet, OverrideKind, Owner, ProviderError, RecordData, Ttl,
+    Verdict, Version,
 };
 
 use super::*;
 use crate::overrides::{Clock, OverrideRequest, OverrideStore};
 
+mod agree;
 mod brakes;
 mod reading;
 mod refused;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fleetdns_core::{Address, Brakes, DnsName, Health, OverrideKind, ServiceKey, Snapshot, Subject, Ttl};
+use fleetdns_daemon::inputs::Inputs;
 use fleetdns_daemon::overrides::order::{AUTO, Answer, Operator, Order, OrderError};
 use fleetdns_daemon::overrides::{Clock, OverrideSender, OverrideStore};
 use fleetdns_daemon::view::View;
@@ -133,6 +134,7 @@ impl Driver {
         let (adopted_out, adopted) = mpsc::channel(4);
         let shutdown = CancellationToken::new();
         let way = Way(Arc::clone(&self.sim));
+        let set = options.overrides.receiver();
         let (zone, status) = ZoneTask::new(settings, "strict", Box::new(way), options, adopted_out);
         let transport = transport(&self.sim);
         let token = shutdown.clone();
@@ -149,7 +151,7 @@ impl Driver {
             health_in
         };
         let shown = health_in.clone();
-        tasks.push(tokio::spawn(zone.run(snapshots_in, health_in, shutdown.clone())));
+        tasks.push(tokio::spawn(zone.run(Inputs::new(snapshots_in, health_in, set), shutdown.clone())));
         let snapshots = [targets_out, snapshots_out];
         let operator = operator(
             &self.with(|sim| sim.brakes.clone()),
@@ -400,9 +402,7 @@ fn operator(
     let view = View {
         fleet: "fed".to_owned(),
         started: Instant::now(),
-        snapshots: snapshots.subscribe(),
-        health,
-        overrides: override_sender.receiver(),
+        inputs: Inputs::new(snapshots.subscribe(), health, override_sender.receiver()),
         state: override_sender.state(),
         reports: fleetdns_probe::Reports::default(),
         zones: vec![status.clone()],

@@ -8,15 +8,16 @@ use super::explanation::{AddressLine, Giver, OverrideLine, ProbeLine};
 use super::facts::Facts;
 use crate::desired::address_verdict;
 use crate::desired::{Candidate, Desired};
+use crate::planner::Preview;
 use fleetdns_core::address::Address;
 use fleetdns_core::member::Inventory;
 use fleetdns_core::member_name::MemberName;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::ObservedSet;
 use fleetdns_core::overrides::{Override, OverrideKind, Subject};
-use fleetdns_core::plan::{Change, Hold, Plan, Refusal};
+use fleetdns_core::plan::{Hold, Refusal};
 use fleetdns_core::probe::{Check, ProbeKey, ProbeSpec, Verdict};
-use fleetdns_core::record::{RecordData, RecordType};
+use fleetdns_core::record::RecordData;
 use fleetdns_core::routing::Routing;
 use fleetdns_core::stamp;
 
@@ -26,7 +27,7 @@ pub(super) struct Lines<'a> {
     pub(super) name: &'a DnsName,
     pub(super) desired: Option<&'a Desired>,
     pub(super) held: Option<&'a Hold>,
-    pub(super) plan: &'a Plan,
+    pub(super) preview: &'a Preview,
 }
 
 /// Where an address is, and where it ought to be.
@@ -66,17 +67,7 @@ impl Lines<'_> {
 
     /// What stands there after a pass.
     fn then(&self) -> BTreeSet<Address> {
-        let changes: Vec<&Change> = self.plan.changes.iter().flat_map(|change| &change.changes).collect();
-        let touched: BTreeSet<RecordType> = changes.iter().map(|change| change.record_type()).collect();
-        let retained = |data: &&RecordData| !touched.contains(&data.record_type());
-        let stay = self.there().iter().filter_map(ObservedSet::ours).filter(retained).flat_map(values);
-        let come = changes.iter().filter_map(|change| change.after()).flat_map(|(set, _)| values(&set.data));
-        let mut then: BTreeSet<Address> = stay.chain(come).collect();
-        // These brakes look at more than one name: what goes by this name alone stays for now.
-        if matches!(self.facts.held, Some(Hold::Velocity | Hold::MaxDelete { .. })) {
-            then.extend(self.now());
-        }
-        then
+        self.preview.after(self.name, self.facts.observed).into_iter().flat_map(values).collect()
     }
 
     fn there(&self) -> &[ObservedSet] {
@@ -110,7 +101,7 @@ impl Lines<'_> {
 
     /// What is there without a member that has it.
     fn of_nobody(&self, address: &Address, then: bool) -> AddressLine {
-        let said = |member: &MemberName| match self.facts.snapshot.members.get(member) {
+        let said = |member: &MemberName| match self.facts.input.fleet().members.get(member) {
             None => format!("{member} gave it, and is not configured"),
             Some(view) if view.inventory == Inventory::Removed => {
                 format!("{member} gave it, and is no longer configured")
@@ -193,7 +184,9 @@ impl Lines<'_> {
             (Some(true), true, true) | (Some(false) | None, false, false) => None,
             (Some(true), now, false) => {
                 let refused = self
-                    .plan
+                    .preview
+                    .approved
+                    .plan()
                     .refused
                     .iter()
                     .find(|one| !matches!(one.reason, Refusal::Claimed { .. } | Refusal::Shared { .. }));
@@ -225,7 +218,7 @@ impl Lines<'_> {
     }
 
     fn is_blind(&self, address: &Address, candidate: &Candidate) -> bool {
-        let health = self.facts.health;
+        let health = self.facts.input.health();
         let ips: BTreeSet<IpAddr> = stands_for(address, candidate).iter().filter_map(Address::ip).collect();
         let mut specs = candidate.members.iter().filter_map(|member| self.spec(member));
         let unresolved = address.hostname().is_some_and(|name| health.unresolvable.contains(name));
@@ -239,15 +232,15 @@ impl Lines<'_> {
     /// How a member's endpoints of the Service are probed.
     fn spec(&self, member: &MemberName) -> Option<&Arc<ProbeSpec>> {
         let service = self.desired?.service_in(Some(member));
-        Some(&self.facts.snapshot.members.get(member)?.services.get(service)?.probe)
+        Some(&self.facts.input.fleet().members.get(member)?.services.get(service)?.probe)
     }
 
     fn giver(&self, member: &MemberName, address: &Address) -> Option<Giver> {
-        let view = self.facts.snapshot.members.get(member)?;
+        let view = self.facts.input.fleet().members.get(member)?;
         let spec = self.spec(member)?;
         let ips: Vec<IpAddr> = match address {
             Address::Hostname(name) => {
-                self.facts.health.resolved.get(name).into_iter().flatten().copied().collect()
+                self.facts.input.health().resolved.get(name).into_iter().flatten().copied().collect()
             }
             other => other.ip().into_iter().collect(),
         };
@@ -256,13 +249,14 @@ impl Lines<'_> {
             ProbeLine {
                 address: Some(ip.to_string()),
                 probe: spec.to_string(),
-                verdict: address_verdict(self.facts.health, member, &Address::from(*ip), spec).to_string(),
+                verdict: address_verdict(self.facts.input.health(), member, &Address::from(*ip), spec)
+                    .to_string(),
                 last: (self.facts.last)(&key),
             }
         };
         let mut probes: Vec<ProbeLine> = ips.iter().map(line).collect();
         if probes.is_empty() {
-            let verdict = address_verdict(self.facts.health, member, address, spec).to_string();
+            let verdict = address_verdict(self.facts.input.health(), member, address, spec).to_string();
             probes.push(ProbeLine { address: None, probe: spec.to_string(), verdict, last: None });
         }
         let failover = self.desired.is_some_and(|desired| desired.routing == Routing::Failover);
@@ -283,8 +277,9 @@ impl Lines<'_> {
     fn entry(&self, address: &Address, candidate: &Candidate) -> Option<OverrideLine> {
         let desired = self.desired?;
         let members = candidate.members.iter();
-        let said = members
-            .filter_map(|member| self.facts.overrides.of(member, desired.service_in(Some(member)), address));
+        let said = members.filter_map(|member| {
+            self.facts.input.overrides().of(member, desired.service_in(Some(member)), address)
+        });
         let mut said = said.filter(|(_, entry)| Some(entry.kind) == candidate.kind);
         said.next().map(|(subject, entry)| override_line(&subject, entry))
     }

@@ -1,15 +1,16 @@
 //! Everything that an explanation depends on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::explanation::LastProbe;
 use crate::desired::ZoneSettings;
+use crate::input::Input;
+use crate::planner::Memory;
 use fleetdns_core::brakes::Brakes;
-use fleetdns_core::member::{Health, Snapshot};
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::Observed;
-use fleetdns_core::overrides::Overrides;
-use fleetdns_core::plan::{Hold, Refusal};
+use fleetdns_core::plan::Refusal;
 use fleetdns_core::probe::ProbeKey;
 use fleetdns_core::provider::Capabilities;
 use fleetdns_core::service::ServiceKey;
@@ -23,18 +24,14 @@ pub struct Facts<'a> {
     pub capabilities: &'a Capabilities,
     /// The brakes.
     pub brakes: &'a Brakes,
-    /// Members.
-    pub snapshot: &'a Snapshot,
-    /// Verdicts.
-    pub health: &'a Health,
-    /// What persons say.
-    pub overrides: &'a Overrides,
+    /// Members, verdicts and overrides.
+    pub input: &'a Input,
     /// What the zone holds.
     pub observed: &'a Observed,
-    /// What start-up waits for, while it does.
-    pub startup: Option<&'a str>,
-    /// What holds the name, where a pass over the whole zone said so: some brakes look at more than one name.
-    pub held: Option<&'a Hold>,
+    /// What the brakes remember of the last pass over the whole zone.
+    pub memory: &'a Memory,
+    /// The time by the clock of that memory.
+    pub now: Duration,
     /// Why the backend did not write the name when it was last asked to.
     pub refused: Option<&'a Refusal>,
     /// The Service that had the name last, where a pass remembers more than the zone says.

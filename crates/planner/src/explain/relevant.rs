@@ -5,28 +5,22 @@ use std::sync::Arc;
 
 use crate::desired::ZoneSettings;
 use crate::federation::global_name;
-use fleetdns_core::member::{MemberView, Snapshot};
+use crate::input::Input;
+use fleetdns_core::member::Snapshot;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::provider::Capabilities;
 use fleetdns_core::service::{Published, ServiceKey};
 use fleetdns_core::service_fault::ServiceFault;
 
-/// All members, each with those of its Services alone that decide what stands at the name.
-pub(super) fn snapshot(
-    whole: &Snapshot,
+/// The same with those Services alone that decide what stands at the name.
+pub(super) fn input(
+    whole: &Input,
     zone: &ZoneSettings,
     capabilities: &Capabilities,
     name: &DnsName,
-) -> Snapshot {
-    let keys = keys(whole, zone, capabilities, name);
-    let few = |member: &MemberView| {
-        let services = keys.iter().filter_map(|key| Some((key.clone(), member.services.get(key)?.clone())));
-        let absent = member.absent.iter().filter(|(_, service)| service.hostnames.contains(name));
-        let absent = absent.map(|(key, service)| (key.clone(), Arc::clone(service))).collect();
-        MemberView { services: services.collect(), absent, ..member.clone() }
-    };
-    let members = whole.members.iter().map(|(name, member)| (name.clone(), Arc::new(few(member))));
-    Snapshot { members: members.collect() }
+) -> Input {
+    let keys = keys(whole.fleet(), zone, capabilities, name);
+    whole.only(&keys, |absent| absent.hostnames.contains(name))
 }
 
 fn keys(
@@ -76,7 +70,9 @@ fn spelt_by(name: &DnsName, zone: &ZoneSettings) -> Option<ServiceKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fleetdns_core::member::Health;
     use fleetdns_core::member_name::MemberName;
+    use fleetdns_core::overrides::Overrides;
 
     /// Three Services of which the first alone spells the name.
     fn scenario() -> crate::simulate::Scenario {
@@ -93,10 +89,11 @@ mod tests {
     #[test]
     fn a_name_has_to_do_with_who_spells_it_and_who_asks_for_it() {
         let (zone, snapshot) = crate::simulate::parts_of(&scenario());
+        let whole = Input::new(&snapshot, &Health::default(), &Overrides::default());
         let few = |name: &str| {
-            let few = super::snapshot(&snapshot, &zone, &Capabilities::default(), &name.parse().unwrap());
+            let few = input(&whole, &zone, &Capabilities::default(), &name.parse().unwrap());
             let west: MemberName = "west".parse().unwrap();
-            few.members[&west].services.keys().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+            few.snapshot.members[&west].services.keys().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(few("web.default.fed.svc.example.com"), "default/web shop/api");
         assert_eq!(few("web.default.fed.svc.w.example.com"), "default/web");
@@ -107,8 +104,7 @@ mod tests {
             assert_eq!(few(none), "", "{none}");
         }
         let subtree = Capabilities { answers_subtree: true, ..Capabilities::default() };
-        let near =
-            super::snapshot(&snapshot, &zone, &subtree, &"default.fed.svc.example.com".parse().unwrap());
-        assert_eq!(near.members.values().next().unwrap().services.len(), 3);
+        let near = input(&whole, &zone, &subtree, &"default.fed.svc.example.com".parse().unwrap());
+        assert_eq!(near.snapshot.members.values().next().unwrap().services.len(), 3);
     }
 }

@@ -94,10 +94,10 @@ impl Planner {
     /// A member that was never listed may still want what it gave, or what nobody is known to have given.
     fn of_unlisted(&self, set: &ObservedSet) -> Option<Hold> {
         match set.claim.ownership() {
-            None => (!self.unlisted.is_empty()).then_some(Hold::Unattributed),
+            None => (!self.input.unlisted.is_empty()).then_some(Hold::Unattributed),
             Some(ownership) => {
-                let member = ownership.members.keys().find(|name| self.unlisted.contains(*name));
-                let unattributed = !ownership.unattributed.is_empty() && !self.unlisted.is_empty();
+                let member = ownership.members.keys().find(|name| self.input.unlisted.contains(*name));
+                let unattributed = !ownership.unattributed.is_empty() && !self.input.unlisted.is_empty();
                 member.cloned().map(Hold::Unlisted).or_else(|| unattributed.then_some(Hold::Unattributed))
             }
         }
@@ -105,7 +105,7 @@ impl Planner {
 
     fn cause_of_end(&self, set: &ObservedSet) -> Cause {
         let configured = |name| {
-            self.snapshot.members.get(name).is_some_and(|member| member.inventory != Inventory::Removed)
+            self.input.snapshot.members.get(name).is_some_and(|member| member.inventory != Inventory::Removed)
         };
         match set.claim.ownership() {
             Some(ownership) if !ownership.members.is_empty() && !ownership.members.keys().any(configured) => {
@@ -115,13 +115,26 @@ impl Planner {
         }
     }
 
+    /// What the holder of a name wants there, after routing; `None` when nobody wants it.
+    pub(crate) fn desired_at(&self, name: &DnsName, observed: &Observed) -> (Option<Desired>, Vec<Refused>) {
+        let (mut desired, refused) = self.holder(name, observed);
+        if let Some(desired) = &mut desired {
+            desired.route(&self.zone, observed.at(name));
+        }
+        (desired, refused)
+    }
+
+    /// What ought to stand at a name, as far as it can be served: what is there, where that is kept.
+    pub(crate) fn sets_at(&self, name: &DnsName, observed: &Observed) -> Vec<RecordSet> {
+        self.decide(name, observed).0.map(|decision| decision.sets).unwrap_or_default()
+    }
+
     /// What should stand at a name; `None` when nobody wants it or it cannot be served at all.
     pub(super) fn decide(&self, name: &DnsName, observed: &Observed) -> (Option<Decision>, Vec<Refused>) {
         let refuse = |reason| Refused { name: name.as_str().into(), reason };
         let there = observed.at(name);
-        let (desired, mut refused) = self.holder(name, observed);
-        let Some(mut desired) = desired else { return (None, refused) };
-        desired.route(&self.zone, there);
+        let (desired, mut refused) = self.desired_at(name, observed);
+        let Some(desired) = desired else { return (None, refused) };
         if let Some(reason) = self.unservable(name, observed) {
             refused.push(refuse(reason));
             return (None, refused);
@@ -143,7 +156,7 @@ impl Planner {
             held: self.held(),
             waiting: &self.waiting,
             proven: &proven,
-            unlisted: &self.unlisted,
+            unlisted: &self.input.unlisted,
             brakes: &self.brakes,
         };
         let denied = self.denied_target(&desired);
@@ -195,13 +208,14 @@ impl Planner {
     /// Why the only host name of a name cannot stand as it is: clients would follow it to an address that is denied.
     fn denied_target(&self, desired: &Desired) -> Option<Arc<str>> {
         let (target, _) = sole_hostname(desired)?;
-        let ips = self.health.resolved.get(target)?;
+        let ips = self.input.health.resolved.get(target)?;
         let service = |member: &MemberName| {
-            self.snapshot.members.get(member)?.services.get(desired.service_in(Some(member)))
+            self.input.snapshot.members.get(member)?.services.get(desired.service_in(Some(member)))
         };
         let mut probes = desired.ownership.members.keys().filter_map(service).map(|service| &service.probe);
-        let denied = probes
-            .find_map(|probe| ips.iter().find_map(|ip| self.health.addresses.check(*ip, probe).err()))?;
+        let denied = probes.find_map(|probe| {
+            ips.iter().find_map(|ip| self.input.health.addresses.check(*ip, probe).err())
+        })?;
         let what = "resolves to a denied address, and its others are written in place of a CNAME";
         Some(format!("{target} {what}: {denied}").into())
     }
@@ -209,13 +223,14 @@ impl Planner {
     /// Whether probing in this way works: a majority of the Services' endpoints that are probed so answer.
     fn proven(&self, ownership: &Ownership, spec: &ProbeSpec) -> bool {
         let services = ownership.services().into_iter();
-        let parts = services.flat_map(|key| parts(&self.snapshot, key));
+        let parts = services.flat_map(|key| parts(&self.input.snapshot, key));
         let here = parts
             .filter(|(member, service)| member.inventory != Inventory::Removed && *service.probe == *spec);
         let verdicts: Vec<bool> = here
             .flat_map(|(member, service)| {
                 let addresses = service.addresses.iter().flatten();
-                addresses.map(|address| address_verdict(&self.health, &member.name, address, &service.probe))
+                addresses
+                    .map(|address| address_verdict(&self.input.health, &member.name, address, &service.probe))
             })
             .map(|verdict| verdict.is_in() == Some(true))
             .collect();

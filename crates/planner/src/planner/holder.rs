@@ -102,16 +102,16 @@ impl Planner {
         let mut refused: Vec<Refused> = others.filter_map(reason).map(refuse).collect();
         let Ruling::Held { claims: holders, .. } = ruling else { return (None, refused) };
         let Some(first) = holders.first() else { return (None, refused) };
-        let inputs = HealthInputs { health: &self.health, overrides: &self.overrides };
+        let inputs = HealthInputs { health: &self.input.health, overrides: &self.input.overrides };
         let at = |key: &ServiceKey, parts: &[Part<'_>]| desired_at(key, parts, &self.zone, inputs, name);
         if holders.len() == 1 {
-            return (at(&first.service, &parts(&self.snapshot, &first.service)), refused);
+            return (at(&first.service, &parts(&self.input.snapshot, &first.service)), refused);
         }
         let mut desired: Option<Desired> = None;
         let seats = self.seats(name, &holders, there);
         for claim in holders {
             let key = &claim.service;
-            let (own, taken): (Vec<Part<'_>>, Vec<Part<'_>>) = parts(&self.snapshot, key)
+            let (own, taken): (Vec<Part<'_>>, Vec<Part<'_>>) = parts(&self.input.snapshot, key)
                 .into_iter()
                 .filter(|(_, service)| service.hostnames.contains(name))
                 .partition(|(member, _)| seats.get(&member.name) == Some(&key));
@@ -140,7 +140,7 @@ impl Planner {
         let marked = ownership(there);
         let mut seats = std::collections::BTreeMap::new();
         for claim in holders {
-            let parts = parts(&self.snapshot, &claim.service);
+            let parts = parts(&self.input.snapshot, &claim.service);
             for (member, _) in parts.iter().filter(|(member, service)| {
                 member.inventory != Inventory::Removed && service.hostnames.contains(name)
             }) {
@@ -164,7 +164,7 @@ impl Planner {
 
     /// Orders Services by age, those of unknown age last.
     fn age(&self, claim: &HostnameClaim) -> (bool, Option<String>) {
-        let parts = parts(&self.snapshot, &claim.service);
+        let parts = parts(&self.input.snapshot, &claim.service);
         let created = parts.iter().filter_map(|(_, service)| service.service.created.clone()).min();
         (created.is_none(), created)
     }

@@ -94,9 +94,9 @@ impl Planner {
     }
 
     /// How many addresses may leave the zone within a minute because of what probes say.
-    pub fn removal_budget(&self) -> usize {
+    pub(super) fn removal_budget(&self) -> usize {
         let (mut all, mut largest) = (BTreeSet::new(), 0);
-        for member in self.snapshot.members.values().filter(|m| m.inventory != Inventory::Removed) {
+        for member in self.input.fleet.members.values().filter(|m| m.inventory != Inventory::Removed) {
             let own: BTreeSet<&Address> =
                 member.services.values().flat_map(|service| service.addresses.iter().flatten()).collect();
             largest = largest.max(own.len());
@@ -116,10 +116,7 @@ impl Planner {
             .filter_map(Change::after)
             .flat_map(|(set, _)| addresses(&set.data))
             .collect();
-        let (mut desired, _) = self.holder(name, observed);
-        if let Some(desired) = &mut desired {
-            desired.route(&self.zone, there);
-        }
+        let (desired, _) = self.desired_at(name, observed);
         let up = desired.as_ref().and_then(|desired| desired.up.clone()).map(Address::Hostname);
         let was = Current::of(there);
         let real = |address: &&Address| Some(*address) != up.as_ref() && !self.is_level(address);
@@ -179,7 +176,9 @@ impl Planner {
         let desired = desired?;
         let service = members
             .iter()
-            .filter_map(|name| self.snapshot.members.get(name)?.services.get(desired.service_in(Some(name))))
+            .filter_map(|name| {
+                self.input.snapshot.members.get(name)?.services.get(desired.service_in(Some(name)))
+            })
             .find(|service| service.probe.is_probed())?;
         Some(ProbeKey { address: address.ip()?, spec: Arc::clone(&service.probe) })
     }

@@ -5,9 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::publish::{PublishSettings, publish};
 use fleetdns_core::brakes::approve;
+use fleetdns_core::member::{Health, MemberView, Snapshot};
 use fleetdns_core::member_name::MemberName;
 use fleetdns_core::observed::{Content, ObservedSet, Version};
-use fleetdns_core::overrides::{Override, OverrideKind};
+use fleetdns_core::overrides::{Override, OverrideKind, Overrides};
 use fleetdns_core::ownership::Owner;
 use fleetdns_core::probe::{ProbeSpec, UnprobeablePolicy, Verdict};
 use fleetdns_core::record::{RecordData, Ttl};
@@ -119,6 +120,10 @@ struct World {
 }
 
 impl World {
+    fn input(&self) -> Input {
+        Input::new(&self.snapshot, &self.health, &Overrides::default())
+    }
+
     fn member(&self, index: usize) -> MemberView {
         let name: MemberName = MEMBERS[index].parse().unwrap();
         let blank = || MemberView {
@@ -207,16 +212,12 @@ proptest! {
 
     #[test]
     fn a_pass_over_what_changed_does_the_work_of_a_pass_over_everything(
-        events in proptest::collection::vec(events(), 1..40), converged: bool
+        events in proptest::collection::vec(events(), 1..40)
     ) {
         let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
         for event in &events {
             world.happen(event);
-            let mut scope = planner.update(&world.snapshot, &world.health);
-            if converged && planner.startup().is_some() {
-                planner.assume_probed();
-                scope = Scope::All;
-            }
+            let scope = planner.update(&world.input());
             planner.remember(&planner.in_scope(&scope, &observed), &observed);
             let plan = planner.plan(&scope, &observed);
             apply(&mut observed, &plan);
@@ -228,19 +229,19 @@ proptest! {
     fn a_planner_that_saw_every_step_plans_as_one_that_sees_the_end(
         events in proptest::collection::vec(events(), 1..40)
     ) {
-        let (mut world, mut stepwise) = (World::default(), planner());
+        let (mut world, mut input, mut stepwise) = (World::default(), Input::default(), planner());
         for event in &events {
             world.happen(event);
-            stepwise.update(&world.snapshot, &world.health);
+            input.update(&world.snapshot, &world.health, &Overrides::default());
+            stepwise.update(&input);
         }
-        for (name, member) in &world.snapshot.members {
-            let kept = stepwise.health.clusters.get(name).copied().unwrap_or_default();
-            prop_assert_eq!(kept, crate::cluster::verdict(member, &world.health));
-        }
+        let whole = world.input();
+        prop_assert_eq!(&input.health, &whole.health);
         let mut fresh = planner();
-        fresh.update(&world.snapshot, &world.health);
-        fresh.assume_probed();
-        stepwise.assume_probed();
+        fresh.update(&whole);
+        // Start-up converges once.
+        stepwise.update(&input.converged());
+        fresh.update(&whole.converged());
         let observed = Observed::default();
         prop_assert_eq!(stepwise.plan(&Scope::All, &observed), fresh.plan(&Scope::All, &observed));
     }
@@ -251,8 +252,7 @@ proptest! {
         for event in &events {
             let before = observed.clone();
             world.happen(event);
-            planner.update(&world.snapshot, &world.health);
-            planner.assume_probed();
+            planner.update(&world.input());
             let scope = Scope::All;
             let plan = approve(planner.plan(&scope, &observed), &Brakes { max_delete: 100, ..Brakes::default() });
             apply(&mut observed, plan.plan());
@@ -277,7 +277,7 @@ fn nothing_is_removed_before_start_up_has_converged() {
     world.happen(&Event::HealthState { address: 1, verdict: Verdict::Healthy });
     let mut first = planner();
     let mut observed = Observed::default();
-    let scope = first.update(&world.snapshot, &world.health);
+    let scope = first.update(&world.input());
     let plan = first.plan(&scope, &observed);
     apply(&mut observed, &plan);
     assert_eq!(observed.owned().count(), 1);
@@ -286,14 +286,14 @@ fn nothing_is_removed_before_start_up_has_converged() {
     let pending = MemberView::pending("east".parse().unwrap());
     let mut snapshot = Snapshot::default();
     snapshot.members.insert(pending.name.clone(), Arc::new(pending.clone()));
-    restarted.update(&snapshot, &Health::default());
+    restarted.update(&Input::new(&snapshot, &Health::default(), &Overrides::default()));
     let plan = restarted.plan(&Scope::All, &observed);
     assert!(plan.changes.is_empty(), "{plan}");
     assert!(plan.held[0].reason.to_string().contains("first list of east"), "{plan}");
 
     let gone = MemberView { inventory: Inventory::Live, listed: true, ..pending };
     snapshot.members.insert(gone.name.clone(), Arc::new(gone));
-    let scope = restarted.update(&snapshot, &Health::default());
+    let scope = restarted.update(&Input::new(&snapshot, &Health::default(), &Overrides::default()));
     assert_eq!(scope, Scope::All, "the end of start-up looks at every name");
     let plan = restarted.plan(&scope, &observed);
     assert!(plan.changes[0].vanishes(), "{plan}");
@@ -308,7 +308,7 @@ fn a_ttl_is_clamped_to_what_the_provider_takes() {
         let ttl = (Ttl::new(least).unwrap(), Ttl::new(most).unwrap());
         let mut planner =
             Planner::new(zone(), Capabilities { ttl, ..Capabilities::default() }, Brakes::default());
-        planner.update(&world.snapshot, &world.health);
+        planner.update(&world.input());
         let desired = planner.desired(&Observed::default());
         assert_eq!(desired[0].ttl.seconds(), given, "{least} to {most}");
     }
@@ -319,20 +319,20 @@ fn what_cannot_be_probed_from_here_is_published_on_the_word_of_its_cluster() {
     let mut world = World::default();
     world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
     let mut planner = planner();
-    planner.update(&world.snapshot, &world.health);
+    planner.update(&world.input());
     assert!(planner.plan(&Scope::All, &Observed::default()).is_empty(), "it has no verdict yet");
     let spec = Arc::new(ProbeSpec::tcp(80));
     let key = ProbeKey { address: std::net::IpAddr::from([203, 0, 113, 1]), spec };
     world.health.unprobeable.insert(key.clone());
-    let scope = planner.update(&world.snapshot, &world.health);
+    let scope = planner.update(&world.input());
     assert_eq!(planner.plan(&scope, &Observed::default()).changes.len(), 1);
 
     world.health.verdicts.insert(key.clone(), Verdict::Unhealthy);
-    let scope = planner.update(&world.snapshot, &world.health);
+    let scope = planner.update(&world.input());
     assert!(planner.plan(&scope, &Observed::default()).is_empty(), "a verdict wins over the cluster's word");
     world.health.verdicts.remove(&key);
     world.health.unprobeable_policy = UnprobeablePolicy::Hold;
-    planner.update(&world.snapshot, &world.health);
+    planner.update(&world.input());
     assert!(
         planner.plan(&Scope::All, &Observed::default()).is_empty(),
         "or is held as it is, where that is set"
@@ -348,7 +348,7 @@ fn an_endpoint_without_a_verdict_holds_its_own_name_at_a_restart_and_no_other() 
         world.happen(&Event::HealthState { address, verdict: Verdict::Healthy });
     }
     let (mut first, mut observed) = (planner(), Observed::default());
-    first.update(&world.snapshot, &world.health);
+    first.update(&world.input());
     let plan = first.plan(&Scope::All, &observed);
     apply(&mut observed, &plan);
     assert_eq!(observed.owned().count(), 2);
@@ -359,7 +359,7 @@ fn an_endpoint_without_a_verdict_holds_its_own_name_at_a_restart_and_no_other() 
     world.happen(&Event::Set { member: 0, service: 2, addresses: Some(vec![4]), hostname: false });
     world.happen(&Event::HealthState { address: 1, verdict: Verdict::Healthy });
     world.happen(&Event::HealthState { address: 2, verdict: Verdict::Unhealthy });
-    restarted.update(&world.snapshot, &world.health);
+    restarted.update(&world.input());
     assert_eq!(restarted.startup(), None);
     let plan = restarted.plan(&Scope::All, &observed);
     let [change] = plan.changes.as_slice() else { panic!("{plan}") };
@@ -376,18 +376,18 @@ fn a_new_address_is_written_once_when_its_verdict_is_there() {
     world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
     world.happen(&Event::HealthState { address: 1, verdict: Verdict::Healthy });
     let (mut planner, mut observed) = (planner(), Observed::default());
-    let scope = planner.update(&world.snapshot, &world.health);
+    let scope = planner.update(&world.input());
     let plan = planner.plan(&scope, &observed);
     apply(&mut observed, &plan);
 
     world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![2]), hostname: false });
-    let scope = planner.update(&world.snapshot, &world.health);
+    let scope = planner.update(&world.input());
     let plan = planner.plan(&scope, &observed);
     assert!(plan.changes.is_empty(), "no mark is written ahead of the verdict: {plan}");
     assert_eq!(plan.held[0].reason, Hold::Undecided);
 
     world.happen(&Event::HealthState { address: 2, verdict: Verdict::Healthy });
-    let scope = planner.update(&world.snapshot, &world.health);
+    let scope = planner.update(&world.input());
     let plan = planner.plan(&scope, &observed);
     assert_eq!(plan.changes.len(), 1, "{plan}");
 }
@@ -398,7 +398,7 @@ fn what_is_misshapen_is_written_again_and_nothing_else() {
     world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1]), hostname: false });
     world.happen(&Event::HealthState { address: 1, verdict: Verdict::Healthy });
     let (mut planner, mut observed) = (planner(), Observed::default());
-    planner.update(&world.snapshot, &world.health);
+    planner.update(&world.input());
     let plan = planner.plan(&Scope::All, &observed);
     apply(&mut observed, &plan);
     assert!(planner.plan(&Scope::All, &observed).is_empty());
@@ -439,8 +439,7 @@ fn another_service_at_a_name_is_no_change_of_probe_settings() {
     ];
     for event in &events {
         world.happen(event);
-        planner.update(&world.snapshot, &world.health);
-        planner.assume_probed();
+        planner.update(&world.input());
         let plan = planner.plan(&Scope::All, &observed);
         apply(&mut observed, &plan);
         assert_eq!(remaining(&planner, &observed), vec![], "after {event:?}");

@@ -76,6 +76,7 @@ impl Scenario {
             min_kept: (brakes.min_kept != usual.min_kept).then_some(brakes.min_kept),
             all_down: (brakes.all_down != usual.all_down).then(|| brakes.all_down.as_str().to_owned()),
             max_delete: (brakes.max_delete != usual.max_delete).then_some(brakes.max_delete),
+            max_removals: (brakes.max_removals != usual.max_removals).then_some(brakes.max_removals),
             max_addresses: (brakes.max_addresses != usual.max_addresses).then_some(brakes.max_addresses),
             removals: (!brakes.removals).then_some(false),
         };

@@ -232,7 +232,7 @@ pub(super) fn read_brakes(state: &BrakeState) -> Result<Brakes, ScenarioError> {
         all_down,
         max_delete: state.max_delete.unwrap_or(defaults.max_delete).min(100),
         removals: state.removals.unwrap_or(defaults.removals),
-        max_removals: defaults.max_removals,
+        max_removals: state.max_removals.unwrap_or(defaults.max_removals).min(100),
         max_addresses: state.max_addresses.unwrap_or(defaults.max_addresses),
     })
 }

@@ -2,13 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::desired::ZoneSettings;
+use crate::input::Input;
+use crate::planner::{Memory, Planner, Scope};
 use crate::set_line::SetLine;
+use fleetdns_core::brakes::Brakes;
 use fleetdns_core::name::DnsName;
-use fleetdns_core::observed::ObservedSet;
+use fleetdns_core::observed::{Observed, ObservedSet};
 use fleetdns_core::plan::{Change, Plan};
+use fleetdns_core::provider::Capabilities;
 use fleetdns_core::record::{RecordData, Ttl};
 
 /// The answer.
@@ -69,8 +75,24 @@ impl Report {
         self
     }
 
-    /// Adds what one zone's plan says.
-    pub fn add(&mut self, plan: &Plan) {
+    /// Adds what one pass over a zone does, and returns it. What the last minute had is not known: its first minute.
+    pub fn add_zone(
+        &mut self,
+        (zone, capabilities, brakes): (&ZoneSettings, &Capabilities, &Brakes),
+        input: &Input,
+        observed: &Observed,
+    ) -> Plan {
+        let mut planner = Planner::new(zone.clone(), capabilities.clone(), brakes.clone());
+        planner.update(input);
+        let preview = planner.preview(&Scope::All, observed, &mut Memory::default(), Duration::ZERO);
+        let mut plan = preview.approved.plan().clone();
+        plan.refused.extend(planner.faults().cloned());
+        self.add(&plan);
+        self.desired.extend(planner.desired(observed).iter().map(SetLine::from));
+        plan
+    }
+
+    fn add(&mut self, plan: &Plan) {
         for change in &plan.changes {
             self.plan.extend(change.changes.iter().map(|one| change_line(&change.name, one)));
         }

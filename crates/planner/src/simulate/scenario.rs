@@ -213,6 +213,9 @@ pub struct BrakeState {
     /// Percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_delete: Option<u8>,
+    /// Percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_removals: Option<u8>,
     /// See `Brakes::max_addresses`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_addresses: Option<usize>,

@@ -1,6 +1,7 @@
 //! A scenario as the planner takes it, and what is asked of it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::error::{ScenarioError, parse};
 use super::read::{Zone, read_brakes, read_health, read_members, read_overrides, read_zones, settings};
@@ -8,22 +9,16 @@ use super::report::Report;
 use super::scenario::Scenario;
 use crate::adopt::fill;
 use crate::explain::{Explanation, Facts, explain, similar};
-use crate::planner::{Planner, Scope};
-use crate::set_line::SetLine;
-use fleetdns_core::brakes::{Brakes, approve};
-use fleetdns_core::member::{Health, Snapshot};
+use crate::input::Input;
+use crate::planner::{Memory, Planner, Scope};
+use fleetdns_core::brakes::Brakes;
 use fleetdns_core::name::{DnsName, Label};
-use fleetdns_core::observed::Observed;
-use fleetdns_core::overrides::Overrides;
-use fleetdns_core::plan::Plan;
 
 /// Everything that a scenario says, read and checked.
 pub(super) struct World {
     pub(super) zones: Vec<Zone>,
     pub(super) brakes: Brakes,
-    pub(super) snapshot: Snapshot,
-    pub(super) health: Health,
-    pub(super) overrides: Overrides,
+    pub(super) input: Input,
 }
 
 impl World {
@@ -39,28 +34,13 @@ impl World {
         }
         let health = read_health(scenario, &snapshot, down)?;
         let overrides = read_overrides(scenario)?;
-        Ok(Self { zones, brakes, snapshot, health, overrides })
-    }
-
-    /// The planner of one zone, past start-up but for members that are still to be listed.
-    fn planner(&self, (zone, capabilities, _): &Zone) -> Planner {
-        let mut planner = Planner::new(zone.clone(), capabilities.clone(), self.brakes.clone());
-        planner.update(&self.snapshot, &self.health);
-        planner.apply_overrides(&self.overrides);
-        planner.assume_probed();
-        planner
-    }
-
-    fn approved(&self, planner: &Planner, observed: &Observed) -> Plan {
-        approve(planner.plan(&Scope::All, observed), &self.brakes).plan().clone()
+        Ok(Self { zones, brakes, input: Input::new(&snapshot, &health, &overrides) })
     }
 
     pub(super) fn report(&self) -> Report {
         let mut report = Report::default();
-        for zone in &self.zones {
-            let planner = self.planner(zone);
-            report.desired.extend(planner.desired(&zone.2).iter().map(SetLine::from));
-            report.add(&self.approved(&planner, &zone.2));
+        for (zone, capabilities, observed) in &self.zones {
+            report.add_zone((zone, capabilities, &self.brakes), &self.input, observed);
         }
         report
     }
@@ -68,22 +48,21 @@ impl World {
     pub(super) fn why(&self, name: &DnsName) -> Explanation {
         let mut said = match self.zones.iter().find(|(zone, ..)| zone.takes(name)) {
             None => Explanation::outside(name, self.zones.iter().map(|(zone, ..)| zone)),
-            Some(zone) => {
-                let planner = self.planner(zone);
-                let held = self.approved(&planner, &zone.2).held;
-                let (settings, capabilities, observed) = zone;
+            Some((zone, capabilities, observed)) => {
+                let mut memory = Memory::default();
+                let mut planner = Planner::new(zone.clone(), capabilities.clone(), self.brakes.clone());
+                planner.update(&self.input);
+                planner.preview(&Scope::All, observed, &mut memory, Duration::ZERO);
                 let facts = Facts {
-                    had: None,
-                    zone: settings,
+                    zone,
                     capabilities,
                     brakes: &self.brakes,
-                    snapshot: &self.snapshot,
-                    health: &self.health,
-                    overrides: &self.overrides,
+                    input: &self.input,
                     observed,
-                    startup: planner.startup(),
-                    held: held.iter().find(|held| held.name == *name).map(|held| &held.reason),
+                    memory: &memory,
+                    now: Duration::ZERO,
                     refused: None,
+                    had: None,
                     last: &|_| None,
                     resolve_error: &|_| None,
                 };
@@ -99,9 +78,10 @@ impl World {
     /// The names that are ours or wanted.
     fn names(&self) -> BTreeSet<DnsName> {
         let mut names = BTreeSet::new();
-        for zone in &self.zones {
-            names.extend(zone.2.owned().cloned());
-            names.extend(self.planner(zone).desired(&zone.2).into_iter().map(|set| set.name));
+        for (zone, capabilities, observed) in &self.zones {
+            let mut planner = Planner::new(zone.clone(), capabilities.clone(), self.brakes.clone());
+            planner.update(&self.input);
+            names.extend(observed.owned().chain(planner.names()).cloned());
         }
         names
     }

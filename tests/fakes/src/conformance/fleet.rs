@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use fleetdns_core::routing::Routing;
 use fleetdns_core::{
-    Address, Brakes, Capabilities, DnsName, Health, Inventory, MemberName, MemberView, Observed, Plan,
-    ProbeSpec, Published, Service, ServiceKey, Snapshot, Ttl,
+    Address, Brakes, Capabilities, DnsName, Health, Inventory, MemberName, MemberView, Observed, Overrides,
+    Plan, ProbeSpec, Published, Service, ServiceKey, Snapshot, Ttl,
 };
-use fleetdns_planner::{Planner, Scope, ZoneSettings};
+use fleetdns_planner::{Input, Planner, Scope, ZoneSettings};
 
 use super::{OWNER, ZONE};
 
@@ -128,8 +128,7 @@ impl Fleet {
         // The limits here are those of the provider alone.
         let brakes = Brakes { max_delete: 100, max_addresses: usize::MAX, ..Brakes::default() };
         let mut planner = Planner::new(settings, capabilities, brakes);
-        planner.update(&self.snapshot(), &self.health);
-        planner.assume_probed();
+        planner.update(&Input::new(&self.snapshot(), &self.health, &Overrides::default()));
         planner.plan(&Scope::All, observed)
     }
 

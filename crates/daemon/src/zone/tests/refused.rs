@@ -155,8 +155,11 @@ async fn why_shows_what_the_backend_said_of_a_name_until_it_is_written() {
     rig.publish(&["203.0.113.1"]);
     rig.pass(1).await;
     let view = crate::view::View {
-        snapshots: rig.snapshots.subscribe(),
-        health: rig.health.subscribe(),
+        inputs: Inputs::new(
+            rig.snapshots.subscribe(),
+            rig.health.subscribe(),
+            OverrideSender::none().receiver(),
+        ),
         zones: vec![rig.status.clone()],
         ..crate::view::View::empty()
     };

@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fleetdns_core::routing::Routing;
 use fleetdns_core::{
-    Applied, ApprovedPlan, Capabilities, Content, Finding, Ingress, Inventory, Listing, MemberView,
-    NameChange, ObservedSet, Outcome, Owner, Port, ProbeKey, ProbeSpec, ProviderError, Published, RecordData,
-    Service, ServiceKey, Ttl, Verdict, Version,
+    Applied, ApprovedPlan, Capabilities, Content, DnsName, Finding, Health, Ingress, Inventory, Listing,
+    MemberView, NameChange, ObservedSet, Outcome, Owner, Port, ProbeKey, ProbeSpec, ProviderError, Published,
+    RecordData, Service, ServiceKey, Snapshot, Ttl, Verdict, Version,
 };
 use fleetdns_planner::{PublishSettings, publish};
 
@@ -181,6 +181,15 @@ impl Rig {
         other_zones: Vec<DnsName>,
         overrides: OverrideSender,
     ) -> Self {
+        Self::start_braked(backend, other_zones, overrides, Brakes::default())
+    }
+
+    pub(super) fn start_braked(
+        backend: Backend,
+        other_zones: Vec<DnsName>,
+        overrides: OverrideSender,
+        brakes: Brakes,
+    ) -> Self {
         let zone = StrictZone(Arc::new(Mutex::new(backend)));
         let apex: DnsName = "example.com".parse().unwrap();
         let settings = ZoneSettings {
@@ -196,7 +205,7 @@ impl Rig {
         };
         let journal = Journal::default();
         let options = ZoneOptions {
-            brakes: Brakes::default(),
+            brakes,
             drift: Duration::from_secs(60),
             configured: ["east".parse().unwrap()].into(),
             overrides,
@@ -213,13 +222,14 @@ impl Rig {
                 said.take(|views| drop(taken.try_send(views)));
             }
         });
+        let set = options.overrides.receiver();
         let (task, status) = ZoneTask::new(settings, "strict", Box::new(zone.clone()), options, adopted_out);
         let (snapshots, snapshots_in) = watch::channel(Snapshot::default());
         let (health, health_in) = watch::channel(Health::default());
         let shutdown = CancellationToken::new();
         let heartbeats = crate::heartbeats::Heartbeats::default();
         let task = task.with_heartbeat(heartbeats.of("zone example.com", crate::heartbeats::ZONE));
-        tokio::spawn(task.run(snapshots_in, health_in, shutdown.clone()));
+        tokio::spawn(task.run(Inputs::new(snapshots_in, health_in, set), shutdown.clone()));
         Self { zone, snapshots, health, status, adopted, takes, heartbeats, shutdown }
     }
 

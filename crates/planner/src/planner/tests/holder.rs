@@ -51,8 +51,7 @@ impl Story {
             view.absent = member.services.clone();
             snapshot.members.insert(name.clone(), Arc::new(view));
         }
-        let scope = self.planner.update(&snapshot, &Health::default());
-        self.planner.assume_probed();
+        let scope = self.planner.update(&Input::new(&snapshot, &Health::default(), &Overrides::default()));
         let names = self.planner.in_scope(&scope, &self.observed);
         self.planner.remember(&names, &self.observed);
         let plan = self.planner.plan(&scope, &self.observed);

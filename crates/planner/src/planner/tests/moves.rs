@@ -51,9 +51,7 @@ fn each_move_of_an_address_has_its_cause() {
     ];
     for (number, (events, overrides, expected)) in steps.into_iter().enumerate() {
         events.iter().for_each(|event| world.happen(event));
-        planner.apply_overrides(&overrides);
-        planner.update(&world.snapshot, &world.health);
-        planner.assume_probed();
+        planner.update(&world.input().with_overrides(&overrides));
         assert_eq!(moves(&planner, &mut observed), expected, "step {number}");
     }
     assert_eq!(planner.removal_budget(), 1, "20 % of two addresses, and one");
@@ -66,17 +64,17 @@ fn what_waits_its_turn_stays_and_the_rest_goes() {
     for address in 1..=3 {
         world.happen(&Event::HealthState { address, verdict: Verdict::Healthy });
     }
-    planner.update(&world.snapshot, &world.health);
+    planner.update(&world.input());
     moves(&planner, &mut observed);
     for address in 1..=2 {
         world.happen(&Event::HealthState { address, verdict: Verdict::Unhealthy });
     }
-    planner.update(&world.snapshot, &world.health);
-    planner.hold_back(BTreeSet::from(["203.0.113.2".parse().unwrap()]));
+    planner.update(&world.input());
+    planner.waiting = BTreeSet::from(["203.0.113.2".parse().unwrap()]);
     let plan = planner.plan(&Scope::All, &observed);
     assert_eq!(plan.held[0].reason, Hold::Velocity);
     assert_eq!(moves(&planner, &mut observed), ["out 203.0.113.1 unhealthy east"]);
-    planner.hold_back(BTreeSet::new());
+    planner.waiting.clear();
     assert_eq!(moves(&planner, &mut observed), ["out 203.0.113.2 unhealthy east"]);
 }
 
@@ -88,9 +86,9 @@ fn what_waits_its_turn_takes_no_other_place_in_the_last_set() {
         for address in 1..=2 {
             world.happen(&Event::HealthState { address, verdict });
         }
-        planner.update(&world.snapshot, &world.health);
+        planner.update(&world.input());
         // One of the two leaves another name, and has to wait there.
-        planner.hold_back(BTreeSet::from(["203.0.113.2".parse().unwrap()]));
+        planner.waiting = BTreeSet::from(["203.0.113.2".parse().unwrap()]);
         let moves = moves(&planner, &mut observed);
         assert!(moves.iter().all(|one| one.starts_with("in ")), "{moves:?}");
     }
@@ -105,7 +103,7 @@ fn what_waits_its_turn_breaks_up_no_name_while_another_verdict_is_on_its_way() {
         world.happen(&Event::Region { member, region: Some(if member == 2 { "west" } else { "east" }) });
         world.happen(&Event::HealthState { address, verdict: Verdict::Healthy });
     }
-    planner.update(&world.snapshot, &world.health);
+    planner.update(&world.input());
     let plan = planner.plan(&Scope::All, &observed);
     apply(&mut observed, &plan);
     // Both of the region are dead, one has to wait, and what nobody has judged yet may be what is left.
@@ -113,8 +111,8 @@ fn what_waits_its_turn_breaks_up_no_name_while_another_verdict_is_on_its_way() {
         world.happen(&Event::HealthState { address, verdict: Verdict::Unhealthy });
     }
     world.happen(&set(1, &[2, 3]));
-    planner.update(&world.snapshot, &world.health);
-    planner.hold_back(BTreeSet::from(["203.0.113.2".parse().unwrap()]));
+    planner.update(&world.input());
+    planner.waiting = BTreeSet::from(["203.0.113.2".parse().unwrap()]);
     let plan = planner.plan(&Scope::All, &observed);
     apply(&mut observed, &plan);
     let regional: DnsName = "web.default.fed.svc.east.example.com".parse().unwrap();

@@ -56,9 +56,8 @@ fn each_name_of_a_service_is_worked_out_a_few_times_however_many_there_are() {
         let (snapshot, mut planner) = (asking(names), planner());
         // Global, five regions, ten zones.
         let all = names + 16;
-        let (looks, _) = work(|| planner.update(&snapshot, &health));
+        let (looks, _) = work(|| planner.update(&Input::new(&snapshot, &health, &Overrides::default())));
         assert!(looks <= all, "{looks} looks to learn {all} names");
-        planner.assume_probed();
         // A name in a zone passes the levels above it.
         let most = names + 1 + 5 * 2 + 10 * 3;
         let (looks, plan) = work(|| planner.plan(&Scope::All, &Observed::default()));

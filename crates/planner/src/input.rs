@@ -1,0 +1,299 @@
+//! What decisions are made from, at one moment: worked out once for every zone, the admin API and the explanation.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use imbl::HashMap;
+use imbl::ordmap::DiffItem;
+use imbl::ordset::DiffItem as SetDiffItem;
+use smallvec::SmallVec;
+
+use crate::cluster::Clusters;
+use fleetdns_core::address::Address;
+use fleetdns_core::member::{Health, Inventory, MemberView, Snapshot};
+use fleetdns_core::member_name::MemberName;
+use fleetdns_core::name::DnsName;
+use fleetdns_core::overrides::Overrides;
+use fleetdns_core::probe::ProbeKey;
+use fleetdns_core::self_check::SelfCheckFailure;
+use fleetdns_core::service::{Published, ServiceKey};
+
+/// Members, verdicts and overrides at one moment, with what follows from them for the whole fleet. Cloning is cheap.
+///
+/// Invariant: an input that was updated step by step equals one that is made of the last step alone, except that start-up
+/// stays converged.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Members, as far as they are looked at.
+    pub(crate) snapshot: Snapshot,
+    /// All members with all that they have.
+    pub(crate) fleet: Snapshot,
+    /// With the verdict on each member.
+    pub(crate) health: Health,
+    pub(crate) overrides: Overrides,
+    /// What start-up waits for.
+    pub(crate) startup: Option<Arc<str>>,
+    /// Members of which no whole list has come in yet.
+    pub(crate) unlisted: BTreeSet<MemberName>,
+    clusters: Clusters,
+    index: Index,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self {
+            snapshot: Snapshot::default(),
+            fleet: Snapshot::default(),
+            health: Health::default(),
+            overrides: Overrides::default(),
+            startup: Some("no cluster has been listed yet".into()),
+            unlisted: BTreeSet::new(),
+            clusters: Clusters::default(),
+            index: Index::default(),
+        }
+    }
+}
+
+/// What differs between two inputs, as far as names depend on it.
+pub(crate) struct Changes {
+    /// Services that a member has otherwise.
+    pub(crate) services: BTreeSet<ServiceKey>,
+    /// Services of which an address has another verdict, or a host name resolves to something else.
+    pub(crate) verdicts: BTreeSet<ServiceKey>,
+    /// Members with another verdict as a whole.
+    pub(crate) clusters: BTreeSet<MemberName>,
+    /// A brake that looks at every name acts otherwise.
+    pub(crate) everything: bool,
+}
+
+impl Input {
+    /// What follows from members, verdicts and overrides.
+    pub fn new(snapshot: &Snapshot, health: &Health, overrides: &Overrides) -> Self {
+        let mut input = Self::default();
+        input.update(snapshot, health, overrides);
+        input
+    }
+
+    /// Takes in what is known now. Costs what has changed.
+    pub fn update(&mut self, snapshot: &Snapshot, health: &Health, overrides: &Overrides) {
+        let before = self.clone();
+        let services = changed_services(&before.snapshot, snapshot);
+        let resolved = self.index.resolved(&before.health, health);
+        for key in services.iter().chain(resolved.difference(&services)) {
+            self.index.add(key, snapshot, health);
+        }
+        let verdicts = self.index.judged(&before.health, health);
+        let counted = services.iter().chain(&verdicts).chain(&resolved).collect();
+        self.clusters.update((&before.snapshot, &before.health), (snapshot, health), &counted);
+        let clusters = health.clusters.clone().union(self.clusters.verdicts());
+        self.snapshot = snapshot.clone();
+        self.fleet = snapshot.clone();
+        self.health = Health { clusters, ..health.clone() };
+        self.overrides = overrides.clone();
+        self.unlisted = unlisted(snapshot);
+        // Start-up converges once.
+        self.startup = self.startup.take().and_then(|_| waiting_for(snapshot));
+        if self.index.is_overgrown() {
+            self.index.rebuild(snapshot, health);
+        }
+    }
+
+    /// Members.
+    pub const fn fleet(&self) -> &Snapshot {
+        &self.fleet
+    }
+
+    /// Verdicts, with the verdict on each member.
+    pub const fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Overrides in force.
+    pub const fn overrides(&self) -> &Overrides {
+        &self.overrides
+    }
+
+    /// What start-up waits for. An endpoint without a verdict holds what it stands for and nothing else, so that no
+    /// Service keeps the start open for another.
+    pub fn startup(&self) -> Option<&str> {
+        self.startup.as_deref()
+    }
+
+    /// The same with other overrides.
+    #[must_use]
+    pub fn with_overrides(&self, overrides: &Overrides) -> Self {
+        Self { overrides: overrides.clone(), ..self.clone() }
+    }
+
+    /// The same as it will be when start-up has converged.
+    #[must_use]
+    pub fn converged(&self) -> Self {
+        Self { startup: None, ..self.clone() }
+    }
+
+    /// The same with these Services alone, and those that were deleted lately and are kept: for a preview of few names,
+    /// at their cost. Verdicts on members and budgets are those of the whole fleet.
+    #[must_use]
+    pub fn only(&self, services: &BTreeSet<ServiceKey>, kept: impl Fn(&Published) -> bool) -> Self {
+        let few = |member: &Arc<MemberView>| {
+            let here =
+                services.iter().filter_map(|key| Some((key.clone(), member.services.get(key)?.clone())));
+            let absent = member.absent.iter().filter(|(_, service)| kept(service));
+            let absent = absent.map(|(key, service)| (key.clone(), Arc::clone(service))).collect();
+            Arc::new(MemberView { services: here.collect(), absent, ..(**member).clone() })
+        };
+        let members = self.fleet.members.iter().map(|(name, member)| (name.clone(), few(member)));
+        Self { snapshot: Snapshot { members: members.collect() }, ..self.clone() }
+    }
+
+    /// What is otherwise than before.
+    pub(crate) fn changes_since(&self, before: &Self) -> Changes {
+        let services = changed_services(&before.snapshot, &self.snapshot);
+        // At first everything is new, and nothing has to be looked up.
+        let first = before.snapshot.members.is_empty();
+        let mut verdicts = BTreeSet::new();
+        if !first {
+            verdicts.extend(self.index.judged(&before.health, &self.health));
+            verdicts.extend(self.index.resolved(&before.health, &self.health));
+        }
+        let kind = |input: &Self| input.health.self_check.as_ref().map(SelfCheckFailure::kind);
+        let everything = kind(before) != kind(self)
+            || before.unlisted != self.unlisted
+            || before.startup.is_some() != self.startup.is_some()
+            || before.overrides != self.overrides;
+        let clusters = before.health.clusters.diff(&self.health.clusters);
+        Changes {
+            services,
+            verdicts,
+            clusters: clusters.map(|item| map_key(&item).clone()).collect(),
+            everything,
+        }
+    }
+}
+
+/// Services by what they depend on. Entries are added and never taken away: an old one costs a needless look at a Service,
+/// until there are too many.
+#[derive(Debug, Clone, Default)]
+struct Index {
+    probed: HashMap<ProbeKey, Keys>,
+    resolved: HashMap<DnsName, Keys>,
+    /// Size up to which it is left alone.
+    limit: usize,
+}
+
+/// In order; almost always there is one.
+type Keys = SmallVec<[ServiceKey; 1]>;
+
+impl Index {
+    fn add(&mut self, key: &ServiceKey, snapshot: &Snapshot, health: &Health) {
+        for (_, service) in parts(snapshot, key) {
+            for address in service.addresses.iter().flatten() {
+                let ips: Vec<_> = match address {
+                    Address::Hostname(name) => {
+                        insert(self.resolved.entry(name.clone()).or_default(), key);
+                        health.resolved.get(name).into_iter().flatten().copied().collect()
+                    }
+                    other => other.ip().into_iter().collect(),
+                };
+                for ip in ips.into_iter().filter(|_| service.probe.is_probed()) {
+                    let probe = ProbeKey { address: ip, spec: Arc::clone(&service.probe) };
+                    insert(self.probed.entry(probe).or_default(), key);
+                }
+            }
+        }
+    }
+
+    /// Services of which an address has another verdict.
+    fn judged(&self, before: &Health, now: &Health) -> BTreeSet<ServiceKey> {
+        let verdicts = before.verdicts.diff(&now.verdicts).map(|item| map_key(&item).clone());
+        let unprobeable = before.unprobeable.diff(&now.unprobeable).map(|item| set_key(&item).clone());
+        let services = |key| self.probed.get(&key).into_iter().flatten().cloned();
+        verdicts.chain(unprobeable).flat_map(services).collect()
+    }
+
+    /// Services of which a host name resolves to something else.
+    fn resolved(&self, before: &Health, now: &Health) -> BTreeSet<ServiceKey> {
+        let resolved = before.resolved.diff(&now.resolved).map(|item| map_key(&item).clone());
+        let never = before.unresolvable.diff(&now.unresolvable).map(|item| set_key(&item).clone());
+        let services = |name| self.resolved.get(&name).into_iter().flatten().cloned();
+        resolved.chain(never).flat_map(services).collect()
+    }
+
+    fn is_overgrown(&self) -> bool {
+        self.probed.len() + self.resolved.len() > self.limit.max(2000)
+    }
+
+    /// Drops what it holds of Services that are gone.
+    fn rebuild(&mut self, snapshot: &Snapshot, health: &Health) {
+        *self = Self::default();
+        let keys: BTreeSet<&ServiceKey> =
+            snapshot.members.values().flat_map(|member| member.services.keys()).collect();
+        keys.into_iter().for_each(|key| self.add(key, snapshot, health));
+        self.limit = 2 * (self.probed.len() + self.resolved.len());
+    }
+}
+
+fn insert(keys: &mut Keys, key: &ServiceKey) {
+    if let Err(place) = keys.binary_search(key) {
+        keys.insert(place, key.clone());
+    }
+}
+
+fn changed_services(before: &Snapshot, now: &Snapshot) -> BTreeSet<ServiceKey> {
+    let mut changed = BTreeSet::new();
+    for difference in before.members.diff(&now.members) {
+        match difference {
+            DiffItem::Add(_, member) | DiffItem::Remove(_, member) => {
+                changed.extend(member.services.keys().chain(member.absent.keys()).cloned());
+            }
+            DiffItem::Update { old: (_, old), new: (_, new) } if same_place(old, new) => {
+                let services = old.services.diff(&new.services);
+                let absent = old.absent.diff(&new.absent);
+                changed.extend(services.chain(absent).map(|item| map_key(&item).clone()));
+            }
+            DiffItem::Update { old: (_, old), new: (_, new) } => {
+                let (services, absent) = ([&old.services, &new.services], [&old.absent, &new.absent]);
+                changed.extend(services.into_iter().chain(absent).flat_map(|all| all.keys().cloned()));
+            }
+        }
+    }
+    changed
+}
+
+fn same_place(old: &MemberView, new: &MemberView) -> bool {
+    let removed = |member: &MemberView| member.inventory == Inventory::Removed;
+    old.region == new.region && old.zones == new.zones && removed(old) == removed(new)
+}
+
+/// Members that have a Service, with what they have of it.
+pub(crate) fn parts<'a>(snapshot: &'a Snapshot, key: &ServiceKey) -> Vec<crate::desired::Part<'a>> {
+    let members = snapshot.members.values();
+    members.filter_map(|member| member.services.get(key).map(|service| (&**member, service))).collect()
+}
+
+fn unlisted(snapshot: &Snapshot) -> BTreeSet<MemberName> {
+    let waiting = |member: &&Arc<MemberView>| !member.listed && member.inventory != Inventory::Removed;
+    snapshot.members.values().filter(waiting).map(|member| member.name.clone()).collect()
+}
+
+/// What the start of the whole fleet waits for: the first list of each member, or its time-out.
+fn waiting_for(snapshot: &Snapshot) -> Option<Arc<str>> {
+    if snapshot.members.is_empty() {
+        return Some("no cluster has been listed yet".into());
+    }
+    let pending = snapshot.members.values().filter(|member| member.inventory == Inventory::Pending);
+    let pending: Vec<&str> = pending.map(|member| member.name.as_str()).collect();
+    (!pending.is_empty()).then(|| format!("waiting for the first list of {}", pending.join(", ")).into())
+}
+
+fn map_key<'a, K, V>(item: &DiffItem<'a, 'a, K, V>) -> &'a K {
+    match item {
+        DiffItem::Add(key, _) | DiffItem::Remove(key, _) | DiffItem::Update { new: (key, _), .. } => key,
+    }
+}
+
+fn set_key<'a, K>(item: &SetDiffItem<'a, 'a, K>) -> &'a K {
+    match item {
+        SetDiffItem::Add(key) | SetDiffItem::Remove(key) => key,
+    }
+}
