@@ -98,7 +98,10 @@ async fn the_commands_say_what_is_what_was_and_what_would_be() {
 /// For people: a heading, and a line for each thing.
 async fn tables(daemon: &Daemon, west: &str) {
     for (arguments, parts) in [
-        (&["records"][..], ["NAME", &*name("calculatorlb", "1.westus"), west, "default/calculatorlb"]),
+        (
+            &["records", "-o", "wide"][..],
+            ["NAME", &*name("calculatorlb", "1.westus"), west, "default/calculatorlb"],
+        ),
         (&["clusters"], ["CLUSTER", "westus", "eastus", "1 healthy"]),
         (&["status"], ["fleet myfederation", "syncweek.com", "coredns", "live"]),
         (&["snapshot"], ["\"fleet\": \"myfederation\"", "\"westus\"", west, "calculatorlb"]),

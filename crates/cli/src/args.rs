@@ -4,9 +4,10 @@
 
 #![allow(rustdoc::broken_intra_doc_links, reason = "help for a terminal, where brackets are not links")]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use fleetdns_daemon::config::Flags;
 
 /// Keeps DNS zones in step with the LoadBalancer Services of many Kubernetes clusters.
@@ -16,6 +17,33 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// Colours of answers, help and logs; auto: on a terminal, unless NO_COLOR is set.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
+}
+
+impl Cli {
+    /// Reads the command line, as [`Parser::try_parse`]; `--color` is in force from here on, for help and faults too.
+    ///
+    /// # Errors
+    /// Help and version, and a command line that cannot be understood.
+    pub fn read(line: Vec<OsString>) -> Result<Self, clap::Error> {
+        match color(&line) {
+            Some(ColorChoice::Always) => anstream::ColorChoice::Always.write_global(),
+            Some(ColorChoice::Never) => anstream::ColorChoice::Never.write_global(),
+            Some(ColorChoice::Auto) | None => {}
+        }
+        Self::try_parse_from(line)
+    }
+}
+
+/// The value of `--color`, if there is one that can be understood.
+fn color(line: &[OsString]) -> Option<ColorChoice> {
+    let found = line.iter().enumerate().find_map(|(at, text)| {
+        let value = text.to_str()?.strip_prefix("--color")?;
+        value.strip_prefix('=').or_else(|| line.get(at + 1)?.to_str().filter(|_| value.is_empty()))
+    });
+    ColorChoice::from_str(found?, true).ok()
 }
 
 /// The commands.
@@ -140,7 +168,7 @@ pub enum Format {
     /// A table for people.
     #[value(alias = "table")]
     Text,
-    /// The same with more of it, where there is more: `status` lists the endpoints that never answered.
+    /// All columns; `status` lists each name that is held and each endpoint that never answered.
     Wide,
     /// JSON for programs.
     Json,
@@ -195,4 +223,23 @@ pub struct OverrideArgs {
     /// The daemon.
     #[command(flatten)]
     pub operate: Operate,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_colour_is_known_before_the_rest_is_read() {
+        for (line, expected) in [
+            ("fleetdns status", None),
+            ("fleetdns --color never -h", Some(ColorChoice::Never)),
+            ("fleetdns status --color=always --nosuch", Some(ColorChoice::Always)),
+            ("fleetdns status --color", None),
+            ("fleetdns status --colour never", None),
+            ("fleetdns why --color=green", None),
+        ] {
+            assert_eq!(color(&line.split(' ').map(OsString::from).collect::<Vec<_>>()), expected, "{line}");
+        }
+    }
 }

@@ -16,11 +16,9 @@ pub mod commands;
 pub mod error;
 pub mod log;
 pub mod output;
-pub mod table;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use fleetdns_core::OverrideKind;
 use fleetdns_daemon::config::LogFormat;
 
@@ -29,7 +27,7 @@ use error::CommandError;
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };

@@ -1,7 +1,8 @@
 //! An answer on the terminal: for people, or as JSON.
 
-use std::io::Write;
+use std::io::{self, Write};
 
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use serde::Serialize;
 
 use crate::args::Format;
@@ -11,18 +12,135 @@ use crate::error::CommandError;
 pub fn show<T: Serialize>(
     format: Format,
     value: &T,
-    text: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+    text: impl FnOnce(&mut Text<'_>) -> io::Result<()>,
 ) -> Result<(), CommandError> {
-    let mut out = std::io::stdout().lock();
     let done = match format {
-        Format::Text | Format::Wide => text(&mut out),
-        Format::Json => serde_json::to_writer_pretty(&mut out, value)
-            .map_err(std::io::Error::from)
-            .and_then(|()| writeln!(out)),
+        Format::Text | Format::Wide => {
+            let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0);
+            text(&mut Text { out: &mut anstream::stdout().lock(), width, wide: format == Format::Wide })
+        }
+        Format::Json => {
+            let mut out = io::stdout().lock();
+            let written = serde_json::to_writer_pretty(&mut out, value);
+            written.map_err(io::Error::from).and_then(|()| writeln!(out))
+        }
     };
     // Whoever closed the pipe has read enough.
     match done {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(CommandError::failed(&error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::failed(&error)),
         _ => Ok(()),
+    }
+}
+
+/// Where the answer for people is written.
+pub struct Text<'a> {
+    out: &'a mut dyn Write,
+    /// Columns of the terminal; a pipe has none.
+    width: Option<u16>,
+    /// Whether everything is asked for.
+    pub wide: bool,
+}
+
+impl Write for Text<'_> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.out.write(text)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Text<'_> {
+    /// Writes rows under their headings; columns of `wide` only when everything is asked for; an empty cell is `-`.
+    ///
+    /// Cells fold at the edge of a terminal. In a pipe each row is one line.
+    ///
+    /// # Errors
+    /// When the output is closed.
+    pub fn table<const N: usize>(
+        &mut self,
+        headings: [&str; N],
+        wide: &[&str],
+        rows: impl IntoIterator<Item = [String; N]>,
+    ) -> io::Result<()> {
+        let mut table = Table::new();
+        let filled = |cell: String| if cell.is_empty() { "-".to_owned() } else { cell };
+        table.set_header(headings).add_rows(rows.into_iter().map(|row| row.map(filled)));
+        table.load_style(comfy_table::presets::NOTHING);
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        if let Some(width) = self.width {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        }
+        for (column, heading) in table.column_iter_mut().zip(headings) {
+            column.set_padding((0, 2));
+            if !self.wide && wide.contains(&heading) {
+                column.set_constraint(ColumnConstraint::Hidden);
+            }
+        }
+        table.lines().try_for_each(|line| writeln!(self.out, "{}", line.trim_end()))
+    }
+}
+
+/// Seconds as `45s`, `12m`, `3h` or `2d`.
+pub fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// What `text` writes to a terminal of `width` columns, or to a pipe.
+#[cfg(test)]
+pub(crate) fn printed(
+    width: Option<u16>,
+    wide: bool,
+    text: impl FnOnce(&mut Text<'_>) -> io::Result<()>,
+) -> String {
+    let mut out = Vec::new();
+    text(&mut Text { out: &mut out, width, wide }).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(width: Option<u16>, wide: bool, last: &str) -> String {
+        let name = "calculatorlb.default.myfederation.svc.westus.syncweek.com";
+        let row = |last: &str| [name.to_owned(), "30".to_owned(), String::new(), last.to_owned()];
+        printed(width, wide, |out| {
+            out.table(["NAME", "TTL", "CLUSTERS", "VALUES"], &["CLUSTERS"], [row("192.0.2.1"), row(last)])
+        })
+    }
+
+    #[test]
+    fn a_row_in_a_pipe_is_a_line_however_long_it_is() {
+        let many = "203.0.113.1 ".repeat(500);
+        let text = records(None, false, &many);
+        let name = "calculatorlb.default.myfederation.svc.westus.syncweek.com";
+        let heading = format!("{:57}  TTL  VALUES", "NAME");
+        assert_eq!(text, format!("{heading}\n{name}  30   192.0.2.1\n{name}  30   {}\n", many.trim_end()));
+        assert!(records(None, true, "").ends_with("  30   -         -\n"), "an empty cell can be counted");
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal() {
+        for width in [60, 80, 120] {
+            let text = records(Some(width), true, &"203.0.113.1 ".repeat(50));
+            let longest = text.lines().map(|line| line.chars().count()).max();
+            assert!(
+                longest <= Some(width.into()) && !text.contains('\u{1b}'),
+                "{width}: {longest:?}\n{text}"
+            );
+            assert_eq!(text.matches("203.0.113.1").count(), 50, "no address is broken at {width}\n{text}");
+        }
+    }
+
+    #[test]
+    fn an_age_has_one_unit() {
+        assert_eq!([0, 119, 120, 7200, 200_000].map(age).join(" "), "0s 119s 2m 2h 2d");
     }
 }

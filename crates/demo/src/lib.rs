@@ -105,8 +105,7 @@ mod tests {
         let addresses = [scene.west.api_address(), scene.east.app_address()];
 
         // There is no daemon.
-        let told =
-            story::tell(&mut Screen::plain(std::io::sink()), &mut scene, &ProbeSettings::default()).await;
+        let told = story::tell(&mut Screen::to(std::io::sink()), &mut scene, &ProbeSettings::default()).await;
         let text = told.unwrap_err().to_string();
         assert_eq!(text, "waited 30.0 s for this, and it did not happen: fleetdns watches both clusters");
 

@@ -1,8 +1,11 @@
 //! What the terminal shows: plain text in short lines, with colour only where a terminal reads along.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::Duration;
 
+use comfy_table::Table;
+
+use super::dns::Set;
 use super::names;
 use super::names::Zone;
 
@@ -17,27 +20,24 @@ const YELLOW: &str = "33";
 /// Where the story is told.
 pub(super) struct Screen<'a> {
     out: Box<dyn Write + Send + 'a>,
-    colour: bool,
 }
 
 impl Screen<'static> {
-    /// Standard output. `NO_COLOR` is obeyed.
+    /// Standard output, with colours where it takes them.
     pub(super) fn stdout() -> Self {
-        let quiet = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let colour = io::stdout().is_terminal() && !quiet;
-        Self { out: Box::new(io::stdout()), colour }
+        Self { out: Box::new(anstream::stdout()) }
     }
 }
 
 impl<'a> Screen<'a> {
     #[cfg(test)]
-    pub(super) fn plain(out: impl Write + Send + 'a) -> Self {
-        Self { out: Box::new(out), colour: false }
+    pub(super) fn to(out: impl Write + Send + 'a) -> Self {
+        Self { out: Box::new(out) }
     }
 
     /// A heading with an empty line before it.
     pub(super) fn heading(&mut self, text: &str) -> io::Result<()> {
-        let text = self.paint(BOLD, text);
+        let text = paint(BOLD, text);
         writeln!(self.out, "\n{text}")?;
         self.out.flush()
     }
@@ -53,7 +53,7 @@ impl<'a> Screen<'a> {
 
     /// Something to type into another terminal.
     pub(super) fn hint(&mut self, command: &str) -> io::Result<()> {
-        let command = self.paint(DIM, command);
+        let command = paint(DIM, command);
         writeln!(self.out, "   {command}")?;
         self.out.flush()
     }
@@ -62,7 +62,7 @@ impl<'a> Screen<'a> {
     pub(super) fn took(&mut self, text: &str, time: Duration) -> io::Result<()> {
         let time = seconds(time);
         let gap = WIDTH.saturating_sub(3 + text.chars().count() + time.len()).max(1);
-        let time = self.paint(GREEN, &time);
+        let time = paint(GREEN, &time);
         writeln!(self.out, "   {text}{:gap$}{time}", "")?;
         self.out.flush()
     }
@@ -70,40 +70,33 @@ impl<'a> Screen<'a> {
     /// The records of a zone as a table; those that are not in `before`, unless that is empty,
     /// are marked with a `*`.
     pub(super) fn records(&mut self, zone: &Zone, before: &Zone) -> io::Result<()> {
-        let rows: Vec<[String; 4]> = zone
-            .iter()
-            .map(|(name, set)| match set {
-                Some(set) => [
-                    names::short(name),
-                    set.ttl.to_string(),
-                    set.data.record_type().to_owned(),
-                    names::short(&set.data.to_string()),
-                ],
-                None => [names::short(name), "-".to_owned(), "-".to_owned(), "(no such name)".to_owned()],
-            })
-            .collect();
-        let width = |column: fn(&[String; 4]) -> &String, least: usize| {
-            rows.iter().map(|row| column(row).chars().count()).max().unwrap_or(0).max(least)
-        };
-        let (name, ttl, kind) = (width(|row| &row[0], 4), width(|row| &row[1], 3), width(|row| &row[2], 5));
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::NOTHING).set_header([" ", "NAME", "TTL", "TYPE", "VALUES"]);
+        let changed = |entry| !before.is_empty() && !before.contains(entry);
+        for entry @ (name, set) in zone {
+            let mark = if changed(entry) { "*" } else { "" };
+            let [ttl, record_type, values] = match set {
+                Some(Set { ttl, data }) => {
+                    [ttl.to_string(), data.record_type().to_owned(), names::short(&data.to_string())]
+                }
+                None => ["-", "-", "(no such name)"].map(str::to_owned),
+            };
+            table.add_row([mark.to_owned(), names::short(name), ttl, record_type, values]);
+        }
         writeln!(self.out)?;
-        let header = format!("   {:name$}  {:>ttl$}  {:kind$}  VALUES", "NAME", "TTL", "TYPE");
-        let header = self.paint(DIM, &header);
-        writeln!(self.out, "{header}")?;
-        for ([short, seconds, record_type, values], entry) in rows.iter().zip(zone) {
-            let changed = !before.is_empty() && !before.contains(entry);
-            let mark = if changed { '*' } else { ' ' };
-            let line = format!(" {mark} {short:name$}  {seconds:>ttl$}  {record_type:kind$}  {values}");
-            let line = if changed { self.paint(YELLOW, &line) } else { line };
-            writeln!(self.out, "{line}")?;
+        let codes = zone.iter().map(|entry| changed(entry).then_some(YELLOW));
+        for (line, code) in table.lines().zip(std::iter::once(Some(DIM)).chain(codes)) {
+            let line = line.trim_end();
+            writeln!(self.out, "{}", code.map_or_else(|| line.to_owned(), |code| paint(code, line)))?;
         }
         writeln!(self.out)?;
         self.out.flush()
     }
+}
 
-    fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
+/// What does not take colours takes the text without them.
+fn paint(code: &str, text: &str) -> String {
+    format!("\x1b[{code}m{text}\x1b[0m")
 }
 
 /// Milliseconds below a second, then seconds with one decimal.
@@ -117,14 +110,14 @@ pub(super) fn seconds(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::{Data, Set};
+    use crate::dns::Data;
 
     fn shown(show: impl FnOnce(&mut Screen<'_>) -> io::Result<()>) -> String {
         let mut out = Vec::new();
-        let mut screen = Screen::plain(&mut out);
+        let mut screen = Screen::to(&mut out);
         show(&mut screen).unwrap();
         drop(screen);
-        String::from_utf8(out).unwrap()
+        anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
     }
 
     #[test]
@@ -142,9 +135,9 @@ mod tests {
         let zone = |east| vec![(names::global(), Some(address.clone())), (names::region("eastus"), east)];
         let (before, after) = (zone(None), zone(Some(alias)));
         let expected = "
-   NAME                      TTL  TYPE   VALUES
-   …svc.syncweek.com          30  A      127.64.0.10
- * …svc.eastus.syncweek.com    5  CNAME  …svc.syncweek.com
+    NAME                      TTL  TYPE   VALUES
+    …svc.syncweek.com         30   A      127.64.0.10
+ *  …svc.eastus.syncweek.com  5    CNAME  …svc.syncweek.com
 
 ";
         assert_eq!(shown(|screen| screen.records(&after, &before)), expected);

@@ -1,5 +1,6 @@
 //! `fleetdns check`: config, clusters, rights and zones, with what to do about each fault.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,8 +10,7 @@ use serde::Serialize;
 
 use crate::args::Format;
 use crate::error::CommandError;
-use crate::output::show;
-use crate::table::age;
+use crate::output::{age, show};
 use fleetdns_daemon::config::{Config, Flags};
 use fleetdns_daemon::registry::Registry;
 use fleetdns_daemon::view::Status;
@@ -95,7 +95,7 @@ pub async fn check(flags: &Flags, format: Format) -> Result<ExitCode, CommandErr
     let good = lines.iter().all(|line| line.good);
     show(format, &lines, |out| {
         lines.iter().try_for_each(|line| {
-            let mark = if line.good { "ok  " } else { "FAIL" };
+            let mark = if line.good { "\u{1b}[32mok\u{1b}[0m  " } else { "\u{1b}[31mFAIL\u{1b}[0m" };
             writeln!(out, "{mark}  {}: {}", line.what, line.text)
         })
     })?;

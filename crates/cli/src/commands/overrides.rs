@@ -14,8 +14,7 @@ use serde::de::DeserializeOwned;
 use super::ask::ask;
 use crate::args::{Daemon, Operate, OverrideArgs};
 use crate::error::CommandError;
-use crate::output::show;
-use crate::table::{age, dash, print};
+use crate::output::{Text, age, show};
 use fleetdns_daemon::config::{Socket, Whereabouts};
 use fleetdns_daemon::control::{Confirmed, Refusal};
 use fleetdns_daemon::overrides::Effect;
@@ -71,35 +70,35 @@ pub async fn confirm_outage(operate: &Operate) -> Result<ExitCode, CommandError>
 /// When the daemon cannot be asked.
 pub async fn overrides(daemon: &Daemon) -> Result<ExitCode, CommandError> {
     let lines: Vec<OverrideLine> = ask(daemon, "/v1/overrides").await?;
-    show(daemon.output.output, &lines, |mut out| {
+    show(daemon.output.output, &lines, |out| {
         if lines.is_empty() {
             return writeln!(out, "nothing is drained or forced");
         }
-        override_table(&mut out, &lines)
+        override_table(out, &lines)
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What is drained and forced, for people.
-pub(super) fn override_table(out: &mut impl Write, lines: &[OverrideLine]) -> std::io::Result<()> {
+pub(super) fn override_table(out: &mut Text<'_>, lines: &[OverrideLine]) -> std::io::Result<()> {
     let now = now();
     let row = |line: &OverrideLine| {
         let until = line
             .until
             .map(|until| format!("{}, in {}", stamp::seconds(until), age(until.saturating_sub(now))));
-        vec![
+        [
             line.subject.clone(),
             line.kind.clone(),
             line.by.clone(),
             age(now.saturating_sub(line.since)),
-            dash(&until.unwrap_or_default()),
+            until.unwrap_or_default(),
             line.names.to_string(),
             line.addresses.to_string(),
-            dash(&line.reason),
+            line.reason.clone(),
         ]
     };
-    let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
-    print(out, &["SUBJECT", "OVERRIDE", "BY", "SINCE", "UNTIL", "NAMES", "ADDRESSES", "REASON"], &rows)
+    let headings = ["SUBJECT", "OVERRIDE", "BY", "SINCE", "UNTIL", "NAMES", "ADDRESSES", "REASON"];
+    out.table(headings, &["NAMES", "ADDRESSES"], lines.iter().map(row))
 }
 
 fn said(out: &mut dyn Write, line: &Line) -> std::io::Result<()> {

@@ -1,6 +1,7 @@
 //! `fleetdns plan`: what would change, once, without a daemon.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::process::ExitCode;
 
 use fleetdns_core::{Capabilities, Inventory, Listing, MemberName, MemberView, Overrides, Plan, Snapshot};

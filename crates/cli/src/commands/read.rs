@@ -9,10 +9,9 @@ use fleetdns_planner::simulate::Scenario;
 
 use super::ask::ask;
 use super::overrides::override_table;
-use crate::args::{Daemon, Format};
+use crate::args::Daemon;
 use crate::error::CommandError;
-use crate::output::show;
-use crate::table::{age, dash, print};
+use crate::output::{Text, age, show};
 use fleetdns_daemon::self_checks::CanaryLine;
 use fleetdns_daemon::view::{ClusterLine, NeverAnsweredLine, Reason, RecordLine, Status, ZoneLine};
 
@@ -22,22 +21,17 @@ use fleetdns_daemon::view::{ClusterLine, NeverAnsweredLine, Reason, RecordLine, 
 /// When the daemon cannot be asked.
 pub async fn records(daemon: &Daemon, all: bool) -> Result<ExitCode, CommandError> {
     let lines: Vec<RecordLine> = ask(daemon, &format!("/v1/records?all={all}")).await?;
-    show(daemon.output.output, &lines, |mut out| {
+    show(daemon.output.output, &lines, |out| {
         let row = |line: &RecordLine| {
             let owner =
                 if line.ours { line.service.clone().unwrap_or_default() } else { "(foreign)".to_owned() };
-            let values = line.values.join(" ");
-            vec![
-                line.name.clone(),
-                line.ttl.to_string(),
-                line.record_type.clone(),
-                dash(&values),
-                dash(&owner),
-                dash(&line.members.join(",")),
-            ]
+            let (name, record_type) = (line.name.clone(), line.record_type.clone());
+            [owner, line.members.join(","), name, line.ttl.to_string(), record_type, line.values.join(" ")]
         };
-        let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
-        print(&mut out, &["NAME", "TTL", "TYPE", "VALUES", "SERVICE", "CLUSTERS"], &rows)
+        // The values last: their number has no limit, and a column behind them would be pushed to the right.
+        let headings = ["SERVICE", "CLUSTERS", "NAME", "TTL", "TYPE", "VALUES"];
+        let wide: &[&str] = if all { &["CLUSTERS"] } else { &["SERVICE", "CLUSTERS"] };
+        out.table(headings, wide, lines.iter().map(row))
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -48,7 +42,7 @@ pub async fn records(daemon: &Daemon, all: bool) -> Result<ExitCode, CommandErro
 /// When the daemon cannot be asked.
 pub async fn clusters(daemon: &Daemon) -> Result<ExitCode, CommandError> {
     let status: Status = ask(daemon, "/v1/status").await?;
-    show(daemon.output.output, &status.clusters, |mut out| cluster_table(&mut out, &status.clusters))?;
+    show(daemon.output.output, &status.clusters, |out| cluster_table(out, &status.clusters))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -58,12 +52,11 @@ pub async fn clusters(daemon: &Daemon) -> Result<ExitCode, CommandError> {
 /// When the daemon cannot be asked.
 pub async fn status(daemon: &Daemon) -> Result<ExitCode, CommandError> {
     let status: Status = ask(daemon, "/v1/status").await?;
-    let format = daemon.output.output;
-    show(format, &status, |out| status_text(out, &status, format))?;
+    show(daemon.output.output, &status, |out| status_text(out, &status))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn status_text(mut out: impl Write, status: &Status, format: Format) -> std::io::Result<()> {
+fn status_text(out: &mut Text<'_>, status: &Status) -> std::io::Result<()> {
     writeln!(out, "fleet {}, fleetdns {}, up {}", status.fleet, status.version, age(status.uptime_seconds))?;
     if let Some(self_check) = &status.self_check {
         writeln!(out, "self-check: {}", self_check.reason)?;
@@ -72,53 +65,49 @@ fn status_text(mut out: impl Write, status: &Status, format: Format) -> std::io:
         writeln!(out, "overrides cannot be saved, orders such as drain are refused: {fault}")?;
     }
     writeln!(out)?;
-    cluster_table(&mut out, &status.clusters)?;
+    cluster_table(out, &status.clusters)?;
     writeln!(out)?;
-    canary_table(&mut out, &status.canaries)?;
-    probe_lines(&mut out, status, format)?;
+    canary_table(out, &status.canaries)?;
+    probe_lines(out, status)?;
     writeln!(out)?;
-    zone_table(&mut out, &status.zones)?;
+    zone_table(out, &status.zones)?;
     if !status.overrides.is_empty() {
         writeln!(out)?;
-        override_table(&mut out, &status.overrides)?;
+        override_table(out, &status.overrides)?;
     }
     for zone in &status.zones {
         let said = |text: &Option<String>| {
             let reason = |text: &String| Reason { name: zone.name.clone(), reason: text.clone() };
             text.iter().map(reason).collect::<Vec<_>>()
         };
-        reasons(&mut out, "FAULT", &said(&zone.fault), format)?;
-        reasons(&mut out, "START-UP", &said(&zone.startup), format)?;
-        reasons(&mut out, "HELD", &zone.held, format)?;
-        reasons(&mut out, "REFUSED", &zone.refused, format)?;
+        reasons(out, "FAULT", &said(&zone.fault))?;
+        reasons(out, "START-UP", &said(&zone.startup))?;
+        reasons(out, "HELD", &zone.held)?;
+        reasons(out, "REFUSED", &zone.refused)?;
     }
     Ok(())
 }
 
-fn cluster_table(mut out: &mut impl Write, clusters: &[ClusterLine]) -> std::io::Result<()> {
+fn cluster_table(out: &mut Text<'_>, clusters: &[ClusterLine]) -> std::io::Result<()> {
     let row = |line: &ClusterLine| {
         let verdicts: Vec<String> =
             line.verdicts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
-        vec![
+        [
             line.name.clone(),
             line.inventory.clone(),
-            dash(&line.region),
-            dash(&line.zones.join(",")),
+            line.region.clone(),
+            line.zones.join(","),
             line.services.to_string(),
-            dash(&line.health),
-            dash(&verdicts.join(", ")),
-            dash(line.fault.as_deref().unwrap_or_default()),
+            line.health.clone(),
+            verdicts.join(", "),
+            line.fault.clone().unwrap_or_default(),
         ]
     };
-    let rows: Vec<Vec<String>> = clusters.iter().map(row).collect();
-    print(
-        &mut out,
-        &["CLUSTER", "STATUS", "REGION", "ZONES", "SERVICES", "HEALTH", "ENDPOINTS", "FAULT"],
-        &rows,
-    )
+    let headings = ["CLUSTER", "STATUS", "REGION", "ZONES", "SERVICES", "HEALTH", "ENDPOINTS", "FAULT"];
+    out.table(headings, &["ZONES"], clusters.iter().map(row))
 }
 
-fn canary_table(mut out: &mut impl Write, canaries: &[CanaryLine]) -> std::io::Result<()> {
+fn canary_table(out: &mut Text<'_>, canaries: &[CanaryLine]) -> std::io::Result<()> {
     let row = |line: &CanaryLine| {
         let heard = match line.heard {
             Some(true) => "yes",
@@ -126,14 +115,13 @@ fn canary_table(mut out: &mut impl Write, canaries: &[CanaryLine]) -> std::io::R
             None => "",
         };
         let ago = line.seconds_ago.map(age).unwrap_or_default();
-        vec![line.name.clone(), dash(heard), dash(&line.last), dash(&ago)]
+        [line.name.clone(), heard.to_owned(), line.last.clone(), ago]
     };
-    let rows: Vec<Vec<String>> = canaries.iter().map(row).collect();
-    print(&mut out, &["CANARY", "HEARD", "LAST PROBE", "AGE"], &rows)
+    out.table(["CANARY", "HEARD", "LAST PROBE", "AGE"], &[], canaries.iter().map(row))
 }
 
 /// What probes cannot say, and what they never said.
-fn probe_lines(mut out: &mut impl Write, status: &Status, format: Format) -> std::io::Result<()> {
+fn probe_lines(out: &mut Text<'_>, status: &Status) -> std::io::Result<()> {
     for line in &status.unprobeable {
         let what =
             if line.unprobeable == "hold" { "held as they are" } else { "published as their clusters say" };
@@ -156,19 +144,19 @@ fn probe_lines(mut out: &mut impl Write, status: &Status, format: Format) -> std
             status.never_answered_count, first.address, first.service, first.cluster, first.error
         )?;
     }
-    if format == Format::Wide && !status.never_answered.is_empty() {
+    if out.wide && !status.never_answered.is_empty() {
         let row = |line: &NeverAnsweredLine| {
-            [&line.address, &line.service, &line.cluster, &line.probe, &line.error].map(Clone::clone).to_vec()
+            [&line.address, &line.service, &line.cluster, &line.probe, &line.error].map(Clone::clone)
         };
-        let rows: Vec<Vec<String>> = status.never_answered.iter().map(row).collect();
-        print(&mut out, &["NEVER ANSWERED", "SERVICE", "CLUSTER", "PROBE", "LAST ERROR"], &rows)?;
+        let headings = ["NEVER ANSWERED", "SERVICE", "CLUSTER", "PROBE", "LAST ERROR"];
+        out.table(headings, &[], status.never_answered.iter().map(row))?;
     }
     Ok(())
 }
 
-fn zone_table(mut out: &mut impl Write, zones: &[ZoneLine]) -> std::io::Result<()> {
+fn zone_table(out: &mut Text<'_>, zones: &[ZoneLine]) -> std::io::Result<()> {
     let row = |line: &ZoneLine| {
-        vec![
+        [
             line.name.clone(),
             line.provider.clone(),
             line.owned.to_string(),
@@ -177,17 +165,12 @@ fn zone_table(mut out: &mut impl Write, zones: &[ZoneLine]) -> std::io::Result<(
             line.listed_seconds_ago.map_or_else(|| "never".to_owned(), age),
         ]
     };
-    let rows: Vec<Vec<String>> = zones.iter().map(row).collect();
-    print(&mut out, &["ZONE", "PROVIDER", "NAMES", "WRITES SINCE START", "FAILED WRITES", "LAST READ"], &rows)
+    let headings = ["ZONE", "PROVIDER", "NAMES", "WRITES SINCE START", "FAILED WRITES", "LAST READ"];
+    out.table(headings, &[], zones.iter().map(row))
 }
 
-/// Names with their reasons. Names of one reason share a row unless `format` is wide.
-fn reasons(
-    mut out: &mut impl Write,
-    heading: &str,
-    reasons: &[Reason],
-    format: Format,
-) -> std::io::Result<()> {
+/// Names with their reasons. Names of one reason share a row unless everything is asked for.
+fn reasons(out: &mut Text<'_>, heading: &str, reasons: &[Reason]) -> std::io::Result<()> {
     if reasons.is_empty() {
         return Ok(());
     }
@@ -195,7 +178,7 @@ fn reasons(
     let mut rows: Vec<(&str, &str, usize)> = Vec::new();
     let mut row_of: HashMap<&str, usize> = HashMap::new();
     for one in reasons {
-        match row_of.get(one.reason.as_str()).filter(|_| format != Format::Wide) {
+        match row_of.get(one.reason.as_str()).filter(|_| !out.wide) {
             Some(row) => rows[*row].2 += 1,
             None => {
                 row_of.insert(&one.reason, rows.len());
@@ -206,9 +189,8 @@ fn reasons(
     let name = |name: &str, more: usize| {
         if more == 0 { name.to_owned() } else { format!("{name} and {more} more") }
     };
-    let rows: Vec<Vec<String>> =
-        rows.into_iter().map(|(first, reason, more)| vec![name(first, more), reason.to_owned()]).collect();
-    print(&mut out, &[heading, "REASON"], &rows)
+    let row = |(first, reason, more): (&str, &str, usize)| [name(first, more), reason.to_owned()];
+    out.table([heading, "REASON"], &[], rows.into_iter().map(row))
 }
 
 /// `fleetdns snapshot`.
@@ -234,6 +216,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::output::printed;
 
     fn empty() -> Status {
         let status = json!({"version": "1", "fleet": "fed", "uptime_seconds": 0, "clusters": [], "zones": [],
@@ -241,10 +224,8 @@ mod tests {
         serde_json::from_value(status).unwrap()
     }
 
-    fn printed(status: &Status, format: Format) -> String {
-        let mut out = Vec::new();
-        status_text(&mut out, status, format).unwrap();
-        String::from_utf8(out).unwrap()
+    fn shown(status: &Status, wide: bool) -> String {
+        printed(None, wide, |out| status_text(out, status))
     }
 
     fn never(n: usize) -> NeverAnsweredLine {
@@ -261,16 +242,9 @@ mod tests {
     fn names_held_for_one_reason_share_a_row_unless_it_is_wide() {
         let line = |name: &str, reason: &str| Reason { name: name.to_owned(), reason: reason.to_owned() };
         let held = [line("a", "floor"), line("b", "velocity"), line("c", "floor"), line("d", "floor")];
-        let text = |format| {
-            let mut out = Vec::new();
-            reasons(&mut out, "HELD", &held, format).unwrap();
-            String::from_utf8(out).unwrap()
-        };
-        assert_eq!(
-            text(Format::Text),
-            "\nHELD          REASON\na and 2 more  floor\nb             velocity\n"
-        );
-        assert_eq!(text(Format::Wide).lines().count(), 6);
+        let text = |wide| printed(None, wide, |out| reasons(out, "HELD", &held));
+        assert_eq!(text(false), "\nHELD          REASON\na and 2 more  floor\nb             velocity\n");
+        assert_eq!(text(true).lines().count(), 6);
     }
 
     #[test]
@@ -286,7 +260,7 @@ mod tests {
             unprobeable: vec![unprobeable(3, "publish"), unprobeable(4, "hold")],
             ..empty()
         };
-        let (short, wide) = (printed(&status, Format::Text), printed(&status, Format::Wide));
+        let (short, wide) = (shown(&status, false), shown(&status, true));
         let line = "never answered: 2 endpoints, such as 203.0.113.1 of shop/web in west: connection refused";
         for text in [&short, &wide] {
             assert!(text.contains(line), "{text}");
@@ -308,9 +282,9 @@ mod tests {
     #[test]
     fn status_says_that_the_state_directory_cannot_be_written() {
         let good = empty();
-        assert!(!printed(&good, Format::Text).contains("overrides"));
+        assert!(!shown(&good, false).contains("overrides"));
         let bad = Status { state_fault: Some("the state directory /x cannot be used".to_owned()), ..good };
         let line = "overrides cannot be saved, orders such as drain are refused: the state directory /x cannot be used";
-        assert!(printed(&bad, Format::Text).lines().any(|one| one == line));
+        assert!(shown(&bad, false).lines().any(|one| one == line));
     }
 }

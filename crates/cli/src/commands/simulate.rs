@@ -1,6 +1,6 @@
 //! `fleetdns simulate`: what DNS would become of a fleet in a file, or of the daemon's own.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 //! `fleetdns why`: why a name holds what it holds.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,7 +11,6 @@ use super::simulate::{failed, read};
 use crate::args::Daemon;
 use crate::error::CommandError;
 use crate::output::show;
-use crate::table::dash;
 use fleetdns_daemon::why::{NameLine, Why};
 
 /// Asks the daemon, or a fleet in a file.
@@ -41,7 +41,8 @@ pub async fn why(daemon: &Daemon, name: &str, file: Option<&Path>) -> Result<Exi
         for NameLine { name, holds, held } in &said.names {
             let brake = if held.is_empty() { String::new() } else { format!("  (held: {held})") };
             // Two lines each: two names of a fleet do not fit into one.
-            writeln!(out, "{name}\n  {}{brake}", dash(&holds.join(", ")))?;
+            let holds = if holds.is_empty() { "-".to_owned() } else { holds.join(", ") };
+            writeln!(out, "{name}\n  {holds}{brake}")?;
         }
         if !said.names.is_empty() {
             writeln!(out)?;
