@@ -27,6 +27,8 @@ pub mod external_dns;
 pub mod fleet;
 pub mod hostile;
 pub mod kube;
+#[cfg(test)]
+mod limits_table;
 pub mod manifest;
 pub mod nameserver;
 pub mod ports;
