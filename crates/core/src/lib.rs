@@ -54,7 +54,9 @@ pub use policy::{AddressDenied, AddressPolicies, AddressPolicy};
 pub use probe::{
     Check, Guard, Pace, ProbeKey, ProbeSpec, Target, Thresholds, Timing, Trust, UnprobeablePolicy, Verdict,
 };
-pub use provider::{Applied, Capabilities, Finding, Gauge, Listing, Outcome, Provider, ProviderError};
+pub use provider::{
+    Applied, Capabilities, Finding, Listing, Measure, MeasureKind, Outcome, Provider, ProviderError,
+};
 pub use quota::Limits;
 pub use record::{NonEmpty, RecordData, RecordSet, RecordType, Ttl};
 pub use refusals::{Order, RefusalBudget, Refusals};

@@ -169,6 +169,25 @@ pub enum Hold {
 }
 
 impl Hold {
+    /// All kinds.
+    pub const KINDS: [&str; 15] = [
+        "start-up",
+        "shadow",
+        "vantage",
+        "correlation",
+        "held",
+        "recovering",
+        "velocity",
+        "new-probe",
+        "floor",
+        "all-down",
+        "undecided",
+        "unattributed",
+        "unreadable",
+        "unlisted",
+        "max-delete",
+    ];
+
     /// Its name, in one word: what its text begins with.
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -57,6 +57,10 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Unknown, Self::Healthy, Self::Suspect, Self::Suspended, Self::Unhealthy, Self::Recovering];
+
     /// `unknown`, `healthy`, `suspect`, `suspended`, `unhealthy` or `recovering`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -115,7 +119,7 @@ impl FromStr for Verdict {
     type Err = UnknownVerdict;
 
     fn from_str(text: &str) -> Result<Self, UnknownVerdict> {
-        [Self::Unknown, Self::Healthy, Self::Suspect, Self::Suspended, Self::Unhealthy, Self::Recovering]
+        Self::ALL
             .into_iter()
             .find(|verdict| verdict.as_str().eq_ignore_ascii_case(text))
             .ok_or_else(|| UnknownVerdict(text.to_owned()))

@@ -132,15 +132,26 @@ pub enum ProviderError {
     },
 }
 
-/// A number that a provider reports of its zone besides what everybody knows of one.
+/// A number that a provider measures of its zone besides what everybody knows of one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Gauge {
-    /// In the metrics `fleetdns_zone_NAME`: small letters and `_`, the unit last.
+pub struct Measure {
+    /// How it moves.
+    pub kind: MeasureKind,
+    /// In the metrics `fleetdns_zone_NAME`, and `_total` behind it for a counter: small letters and `_`, the unit last.
     pub name: &'static str,
-    /// One sentence.
+    /// One sentence, without a full stop.
     pub help: &'static str,
     /// Now.
     pub value: f64,
+}
+
+/// How a number moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MeasureKind {
+    /// Up and down.
+    Gauge,
+    /// Only up, since the start.
+    Counter,
 }
 
 /// One line of what `fleetdns check` found.
@@ -182,7 +193,7 @@ pub trait Provider: Send + Sync + 'static {
     async fn check(&self, suffix: &DnsName) -> Vec<Finding>;
 
     /// What is measured of the zone at the moment, without asking anybody.
-    fn gauges(&self) -> Vec<Gauge> {
+    fn measures(&self) -> Vec<Measure> {
         Vec::new()
     }
 }

@@ -3,13 +3,12 @@
 //! `GET /livez` (the tasks that matter take their turns; 503 names those that do not), `/readyz` (zones and members were
 //! read; 503 names what was not), `/v1/status`, `/v1/records[?all=true]`, `/v1/why?name=NAME`,
 //! `/v1/events[?after=SEQ&run=RUN&wait=SECONDS&name=NAME&cluster=CLUSTER]`, `/v1/overrides`, `/v1/snapshot`, `/metrics`
-//! (Prometheus text format 0.0.4). The other listener has the first two and `/metrics`, and nothing else.
+//! (OpenMetrics when it is accepted, otherwise the Prometheus text format). The other listener has the first two and `/metrics`, and nothing else.
 //!
 //! Invariant: nothing can be changed here, and no secret is among what is shown.
 //! Invariant: a page of another site that a browser on this machine shows cannot read it: it is asked under known names.
 
-use std::collections::BTreeMap;
-use std::fmt::{Display, Write};
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +20,6 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use fleetdns_core::OverrideKind;
 use fleetdns_core::peer_limit::Peer;
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream};
@@ -29,7 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::{self, Limits};
 use crate::journal;
-use crate::view::{Status, View, ZoneGauge};
+use crate::metrics;
+use crate::view::View;
 
 /// On loopback all are one peer.
 const ADMIN: Limits =
@@ -176,134 +175,19 @@ async fn events(
     }
 }
 
-async fn metrics(State(view): State<View>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], render(&view))
-}
-
-/// Labels and value.
-type Samples = Vec<(String, f64)>;
-
-/// Everything in the Prometheus text format.
-fn render(view: &View) -> String {
-    let mut text = render_status(&view.status(), &view.gauges());
-    let stats = view.journal.stats();
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "# HELP fleetdns_events_total Events in the journal since the start.\n# TYPE fleetdns_events_total counter"
-    );
-    for (kind, count) in &stats.events {
-        let _ = writeln!(text, "fleetdns_events_total{{kind=\"{kind}\"}} {count}");
+async fn metrics(State(view): State<View>, headers: HeaderMap) -> Response {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let open = accept.into_iter().any(|value| value.contains(metrics::OPEN_METRICS));
+    match metrics::render(&view, open) {
+        Ok((kind, text)) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
-    let _ = writeln!(
-        text,
-        "# HELP fleetdns_audit_fault 1 while the audit file cannot be written.\n# TYPE fleetdns_audit_fault gauge\n\
-         fleetdns_audit_fault {}\n# HELP fleetdns_audit_lost_total Events that never came to the audit file.\n\
-         # TYPE fleetdns_audit_lost_total counter\nfleetdns_audit_lost_total {}",
-        u8::from(stats.fault.is_some()),
-        stats.lost
-    );
-    text
-}
-
-/// The status in the Prometheus text format.
-fn render_status(status: &Status, gauges: &[ZoneGauge]) -> String {
-    let mut text = String::new();
-    let mut family = |name: &str, kind: &str, help: &str, samples: Samples| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "# HELP fleetdns_{name} {help}\n# TYPE fleetdns_{name} {kind}");
-        for (labels, value) in samples {
-            let _ = writeln!(text, "fleetdns_{name}{{{labels}}} {value}");
-        }
-    };
-    let zone = |name: &str| format!("zone=\"{name}\"");
-    let zones = |value: &dyn Fn(&crate::view::ZoneLine) -> u64| -> Samples {
-        status.zones.iter().map(|line| (zone(&line.name), value(line) as f64)).collect()
-    };
-    family("zone_owned_names", "gauge", "Names in the zone that are ours.", zones(&|z| z.owned as u64));
-    family("zone_written_total", "counter", "Names written since the start.", zones(&|z| z.written));
-    family("zone_failed_total", "counter", "Names not written because of a fault.", zones(&|z| z.failed));
-    let mut held: BTreeMap<String, f64> = BTreeMap::new();
-    for line in &status.zones {
-        for one in &line.held {
-            // A brake's text begins with its name.
-            let reason = one.reason.split(':').next().unwrap_or_default();
-            *held.entry(format!("{},reason=\"{reason}\"", zone(&line.name))).or_default() += 1.0;
-        }
-    }
-    family("zone_held_names", "gauge", "Names kept by a brake.", held.into_iter().collect());
-    family(
-        "zone_refused_names",
-        "gauge",
-        "Names wanted and not written.",
-        zones(&|z| z.refused.len() as u64),
-    );
-    family(
-        "zone_fault",
-        "gauge",
-        "1 while the zone cannot be read or written.",
-        zones(&|z| u64::from(z.fault.is_some())),
-    );
-    family("overrides", "gauge", "Operator overrides in force, by kind.", overrides(status));
-    let self_checks = ["vantage", "correlation"].map(|kind| {
-        let stands = status.self_check.as_ref().is_some_and(|self_check| self_check.kind == kind);
-        (format!("kind=\"{kind}\""), f64::from(u8::from(stands)))
-    });
-    family(
-        "self_check_failed",
-        "gauge",
-        "1 while the self-check of the prober fails and its removals are suspended.",
-        self_checks.into(),
-    );
-    let heard = status.canaries.iter().filter_map(|canary| {
-        Some((format!("canary=\"{}\"", canary.name), f64::from(u8::from(canary.heard?))))
-    });
-    let put_off = status.probes_put_off.iter().map(|of| of.probes as f64).sum();
-    family(
-        "probes_put_off",
-        "gauge",
-        "Probes that waited for the limits of their namespaces, while these act.",
-        vec![(String::new(), put_off)],
-    );
-    family("canary_heard", "gauge", "1 while the canary was heard when last probed.", heard.collect());
-    let mut live = Vec::new();
-    let mut endpoints = Vec::new();
-    for cluster in &status.clusters {
-        let label = format!("cluster=\"{}\"", cluster.name);
-        live.push((label.clone(), f64::from(u8::from(cluster.inventory == "live"))));
-        for (verdict, count) in &cluster.verdicts {
-            endpoints.push((format!("{label},verdict=\"{verdict}\""), *count as f64));
-        }
-    }
-    family("cluster_live", "gauge", "1 while the cluster's inventory is fresh.", live);
-    family("cluster_endpoints", "gauge", "Addresses by verdict.", endpoints);
-    // All samples of a family stand together, and providers of one kind have the same families.
-    let mut of_providers: BTreeMap<&str, (&str, Samples)> = BTreeMap::new();
-    for ZoneGauge { zone: name, gauge } in gauges {
-        let (_, samples) = of_providers.entry(gauge.name).or_insert((gauge.help, Vec::new()));
-        samples.push((zone(name), gauge.value));
-    }
-    for (name, (help, samples)) in of_providers {
-        family(&format!("zone_{name}"), "gauge", help, samples);
-    }
-    text
-}
-
-fn overrides(status: &Status) -> Samples {
-    let count =
-        |kind: OverrideKind| status.overrides.iter().filter(|line| line.kind == kind.as_str()).count() as f64;
-    [OverrideKind::Drain, OverrideKind::ForceIn, OverrideKind::ForceOut]
-        .map(|kind| (format!("kind=\"{kind}\""), count(kind)))
-        .to_vec()
 }
 
 #[cfg(test)]
 mod tests {
-    use fleetdns_core::Gauge;
-
     use super::*;
     use crate::heartbeats::{PROBER, WATCH, ZONE};
-    use crate::self_checks::SelfCheckLine;
 
     async fn asked(view: &View) -> (StatusCode, String) {
         let answer = live(State(view.clone())).await;
@@ -330,37 +214,5 @@ mod tests {
             heartbeat.beat();
             view.heartbeats.of(task, Duration::from_secs(1_000_000)).beat();
         }
-    }
-
-    #[test]
-    fn what_providers_measure_is_one_family_for_all_zones() {
-        let (version, fleet) = (String::new(), String::new());
-        let self_check = SelfCheckLine { kind: "vantage".to_owned(), reason: String::new() };
-        let status = Status {
-            version,
-            fleet,
-            uptime_seconds: 0,
-            clusters: vec![],
-            zones: vec![],
-            overrides: vec![],
-            state_fault: None,
-            self_check: Some(self_check),
-            unprobeable: Vec::new(),
-            hostnames: Vec::new(),
-            probes_put_off: Vec::new(),
-            never_answered_count: 0,
-            never_answered: Vec::new(),
-            canaries: vec![],
-        };
-        let gauge = |zone: &str, value| ZoneGauge {
-            zone: zone.to_owned(),
-            gauge: Gauge { name: "insync_seconds", help: "How long.", value },
-        };
-        let text = render_status(&status, &[gauge("a.example", 2.0), gauge("b.example", 0.5)]);
-        let expected = "# HELP fleetdns_zone_insync_seconds How long.\n# TYPE fleetdns_zone_insync_seconds gauge\n\
-            fleetdns_zone_insync_seconds{zone=\"a.example\"} 2\nfleetdns_zone_insync_seconds{zone=\"b.example\"} 0.5\n";
-        assert!(text.ends_with(expected), "{text}");
-        let self_checks = "fleetdns_self_check_failed{kind=\"vantage\"} 1\nfleetdns_self_check_failed{kind=\"correlation\"} 0\n";
-        assert!(text.contains(self_checks), "{text}");
     }
 }

@@ -22,6 +22,7 @@ pub mod heartbeats;
 pub mod http;
 pub mod inputs;
 pub mod journal;
+mod metrics;
 pub mod notify;
 pub mod overrides;
 pub mod registry;

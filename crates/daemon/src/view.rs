@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fleetdns_core::HostnamePolicy;
 use fleetdns_core::{
-    Address, Brakes, Gauge, Health, Inventory, MemberView, Observed, Override, Overrides, ProbeKey,
+    Address, Brakes, Health, Inventory, Measure, MemberView, Observed, Override, Overrides, ProbeKey,
     RecordData, Snapshot, Subject, Verdict,
 };
 use fleetdns_planner::desired::address_verdict;
@@ -102,11 +102,11 @@ const MOST_NEVER_ANSWERED: usize = 1000;
 
 /// One number of one zone.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ZoneGauge {
+pub struct ZoneMeasure {
     /// The zone.
     pub zone: String,
     /// The number.
-    pub gauge: Gauge,
+    pub measure: Measure,
 }
 
 #[cfg(test)]
@@ -245,10 +245,15 @@ impl View {
     }
 
     /// What the providers measure, zone by zone.
-    pub fn gauges(&self) -> Vec<ZoneGauge> {
-        let of_zone = |status: &ZoneStatus| -> Vec<ZoneGauge> {
+    pub fn measures(&self) -> Vec<ZoneMeasure> {
+        let of_zone = |status: &ZoneStatus| -> Vec<ZoneMeasure> {
             let zone = status.settings.zone.to_string();
-            status.gauges.read().into_iter().map(|gauge| ZoneGauge { zone: zone.clone(), gauge }).collect()
+            status
+                .measures
+                .read()
+                .into_iter()
+                .map(|measure| ZoneMeasure { zone: zone.clone(), measure })
+                .collect()
         };
         self.zones.iter().flat_map(|zone| of_zone(&zone.borrow())).collect()
     }

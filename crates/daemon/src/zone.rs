@@ -34,7 +34,7 @@ mod reading;
 mod report;
 mod status;
 
-pub use status::{Gauges, ZoneStatus};
+pub use status::{Measures, Times, ZoneStatus};
 
 use batch::Batch;
 use pause::{Access, at};
@@ -105,8 +105,8 @@ impl ZoneTask {
     ) -> (Self, watch::Receiver<ZoneStatus>) {
         let provider: Arc<dyn Provider> = provider.into();
         let capabilities = provider.capabilities();
-        let gauges = Gauges(Arc::clone(&provider));
-        let initial = ZoneStatus::new(settings.clone(), provider_name, capabilities.clone(), gauges);
+        let measures = Measures(Arc::clone(&provider));
+        let initial = ZoneStatus::new(settings.clone(), provider_name, capabilities.clone(), measures);
         let (status, receiver) = watch::channel(initial);
         let recorder = EventRecorder::new(options.journal, options.reports, settings.zone.clone());
         let task = Self {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use fleetdns_core::Gauge;
 use fleetdns_core::peer_limit::{Peer, PeerLimit};
+use fleetdns_core::{Measure, MeasureKind};
 use hickory_server::net::xfer::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -44,23 +44,16 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn gauges(&self) -> Vec<Gauge> {
-        let gauge = |name, help, counter: &AtomicU64| Gauge {
+    pub(crate) fn measures(&self) -> Vec<Measure> {
+        let counter = |name, help, counter: &AtomicU64| Measure {
+            kind: MeasureKind::Counter,
             name,
             help,
             value: counter.load(Ordering::Relaxed) as f64,
         };
         vec![
-            gauge(
-                "dns_connections_closed",
-                "TCP connections closed over the limit, since the start.",
-                &self.closed,
-            ),
-            gauge(
-                "dns_responses_cut",
-                "UDP answers cut to a hint at TCP by the rate limit, since the start.",
-                &self.cut,
-            ),
+            counter("dns_connections_closed", "TCP connections closed over the limit", &self.closed),
+            counter("dns_responses_cut", "UDP answers cut to a hint at TCP by the rate limit", &self.cut),
         ]
     }
 }

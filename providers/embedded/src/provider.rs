@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fleetdns_core::{
-    Applied, ApprovedPlan, Capabilities, Finding, Gauge, Label, Listing, Outcome, Provider, ProviderError,
+    Applied, ApprovedPlan, Capabilities, Finding, Label, Listing, Measure, Outcome, Provider, ProviderError,
 };
 
 use crate::site::{Site, bind};
@@ -71,8 +71,8 @@ impl Provider for Embedded {
         Applied { names: names.collect() }
     }
 
-    fn gauges(&self) -> Vec<Gauge> {
-        self.site.counters.gauges()
+    fn measures(&self) -> Vec<Measure> {
+        self.site.counters.measures()
     }
 
     async fn check(&self, _suffix: &fleetdns_core::DnsName) -> Vec<Finding> {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fleetdns_core::{DnsName, Gauge};
+use fleetdns_core::{DnsName, Measure, MeasureKind};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -75,16 +75,18 @@ impl Insync {
         }
     }
 
-    pub(crate) fn gauges(&self) -> Vec<Gauge> {
+    pub(crate) fn measures(&self) -> Vec<Measure> {
         let state = lock(&self.state);
-        let waiting = Gauge {
+        let waiting = Measure {
+            kind: MeasureKind::Gauge,
             name: "insync_waiting",
-            help: "Batches that are not known to be on all name servers of Route 53.",
+            help: "Batches that are not known to be on all name servers of Route 53",
             value: state.waiting.len() as f64,
         };
-        let last = state.last.map(|took| Gauge {
+        let last = state.last.map(|took| Measure {
+            kind: MeasureKind::Gauge,
             name: "insync_seconds",
-            help: "Seconds until the last batch was on all name servers of Route 53, as far as was asked.",
+            help: "Seconds until the last batch was on all name servers of Route 53, as far as was asked",
             value: took.as_secs_f64(),
         });
         std::iter::once(waiting).chain(last).collect()
@@ -157,7 +159,7 @@ mod tests {
     }
 
     fn values(insync: &Insync) -> (f64, Option<f64>) {
-        let gauges = insync.gauges();
+        let gauges = insync.measures();
         (gauges[0].value, gauges.get(1).map(|gauge| gauge.value))
     }
 

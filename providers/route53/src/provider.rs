@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_sdk_route53::types::{HostedZone, HostedZoneConfig, ResourceRecordSet, RrType};
 use fleetdns_core::limits::{self, Allowance};
 use fleetdns_core::{
-    Applied, ApprovedPlan, Capabilities, DnsName, Finding, Gauge, Label, Listing, Provider, ProviderError,
+    Applied, ApprovedPlan, Capabilities, DnsName, Finding, Label, Listing, Measure, Provider, ProviderError,
     Refusals,
 };
 use tokio::sync::Mutex;
@@ -264,8 +264,8 @@ impl Provider for Zone {
         self.check_all(suffix).await
     }
 
-    fn gauges(&self) -> Vec<Gauge> {
-        self.insync.as_ref().map(Insync::gauges).unwrap_or_default()
+    fn measures(&self) -> Vec<Measure> {
+        self.insync.as_ref().map(Insync::measures).unwrap_or_default()
     }
 }
 

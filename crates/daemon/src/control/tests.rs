@@ -22,7 +22,7 @@ use super::*;
 use crate::inputs::Inputs;
 use crate::overrides::{Clock, OverrideSender, OverrideStore};
 use crate::view::View;
-use crate::zone::{Gauges, ZoneStatus};
+use crate::zone::{Measures, ZoneStatus};
 
 /// Nobody writes here: what orders do to a zone is worked out beforehand.
 struct Nowhere;
@@ -129,7 +129,7 @@ impl Rig {
             settings(),
             "none",
             fleetdns_core::Capabilities::default(),
-            Gauges(Arc::new(Nowhere)),
+            Measures(Arc::new(Nowhere)),
         );
         status.observed = Some(written(&snapshot));
         let (zone, zone_in) = watch::channel(status);

@@ -40,6 +40,23 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Started,
+        Self::In,
+        Self::Out,
+        Self::Held,
+        Self::Released,
+        Self::SelfCheckFailed,
+        Self::SelfCheckPassed,
+        Self::Override,
+        Self::OverrideOver,
+        Self::Cluster,
+        Self::ZoneFault,
+        Self::ZoneMended,
+        Self::Lost,
+    ];
+
     /// In kebab case.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -47,6 +47,7 @@ impl ZoneTask {
         self.observed = Some(observed.clone());
         self.status.send_modify(|status| {
             status.listed_at = Some(Instant::now());
+            status.times.list.observe(began.elapsed().as_secs_f64());
             // Shown though writing rests: no pass may follow for long.
             status.observed = Some(observed);
         });

@@ -126,10 +126,12 @@ impl ZoneTask {
             }
         };
         self.reading.note_written(changes.iter().map(|change| &change.name));
-        self.batch.learn(changes.len(), started.elapsed());
+        let took = started.elapsed();
+        self.status.borrow().times.apply.observe(took.as_secs_f64());
+        self.batch.learn(changes.len(), took);
         self.recorder.moves(moves, &applied);
         self.settle_velocity(moves, &applied);
-        self.take_in(changes, moves, applied, started.elapsed());
+        self.take_in(changes, moves, applied, took);
     }
 }
 

@@ -5,9 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use fleetdns_core::plan::{HeldChange, Refused};
-use fleetdns_core::{Capabilities, DnsName, Gauge, Observed, Provider, ServiceKey};
+use fleetdns_core::{Capabilities, DnsName, Measure, Observed, Provider, ServiceKey};
 use fleetdns_planner::{Memory, ZoneSettings};
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::Instant;
+
+use crate::metrics;
 
 /// What the rest of the daemon may know of a zone at any moment.
 #[derive(Debug, Clone)]
@@ -43,21 +46,32 @@ pub struct ZoneStatus {
     /// Names not written since the start because of a fault.
     pub failed: u64,
     /// What the provider measures, as it is at the moment of reading.
-    pub gauges: Gauges,
+    pub measures: Measures,
+    /// How long its lists and batches took.
+    pub times: Times,
 }
 
-/// A provider of which no more can be had than its gauges.
-#[derive(Clone)]
-pub struct Gauges(pub(crate) Arc<dyn Provider>);
+/// Durations since the start, in seconds.
+#[derive(Debug, Clone)]
+pub struct Times {
+    /// Of reading the zone.
+    pub list: Histogram,
+    /// Of writing a batch.
+    pub apply: Histogram,
+}
 
-impl Gauges {
-    /// The gauges now.
-    pub fn read(&self) -> Vec<Gauge> {
-        self.0.gauges()
+/// A provider of which no more can be had than its measures.
+#[derive(Clone)]
+pub struct Measures(pub(crate) Arc<dyn Provider>);
+
+impl Measures {
+    /// The measures now.
+    pub fn read(&self) -> Vec<Measure> {
+        self.0.measures()
     }
 }
 
-impl fmt::Debug for Gauges {
+impl fmt::Debug for Measures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.read().fmt(f)
     }
@@ -69,7 +83,7 @@ impl ZoneStatus {
         settings: ZoneSettings,
         provider: &str,
         capabilities: Capabilities,
-        gauges: Gauges,
+        measures: Measures,
     ) -> Self {
         Self {
             settings,
@@ -87,7 +101,8 @@ impl ZoneStatus {
             faults: BTreeMap::new(),
             written: 0,
             failed: 0,
-            gauges,
+            measures,
+            times: Times { list: metrics::seconds(), apply: metrics::seconds() },
         }
     }
 }

@@ -72,8 +72,8 @@ async fn idle_connections_of_one_client_leave_room_and_processor_for_the_others(
     let last = limit.last_mut().unwrap();
     let closed = timeout(Duration::from_secs(5), last.read(&mut [0; 8])).await.expect("closed at once");
     assert!(matches!(closed, Ok(0) | Err(_)));
-    let gauges = server.zones[0].gauges();
-    let shown = gauges.iter().find(|gauge| gauge.name == "dns_connections_closed").unwrap();
+    let measures = server.zones[0].measures();
+    let shown = measures.iter().find(|gauge| gauge.name == "dns_connections_closed").unwrap();
     assert!(shown.value >= 350.0, "{shown:?}");
     // Datagrams do not wait for any of them.
     assert_eq!(ask(server.address, "web.example.com. A").await, ANSWER);

@@ -11,7 +11,7 @@ use fleetdns_fakes::route53::Fake;
 const WAITING: [(&str, &str); 1] = [("wait-insync", "yes")];
 
 pub(crate) fn gauge(provider: &dyn Provider, name: &str) -> Option<f64> {
-    provider.gauges().iter().find(|gauge| gauge.name == name).map(|gauge| gauge.value)
+    provider.measures().iter().find(|gauge| gauge.name == name).map(|gauge| gauge.value)
 }
 
 /// Polls until it holds: the time is that of a server in this process, which cannot be paused.
@@ -58,5 +58,5 @@ async fn who_may_not_ask_may_write() {
 #[tokio::test]
 async fn nothing_is_asked_unless_it_is_overridden() {
     let fake = Fake::start().await;
-    assert_eq!(fake.provider(OWNER).gauges(), []);
+    assert_eq!(fake.provider(OWNER).measures(), []);
 }

@@ -1,0 +1,248 @@
+//! `GET /metrics`: what the daemon shows, for Prometheus.
+//!
+//! Invariant: a series exists from the start, with zero, unless nothing is known of its subject.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use fleetdns_core::plan::Hold;
+use fleetdns_core::{Measure, MeasureKind, OverrideKind, Verdict};
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, prometheus_text, text};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::{MetricType, TypedMetric};
+use prometheus_client::registry::Registry;
+
+use crate::journal::{Kind, Stats};
+use crate::view::{Status, View, ZoneMeasure};
+use crate::zone::ZoneStatus;
+
+/// Media type of OpenMetrics, without its parameters.
+pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text";
+const OPEN_METRICS_1: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// A histogram of seconds, from 1 ms to 4 minutes.
+pub(crate) fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 4.0, 10))
+}
+
+/// Everything and its media type: OpenMetrics when `open`, otherwise the Prometheus text format.
+///
+/// # Errors
+/// None: writing to a text does not fail.
+pub(crate) fn render(view: &View, open: bool) -> Result<(&'static str, String), fmt::Error> {
+    let mut all = Metrics(Registry::with_prefix("fleetdns"));
+    let zones: Vec<ZoneStatus> = view.zones.iter().map(|zone| zone.borrow().clone()).collect();
+    all.zones(&zones);
+    all.fleet(&view.status());
+    all.journal(&view.journal.stats());
+    all.measures(view.measures());
+    let mut body = String::new();
+    if open {
+        text::encode(&mut body, &all.0)?;
+        return Ok((OPEN_METRICS_1, body));
+    }
+    prometheus_text::encode(&mut body, &all.0)?;
+    Ok((prometheus_text::CONTENT_TYPE, body))
+}
+
+/// Names and values of the labels of a series.
+type Labels = Vec<(&'static str, String)>;
+
+/// The series of one family, with values of this moment.
+#[derive(Debug)]
+struct Family<M>(Vec<(Labels, M)>);
+
+impl<M: EncodeMetric + TypedMetric> EncodeMetric for Family<M> {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(labels, metric)| metric.encode(encoder.encode_family(labels)?))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        M::TYPE
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+struct Metrics(Registry);
+
+impl Metrics {
+    fn gauge(&mut self, name: &str, help: &str, series: impl IntoIterator<Item = (Labels, f64)>) {
+        let series = series.into_iter().map(|(labels, value)| (labels, ConstGauge::new(value)));
+        self.0.register(name, help, Family(series.collect()));
+    }
+
+    /// `_total` is added to its name.
+    fn counter(&mut self, name: &str, help: &str, series: impl IntoIterator<Item = (Labels, f64)>) {
+        let series = series.into_iter().map(|(labels, value)| (labels, ConstCounter::new(value)));
+        self.0.register(name, help, Family(series.collect()));
+    }
+
+    fn zones(&mut self, zones: &[ZoneStatus]) {
+        let label = |status: &ZoneStatus| vec![("zone", status.settings.zone.to_string())];
+        let of =
+            |value: fn(&ZoneStatus) -> f64| zones.iter().map(move |status| (label(status), value(status)));
+        let owned =
+            |status: &ZoneStatus| status.observed.as_ref().map_or(0.0, |all| all.owned_count() as f64);
+        self.gauge("zone_owned_names", "Names in the zone that are ours", of(owned));
+        self.counter("zone_written", "Names written since the start", of(|status| status.written as f64));
+        self.counter(
+            "zone_failed",
+            "Names not written because of a fault",
+            of(|status| status.failed as f64),
+        );
+        let held = zones.iter().flat_map(|status| {
+            let mut names: BTreeMap<&str, f64> = Hold::KINDS.iter().map(|kind| (*kind, 0.0)).collect();
+            for held in status.held.values() {
+                *names.entry(held.reason.kind()).or_default() += 1.0;
+            }
+            let labels = |kind: &str| [label(status), vec![("reason", kind.to_owned())]].concat();
+            names.into_iter().map(move |(kind, names)| (labels(kind), names)).collect::<Vec<_>>()
+        });
+        self.gauge("zone_held_names", "Names kept by a brake", held);
+        let refused = |status: &ZoneStatus| {
+            status.refused.values().chain(status.faults.values()).map(Vec::len).sum::<usize>() as f64
+        };
+        self.gauge("zone_refused_names", "Names wanted and not written", of(refused));
+        let fault = |status: &ZoneStatus| f64::from(u8::from(status.fault.is_some()));
+        self.gauge("zone_fault", "1 while the zone cannot be read or written", of(fault));
+        let list: fn(&ZoneStatus) -> Histogram = |status| status.times.list.clone();
+        let apply: fn(&ZoneStatus) -> Histogram = |status| status.times.apply.clone();
+        for (name, help, histogram) in [
+            ("zone_list_seconds", "Seconds that reading the zone took", list),
+            ("zone_apply_seconds", "Seconds that writing a batch took", apply),
+        ] {
+            let series = zones.iter().map(|status| (label(status), histogram(status)));
+            self.0.register(name, help, Family(series.collect()));
+        }
+    }
+
+    fn fleet(&mut self, status: &Status) {
+        let build = vec![("version", status.version.clone())];
+        self.gauge("build_info", "1, with the version of the daemon", [(build, 1.0)]);
+        let overrides = [OverrideKind::Drain, OverrideKind::ForceIn, OverrideKind::ForceOut].map(|kind| {
+            let count = status.overrides.iter().filter(|line| line.kind == kind.as_str()).count();
+            (vec![("kind", kind.to_string())], count as f64)
+        });
+        self.gauge("overrides", "Operator overrides in force, by kind", overrides);
+        let self_checks = ["vantage", "correlation"].map(|kind| {
+            let failed = status.self_check.as_ref().is_some_and(|failed| failed.kind == kind);
+            (vec![("kind", kind.to_owned())], f64::from(u8::from(failed)))
+        });
+        let help = "1 while the self-check of the prober fails and its removals are suspended";
+        self.gauge("self_check_failed", help, self_checks);
+        let put_off: u64 = status.probes_put_off.iter().map(|of| of.probes).sum();
+        let help = "Probes that waited for the limits of their namespaces, while these act";
+        self.0.register("probes_put_off", help, ConstGauge::new(put_off));
+        let heard = status.canaries.iter().filter_map(|canary| {
+            Some((vec![("canary", canary.name.clone())], f64::from(u8::from(canary.heard?))))
+        });
+        self.gauge("canary_heard", "1 while the canary was heard when last probed", heard);
+        let label = |name: &str| vec![("cluster", name.to_owned())];
+        let live = status
+            .clusters
+            .iter()
+            .map(|cluster| (label(&cluster.name), f64::from(u8::from(cluster.inventory == "live"))));
+        self.gauge("cluster_live", "1 while the cluster's inventory is fresh", live);
+        let endpoints = status.clusters.iter().flat_map(|cluster| {
+            Verdict::ALL.map(|verdict| {
+                let count = cluster.verdicts.get(verdict.as_str()).copied().unwrap_or_default();
+                ([label(&cluster.name), vec![("verdict", verdict.to_string())]].concat(), count as f64)
+            })
+        });
+        self.gauge("cluster_endpoints", "Addresses by verdict", endpoints);
+    }
+
+    fn journal(&mut self, stats: &Stats) {
+        let events = Kind::ALL.map(|kind| {
+            let count = stats.events.get(&kind).copied().unwrap_or_default();
+            (vec![("kind", kind.to_string())], count as f64)
+        });
+        self.counter("events", "Events in the journal since the start", events);
+        let fault = ConstGauge::new(u32::from(stats.fault.is_some()));
+        self.0.register("audit_fault", "1 while the audit file cannot be written", fault);
+        let help = "Events that never came to the audit file";
+        self.0.register("audit_lost", help, ConstCounter::new(stats.lost));
+    }
+
+    /// What providers measure: those of one kind have the same families.
+    fn measures(&mut self, measures: Vec<ZoneMeasure>) {
+        let mut families: BTreeMap<&str, Vec<ZoneMeasure>> = BTreeMap::new();
+        for one in measures {
+            families.entry(one.measure.name).or_default().push(one);
+        }
+        for (name, family) in families {
+            let Some(Measure { kind, help, .. }) = family.first().map(|one| one.measure.clone()) else {
+                continue;
+            };
+            let series = family.into_iter().map(|one| (vec![("zone", one.zone)], one.measure.value));
+            let name = format!("zone_{name}");
+            match kind {
+                MeasureKind::Gauge => self.gauge(&name, help, series),
+                MeasureKind::Counter => self.counter(&name, help, series),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(fill: impl FnOnce(&mut Metrics)) -> String {
+        let mut all = Metrics(Registry::with_prefix("fleetdns"));
+        fill(&mut all);
+        let mut text = String::new();
+        prometheus_text::encode(&mut text, &all.0).unwrap();
+        text
+    }
+
+    #[test]
+    fn what_providers_measure_is_one_family_for_all_zones() {
+        let measure = |zone: &str, name, kind, value| ZoneMeasure {
+            zone: zone.to_owned(),
+            measure: Measure { kind, name, help: "How long", value },
+        };
+        let shown = text(|all| {
+            all.measures(vec![
+                measure("a.example", "insync_seconds", MeasureKind::Gauge, 2.0),
+                measure("a.example", "cut", MeasureKind::Counter, 3.0),
+                measure("b\"\n\\", "insync_seconds", MeasureKind::Gauge, 0.5),
+            ]);
+        });
+        assert_eq!(
+            shown,
+            "# HELP fleetdns_zone_cut_total How long.\n# TYPE fleetdns_zone_cut_total counter\n\
+             fleetdns_zone_cut_total{zone=\"a.example\"} 3.0\n\
+             # HELP fleetdns_zone_insync_seconds How long.\n# TYPE fleetdns_zone_insync_seconds gauge\n\
+             fleetdns_zone_insync_seconds{zone=\"a.example\"} 2.0\n\
+             fleetdns_zone_insync_seconds{zone=\"b\\\"\\n\\\\\"} 0.5\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn series_exist_from_the_start_in_both_formats() {
+        let view = View::empty();
+        let (kind, old) = render(&view, false).unwrap();
+        assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+        for series in [
+            "fleetdns_overrides{kind=\"force-in\"} 0.0\n",
+            "fleetdns_self_check_failed{kind=\"vantage\"} 0.0\n",
+            "fleetdns_events_total{kind=\"zone-fault\"} 0.0\n",
+            "fleetdns_probes_put_off 0\n",
+            "fleetdns_audit_lost_total 0\n",
+        ] {
+            assert!(old.contains(series), "no {series} in {old}");
+        }
+        let (kind, open) = render(&view, true).unwrap();
+        assert!(kind.starts_with(OPEN_METRICS) && open.ends_with("# EOF\n"), "{kind} {open}");
+        assert!(
+            open.contains("# TYPE fleetdns_events counter\n") && open.contains("fleetdns_events_total{"),
+            "{open}"
+        );
+    }
+}
