@@ -6,8 +6,10 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use fleetdns_core::text;
 use fleetdns_daemon::config::Flags;
 
 /// Keeps DNS zones in step with the LoadBalancer Services of many Kubernetes clusters.
@@ -35,6 +37,10 @@ impl Cli {
         }
         Self::try_parse_from(line)
     }
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    text::duration(text).ok_or("expected a duration such as 90s, 1h30m or 3d")
 }
 
 /// The value of `--color`, if there is one that can be understood.
@@ -209,8 +215,8 @@ pub struct OverrideArgs {
     #[arg(required = true, value_name = "SUBJECT")]
     pub subjects: Vec<String>,
     /// For how long, such as 45s, 30m, 2h or 3d [default: until `undrain`].
-    #[arg(long = "for", value_name = "DURATION")]
-    pub span: Option<String>,
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub span: Option<Duration>,
     /// Why; is shown to others.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,

@@ -84,7 +84,7 @@ impl Ttl {
 #[error("invalid TTL '{0}'; expected seconds from 1 to 2147483647 or a duration such as 5m")]
 pub struct BadTtl(pub String);
 
-/// Seconds, or a duration as Go writes it, of which the part of a second is dropped; 1 s at least.
+/// Seconds, or a duration, of which the part of a second is dropped; 1 s at least.
 impl FromStr for Ttl {
     type Err = BadTtl;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fleetdns_core::keys::{KeyFault, KeySpec, Keys};
+use fleetdns_core::text::duration;
 
 /// Keys that a zone of this provider may have.
 pub const KEYS: &[KeySpec] = &[
@@ -82,18 +83,10 @@ fn url_of(text: &str) -> Result<String, String> {
     }
 }
 
-/// Seconds, or minutes with an `m` behind.
 fn timeout_of(text: &str) -> Result<Duration, String> {
-    let text = text.trim();
-    let (number, unit) = match text.strip_suffix('m') {
-        Some(number) => (number, 60),
-        None => (text.strip_suffix('s').unwrap_or(text), 1),
-    };
-    let seconds = number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    match seconds {
-        Some(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
-        _ => Err(format!("'{text}' is not a duration of 1s to 60m")),
-    }
+    let possible = Duration::from_secs(1)..=Duration::from_secs(3600);
+    let found = duration(text).filter(|timeout| possible.contains(timeout));
+    found.ok_or_else(|| format!("'{text}' is not a duration from 1s to 1h"))
 }
 
 #[cfg(test)]
@@ -112,7 +105,7 @@ mod tests {
     fn a_url_is_enough() {
         let settings = read_pairs(&[("url", "http://127.0.0.1:8888/")]).unwrap();
         assert_eq!((settings.url.as_str(), settings.timeout), ("http://127.0.0.1:8888", TIMEOUT));
-        for (text, seconds) in [("45s", 45), ("2m", 120), ("7", 7)] {
+        for (text, seconds) in [("45s", 45), ("2m", 120), ("1m30s", 90)] {
             let settings = read_pairs(&[("url", "https://dns.example/hook"), ("timeout", text)]).unwrap();
             assert_eq!(settings.timeout.as_secs(), seconds);
         }

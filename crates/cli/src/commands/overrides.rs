@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use fleetdns_core::{OverrideKind, stamp, text};
+use fleetdns_core::{OverrideKind, stamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -34,7 +34,8 @@ const MANY: usize = 20;
 /// # Errors
 /// When the daemon cannot be asked, or refuses.
 pub async fn kind(args: &OverrideArgs, kind: Option<OverrideKind>) -> Result<ExitCode, CommandError> {
-    let seconds = args.span.as_deref().map(seconds).transpose()?;
+    // A part of a second counts as one.
+    let seconds = args.span.map(|span| u64::try_from(span.as_millis().div_ceil(1000)).unwrap_or(u64::MAX));
     let order = Order {
         kind: kind.map_or(AUTO, OverrideKind::as_str).to_owned(),
         subjects: args.subjects.clone(),
@@ -135,18 +136,6 @@ fn effect(out: &mut dyn Write, effect: &Effect) -> std::io::Result<()> {
         .try_for_each(|zone| writeln!(out, "  {zone}: the zone has not been read yet, it follows when it is"))
 }
 
-/// `2h`, `1h30m`, `45s`, `3d`.
-fn seconds(text: &str) -> Result<u64, CommandError> {
-    let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok()?.checked_mul(86_400));
-    // A part of a second counts as one.
-    let parsed = days.or_else(|| {
-        text::duration(text).map(|span| span.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
-    });
-    let bad =
-        || CommandError::Failed(format!("--for: '{text}' is not a duration, such as 45s, 30m, 2h or 3d"));
-    parsed.ok_or_else(bad)
-}
-
 fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -201,22 +190,6 @@ fn socket(operate: &Operate) -> Result<PathBuf, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_has_units_and_days_are_one() {
-        for (text, expected) in [
-            ("2h", Some(7200)),
-            ("1m30s", Some(90)),
-            ("3d", Some(259_200)),
-            ("1500ms", Some(2)),
-            ("1h30", None),
-            ("d", None),
-            ("", None),
-            ("-1s", None),
-        ] {
-            assert_eq!(seconds(text).ok(), expected.filter(|_| !text.is_empty()), "{text}");
-        }
-    }
 
     #[test]
     fn an_answer_says_what_became_of_it() {
