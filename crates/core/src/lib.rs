@@ -9,6 +9,7 @@
 
 pub mod address;
 pub mod annotations;
+pub mod backoff;
 pub mod brakes;
 pub mod heartbeat;
 pub mod hostnames;

@@ -86,12 +86,12 @@ async fn only_the_owner(
     let owner = rustix::process::geteuid().as_raw();
     match peer.filter(|uid| may_order(*uid, owner)) {
         Some(uid) => {
-            request.extensions_mut().insert(Caller(user(uid, &passwd()).into()));
+            request.extensions_mut().insert(Caller(user(uid).await.into()));
             next.run(request).await
         }
         None => {
             warn!(uid = peer, "an order of another user is refused");
-            let who = user(owner, &passwd());
+            let who = user(owner).await;
             refusal(
                 StatusCode::FORBIDDEN,
                 format!("only {who}, who runs the daemon, and root may ask for this"),
@@ -104,20 +104,10 @@ const fn may_order(uid: u32, owner: u32) -> bool {
     uid == owner || uid == 0
 }
 
-/// The system's users; without them, they are numbers.
-fn passwd() -> String {
-    std::fs::read_to_string("/etc/passwd").unwrap_or_default()
-}
-
-/// The name of a user in the form of passwd(5), or else the number.
-fn user(uid: u32, passwd: &str) -> String {
-    let named = |line: &str| {
-        let mut fields = line.split(':');
-        let name = fields.next().filter(|name| !name.is_empty())?;
-        let found = fields.nth(1)?.parse::<u32>().ok()?;
-        (found == uid).then(|| name.to_owned())
-    };
-    passwd.lines().find_map(named).unwrap_or_else(|| format!("uid {uid}"))
+/// The name of a user, or else the number. A directory service may take its time.
+async fn user(uid: u32) -> String {
+    let found = tokio::task::spawn_blocking(move || uzers::get_user_by_uid(uid)).await.ok().flatten();
+    found.map_or_else(|| format!("uid {uid}"), |user| user.name().to_string_lossy().into_owned())
 }
 
 fn refusal(status: StatusCode, error: String) -> Response {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::DnsName;
+use fleetdns_core::backoff::doubled;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use imbl::OrdSet;
@@ -86,7 +87,7 @@ impl Known {
             _ => None,
         });
         self.failures = if failed.is_some() { self.failures.saturating_add(1) } else { 0 };
-        let retry = SHORTEST.saturating_mul(1 << self.failures.saturating_sub(1).min(4)).min(LONGEST_RETRY);
+        let retry = doubled(SHORTEST, LONGEST_RETRY, self.failures.saturating_sub(1));
         let found = |family: &Family| match family {
             Family::Found(_, ttl) => Some(*ttl),
             _ => None,
@@ -101,9 +102,7 @@ impl Known {
         set(&mut self.v6, v6, ttl.is_some());
         let same = before.is_none() || before == self.addresses();
         self.changes = if same { 0 } else { self.changes.saturating_add(1) };
-        let steps = self.changes.saturating_sub(STEADY).min(8);
-        let rotation =
-            if steps > 0 { SHORTEST.saturating_mul(1 << steps).min(LONGEST_ROTATION) } else { SHORTEST };
+        let rotation = doubled(SHORTEST, LONGEST_ROTATION, self.changes.saturating_sub(STEADY));
         let pause = ttl.map_or(retry, |ttl| ttl.clamp(rotation, LONGEST));
         (failed.clone(), if failed.is_some() { pause.min(retry) } else { pause })
     }

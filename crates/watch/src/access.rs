@@ -82,9 +82,8 @@ fn from_files(paths: &[PathBuf], context: Option<&str>) -> Result<Found, AccessE
     if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
         return Err(unusable("its certificate-authority holds no certificate in PEM".to_owned()));
     }
-    let url = &config.cluster_url;
     let exceptions = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy")).unwrap_or_default();
-    if !proxy_is_ours && !proxy::is_for(url.scheme_str(), url.host().unwrap_or_default(), &exceptions) {
+    if !proxy_is_ours && !proxy::is_for(&config.cluster_url, &exceptions) {
         config.proxy_url = None;
     }
     Ok(Found { config, label })

@@ -5,6 +5,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use fleetdns_core::backoff;
+
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -12,23 +14,22 @@ const LONGEST: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Backoff {
     seed: String,
-    step: u32,
+    whole: backoff::Backoff,
 }
 
 impl Backoff {
     pub(crate) fn new(seed: impl ToString) -> Self {
-        Self { seed: seed.to_string(), step: 0 }
+        Self { seed: seed.to_string(), whole: backoff::Backoff::new(FIRST, LONGEST) }
     }
 
     pub(crate) const fn reset(&mut self) {
-        self.step = 0;
+        self.whole.reset();
     }
 
     /// How long to wait before the next attempt.
     pub(crate) fn pause(&mut self) -> Duration {
-        let whole = FIRST.saturating_mul(1 << self.step.min(16)).min(LONGEST);
-        self.step = self.step.saturating_add(1);
-        whole.mul_f64(1.0 - self.share() / 2.0)
+        let share = self.share();
+        self.whole.pause().mul_f64(1.0 - share / 2.0)
     }
 
     /// A timer's length, longer or shorter by up to a tenth.
@@ -39,7 +40,7 @@ impl Backoff {
     /// From 0 to 1, the same for the same name and step.
     fn share(&self) -> f64 {
         let mut hasher = DefaultHasher::new();
-        (&self.seed, self.step).hash(&mut hasher);
+        (&self.seed, self.whole.faults()).hash(&mut hasher);
         f64::from((hasher.finish() >> 32) as u32) / f64::from(u32::MAX)
     }
 }

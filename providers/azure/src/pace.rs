@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fleetdns_core::Pause;
+use fleetdns_core::backoff::doubled;
 use tokio::time::Instant;
 
 /// Most writes under way at once.
@@ -92,7 +93,7 @@ impl Pace {
             state.successes = 0;
         }
         let lane = state.lane(operation);
-        let unsaid = || (FIRST_WAIT * 2_u32.pow(lane.unsaid.min(6))).min(LONGEST_WAIT);
+        let unsaid = || doubled(FIRST_WAIT, LONGEST_WAIT, lane.unsaid);
         let wait = said.map_or_else(unsaid, Pause::duration);
         lane.unsaid = lane.unsaid.saturating_add(u32::from(said.is_none() && first));
         let until = lane.closed_until.map_or(now + wait, |until| until.max(now + wait));

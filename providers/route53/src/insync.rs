@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fleetdns_core::backoff::Backoff;
 use fleetdns_core::{DnsName, Measure, MeasureKind};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -98,7 +99,8 @@ async fn follow<F>(zone: DnsName, state: Arc<Mutex<State>>, ask: impl Fn(String)
 where
     F: Future<Output = Result<bool, Fault>>,
 {
-    let mut pause = PAUSES.0;
+    let mut pauses = Backoff::new(PAUSES.0, PAUSES.1);
+    let mut pause = pauses.pause();
     loop {
         let Some((change, since)) = next(&state) else { return };
         tokio::time::sleep(pause).await;
@@ -106,8 +108,11 @@ where
         let took = since.elapsed();
         pause = match &answer {
             // The next one is there soon after it.
-            Ok(true) => PAUSES.0,
-            Ok(false) => (pause * 2).min(PAUSES.1),
+            Ok(true) => {
+                pauses.reset();
+                pauses.pause()
+            }
+            Ok(false) => pauses.pause(),
             Err(_) => PAUSE_AFTER_FAULT,
         };
         let gone = matches!(&answer, Err(Fault { kind: Kind::Refused(_), .. })) || took > GIVE_UP;

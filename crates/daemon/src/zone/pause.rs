@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use fleetdns_core::backoff::Backoff;
 use fleetdns_core::{DnsName, ProviderError};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -17,33 +18,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest wait that a backend can ask for: its number comes from outside.
 const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 
-/// A pause that doubles with each fault in a row.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pause {
-    least: Duration,
-    most: Duration,
-    faults: u32,
-}
-
-impl Pause {
-    pub(super) const fn new(least: Duration, most: Duration) -> Self {
-        Self { least, most, faults: 0 }
-    }
-
-    /// The pause after one more fault.
-    pub(super) fn next(&mut self) -> Duration {
-        let factor = 2_u32.saturating_pow(self.faults);
-        self.faults = self.faults.saturating_add(1);
-        self.least.saturating_mul(factor).min(self.most)
-    }
-}
-
 /// One way to use a zone, to read it or to write it, with pauses of its own: a fault of one does not stop the other.
 #[derive(Debug)]
 pub(super) struct Access {
     /// `read` or `write`.
     action: &'static str,
-    pause: Pause,
+    pause: Backoff,
     /// Not used before this.
     until: Option<Instant>,
     fault: Option<String>,
@@ -53,7 +33,7 @@ pub(super) struct Access {
 
 impl Access {
     pub(super) const fn new(action: &'static str) -> Self {
-        let pause = Pause::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let pause = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         Self { action, pause, until: None, fault: None, asked_to_wait: false }
     }
 
@@ -75,12 +55,12 @@ impl Access {
 
     /// Rests without a fault: nothing was achieved, and to go on at once would be of no use.
     pub(super) fn rest(&mut self, now: Instant) {
-        self.until = now.checked_add(self.pause.next());
+        self.until = now.checked_add(self.pause.pause());
     }
 
     /// Takes in a fault of the zone; returns its text when it is news.
     pub(super) fn failed(&mut self, error: &ProviderError, zone: &DnsName, now: Instant) -> Option<String> {
-        let growing = self.pause.next();
+        let growing = self.pause.pause();
         let pause = match error {
             ProviderError::Throttled { seconds, .. } => {
                 Duration::from_secs((*seconds).max(1)).min(LONGEST_ASKED)
@@ -135,14 +115,5 @@ mod tests {
             access.failed(&ProviderError::Throttled { endpoint: "zone".into(), seconds }, &zone, now);
             assert_eq!(access.rests_until(now), Some(now + Duration::from_secs(expected)), "{seconds}");
         }
-    }
-
-    #[test]
-    fn a_pause_doubles_up_to_its_longest() {
-        let mut pause = Pause::new(Duration::from_secs(5), Duration::from_secs(300));
-        let seconds: Vec<u64> = (0..9).map(|_| pause.next().as_secs()).collect();
-        assert_eq!(seconds, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
-        pause.faults = u32::MAX;
-        assert_eq!(pause.next().as_secs(), 300);
     }
 }

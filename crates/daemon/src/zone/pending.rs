@@ -6,15 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetdns_core::backoff::Backoff;
 use fleetdns_core::{DnsName, NameChange};
 use tokio::time::Instant;
 
-use super::pause::{FIRST_PAUSE, Pause};
+use super::pause::FIRST_PAUSE;
 
 /// Pauses between two tries of a change that the backend refuses.
-const REFUSED: Pause = Pause::new(Duration::from_secs(5), Duration::from_secs(300));
+const REFUSED: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
 /// Pauses between two reads for a name that is never as it was read; the first read is at once.
-const CONTESTED: Pause = Pause::new(FIRST_PAUSE, Duration::from_secs(30));
+const CONTESTED: Backoff = Backoff::new(FIRST_PAUSE, Duration::from_secs(30));
 
 #[derive(Debug)]
 enum Wait {
@@ -29,7 +30,7 @@ enum Wait {
 #[derive(Debug)]
 struct Entry {
     wait: Wait,
-    pause: Pause,
+    pause: Backoff,
 }
 
 /// All names of a zone that wait.
@@ -45,7 +46,7 @@ impl Pending {
             .filter(|entry| matches!(&entry.wait, Wait::Refused { change: before, .. } if before == change));
         let news = known.is_none();
         let mut pause = known.map_or(REFUSED, |entry| entry.pause);
-        let wait = Wait::Refused { change: change.clone(), reason, due: now + pause.next() };
+        let wait = Wait::Refused { change: change.clone(), reason, due: now + pause.pause() };
         self.0.insert(change.name.clone(), Entry { wait, pause });
         news
     }
@@ -57,7 +58,7 @@ impl Pending {
         let (mut pause, mut due) = (CONTESTED, now);
         if let Some(entry) = known {
             pause = entry.pause;
-            due += pause.next();
+            due += pause.pause();
         }
         self.0.insert(name.clone(), Entry { wait: Wait::Unread { since: now, due, reason }, pause });
         news
