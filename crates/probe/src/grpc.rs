@@ -1,7 +1,6 @@
 //! One `grpc.health.v1.Health/Check` (the gRPC health checking protocol) over HTTP/2 (RFC 9113), and nothing beyond.
 //!
-//! The two messages have one field each, a string and an enum: they are written and read here by hand. The connection is
-//! driven by the future of the probe itself and goes with it.
+//! The connection is driven by the future of the probe itself and goes with it.
 //!
 //! Invariant: no more than [`LONGEST_MESSAGE`] of an answer's body is kept, and no more than [`LONGEST_HEADERS`] of its
 //! headers.
@@ -16,6 +15,7 @@ use h2::{Reason, RecvStream};
 use http::header::{CONTENT_TYPE, TE, USER_AGENT};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::answer::{Answer, Failure, Snag, stream_error};
@@ -94,23 +94,26 @@ fn request(check: &GrpcCheck) -> Result<Request<()>, Answer> {
         .map_err(unaskable)
 }
 
-/// A `HealthCheckRequest`: field 1 is the service, and is left out where it is empty.
+/// The request of `grpc.health.v1`.
+#[derive(Clone, PartialEq, Message)]
+struct HealthCheckRequest {
+    #[prost(string, tag = "1")]
+    service: String,
+}
+
+/// The answer; its status is an enum.
+#[derive(Clone, PartialEq, Message)]
+struct HealthCheckResponse {
+    #[prost(int32, tag = "1")]
+    status: i32,
+}
+
 fn message(service: &str) -> Bytes {
-    let mut body = BytesMut::with_capacity(service.len() + 3);
-    if !service.is_empty() {
-        body.put_u8(1 << 3 | 2);
-        let mut length = service.len();
-        while length >= 0x80 {
-            body.put_u8((length & 0x7f) as u8 | 0x80);
-            length >>= 7;
-        }
-        body.put_u8((length & 0x7f) as u8);
-        body.put_slice(service.as_bytes());
-    }
+    let body = HealthCheckRequest { service: service.to_owned() }.encode_to_vec();
     let mut message = BytesMut::with_capacity(PREFIX + body.len());
     message.put_u8(0);
     message.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
-    message.put(body);
+    message.put_slice(&body);
     message.freeze()
 }
 
@@ -178,47 +181,13 @@ fn serving(message: &[u8]) -> Result<(), Answer> {
     Err(Answer::Fail(Failure::Health(text)))
 }
 
-/// The enum in field 1, 0 where it is left out; `None` where this is no message, or a compressed one.
-fn health(message: &[u8]) -> Option<u64> {
-    let (prefix, mut body) = message.split_at_checked(PREFIX)?;
+/// The status; `None` where this is no message, or a compressed one.
+fn health(message: &[u8]) -> Option<i32> {
+    let (prefix, body) = message.split_at_checked(PREFIX)?;
     let [0, length @ ..] = prefix else { return None };
     let length = u32::from_be_bytes(length.try_into().ok()?);
-    if body.len() != usize::try_from(length).ok()? {
-        return None;
-    }
-    let mut health = 0;
-    while !body.is_empty() {
-        let tag = varint(&mut body)?;
-        match (tag >> 3, tag & 7) {
-            (1, 0) => health = varint(&mut body)?,
-            (1, _) => return None,
-            (_, 0) => {
-                varint(&mut body)?;
-            }
-            (_, 1) => body = body.get(8..)?,
-            (_, 2) => {
-                let length = usize::try_from(varint(&mut body)?).ok()?;
-                body = body.get(length..)?;
-            }
-            (_, 5) => body = body.get(4..)?,
-            _ => return None,
-        }
-    }
-    Some(health)
-}
-
-/// A number of 7 bits in each octet, the least significant first.
-fn varint(body: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let (first, rest) = body.split_first()?;
-        *body = rest;
-        number |= u64::from(first & 0x7f) << shift;
-        if first & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
+    let whole = body.len() == usize::try_from(length).ok()?;
+    whole.then(|| HealthCheckResponse::decode(body).ok()).flatten().map(|answer| answer.status)
 }
 
 fn h2_error(error: &h2::Error) -> Answer {

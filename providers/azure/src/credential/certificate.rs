@@ -4,15 +4,16 @@
 //! azure_identity has this too, over OpenSSL; here the one TLS library of the process signs.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand;
 use azure_core::error::{Error, ErrorKind};
 use azure_core::http::ClientMethodOptions;
 use azure_identity::ClientAssertion;
 use data_encoding::BASE64URL_NOPAD;
 use rustls::SignatureScheme;
-use rustls::crypto::aws_lc_rs::{cipher_suite::TLS13_AES_128_GCM_SHA256, sign::any_supported_type};
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
@@ -27,12 +28,11 @@ pub(super) struct Certificate {
     client: String,
     /// Whom the assertion is for.
     endpoint: String,
-    made: AtomicU64,
 }
 
 impl Certificate {
     pub(super) const fn new(file: PathBuf, client: String, endpoint: String) -> Self {
-        Self { file, client, endpoint, made: AtomicU64::new(0) }
+        Self { file, client, endpoint }
     }
 
     fn sign(&self, pem: &[u8], now: u64) -> Result<String, String> {
@@ -41,13 +41,12 @@ impl Certificate {
             CertificateDer::from_pem_slice(pem).map_err(|error| format!("no certificate: {error}"))?;
         let key = any_supported_type(&key).map_err(|error| error.to_string())?;
         let signer = key.choose_scheme(&[SignatureScheme::RSA_PSS_SHA256]).ok_or("the key is no RSA key")?;
-        let thumbprint = sha256(&certificate)?;
-        let header = json!({ "alg": "PS256", "typ": "JWT", "x5t#S256": BASE64URL_NOPAD.encode(&thumbprint) });
-        // Has to be another one each time, and nothing more.
-        let unique = format!("{now} {} {}", std::process::id(), self.made.fetch_add(1, Ordering::Relaxed));
+        let header = json!({ "alg": "PS256", "typ": "JWT", "x5t#S256": BASE64URL_NOPAD.encode(digest(&SHA256, &certificate).as_ref()) });
+        let mut unique = [0; 16];
+        rand::fill(&mut unique).map_err(|_| "no random numbers")?;
         let claims = json!({
             "aud": self.endpoint, "iss": self.client, "sub": self.client,
-            "jti": BASE64URL_NOPAD.encode(&sha256(unique.as_bytes())?),
+            "jti": BASE64URL_NOPAD.encode(&unique),
             "iat": now, "nbf": now, "exp": now + LIFE,
         });
         let encode = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
@@ -55,12 +54,6 @@ impl Certificate {
         let signature = signer.sign(text.as_bytes()).map_err(|error| error.to_string())?;
         Ok(format!("{text}.{}", BASE64URL_NOPAD.encode(&signature)))
     }
-}
-
-/// The hash of a cipher suite that is always there.
-fn sha256(data: &[u8]) -> Result<Vec<u8>, String> {
-    let suite = TLS13_AES_128_GCM_SHA256.tls13().ok_or("no SHA-256")?;
-    Ok(suite.common.hash_provider.hash(data).as_ref().to_vec())
 }
 
 #[async_trait::async_trait]
@@ -94,8 +87,8 @@ mod tests {
         let decode = |part: &str| BASE64URL_NOPAD.decode(part.as_bytes()).unwrap();
         let header: Value = serde_json::from_slice(&decode(parts[0])).unwrap();
         let claims: Value = serde_json::from_slice(&decode(parts[1])).unwrap();
-        let thumbprint = sha256(certificate.der()).unwrap();
-        assert_eq!(header["x5t#S256"], BASE64URL_NOPAD.encode(&thumbprint));
+        let thumbprint = digest(&SHA256, certificate.der());
+        assert_eq!(header["x5t#S256"], BASE64URL_NOPAD.encode(thumbprint.as_ref()));
         assert_eq!(
             (&claims["aud"], &claims["iss"], &claims["sub"]),
             (&json!("https://login/t"), &json!("app"), &json!("app"))
