@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::plan::{Cause, Change, HeldChange, Hold, NameChange, Plan};
+use crate::hold::Hold;
+use crate::plan::{Cause, Change, HeldChange, NameChange, Plan};
 use crate::quota::Limits;
 use crate::service::ServiceKey;
 

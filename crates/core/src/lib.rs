@@ -12,6 +12,7 @@ pub mod annotations;
 pub mod backoff;
 pub mod brakes;
 pub mod heartbeat;
+pub mod hold;
 pub mod hostnames;
 pub mod keys;
 pub mod limits;
@@ -42,6 +43,7 @@ mod unreadable;
 
 pub use address::Address;
 pub use brakes::{AllDown, ApprovedPlan, Brakes, approve};
+pub use hold::Hold;
 pub use hostnames::{HostnamePolicy, Sharing};
 pub use member::{ClusterVerdict, Health, Inventory, MemberView, Snapshot};
 pub use member_name::MemberName;

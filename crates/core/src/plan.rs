@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::hold::Hold;
 use crate::member_name::MemberName;
 use crate::name::DnsName;
 use crate::observed::ObservedSet;
@@ -123,131 +124,6 @@ impl NameChange {
     /// Whether nothing of ours is left at the name.
     pub fn vanishes(&self) -> bool {
         self.changes.iter().all(|change| matches!(change, Change::Delete { .. }))
-    }
-}
-
-/// Why something that would have been removed is kept for now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hold {
-    /// Start-up has not converged.
-    StartUp(Arc<str>),
-    /// `removals = off`: it would go.
-    Shadow,
-    /// We seem to be the ones who are cut off.
-    Vantage,
-    /// It failed together with more than half of the fleet.
-    Correlation,
-    /// It failed while probe results were distrusted, and has to fail again.
-    Held,
-    /// It was dead, did not go in time, and answers again.
-    Recovering,
-    /// More would go within a minute than may.
-    Velocity,
-    /// The settings of its probe changed and have not yet shown that they work.
-    NewProbe,
-    /// Fewer than `min-kept` addresses would be left.
-    Floor,
-    /// Every endpoint is down: the last set stays, or what the members have now where nothing of it is left.
-    AllDown,
-    /// An address has no verdict yet, or is a host name that was never resolved.
-    Undecided,
-    /// The ownership text does not say who gave it, and a member that might have was never listed.
-    Unattributed,
-    /// The member that gave it returns addresses now of which none can be used.
-    Unreadable,
-    /// This member gave it, and was never listed whole since we started.
-    Unlisted(MemberName),
-    /// Too many names would be deleted at once.
-    MaxDelete {
-        /// Names that would go, as far as they count for this one.
-        deleted: usize,
-        /// Names that are ours.
-        owned: usize,
-        /// The limit in percent.
-        percent: u8,
-    },
-}
-
-impl Hold {
-    /// All kinds.
-    pub const KINDS: [&str; 15] = [
-        "start-up",
-        "shadow",
-        "vantage",
-        "correlation",
-        "held",
-        "recovering",
-        "velocity",
-        "new-probe",
-        "floor",
-        "all-down",
-        "undecided",
-        "unattributed",
-        "unreadable",
-        "unlisted",
-        "max-delete",
-    ];
-
-    /// Its name, in one word: what its text begins with.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::StartUp(_) => "start-up",
-            Self::Shadow => "shadow",
-            Self::Vantage => "vantage",
-            Self::Correlation => "correlation",
-            Self::Held => "held",
-            Self::Recovering => "recovering",
-            Self::Velocity => "velocity",
-            Self::NewProbe => "new-probe",
-            Self::Floor => "floor",
-            Self::AllDown => "all-down",
-            Self::Undecided => "undecided",
-            Self::Unattributed => "unattributed",
-            Self::Unreadable => "unreadable",
-            Self::Unlisted(_) => "unlisted",
-            Self::MaxDelete { .. } => "max-delete",
-        }
-    }
-}
-
-impl fmt::Display for Hold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::StartUp(what) => write!(f, "start-up: {what}"),
-            Self::Shadow => f.write_str("shadow: a removal is due; removals = off holds it"),
-            Self::Vantage => f.write_str("vantage: this prober seems to be cut off; probe-driven removals are held"),
-            Self::Correlation => f.write_str(
-                "correlation: it failed together with more than half of all endpoints; held until they recover, \
-                 fleetdns confirm-outage confirms it, or correlation-hold ends",
-            ),
-            Self::Held => f.write_str(
-                "held: it failed while probe results were distrusted; its next probes decide",
-            ),
-            Self::Recovering => f.write_str("recovering: it was down but never removed, and answers again; kept"),
-            Self::Velocity => {
-                f.write_str("velocity: removals this minute reached max-removals; waits for the next slot")
-            }
-            Self::NewProbe => f.write_str(
-                "new-probe: its probe settings changed, and a majority of the Service's endpoints does not pass with them",
-            ),
-            Self::Floor => f.write_str("floor: fewer than min-kept addresses would be left"),
-            Self::AllDown => f.write_str("all-down: no healthy address left; the name keeps its last addresses"),
-            Self::Undecided => f.write_str(
-                "undecided: an address has no verdict yet, or is a host name that was never resolved",
-            ),
-            Self::Unattributed => {
-                f.write_str("unattributed: nothing says who gave it, and a cluster was never listed")
-            }
-            Self::Unreadable => {
-                f.write_str("unreadable: none of the addresses that its Service has now can be used")
-            }
-            Self::Unlisted(member) => write!(f, "unlisted: {member} gave it and was never listed"),
-            Self::MaxDelete { deleted, owned, percent } => write!(
-                f,
-                "max-delete: {deleted} of {owned} names would be deleted, more than {percent} %; these deletions wait \
-                 until fewer go or max-delete is raised"
-            ),
-        }
     }
 }
 

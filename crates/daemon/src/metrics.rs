@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use fleetdns_core::plan::Hold;
+use fleetdns_core::Hold;
 use fleetdns_core::{Measure, MeasureKind, OverrideKind, Verdict};
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, prometheus_text, text};
 use prometheus_client::metrics::counter::ConstCounter;

@@ -12,6 +12,7 @@ use fleetdns_core::{
 };
 use fleetdns_planner::desired::address_verdict;
 use fleetdns_planner::simulate::Scenario;
+use fleetdns_planner::{HeldLine, Reason};
 use fleetdns_probe::Reports;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -27,7 +28,7 @@ use crate::zone::ZoneStatus;
 mod lines;
 
 pub use lines::{
-    ClusterLine, NeverAnsweredLine, OverrideLine, PutOffLine, Reason, RecordLine, UnprobeableLine, ZoneLine,
+    ClusterLine, NeverAnsweredLine, OverrideLine, PutOffLine, RecordLine, UnprobeableLine, ZoneLine,
 };
 
 /// The receiving ends of everything that can be shown.
@@ -347,7 +348,6 @@ fn cluster_line(member: &MemberView, health: &Health) -> ClusterLine {
 }
 
 fn zone_line(status: &ZoneStatus) -> ZoneLine {
-    let reason = |name: String, reason: String| Reason { name, reason };
     ZoneLine {
         name: status.settings.zone.to_string(),
         provider: status.provider.to_string(),
@@ -357,17 +357,7 @@ fn zone_line(status: &ZoneStatus) -> ZoneLine {
         listed_seconds_ago: status.listed_at.map(|at| at.elapsed().as_secs()),
         startup: status.startup.clone(),
         fault: status.fault.clone(),
-        held: status
-            .held
-            .values()
-            .map(|held| reason(held.name.to_string(), held.reason.to_string()))
-            .collect(),
-        refused: status
-            .refused
-            .values()
-            .chain(status.faults.values())
-            .flatten()
-            .map(|refused| reason(refused.name.to_string(), refused.reason.to_string()))
-            .collect(),
+        held: status.held.values().map(HeldLine::from).collect(),
+        refused: status.refused.values().chain(status.faults.values()).flatten().map(Reason::from).collect(),
     }
 }

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetdns_core::Hold;
 use fleetdns_core::lines::Lines;
-use fleetdns_core::plan::Hold;
 use fleetdns_core::{Brakes, MemberName, Observed, Provider};
 use fleetdns_planner::{Memory, Planner, Scope, ZoneSettings};
 use fleetdns_probe::Reports;

@@ -6,22 +6,22 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::brakes::{BrakeInputs, Removal, floor};
 use crate::desired::{Candidate, Desired};
 use fleetdns_core::address::Address;
 use fleetdns_core::brakes::AllDown;
+use fleetdns_core::hold::Hold;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::ObservedSet;
 use fleetdns_core::overrides::OverrideKind;
 use fleetdns_core::ownership::Ownership;
-use fleetdns_core::plan::{Cause, Hold};
+use fleetdns_core::plan::Cause;
 use fleetdns_core::record::{NonEmpty, RecordData};
 
-mod context;
-mod current;
-mod flattened;
+pub(crate) mod current;
+pub(crate) mod flattened;
 mod retained;
 
-pub(crate) use context::PlanContext;
 pub(crate) use current::Current;
 use flattened::{all_sent_out, flatten};
 use retained::Retained;
@@ -50,7 +50,7 @@ pub(crate) fn decide(
     desired: &Desired,
     observed: &[ObservedSet],
     bare: bool,
-    context: &PlanContext<'_>,
+    brakes: &BrakeInputs<'_>,
 ) -> NameDecision {
     let ours = Current::of(observed);
     let done = |answer, hold| NameDecision { answer, ownership: desired.ownership.clone(), hold };
@@ -58,7 +58,7 @@ pub(crate) fn decide(
         return done(Answer::Nothing(Cause::MemberDeparted), None);
     }
     let flat = flatten(desired, bare || desired.candidates.len() > 1);
-    let retained = Retained { desired, flat: &flat, ours: &ours, context };
+    let retained = Retained { desired, flat: &flat, ours: &ours, brakes };
     if let Some(hold) = retained.alias() {
         return done(Answer::AsItIs, Some(hold));
     }
@@ -66,7 +66,7 @@ pub(crate) fn decide(
     let (kept, hold) = retained.addresses(&mut ownership);
     match sole_hostname(desired).filter(|_| !bare && kept.is_empty()) {
         Some((alias, candidate)) => {
-            let (answer, hold) = settle_alias(desired, alias, candidate, &ours, context);
+            let (answer, hold) = settle_alias(desired, alias, candidate, &ours, brakes);
             done(answer, hold)
         }
         None => {
@@ -81,20 +81,21 @@ fn settle_alias(
     alias: &DnsName,
     candidate: &Candidate,
     ours: &Current<'_>,
-    context: &PlanContext<'_>,
+    brakes: &BrakeInputs<'_>,
 ) -> (Answer, Option<Hold>) {
     let publish = Answer::Sets(vec![RecordData::Cname(alias.clone())]);
     let sent_out = candidate.kind == Some(OverrideKind::ForceOut);
-    let keep_all =
-        matches!(context.brakes.all_down, AllDown::Keep | AllDown::All) && desired.up.is_none() && !sent_out;
+    let all_down = brakes.settings.all_down;
+    let keep_all = all_down != AllDown::Empty && desired.up.is_none() && !sent_out;
+    let freeze = || brakes.hold(Removal::Wanted).filter(|_| ours.exists());
     match candidate.alive() {
         Some(true) => (publish, None),
         None => (Answer::AsItIs, ours.exists().then_some(Hold::Undecided)),
-        Some(false) if ours.exists() && context.freeze.is_some() => (Answer::AsItIs, context.freeze.clone()),
-        Some(false) if keep_all && (ours.exists() || context.brakes.all_down == AllDown::All) => {
-            (publish, Some(Hold::AllDown))
-        }
-        Some(false) => (fallback(desired), None),
+        Some(false) => match freeze() {
+            Some(hold) => (Answer::AsItIs, Some(hold)),
+            None if keep_all && (ours.exists() || all_down == AllDown::All) => (publish, Some(Hold::AllDown)),
+            None => (fallback(desired), None),
+        },
     }
 }
 
@@ -120,22 +121,24 @@ fn settle_addresses(
     mut kept: BTreeSet<IpAddr>,
     mut hold: Option<Hold>,
 ) -> (Answer, Option<Hold>) {
-    let Retained { desired, flat, ours, context } = *retained;
+    let Retained { desired, flat, ours, brakes } = *retained;
     let alive: BTreeSet<IpAddr> =
         flat.ips.iter().filter(|seen| seen.alive() == Some(true)).map(|seen| seen.ip).collect();
     if desired.up.is_none() {
-        retained.floor(&alive, &mut kept, &mut hold);
+        floor(brakes, (desired, flat, ours), &alive, &mut kept, &mut hold);
     }
     let all: BTreeSet<IpAddr> = alive.union(&kept).copied().collect();
     // What only waits for its turn holds nobody's place.
-    let lasts = |ip: &IpAddr| alive.contains(ip) || !context.waiting.contains(&Address::from(*ip));
+    let lasts = |ip: &IpAddr| alive.contains(ip) || !brakes.waiting.contains(&Address::from(*ip));
     let answer = if all.iter().any(lasts) || (!all.is_empty() && flat.undecided.is_empty()) {
         Answer::Sets(by_family(&all))
     } else if !flat.undecided.is_empty() {
         hold = hold.or_else(|| ours.exists().then_some(Hold::Undecided));
         Answer::AsItIs
-    } else if desired.up.is_none() && ours.exists() && context.freeze.is_some() {
-        hold = context.freeze.clone();
+    } else if let Some(freeze) =
+        brakes.hold(Removal::Wanted).filter(|_| desired.up.is_none() && ours.exists())
+    {
+        hold = Some(freeze);
         Answer::AsItIs
     } else if desired.up.is_none() && retained.last_set() {
         hold = Some(Hold::AllDown);

@@ -9,8 +9,9 @@
 use std::collections::BTreeSet;
 
 use crate::desired::{Desired, Part, ZoneSettings, names};
+use crate::lines::HeldLine;
+use crate::lines::SetLine;
 use crate::planner::{Planner, Scope};
-use crate::set_line::SetLine;
 use fleetdns_core::member::Snapshot;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::ObservedSet;
@@ -45,7 +46,7 @@ pub fn explain(facts: Facts<'_>, name: &DnsName) -> Explanation {
     let desired = planner.desired_at(name, facts.observed).0;
     let desired = desired.as_ref();
     let plan = preview.approved.plan();
-    let held = preview.hold(name);
+    let held = preview.held(name);
     let goes =
         plan.changes.iter().filter(|change| change.name == *name && change.vanishes()).find_map(|change| {
             change.changes.iter().find_map(|one| match one {
@@ -59,7 +60,7 @@ pub fn explain(facts: Facts<'_>, name: &DnsName) -> Explanation {
         refused.filter(|refused| !matches!(refused.reason, Refusal::Claimed { .. } | Refusal::Shared { .. }));
     let refused: BTreeSet<String> =
         refused.map(|refused| &refused.reason).chain(facts.refused).map(ToString::to_string).collect();
-    let lines = Lines { facts, name, desired, held, preview: &preview };
+    let lines = Lines { facts, name, desired, held: held.map(|held| &held.reason), preview: &preview };
     let mut said = Explanation {
         name: name.to_string(),
         zone: Some(facts.zone.zone.to_string()),
@@ -74,7 +75,7 @@ pub fn explain(facts: Facts<'_>, name: &DnsName) -> Explanation {
         points_up: desired.and_then(|desired| desired.up.as_ref()).map(ToString::to_string),
         holds: there.iter().map(held_set).collect(),
         desired: planner.sets_at(name, facts.observed).iter().map(SetLine::from).collect(),
-        held: held.map(ToString::to_string),
+        held: held.map(HeldLine::from),
         refused: refused.into_iter().collect(),
         goes,
         addresses: lines.all(),

@@ -23,21 +23,22 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod adopt;
+mod brakes;
 mod cluster;
 mod decide;
 pub mod desired;
 pub mod explain;
 mod federation;
 mod input;
+mod lines;
 pub mod planner;
 pub mod publish;
-mod set_line;
 pub mod simulate;
-pub mod velocity;
 
+pub use brakes::Velocity;
 pub use desired::ZoneSettings;
 pub use explain::{Explanation, explain};
 pub use input::Input;
+pub use lines::{HeldLine, Reason, SetLine};
 pub use planner::{Memory, Move, MoveCause, Pass, Planner, Preview, Scope, Way};
 pub use publish::{ProbeDefaults, Protocol, PublishSettings, publish};
-pub use set_line::SetLine;

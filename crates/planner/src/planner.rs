@@ -3,22 +3,22 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::decide::{Answer, Current, NameDecision, PlanContext, decide};
+use crate::brakes::{BrakeInputs, Removal, budget};
+use crate::decide::{Answer, Current, NameDecision, decide};
 use crate::desired::{Desired, Part, ZoneSettings, names};
 use crate::input::{Changes, Input, parts};
-use crate::velocity::budget;
 use fleetdns_core::ClusterVerdict;
 use fleetdns_core::address::Address;
 use fleetdns_core::brakes::Brakes;
+use fleetdns_core::hold::Hold;
 use fleetdns_core::member::Inventory;
 use fleetdns_core::member_name::MemberName;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::Observed;
-use fleetdns_core::plan::{Cause, Change, HeldChange, Hold, NameChange, Plan, Refused};
-use fleetdns_core::probe::{Check, ProbeKey};
+use fleetdns_core::plan::{Cause, Change, HeldChange, NameChange, Plan, Refused};
+use fleetdns_core::probe::{Check, ProbeKey, ProbeSpec};
 use fleetdns_core::provider::Capabilities;
 use fleetdns_core::record::RecordSet;
-use fleetdns_core::self_check::SelfCheckFailure;
 use fleetdns_core::service::ServiceKey;
 
 mod claims;
@@ -27,6 +27,7 @@ mod holder;
 mod moves;
 mod pass;
 
+pub(crate) use moves::addresses_of;
 pub use moves::{Move, MoveCause, Way};
 pub use pass::{Memory, Pass, Preview};
 
@@ -120,24 +121,13 @@ impl Planner {
         if everything { Scope::All } else { Scope::Names(names) }
     }
 
-    /// Why nothing goes at the moment, whatever the cause.
+    /// Why nothing is removed at the moment, whatever the cause.
     fn freeze(&self) -> Option<Hold> {
-        let startup = self.input.startup.clone().map(Hold::StartUp);
-        startup.or_else(|| (!self.brakes.removals).then_some(Hold::Shadow))
+        self.brakes(&|_| true).hold(Removal::Wanted)
     }
 
-    /// Why nothing goes at the moment because of what probes say: we are cut off.
-    fn vantage(&self) -> Option<Hold> {
-        matches!(self.input.health.self_check, Some(SelfCheckFailure::Vantage { .. }))
-            .then_some(Hold::Vantage)
-    }
-
-    /// Why what is held does not go: the correlation that stands, or a doubt that is over.
-    const fn held(&self) -> Hold {
-        match self.input.health.self_check {
-            Some(SelfCheckFailure::Correlation { .. }) => Hold::Correlation,
-            _ => Hold::Held,
-        }
+    const fn brakes<'a>(&'a self, proven: &'a dyn Fn(&ProbeSpec) -> bool) -> BrakeInputs<'a> {
+        BrakeInputs { input: &self.input, settings: &self.brakes, waiting: &self.waiting, proven }
     }
 
     /// The names of services that have no verdict of their own in these members.

@@ -16,7 +16,7 @@ mod scenario;
 mod world;
 
 pub use error::ScenarioError;
-pub use report::{ChangeLine, ReasonLine, Report};
+pub use report::{ChangeLine, Report};
 pub use scenario::{
     BrakeState, CapabilityState, MemberState, OverrideState, Scenario, SetState, VerdictState, ZoneState,
 };

@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fleetdns_planner::HeldLine;
 use fleetdns_planner::simulate::{Scenario, simulate, why};
 
 #[test]
@@ -57,8 +58,7 @@ fn why_says_of_each_name_what_the_whole_says() {
                     report.desired.iter().filter(|set| of_name(&set.name)).cloned().collect();
                 desired.dedup(); // A zone may be written down twice.
                 assert_eq!(said.desired, desired, "{name} in {} without {down:?}", path.display());
-                let held: Vec<&String> =
-                    report.held.iter().filter(|line| of_name(&line.name)).map(|line| &line.reason).collect();
+                let held: Vec<&HeldLine> = report.held.iter().filter(|line| of_name(&line.name)).collect();
                 assert_eq!(
                     said.held.as_ref(),
                     held.first().copied(),

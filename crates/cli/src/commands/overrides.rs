@@ -20,7 +20,8 @@ use fleetdns_daemon::control::{Confirmed, Refusal};
 use fleetdns_daemon::overrides::Effect;
 use fleetdns_daemon::overrides::effect::count;
 use fleetdns_daemon::overrides::order::{AUTO, Answer, Line, Order};
-use fleetdns_daemon::view::{OverrideLine, Reason};
+use fleetdns_daemon::view::OverrideLine;
+use fleetdns_planner::Reason;
 
 /// How long the daemon may take to answer: it looks at every name that is concerned.
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use fleetdns_planner::simulate::Scenario;
+use fleetdns_planner::{HeldLine, Reason};
 
 use super::ask::ask;
 use super::overrides::override_table;
@@ -13,7 +14,7 @@ use crate::args::Daemon;
 use crate::error::CommandError;
 use crate::output::{Text, age, show};
 use fleetdns_daemon::self_checks::CanaryLine;
-use fleetdns_daemon::view::{ClusterLine, NeverAnsweredLine, Reason, RecordLine, Status, ZoneLine};
+use fleetdns_daemon::view::{ClusterLine, NeverAnsweredLine, RecordLine, Status, ZoneLine};
 
 /// `fleetdns records`.
 ///
@@ -82,7 +83,8 @@ fn status_text(out: &mut Text<'_>, status: &Status) -> std::io::Result<()> {
         };
         reasons(out, "FAULT", &said(&zone.fault))?;
         reasons(out, "START-UP", &said(&zone.startup))?;
-        reasons(out, "HELD", &zone.held)?;
+        let held = |line: &HeldLine| Reason { name: line.name.clone(), reason: line.to_string() };
+        reasons(out, "HELD", &zone.held.iter().map(held).collect::<Vec<_>>())?;
         reasons(out, "REFUSED", &zone.refused)?;
     }
     Ok(())

@@ -234,7 +234,12 @@ async fn a_drain_says_what_keeps_it_from_being_in_force() {
     north(&|_| {});
     let answer = drain().await;
     assert_eq!(answer["names"], 0, "{answer}");
-    assert_eq!(held(&answer), format!("{WEB}: start-up: waiting for the first list of north"));
+    assert_eq!(
+        held(&answer),
+        format!(
+            "{WEB}: start-up: waiting for the first list of north; until each cluster is listed or timed out"
+        )
+    );
     north(&|north| (north.inventory, north.listed) = (Inventory::Live, true));
     assert_eq!(drain().await["names"], 1);
     rig.zone.send_modify(|zone| {

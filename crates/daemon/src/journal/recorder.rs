@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use fleetdns_core::plan::{HeldChange, Hold};
+use fleetdns_core::hold::Hold;
+use fleetdns_core::plan::HeldChange;
 use fleetdns_core::{Address, Applied, DnsName, Outcome, ProbeKey};
 use fleetdns_planner::planner::{Move, Way};
 use fleetdns_probe::Reports;

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use fleetdns_core::plan::{HeldChange, Hold};
+use fleetdns_core::hold::Hold;
+use fleetdns_core::plan::HeldChange;
 use fleetdns_core::{Applied, DnsName, Outcome, ProviderError};
 use fleetdns_planner::planner::{Move, MoveCause, Way};
 use fleetdns_probe::Reports;
@@ -263,8 +264,8 @@ fn a_hold_is_said_once_and_so_is_its_end() {
     let steps = [
         held(Hold::StartUp("waiting for 3 endpoints".into())),
         held(Hold::Undecided),
-        held(Hold::Shadow),
-        held(Hold::Shadow),
+        held(Hold::RemovalsOff),
+        held(Hold::RemovalsOff),
         held(Hold::Correlation),
         BTreeMap::new(),
     ];
@@ -279,5 +280,5 @@ fn a_hold_is_said_once_and_so_is_its_end() {
         .iter()
         .map(|event| format!("{} {}", event.what.kind, event.what.cause.split(':').next().unwrap()))
         .collect();
-    assert_eq!(texts, ["held shadow", "held correlation", "released correlation"]);
+    assert_eq!(texts, ["held removals-off", "held correlation", "released correlation"]);
 }

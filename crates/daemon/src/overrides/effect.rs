@@ -8,10 +8,10 @@ use fleetdns_core::{
     Address, Brakes, DnsName, MemberView, Observed, OverrideKind, Overrides, Published, RecordData,
     ServiceKey, Snapshot, Subject,
 };
-use fleetdns_planner::{Input, Planner, Scope};
+use fleetdns_planner::{Input, Planner, Reason, Scope};
 use serde::{Deserialize, Serialize};
 
-use crate::view::{Reason, View};
+use crate::view::View;
 use crate::zone::ZoneStatus;
 
 /// What will happen.

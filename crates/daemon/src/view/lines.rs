@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fleetdns_planner::{HeldLine, Reason};
 use fleetdns_probe::PutOff;
 use serde::{Deserialize, Serialize};
 
@@ -99,18 +100,9 @@ pub struct ZoneLine {
     /// Why it cannot be read or written.
     pub fault: Option<String>,
     /// What is kept by a brake.
-    pub held: Vec<Reason>,
+    pub held: Vec<HeldLine>,
     /// What is wanted and not written.
     pub refused: Vec<Reason>,
-}
-
-/// A name and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reason {
-    /// The name.
-    pub name: String,
-    /// Why.
-    pub reason: String,
 }
 
 /// An override in force; one item of `GET /v1/overrides`.

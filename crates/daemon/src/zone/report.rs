@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetdns_core::hold::Hold;
 use fleetdns_core::lines::Lines;
-use fleetdns_core::plan::{HeldChange, Hold, Refusal, Refused};
+use fleetdns_core::plan::{HeldChange, Refusal, Refused};
 use fleetdns_core::text::printable;
 use fleetdns_core::{ClusterVerdict, DnsName, NameChange};
 use fleetdns_planner::{Move, Scope, Way};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use fleetdns_core::plan::Hold;
+use fleetdns_core::Hold;
 use fleetdns_core::routing::Routing;
 use fleetdns_core::{Address, DnsName, OverrideKind, Subject};
 

@@ -10,39 +10,39 @@ use fleetdns_core::probe::Verdict;
 
 /// An IP address that could stand at the name.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Considered {
-    pub(super) ip: IpAddr,
-    pub(super) verdict: Verdict,
-    pub(super) kind: Option<OverrideKind>,
+pub(crate) struct Considered {
+    pub(crate) ip: IpAddr,
+    pub(crate) verdict: Verdict,
+    pub(crate) kind: Option<OverrideKind>,
 }
 
 impl Considered {
-    pub(super) fn alive(self) -> Option<bool> {
+    pub(crate) fn alive(self) -> Option<bool> {
         alive(self.verdict, self.kind)
     }
 }
 
 /// The candidates as IP addresses: a host name stands for what it resolves to.
-pub(super) struct Flattened {
+pub(crate) struct Flattened {
     /// In order, each once.
-    pub(super) ips: Vec<Considered>,
+    pub(crate) ips: Vec<Considered>,
     /// Members of which a candidate has no verdict yet, or stands for addresses that are not known.
-    pub(super) undecided: BTreeSet<MemberName>,
+    pub(crate) undecided: BTreeSet<MemberName>,
     /// Members that have a candidate.
-    pub(super) members: BTreeSet<MemberName>,
+    pub(crate) members: BTreeSet<MemberName>,
     /// A candidate is a host name that was never resolved.
-    pub(super) has_unresolved: bool,
+    pub(crate) has_unresolved: bool,
 }
 
 impl Flattened {
-    pub(super) fn seen(&self, ip: IpAddr) -> Option<Considered> {
+    pub(crate) fn seen(&self, ip: IpAddr) -> Option<Considered> {
         let place = self.ips.binary_search_by_key(&ip, |seen| seen.ip).ok()?;
         self.ips.get(place).copied()
     }
 }
 
 /// `merge`: a host name cannot stand as it is, what it resolves to is needed.
-pub(super) fn flatten(desired: &Desired, merge: bool) -> Flattened {
+pub(crate) fn flatten(desired: &Desired, merge: bool) -> Flattened {
     let mut flat = Flattened {
         ips: Vec::new(),
         undecided: BTreeSet::new(),
@@ -76,6 +76,6 @@ pub(super) fn flatten(desired: &Desired, merge: bool) -> Flattened {
 }
 
 /// Whether a person wants everything out that could stand here.
-pub(super) fn all_sent_out(desired: &Desired) -> bool {
+pub(crate) fn all_sent_out(desired: &Desired) -> bool {
     desired.candidates.values().all(|candidate| candidate.kind == Some(OverrideKind::ForceOut))
 }

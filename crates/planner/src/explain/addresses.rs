@@ -8,16 +8,16 @@ use super::explanation::{AddressLine, Giver, OverrideLine, ProbeLine};
 use super::facts::Facts;
 use crate::desired::address_verdict;
 use crate::desired::{Candidate, Desired};
-use crate::planner::Preview;
+use crate::planner::{Preview, addresses_of};
 use fleetdns_core::address::Address;
+use fleetdns_core::hold::Hold;
 use fleetdns_core::member::Inventory;
 use fleetdns_core::member_name::MemberName;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::ObservedSet;
 use fleetdns_core::overrides::{Override, OverrideKind, Subject};
-use fleetdns_core::plan::{Hold, Refusal};
+use fleetdns_core::plan::Refusal;
 use fleetdns_core::probe::{Check, ProbeKey, ProbeSpec, Verdict};
-use fleetdns_core::record::RecordData;
 use fleetdns_core::routing::Routing;
 use fleetdns_core::stamp;
 
@@ -62,12 +62,12 @@ impl Lines<'_> {
 
     /// What is ours there.
     fn now(&self) -> BTreeSet<Address> {
-        self.there().iter().filter_map(ObservedSet::ours).flat_map(values).collect()
+        self.there().iter().filter_map(ObservedSet::ours).flat_map(addresses_of).collect()
     }
 
     /// What stands there after a pass.
     fn then(&self) -> BTreeSet<Address> {
-        self.preview.after(self.name, self.facts.observed).into_iter().flat_map(values).collect()
+        self.preview.after(self.name, self.facts.observed).into_iter().flat_map(addresses_of).collect()
     }
 
     fn there(&self) -> &[ObservedSet] {
@@ -300,12 +300,4 @@ fn override_line(subject: &Subject, entry: &Override) -> OverrideLine {
 fn stands_for(address: &Address, candidate: &Candidate) -> BTreeSet<Address> {
     let resolved = candidate.resolved.iter().flatten().map(|(ip, _)| Address::from(*ip));
     std::iter::once(address.clone()).chain(resolved).collect()
-}
-
-fn values(data: &RecordData) -> Vec<Address> {
-    match data {
-        RecordData::A(set) => set.iter().map(|ip| Address::V4(*ip)).collect(),
-        RecordData::Aaaa(set) => set.iter().map(|ip| Address::V6(*ip)).collect(),
-        RecordData::Cname(name) => vec![Address::Hostname(name.clone())],
-    }
 }

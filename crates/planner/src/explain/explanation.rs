@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::desired::ZoneSettings;
-use crate::set_line::SetLine;
+use crate::lines::HeldLine;
+use crate::lines::SetLine;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::routing::Routing;
 
@@ -35,7 +36,7 @@ pub struct Explanation {
     /// What ought to stand there, what is kept by a brake included.
     pub desired: Vec<SetLine>,
     /// The brake that keeps something there.
-    pub held: Option<String>,
+    pub held: Option<HeldLine>,
     /// Why it is not written.
     pub refused: Vec<String>,
     /// Why it goes, when it goes as a whole.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::explanation::{
     AddressLine, Explanation, Giver, HeldSet, LastProbe, OverrideLine, ProbeLine, routing_in_words,
 };
-use crate::set_line::SetLine;
+use crate::lines::SetLine;
 
 const WIDTH: usize = 100;
 /// Where the text of a line with a label begins.
@@ -63,7 +63,7 @@ impl Explanation {
             line(f, 2, "up", &format!("{up}: it points there when none of its addresses is in"))?;
         }
         if let Some(hold) = &self.held {
-            line(f, 2, "held", hold)?;
+            line(f, 2, "held", &hold.to_string())?;
         }
         for refused in &self.refused {
             line(f, 2, "refused", refused)?;

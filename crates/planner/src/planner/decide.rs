@@ -150,22 +150,14 @@ impl Planner {
             known.push((spec.clone(), works));
             works
         };
-        let context = PlanContext {
-            freeze: self.freeze(),
-            vantage: self.vantage(),
-            held: self.held(),
-            waiting: &self.waiting,
-            proven: &proven,
-            unlisted: &self.input.unlisted,
-            brakes: &self.brakes,
-        };
+        let brakes = self.brakes(&proven);
         let denied = self.denied_target(&desired);
         refused.extend(denied.clone().map(|why| refuse(Refusal::Invalid(why))));
         let bare = denied.is_some()
             || *name == self.zone.zone
                 && !sole_hostname(&desired)
                     .is_some_and(|(target, _)| self.capabilities.serves_as_alias(target));
-        let NameDecision { answer, ownership, hold } = decide(&desired, there, bare, &context);
+        let NameDecision { answer, ownership, hold } = decide(&desired, there, bare, &brakes);
         let mut decision =
             Decision { sets: Vec::new(), ownership, hold, cause: Cause::TypeChange, as_it_is: false };
         let ttl = desired.ttl.clamp(self.capabilities.ttl.0, self.capabilities.ttl.1);

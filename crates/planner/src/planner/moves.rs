@@ -109,12 +109,12 @@ impl Planner {
         let name = &change.name;
         let there = observed.at(name);
         let before: BTreeSet<Address> =
-            change.changes.iter().filter_map(|one| one.before()?.ours()).flat_map(addresses).collect();
+            change.changes.iter().filter_map(|one| one.before()?.ours()).flat_map(addresses_of).collect();
         let after: BTreeSet<Address> = change
             .changes
             .iter()
             .filter_map(Change::after)
-            .flat_map(|(set, _)| addresses(&set.data))
+            .flat_map(|(set, _)| addresses_of(&set.data))
             .collect();
         let (desired, _) = self.desired_at(name, observed);
         let up = desired.as_ref().and_then(|desired| desired.up.clone()).map(Address::Hostname);
@@ -228,7 +228,8 @@ fn answers(candidate: &Candidate, address: &Address) -> bool {
     verdict.is_in() == Some(true)
 }
 
-fn addresses(data: &RecordData) -> Vec<Address> {
+/// What a record set holds.
+pub(crate) fn addresses_of(data: &RecordData) -> Vec<Address> {
     match data {
         RecordData::A(ips) => ips.iter().copied().map(Address::V4).collect(),
         RecordData::Aaaa(ips) => ips.iter().copied().map(Address::V6).collect(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::velocity::{Leaving, Velocity};
+use crate::brakes::{Leaving, Velocity};
 use fleetdns_core::brakes::{ApprovedPlan, approve};
 use fleetdns_core::observed::ObservedSet;
 use fleetdns_core::record::RecordData;
@@ -33,9 +33,9 @@ pub struct Preview {
 }
 
 impl Preview {
-    /// Why a name is kept as it is, wholly or partly.
-    pub fn hold(&self, name: &DnsName) -> Option<&Hold> {
-        self.approved.plan().held.iter().find(|held| held.name == *name).map(|held| &held.reason)
+    /// The brake that holds something at a name.
+    pub fn held(&self, name: &DnsName) -> Option<&HeldChange> {
+        self.approved.plan().held.iter().find(|held| held.name == *name)
     }
 
     /// What is ours at a name after the pass.

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::desired::ZoneSettings;
 use crate::input::Input;
+use crate::lines::SetLine;
+use crate::lines::{HeldLine, Reason};
 use crate::planner::{Memory, Planner, Scope};
-use crate::set_line::SetLine;
 use fleetdns_core::brakes::Brakes;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::{Observed, ObservedSet};
@@ -25,9 +26,9 @@ pub struct Report {
     /// What has to change and may.
     pub plan: Vec<ChangeLine>,
     /// What is kept by a brake.
-    pub held: Vec<ReasonLine>,
+    pub held: Vec<HeldLine>,
     /// What is wanted and not written.
-    pub refused: Vec<ReasonLine>,
+    pub refused: Vec<Reason>,
 }
 
 /// One change.
@@ -49,15 +50,6 @@ pub struct ChangeLine {
     /// Why it is deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-}
-
-/// A name and a reason.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct ReasonLine {
-    /// Owner name, or what was given in its place.
-    pub name: String,
-    /// Why.
-    pub reason: String,
 }
 
 impl Report {
@@ -96,14 +88,8 @@ impl Report {
         for change in &plan.changes {
             self.plan.extend(change.changes.iter().map(|one| change_line(&change.name, one)));
         }
-        let held =
-            plan.held.iter().map(|h| ReasonLine { name: h.name.to_string(), reason: h.reason.to_string() });
-        self.held.extend(held);
-        let refused = plan
-            .refused
-            .iter()
-            .map(|r| ReasonLine { name: r.name.to_string(), reason: r.reason.to_string() });
-        self.refused.extend(refused);
+        self.held.extend(plan.held.iter().map(HeldLine::from));
+        self.refused.extend(plan.refused.iter().map(Reason::from));
     }
 }
 
@@ -154,7 +140,7 @@ impl fmt::Display for Report {
                 )
             }),
         )?;
-        section(f, "held", self.held.iter().map(|line| format!("  {}  {}", line.name, line.reason)))?;
+        section(f, "held", self.held.iter().map(|line| format!("  {}  {}", line.name, line)))?;
         section(f, "refused", self.refused.iter().map(|line| format!("  {}  {}", line.name, line.reason)))
     }
 }

@@ -155,10 +155,11 @@ async fn agree(before: World, now: World, subject: Subject, kind: OverrideKind) 
     let (said_plain, said) = (report(view(&Overrides::default())), report(view(&overrides)));
     assert_eq!(after(sets(&observed), &said_plain.plan), sets(&plain), "without the override");
     assert_eq!(after(sets(&observed), &said.plan), sets(&done), "with it");
-    let held: BTreeMap<&str, &str> = said.held.iter().map(|one| (&*one.name, &*one.reason)).collect();
+    let held: BTreeMap<String, String> =
+        said.held.iter().map(|one| (one.name.clone(), one.to_string())).collect();
     let shown: BTreeMap<String, String> =
         shown.held.values().map(|one| (one.name.to_string(), one.reason.to_string())).collect();
-    assert_eq!(held, shown.iter().map(|(name, reason)| (name.as_str(), reason.as_str())).collect());
+    assert_eq!(held, shown);
 
     let effect = Scene::of(&view(&Overrides::default()), &BRAKES).effect(&overrides, &[subject]);
     assert_eq!(effect.names, difference(&sets(&plain), &sets(&done)).len(), "{effect:?}");

@@ -7,14 +7,14 @@ use std::time::Duration;
 use fleetdns_core::address::Address;
 
 /// How far back removals count.
-pub const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_secs(60);
 
 /// Addresses that would leave, each with the namespaces whose Services it leaves.
-pub type Leaving = BTreeMap<Address, BTreeSet<Arc<str>>>;
+pub(crate) type Leaving = BTreeMap<Address, BTreeSet<Arc<str>>>;
 
 /// The addresses that left one zone lately, and whose they were.
 ///
-/// Invariant: of one namespace no more different addresses are let go within any [`WINDOW`] than the largest budget that
+/// Invariant: of one namespace no more different addresses are let go within any minute than the largest budget that
 /// was given in it; of several, no more when each counts with no more addresses than the one that is let go.
 /// Invariant: nothing waits while the budget is not used up, and a namespace that had less than its fair share never
 /// waits for another.
@@ -35,12 +35,12 @@ struct Gone {
 
 impl Velocity {
     /// Lets as many addresses go as there is room for; returns those that have to wait. `budget` is how many may go
-    /// within a [`WINDOW`]; `now` is any clock that does not run backwards. What left already does not count again.
+    /// within a minute; `now` is any clock that does not run backwards. What left already does not count again.
     ///
     /// The budget is shared by namespace (max-min fairness): a namespace gets one address more as long as all of them fit
     /// when each counts with no more than that. What one does not need goes to the others, and what one has used before
     /// takes nothing from the share of another.
-    pub fn admit(&mut self, now: Duration, leaving: &Leaving, budget: usize) -> BTreeSet<Address> {
+    pub(crate) fn admit(&mut self, now: Duration, leaving: &Leaving, budget: usize) -> BTreeSet<Address> {
         while self.gone.front().is_some_and(|one| now.saturating_sub(one.at) >= WINDOW) {
             self.gone.pop_front();
         }
@@ -121,14 +121,14 @@ impl Velocity {
     }
 
     /// When there is room again for what waits.
-    pub fn room_at(&self) -> Option<Duration> {
+    pub(crate) fn room_at(&self) -> Option<Duration> {
         self.gone.front().map(|one| one.at + WINDOW)
     }
 }
 
-/// How many addresses may leave within a [`WINDOW`]: a percentage of all, but always the worth of the largest member,
+/// How many addresses may leave within a minute: a percentage of all, but always the worth of the largest member,
 /// and one.
-pub fn budget(all: usize, largest_member: usize, percent: u8) -> usize {
+pub(crate) fn budget(all: usize, largest_member: usize, percent: u8) -> usize {
     (all * usize::from(percent)).div_ceil(100).max(largest_member).max(1)
 }
 
