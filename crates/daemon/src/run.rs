@@ -26,7 +26,7 @@ use crate::overrides::{Clock, OverrideSender, OverrideStore, StateFile};
 use crate::registry::Registry;
 use crate::self_checks::canaries;
 use crate::view::View;
-use crate::zone::{ZoneOptions, ZoneTask};
+use crate::zone::{NameServers, ZoneOptions, ZoneTask};
 use crate::{admin, notify};
 
 /// How long tasks may take to end once they are asked to.
@@ -113,6 +113,7 @@ async fn start(
     let mut views = Vec::new();
     let mut faults = Vec::new();
     let configured: BTreeSet<_> = config.members.iter().map(|member| member.name.clone()).collect();
+    let name_servers = NameServers::default();
     for zone in &config.zones {
         let provider = match zone.connect(&registry) {
             Ok(provider) => provider,
@@ -129,6 +130,7 @@ async fn start(
             says_clusters: zones.is_empty(),
             journal: journal.clone(),
             reports: prober.reports(),
+            name_servers: name_servers.clone(),
         };
         let (task, view) =
             ZoneTask::new(zone.settings.clone(), zone.provider, provider, options, adopted_out.clone());

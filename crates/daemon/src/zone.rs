@@ -26,6 +26,7 @@ use crate::overrides::OverrideSender;
 
 mod batch;
 mod listed;
+mod name_servers;
 mod outcome;
 mod pass;
 mod pause;
@@ -34,6 +35,7 @@ mod reading;
 mod report;
 mod status;
 
+pub use name_servers::NameServers;
 pub use status::{Measures, Times, ZoneStatus};
 
 use batch::Batch;
@@ -73,6 +75,7 @@ pub struct ZoneTask {
     lines: Lines,
     /// Entries of the zone that cannot be read.
     unreadable: BTreeSet<String>,
+    name_servers: NameServers,
 }
 
 /// How a zone is kept, besides what core needs.
@@ -92,6 +95,8 @@ pub struct ZoneOptions {
     pub journal: Journal,
     /// What the prober knows.
     pub reports: Reports,
+    /// The name servers of all zones.
+    pub name_servers: NameServers,
 }
 
 impl ZoneTask {
@@ -132,6 +137,7 @@ impl ZoneTask {
             heartbeat: Heartbeat::default(),
             lines: Lines::default(),
             unreadable: BTreeSet::new(),
+            name_servers: options.name_servers,
         };
         (task, receiver)
     }
@@ -158,6 +164,7 @@ impl ZoneTask {
                     }
                 }
                 Some(()) = inputs.changed() => {}
+                () = self.name_servers.changed() => self.take_name_servers(),
                 () = at(wake_at) => {}
                 () = self.heartbeat.tick() => {}
                 // Both senders are gone: the daemon is ending.

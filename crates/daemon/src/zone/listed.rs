@@ -28,6 +28,8 @@ impl ZoneTask {
             }
         };
         self.report_unreadable(unreadable);
+        self.name_servers.set(&zone, observed.name_servers());
+        self.name_servers.add_to(&mut observed);
         match &self.observed {
             None => self.adopt(&observed).await,
             Some(known) => {

@@ -448,6 +448,7 @@ fn options(sim: &Sim, override_sender: OverrideSender) -> ZoneOptions {
         // Its times are those of the wall; nothing is decided by them.
         journal: fleetdns_daemon::journal::Journal::default(),
         reports: fleetdns_probe::Reports::default(),
+        name_servers: fleetdns_daemon::zone::NameServers::default(),
     }
 }
 

@@ -169,3 +169,28 @@ async fn why_shows_what_the_backend_said_of_a_name_until_it_is_written() {
     rig.pass(400).await;
     assert!(!said().contains("poisoned"), "{}", said());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_name_server_of_another_zone_is_reserved_in_this_one() {
+    let rig = Rig::start(Backend::default());
+    rig.publish_as("web", &["203.0.113.1"]);
+    let www: DnsName = "www.example.com".parse().unwrap();
+    rig.alter("web", |service| service.hostnames.extend([www.clone()]));
+    rig.pass(1).await;
+    assert_eq!(rig.values("www.example.com"), ["203.0.113.1"]);
+
+    let other: DnsName = "example.net".parse().unwrap();
+    rig.name_servers.set(&other, &[www.clone(), "ns2.example.net".parse().unwrap()].into());
+    rig.moment().await;
+    assert_eq!(rig.values("www.example.com"), [""; 0]);
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.1"]);
+    let said = rig.status.borrow().refused.get("www.example.com").map(|all| all[0].reason.to_string());
+    assert!(said.clone().is_some_and(|said| said.contains("name server")), "{said:?}");
+    // A list of this zone does not forget those of the other.
+    rig.pass(200).await;
+    assert_eq!(rig.values("www.example.com"), [""; 0]);
+
+    rig.name_servers.set(&other, &BTreeSet::new());
+    rig.moment().await;
+    assert_eq!(rig.values("www.example.com"), ["203.0.113.1"]);
+}

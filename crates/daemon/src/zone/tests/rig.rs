@@ -165,6 +165,8 @@ pub(super) struct Rig {
     /// Whether the loop takes its turns.
     pub(super) heartbeats: crate::heartbeats::Heartbeats,
     pub(super) shutdown: CancellationToken,
+    /// Those of the other zones.
+    pub(super) name_servers: NameServers,
 }
 
 impl Rig {
@@ -212,6 +214,7 @@ impl Rig {
             says_clusters: true,
             journal: journal.clone(),
             reports: Reports::default(),
+            name_servers: NameServers::default(),
         };
         let (adopted_out, mut said) = mpsc::channel::<Adopted>(4);
         let (taken, adopted) = mpsc::channel(4);
@@ -222,7 +225,7 @@ impl Rig {
                 said.take(|views| drop(taken.try_send(views)));
             }
         });
-        let set = options.overrides.receiver();
+        let (set, name_servers) = (options.overrides.receiver(), options.name_servers.clone());
         let (task, status) = ZoneTask::new(settings, "strict", Box::new(zone.clone()), options, adopted_out);
         let (snapshots, snapshots_in) = watch::channel(Snapshot::default());
         let (health, health_in) = watch::channel(Health::default());
@@ -230,7 +233,7 @@ impl Rig {
         let heartbeats = crate::heartbeats::Heartbeats::default();
         let task = task.with_heartbeat(heartbeats.of("zone example.com", crate::heartbeats::ZONE));
         tokio::spawn(task.run(Inputs::new(snapshots_in, health_in, set), shutdown.clone()));
-        Self { zone, snapshots, health, status, adopted, takes, heartbeats, shutdown }
+        Self { zone, snapshots, health, status, adopted, takes, heartbeats, shutdown, name_servers }
     }
 
     /// East publishes the Service at these addresses, all of them healthy.
