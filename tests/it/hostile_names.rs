@@ -94,8 +94,9 @@ async fn a_tenant_gets_no_name_that_is_not_its_own_and_costs_nobody_time() {
     let status = daemon.command(&["status"]).await.out;
     assert!(status.contains(line) && status.contains(&format!("{ZONE} ({TENANT}/thief)")), "{status}");
     let path = daemon.conf_path();
-    let checked = fleetdns(&["check", "-c", path.to_str().unwrap()]).await.out;
-    assert!(checked.contains(line), "{checked}");
+    let check = async || fleetdns(&["check", "-c", path.to_str().unwrap()]).await.out;
+    let checked = check().await;
+    assert!(checked.contains(line) && checked.contains("runs here"), "{checked}");
     for (asked, record_type, expected) in [
         (ZONE, "A", vec![]),
         (&host("ns1"), "A", vec!["192.0.2.53"]),
@@ -109,6 +110,9 @@ async fn a_tenant_gets_no_name_that_is_not_its_own_and_costs_nobody_time() {
     }
     let beside = dies(&fleet, server, "later").await;
     daemon.assert_running();
+    daemon.kill();
+    let checked = check().await;
+    assert!(checked.contains(line) && !checked.contains("runs here"), "{checked}");
     eprintln!("from death to removal: {calm:.1?} alone, {beside:.1?} beside the thief");
     tokio::task::block_in_place(|| drop((own, front)));
 }

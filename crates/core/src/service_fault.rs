@@ -59,6 +59,8 @@ pub enum ServiceFault {
     MoreHostnames {
         /// How many.
         more: usize,
+        /// How many of them the namespace may not ask for.
+        denied: usize,
     },
     /// More host names than the limits allow.
     #[error("limit: {first} and {more} more host names are refused; {key} in [limits] is {allowed}")]

@@ -24,9 +24,10 @@ pub struct RuleLine {
 impl std::fmt::Display for RuleLine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let rule = if self.rule.is_empty() { "no rule" } else { &self.rule };
-        let more = if self.refused > self.names.len() { ", …" } else { "" };
+        let more = if self.refused > self.names.len() && !self.names.is_empty() { ", …" } else { "" };
         let noun = if self.refused == 1 { "name" } else { "names" };
-        write!(f, "{rule}: {} {noun} refused: {}{more}", self.refused, self.names.join(", "))
+        let colon = if self.names.is_empty() { "" } else { ": " };
+        write!(f, "{rule}: {} {noun} refused{colon}{}{more}", self.refused, self.names.join(", "))
     }
 }
 
@@ -37,17 +38,16 @@ pub fn by_rule(snapshot: &Snapshot, policy: &HostnamePolicy) -> Vec<RuleLine> {
     let members = snapshot.members.values();
     for (key, service) in members.flat_map(|member| &member.services) {
         let denied = service.faults.iter().filter_map(|fault| match fault {
-            ServiceFault::Denied { name, .. } => Some(name),
+            ServiceFault::Denied { name, .. } => Some((1, Some(name))),
+            ServiceFault::MoreHostnames { denied, .. } if *denied > 0 => Some((*denied, None)),
             _ => None,
         });
-        for name in denied {
+        for (count, name) in denied {
             let namespace = key.namespace().to_string();
             let rule = [namespace, "*".to_owned()].into_iter().find(|of| rules.contains_key(of));
             let (refused, names) = found.entry(rule.unwrap_or_default()).or_default();
-            *refused += 1;
-            if names.len() < NAMED {
-                names.push(format!("{name} ({key})"));
-            }
+            *refused += count;
+            names.extend(name.filter(|_| names.len() < NAMED).map(|name| format!("{name} ({key})")));
         }
     }
     let line = |(of, (refused, names)): (String, (usize, Vec<String>))| {
@@ -76,7 +76,7 @@ mod tests {
                 vec![rule("shop", "*.shop.example.com")],
                 vec![
                     ": 1 name refused: example.com (blog/web)",
-                    "shop = *.shop.example.com: 8 names refused: n0.example.com (shop/web), n1.example.com (shop/web), \
+                    "shop = *.shop.example.com: 41 names refused: n0.example.com (shop/web), n1.example.com (shop/web), \
                  n2.example.com (shop/web), n3.example.com (shop/web), n4.example.com (shop/web), …",
                 ],
             ),
@@ -97,7 +97,7 @@ mod tests {
                 let service = Service { namespace, name, annotations, ..Service::default() };
                 (service.key().unwrap(), Arc::new(publish(Arc::new(service), &settings).unwrap()))
             };
-            let many = (0..7).map(|n| format!("n{n}.example.com")).chain(["example.com".to_owned()]);
+            let many = (0..40).map(|n| format!("n{n}.example.com")).chain(["example.com".to_owned()]);
             let services: [(ServiceKey, _); 2] = [
                 service("shop", many.collect::<Vec<_>>().join(",")),
                 service("blog", "example.com,blog.example.com".to_owned()),

@@ -131,9 +131,10 @@ fn hostnames(
             .replace("{fleet}", fleet);
         ask("the name template", &text);
     }
-    let more = bad.len().saturating_sub(MANY);
-    faults.extend(bad.into_iter().take(MANY));
-    faults.extend((more > 0).then_some(ServiceFault::MoreHostnames { more }));
+    let rest = bad.split_off(MANY.min(bad.len()));
+    faults.extend(bad);
+    let denied = rest.iter().filter(|fault| matches!(fault, ServiceFault::Denied { .. })).count();
+    faults.extend((!rest.is_empty()).then_some(ServiceFault::MoreHostnames { more: rest.len(), denied }));
     let kept = within(names, settings.limits, before, faults);
     shared.retain(|name, _| kept.contains(name));
     (kept, shared)

@@ -12,6 +12,7 @@ use crate::args::Format;
 use crate::error::CommandError;
 use crate::output::{age, show};
 use fleetdns_daemon::config::{Config, Flags};
+use fleetdns_daemon::denied::by_rule;
 use fleetdns_daemon::registry::Registry;
 use fleetdns_daemon::view::Status;
 
@@ -67,23 +68,33 @@ pub async fn check(flags: &Flags, format: Format) -> Result<ExitCode, CommandErr
     for zone in &config.zones {
         providers.push((&zone.settings, zone.connect(&registry).map_err(CommandError::Config)?));
     }
-    if let Some(running) = running(&config).await {
+    let running = running(&config).await;
+    if let Some(running) = &running {
         registry.assume_served(|zone| running.zones.iter().any(|line| line.name == zone.as_str()));
         lines.push(Line {
             what: "daemon".to_owned(),
             good: true,
             text: format!("fleetdns {} runs here, up {}", running.version, age(running.uptime_seconds)),
         });
-        lines.extend(running.hostnames.iter().map(|rule| Line {
-            what: "hostnames".to_owned(),
-            good: true,
-            text: rule.to_string(),
-        }));
     }
+    let rules = async {
+        match running {
+            Some(running) => running.hostnames,
+            None => {
+                let snapshot = fleetdns_watch::list_once(&members, &settings, Vec::new()).await;
+                by_rule(&snapshot, &config.hostnames)
+            }
+        }
+    };
     let looked_at = providers.iter().map(|(settings, provider)| async {
         (format!("zone {}", settings.zone), provider.check(&settings.suffix).await)
     });
-    let (clusters, zones) = tokio::join!(join_all(asked), join_all(looked_at));
+    let (clusters, zones, rules) = tokio::join!(join_all(asked), join_all(looked_at), rules);
+    lines.extend(rules.iter().map(|rule| Line {
+        what: "hostnames".to_owned(),
+        good: true,
+        text: rule.to_string(),
+    }));
     for (what, findings) in clusters.into_iter().chain(zones) {
         lines.extend(findings.into_iter().map(|Finding { good, text }| Line {
             what: what.clone(),
