@@ -241,3 +241,36 @@ impl Provider for AzureZone {
         self.check_all(suffix).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a page is refused with when so much of the bounds is used up.
+    fn refusal(records: usize, bytes: usize) -> Option<String> {
+        let (zone, owner) = ("example.com".parse().unwrap(), "fed".parse().unwrap());
+        let mut allowance = Allowance::new();
+        allowance.take(records, bytes).unwrap();
+        let mut collector = Collector {
+            zone: &zone,
+            owner: &owner,
+            sets: BTreeMap::new(),
+            servers: BTreeSet::new(),
+            unreadable: Unreadable::default(),
+            allowance,
+        };
+        let body = br#"{"value":[0,0,0]}"#.to_vec();
+        let fault = collector.take(&Answer { body }).err()?;
+        assert!(matches!(&fault.kind, Kind::Denied(remedy) if remedy == limits::REMEDY), "{fault:?}");
+        Some(fault.problem)
+    }
+
+    #[test]
+    fn each_page_counts_with_its_record_sets_and_bytes() {
+        assert_eq!(refusal(Allowance::RECORDS - 3, Allowance::BYTES - 17), None);
+        let error = refusal(Allowance::RECORDS - 2, 0);
+        assert_eq!(error.as_deref(), Some("the listing has more than 2000000 records"));
+        let error = refusal(0, Allowance::BYTES - 16);
+        assert_eq!(error.as_deref(), Some("the listing has more than 1073741824 bytes"));
+    }
+}

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::Router;
+pub use axum::body::Body;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -67,6 +68,7 @@ pub enum Mishap {
 }
 
 type Which = Box<dyn Fn(&Call) -> bool + Send>;
+type Bodies = Box<dyn FnMut(&Call) -> Option<Body> + Send>;
 
 pub struct Trap {
     which: Which,
@@ -93,6 +95,8 @@ pub struct World {
     /// Public key of the certificate that the application has (RFC 8017 A.1.1).
     pub public_key: Option<Vec<u8>>,
     pub traps: Vec<Trap>,
+    /// Bodies in place of all answers.
+    pub bodies: Option<Bodies>,
     origin: String,
     etags: u64,
 }
@@ -234,6 +238,11 @@ async fn serve(State(world): State<Arc<Mutex<World>>>, request: Request) -> Resp
     let stalled = world.lock().unwrap().stalled;
     if stalled.is_some_and(|stalled| stalled(&call)) {
         std::future::pending::<()>().await;
+    }
+    let body = world.lock().unwrap().bodies.as_mut().and_then(|bodies| bodies(&call));
+    if let Some(body) = body {
+        world.lock().unwrap().calls.push(call);
+        return Response::new(body);
     }
     let latency = {
         let mut world = world.lock().unwrap();

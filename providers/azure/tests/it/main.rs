@@ -5,6 +5,7 @@ mod access;
 mod apply;
 mod clients;
 mod faults;
+mod limits;
 mod list;
 mod numbers;
 mod private;
