@@ -3,6 +3,7 @@
 //! Invariant: an event is one line; no character in it acts on a terminal, and what looks like a token is taken out.
 
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 
 use anstream::{AutoStream, ColorChoice};
 use fleetdns_core::text::{is_hidden, redacted};
@@ -16,8 +17,12 @@ pub fn start(format: LogFormat, default: &str) {
     // One library says every query, the other every connection that fails: we say both once, in our own words.
     let quiet = format!("{default},hickory_server=warn,kube_client=off");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet));
-    let colour = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
-    let writer = ToLines { to: io::stderr, format, colour };
+    let mark = match AutoStream::choice(&io::stderr()) {
+        _ if is_journal() => Some(Mark::Priority),
+        ColorChoice::Never => None,
+        _ => Some(Mark::Colour),
+    };
+    let writer = ToLines { to: io::stderr, format, mark };
     // Colours are what a hostile text would begin with: only ours are let through.
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
     // Fails only where a subscriber is set already, and then that one stays.
@@ -27,23 +32,38 @@ pub fn start(format: LogFormat, default: &str) {
     };
 }
 
+/// Whether systemd passes standard error to its journal (`$JOURNAL_STREAM` in systemd.exec(5)).
+fn is_journal() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let file = std::fs::metadata("/proc/self/fd/2");
+    file.is_ok_and(|file| stream == format!("{}:{}", file.dev(), file.ino()))
+}
+
+/// How the level of a line is shown.
+#[derive(Debug, Clone, Copy)]
+enum Mark {
+    Colour,
+    /// As the journal reads it (sd-daemon(3)).
+    Priority,
+}
+
 /// Makes the writer of each event.
 struct ToLines<F> {
     to: F,
     format: LogFormat,
-    colour: bool,
+    mark: Option<Mark>,
 }
 
 impl<'a, W: Write, F: Fn() -> W> MakeWriter<'a> for ToLines<F> {
     type Writer = Lines<W>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Lines { to: (self.to)(), format: self.format, painted: None }
+        Lines { to: (self.to)(), format: self.format, mark: None }
     }
 
     fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self::Writer {
-        let painted = self.colour.then(|| *event.level());
-        Lines { painted, ..self.make_writer() }
+        let mark = self.mark.map(|mark| (mark, *event.level()));
+        Lines { mark, ..self.make_writer() }
     }
 }
 
@@ -51,16 +71,20 @@ impl<'a, W: Write, F: Fn() -> W> MakeWriter<'a> for ToLines<F> {
 struct Lines<W> {
     to: W,
     format: LogFormat,
-    painted: Option<Level>,
+    mark: Option<(Mark, Level)>,
 }
 
 impl<W: Write> Write for Lines<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let mut line = line(text.strip_suffix('\n').unwrap_or(&text), self.format);
-        if let (Some(level), LogFormat::Text) = (self.painted, self.format) {
+        match (self.mark, self.format) {
             // Only the time stands in front of the level.
-            line = line.replacen(level.as_str(), &painted(level), 1);
+            (Some((Mark::Colour, level)), LogFormat::Text) => {
+                line = line.replacen(level.as_str(), &painted(level), 1);
+            }
+            (Some((Mark::Priority, level)), _) => line.insert_str(0, priority(level)),
+            _ => {}
         }
         self.to.write_all(line.as_bytes())?;
         Ok(event.len())
@@ -79,6 +103,15 @@ fn painted(level: Level) -> String {
         _ => 2,
     };
     format!("\u{1b}[{code}m{level}\u{1b}[0m")
+}
+
+const fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        _ => "<7>",
+    }
 }
 
 /// The line of an event, with its end.
@@ -104,15 +137,20 @@ fn line(event: &str, format: LogFormat) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    use fleetdns_core::stamp::span_ms;
     use proptest::prelude::*;
 
+    const TOOK: Duration = Duration::from_millis(7);
+
     /// What becomes of one event with a text from outside in its message and in a field.
-    fn logged(text: &str, format: LogFormat, colour: bool) -> String {
+    fn logged(text: &str, format: LogFormat, mark: Option<Mark>) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         let to = file.reopen().unwrap();
-        let writer = ToLines { to: move || to.try_clone().unwrap(), format, colour };
+        let writer = ToLines { to: move || to.try_clone().unwrap(), format, mark };
         let builder = tracing_subscriber::fmt().with_writer(writer).with_ansi(false);
-        let say = || tracing::warn!(shown = %text, debug = ?text, "{text}");
+        let say = || tracing::warn!(shown = %text, debug = ?text, took_ms = span_ms(TOOK), "{text}");
         match format {
             LogFormat::Text => tracing::subscriber::with_default(builder.finish(), say),
             LogFormat::Json => {
@@ -124,12 +162,13 @@ mod tests {
 
     fn check(text: &str) {
         for format in [LogFormat::Text, LogFormat::Json] {
-            let log = logged(text, format, false);
+            let log = logged(text, format, None);
             let one = log.strip_suffix('\n').unwrap();
             assert!(!one.is_empty() && !one.chars().any(is_hidden), "{one:?}");
             if format == LogFormat::Json {
                 let read: serde_json::Value = serde_json::from_str(one).unwrap();
                 assert_eq!(read["shown"], redacted(text).as_ref(), "nothing but tokens is lost");
+                assert_eq!(read["took_ms"], 7, "a number stays one");
             }
         }
     }
@@ -145,16 +184,25 @@ mod tests {
         ] {
             check(text);
         }
-        let log = logged("Authorization: Bearer abcdefgh12345678", LogFormat::Json, true);
+        let log = logged("Authorization: Bearer abcdefgh12345678", LogFormat::Json, Some(Mark::Colour));
         assert!(!log.contains("abcdefgh") && log.contains("[secret]"), "{log}");
     }
 
     #[test]
     fn only_the_level_is_painted() {
-        let log = logged("\u{1b}[31mWARN", LogFormat::Text, true);
+        let log = logged("\u{1b}[31mWARN", LogFormat::Text, Some(Mark::Colour));
         assert_eq!(log.matches('\u{1b}').count(), 2, "{log:?}");
         assert!(log.contains("Z  \u{1b}[33mWARN\u{1b}[0m "), "{log:?}");
-        assert_eq!(logged("{\u{1b}}", LogFormat::Json, true).matches('\u{1b}').count(), 0);
+        assert_eq!(logged("{\u{1b}}", LogFormat::Json, Some(Mark::Colour)).matches('\u{1b}').count(), 0);
+    }
+
+    #[test]
+    fn the_journal_is_told_the_priority_of_each_line() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let log = logged("a\n<0>b", format, Some(Mark::Priority));
+            assert!(log.starts_with("<4>") && log.lines().count() == 1, "{log:?}");
+        }
+        assert_eq!([Level::ERROR, Level::INFO, Level::DEBUG].map(priority), ["<3>", "<6>", "<7>"]);
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! Moments in words: RFC 3339, in UTC.
+//! Times for people and logs: moments as RFC 3339 in UTC, spans in milliseconds.
 
 use std::time::Duration;
 
@@ -20,6 +20,11 @@ pub fn day(unix: u64) -> u32 {
     let date = timestamp(Duration::from_secs(unix)).to_zoned(TimeZone::UTC).date();
     let part = |number: i16| u32::from(number.unsigned_abs());
     part(date.year()) * 10_000 + part(date.month().into()) * 100 + part(date.day().into())
+}
+
+/// Whole milliseconds, as a field of a log: wider numbers become texts there.
+pub fn span_ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn timestamp(unix: Duration) -> Timestamp {

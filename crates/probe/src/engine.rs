@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetdns_core::stamp::span_ms;
 use fleetdns_core::{AddressPolicies, DnsName, Health, ProbeKey, Snapshot, Timing, Verdict};
 use fleetdns_health::Weight;
 use fleetdns_health::state::{HealthState, Outcome};
@@ -243,7 +244,7 @@ where
         let limit = if later.of_address { Limit::Address } else { Limit::Namespace };
         let wait = later.start.saturating_duration_since(now);
         if self.reports.put_off(&later.namespace, limit, wait, now) {
-            warn!(namespace = %later.namespace, limit = limit.as_str(), ?wait, "probes of a namespace put off");
+            warn!(namespace = %later.namespace, limit = limit.as_str(), wait_ms = span_ms(wait), "probes of a namespace put off");
         }
     }
 

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use fleetdns_core::stamp::span_ms;
 use fleetdns_core::{
     Applied, Change, DnsName, NameChange, ObservedSet, Order, Outcome, Plan, ProviderError, RefusalBudget,
 };
@@ -200,7 +201,7 @@ impl AzureZone {
         }
         self.gaps().remove(&change.name);
         if let Some((gone, _)) = gone.first().filter(|_| !change.vanishes()) {
-            info!(name = %change.name, gap_ms = gone.elapsed().as_millis(), "the type of a name changed");
+            info!(name = %change.name, gap_ms = span_ms(gone.elapsed()), "the type of a name changed");
         }
         Ok(sets)
     }
@@ -214,7 +215,7 @@ impl AzureZone {
         for (since, before) in gone {
             match self.put_back(&change.name, before, ownership).await {
                 Ok(set) => {
-                    let gap_ms = since.elapsed().as_millis();
+                    let gap_ms = span_ms(since.elapsed());
                     info!(name = %change.name, %set, gap_ms, "another type cannot be written, the old one is back");
                 }
                 Err(_) => closed = false,

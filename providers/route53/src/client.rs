@@ -23,6 +23,7 @@ use aws_sdk_route53::Client;
 use aws_sdk_route53::config::SharedCredentialsProvider;
 use aws_sdk_route53::error::SdkError;
 use aws_sdk_route53::types::ChangeStatus;
+use fleetdns_core::stamp::span_ms;
 use tokio::sync::OnceCell;
 use tracing::debug;
 
@@ -88,7 +89,7 @@ impl Link {
             };
             match pauses.next() {
                 Some(pause) if matches!(fault.kind, Kind::Busy) => {
-                    debug!(reason = %fault.reason, pause_ms = pause.as_millis(), "Route 53 asks to call later");
+                    debug!(reason = %fault.reason, pause_ms = span_ms(*pause), "Route 53 asks to call later");
                     tokio::time::sleep(*pause).await;
                 }
                 _ => return Err(fault),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fleetdns_core::backoff::Backoff;
+use fleetdns_core::stamp::span_ms;
 use fleetdns_core::{DnsName, Measure, MeasureKind};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -119,7 +120,7 @@ where
         let mut state = lock(&state);
         match answer {
             Ok(true) => {
-                debug!(%zone, change, took_ms = took.as_millis(), "batch is on all name servers");
+                debug!(%zone, change, took_ms = span_ms(took), "batch is on all name servers");
                 (state.last, state.failed) = (Some(took), false);
             }
             Ok(false) | Err(_) if gone => debug!(%zone, change, "batch is no longer asked after"),

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use fleetdns_core::backoff::Backoff;
+use fleetdns_core::stamp::span_ms;
 use fleetdns_core::{DnsName, ProviderError};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -70,7 +71,7 @@ impl Access {
         self.until = now.checked_add(pause);
         let asked = matches!(error, ProviderError::Throttled { .. });
         let asked_before = std::mem::replace(&mut self.asked_to_wait, asked);
-        let (text, action, retry_ms) = (chain(error), self.action, pause.as_millis());
+        let (text, action, retry_ms) = (chain(error), self.action, span_ms(pause));
         if self.fault.as_deref() == Some(&text) {
             return None;
         }

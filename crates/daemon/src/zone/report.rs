@@ -7,6 +7,7 @@ use std::time::Duration;
 use fleetdns_core::hold::Hold;
 use fleetdns_core::lines::Lines;
 use fleetdns_core::plan::{HeldChange, Refusal, Refused};
+use fleetdns_core::stamp::span_ms;
 use fleetdns_core::text::printable;
 use fleetdns_core::{ClusterVerdict, DnsName, NameChange};
 use fleetdns_planner::{Move, Scope, Way};
@@ -26,7 +27,7 @@ impl ZoneTask {
         took: Duration,
     ) {
         let zone = &self.planner.zone().zone;
-        let took_ms = took.as_millis();
+        let took_ms = span_ms(took);
         if written.len() > MANY {
             info!(%zone, names = written.len(), took_ms, "many names written");
         }
