@@ -1,6 +1,4 @@
 //! The command line as it was typed.
-//!
-//! Exit codes: 0 done; 1 failed; 2 a bad config or command line. `plan`: 0 nothing to do, 2 changes, 1 error or incomplete.
 
 #![allow(rustdoc::broken_intra_doc_links, reason = "help for a terminal, where brackets are not links")]
 
@@ -57,8 +55,12 @@ fn color(line: &[OsString]) -> Option<ColorChoice> {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the daemon.
+    #[command(
+        after_help = "Examples:\n  fleetdns run -c /etc/fleetdns/dns.conf\n  fleetdns run --federation-name fed --dns-provider coredns --dns-zone-name example.com -c dns.conf"
+    )]
     Run(#[command(flatten)] Flags),
     /// Look at the config, the clusters, our rights and the zones; say what to do about each fault.
+    #[command(after_help = "Examples:\n  fleetdns check\n  fleetdns check -c dns.conf -o json")]
     Check {
         #[command(flatten)]
         flags: Flags,
@@ -66,6 +68,7 @@ pub enum Command {
         output: Output,
     },
     /// Print what would change, once, without a daemon. Exit code: 0 nothing, 2 changes, 1 error or incomplete.
+    #[command(after_help = "Examples:\n  fleetdns plan\n  fleetdns plan -c dns.conf -o json")]
     Plan {
         #[command(flatten)]
         flags: Flags,
@@ -73,6 +76,7 @@ pub enum Command {
         output: Output,
     },
     /// Print the records that the running daemon keeps.
+    #[command(after_help = "Examples:\n  fleetdns records\n  fleetdns records --all -o wide")]
     Records {
         #[command(flatten)]
         daemon: Daemon,
@@ -81,10 +85,21 @@ pub enum Command {
         all: bool,
     },
     /// Print the clusters as the running daemon sees them.
+    #[command(after_help = "Examples:\n  fleetdns clusters\n  fleetdns clusters -o wide")]
     Clusters(#[command(flatten)] Daemon),
     /// Print the state of the running daemon: zones, clusters, what is held or refused and why.
-    Status(#[command(flatten)] Daemon),
+    #[command(after_help = "Examples:\n  fleetdns status\n  fleetdns status --watch")]
+    Status {
+        #[command(flatten)]
+        daemon: Daemon,
+        /// Print it again every two seconds; a daemon that is away is waited for.
+        #[arg(short, long)]
+        watch: bool,
+    },
     /// Ask whether the daemon is well, for probes that run a command. Exit code: 0 well, 1 not, with the reasons.
+    #[command(
+        after_help = "Examples:\n  fleetdns health\n  fleetdns health --ready --admin http://127.0.0.1:8053"
+    )]
     Health {
         /// Admin API of the daemon, such as http://127.0.0.1:8053 [default: from config].
         #[arg(long, value_name = "URL")]
@@ -97,19 +112,28 @@ pub enum Command {
         flags: Flags,
     },
     /// Take clusters, Services or addresses out of DNS, at once; the last address of a name stays.
+    #[command(
+        after_help = "Examples:\n  fleetdns drain cluster/eastus --for 2h --reason maintenance\n  fleetdns drain service/shop/web@westus"
+    )]
     Drain(#[command(flatten)] OverrideArgs),
     /// Take back what was set: probes decide again.
     #[command(visible_alias = "auto")]
+    #[command(after_help = "Examples:\n  fleetdns undrain cluster/eastus")]
     Undrain(#[command(flatten)] OverrideArgs),
     /// Keep clusters, Services or addresses in DNS, whatever their probes say.
+    #[command(after_help = "Examples:\n  fleetdns force-in address/203.0.113.7 --for 30m")]
     ForceIn(#[command(flatten)] OverrideArgs),
     /// Take clusters, Services or addresses out of DNS, the last address of a name too.
+    #[command(after_help = "Examples:\n  fleetdns force-out address/203.0.113.7 --yes")]
     ForceOut(#[command(flatten)] OverrideArgs),
     /// Print what is drained and forced, by whom, until when and why.
+    #[command(after_help = "Examples:\n  fleetdns overrides\n  fleetdns overrides -o json")]
     Overrides(#[command(flatten)] Daemon),
     /// Confirm a mass failure, so that its removals are no longer held.
+    #[command(after_help = "Examples:\n  fleetdns confirm-outage")]
     ConfirmOutage(#[command(flatten)] Operate),
     /// Say why a name holds what it holds: each address in or out, its probes, brakes, and who said what.
+    #[command(after_help = "Examples:\n  fleetdns why web.example.com\n  fleetdns why shop/web")]
     Why {
         /// A DNS name, or NAMESPACE/NAME of a Service.
         name: String,
@@ -120,6 +144,9 @@ pub enum Command {
         daemon: Daemon,
     },
     /// Print what happened: addresses in and out, brakes, clusters, zones.
+    #[command(
+        after_help = "Examples:\n  fleetdns events --name web.example.com\n  fleetdns events --follow -o json"
+    )]
     Events {
         #[command(flatten)]
         daemon: Daemon,
@@ -134,6 +161,7 @@ pub enum Command {
         cluster: Option<String>,
     },
     /// Write the running daemon's fleet down as a file for `simulate`.
+    #[command(after_help = "Examples:\n  fleetdns snapshot --file fleet.json")]
     Snapshot {
         #[command(flatten)]
         daemon: Daemon,
@@ -142,6 +170,9 @@ pub enum Command {
         file: Option<PathBuf>,
     },
     /// Say what DNS would become: of the running daemon's fleet, or of one that is written down in a file.
+    #[command(
+        after_help = "Examples:\n  fleetdns simulate --down eastus\n  fleetdns simulate -f fleet.json --down address/203.0.113.7"
+    )]
     Simulate {
         /// JSON file, or - for standard input; without, the daemon is asked, and only what changes is printed.
         #[arg(short, long, value_name = "FILE")]
@@ -153,11 +184,15 @@ pub enum Command {
         daemon: Daemon,
     },
     /// Show the main job on this machine: two clusters, a zone, and a cluster that dies. Nothing to install.
+    #[command(after_help = "Examples:\n  fleetdns demo\n  fleetdns demo --stay")]
     Demo {
         /// Keep it running afterwards, to try things out.
         #[arg(long)]
         stay: bool,
     },
+    /// Print the version of this program.
+    #[command(after_help = "Examples:\n  fleetdns version -o json")]
+    Version(#[command(flatten)] Output),
 }
 
 /// How to print.
@@ -234,6 +269,21 @@ pub struct OverrideArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_command_has_examples_that_can_be_read() {
+        let cli = <Cli as clap::CommandFactory>::command();
+        cli.clone().debug_assert();
+        for command in cli.get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> = help.lines().skip(1).map(str::trim).collect();
+            assert!(!examples.is_empty(), "{}", command.get_name());
+            for example in examples {
+                assert!(example.starts_with(&format!("fleetdns {}", command.get_name())), "{example}");
+                Cli::try_parse_from(example.split(' ')).unwrap();
+            }
+        }
+    }
 
     #[test]
     fn the_colour_is_known_before_the_rest_is_read() {

@@ -1,9 +1,32 @@
-//! Why a command failed, and its exit code.
+//! Why a command failed, and the exit codes.
 
 use std::error::Error;
 use std::process::ExitCode;
 
 use fleetdns_daemon::config::Fault;
+
+/// How a command ended. The README has the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, and all is well.
+    Done,
+    /// It failed, or what it looked at is not well.
+    Failed,
+    /// The config or the command line cannot be used.
+    Unusable,
+    /// Of `plan`: there is something to change. An unusable config or command line is `Failed` there.
+    Changes,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Unusable | Exit::Changes => 2,
+        })
+    }
+}
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -28,11 +51,11 @@ impl CommandError {
         }
     }
 
-    /// 2 for a bad config, 1 otherwise.
-    pub fn exit_code(&self) -> ExitCode {
+    /// How the command ended.
+    pub const fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) => ExitCode::from(2),
-            Self::Failed(_) => ExitCode::FAILURE,
+            Self::Config(_) => Exit::Unusable,
+            Self::Failed(_) => Exit::Failed,
         }
     }
 }

@@ -23,7 +23,7 @@ use fleetdns_core::OverrideKind;
 use fleetdns_daemon::config::LogFormat;
 
 use args::{Cli, Command};
-use error::CommandError;
+use error::{CommandError, Exit};
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
@@ -37,19 +37,19 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("fleetdns: the runtime cannot start: {error}");
-            return ExitCode::FAILURE;
+            return Exit::Failed.into();
         }
     };
-    let code = match runtime.block_on(dispatch(cli.command)) {
-        Ok(code) => code,
+    let exit = match runtime.block_on(dispatch(cli.command)) {
+        Ok(exit) => exit,
         Err(error) => {
             error.print();
-            error.exit_code()
+            error.exit()
         }
     };
     // A probe or a lookup that hangs in a thread must not hold up the end.
     runtime.shutdown_background();
-    code
+    exit.into()
 }
 
 /// Help, or what is wrong with the command line: exit code 2, which means changes when it comes from `plan`.
@@ -58,20 +58,21 @@ fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     let plan = std::env::args_os().nth(1).is_some_and(|command| command == "plan");
     match error.exit_code() {
-        0 => ExitCode::SUCCESS,
-        _ if plan => ExitCode::FAILURE,
-        _ => ExitCode::from(2),
+        0 => Exit::Done,
+        _ if plan => Exit::Failed,
+        _ => Exit::Unusable,
     }
+    .into()
 }
 
-async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
+async fn dispatch(command: Command) -> Result<Exit, CommandError> {
     match command {
         Command::Run(flags) => commands::run::run(&flags).await,
         Command::Check { flags, output } => commands::check::check(&flags, output.output).await,
         Command::Plan { flags, output } => commands::plan::plan(&flags, output.output).await,
         Command::Records { daemon, all } => commands::read::records(&daemon, all).await,
         Command::Clusters(daemon) => commands::read::clusters(&daemon).await,
-        Command::Status(daemon) => commands::read::status(&daemon).await,
+        Command::Status { daemon, watch } => commands::read::status(&daemon, watch).await,
         Command::Health { admin, ready, flags } => {
             commands::health::health(admin.as_deref(), &flags, ready).await
         }
@@ -89,11 +90,12 @@ async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
         Command::Simulate { file, down, daemon } => {
             commands::simulate::simulate(&daemon, file.as_deref(), &down).await
         }
+        Command::Version(output) => commands::version::version(output.output),
         Command::Demo { stay } => {
             // The story says what happens; what the daemon says of it would be said twice.
             log::start(LogFormat::Text, "error");
             fleetdns_demo::demo(stay).await.map_err(|error| CommandError::failed(&error))?;
-            Ok(ExitCode::SUCCESS)
+            Ok(Exit::Done)
         }
     }
 }

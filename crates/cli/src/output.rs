@@ -8,12 +8,12 @@ use serde::Serialize;
 use crate::args::Format;
 use crate::error::CommandError;
 
-/// Prints a value as JSON, or by `text`.
+/// Prints a value as JSON, or by `text`; returns whether somebody still reads.
 pub fn show<T: Serialize>(
     format: Format,
     value: &T,
     text: impl FnOnce(&mut Text<'_>) -> io::Result<()>,
-) -> Result<(), CommandError> {
+) -> Result<bool, CommandError> {
     let done = match format {
         Format::Text | Format::Wide => {
             let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0);
@@ -25,10 +25,11 @@ pub fn show<T: Serialize>(
             written.map_err(io::Error::from).and_then(|()| writeln!(out))
         }
     };
-    // Whoever closed the pipe has read enough.
     match done {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::failed(&error)),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        // Whoever closed the pipe has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CommandError::failed(&error)),
     }
 }
 

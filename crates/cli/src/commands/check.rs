@@ -1,7 +1,6 @@
 //! `fleetdns check`: config, clusters, rights and zones, with what to do about each fault.
 
 use std::io::Write;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use fleetdns_core::Finding;
@@ -9,7 +8,7 @@ use futures::future::join_all;
 use serde::Serialize;
 
 use crate::args::Format;
-use crate::error::CommandError;
+use crate::error::{CommandError, Exit};
 use crate::output::{age, show};
 use fleetdns_daemon::config::{Config, Flags};
 use fleetdns_daemon::denied::by_rule;
@@ -39,7 +38,7 @@ struct Line {
 ///
 /// # Errors
 /// When the config has faults.
-pub async fn check(flags: &Flags, format: Format) -> Result<ExitCode, CommandError> {
+pub async fn check(flags: &Flags, format: Format) -> Result<Exit, CommandError> {
     let config = Config::load(flags).map_err(CommandError::Config)?;
     let mut lines = vec![Line {
         what: "config".to_owned(),
@@ -110,5 +109,5 @@ pub async fn check(flags: &Flags, format: Format) -> Result<ExitCode, CommandErr
             writeln!(out, "{mark}  {}: {}", line.what, line.text)
         })
     })?;
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if good { Exit::Done } else { Exit::Failed })
 }

@@ -1,12 +1,11 @@
 //! `fleetdns events`: what happened, and what happens.
 
 use std::io::{ErrorKind, Write};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use super::ask::ask;
 use crate::args::{Daemon, Format};
-use crate::error::CommandError;
+use crate::error::{CommandError, Exit};
 use fleetdns_daemon::journal::Page;
 
 /// How long one question waits for an event; shorter than the daemon may take to answer.
@@ -23,7 +22,7 @@ pub async fn events(
     follow: bool,
     name: Option<String>,
     cluster: Option<String>,
-) -> Result<ExitCode, CommandError> {
+) -> Result<Exit, CommandError> {
     let mut filter = String::new();
     for (key, value) in [("name", name), ("cluster", cluster)] {
         if let Some(value) = value {
@@ -53,14 +52,14 @@ pub async fn events(
         }
         match print(daemon.output.output, &page) {
             // Whoever closed the pipe has read enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(Exit::Done),
             Err(error) => return Err(CommandError::failed(&error)),
             Ok(()) => {}
         }
         let done = page.events.is_empty();
         (after, run) = (page.last, Some(page.run));
         if done && !follow {
-            return Ok(ExitCode::SUCCESS);
+            return Ok(Exit::Done);
         }
     }
 }

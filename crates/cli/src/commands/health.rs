@@ -1,10 +1,9 @@
 //! `fleetdns health`: whether the daemon is well, as an exit code, for probes that run a command.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::error::CommandError;
+use crate::error::{CommandError, Exit};
 use fleetdns_daemon::config::{Flags, Whereabouts};
 
 /// As long as the probes of a kubelet usually wait.
@@ -14,7 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// When the daemon does not answer.
-pub async fn health(admin: Option<&str>, flags: &Flags, ready: bool) -> Result<ExitCode, CommandError> {
+pub async fn health(admin: Option<&str>, flags: &Flags, ready: bool) -> Result<Exit, CommandError> {
     let path = if ready { "readyz" } else { "livez" };
     let base = match admin {
         Some(url) => url.trim_end_matches('/').to_owned(),
@@ -29,7 +28,7 @@ pub async fn health(admin: Option<&str>, flags: &Flags, ready: bool) -> Result<E
     let good = answer.status().is_success();
     let text = answer.text().await.map_err(fail)?;
     print!("{text}");
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if good { Exit::Done } else { Exit::Failed })
 }
 
 /// The admin API, or else the listener for probes.

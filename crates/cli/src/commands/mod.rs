@@ -9,4 +9,5 @@ pub mod plan;
 pub mod read;
 pub mod run;
 pub mod simulate;
+pub mod version;
 pub mod why;

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use fleetdns_core::{OverrideKind, stamp};
@@ -13,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::ask::ask;
 use crate::args::{Daemon, Operate, OverrideArgs};
-use crate::error::CommandError;
+use crate::error::{CommandError, Exit};
 use crate::output::{Text, age, show};
 use fleetdns_daemon::config::{Socket, Whereabouts};
 use fleetdns_daemon::control::{Confirmed, Refusal};
@@ -34,7 +33,7 @@ const MANY: usize = 20;
 ///
 /// # Errors
 /// When the daemon cannot be asked, or refuses.
-pub async fn kind(args: &OverrideArgs, kind: Option<OverrideKind>) -> Result<ExitCode, CommandError> {
+pub async fn kind(args: &OverrideArgs, kind: Option<OverrideKind>) -> Result<Exit, CommandError> {
     // A part of a second counts as one.
     let seconds = args.span.map(|span| u64::try_from(span.as_millis().div_ceil(1000)).unwrap_or(u64::MAX));
     let order = Order {
@@ -51,26 +50,26 @@ pub async fn kind(args: &OverrideArgs, kind: Option<OverrideKind>) -> Result<Exi
         answer.subjects.iter().try_for_each(|line| said(out, line))?;
         effect(out, &answer.effect)
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 /// `fleetdns confirm-outage`.
 ///
 /// # Errors
 /// When the daemon cannot be asked, or when it holds nothing back.
-pub async fn confirm_outage(operate: &Operate) -> Result<ExitCode, CommandError> {
+pub async fn confirm_outage(operate: &Operate) -> Result<Exit, CommandError> {
     let answer: Confirmed = post(operate, "/v1/confirm-outage", &()).await?;
     show(operate.output.output, &answer, |out| {
         writeln!(out, "Mass failure confirmed: {}. Endpoints that go on failing leave DNS.", answer.confirmed)
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 /// `fleetdns overrides`.
 ///
 /// # Errors
 /// When the daemon cannot be asked.
-pub async fn overrides(daemon: &Daemon) -> Result<ExitCode, CommandError> {
+pub async fn overrides(daemon: &Daemon) -> Result<Exit, CommandError> {
     let lines: Vec<OverrideLine> = ask(daemon, "/v1/overrides").await?;
     show(daemon.output.output, &lines, |out| {
         if lines.is_empty() {
@@ -78,7 +77,7 @@ pub async fn overrides(daemon: &Daemon) -> Result<ExitCode, CommandError> {
         }
         override_table(out, &lines)
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 /// What is drained and forced, for people.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::process::ExitCode;
 
 use fleetdns_core::{Capabilities, Inventory, Listing, MemberName, MemberView, Overrides, Plan, Snapshot};
 use fleetdns_planner::Input;
@@ -12,14 +11,11 @@ use futures::future::join_all;
 use serde::Serialize;
 
 use crate::args::Format;
-use crate::error::CommandError;
+use crate::error::{CommandError, Exit};
 use crate::output::show;
 use fleetdns_daemon::config::{Config, Flags, ZoneConfig};
 use fleetdns_daemon::overrides::{Clock, standing};
 use fleetdns_daemon::registry::Registry;
-
-/// Exit code when there is something to change.
-const CHANGES: u8 = 2;
 
 /// What is printed.
 #[derive(Debug, Default, Serialize)]
@@ -47,7 +43,7 @@ type Listed<'a> = (&'a ZoneConfig, Capabilities, Listing);
 ///
 /// # Errors
 /// When the config has faults.
-pub async fn plan(flags: &Flags, format: Format) -> Result<ExitCode, CommandError> {
+pub async fn plan(flags: &Flags, format: Format) -> Result<Exit, CommandError> {
     let config = Config::load(flags).map_err(CommandError::Config).map_err(bad_config)?;
     crate::log::start(config.admin.log, "warn");
     let configured: BTreeSet<_> = config.members.iter().map(|member| member.name.clone()).collect();
@@ -83,9 +79,9 @@ pub async fn plan(flags: &Flags, format: Format) -> Result<ExitCode, CommandErro
     })?;
     let changes = printed.plans.iter().any(|plan| !plan.is_empty());
     Ok(match (printed.incomplete.is_empty(), changes) {
-        (false, _) => ExitCode::FAILURE,
-        (true, true) => ExitCode::from(CHANGES),
-        (true, false) => ExitCode::SUCCESS,
+        (false, _) => Exit::Failed,
+        (true, true) => Exit::Changes,
+        (true, false) => Exit::Done,
     })
 }
 

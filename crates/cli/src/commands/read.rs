@@ -1,9 +1,9 @@
 //! Commands that ask the running daemon: `status`, `clusters`, `records`, `snapshot`.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::process::ExitCode;
+use std::time::Duration;
 
 use fleetdns_planner::simulate::Scenario;
 use fleetdns_planner::{HeldLine, Reason};
@@ -11,16 +11,19 @@ use fleetdns_planner::{HeldLine, Reason};
 use super::ask::ask;
 use super::overrides::override_table;
 use crate::args::Daemon;
-use crate::error::CommandError;
+use crate::error::{CommandError, Exit};
 use crate::output::{Text, age, show};
 use fleetdns_daemon::self_checks::CanaryLine;
 use fleetdns_daemon::view::{ClusterLine, NeverAnsweredLine, RecordLine, Status, ZoneLine};
+
+/// Between two answers to `status --watch`.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// `fleetdns records`.
 ///
 /// # Errors
 /// When the daemon cannot be asked.
-pub async fn records(daemon: &Daemon, all: bool) -> Result<ExitCode, CommandError> {
+pub async fn records(daemon: &Daemon, all: bool) -> Result<Exit, CommandError> {
     let lines: Vec<RecordLine> = ask(daemon, &format!("/v1/records?all={all}")).await?;
     show(daemon.output.output, &lines, |out| {
         let row = |line: &RecordLine| {
@@ -34,27 +37,43 @@ pub async fn records(daemon: &Daemon, all: bool) -> Result<ExitCode, CommandErro
         let wide: &[&str] = if all { &["CLUSTERS"] } else { &["SERVICE", "CLUSTERS"] };
         out.table(headings, wide, lines.iter().map(row))
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 /// `fleetdns clusters`.
 ///
 /// # Errors
 /// When the daemon cannot be asked.
-pub async fn clusters(daemon: &Daemon) -> Result<ExitCode, CommandError> {
+pub async fn clusters(daemon: &Daemon) -> Result<Exit, CommandError> {
     let status: Status = ask(daemon, "/v1/status").await?;
     show(daemon.output.output, &status.clusters, |out| cluster_table(out, &status.clusters))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 /// `fleetdns status`.
 ///
 /// # Errors
-/// When the daemon cannot be asked.
-pub async fn status(daemon: &Daemon) -> Result<ExitCode, CommandError> {
-    let status: Status = ask(daemon, "/v1/status").await?;
-    show(daemon.output.output, &status, |out| status_text(out, &status))?;
-    Ok(ExitCode::SUCCESS)
+/// When the daemon cannot be asked, or its answer not be written; to `watch` goes on while the daemon is away.
+pub async fn status(daemon: &Daemon, watch: bool) -> Result<Exit, CommandError> {
+    loop {
+        let status = ask::<Status>(daemon, "/v1/status").await;
+        if watch && std::io::stdout().is_terminal() {
+            // Clears the terminal and begins at its top.
+            print!("\u{1b}[2J\u{1b}[H");
+        }
+        let read = match status {
+            Ok(status) => show(daemon.output.output, &status, |out| status_text(out, &status))?,
+            Err(error) if watch => {
+                error.print();
+                true
+            }
+            Err(error) => return Err(error),
+        };
+        if !watch || !read {
+            return Ok(Exit::Done);
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
 }
 
 fn status_text(out: &mut Text<'_>, status: &Status) -> std::io::Result<()> {
@@ -199,7 +218,7 @@ fn reasons(out: &mut Text<'_>, heading: &str, reasons: &[Reason]) -> std::io::Re
 ///
 /// # Errors
 /// When the daemon cannot be asked or the file cannot be written.
-pub async fn snapshot(daemon: &Daemon, file: Option<&Path>) -> Result<ExitCode, CommandError> {
+pub async fn snapshot(daemon: &Daemon, file: Option<&Path>) -> Result<Exit, CommandError> {
     let scenario: Scenario = ask(daemon, "/v1/snapshot").await?;
     let mut text = serde_json::to_string_pretty(&scenario).map_err(|error| CommandError::failed(&error))?;
     text.push('\n');
@@ -209,7 +228,7 @@ pub async fn snapshot(daemon: &Daemon, file: Option<&Path>) -> Result<ExitCode, 
         })?,
         None => print!("{text}"),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 #[cfg(test)]

@@ -1,13 +1,11 @@
 //! `fleetdns run`: the daemon itself.
 
-use std::process::ExitCode;
-
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::error::CommandError;
+use crate::error::{CommandError, Exit};
 use fleetdns_daemon::config::{Config, Flags};
 use fleetdns_daemon::run::RunError;
 
@@ -15,7 +13,7 @@ use fleetdns_daemon::run::RunError;
 ///
 /// # Errors
 /// When the config has faults, or when the daemon cannot start or ends by itself.
-pub async fn run(flags: &Flags) -> Result<ExitCode, CommandError> {
+pub async fn run(flags: &Flags) -> Result<Exit, CommandError> {
     let config = Config::load(flags).map_err(CommandError::Config)?;
     crate::log::start(config.admin.log, "info");
     for note in &config.notes {
@@ -38,7 +36,7 @@ pub async fn run(flags: &Flags) -> Result<ExitCode, CommandError> {
         () = &mut signals => running.await,
     };
     match ended {
-        Ok(()) => Ok(ExitCode::SUCCESS),
+        Ok(()) => Ok(Exit::Done),
         Err(RunError::Config(faults)) => Err(CommandError::Config(faults)),
         Err(error) => Err(CommandError::failed(&error)),
     }

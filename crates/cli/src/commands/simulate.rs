@@ -2,24 +2,19 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::ExitCode;
 
 use fleetdns_planner::simulate::{Report, Scenario, simulate as plan};
 
 use super::ask::ask;
 use crate::args::Daemon;
-use crate::error::CommandError;
+use crate::error::{CommandError, Exit};
 use crate::output::show;
 
 /// Reads the fleet, plans, prints. Of the daemon's own fleet only what follows from `down` is printed.
 ///
 /// # Errors
 /// When the file cannot be read or understood, or the daemon cannot be asked.
-pub async fn simulate(
-    daemon: &Daemon,
-    file: Option<&Path>,
-    down: &[String],
-) -> Result<ExitCode, CommandError> {
+pub async fn simulate(daemon: &Daemon, file: Option<&Path>, down: &[String]) -> Result<Exit, CommandError> {
     let report = match file {
         Some(file) => {
             let fail = |error: &dyn ToString| failed(file, &error.to_string());
@@ -39,7 +34,7 @@ pub async fn simulate(
         }
         write!(out, "{report}")
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 /// A fleet that is written down.

@@ -2,14 +2,13 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::ExitCode;
 
 use fleetdns_planner::simulate;
 
 use super::ask::ask;
 use super::simulate::{failed, read};
 use crate::args::Daemon;
-use crate::error::CommandError;
+use crate::error::{CommandError, Exit};
 use crate::output::show;
 use fleetdns_daemon::why::{NameLine, Why};
 
@@ -17,7 +16,7 @@ use fleetdns_daemon::why::{NameLine, Why};
 ///
 /// # Errors
 /// When the daemon cannot be asked, the file cannot be understood, or the text is no name.
-pub async fn why(daemon: &Daemon, name: &str, file: Option<&Path>) -> Result<ExitCode, CommandError> {
+pub async fn why(daemon: &Daemon, name: &str, file: Option<&Path>) -> Result<Exit, CommandError> {
     let said: Why = match file {
         None => {
             let query = reqwest::Url::parse_with_params("http://daemon/v1/why", [("name", name)])
@@ -49,5 +48,5 @@ pub async fn why(daemon: &Daemon, name: &str, file: Option<&Path>) -> Result<Exi
         }
         said.explanation.iter().try_for_each(|said| write!(out, "{said}"))
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
