@@ -19,6 +19,7 @@ mod e2e_route53;
 mod e2e_webhook;
 mod e2e_why;
 mod harness;
+mod hostile;
 mod hostile_backends;
 mod hostile_etcd;
 mod hostile_listeners;
