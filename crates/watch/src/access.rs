@@ -38,6 +38,14 @@ pub fn contexts(paths: &[PathBuf]) -> Result<Vec<String>, WatchError> {
     Ok(Files::read(paths)?.contexts()?)
 }
 
+/// Files from which a client of the member's API is made: kubeconfigs, and the certificates and keys that they name. A
+/// token in a file of its own is read again and again, and is none of them. Reads the kubeconfigs, and so may block.
+pub fn files(access: &Access) -> Vec<PathBuf> {
+    let Access::Kubeconfig { paths, .. } = access else { return Vec::new() };
+    let named = Files::read(paths).map(|files| files.named_files()).unwrap_or_default();
+    paths.iter().cloned().chain(named).collect()
+}
+
 /// A member's API, ready to be asked.
 #[derive(Clone)]
 pub(crate) struct Connection {

@@ -114,6 +114,13 @@ impl Catalog {
         }
     }
 
+    /// Reads Services in another way from now on. Those that are known stand until the next list reads them so.
+    pub fn reconfigure(&mut self, settings: Arc<PublishSettings>, patience: Patience) {
+        self.settings = settings;
+        self.patience = patience;
+        self.recalled.extend(self.services.keys().cloned());
+    }
+
     /// The Services that count: until there is a list, those of which the zones' marks tell.
     pub const fn services(&self) -> &OrdMap<ServiceKey, Arc<Published>> {
         &self.services

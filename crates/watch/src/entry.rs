@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use crate::catalog::{Catalog, Changes, Listed, Patience};
 use fleetdns_core::lines::Lines;
-use fleetdns_core::{Guard, MemberName, MemberView, Snapshot};
+use fleetdns_core::{Guard, Inventory, MemberName, MemberView, Snapshot};
+use fleetdns_planner::PublishSettings;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -28,7 +29,7 @@ pub(crate) struct Entry {
     out: Arc<watch::Sender<Snapshot>>,
     born: Instant,
     startup_timeout: Duration,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     /// A timer has to be set again.
     timers: Notify,
 }
@@ -40,34 +41,61 @@ impl Entry {
         settings: &WatchSettings,
         out: Arc<watch::Sender<Snapshot>>,
     ) -> Self {
-        let patience = Patience {
-            grace: settings.grace,
-            confirm_after: settings.confirm_after,
-            hostname_grace: settings.hostname_grace,
-        };
         let mut view = MemberView::pending(config.name.clone());
         view.region = config.region.clone();
         view.zones = config.zones.clone();
+        let (publish, patience) = reading(&config, settings);
+        let mut catalog = Catalog::new(publish, patience);
         out.send_modify(|snapshot| {
+            // One that was removed and comes back has what it had until it is listed.
+            if let Some(before) = snapshot.members.get(&view.name) {
+                let _ = catalog.recall(&before.services, Duration::ZERO);
+                view.services = catalog.services().clone();
+            }
             snapshot.members.insert(view.name.clone(), Arc::new(view.clone()));
         });
-        let mut publish = settings.publish.clone();
-        if let Some(probe) = &config.probe {
-            publish.probe = probe.clone();
-        }
-        if publish.addresses.members.contains_key(&config.name) {
-            publish.guard = Guard::Member(Box::new(config.name.clone()));
-        }
-        let catalog = Catalog::new(Arc::new(publish), patience);
-        let state = State::new(catalog, view);
         Self {
             config,
             out,
             born: Instant::now(),
             startup_timeout: settings.startup_timeout,
-            state: Mutex::new(state),
+            state: Arc::new(Mutex::new(State::new(catalog, view))),
             timers: Notify::new(),
         }
+    }
+
+    /// The same member, watched in another way. What is known of it stands until it is listed again.
+    pub(crate) fn reconfigured(&self, config: MemberConfig, settings: &WatchSettings) -> Self {
+        let entry = Self {
+            config,
+            out: Arc::clone(&self.out),
+            born: self.born,
+            startup_timeout: settings.startup_timeout,
+            state: Arc::clone(&self.state),
+            timers: Notify::new(),
+        };
+        info!(member = %entry.name(), "member configured otherwise; listing it again");
+        let mut state = entry.state();
+        let (publish, patience) = reading(&entry.config, settings);
+        state.catalog.reconfigure(publish, patience);
+        entry.send(&mut state, &Changes::default(), false);
+        drop(state);
+        entry
+    }
+
+    /// The member is not configured any more: what is known of it stands in the snapshot as `removed`, and no later word of
+    /// its API counts.
+    pub(crate) fn remove(&self) {
+        let mut state = self.state();
+        state.removed = true;
+        info!(member = %self.name(), "member removed from the configuration");
+        self.out.send_modify(|snapshot| {
+            if let Some(view) = snapshot.members.get_mut(self.name()) {
+                let view = Arc::make_mut(view);
+                view.inventory = Inventory::Removed;
+                view.fault = None;
+            }
+        });
     }
 
     pub(crate) const fn config(&self) -> &MemberConfig {
@@ -306,7 +334,7 @@ impl Entry {
         let mut view = state.header(&self.config);
         self.timers.notify_one();
         let services_changed = services_changed || changes.changed;
-        if !services_changed && same_header(&view, &state.sent) {
+        if state.removed || (!services_changed && same_header(&view, &state.sent)) {
             return;
         }
         if view.inventory != state.sent.inventory {
@@ -320,6 +348,23 @@ impl Entry {
             snapshot.members.insert(name, view);
         });
     }
+}
+
+/// How the Services of a member are read, and how long it is not believed when it says that something is gone.
+fn reading(config: &MemberConfig, settings: &WatchSettings) -> (Arc<PublishSettings>, Patience) {
+    let mut publish = settings.publish.clone();
+    if let Some(probe) = &config.probe {
+        publish.probe = probe.clone();
+    }
+    if publish.addresses.members.contains_key(&config.name) {
+        publish.guard = Guard::Member(Box::new(config.name.clone()));
+    }
+    let patience = Patience {
+        grace: settings.grace,
+        confirm_after: settings.confirm_after,
+        hostname_grace: settings.hostname_grace,
+    };
+    (Arc::new(publish), patience)
 }
 
 /// All but the services, which may be many.

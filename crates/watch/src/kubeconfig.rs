@@ -37,6 +37,20 @@ impl Files {
         Ok(Self(files))
     }
 
+    /// Certificates and keys that stand in files of their own.
+    pub(crate) fn named_files(&self) -> Vec<PathBuf> {
+        let mut named = Vec::new();
+        for (path, file) in &self.0 {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            let clusters = file.clusters.iter().filter_map(|named| named.cluster.as_ref());
+            let users = file.auth_infos.iter().filter_map(|named| named.auth_info.as_ref());
+            let authorities = clusters.filter_map(|cluster| cluster.certificate_authority.as_ref());
+            let clients = users.flat_map(|user| [&user.client_certificate, &user.client_key]).flatten();
+            named.extend(authorities.chain(clients).map(|text| folder.join(text)));
+        }
+        named
+    }
+
     /// Names of all contexts, in their order.
     ///
     /// # Errors

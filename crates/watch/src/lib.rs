@@ -22,6 +22,7 @@ mod credential;
 mod entry;
 mod error;
 mod feed;
+mod fleet;
 mod kubeconfig;
 mod limits;
 mod lines;
@@ -38,25 +39,21 @@ mod settings;
 mod state;
 mod wire;
 
-use std::collections::{BTreeMap, HashMap};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::{MemberName, MemberView, Snapshot};
+use fleetdns_core::{MemberView, Snapshot};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use access::{Access, contexts, server};
+pub use access::{Access, contexts, files, server};
 pub use check::check;
 pub use error::{AccessError, WatchError};
 pub use limits::Limits;
 pub use once::list_once;
-pub use settings::{MemberConfig, Turns, WatchSettings};
+pub use settings::{MemberConfig, Members, Turns, WatchSettings};
 
-use entry::Entry;
-use feed::Feed;
+use fleet::Fleet;
 
 /// What a zone says of members, and who waits until it is part of the snapshot.
 #[derive(Debug)]
@@ -80,12 +77,10 @@ impl Adopted {
     }
 }
 
-/// Watches all members until `shutdown`. Members are `pending` in the first snapshot; views that come over `adopted`
-/// stand in for members that are not listed yet, are what a first list is measured by, and give the members that are not
-/// configured, as removed.
+/// [`run_until`] with members that never change and nobody who looks whether their watches hang.
 ///
 /// # Errors
-/// When the task of a member ends though nobody asked it to. A member's API that is away is no error.
+/// As [`run_until`].
 pub async fn run(
     members: Vec<MemberConfig>,
     settings: WatchSettings,
@@ -93,69 +88,44 @@ pub async fn run(
     out: watch::Sender<Snapshot>,
     shutdown: CancellationToken,
 ) -> Result<(), WatchError> {
+    let (_unchanged, members) = watch::channel(Members { members, settings });
     let nobody: Turns = (Duration::from_secs(3600), Arc::new(|_| {}));
-    run_with_turns(members, settings, adopted, out, nobody, shutdown).await
+    run_until(members, adopted, out, nobody, shutdown).await
 }
 
-/// [`run`], with a call for each member this often while its watch goes on or waits for its turn, so that somebody else
-/// can see when it hangs. While a request is under way there is no call: the longest takes ten times the request timeout.
+/// Watches all members until `shutdown`. Members are `pending` in the first snapshot; views that come over `adopted`
+/// stand in for members that are not listed yet, are what a first list is measured by, and give the members that are not
+/// configured, as removed.
+///
+/// When `members` changes, a member that is new is watched from then on, one that is not named any more is `removed`, and
+/// one that is configured otherwise is listed again beside what is known of it. The others are not disturbed.
+///
+/// `turns` is called for each member while its watch goes on or waits for its turn, so that somebody else can see when it
+/// hangs. While a request is under way there is no call: the longest takes ten times the request timeout.
 ///
 /// # Errors
-/// As [`run`].
-pub async fn run_with_turns(
-    members: Vec<MemberConfig>,
-    settings: WatchSettings,
-    adopted: mpsc::Receiver<Adopted>,
+/// When the task of a member ends though nobody asked it to. A member's API that is away is no error.
+pub async fn run_until(
+    mut members: watch::Receiver<Members>,
+    mut adopted: mpsc::Receiver<Adopted>,
     out: watch::Sender<Snapshot>,
     turns: Turns,
     shutdown: CancellationToken,
 ) -> Result<(), WatchError> {
-    let (settings, out) = (Arc::new(settings), Arc::new(out));
-    let mut entries = BTreeMap::new();
-    let mut tasks = JoinSet::new();
-    let mut names = HashMap::new();
-    for member in members {
-        let name = member.name.clone();
-        let entry = Arc::new(Entry::new(member, &settings, Arc::clone(&out)));
-        let task = watch_member(Arc::clone(&entry), Arc::clone(&settings), turns.clone());
-        names.insert(tasks.spawn(task).id(), name.clone());
-        entries.insert(name, entry);
-    }
-    tokio::select! {
-        () = shutdown.cancelled() => Ok(()),
-        never = take_adopted(&out, &entries, adopted) => match never {},
-        Some(ended) = tasks.join_next_with_id() => {
-            let (id, reason) = match ended {
-                Ok((_, never)) => match never {},
-                Err(error) => (error.id(), error.to_string()),
-            };
-            match names.remove(&id) {
-                Some(member) => Err(WatchError::Ended { member, reason }),
-                None => Ok(()),
+    let out = Arc::new(out);
+    let mut fleet = Fleet::new(Arc::clone(&out), turns);
+    fleet.configure(&members.borrow_and_update().clone());
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            Ok(()) = members.changed() => {
+                let members = members.borrow_and_update().clone();
+                fleet.configure(&members);
             }
+            Some(adopted) = adopted.recv() => {
+                adopted.take(|views| route::adopt(&out, |name| fleet.entry(name), views));
+            }
+            ended = fleet.ended() => return Err(ended),
         }
-    }
-}
-
-async fn take_adopted(
-    out: &watch::Sender<Snapshot>,
-    entries: &BTreeMap<MemberName, Arc<Entry>>,
-    mut adopted: mpsc::Receiver<Adopted>,
-) -> Infallible {
-    while let Some(adopted) = adopted.recv().await {
-        adopted.take(|views| route::adopt(out, |name| entries.get(name).map(|entry| &**entry), views));
-    }
-    std::future::pending().await
-}
-
-/// Everything that one member needs, in one task: a fault in it ends as that task's.
-async fn watch_member(entry: Arc<Entry>, settings: Arc<WatchSettings>, turns: Turns) -> Infallible {
-    let api = watch::Sender::new(None);
-    let placed = watch::Sender::new(false);
-    let feed = Feed::new(&entry, &settings, &api, placed.subscribe(), turns);
-    tokio::select! {
-        never = feed.run() => never,
-        never = nodes::follow(&entry, &settings, api.subscribe(), &placed) => never,
-        never = entry.clock() => never,
     }
 }

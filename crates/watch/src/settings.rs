@@ -25,6 +25,17 @@ pub struct MemberConfig {
     pub probe: Option<ProbeDefaults>,
     /// How much its API may send.
     pub limits: Limits,
+    /// A number that changes with the content of the files of its `access`: a new one means a new client.
+    pub files: u64,
+}
+
+/// The members of the fleet, and how they are watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Members {
+    /// The members.
+    pub members: Vec<MemberConfig>,
+    /// The same for all of them.
+    pub settings: WatchSettings,
 }
 
 /// How members are watched.

@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) unreadable: BTreeMap<String, String>,
     /// Log lines of each namespace.
     pub(crate) lines: Lines,
+    /// The configuration does not name it any more.
+    pub(crate) removed: bool,
     /// What was sent last.
     pub(crate) sent: MemberView,
 }
@@ -47,6 +49,7 @@ impl State {
             node_faults: BTreeSet::new(),
             unreadable: BTreeMap::new(),
             lines: Lines::default(),
+            removed: false,
             sent,
         }
     }

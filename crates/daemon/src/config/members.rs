@@ -1,11 +1,13 @@
 //! The `[cluster "NAME"]` sections, or the contexts of the kubeconfig in their place.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use fleetdns_core::{Label, MemberName};
 use fleetdns_watch::{Access, Limits, MemberConfig};
 
 use super::fault::{Fault, Place};
+use super::files;
 use super::outside::Outside;
 use super::parse;
 use super::probing::{self, Probe};
@@ -78,7 +80,9 @@ fn member(
         (None, Some(context)) => Access::Kubeconfig { paths: outside.kubeconfig(), context: Some(context) },
         (None, None) => Access::InCluster,
     };
-    Some(MemberConfig { name: name?, access, region, zones: zones.into_iter().collect(), probe, limits })
+    let files = digest(&access, outside);
+    let zones = zones.into_iter().collect();
+    Some(MemberConfig { name: name?, access, region, zones, probe, limits, files })
 }
 
 /// How much an API may send.
@@ -95,6 +99,12 @@ fn limits(reader: &mut Reader<'_>, usual: Limits) -> Limits {
         object_size: object.unwrap_or(usual.object_size),
         list_size: list.unwrap_or(usual.list_size),
     }
+}
+
+/// A number that changes with the kubeconfig, and with the certificates and keys that it names.
+fn digest(access: &Access, outside: &Outside<'_>) -> u64 {
+    let named = fleetdns_watch::files(access);
+    files::digest(named.iter().map(PathBuf::as_path), outside)
 }
 
 /// The priorities that sections give.
@@ -114,6 +124,7 @@ pub(super) fn priorities(raw: &Raw, faults: &mut Vec<Fault>) -> BTreeMap<MemberN
 fn found(outside: &Outside<'_>, limits: Limits) -> Result<Vec<MemberConfig>, String> {
     let bare = |name: MemberName, access| MemberConfig {
         name,
+        files: digest(&access, outside),
         access,
         region: None,
         zones: BTreeSet::new(),

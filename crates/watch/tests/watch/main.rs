@@ -6,6 +6,7 @@ mod fake;
 mod faults;
 mod follow;
 mod hostile;
+mod reload;
 mod start;
 mod trust;
 
@@ -85,6 +86,7 @@ impl Fleet {
                 zones: BTreeSet::new(),
                 probe: None,
                 limits: Limits::default(),
+                files: 0,
             })
             .collect();
         let (adopted, _) = mpsc::channel(1);
