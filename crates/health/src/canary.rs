@@ -17,6 +17,10 @@ impl Canary {
         Self { member, keys: Vec::new(), unresolved: false }
     }
 
+    pub(super) fn keys(&self) -> &[KeyId] {
+        &self.keys
+    }
+
     /// Returns whether that is news.
     pub(super) fn set(&mut self, key: KeyId, is: bool) -> bool {
         let was = self.keys.contains(&key);

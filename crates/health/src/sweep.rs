@@ -44,6 +44,11 @@ impl Sweeps {
         Self { gap, patience, ..Self::default() }
     }
 
+    pub(super) const fn configure(&mut self, gap: Duration, patience: Duration) {
+        self.gap = gap;
+        self.patience = patience;
+    }
+
     /// When the last one started.
     pub(super) const fn started(&self) -> Option<Duration> {
         self.started

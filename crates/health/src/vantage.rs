@@ -94,6 +94,27 @@ impl VantageMonitor {
         }
     }
 
+    /// Watches itself in another way from now on.
+    pub fn configure(&mut self, VantageSettings { gap, patience, hold }: VantageSettings) {
+        self.sweeps.configure(gap, patience);
+        self.hold = hold;
+    }
+
+    /// One more canary, which has no keys yet: the API of a member, or what belongs to none.
+    pub fn add_canary(&mut self, member: Option<MemberName>) {
+        self.canaries.push(Canary::new(member.map(|name| self.sample.member(&name))));
+        self.dirty = true;
+    }
+
+    /// The canary of this number is one no longer; those after it move up.
+    pub fn remove_canary(&mut self, canary: usize) {
+        let keys = self.canaries.get(canary).map(|canary| canary.keys().to_vec()).unwrap_or_default();
+        keys.into_iter().for_each(|key| self.set_canary(canary, key, false));
+        if canary < self.canaries.len() {
+            self.canaries.remove(canary);
+        }
+    }
+
     /// An endpoint of a place has the key. Returns whether that makes the key an endpoint's.
     pub fn join(&mut self, key: KeyId, place: &Place) -> bool {
         let cell = self.sample.cell(place);

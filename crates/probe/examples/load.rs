@@ -22,7 +22,7 @@ use fleetdns_core::probe::{Check, Expect, HttpCheck};
 use fleetdns_core::{
     Address, AddressPolicies, DnsName, Health, ProbeSpec, Published, Service, ServiceKey, Verdict,
 };
-use fleetdns_probe::{LAG_CLASSES, ProbeSettings, Prober, Stats};
+use fleetdns_probe::{LAG_CLASSES, ProbeSettings, Prober, Setup, Stats};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -126,11 +126,12 @@ async fn measure(targets: u32, seconds: u32, dead: u32, good: u16, hole: u16) ->
     let before = resident()?;
     let (_snapshots, receiver) = watch::channel(snapshot);
     let (out, health) = watch::channel(Health::default());
-    let prober = Prober::new(settings)?;
+    let prober = Prober::default();
+    let (_setup, setups) = watch::channel(Setup::new(settings)?);
     let reports = prober.reports();
     let removals = tokio::spawn(false_removals(health.clone(), good));
     let (_release, confirmed) = watch::channel(0);
-    let run = tokio::spawn(prober.run(receiver, out, confirmed, CancellationToken::new()));
+    let run = tokio::spawn(prober.run(setups, receiver, out, confirmed, CancellationToken::new()));
     // The start, and the time until all that is dead has been found out.
     tokio::time::sleep(Duration::from_secs(25)).await;
     let (start, cpu, old) = (Instant::now(), cpu_time()?, reports.stats());

@@ -46,6 +46,10 @@ impl Budget {
         Self { rate, paid_until: HashMap::new() }
     }
 
+    pub(crate) const fn set_rate(&mut self, rate: NonZeroU32) {
+        self.rate = rate;
+    }
+
     /// Reserves a probe, for that of the namespaces which may start it first; `None`: it may start now. What belongs to no
     /// namespace always may.
     pub(crate) fn reserve(

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::lines::Lines;
-use fleetdns_core::{DnsName, Health, ProbeKey, SelfCheckFailure, UnprobeablePolicy, Verdict};
+use fleetdns_core::{
+    AddressPolicies, DnsName, Health, ProbeKey, SelfCheckFailure, UnprobeablePolicy, Verdict,
+};
 use imbl::OrdSet;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -51,11 +53,17 @@ impl Changes {
         }
     }
 
-    /// Says what never changes.
-    pub(crate) fn start(&self, out: &watch::Sender<Health>) {
+    pub(crate) const fn set_unprobeable_policy(&mut self, policy: UnprobeablePolicy) {
+        self.unprobeable_policy = policy;
+    }
+
+    /// Says what only another configuration changes.
+    pub(crate) fn configured(&self, policies: &Arc<AddressPolicies>, out: &watch::Sender<Health>) {
         out.send_if_modified(|health| {
-            std::mem::replace(&mut health.unprobeable_policy, self.unprobeable_policy)
-                != self.unprobeable_policy
+            let same = health.unprobeable_policy == self.unprobeable_policy && health.addresses == *policies;
+            health.unprobeable_policy = self.unprobeable_policy;
+            health.addresses = Arc::clone(policies);
+            !same
         });
     }
 

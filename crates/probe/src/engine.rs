@@ -10,9 +10,9 @@ use fleetdns_core::stamp::span_ms;
 use fleetdns_core::{AddressPolicies, DnsName, Health, ProbeKey, Snapshot, Timing, Verdict};
 use fleetdns_health::Weight;
 use fleetdns_health::state::{HealthState, Outcome};
-use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{Stream, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -55,12 +55,18 @@ struct Landed {
     answer: Answer,
 }
 
+/// How to probe: what a configuration says.
+pub(crate) struct Setup<P, L> {
+    pub(crate) settings: ProbeSettings,
+    pub(crate) canaries: Vec<Canary>,
+    pub(crate) probe: P,
+    pub(crate) lookup: L,
+}
+
 pub(crate) struct Engine<P, L, G> {
     /// Of keys that ask for no other.
     timing: Timing,
     room: usize,
-    /// How long a correlation holds.
-    correlation_hold: Option<Duration>,
     probe: P,
     resolver: Resolver<L, G>,
     reports: Reports,
@@ -90,26 +96,16 @@ where
     L: Fn(DnsName) -> G,
     G: Future<Output = (DnsName, Families)>,
 {
-    pub(crate) fn new(
-        settings: &ProbeSettings,
-        probe: P,
-        resolver: Resolver<L, G>,
-        reports: Reports,
-    ) -> Self {
+    pub(crate) fn new(setup: Setup<P, L>, reports: Reports) -> Self {
+        let Setup { settings, canaries, probe, lookup } = setup;
         let epoch = Instant::now();
-        Self {
+        let mut engine = Self {
             timing: settings.timing(),
             room: settings.room(),
             schedule: Schedule::new(epoch, settings.timing()),
-            watcher: Watcher::new(
-                (&settings.timing(), settings.correlation_hold),
-                epoch,
-                Vec::new(),
-                reports.clone(),
-            ),
-            correlation_hold: settings.correlation_hold,
+            watcher: Watcher::new((&settings.timing(), settings.correlation_hold), epoch, reports.clone()),
             probe,
-            resolver,
+            resolver: Resolver::new(lookup),
             reports,
             epoch,
             targets: Targets::default(),
@@ -124,8 +120,10 @@ where
             routes: Routes::default(),
             changes: Changes::new(settings.unprobeable_policy),
             turns: None,
-            policies: Arc::clone(&settings.addresses),
-        }
+            policies: settings.addresses,
+        };
+        engine.set_canaries(&canaries);
+        engine
     }
 
     /// Before it runs.
@@ -133,19 +131,21 @@ where
         Self { turns, ..self }
     }
 
-    /// Before it runs.
-    pub(crate) fn with_canaries(mut self, canaries: Vec<Canary>) -> Self {
-        let settings = (&self.timing, self.correlation_hold);
-        self.watcher = Watcher::new(settings, self.epoch, canaries, self.reports.clone());
-        for target in self.watcher.targets() {
-            self.add(&target);
-            for key in self.keys_of(&target) {
-                self.seat_canary(&target, &key, true);
-            }
-            self.targets.pin(target);
+    /// Probes in another way from now on. What is known of each key stands.
+    fn configure(&mut self, Setup { settings, canaries, probe, lookup }: Setup<P, L>) {
+        self.timing = settings.timing();
+        self.room = settings.room();
+        self.schedule.set_timing(self.timing);
+        self.watcher.configure(&self.timing, settings.correlation_hold);
+        self.budget.set_rate(settings.namespace_rate);
+        self.changes.set_unprobeable_policy(settings.unprobeable_policy);
+        self.probe = probe;
+        self.resolver.set_lookup(lookup);
+        self.policies = Arc::clone(&settings.addresses);
+        for (name, keys) in self.names.set_policies(settings.addresses) {
+            self.take_keys(&name, keys);
         }
-        self.schedule.schedule_fresh(Instant::now());
-        self
+        self.set_canaries(&canaries);
     }
 
     pub(crate) async fn run(
@@ -153,18 +153,14 @@ where
         mut snapshots: watch::Receiver<Snapshot>,
         out: &watch::Sender<Health>,
         mut confirm_outage: watch::Receiver<u64>,
+        mut setups: impl Stream<Item = Setup<P, L>> + Unpin,
         shutdown: CancellationToken,
     ) -> Result<(), ProbeError> {
         let mut alarm = pin!(sleep_until(self.epoch));
         let mut stop = pin!(shutdown.cancelled());
         let mut turn = pin!(sleep_until(self.epoch));
-        out.send_if_modified(|health| {
-            let policies = Arc::clone(&self.policies);
-            let before = std::mem::replace(&mut health.addresses, policies);
-            before != health.addresses
-        });
         snapshots.mark_changed();
-        self.changes.start(out);
+        self.changes.configured(&self.policies, out);
         loop {
             self.look();
             self.start_due();
@@ -193,6 +189,10 @@ where
                 }
                 Ok(()) = confirm_outage.changed() => {
                     self.watcher.confirm_outage(Instant::now(), &mut self.schedule, &mut self.changes);
+                }
+                Some(setup) = setups.next() => {
+                    self.configure(setup);
+                    self.changes.configured(&self.policies, out);
                 }
                 resolved = self.resolver.next() => self.take_resolved(resolved),
                 Some(event) = self.queue.next() => self.take_event(event),

@@ -13,10 +13,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::{Health, ProbeKey, Snapshot};
+use fleetdns_core::{DnsName, Health, ProbeKey, Snapshot};
+use futures::future::BoxFuture;
+use futures::stream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -57,21 +60,20 @@ pub use transport::Transport;
 
 use crate::engine::Engine;
 use crate::lookup::NameServers;
-use crate::resolve::Resolver;
+use crate::resolve::Families;
 use crate::settings::Turns;
 use crate::tls::Trusts;
 
-/// Probing, set up and not yet running.
-pub struct Prober {
+/// How to probe, with all that it takes: trusted certificates, name servers and canaries.
+#[derive(Clone)]
+pub struct Setup {
     settings: ProbeSettings,
     trusts: Trusts,
     servers: NameServers,
-    reports: Reports,
     canaries: Vec<Canary>,
-    turns: Option<Turns>,
 }
 
-impl Prober {
+impl Setup {
     /// Reads the trusted certificates and finds the name servers. To be called within a tokio runtime.
     ///
     /// # Errors
@@ -79,18 +81,49 @@ impl Prober {
     pub fn new(settings: ProbeSettings) -> Result<Self, ProbeError> {
         let trusts = Trusts::new(&settings.trust, &settings.trust_of)?;
         let servers = NameServers::new(&settings.nameservers);
-        Ok(Self { settings, trusts, servers, reports: Reports::default(), canaries: Vec::new(), turns: None })
+        Ok(Self { settings, trusts, servers, canaries: Vec::new() })
     }
 
-    /// A handle on what the last probes said.
-    pub fn reports(&self) -> Reports {
-        self.reports.clone()
-    }
-
-    /// With canaries, by which it knows when it is cut off itself. They are probed as endpoints are, and are none.
+    /// With canaries, by which the prober knows when it is cut off itself. They are probed as endpoints are, and are none.
     #[must_use]
     pub fn with_canaries(self, canaries: Vec<Canary>) -> Self {
         Self { canaries, ..self }
+    }
+
+    /// One sweep, for `fleetdns plan`: each key is probed until it has a verdict, at most `fall` times. Bounded in
+    /// time; what is not known then is missing.
+    pub async fn sweep(&self, snapshot: &Snapshot) -> Health {
+        let engine::Setup { probe, lookup, .. } = by_sockets(self.clone());
+        sweep::sweep(&self.settings, snapshot, probe, lookup).await
+    }
+}
+
+/// The setup with its probes and lookups, over real sockets.
+fn by_sockets(setup: Setup) -> engine::Setup<impl Fn(ProbeKey) -> Probing, impl Fn(DnsName) -> Looking> {
+    let Setup { settings, trusts, servers, canaries } = setup;
+    let (timing, addresses) = (settings.timing(), Arc::clone(&settings.addresses));
+    let probe = move |key: ProbeKey| -> Probing {
+        let timeout = timing.with(&key.spec.pace).timeout;
+        Box::pin(attempt::probe(key, trusts.clone(), Arc::clone(&addresses), timeout))
+    };
+    let lookup = move |name| -> Looking { Box::pin(servers.clone().lookup(name)) };
+    engine::Setup { settings, canaries, probe, lookup }
+}
+
+type Probing = BoxFuture<'static, Answer>;
+type Looking = BoxFuture<'static, (DnsName, Families)>;
+
+/// The prober, not yet running.
+#[derive(Default)]
+pub struct Prober {
+    reports: Reports,
+    turns: Option<Turns>,
+}
+
+impl Prober {
+    /// A handle on what the last probes said.
+    pub fn reports(&self) -> Reports {
+        self.reports.clone()
     }
 
     /// Calls `beat` this often while its loop takes its turns and no probe or lookup outlasts its limit, so that somebody
@@ -100,44 +133,32 @@ impl Prober {
         Self { turns: Some((tick, beat)), ..self }
     }
 
-    /// Probes until the shutdown. Whenever `confirm_outage` changes, an operator has confirmed a mass failure.
+    /// Probes until the shutdown. When `setups` changes, it probes in the new way; what is known of each key stands.
+    /// Whenever `confirm_outage` changes, an operator has confirmed a mass failure.
     ///
     /// # Errors
     /// [`ProbeError::NoSnapshots`] when the sender of the snapshots is dropped first.
     pub async fn run(
         self,
+        mut setups: watch::Receiver<Setup>,
         snapshots: watch::Receiver<Snapshot>,
         out: watch::Sender<Health>,
         confirm_outage: watch::Receiver<u64>,
         shutdown: CancellationToken,
     ) -> Result<(), ProbeError> {
-        let Self { settings, trusts, servers, reports, canaries, turns } = self;
-        let (timing, addresses) = (settings.timing(), Arc::clone(&settings.addresses));
-        let probe = move |key: ProbeKey| {
-            let timeout = timing.with(&key.spec.pace).timeout;
-            attempt::probe(key, trusts.clone(), Arc::clone(&addresses), timeout)
-        };
-        let resolver = Resolver::new(move |name| servers.clone().lookup(name));
-        let engine = Engine::new(&settings, probe, resolver, reports).with_canaries(canaries);
-        engine.with_turns(turns).run(snapshots, &out, confirm_outage, shutdown).await
-    }
-
-    /// One sweep, for `fleetdns plan`: each key is probed until it has a verdict, at most `fall` times. Bounded in
-    /// time; what is not known then is missing.
-    pub async fn sweep(&self, snapshot: &Snapshot) -> Health {
-        let (trusts, timing) = (self.trusts.clone(), self.settings.timing());
-        let addresses = Arc::clone(&self.settings.addresses);
-        let probe = move |key: ProbeKey| {
-            let timeout = timing.with(&key.spec.pace).timeout;
-            attempt::probe(key, trusts.clone(), Arc::clone(&addresses), timeout)
-        };
-        let servers = self.servers.clone();
-        let lookup = move |name| servers.clone().lookup(name);
-        sweep::sweep(&self.settings, snapshot, probe, lookup).await
+        let Self { reports, turns } = self;
+        let first = by_sockets(setups.borrow_and_update().clone());
+        let later = stream::unfold(setups, async |mut setups| {
+            setups.changed().await.ok()?;
+            let setup = by_sockets(setups.borrow_and_update().clone());
+            Some((setup, setups))
+        });
+        let engine = Engine::new(first, reports).with_turns(turns);
+        engine.run(snapshots, &out, confirm_outage, pin!(later), shutdown).await
     }
 }
 
-/// [`Prober::run`] without reports, canaries and confirmations.
+/// [`Prober::run`] without reports, canaries, confirmations and changes.
 ///
 /// # Errors
 /// Any [`ProbeError`].
@@ -147,15 +168,15 @@ pub async fn run(
     out: watch::Sender<Health>,
     shutdown: CancellationToken,
 ) -> Result<(), ProbeError> {
-    // Nobody can confirm anything.
-    let (_, confirm_outage) = watch::channel(0);
-    Prober::new(settings)?.run(snapshots, out, confirm_outage, shutdown).await
+    // Nobody can confirm or change anything.
+    let ((_, confirm_outage), (_, setups)) = (watch::channel(0), watch::channel(Setup::new(settings)?));
+    Prober::default().run(setups, snapshots, out, confirm_outage, shutdown).await
 }
 
-/// [`Prober::sweep`] in one call.
+/// [`Setup::sweep`] in one call.
 ///
 /// # Errors
 /// [`ProbeError::CaFile`] and [`ProbeError::Tls`].
 pub async fn sweep(settings: ProbeSettings, snapshot: &Snapshot) -> Result<Health, ProbeError> {
-    Ok(Prober::new(settings)?.sweep(snapshot).await)
+    Ok(Setup::new(settings)?.sweep(snapshot).await)
 }

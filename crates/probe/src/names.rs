@@ -36,6 +36,21 @@ impl Names {
         Self { entries: HashMap::new(), policies }
     }
 
+    /// Other addresses may be probed from now on. Returns the keys that follow, by name.
+    pub(crate) fn set_policies(&mut self, policies: Arc<AddressPolicies>) -> Vec<(DnsName, Keys)> {
+        let before = std::mem::replace(&mut self.policies, policies);
+        let differing = self.entries.iter().map(|(name, Entry { specs, addresses, .. })| {
+            let all = |policies| -> BTreeSet<ProbeKey> {
+                specs.iter().flat_map(|spec| keys(policies, spec, addresses)).collect()
+            };
+            let (old, new) = (all(&before), all(&self.policies));
+            let (desired, undesired) = (new.difference(&old), old.difference(&new));
+            let keys = Keys { desired: desired.cloned().collect(), undesired: undesired.cloned().collect() };
+            (name.clone(), keys)
+        });
+        differing.collect()
+    }
+
     /// Why some of the addresses of a name may not be used; `None` when all may.
     pub(crate) fn denied(&self, name: &DnsName, addresses: &OrdSet<IpAddr>) -> Option<String> {
         let entry = self.entries.get(name)?;

@@ -188,6 +188,11 @@ where
         }
     }
 
+    /// Asks other name servers from now on.
+    pub(crate) fn set_lookup(&mut self, lookup: L) {
+        self.lookup = lookup;
+    }
+
     /// Resolves a name from now on, at the cost of this namespace.
     pub(crate) fn watch(&mut self, name: DnsName, namespace: Arc<str>) {
         if !self.names.contains_key(&name) {

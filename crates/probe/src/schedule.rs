@@ -87,8 +87,13 @@ impl Schedule {
             due: BinaryHeap::new(),
             fresh: Vec::new(),
             epoch,
-            timing: Timing { interval: timing.interval.max(Duration::from_millis(1)), ..timing },
+            timing: bounded(timing),
         }
+    }
+
+    /// Each key keeps to what it was planned for, and to these times after that.
+    pub(crate) fn set_timing(&mut self, timing: Timing) {
+        self.timing = bounded(timing);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -246,6 +251,10 @@ fn phase(key: &ProbeKey, span: Duration) -> Duration {
     // Starts come in small groups: one wake-up then serves several.
     let grain = (span / 500).min(GRAIN).as_nanos().max(1);
     Duration::from_nanos(u64::try_from(nanos - nanos % grain).unwrap_or(u64::MAX))
+}
+
+fn bounded(timing: Timing) -> Timing {
+    Timing { interval: timing.interval.max(Duration::from_millis(1)), ..timing }
 }
 
 #[cfg(test)]

@@ -37,29 +37,36 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// `hold`: how long a correlation holds.
-    pub(crate) fn new(
-        (timing, hold): (&Timing, Option<Duration>),
-        epoch: Instant,
-        canaries: Vec<Canary>,
-        reports: Reports,
-    ) -> Self {
-        let known = |canary: Canary| {
-            let target = canary.target().ok()?;
-            Some(KnownCanary { canary, target, keys: Vec::new() })
-        };
-        let canaries: Vec<KnownCanary> = canaries.into_iter().filter_map(known).collect();
-        reports.set_canaries(&canaries);
-        // Who answered may be asked once more.
-        let settings = VantageSettings { gap: timing.fast_interval, patience: timing.timeout * 2, hold };
-        let self_check =
-            VantageMonitor::new(settings, canaries.iter().map(|known| known.canary.member.clone()));
-        Self { self_check, epoch, timeout: timing.timeout, waiting: HashMap::new(), canaries, reports }
+    /// Without canaries. `hold`: how long a correlation holds.
+    pub(crate) fn new((timing, hold): (&Timing, Option<Duration>), epoch: Instant, reports: Reports) -> Self {
+        let self_check = VantageMonitor::new(vantage(timing, hold), []);
+        let (waiting, canaries) = (HashMap::new(), Vec::new());
+        Self { self_check, epoch, timeout: timing.timeout, waiting, canaries, reports }
     }
 
-    /// What has to be probed for canaries.
-    pub(crate) fn targets(&self) -> Vec<Target> {
-        self.canaries.iter().map(|canary| canary.target.clone()).collect()
+    pub(crate) fn configure(&mut self, timing: &Timing, hold: Option<Duration>) {
+        self.self_check.configure(vantage(timing, hold));
+        self.timeout = timing.timeout;
+    }
+
+    /// Makes these the canaries. Returns targets that have to be probed from now on, and those that need not be.
+    pub(crate) fn set_canaries(&mut self, canaries: &[Canary]) -> (Vec<Target>, Vec<Target>) {
+        let mut gone = Vec::new();
+        while let Some(at) = self.canaries.iter().position(|known| !canaries.contains(&known.canary)) {
+            self.self_check.remove_canary(at);
+            gone.push(self.canaries.remove(at).target);
+        }
+        let mut new = Vec::new();
+        for canary in canaries {
+            let known = self.canaries.iter().any(|known| known.canary == *canary);
+            let Some(target) = canary.target().ok().filter(|_| !known) else { continue };
+            self.self_check.add_canary(canary.member.clone());
+            new.push(target.clone());
+            self.canaries.push(KnownCanary { canary: canary.clone(), target, keys: Vec::new() });
+        }
+        gone.retain(|target| self.canaries.iter().all(|known| known.target != *target));
+        self.reports.set_canaries(&self.canaries);
+        (new, gone)
     }
 
     pub(crate) const fn self_check(&mut self) -> &mut VantageMonitor {
@@ -259,4 +266,9 @@ impl Watcher {
     fn at(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.epoch)
     }
+}
+
+fn vantage(timing: &Timing, hold: Option<Duration>) -> VantageSettings {
+    // Who answered may be asked once more.
+    VantageSettings { gap: timing.fast_interval, patience: timing.timeout * 2, hold }
 }

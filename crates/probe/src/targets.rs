@@ -68,9 +68,23 @@ pub(crate) struct Changes {
 type Delta = BTreeMap<Target, SmallVec<[(Place, isize); 1]>>;
 
 impl Targets {
-    /// The target is wanted whatever members want, and no change will ever speak of it coming or going.
-    pub(crate) fn pin(&mut self, target: Target) {
-        self.desired.entry(target).or_default().pinned = true;
+    /// The target is wanted whatever members want, until it is unpinned. Returns whether it was not wanted before.
+    pub(crate) fn pin(&mut self, target: Target) -> bool {
+        let claims = self.desired.entry(target).or_default();
+        let new = claims.is_empty();
+        claims.pinned = true;
+        new
+    }
+
+    /// The target is wanted only as members want it. Returns whether it is not wanted any more.
+    pub(crate) fn unpin(&mut self, target: &Target) -> bool {
+        let Some(claims) = self.desired.get_mut(target).filter(|claims| claims.pinned) else { return false };
+        claims.pinned = false;
+        let gone = claims.is_empty();
+        if gone {
+            self.desired.remove(target);
+        }
+        gone
     }
 
     /// Places that want a target.

@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::Answer;
 use crate::canary::Canary;
-use crate::engine::Engine;
+use crate::engine::{Engine, Setup};
 use crate::error::ProbeError;
 use crate::report::Reports;
-use crate::resolve::{Families, Family, Resolver};
+use crate::resolve::{Families, Family};
 use crate::settings::ProbeSettings;
 
 /// What takes the place of the network.
@@ -48,12 +48,12 @@ where
         shutdown: CancellationToken,
     ) -> Result<(), ProbeError> {
         let Self { probe, lookup } = self;
-        let resolver = Resolver::new(|name: DnsName| {
+        let lookup = |name: DnsName| {
             let asked = lookup(name.clone());
             async move { (name, families(asked.await)) }
-        });
-        let engine = Engine::new(&settings, probe, resolver, Reports::default()).with_canaries(canaries);
-        engine.run(snapshots, &out, confirm_outage, shutdown).await
+        };
+        let engine = Engine::new(Setup { settings, canaries, probe, lookup }, Reports::default());
+        engine.run(snapshots, &out, confirm_outage, futures::stream::pending(), shutdown).await
     }
 }
 

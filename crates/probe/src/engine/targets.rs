@@ -10,6 +10,8 @@ use tracing::{debug, info, warn};
 
 use super::Engine;
 use crate::answer::{Answer, Snag};
+use crate::canary::Canary;
+use crate::names::Keys;
 use crate::resolve::{Families, Resolved};
 use crate::schedule::{Row, Slot};
 
@@ -154,6 +156,12 @@ where
         let Some(keys) = self.names.resolved(&name, &addresses) else { return };
         // Not said louder: the answers of some load balancers change all the time.
         debug!(%name, addresses = addresses.len(), "host name resolved");
+        self.take_keys(&name, keys);
+        self.changes.resolved(name, addresses);
+    }
+
+    /// Probes what a host name stands for now.
+    pub(super) fn take_keys(&mut self, name: &DnsName, keys: Keys) {
         let target =
             |key: &ProbeKey| Target { address: Address::Hostname(name.clone()), spec: Arc::clone(&key.spec) };
         for key in keys.desired {
@@ -171,7 +179,25 @@ where
             self.unwant(&key);
         }
         self.schedule.schedule_fresh(Instant::now());
-        self.changes.resolved(name, addresses);
+    }
+
+    /// Makes these the canaries, and no others.
+    pub(super) fn set_canaries(&mut self, canaries: &[Canary]) {
+        let (new, gone) = self.watcher.set_canaries(canaries);
+        for target in new {
+            if self.targets.pin(target.clone()) {
+                self.add(&target);
+            }
+            for key in self.keys_of(&target) {
+                self.seat_canary(&target, &key, true);
+            }
+        }
+        for target in gone {
+            if self.targets.unpin(&target) {
+                self.remove(&target);
+            }
+        }
+        self.schedule.schedule_fresh(Instant::now());
     }
 
     fn unwant(&mut self, key: &ProbeKey) {

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use fleetdns_core::Verdict::{Healthy, Recovering, Suspect, Suspended, Unhealthy};
 use fleetdns_core::{Inventory, MemberView};
+use futures::channel::mpsc::{UnboundedSender, unbounded};
 use imbl::OrdSet;
 use tokio::task::JoinHandle;
 use tokio::time::{advance, sleep, timeout};
@@ -18,6 +19,9 @@ const REFUSED: Answer = Answer::Fail(Failure::Refused);
 /// A network without sockets: answers by address, and remembers when each was asked.
 #[derive(Clone, Default)]
 struct Network(Arc<Mutex<Inner>>);
+
+type Probes = Box<dyn Fn(ProbeKey) -> BoxFuture<'static, Answer> + Send>;
+type Lookups = Box<dyn Fn(DnsName) -> BoxFuture<'static, (DnsName, Families)> + Send>;
 
 #[derive(Default)]
 struct Inner {
@@ -38,6 +42,13 @@ impl Network {
     fn asked(&self, address: &str) -> Vec<Instant> {
         let inner = self.0.lock().unwrap();
         inner.asked.iter().filter(|(asked, _)| asked == address).map(|(_, at)| *at).collect()
+    }
+
+    fn setup(&self, settings: ProbeSettings, canaries: Vec<Canary>) -> Setup<Probes, Lookups> {
+        let (probing, naming) = (self.clone(), self.clone());
+        let probe: Probes = Box::new(move |key| Box::pin(probing.clone().probe(key)));
+        let lookup: Lookups = Box::new(move |name| Box::pin(naming.clone().lookup(name)));
+        Setup { settings, canaries, probe, lookup }
     }
 
     async fn probe(self, key: ProbeKey) -> Answer {
@@ -68,6 +79,7 @@ struct World {
     health: watch::Receiver<Health>,
     reports: Reports,
     confirm_outage: watch::Sender<u64>,
+    setups: UnboundedSender<(ProbeSettings, Vec<Canary>)>,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), ProbeError>>,
 }
@@ -89,14 +101,14 @@ fn world_with(
     let (snapshots, receiver) = watch::channel(snapshot);
     let (out, health) = watch::channel(Health::default());
     let (reports, shutdown) = (Reports::default(), CancellationToken::new());
-    let (probing, naming) = (network.clone(), network.clone());
-    let resolver = Resolver::new(move |name| naming.clone().lookup(name));
-    let engine = Engine::new(&settings, move |key| probing.clone().probe(key), resolver, reports.clone());
-    let engine = engine.with_canaries(canaries);
+    let engine = Engine::new(network.setup(settings, canaries), reports.clone());
     let token = shutdown.clone();
     let (confirm_outage, confirmed) = watch::channel(0);
-    let task = tokio::spawn(async move { engine.run(receiver, &out, confirmed, token).await });
-    World { network: network.clone(), snapshots, health, reports, confirm_outage, shutdown, task }
+    let (setups, later) = unbounded();
+    let by = network.clone();
+    let later = later.map(move |(settings, canaries)| by.setup(settings, canaries));
+    let task = tokio::spawn(async move { engine.run(receiver, &out, confirmed, later, token).await });
+    World { network: network.clone(), snapshots, health, reports, confirm_outage, setups, shutdown, task }
 }
 
 fn west(services: &[Words<'_>]) -> Snapshot {
@@ -483,6 +495,7 @@ async fn a_guess_counts_from_the_first_time_that_it_holds() {
     assert_eq!(state(), (Unhealthy, Answer::Fail(Failure::Status(404))));
 }
 mod self_check;
+mod setup;
 
 #[tokio::test(start_paused = true)]
 async fn a_family_without_a_route_has_no_verdict_until_there_is_one_and_again_when_it_is_gone() {
@@ -584,16 +597,13 @@ async fn a_namespace_of_thousands_is_probed_at_its_rate_and_who_shares_an_endpoi
 async fn beats(network: &Network, snapshot: Snapshot) -> Vec<Duration> {
     let (snapshots, receiver) = watch::channel(snapshot);
     let (out, _health) = watch::channel(Health::default());
-    let (probing, naming) = (network.clone(), network.clone());
-    let resolver = Resolver::new(move |name| naming.clone().lookup(name));
-    let engine =
-        Engine::new(&settings(), move |key| probing.clone().probe(key), resolver, Reports::default());
+    let engine = Engine::new(network.setup(settings(), Vec::new()), Reports::default());
     let (heard, start) = (Arc::new(Mutex::new(Vec::new())), Instant::now());
     let told = Arc::clone(&heard);
     let beat = move || told.lock().unwrap().push(start.elapsed());
     let engine = engine.with_turns(Some((SECOND, Arc::new(beat))));
     let (_release, confirmed) = watch::channel(0);
-    let running = engine.run(receiver, &out, confirmed, CancellationToken::new());
+    let running = engine.run(receiver, &out, confirmed, futures::stream::pending(), CancellationToken::new());
     assert!(timeout(SECOND * 3600, running).await.is_err());
     drop(snapshots);
     let heard = heard.lock().unwrap();

@@ -6,8 +6,8 @@ use super::*;
 use crate::report::CanaryReport;
 
 /// Half of the fleet, and a canary for each member.
-const WEST: [Words<'_>; 2] = [("a", "10.0.0.1", "tcp:80"), ("b", "10.0.0.2", "tcp:80")];
-const EAST: [Words<'_>; 2] = [("a", "10.0.1.1", "tcp:80"), ("b", "10.0.1.2", "tcp:80")];
+pub(super) const WEST: [Words<'_>; 2] = [("a", "10.0.0.1", "tcp:80"), ("b", "10.0.0.2", "tcp:80")];
+pub(super) const EAST: [Words<'_>; 2] = [("a", "10.0.1.1", "tcp:80"), ("b", "10.0.1.2", "tcp:80")];
 const CANARIES: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 
 fn canary(address: &str) -> Canary {
@@ -15,22 +15,22 @@ fn canary(address: &str) -> Canary {
 }
 
 /// The APIs of both members.
-fn apis() -> Vec<Canary> {
+pub(super) fn apis() -> Vec<Canary> {
     let of = |member: &str, address| Canary { member: Some(member.parse().unwrap()), ..canary(address) };
     vec![of("west", CANARIES[0]), of("east", CANARIES[1])]
 }
 
-fn two_members(network: &Network) -> World {
+pub(super) fn two_members(network: &Network) -> World {
     let snapshot = fleet(&[member("west", &WEST), member("east", &EAST)]);
     world_with(network, settings(), snapshot, apis())
 }
 
-fn silent() -> Answer {
+pub(super) fn silent() -> Answer {
     Answer::Fail(Failure::NoConnection(SECOND * 2))
 }
 
 impl World {
-    fn all_are(&self, words: &[Words<'_>], verdict: Verdict) -> bool {
+    pub(super) fn all_are(&self, words: &[Words<'_>], verdict: Verdict) -> bool {
         words.iter().all(|(_, address, _)| self.verdict(address) == verdict)
     }
 
@@ -38,14 +38,14 @@ impl World {
         self.health.borrow().self_check.as_ref().map(SelfCheckFailure::kind)
     }
 
-    fn set_all(&self, addresses: &[&str], after: Duration, answer: &Answer) {
+    pub(super) fn set_all(&self, addresses: &[&str], after: Duration, answer: &Answer) {
         for address in addresses {
             self.network.set(address, after, answer.clone());
         }
     }
 
     /// Waits for a publication.
-    async fn until(&mut self, good: impl Fn(&Health) -> bool) {
+    pub(super) async fn until(&mut self, good: impl Fn(&Health) -> bool) {
         let seen = timeout(SECOND * 600, self.health.wait_for(|health| good(health))).await.is_ok();
         assert!(seen, "{:?}", self.health.borrow());
     }
