@@ -70,7 +70,8 @@ impl Servers {
     }
 
     /// The provider of a zone, with what its state file has kept. The same zone may be connected again with the same
-    /// keys, and for another owner: it stays one zone.
+    /// keys, and for another owner: it stays one zone. Once the servers are bound it may have other keys too, and keeps what
+    /// it holds.
     ///
     /// # Errors
     /// With all keys that cannot be used.
@@ -81,21 +82,41 @@ impl Servers {
         keys: &Keys,
     ) -> Result<Box<dyn Provider>, Vec<KeyFault>> {
         let settings = Settings::read(zone, keys)?;
+        let known = self.home(zone);
         let site = self.site(settings.listen);
-        let store = match site.catalog.get(zone) {
+        let store = match known.as_ref().and_then(|home| home.catalog.get(zone)) {
             Some(store) if *store.snapshot().settings == settings => store,
-            Some(_) => {
+            Some(_)
+                if site.bound().is_none() && known.as_ref().is_some_and(|home| home.bound().is_none()) =>
+            {
                 let problem = format!("{} serves {zone} with other settings; name a zone once", site.listen);
                 return Err(vec![KeyFault { key: "listen".to_owned(), problem }]);
             }
-            None => {
+            before => {
                 self.own_file(&settings).map_err(|fault| vec![fault])?;
-                let store = Arc::new(open(settings));
+                let store = Arc::new(match before {
+                    Some(before) => Store::new(before.snapshot().with_settings(settings), None),
+                    None => open(settings),
+                });
+                self.remove(zone);
                 site.catalog.add(zone, store.clone());
                 store
             }
         };
         Ok(Box::new(Embedded::new(site, store, owner.clone())))
+    }
+
+    /// Serves a zone no longer: questions about it are refused.
+    pub fn remove(&self, zone: &DnsName) {
+        if let Some(home) = self.home(zone) {
+            home.catalog.remove(zone);
+        }
+    }
+
+    /// The site that serves a zone.
+    fn home(&self, zone: &DnsName) -> Option<Arc<Site>> {
+        let sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
+        sites.values().find(|site| site.catalog.get(zone).is_some()).cloned()
     }
 
     /// Says that a daemon runs beside this process and serves these zones: that their ports are taken is no fault then.
@@ -112,7 +133,9 @@ impl Servers {
         let sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
         let zones = sites.values().flat_map(|site| site.catalog.all()).map(|store| store.snapshot());
         let same = |zone: &Arc<Zone>| {
-            zone.settings.state_file.is_some() && zone.settings.state_file == settings.state_file
+            zone.settings.zone != settings.zone
+                && zone.settings.state_file.is_some()
+                && zone.settings.state_file == settings.state_file
         };
         let Some(other) = zones.into_iter().find(same) else { return Ok(()) };
         let problem = format!("is that of {} too; give each zone a file of its own", other.settings.zone);
@@ -124,13 +147,19 @@ impl Servers {
         sites.entry(listen).or_insert_with(|| Arc::new(Site::new(listen))).clone()
     }
 
-    /// Binds the sockets of every server. Queries wait in them until [`Servers::run`].
+    /// Binds the sockets of every server that has none. Queries wait in them until [`Servers::run`].
     ///
     /// # Errors
     /// At the first address that cannot be listened on.
     pub async fn bind(&self) -> Result<Bound, BindError> {
-        let sites: Vec<Arc<Site>> =
-            self.sites.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let sites: Vec<Arc<Site>> = self
+            .sites
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .filter(|site| site.bound().is_none())
+            .cloned()
+            .collect();
         let mut bound = Vec::with_capacity(sites.len());
         for site in sites {
             let (udp, tcp, address) = bind(site.listen).await?;

@@ -127,6 +127,11 @@ impl Catalog {
         self.zones().values().cloned().collect()
     }
 
+    pub(crate) fn remove(&self, zone: &DnsName) {
+        let mut zones = self.zones.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut zones).remove(&wire::of_name(zone));
+    }
+
     pub(crate) fn add(&self, zone: &DnsName, store: Arc<Store>) {
         let mut zones = self.zones.write().unwrap_or_else(PoisonError::into_inner);
         Arc::make_mut(&mut zones).insert(wire::of_name(zone), store);

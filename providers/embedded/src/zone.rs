@@ -58,6 +58,14 @@ impl Zone {
         zone
     }
 
+    /// The same records under other settings.
+    pub(crate) fn with_settings(&self, settings: Settings) -> Self {
+        let mut zone = Self::new(Arc::new(settings), self.serial.wrapping_add(1));
+        zone.changes = self.changes.wrapping_add(1);
+        self.entries().for_each(|entry| zone.restore((**entry).clone()));
+        zone
+    }
+
     fn fix(&mut self, name: &DnsName, glue: Vec<Stored>) {
         let key = wire::of_name(name);
         if !self.nodes.get(&key).is_some_and(|node| node.fixed) {
