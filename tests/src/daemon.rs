@@ -161,10 +161,18 @@ impl Daemon {
     /// # Panics
     /// When that takes longer than 20 s.
     pub async fn restart_with(&mut self, conf: &Conf) {
-        let text = conf.render(self.admin, self.socket().display());
-        fs::write(self.conf_path(), text).expect("the temporary folder can be written to");
+        self.write_conf(conf);
         self.process.restart();
         self.ready(READY).await;
+    }
+
+    /// Writes another config; the daemon takes it up by itself, or when it is asked to.
+    ///
+    /// # Panics
+    /// When the temporary folder cannot be written to.
+    pub fn write_conf(&self, conf: &Conf) {
+        let text = conf.render(self.admin, self.socket().display());
+        fs::write(self.conf_path(), text).expect("the temporary folder can be written to");
     }
 
     /// Asks it to end, as a service manager does; returns its status and how long that took.

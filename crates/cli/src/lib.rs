@@ -82,6 +82,7 @@ async fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::ForceOut(args) => commands::overrides::kind(&args, Some(OverrideKind::ForceOut)).await,
         Command::Overrides(daemon) => commands::overrides::overrides(&daemon).await,
         Command::ConfirmOutage(operate) => commands::overrides::confirm_outage(&operate).await,
+        Command::Reload(operate) => commands::overrides::reload(&operate).await,
         Command::Snapshot { daemon, file } => commands::read::snapshot(&daemon, file.as_deref()).await,
         Command::Why { name, file, daemon } => commands::why::why(&daemon, &name, file.as_deref()).await,
         Command::Events { daemon, follow, name, cluster } => {

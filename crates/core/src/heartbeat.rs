@@ -38,6 +38,11 @@ impl LastBeats {
         }
     }
 
+    /// A task has ended: it takes no turn any more.
+    pub fn forget(&mut self, task: &str) {
+        self.0.remove(task);
+    }
+
     /// Tasks whose turn is overdue, by name.
     pub fn hanging(&self, now: Duration) -> Vec<Hanging> {
         let overdue = |(task, beat): (&Arc<str>, &Beat)| {

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::http::{self, Limits};
 use crate::journal;
 use crate::metrics;
-use crate::view::View;
+use crate::view::{View, Views};
 
 /// On loopback all are one peer.
 const ADMIN: Limits =
@@ -38,7 +38,7 @@ const PROBES: Limits =
     Limits { connections: 128, of_peer: 16, head: Duration::from_secs(5), life: Duration::from_secs(60) };
 
 /// Serves the admin API until `shutdown`, under loopback names, its address and these names.
-pub async fn serve(listener: TcpListener, view: View, names: Vec<String>, shutdown: CancellationToken) {
+pub async fn serve(listener: TcpListener, views: Views, names: Vec<String>, shutdown: CancellationToken) {
     let ending = shutdown.clone();
     let known = Known { address: listener.local_addr().ok().map(|address| address.ip()), names };
     let routes = Router::new()
@@ -50,20 +50,20 @@ pub async fn serve(listener: TcpListener, view: View, names: Vec<String>, shutdo
         .route("/v1/snapshot", get(async |State(view): State<View>| Json(view.scenario())))
         .merge(probes())
         .layer(from_fn_with_state(Arc::new(known), only_known_names))
-        .with_state(view);
+        .with_state(views);
     http::serve(listener, routes, ADMIN.within_descriptors(), meet, shutdown).await;
 }
 
 /// Serves `/livez`, `/readyz` and `/metrics` until `shutdown`.
-pub async fn serve_probes(listener: TcpListener, view: View, shutdown: CancellationToken) {
-    http::serve(listener, probes().with_state(view), PROBES.within_descriptors(), meet, shutdown).await;
+pub async fn serve_probes(listener: TcpListener, views: Views, shutdown: CancellationToken) {
+    http::serve(listener, probes().with_state(views), PROBES.within_descriptors(), meet, shutdown).await;
 }
 
 fn meet(_: &TcpStream, address: &SocketAddr) -> (Peer, ()) {
     (address.ip().into(), ())
 }
 
-fn probes() -> Router<View> {
+fn probes() -> Router<Views> {
     Router::new()
         .route("/livez", get(live))
         .route("/healthz", get(live))

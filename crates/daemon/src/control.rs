@@ -1,6 +1,6 @@
 //! The control socket: everything that changes state, over a Unix socket that only its owner can open.
 //!
-//! Reads: `POST /v1/overrides` with an [`Order`], `POST /v1/confirm-outage`, both HTTP/1.1 with JSON. Returns: an answer, or
+//! Reads: `POST /v1/overrides` with an [`Order`], `POST /v1/confirm-outage`, `POST /v1/reload`, all HTTP/1.1 with JSON. Returns: an answer, or
 //! `{"error": …}` with 400 (cannot be understood), 403 (not the caller's to ask), 404 (about nothing that is known),
 //! 409 (not as things are) or 500 (cannot be kept).
 //!
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
@@ -19,13 +19,15 @@ use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 use tokio::net::unix::SocketAddr;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::chain;
 use crate::http::{self, Limits};
 use crate::overrides::OverrideError;
 use crate::overrides::order::{Operator, Order, OrderError};
+use crate::reload::ReloadSender;
 
 mod bind;
 
@@ -65,15 +67,31 @@ pub struct Confirmed {
     pub confirmed: String,
 }
 
+/// Who carries out what is asked for here.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// Orders, as the configuration is since the last reload.
+    pub operators: watch::Receiver<Arc<Operator>>,
+    /// Reloads.
+    pub reload: ReloadSender,
+}
+
+impl FromRef<Control> for Arc<Operator> {
+    fn from_ref(control: &Control) -> Self {
+        Self::clone(&control.operators.borrow())
+    }
+}
+
 /// Serves until `shutdown`, then removes the socket.
-pub async fn serve(bound: Bound, operator: Operator, shutdown: CancellationToken) {
+pub async fn serve(bound: Bound, control: Control, shutdown: CancellationToken) {
     let (listener, _file) = bound.into_parts();
     let routes = Router::new()
         .route("/v1/overrides", post(overrides))
         .route("/v1/confirm-outage", post(confirm_outage))
+        .route("/v1/reload", post(reload))
         .layer(DefaultBodyLimit::max(ORDER))
         .layer(from_fn(only_the_owner))
-        .with_state(Arc::new(operator));
+        .with_state(control);
     let meet = |stream: &UnixStream, _: &SocketAddr| ((), Peer::of(stream));
     http::serve(listener, routes, LIMITS.within_descriptors(), meet, shutdown).await;
 }
@@ -149,6 +167,15 @@ async fn confirm_outage(
     match operator.confirm_outage(&caller) {
         Ok(confirmed) => Json(Confirmed { confirmed }).into_response(),
         Err(error) => refuse(&error),
+    }
+}
+
+/// What was taken up, or everything that is wrong with the files.
+async fn reload(State(control): State<Control>, Extension(Caller(by)): Extension<Caller>) -> Response {
+    info!(%by, "reload asked for");
+    match control.reload.reload().await {
+        Some(reloaded) => Json(reloaded).into_response(),
+        None => refuse(&OrderError::Say(OverrideError::Ending)),
     }
 }
 

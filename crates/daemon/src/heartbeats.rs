@@ -1,8 +1,10 @@
 //! The heartbeats of the tasks that matter: zone loops, prober, watch. `/livez` and systemd's watchdog depend on them.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use fleetdns_core::MemberName;
 use fleetdns_core::heartbeat::{Hanging, LastBeats};
 use tokio::time::Instant;
 
@@ -35,6 +37,11 @@ impl Heartbeats {
         let heartbeat = Heartbeat(Some(Inner { all: self.clone(), task: task.into(), within }));
         heartbeat.beat();
         heartbeat
+    }
+
+    /// A task has ended: it takes no turn any more.
+    pub fn forget(&self, task: &str) {
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner).forget(task);
     }
 
     /// Tasks whose turn is overdue.
@@ -70,6 +77,42 @@ impl Heartbeat {
             None => std::future::pending().await,
         }
     }
+}
+
+/// The heartbeats of the watch of each cluster that is configured.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterBeats {
+    all: Heartbeats,
+    watched: Arc<Mutex<BTreeSet<MemberName>>>,
+}
+
+impl ClusterBeats {
+    /// Of no cluster yet.
+    pub fn new(all: Heartbeats) -> Self {
+        Self { all, watched: Arc::default() }
+    }
+
+    /// These clusters are watched, and no others.
+    pub fn configure(&self, members: BTreeSet<MemberName>) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.difference(&members).for_each(|gone| self.all.forget(&task_of(gone)));
+        for new in members.difference(&watched) {
+            let _ = self.all.of(task_of(new), WATCH);
+        }
+        *watched = members;
+    }
+
+    /// The watch of a cluster takes a turn. One that is ending, as it is configured no more, is not listened to.
+    pub fn beat(&self, member: &MemberName) {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched.contains(member) {
+            let _ = self.all.of(task_of(member), WATCH);
+        }
+    }
+}
+
+fn task_of(member: &MemberName) -> String {
+    format!("cluster {member}")
 }
 
 #[cfg(test)]

@@ -124,6 +124,9 @@ impl Metrics {
     fn fleet(&mut self, status: &Status) {
         let build = vec![("version", status.version.clone())];
         self.gauge("build_info", "1, with the version of the daemon", [(build, 1.0)]);
+        let taken_up = ConstGauge::new(u32::from(status.config_faults.is_empty()));
+        let help = "1 unless the configuration on disk has faults and was not taken up";
+        self.0.register("config_last_reload_successful", help, taken_up);
         let overrides = [OverrideKind::Drain, OverrideKind::ForceIn, OverrideKind::ForceOut].map(|kind| {
             let count = status.overrides.iter().filter(|line| line.kind == kind.as_str()).count();
             (vec![("kind", kind.to_string())], count as f64)

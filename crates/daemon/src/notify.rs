@@ -1,12 +1,15 @@
 //! Readiness and watchdog for systemd (sd_notify(3)). Does nothing where systemd does not ask for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::heartbeat::Hanging;
 use sd_notify::NotifyState;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use crate::overrides::order::Operator;
 use crate::view::View;
 
 /// How often the status line is looked at when no watchdog asks for more.
@@ -17,15 +20,34 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// Says that the daemon is ready, then feeds the watchdog and keeps the status line true until `shutdown`.
 ///
 /// While a task hangs the watchdog is not fed: systemd starts the daemon again, and the log says for what.
-pub async fn keep_told(view: View, shutdown: CancellationToken) {
+pub async fn keep_told(operators: watch::Receiver<Arc<Operator>>, shutdown: CancellationToken) {
+    let view = move || operators.borrow().view.clone();
     let pause = sd_notify::watchdog_enabled().map_or(LOOK, |limit| limit / 2).clamp(SHORTEST, LOOK);
     keep(view, pause, tell, shutdown).await;
 }
 
-async fn keep(view: View, pause: Duration, tell: impl Fn(&[NotifyState<'_>]), shutdown: CancellationToken) {
+/// Says that the configuration is being read again.
+pub fn reloading() {
+    let now = NotifyState::monotonic_usec_now();
+    let states: Vec<NotifyState<'_>> = now.into_iter().chain([NotifyState::Reloading]).collect();
+    tell(&states);
+}
+
+/// Says that the daemon runs.
+pub fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+async fn keep(
+    view: impl Fn() -> View,
+    pause: Duration,
+    tell: impl Fn(&[NotifyState<'_>]),
+    shutdown: CancellationToken,
+) {
     tell(&[NotifyState::Ready]);
     let (mut last, mut hung) = (String::new(), false);
     loop {
+        let view = view();
         let hanging = view.heartbeats.hanging();
         let line = summary(&view, &hanging);
         if line != last {
@@ -93,7 +115,7 @@ mod tests {
             hear.lock().unwrap().extend(states.iter().map(|state| format!("{state:?}")));
         };
         let stop = CancellationToken::new();
-        tokio::spawn(keep(view, LOOK, tell, stop.clone()));
+        tokio::spawn(keep(move || view.clone(), LOOK, tell, stop.clone()));
         let heard = || std::mem::take(&mut *told.lock().unwrap());
         let fed = |all: &[String]| all.iter().filter(|state| state.contains("Watchdog")).count();
         let wait = |seconds| tokio::time::sleep(Duration::from_secs(seconds));

@@ -138,6 +138,11 @@ impl Registry {
         self.servers.assume_served(serves);
     }
 
+    /// Serves a zone no longer that was connected; other backends keep what they hold.
+    pub fn disconnect(&self, zone: &DnsName) {
+        self.servers.remove(zone);
+    }
+
     /// Opens the sockets of the embedded DNS servers that the connected zones ask for; none when they ask for none.
     ///
     /// # Errors

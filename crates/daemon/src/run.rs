@@ -1,13 +1,14 @@
 //! Wiring: which task reads what, and what happens when one ends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::{Health, MemberName, Snapshot};
 use fleetdns_embedded::Servers;
-use fleetdns_probe::{ProbeError, Prober};
+use fleetdns_probe::{ProbeError, Prober, Setup};
+use fleetdns_watch::Turns;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -17,16 +18,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::config::{Admin, Config, Fault, Socket};
-use crate::control::{self, BindError, Bound};
-use crate::heartbeats::{self, Heartbeats};
+use crate::control::{self, BindError, Bound, Control};
+use crate::heartbeats::{self, ClusterBeats, Heartbeats};
 use crate::inputs::Inputs;
 use crate::journal::{self, Journal};
 use crate::overrides::order::Operator;
 use crate::overrides::{Clock, OverrideSender, OverrideStore, StateFile};
-use crate::registry::Registry;
+use crate::reload::{self, Asked, ReloadSender, Source};
+use crate::running::{Outputs, Running, Shared};
 use crate::self_checks::canaries;
-use crate::view::View;
-use crate::zone::{NameServers, ZoneOptions, ZoneTask};
+use crate::view::{View, Views};
+use crate::zone::NameServers;
 use crate::{admin, notify};
 
 /// How long tasks may take to end once they are asked to.
@@ -68,23 +70,112 @@ pub enum RunError {
     },
 }
 
-type Ending = (&'static str, Result<(), String>);
+/// The tasks of the daemon.
+pub(crate) struct Tasks {
+    set: JoinSet<Ending>,
+    /// Ends all of them.
+    pub(crate) stop: CancellationToken,
+}
 
-/// Runs the whole daemon until `shutdown`.
+struct Ending {
+    task: &'static str,
+    /// It was asked to end, and the others go on.
+    alone: bool,
+    result: Result<(), String>,
+}
+
+impl Tasks {
+    /// A task that has to run until all end.
+    fn spawn(
+        &mut self,
+        task: &'static str,
+        running: impl Future<Output = Result<(), String>> + Send + 'static,
+    ) {
+        self.set.spawn(async move { Ending { task, alone: false, result: running.await } });
+    }
+
+    /// The same where nothing can go wrong.
+    fn spawn_sound(&mut self, task: &'static str, running: impl Future<Output = ()> + Send + 'static) {
+        self.spawn(task, async move {
+            running.await;
+            Ok(())
+        });
+    }
+
+    /// A task that may end by itself once `stop` asks it to.
+    pub(crate) fn spawn_until(
+        &mut self,
+        stop: CancellationToken,
+        task: &'static str,
+        running: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.set.spawn(async move {
+            running.await;
+            Ending { task, alone: stop.is_cancelled(), result: Ok(()) }
+        });
+    }
+
+    /// Serves the zones of embedded servers.
+    pub(crate) fn serve(&mut self, servers: fleetdns_embedded::Bound) {
+        if servers.addresses().next().is_some() {
+            let stop = self.stop.clone();
+            self.spawn("embedded DNS", async move {
+                Servers::run(servers, stop).await.map_err(|error| crate::chain(&error))
+            });
+        }
+    }
+
+    /// Waits until one ends that should not; `Ok` when all are asked to.
+    async fn ended(&mut self) -> Result<(), RunError> {
+        loop {
+            let ended = tokio::select! {
+                () = self.stop.cancelled() => return Ok(()),
+                Some(ended) = self.set.join_next() => ended,
+            };
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
+            match ended {
+                Ok(Ending { alone: true, .. }) => {}
+                Ok(Ending { task, result, .. }) => {
+                    let reason = result.err().unwrap_or_else(|| "it had nothing more to do".to_owned());
+                    return Err(RunError::TaskEnded { task, reason });
+                }
+                Err(panic) => {
+                    return Err(RunError::TaskEnded { task: "unknown", reason: panic.to_string() });
+                }
+            }
+        }
+    }
+}
+
+/// Runs the whole daemon until `shutdown`. With a `source` it reads its configuration again when it is asked to.
 ///
 /// # Errors
 /// When it cannot start, or when a task ends that should not.
-pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
-    let mut tasks: JoinSet<Ending> = JoinSet::new();
+pub async fn run(
+    config: Config,
+    source: Option<Source>,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
     // Whatever ends first ends everything.
-    let stop = shutdown.child_token();
-    let started = start(config, &mut tasks, &stop).await;
-    let ended = match started {
-        Ok(()) => supervise(&mut tasks, &stop).await,
+    let mut tasks = Tasks { set: JoinSet::new(), stop: shutdown.child_token() };
+    let ended = match start(config, source, &mut tasks).await {
+        Ok((mut running, outputs, mut asked)) => loop {
+            tokio::select! {
+                ended = tasks.ended() => break ended,
+                Some(answer) = asked.recv() => {
+                    notify::reloading();
+                    // Who has gone does not wait for the answer.
+                    let _ = answer.send(running.reload(&outputs, &mut tasks).await);
+                    notify::ready();
+                }
+            }
+        },
         Err(error) => Err(error),
     };
-    stop.cancel();
-    let all_gone = async { while tasks.join_next().await.is_some() {} };
+    tasks.stop.cancel();
+    let all_gone = async { while tasks.set.join_next().await.is_some() {} };
     if tokio::time::timeout(SHUTDOWN_GRACE, all_gone).await.is_err() {
         error!("some tasks did not end in time");
     }
@@ -93,165 +184,116 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
 
 async fn start(
     config: Config,
-    tasks: &mut JoinSet<Ending>,
-    stop: &CancellationToken,
-) -> Result<(), RunError> {
+    source: Option<Source>,
+    tasks: &mut Tasks,
+) -> Result<(Running, Outputs, mpsc::Receiver<Asked>), RunError> {
     let (snapshot_out, snapshots) = watch::channel(Snapshot::default());
     let (health_out, health) = watch::channel(Health::default());
     // One message for each zone, read at once.
     let (adopted_out, adopted) = mpsc::channel(16);
-
-    let overrides = keep_overrides(&config, tasks, stop);
     // The prober's ear for `fleetdns confirm-outage`.
     let (confirm_outage, confirmed) = watch::channel(0);
-    let prober = Prober::new(config.probe_settings()).map_err(RunError::Probe)?;
-    let inputs = Inputs::new(snapshots.clone(), health, overrides.receiver());
-    let journal = start_journal(&config, inputs.clone(), tasks, stop);
-    let heartbeats = Heartbeats::default();
-    let registry = Registry::new();
-    let mut zones = Vec::new();
-    let mut views = Vec::new();
-    let mut faults = Vec::new();
-    let configured: BTreeSet<_> = config.members.iter().map(|member| member.name.clone()).collect();
-    let name_servers = NameServers::default();
-    for zone in &config.zones {
-        let provider = match zone.connect(&registry) {
-            Ok(provider) => provider,
-            Err(found) => {
-                faults.extend(found);
-                continue;
-            }
-        };
-        let options = ZoneOptions {
-            brakes: config.brakes.brakes.clone(),
-            drift: config.brakes.drift,
-            configured: configured.clone(),
-            overrides: overrides.clone(),
-            says_clusters: zones.is_empty(),
-            journal: journal.clone(),
-            reports: prober.reports(),
-            name_servers: name_servers.clone(),
-        };
-        let (task, view) =
-            ZoneTask::new(zone.settings.clone(), zone.provider, provider, options, adopted_out.clone());
-        let heartbeat = heartbeats.of(format!("zone {}", zone.settings.zone), heartbeats::ZONE);
-        zones.push(task.with_heartbeat(heartbeat));
-        views.push(view);
-    }
-    drop(adopted_out);
-    if !faults.is_empty() {
-        return Err(RunError::Config(faults));
-    }
+    let setup = Setup::new(config.probe_settings()).map_err(RunError::Probe)?;
+    let (reload, asked) = ReloadSender::new();
 
-    let servers = registry.bind().await.map_err(RunError::Embedded)?;
+    let overrides = keep_overrides(&config, tasks);
+    let inputs = Inputs::new(snapshots.clone(), health, overrides.receiver());
+    let journal = start_journal(&config, inputs.clone(), reload.clone(), tasks);
+    let heartbeats = Heartbeats::default();
     let beating = heartbeats.of("prober", heartbeats::PROBER);
-    let prober = prober
-        .with_canaries(canaries(&config).await)
-        .with_turns(heartbeats::TICK, Arc::new(move || beating.beat()));
-    let view = View {
+    let prober = Prober::default().with_turns(heartbeats::TICK, Arc::new(move || beating.beat()));
+    let mut view = View {
         fleet: config.fleet.name.to_string(),
         started: Instant::now(),
         inputs: inputs.clone(),
         state: overrides.state(),
         reports: prober.reports(),
-        zones: views,
+        zones: Vec::new(),
         journal,
         heartbeats: heartbeats.clone(),
         brakes: config.brakes.brakes.clone(),
         template: config.fleet.template.clone(),
         policy: Arc::clone(&config.hostnames),
+        reloaded: Arc::default(),
     };
-    serve_http(&config.admin, &view, tasks, stop).await?;
+    let reports = prober.reports();
+    let shared = Shared {
+        inputs,
+        overrides: overrides.clone(),
+        adopted: adopted_out,
+        reports,
+        name_servers: NameServers::default(),
+    };
+    let mut running = Running::new(config, source, shared);
+    running.start_zones(&view, tasks).await?;
+    view.zones = running.statuses();
+    let config = &running.config;
+    let (setup_out, setups) = watch::channel(setup.with_canaries(canaries(config).await));
+    let (members_out, members) = watch::channel(config.members());
+    let operator = Operator {
+        view,
+        overrides,
+        configured: running.configured(),
+        brakes: config.brakes.brakes.clone(),
+        keeps: config.fleet.state_dir.is_some(),
+        confirm_outage,
+    };
+    let (operators_out, operators) = watch::channel(Arc::new(operator));
+    serve_http(&config.admin, &operators, tasks).await?;
     if let Some(bound) = open_socket(&config.admin.socket).await? {
-        let (brakes, keeps) = (config.brakes.brakes.clone(), config.fleet.state_dir.is_some());
-        let operator = Operator { view: view.clone(), overrides, configured, brakes, keeps, confirm_outage };
-        let serving = control::serve(bound, operator, stop.clone());
-        tasks.spawn(async move {
-            serving.await;
-            ("control socket", Ok(()))
-        });
+        let control = Control { operators: operators.clone(), reload: reload.clone() };
+        tasks.spawn_sound("control socket", control::serve(bound, control, tasks.stop.clone()));
     }
-    let token = stop.clone();
-    tasks.spawn(async move {
-        ("embedded DNS", Servers::run(servers, token).await.map_err(|error| crate::chain(&error)))
-    });
-    let probing = prober.run(snapshots.clone(), health_out, confirmed, stop.clone());
-    tasks.spawn(async move { ("probe", probing.await.map_err(|error| crate::chain(&error))) });
-    for zone in zones {
-        let (inputs, token) = (inputs.clone(), stop.clone());
-        tasks.spawn(async move {
-            zone.run(inputs, token).await;
-            ("zone", Ok(()))
-        });
-    }
-    let beating: BTreeMap<_, _> = config
-        .members
-        .iter()
-        .map(|member| {
-            (member.name.clone(), heartbeats.of(format!("cluster {}", member.name), heartbeats::WATCH))
-        })
-        .collect();
-    let turns = Arc::new(move |member: &MemberName| {
-        if let Some(heartbeat) = beating.get(member) {
-            heartbeat.beat();
-        }
-    });
-    let watching = fleetdns_watch::run_with_turns(
-        config.member_configs(),
-        config.watch_settings(),
-        adopted,
-        snapshot_out,
-        (heartbeats::TICK, turns),
-        stop.clone(),
-    );
-    tasks.spawn(async move { ("watch", watching.await.map_err(|error| crate::chain(&error))) });
-    let token = stop.clone();
-    tasks.spawn(async move {
-        notify::keep_told(view, token).await;
-        ("sd_notify", Ok(()))
-    });
+    let probing = prober.run(setups, snapshots, health_out, confirmed, tasks.stop.clone());
+    tasks.spawn("probe", async move { probing.await.map_err(|error| crate::chain(&error)) });
+    let beats = ClusterBeats::new(heartbeats);
+    beats.configure(running.configured());
+    let (told, stop) = (beats.clone(), tasks.stop.clone());
+    let turns: Turns = (heartbeats::TICK, Arc::new(move |member: &MemberName| told.beat(member)));
+    let watching = fleetdns_watch::run_until(members, adopted, snapshot_out, turns, stop);
+    tasks.spawn("watch", async move { watching.await.map_err(|error| crate::chain(&error)) });
+    let files = running.source.as_ref().map(|source| source.files.clone()).unwrap_or_default();
+    let (files_out, files) = watch::channel(files);
+    tasks.spawn_sound("config files", reload::follow_files(files, reload, tasks.stop.clone()));
+    tasks.spawn_sound("sd_notify", notify::keep_told(operators, tasks.stop.clone()));
     info!(clusters = config.members.len(), zones = config.zones.len(), "fleetdns started");
-    Ok(())
+    let outputs = Outputs {
+        members: members_out,
+        setups: setup_out,
+        operators: operators_out,
+        files: files_out,
+        beats,
+    };
+    Ok((running, outputs, asked))
 }
 
 /// Starts the admin API, and the listener for probes of pods and for metrics.
 async fn serve_http(
     settings: &Admin,
-    view: &View,
-    tasks: &mut JoinSet<Ending>,
-    stop: &CancellationToken,
+    operators: &watch::Receiver<Arc<Operator>>,
+    tasks: &mut Tasks,
 ) -> Result<(), RunError> {
     let bind = async |key, address| {
         admin::bind(address).await.map_err(|source| RunError::Listen { key, address, source })
     };
     if let Some(address) = settings.listen {
         let listener = bind("listen", address).await?;
-        let serving = admin::serve(listener, view.clone(), settings.hosts.clone(), stop.clone());
-        tasks.spawn(async move {
-            serving.await;
-            ("admin", Ok(()))
-        });
+        let (views, hosts) = (Views(operators.clone()), settings.hosts.clone());
+        tasks.spawn_sound("admin", admin::serve(listener, views, hosts, tasks.stop.clone()));
     }
     if let Some(address) = settings.metrics {
         let listener = bind("metrics", address).await?;
-        let serving = admin::serve_probes(listener, view.clone(), stop.clone());
-        tasks.spawn(async move {
-            serving.await;
-            ("metrics", Ok(()))
-        });
+        let serving = admin::serve_probes(listener, Views(operators.clone()), tasks.stop.clone());
+        tasks.spawn_sound("metrics", serving);
     }
     Ok(())
 }
 
 /// Starts the override store of what is drained and forced, with what a state directory has of it.
-fn keep_overrides(config: &Config, tasks: &mut JoinSet<Ending>, stop: &CancellationToken) -> OverrideSender {
+fn keep_overrides(config: &Config, tasks: &mut Tasks) -> OverrideSender {
     let store = config.fleet.state_dir.as_deref().map(StateFile::at);
     let (store_task, overrides) = OverrideStore::new(store, Clock::system());
-    let token = stop.clone();
-    tasks.spawn(async move {
-        store_task.run(token).await;
-        ("overrides", Ok(()))
-    });
+    tasks.spawn_sound("overrides", store_task.run(tasks.stop.clone()));
     overrides
 }
 
@@ -269,56 +311,32 @@ async fn open_socket(socket: &Socket) -> Result<Option<Bound>, RunError> {
 }
 
 /// Starts the journal: the task that follows the fleet, and the one that writes the audit file.
-fn start_journal(
-    config: &Config,
-    inputs: Inputs,
-    tasks: &mut JoinSet<Ending>,
-    stop: &CancellationToken,
-) -> Journal {
+fn start_journal(config: &Config, inputs: Inputs, reload: ReloadSender, tasks: &mut Tasks) -> Journal {
     let journal = Journal::default();
     if let Some(path) = config.admin.audit.clone() {
         journal.start_audit();
-        let (writing, token) = (journal.clone(), stop.clone());
-        tasks.spawn(async move {
-            writing.audit(path, token).await;
-            ("audit", Ok(()))
-        });
+        let (writing, stop) = (journal.clone(), tasks.stop.clone());
+        tasks.spawn_sound("audit", async move { writing.audit(path, stop).await });
     }
-    let (reopening, token) = (journal.clone(), stop.clone());
-    tasks.spawn(async move { ("SIGHUP", reopen_on_hangup(reopening, token).await) });
-    let (following, token) = (journal.clone(), stop.clone());
-    tasks.spawn(async move {
-        journal::follow(following, inputs, token).await;
-        ("journal", Ok(()))
-    });
+    tasks.spawn("SIGHUP", on_hangup(journal.clone(), reload, tasks.stop.clone()));
+    let following = journal::follow(journal.clone(), inputs, tasks.stop.clone());
+    tasks.spawn_sound("journal", following);
     journal
 }
 
-/// A log rotation says with SIGHUP that files have to be opened again.
-async fn reopen_on_hangup(journal: Journal, stop: CancellationToken) -> Result<(), String> {
+/// SIGHUP: a log rotation says with it that files have to be opened again, and an operator that the configuration has
+/// changed.
+async fn on_hangup(journal: Journal, reload: ReloadSender, stop: CancellationToken) -> Result<(), String> {
     let mut hangup = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             Some(()) = hangup.recv() => {
-                info!(signal = "SIGHUP", "the audit file is opened again");
+                info!(signal = "SIGHUP", "the audit file is opened again and the configuration is read again");
                 journal.reopen();
-            }
-        }
-    }
-}
-
-async fn supervise(tasks: &mut JoinSet<Ending>, stop: &CancellationToken) -> Result<(), RunError> {
-    tokio::select! {
-        () = stop.cancelled() => Ok(()),
-        Some(ended) = tasks.join_next() => {
-            if stop.is_cancelled() {
-                return Ok(());
-            }
-            match ended {
-                Ok((task, Ok(()))) => Err(RunError::TaskEnded { task, reason: "it had nothing more to do".to_owned() }),
-                Ok((task, Err(reason))) => Err(RunError::TaskEnded { task, reason }),
-                Err(panic) => Err(RunError::TaskEnded { task: "unknown", reason: panic.to_string() }),
+                if reload.reload().await.is_none() {
+                    return Ok(());
+                }
             }
         }
     }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use axum::extract::FromRef;
 use fleetdns_core::HostnamePolicy;
 use fleetdns_core::{
     Address, Brakes, Health, Inventory, Measure, MemberView, Observed, Override, Overrides, ProbeKey,
@@ -22,6 +23,8 @@ use crate::denied::{RuleLine, by_rule};
 use crate::heartbeats::Heartbeats;
 use crate::inputs::Inputs;
 use crate::journal::Journal;
+use crate::overrides::order::Operator;
+use crate::reload::Reloaded;
 use crate::self_checks::{CanaryLine, SelfCheckLine};
 use crate::zone::ZoneStatus;
 
@@ -56,6 +59,18 @@ pub struct View {
     pub template: Option<String>,
     /// Which namespaces may ask for which host names.
     pub policy: Arc<HostnamePolicy>,
+    /// What became of the last reload.
+    pub reloaded: Arc<Reloaded>,
+}
+
+/// The view, as it is since the last reload.
+#[derive(Debug, Clone)]
+pub struct Views(pub watch::Receiver<Arc<Operator>>);
+
+impl FromRef<Views> for View {
+    fn from_ref(views: &Views) -> Self {
+        views.0.borrow().view.clone()
+    }
 }
 
 /// `GET /v1/status`.
@@ -77,6 +92,12 @@ pub struct Status {
     /// Why the state directory cannot be written, so that overrides are refused.
     #[serde(default)]
     pub state_fault: Option<String>,
+    /// What is wrong with the configuration on disk: it was not taken up, and what was read before it stands.
+    #[serde(default)]
+    pub config_faults: Vec<String>,
+    /// Keys that were changed on disk and take effect at the next start.
+    #[serde(default)]
+    pub config_at_restart: Vec<String>,
     /// Why probe results are distrusted, so that nothing is removed on its word.
     pub self_check: Option<SelfCheckLine>,
     /// What tells it whether its own network works.
@@ -130,6 +151,7 @@ impl View {
             brakes: Brakes::default(),
             template: None,
             policy: Arc::default(),
+            reloaded: Arc::default(),
         }
     }
 }
@@ -147,6 +169,8 @@ impl View {
             clusters: snapshot.members.values().map(|member| cluster_line(member, health)).collect(),
             zones: self.zones.iter().map(|zone| zone_line(&zone.borrow())).collect(),
             overrides: self.overrides(),
+            config_faults: self.reloaded.faults.clone(),
+            config_at_restart: self.reloaded.at_restart.clone(),
             state_fault: self.state.borrow().as_deref().map(str::to_owned),
             self_check: health.self_check.as_ref().map(SelfCheckLine::from),
             canaries: self.reports.canaries().iter().map(CanaryLine::from).collect(),

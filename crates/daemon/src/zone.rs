@@ -25,6 +25,7 @@ use crate::journal::{EventRecorder, Journal};
 use crate::overrides::OverrideSender;
 
 mod batch;
+mod configure;
 mod listed;
 mod name_servers;
 mod outcome;
@@ -35,6 +36,7 @@ mod reading;
 mod report;
 mod status;
 
+pub use configure::{ZoneChange, ZoneTerms};
 pub use name_servers::NameServers;
 pub use status::{Measures, Times, ZoneStatus};
 
@@ -75,6 +77,8 @@ pub struct ZoneTask {
     lines: Lines,
     /// Entries of the zone that cannot be read.
     unreadable: BTreeSet<String>,
+    /// What a reload changes.
+    changes: Option<mpsc::UnboundedReceiver<ZoneChange>>,
     name_servers: NameServers,
 }
 
@@ -137,6 +141,7 @@ impl ZoneTask {
             heartbeat: Heartbeat::default(),
             lines: Lines::default(),
             unreadable: BTreeSet::new(),
+            changes: None,
             name_servers: options.name_servers,
         };
         (task, receiver)
@@ -146,6 +151,12 @@ impl ZoneTask {
     #[must_use]
     pub fn with_heartbeat(self, heartbeat: Heartbeat) -> Self {
         Self { heartbeat, ..self }
+    }
+
+    /// With a channel for what a reload changes.
+    #[must_use]
+    pub fn with_changes(self, changes: mpsc::UnboundedReceiver<ZoneChange>) -> Self {
+        Self { changes: Some(changes), ..self }
     }
 
     /// Works until `shutdown`.
@@ -163,6 +174,7 @@ impl ZoneTask {
                         () = self.take_list(listed) => {}
                     }
                 }
+                Some(change) = configure::next(&mut self.changes) => self.configure(change),
                 Some(()) = inputs.changed() => {}
                 () = self.name_servers.changed() => self.take_name_servers(),
                 () = at(wake_at) => {}

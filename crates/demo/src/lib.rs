@@ -58,7 +58,7 @@ async fn perform(screen: &mut Screen<'_>, scene: &mut Scene, stay: bool) -> Resu
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let stop = CancellationToken::new();
-    let mut daemon = tokio::spawn(run::run(config, stop.clone()));
+    let mut daemon = tokio::spawn(run::run(config, None, stop.clone()));
     let telling = async {
         story::tell(screen, scene, &probing).await?;
         if stay {

@@ -97,6 +97,16 @@ impl Planner {
         }
     }
 
+    /// A planner of the same zone under another configuration, which knows what this one knows: what start-up has seen
+    /// is not waited for again.
+    pub fn reconfigured(&self, zone: ZoneSettings, capabilities: Capabilities, brakes: Brakes) -> Self {
+        let mut next = Self::new(zone, capabilities, brakes);
+        next.update(&self.input);
+        // It is no news what the verdict of each cluster is.
+        next.turned.clone_from(&self.turned);
+        next
+    }
+
     /// The zone that is planned.
     pub const fn zone(&self) -> &ZoneSettings {
         &self.zone

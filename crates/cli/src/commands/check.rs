@@ -56,7 +56,7 @@ pub async fn check(flags: &Flags, format: Format) -> Result<Exit, CommandError> 
         text: format!("note: {note}"),
     }));
 
-    let members = config.member_configs();
+    let members = config.members.clone();
     let settings = config.watch_settings();
     let asked = members.iter().map(|member| async {
         let findings = fleetdns_watch::check(member, &settings).await;

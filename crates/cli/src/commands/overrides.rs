@@ -1,5 +1,5 @@
 //! Commands that change what is set of the fleet: `drain`, `undrain`, `force-in`, `force-out`, `confirm-outage`; and
-//! `overrides`, which shows it.
+//! `overrides`, which shows it. And `reload`.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -19,6 +19,7 @@ use fleetdns_daemon::control::{Confirmed, Refusal};
 use fleetdns_daemon::overrides::Effect;
 use fleetdns_daemon::overrides::effect::count;
 use fleetdns_daemon::overrides::order::{AUTO, Answer, Line, Order};
+use fleetdns_daemon::reload::Reloaded;
 use fleetdns_daemon::view::OverrideLine;
 use fleetdns_planner::Reason;
 
@@ -63,6 +64,30 @@ pub async fn confirm_outage(operate: &Operate) -> Result<Exit, CommandError> {
         writeln!(out, "Mass failure confirmed: {}. Endpoints that go on failing leave DNS.", answer.confirmed)
     })?;
     Ok(Exit::Done)
+}
+
+/// `fleetdns reload`.
+///
+/// # Errors
+/// When the daemon cannot be asked.
+pub async fn reload(operate: &Operate) -> Result<Exit, CommandError> {
+    let answer: Reloaded = post(operate, "/v1/reload", &()).await?;
+    show(operate.output.output, &answer, |out| {
+        for fault in &answer.faults {
+            writeln!(out, "{fault}")?;
+        }
+        if !answer.faults.is_empty() {
+            return writeln!(out, "nothing was taken up; the configuration that was read before stands");
+        }
+        if answer.changes.is_empty() && answer.at_restart.is_empty() {
+            return writeln!(out, "nothing has changed");
+        }
+        for change in &answer.changes {
+            writeln!(out, "{change}")?;
+        }
+        answer.at_restart.iter().try_for_each(|key| writeln!(out, "{key} takes effect at the next start"))
+    })?;
+    Ok(if answer.faults.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 /// `fleetdns overrides`.

@@ -54,8 +54,7 @@ pub async fn plan(flags: &Flags, format: Format) -> Result<Exit, CommandError> {
         .flat_map(|(zone, _, listing)| adopt(&zone.settings, &listing.observed, &configured))
         .collect();
     // A cluster that cannot be listed stands as the zones say it was.
-    let snapshot =
-        fleetdns_watch::list_once(&config.member_configs(), &config.watch_settings(), adopted).await;
+    let snapshot = fleetdns_watch::list_once(&config.members, &config.watch_settings(), adopted).await;
     printed.incomplete.extend(configured.iter().filter_map(|name| unread(name, &snapshot)));
     let probed = fleetdns_probe::sweep(config.probe_settings(), &snapshot).await;
     let health = probed.map_err(|error| CommandError::failed(&error))?;

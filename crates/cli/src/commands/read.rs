@@ -84,6 +84,12 @@ fn status_text(out: &mut Text<'_>, status: &Status) -> std::io::Result<()> {
     if let Some(fault) = &status.state_fault {
         writeln!(out, "overrides cannot be saved, orders such as drain are refused: {fault}")?;
     }
+    for fault in &status.config_faults {
+        writeln!(out, "configuration on disk not taken up: {fault}")?;
+    }
+    for key in &status.config_at_restart {
+        writeln!(out, "changed on disk, takes effect at the next start: {key}")?;
+    }
     writeln!(out)?;
     cluster_table(out, &status.clusters)?;
     writeln!(out)?;

@@ -6,7 +6,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::error::{CommandError, Exit};
-use fleetdns_daemon::config::{Config, Flags};
+use fleetdns_daemon::config::{Flags, Loaded};
+use fleetdns_daemon::reload::Source;
 use fleetdns_daemon::run::RunError;
 
 /// Runs until SIGTERM or SIGINT.
@@ -14,7 +15,9 @@ use fleetdns_daemon::run::RunError;
 /// # Errors
 /// When the config has faults, or when the daemon cannot start or ends by itself.
 pub async fn run(flags: &Flags) -> Result<Exit, CommandError> {
-    let config = Config::load(flags).map_err(CommandError::Config)?;
+    let Loaded { config, files } = Loaded::of(flags);
+    let config = config.map_err(CommandError::Config)?;
+    let source = Source { flags: flags.clone(), files };
     crate::log::start(config.admin.log, "info");
     for note in &config.notes {
         warn!(note = %note, "the config may not mean what it says");
@@ -29,7 +32,7 @@ pub async fn run(flags: &Flags) -> Result<Exit, CommandError> {
         info!(signal = name, "asked to stop");
         token.cancel();
     };
-    let running = fleetdns_daemon::run::run(config, shutdown);
+    let running = fleetdns_daemon::run::run(config, Some(source), shutdown);
     tokio::pin!(running, signals);
     let ended = tokio::select! {
         ended = &mut running => ended,

@@ -7,12 +7,10 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::fault::Fault;
+use super::files::OURS;
 use super::outside::Outside;
 use super::raw::{Raw, RawValue, Section};
 use crate::registry::providers;
-
-/// Files that we write ourselves.
-const OURS: [&str; 2] = ["zone-file", "state-file"];
 
 /// A fault for each file that is not there, of those that nothing else looks at when the config is read.
 pub(super) fn files(path: &Path, outside: &Outside<'_>) -> Vec<Fault> {

@@ -14,8 +14,10 @@
 
 mod absent;
 mod addresses;
+mod differences;
 mod exposed;
 mod fault;
+mod files;
 mod flags;
 mod fleet;
 mod hostnames;
@@ -37,6 +39,8 @@ mod unknown;
 mod wiring;
 mod zones;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use fleetdns_core::{AddressPolicies, DnsName, HostnamePolicy};
@@ -79,6 +83,15 @@ pub struct Config {
     pub addresses: Arc<AddressPolicies>,
     /// What works and may still not be what was meant.
     pub notes: Vec<Fault>,
+}
+
+/// A configuration as it was read, and what it was read from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration, or everything that is wrong with it.
+    pub config: Result<Config, Vec<Fault>>,
+    /// Files that were asked for, also those that are not there.
+    pub files: BTreeSet<PathBuf>,
 }
 
 impl Config {

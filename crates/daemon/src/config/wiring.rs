@@ -7,23 +7,23 @@ use std::sync::Arc;
 use fleetdns_core::Guard;
 use fleetdns_planner::PublishSettings;
 use fleetdns_probe::ProbeSettings;
-use fleetdns_watch::{MemberConfig, WatchSettings};
+use fleetdns_watch::{Members, WatchSettings};
 
 use super::fault::sort;
-use super::{Config, Fault, Flags, Outside, absent, exposed};
+use super::files::Seen;
+use super::{Config, Fault, Flags, Loaded, Outside, absent, exposed};
 
-impl Config {
+impl Loaded {
     /// Reads the file that the flags name, with this process's environment and files.
-    ///
-    /// # Errors
-    /// Everything that is wrong, by line.
-    pub fn load(flags: &Flags) -> Result<Self, Vec<Fault>> {
+    pub fn of(flags: &Flags) -> Self {
         let contexts = |files: &[std::path::PathBuf]| {
             fleetdns_watch::contexts(files).map_err(|error| crate::chain(&error))
         };
-        let outside = Outside::system(&contexts);
+        let seen = Seen::default();
+        let read = |path: &Path| seen.read(path);
+        let outside = Outside { read: &read, ..Outside::system(&contexts) };
         let mode = |path: &Path| std::fs::metadata(path).ok().map(|found| found.permissions().mode());
-        match Self::load_from(flags, &outside) {
+        let config = match Config::load_from(flags, &outside) {
             Ok(mut config) => {
                 config.notes.extend(exposed::files(flags.file(), &outside, mode));
                 Ok(config)
@@ -33,7 +33,18 @@ impl Config {
                 sort(&mut faults);
                 Err(faults)
             }
-        }
+        };
+        Self { config, files: seen.into_paths() }
+    }
+}
+
+impl Config {
+    /// Reads the file that the flags name, with this process's environment and files.
+    ///
+    /// # Errors
+    /// Everything that is wrong, by line.
+    pub fn load(flags: &Flags) -> Result<Self, Vec<Fault>> {
+        Loaded::of(flags).config
     }
 
     /// What reading a Service depends on.
@@ -52,6 +63,11 @@ impl Config {
         }
     }
 
+    /// The members, and how they are watched.
+    pub fn members(&self) -> Members {
+        Members { members: self.members.clone(), settings: self.watch_settings() }
+    }
+
     /// How endpoints are probed.
     pub fn probe_settings(&self) -> ProbeSettings {
         ProbeSettings {
@@ -59,11 +75,6 @@ impl Config {
             addresses: Arc::clone(&self.addresses),
             ..self.probe.settings.clone()
         }
-    }
-
-    /// Members as they are watched.
-    pub fn member_configs(&self) -> Vec<MemberConfig> {
-        self.members.clone()
     }
 
     /// How members are watched.

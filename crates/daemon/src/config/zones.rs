@@ -1,6 +1,7 @@
 //! The `[zone "NAME"]` sections, with the provider keys of `[Global]` under them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use fleetdns_core::keys::{KeyFault, Keys};
@@ -9,6 +10,7 @@ use fleetdns_core::{DnsName, Label, Provider, Ttl};
 use fleetdns_planner::ZoneSettings;
 
 use super::fault::{Fault, Place};
+use super::files;
 use super::fleet::{Fleet, TTL_RIGHT};
 use super::outside::Outside;
 use super::raw::{Raw, Section};
@@ -26,8 +28,17 @@ pub struct ZoneConfig {
     pub provider: &'static str,
     /// Keys for the provider, those of `[Global]` among them.
     pub keys: Keys,
+    /// A number that changes with the content of the files that the provider reads.
+    files: u64,
     pub(crate) spec: &'static ProviderSpec,
     places: Places,
+}
+
+/// Where its keys stand in the file makes no difference.
+impl PartialEq for ZoneConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings && self.has_same_provider(other)
+    }
 }
 
 /// Where the keys of a zone were written.
@@ -40,6 +51,12 @@ struct Places {
 }
 
 impl ZoneConfig {
+    /// Whether the provider of another configuration of the zone serves for this one too.
+    pub(crate) fn has_same_provider(&self, other: &Self) -> bool {
+        self.settings.owner == other.settings.owner
+            && (self.provider, &self.keys, self.files) == (other.provider, &other.keys, other.files)
+    }
+
     /// What a provider says of a key, with the key's place.
     pub fn fault(&self, fault: &KeyFault) -> Fault {
         let (at, section) = self.places.given.get(&fault.key).unwrap_or(&self.places.other);
@@ -141,7 +158,9 @@ impl Zones<'_> {
             policy: Arc::default(),
         };
         let (keys, places) = self.keys(section, spec);
-        let zone = ZoneConfig { settings, provider: spec.name, keys, spec, places };
+        let read = files::of_provider(spec.keys, &keys, self.outside);
+        let files = files::digest(read.iter().map(PathBuf::as_path), self.outside);
+        let zone = ZoneConfig { settings, provider: spec.name, keys, files, spec, places };
         self.check(section, &zone);
         Some(zone)
     }

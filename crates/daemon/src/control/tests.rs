@@ -149,6 +149,7 @@ impl Rig {
             brakes: Brakes::default(),
             template: None,
             policy: Arc::default(),
+            reloaded: Arc::default(),
         };
         let configured: BTreeSet<_> =
             ["east", "west", "service/a/b"].map(|name| name.parse().unwrap()).into();
@@ -164,7 +165,9 @@ impl Rig {
         tokio::spawn(store_task.run(stop.clone()));
         let rig = Self { folder, overrides, health, confirmed, zone, snapshots, stop };
         let bound = Bound::new(&rig.path()).await.unwrap();
-        tokio::spawn(serve(bound, operator, rig.stop.clone()));
+        let control =
+            Control { operators: watch::channel(Arc::new(operator)).1, reload: ReloadSender::new().0 };
+        tokio::spawn(serve(bound, control, rig.stop.clone()));
         rig
     }
 

@@ -1,6 +1,7 @@
 //! What a person may ask for, whether it can be done, and the answer.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::overrides::BadOverride;
@@ -13,7 +14,9 @@ use tracing::info;
 use super::clock::Clock;
 use super::effect::{Effect, Scene, count, services};
 use super::store_task::{OverrideChange, OverrideError, OverrideRequest, OverrideSender};
+use crate::config::Config;
 use crate::view::View;
+use crate::zone::ZoneStatus;
 
 /// The override that takes any other back.
 pub const AUTO: &str = "auto";
@@ -146,7 +149,7 @@ fn needed(yes: bool, anyway: bool) -> String {
 }
 
 /// Takes orders.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Operator {
     /// The fleet as it is.
     pub view: View,
@@ -163,6 +166,17 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// Goes by another configuration from now on.
+    pub(crate) fn configure(&mut self, config: &Config, zones: Vec<watch::Receiver<ZoneStatus>>) {
+        self.configured = config.members.iter().map(|member| member.name.clone()).collect();
+        self.brakes = config.brakes.brakes.clone();
+        self.view.fleet = config.fleet.name.to_string();
+        self.view.brakes = config.brakes.brakes.clone();
+        self.view.template.clone_from(&config.fleet.template);
+        self.view.policy = Arc::clone(&config.hostnames);
+        self.view.zones = zones;
+    }
+
     /// Carries out an order of somebody who may give it.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ impl Default for NameServers {
 
 impl NameServers {
     /// Says which name servers a zone names, in place of what was said of it before.
-    pub(super) fn set(&self, zone: &DnsName, servers: &BTreeSet<DnsName>) {
+    pub(crate) fn set(&self, zone: &DnsName, servers: &BTreeSet<DnsName>) {
         self.sender.send_if_modified(|all| {
             let differs = all.get(zone).map_or(!servers.is_empty(), |before| before != servers);
             if differs {

@@ -15,6 +15,7 @@ use crate::drive::{Do, Driver};
 use crate::fleet::{Member, Truth};
 use crate::names;
 use crate::network::{Cut, HostName, Life, NameServer};
+use crate::proof::Broken;
 use crate::rng::Rng;
 use crate::sim::Sim;
 use crate::zone::Trouble;
@@ -114,6 +115,9 @@ impl Driver {
             _ => self.rng.between(8000, 30000),
         };
         self.after(Duration::from_millis(pause), Do::Chaos);
+        if self.reloads.chance(5) && self.with(|sim| sim.broken == Broken::Nothing) {
+            self.reload();
+        }
         match self.rng.below(100) {
             0..24 => self.endpoint(),
             24..26 => self.bulk_dies(),

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fleetdns_core::{Address, Brakes, DnsName, Health, OverrideKind, ServiceKey, Snapshot, Subject, Ttl};
+use fleetdns_core::{
+    Address, Brakes, DnsName, Health, OverrideKind, Provider, ServiceKey, Snapshot, Subject, Ttl,
+};
 use fleetdns_daemon::inputs::Inputs;
 use fleetdns_daemon::overrides::order::{AUTO, Answer, Operator, Order, OrderError};
 use fleetdns_daemon::overrides::{Clock, OverrideSender, OverrideStore};
 use fleetdns_daemon::view::View;
-use fleetdns_daemon::zone::{ZoneOptions, ZoneStatus, ZoneTask};
+use fleetdns_daemon::zone::{ZoneChange, ZoneOptions, ZoneStatus, ZoneTask, ZoneTerms};
 use fleetdns_planner::{PublishSettings, ZoneSettings};
 use fleetdns_probe::{Canary, ProbeSettings, Transport};
 use fleetdns_watch::Adopted;
@@ -25,6 +27,10 @@ use crate::proof::{Broken, relay};
 use crate::rng::Rng;
 use crate::sim::{Process, Shared, Sim, probe};
 use crate::zone::Way;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// How often the zone is read again.
+const DRIFT: Duration = Duration::from_secs(60);
 
 /// What happens at some time.
 #[derive(Debug, Clone)]
@@ -53,12 +59,21 @@ pub(crate) struct Running {
     pub(crate) confirm_outage: watch::Sender<u64>,
     pub(crate) status: watch::Receiver<ZoneStatus>,
     operator: Operator,
+    reload: Reload,
     shutdown: CancellationToken,
+}
+
+/// The configuration of the zone, and where another one is handed to its task.
+struct Reload {
+    terms: ZoneTerms,
+    changes: mpsc::UnboundedSender<ZoneChange>,
 }
 
 pub(crate) struct Driver {
     pub(crate) sim: Shared,
     pub(crate) rng: Rng,
+    /// When the configuration is read again: by itself, so that the other events of a seed stay as they are.
+    pub(crate) reloads: Rng,
     due: BTreeMap<(Duration, u64), Do>,
     serial: u64,
     pub(crate) epoch: u32,
@@ -74,6 +89,7 @@ impl Driver {
         Self {
             sim: Arc::new(Mutex::new(Sim::new(seed, talks))),
             rng: Rng::new(seed),
+            reloads: Rng::new(!seed),
             due: BTreeMap::new(),
             serial: 0,
             epoch: 0,
@@ -135,7 +151,11 @@ impl Driver {
         let shutdown = CancellationToken::new();
         let way = Way(Arc::clone(&self.sim));
         let set = options.overrides.receiver();
+        let terms = options.terms(settings.clone());
         let (zone, status) = ZoneTask::new(settings, "strict", Box::new(way), options, adopted_out);
+        let (changes, changed) = mpsc::unbounded_channel();
+        let zone = zone.with_changes(changed);
+        let reload = Reload { terms, changes };
         let transport = transport(&self.sim);
         let token = shutdown.clone();
         let probing = ProbeSettings { correlation_hold, ..ProbeSettings::default() };
@@ -158,7 +178,8 @@ impl Driver {
             (&snapshots[1], shown, &status),
             (told, &confirm_outage),
         );
-        self.run = Some(Running { tasks, snapshots, adopted, status, operator, confirm_outage, shutdown });
+        self.run =
+            Some(Running { tasks, snapshots, adopted, status, operator, confirm_outage, reload, shutdown });
         let count = self.with(|sim| sim.fleet.members.len());
         for member in 0..count {
             let pause = Duration::from_millis(self.rng.between(20, 3000));
@@ -201,6 +222,19 @@ impl Driver {
             sim.say(format!("order: {subject} {kind:?} for {span:?}: {answer:?}"));
         });
         answer
+    }
+
+    /// The process takes up a configuration that changes nothing of what the laws say: the zone is planned again, and now
+    /// and then its provider is made again.
+    pub(crate) fn reload(&mut self) {
+        let Some(Running { reload, .. }) = &mut self.run else { return };
+        let drift = if reload.terms.drift == DRIFT { DRIFT - SECOND } else { DRIFT };
+        reload.terms.drift = drift;
+        let way: Box<dyn Provider> = Box::new(Way(Arc::clone(&self.sim)));
+        let again = self.reloads.chance(30);
+        let change = ZoneChange { terms: reload.terms.clone(), provider: again.then_some(("strict", way)) };
+        let _ = reload.changes.send(change);
+        self.with(|sim| sim.say(format!("reload, with another provider: {again}")));
     }
 
     /// Ends the process: in order, or in the middle of whatever it does.
@@ -410,6 +444,7 @@ fn operator(
         brakes: brakes.clone(),
         template: None,
         policy: Arc::default(),
+        reloaded: Arc::default(),
         heartbeats: fleetdns_daemon::heartbeats::Heartbeats::default(),
     };
     Operator {
@@ -441,7 +476,7 @@ fn zone_settings(sim: &Sim) -> ZoneSettings {
 fn options(sim: &Sim, override_sender: OverrideSender) -> ZoneOptions {
     ZoneOptions {
         brakes: Brakes { ..sim.broken.brakes(sim.brakes.clone()) },
-        drift: Duration::from_secs(60),
+        drift: DRIFT,
         configured: sim.fleet.configured().map(|member| member.name.clone()).collect(),
         overrides: override_sender,
         says_clusters: true,

@@ -1,5 +1,5 @@
 //! The whole loop in a deterministic simulation: what the members' APIs say, what probes find, what the provider does,
-//! persons and time are drawn from one number, and the same number returns the same run again.
+//! persons, reloads of the configuration and time are drawn from one number, and the same number returns the same run again.
 //!
 //! Real are the loop of a zone (`ZoneTask`, with the planner and the brakes), the prober's engine (`Means`, with the
 //! judge and its doubt) and the inventory (`Catalog`). In place of the network, the APIs, the DNS and the clock stand

@@ -148,7 +148,7 @@ impl Planner {
         was: &Current<'_>,
         change: &NameChange,
     ) -> (MoveCause, BTreeSet<MemberName>) {
-        let found = desired.and_then(|desired| {
+        let found = desired.filter(|desired| !desired.removed).and_then(|desired| {
             let stands = find(&desired.candidates, address).map(|(_, candidate)| (candidate, false));
             stands.or_else(|| find(&desired.standby, address).map(|(_, candidate)| (candidate, true)))
         });

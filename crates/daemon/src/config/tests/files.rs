@@ -203,7 +203,7 @@ fn the_configs_inside_of_manifests_load() {
     for (name, members) in [("deployment.yaml", 2), ("sidecar.yaml", 1)] {
         let documents = manifest(name);
         let text = of_kind(&documents, "ConfigMap")["data"]["dns.conf"].as_str().unwrap();
-        let config = connected(&case(text).file("/etc/fleetdns/secrets/etcd-password", "x"));
+        let config = connected(&case(text).file("/run/secrets/fleetdns/etcd-password", "x"));
         assert_eq!(config.members.len(), members, "{name}");
         assert_eq!(config.members[0].access, fleetdns_watch::Access::InCluster, "{name}");
     }
@@ -214,8 +214,10 @@ fn what_a_manifest_mounts_is_what_its_config_reads() {
     let documents = manifest("deployment.yaml");
     let config = of_kind(&documents, "ConfigMap")["data"]["dns.conf"].as_str().unwrap();
     for key in of_kind(&documents, "Secret")["stringData"].as_object().unwrap().keys() {
-        assert!(config.contains(&format!("= /etc/fleetdns/secrets/{key}\n")), "{key}");
+        assert!(config.contains(&format!("= /run/secrets/fleetdns/{key}\n")), "{key}");
     }
+    // A subPath never changes, and an edit of the config would not be taken up.
+    assert!(!file("kubernetes/deployment.yaml").contains("\n              subPath:"));
     let documents = manifest("sidecar.yaml");
     let pod = &of_kind(&documents, "Deployment")["spec"]["template"]["spec"];
     for container in pod["containers"].as_array().unwrap() {
@@ -294,7 +296,7 @@ fn the_unit_is_one_that_systemd_takes() {
         )
     };
     // The binary of the unit is not installed here: something else that is there stands in its place.
-    let (good, said) = verify(&unit.replace("/usr/bin/fleetdns run", "/bin/true run"));
+    let (good, said) = verify(&unit.replace("/usr/bin/fleetdns", "/bin/true"));
     assert!(good && said.is_empty(), "{said:?}");
     let (_, said) = verify(
         &unit.replace("NoNewPrivileges=yes", "NoNewPrivilege=yes").replace("/usr/bin/fleetdns", "/bin/true"),

@@ -1,0 +1,64 @@
+//! What differs between two configurations.
+
+use super::{Config, ZoneConfig};
+
+impl Config {
+    /// What another configuration changes, for people.
+    pub(crate) fn differences(&self, new: &Self) -> Vec<String> {
+        let old = self;
+        let mut all = Vec::new();
+        let mut say =
+            |what: &str, name: &dyn std::fmt::Display, verb: &str| all.push(format!("{what} {name} {verb}"));
+        for member in &new.members {
+            match old.members.iter().find(|one| one.name == member.name) {
+                None => say("cluster", &member.name, "added"),
+                Some(before) if before != member => say("cluster", &member.name, "changed"),
+                Some(_) => {}
+            }
+        }
+        for gone in old.members.iter().filter(|one| new.members.iter().all(|member| member.name != one.name))
+        {
+            say("cluster", &gone.name, "removed");
+        }
+        for zone in &new.zones {
+            match old.zones.iter().find(|one| one.settings.zone == zone.settings.zone) {
+                None => say("zone", &zone.settings.zone, "added"),
+                Some(before) if before != zone => say("zone", &zone.settings.zone, "changed"),
+                Some(_) => {}
+            }
+        }
+        let stays =
+            |zone: &ZoneConfig| new.zones.iter().any(|other| other.settings.zone == zone.settings.zone);
+        for gone in old.zones.iter().filter(|zone| !stays(zone)) {
+            say("zone", &gone.settings.zone, "removed");
+        }
+        let parts = [
+            ("[fleet]", old.fleet != new.fleet),
+            ("[probe]", old.probe != new.probe),
+            ("[brakes]", old.brakes != new.brakes),
+            ("[limits]", old.limits != new.limits),
+            ("[hostnames]", old.hostnames != new.hostnames),
+            ("address-allow and address-deny", old.addresses != new.addresses),
+        ];
+        for (part, _) in parts.iter().filter(|(_, changed)| *changed) {
+            say(part, &"", "changed");
+        }
+        all.iter().map(|text| text.replace("  ", " ")).collect()
+    }
+
+    /// Keys that another configuration changes and that take effect at the next start only.
+    pub(crate) fn at_restart(&self, new: &Self) -> Vec<String> {
+        let old = self;
+        let (a, b) = (&old.admin, &new.admin);
+        let keys = [
+            ("[admin] listen", a.listen != b.listen),
+            ("[admin] hosts", a.hosts != b.hosts),
+            ("[admin] metrics", a.metrics != b.metrics),
+            ("[admin] socket", a.socket != b.socket),
+            ("[admin] log", a.log != b.log),
+            ("[admin] audit", a.audit != b.audit),
+            ("[fleet] state-dir", old.fleet.state_dir != new.fleet.state_dir),
+        ];
+        keys.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key.to_owned()).collect()
+    }
+}

@@ -1,0 +1,157 @@
+//! Taking up a changed configuration while running: who asks for it, and what is answered.
+//!
+//! A reload is asked for by SIGHUP, over the control socket, and by a change of any file that the configuration was read
+//! from. Files are looked at by name, time, size and inode, with symbolic links followed, so that a file that is replaced
+//! and a folder that is swapped (as Kubernetes does with a ConfigMap) are changes like any other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Flags;
+
+/// How often the files are looked at. A change counts when the next look finds nothing new.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What became of a reload.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What was taken up.
+    pub changes: Vec<String>,
+    /// What takes effect at the next start only.
+    pub at_restart: Vec<String>,
+    /// Everything that is wrong with the files. Nothing was taken up then.
+    pub faults: Vec<String>,
+}
+
+/// Somebody who asked for a reload, and waits for the answer.
+pub type Asked = oneshot::Sender<Reloaded>;
+
+/// Where a reload is asked for.
+#[derive(Debug, Clone)]
+pub struct ReloadSender(mpsc::Sender<Asked>);
+
+impl ReloadSender {
+    /// A sender, and what it asks.
+    pub fn new() -> (Self, mpsc::Receiver<Asked>) {
+        let (asked, receiver) = mpsc::channel(8);
+        (Self(asked), receiver)
+    }
+
+    /// Asks for a reload; `None` when the daemon is ending.
+    pub async fn reload(&self) -> Option<Reloaded> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(answer).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+/// What a running daemon reads again when it is asked to reload.
+pub struct Source {
+    /// The flags that it was started with.
+    pub flags: Flags,
+    /// Files that the configuration was read from.
+    pub files: BTreeSet<PathBuf>,
+}
+
+/// Identity, time and size of a file; `None` when it cannot be looked at.
+type Stamp = Option<(u64, u64, i64, i64, u64)>;
+type Stamps = BTreeMap<PathBuf, Stamp>;
+
+/// Asks for a reload whenever a file has changed, until `shutdown`.
+pub async fn follow_files(
+    mut files: watch::Receiver<BTreeSet<PathBuf>>,
+    reload: ReloadSender,
+    shutdown: CancellationToken,
+) {
+    let all = files.borrow_and_update().clone();
+    let mut taken_up = look(all).await;
+    let mut last = taken_up.clone();
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        if files.has_changed().unwrap_or(false) {
+            // A reload has just read them: what they are now is what it read, or the next look sees the difference.
+            let all = files.borrow_and_update().clone();
+            taken_up.retain(|path, _| all.contains(path));
+            let new = all.into_iter().filter(|path| !taken_up.contains_key(path)).collect();
+            taken_up.extend(look(new).await);
+        }
+        let now = look(taken_up.keys().cloned().collect()).await;
+        if now != taken_up && now == last {
+            taken_up.clone_from(&now);
+            if reload.reload().await.is_none() {
+                return;
+            }
+        }
+        last = now;
+    }
+}
+
+/// Files may be on a disk that hangs: the others of this process do not wait for it.
+async fn look(files: BTreeSet<PathBuf>) -> Stamps {
+    let known = files.clone();
+    let looking = tokio::task::spawn_blocking(move || {
+        files.into_iter().map(|path| (stamp(&path), path)).collect::<Vec<_>>()
+    });
+    match looking.await {
+        Ok(stamps) => stamps.into_iter().map(|(stamp, path)| (path, stamp)).collect(),
+        Err(_) => known.into_iter().map(|path| (path, None)).collect(),
+    }
+}
+
+fn stamp(path: &std::path::Path) -> Stamp {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino(), found.mtime(), found.mtime_nsec(), found.size()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waits for the next reload, and answers it; `None` when none comes within ten looks.
+    async fn next(asked: &mut mpsc::Receiver<Asked>) -> Option<()> {
+        let answer = tokio::time::timeout(LOOK * 10, asked.recv()).await.ok()??;
+        answer.send(Reloaded::default()).ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_changes_comes_goes_or_is_swapped_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for version in ["1", "2"] {
+            std::fs::create_dir(path(version)).unwrap();
+            std::fs::write(path(version).join("dns.conf"), version).unwrap();
+        }
+        std::os::unix::fs::symlink("1", path("data")).unwrap();
+        std::os::unix::fs::symlink("data/dns.conf", path("dns.conf")).unwrap();
+        std::fs::write(path("secret"), "a").unwrap();
+        let names = ["dns.conf", "secret", "missing"].map(&path);
+        let (_files, followed) = watch::channel(BTreeSet::from(names));
+        let (reload, mut asked) = ReloadSender::new();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(follow_files(followed, reload, stop.clone()));
+        assert_eq!(next(&mut asked).await, None, "nothing has changed");
+
+        std::fs::write(path("secret"), "bb").unwrap();
+        assert_eq!(next(&mut asked).await, Some(()));
+        std::fs::write(path("missing"), "here").unwrap();
+        assert_eq!(next(&mut asked).await, Some(()));
+        std::fs::remove_file(path("missing")).unwrap();
+        assert_eq!(next(&mut asked).await, Some(()));
+        // As Kubernetes replaces a ConfigMap that is mounted as a folder.
+        std::os::unix::fs::symlink("2", path("new")).unwrap();
+        std::fs::rename(path("new"), path("data")).unwrap();
+        assert_eq!(next(&mut asked).await, Some(()));
+        assert_eq!(next(&mut asked).await, None, "once for each change");
+        stop.cancel();
+        task.await.unwrap();
+    }
+}

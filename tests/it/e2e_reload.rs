@@ -1,0 +1,197 @@
+//! The configuration changes while the daemon runs: what changed is taken up, and nothing else is disturbed.
+
+use std::fs;
+use std::time::Duration;
+
+use fleetdns_tests::conf::{Conf, name};
+use fleetdns_tests::daemon::{Daemon, cluster};
+use fleetdns_tests::dns;
+use fleetdns_tests::endpoint::{Endpoint, Mode};
+use fleetdns_tests::fleet::Fleet;
+use fleetdns_tests::manifest::NewService;
+use fleetdns_tests::race::Race;
+use serde_json::json;
+
+use crate::e2e_endpoint::{BACK, REFUSED, both, without_east};
+
+/// From a change of a file to its effect: two looks at the files, and what follows.
+const NOTICED: Duration = Duration::from_secs(10);
+
+/// Lists of a cluster since the start, as the log says them.
+fn listed(daemon: &Daemon) -> usize {
+    daemon.log().matches("member listed").count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_come_and_go_without_a_restart() {
+    let fleet = Fleet::start().await;
+    let server = fleet.server();
+    let [in_west, mut in_east] = [(); 2].map(|()| Endpoint::on_port(5001));
+    let [west, east] = [&in_west, &in_east].map(|endpoint| endpoint.ip().to_string());
+    let all = fleet.conf();
+    let alone = all.clone().without("eastus");
+    fleet.publish(&NewService::new("default", "calculatorlb").port(5001), &west, &east).await;
+    let daemon = Daemon::start(&alone).await;
+    dns::wait_for(server, &name("calculatorlb", ""), "A", &[&west], BACK).await;
+    let lists = listed(&daemon);
+
+    // By a change of the file alone.
+    daemon.write_conf(&all);
+    both(&Race::start("a member joins", NOTICED), server, "calculatorlb", &west, &east).await;
+    assert_eq!(listed(&daemon), lists + 1, "the other one was listed again: {}", daemon.log());
+
+    // Its endpoint is probed like any other.
+    tokio::task::block_in_place(|| in_east.set(Mode::Refuse));
+    without_east(&Race::start("an endpoint of the new member dies", REFUSED), server, "calculatorlb", &west)
+        .await;
+    tokio::task::block_in_place(|| in_east.recover());
+    both(&Race::start("and returns", BACK), server, "calculatorlb", &west, &east).await;
+
+    // By the command, which says what was taken up.
+    daemon.write_conf(&alone);
+    let reloaded = daemon.command(&["reload", "-o", "json"]).await;
+    assert_eq!(reloaded.code, Some(0), "{reloaded:?}");
+    assert_eq!(reloaded.json()["changes"], json!(["cluster eastus removed"]), "{reloaded:?}");
+    let race = Race::start("a member leaves", BACK);
+    race.answers(server, &name("calculatorlb", ""), "A", &[&west]).await;
+    race.answers(server, &name("calculatorlb", "eastus"), "A", &[]).await;
+    race.done();
+    assert_eq!(cluster(&daemon.status().await, "eastus")["inventory"], "removed");
+    let again = daemon.command(&["reload"]).await;
+    assert_eq!((again.code, again.out.trim()), (Some(0), "nothing has changed"), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_file_changes_nothing_and_is_said_until_it_is_mended() {
+    let fleet = Fleet::start().await;
+    let server = fleet.server();
+    let [in_west, in_east] = [(); 2].map(|()| Endpoint::on_port(5001));
+    let [west, east] = [&in_west, &in_east].map(|endpoint| endpoint.ip().to_string());
+    fleet.publish(&NewService::new("default", "calculatorlb").port(5001), &west, &east).await;
+    let mut daemon = Daemon::start(&fleet.conf()).await;
+    both(&Race::start("published", BACK), server, "calculatorlb", &west, &east).await;
+
+    let bad = fleet.conf().without("eastus").more("[brakes]\ngrace = soon\n[nonsense]\nx = 1");
+    daemon.write_conf(&bad);
+    let reloaded = daemon.command(&["reload"]).await;
+    assert_eq!(reloaded.code, Some(1), "{reloaded:?}");
+    for part in ["[brakes] grace", "nonsense", "nothing was taken up"] {
+        assert!(reloaded.out.contains(part), "no {part:?}: {reloaded:?}");
+    }
+    let status = daemon.status().await;
+    assert_eq!(status["config_faults"].as_array().unwrap().len(), 2, "{status:#}");
+    assert!(daemon.log().contains("configuration not taken up"), "{}", daemon.log());
+    let both_stand = [&*west, &*east];
+    dns::assert_stays(server, &name("calculatorlb", ""), "A", &both_stand, Duration::from_secs(5)).await;
+    daemon.assert_running();
+
+    daemon.write_conf(&fleet.conf().without("eastus"));
+    let race = Race::start("the file is mended", NOTICED);
+    race.answers(server, &name("calculatorlb", ""), "A", &[&west]).await;
+    race.done();
+    let status = daemon.status().await;
+    assert_eq!(status["config_faults"], json!([]), "{status:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_probe_knows_and_what_is_drained_outlives_a_change_of_settings() {
+    let fleet = Fleet::start().await;
+    let server = fleet.server();
+    let [in_west, mut in_east] = [(); 2].map(|()| Endpoint::on_port(5001));
+    let [west, east] = [&in_west, &in_east].map(|endpoint| endpoint.ip().to_string());
+    fleet.publish(&NewService::new("default", "calculatorlb").port(5001), &west, &east).await;
+    let daemon = Daemon::start(&fleet.conf()).await;
+    both(&Race::start("published", BACK), server, "calculatorlb", &west, &east).await;
+    tokio::task::block_in_place(|| in_east.set(Mode::Refuse));
+    without_east(&Race::start("one dies", REFUSED), server, "calculatorlb", &west).await;
+
+    // The zone is planned under other settings, the prober probes under others: the dead one does not come back for a
+    // moment, and the living one does not go.
+    daemon.write_conf(&fleet.conf().more("[probe]\ninterval = 4s\n[brakes]\nmin-kept = 1\ndrift = 30s"));
+    let reloaded = daemon.command(&["reload", "-o", "json"]).await;
+    let changes = reloaded.json()["changes"].clone();
+    assert_eq!(changes, json!(["[probe] changed", "[brakes] changed"]), "{reloaded:?}");
+    dns::assert_stays(server, &name("calculatorlb", ""), "A", &[&west], Duration::from_secs(6)).await;
+    tokio::task::block_in_place(|| in_east.recover());
+    both(&Race::start("it returns", BACK), server, "calculatorlb", &west, &east).await;
+
+    let drained = daemon.command(&["drain", "eastus"]).await;
+    assert_eq!(drained.code, Some(0), "{drained:?}");
+    without_east(&Race::start("drained", BACK), server, "calculatorlb", &west).await;
+    daemon.write_conf(&fleet.conf());
+    assert_eq!(daemon.command(&["reload"]).await.code, Some(0));
+    dns::assert_stays(server, &name("calculatorlb", ""), "A", &[&west], Duration::from_secs(4)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zones_come_and_go_and_a_zone_that_goes_keeps_its_records() {
+    let fleet = Fleet::start().await;
+    let server = fleet.server();
+    let [in_west, in_east] = [(); 2].map(|()| Endpoint::on_port(5001));
+    let [west, east] = [&in_west, &in_east].map(|endpoint| endpoint.ip().to_string());
+    fleet.publish(&NewService::new("default", "calculatorlb").port(5001), &west, &east).await;
+    let daemon = Daemon::start(&fleet.conf()).await;
+    both(&Race::start("published", BACK), server, "calculatorlb", &west, &east).await;
+
+    let port = fleetdns_tests::ports::free();
+    let listen = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let second = format!("[zone \"second.example\"]\nprovider = embedded\nlisten = {listen}");
+    let with_second = fleet.conf().more(&second);
+    daemon.write_conf(&with_second);
+    let reloaded = daemon.command(&["reload", "-o", "json"]).await;
+    // Services are read for one more zone.
+    assert!(reloaded.out.contains("zone second.example added"), "{reloaded:?}");
+    let global = "calculatorlb.default.myfederation.svc.second.example";
+    dns::wait_for(listen, global, "A", &[&west, &east], NOTICED).await;
+
+    // Its server moves to another address with what it holds.
+    let moved = std::net::SocketAddr::from(([127, 0, 0, 1], fleetdns_tests::ports::free()));
+    daemon.write_conf(&fleet.conf().more(&second.replace(&listen.to_string(), &moved.to_string())));
+    assert_eq!(daemon.command(&["reload"]).await.code, Some(0));
+    dns::wait_for(moved, global, "A", &[&west, &east], NOTICED).await;
+
+    daemon.write_conf(&fleet.conf());
+    let reloaded = daemon.command(&["reload"]).await;
+    assert!(reloaded.out.contains("zone second.example removed"), "{reloaded:?}");
+    assert!(reloaded.out.contains("zone second.example keeps 6 names of this fleet"), "{reloaded:?}");
+    let status = daemon.status().await;
+    assert_eq!(status["zones"].as_array().unwrap().len(), 1, "{status:#}");
+    dns::assert_stays(server, &name("calculatorlb", ""), "A", &[&west, &east], Duration::from_secs(2)).await;
+    let live = reqwest::get(format!("http://{}/livez", daemon.admin())).await.unwrap();
+    assert!(live.status().is_success(), "{live:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kubeconfig_and_a_config_that_are_swapped_as_kubernetes_does_it_are_taken_up() {
+    let fleet = Fleet::start().await;
+    let server = fleet.server();
+    let [in_west, in_east] = [(); 2].map(|()| Endpoint::on_port(5001));
+    let [west, east] = [&in_west, &in_east].map(|endpoint| endpoint.ip().to_string());
+    fleet.publish(&NewService::new("default", "calculatorlb").port(5001), &west, &east).await;
+    // The kubeconfig of east leads nowhere at first.
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for (version, text) in [
+        (
+            "1",
+            fs::read_to_string(fleet.east.kubeconfig())
+                .unwrap()
+                .replace(&fleet.east.url(), "https://127.0.0.1:9"),
+        ),
+        ("2", fs::read_to_string(fleet.east.kubeconfig()).unwrap()),
+    ] {
+        fs::create_dir(path(version)).unwrap();
+        fs::write(path(version).join("kubeconfig"), text).unwrap();
+    }
+    std::os::unix::fs::symlink("1", path("..data")).unwrap();
+    std::os::unix::fs::symlink("..data/kubeconfig", path("kubeconfig")).unwrap();
+    let conf: Conf = fleet.conf().without("eastus").cluster("eastus", &path("kubeconfig"));
+    let daemon = Daemon::start(&conf.more("[brakes]\nstartup-timeout = 1s")).await;
+    dns::wait_for(server, &name("calculatorlb", ""), "A", &[&west], BACK).await;
+    let lists = listed(&daemon);
+
+    std::os::unix::fs::symlink("2", path("new")).unwrap();
+    fs::rename(path("new"), path("..data")).unwrap();
+    both(&Race::start("the kubeconfig is swapped", NOTICED), server, "calculatorlb", &west, &east).await;
+    assert_eq!(listed(&daemon), lists + 1, "{}", daemon.log());
+}
