@@ -76,7 +76,7 @@ async fn drained_over_a_restart(scene: &Scene, daemon: &mut Daemon, conf: &Conf)
     );
     assert!(line["names"].as_u64() >= Some(5), "{line:#}");
     assert_eq!(daemon.status().await["overrides"], overrides);
-    assert_eq!(daemon.snapshot().await["overrides"][0]["of"], "cluster/eastus");
+    assert_eq!(daemon.snapshot().await["overrides"][0]["subject"], "cluster/eastus");
     for arguments in [&["overrides"][..], &["status"]] {
         let printed = daemon.command(arguments).await;
         assert!(printed.out.contains("cluster/eastus  drain"), "{printed:?}");

@@ -1,21 +1,23 @@
-//! What a person says of a part of the fleet: out for maintenance, in or out whatever the probes say.
+//! Overrides: what an operator sets for a part of the fleet, whatever the probes say.
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use imbl::OrdMap;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use crate::address::Address;
 use crate::member_name::MemberName;
 use crate::service::ServiceKey;
+use crate::stamp;
 
 /// What is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OverrideKind {
-    /// Out of DNS, as if it were dead, but without doubt or delay. The last address of a name stays.
+    /// Out of DNS, as if it were dead, but at once. The last address of a name stays.
     Drain,
     /// In DNS, whatever its probes say.
     ForceIn,
@@ -51,7 +53,7 @@ impl FromStr for OverrideKind {
     }
 }
 
-/// What an override is about. The order is from the general to the particular, and the most particular override counts.
+/// What an override is about. The order is from the general to the specific, and the most specific override counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
     /// Everything that a member publishes: `cluster/NAME`.
@@ -93,18 +95,25 @@ impl FromStr for Subject {
     }
 }
 
-/// An override, with who, when and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An override, with who, when and why: one shape in the state file, the socket, the admin API and scenarios.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Override {
+    /// What it is about.
+    pub subject: Subject,
     /// What is set.
     pub kind: OverrideKind,
+    /// Who set it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
     /// Why, in a person's words; may be empty.
-    pub reason: Arc<str>,
-    /// Who said it.
-    pub by: Arc<str>,
-    /// When it was said, in seconds of Unix time.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// When it was set, in seconds of Unix time; RFC 3339 in text.
+    #[serde(default, with = "stamp::text")]
     pub since: u64,
-    /// When it ends, in seconds of Unix time; `None` until it is taken back.
+    /// When it ends, in the same way; `None` until it is taken back.
+    #[serde(default, with = "stamp::optional_text", skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
 }
 
@@ -114,6 +123,41 @@ impl Override {
         self.until.is_some_and(|until| until <= now)
     }
 }
+
+/// `drain of cluster/east by ada, since 2026-11-23T18:12:00Z until 2026-11-23T20:12:00Z: new kernel`.
+impl fmt::Display for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subject, kind, by, reason, since, until } = self;
+        write!(f, "{kind} of {subject}")?;
+        if !by.is_empty() {
+            write!(f, " by {by}")?;
+        }
+        write!(f, ", since {}", stamp::seconds(*since))?;
+        if let Some(until) = until {
+            write!(f, " until {}", stamp::seconds(*until))?;
+        }
+        if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
+    }
+}
+
+/// By their text.
+macro_rules! serde_by_text {
+    ($($name:ty),*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+
+serde_by_text!(OverrideKind, Subject);
 
 /// What cannot be read as an override.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -134,38 +178,40 @@ pub enum BadOverride {
 /// Escaped where a space, `;` or `"` would be taken for something else.
 const RESERVED: &AsciiSet = &CONTROLS.add(b' ').add(b';').add(b'%').add(b'"').add(b'\\').add(b',').add(b'=');
 
-/// The one-line form `SUBJECT;WISH;SINCE;UNTIL;BY;REASON`: visible ASCII without spaces. `UNTIL` may be empty.
-pub fn to_line(subject: &Subject, entry: &Override) -> String {
-    let until = entry.until.map(|until| until.to_string()).unwrap_or_default();
-    format!(
-        "{subject};{};{};{until};{};{}",
-        entry.kind,
-        entry.since,
-        utf8_percent_encode(&entry.by, RESERVED),
-        utf8_percent_encode(&entry.reason, RESERVED)
-    )
+impl Override {
+    /// The form in ownership records, `SUBJECT;KIND;SINCE;UNTIL;BY;REASON`: visible ASCII without spaces, times in
+    /// RFC 3339. `UNTIL` may be empty.
+    pub fn to_line(&self) -> String {
+        let Self { subject, kind, by, reason, since, until } = self;
+        let (since, until) = (stamp::seconds(*since), until.map(stamp::seconds).unwrap_or_default());
+        let text = |text| utf8_percent_encode(text, RESERVED);
+        format!("{subject};{kind};{since};{until};{};{}", text(by), text(reason))
+    }
+
+    /// Reads what [`Override::to_line`] wrote.
+    ///
+    /// # Errors
+    /// [`BadOverride`] with the part that cannot be read.
+    pub fn from_line(line: &str) -> Result<Self, BadOverride> {
+        let bad = || BadOverride::Line(line.to_owned());
+        let parts: Vec<&str> = line.split(';').collect();
+        let [subject, kind, since, until, by, reason] = parts.as_slice() else { return Err(bad()) };
+        let text = |part: &str| {
+            percent_decode_str(part).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| bad())
+        };
+        let time = |part: &str| stamp::parse(part).ok_or_else(bad);
+        Ok(Self {
+            subject: subject.parse()?,
+            kind: kind.parse()?,
+            by: text(by)?,
+            reason: text(reason)?,
+            since: time(since)?,
+            until: if until.is_empty() { None } else { Some(time(until)?) },
+        })
+    }
 }
 
-/// Reads what [`to_line`] wrote.
-///
-/// # Errors
-/// [`BadOverride`] with the part that cannot be read.
-pub fn from_line(line: &str) -> Result<(Subject, Override), BadOverride> {
-    let bad = || BadOverride::Line(line.to_owned());
-    let parts: Vec<&str> = line.split(';').collect();
-    let [subject, kind, since, until, by, reason] = parts.as_slice() else { return Err(bad()) };
-    let text = |part: &str| percent_decode_str(part).decode_utf8().map(|s| Arc::from(&*s)).map_err(|_| bad());
-    let entry = Override {
-        kind: kind.parse()?,
-        since: since.parse().map_err(|_| bad())?,
-        until: if until.is_empty() { None } else { Some(until.parse().map_err(|_| bad())?) },
-        by: text(by)?,
-        reason: text(reason)?,
-    };
-    Ok((subject.parse()?, entry))
-}
-
-/// All that persons say of the fleet. Cloning is cheap.
+/// All overrides in force. Cloning is cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides(OrdMap<Subject, Override>);
 
@@ -176,8 +222,8 @@ impl Overrides {
     }
 
     /// All of them, the general ones first.
-    pub fn iter(&self) -> impl Iterator<Item = (&Subject, &Override)> {
-        self.0.iter()
+    pub fn iter(&self) -> impl Iterator<Item = &Override> {
+        self.0.values()
     }
 
     /// What is set of exactly this.
@@ -186,15 +232,15 @@ impl Overrides {
     }
 
     /// Sets an override; returns the one that it takes the place of.
-    pub fn set(&mut self, subject: Subject, entry: Override) -> Option<Override> {
-        self.0.insert(subject, entry)
+    pub fn set(&mut self, entry: Override) -> Option<Override> {
+        self.0.insert(entry.subject.clone(), entry)
     }
 
-    /// Takes in an override that was said elsewhere, unless one that is as new is known; returns whether it was taken in.
-    pub fn set_newer(&mut self, subject: &Subject, entry: &Override) -> bool {
-        let newer = self.get(subject).is_none_or(|known| known.since < entry.since);
+    /// Sets an override from elsewhere, unless one that is as new is known; returns whether it was set.
+    pub fn set_newer(&mut self, entry: &Override) -> bool {
+        let newer = self.get(&entry.subject).is_none_or(|known| known.since < entry.since);
         if newer {
-            self.set(subject.clone(), entry.clone());
+            self.set(entry.clone());
         }
         newer
     }
@@ -205,30 +251,27 @@ impl Overrides {
     }
 
     /// Drops what has ended; returns it.
-    pub fn expire(&mut self, now: u64) -> Vec<(Subject, Override)> {
-        let over: Vec<(Subject, Override)> = self
-            .iter()
-            .filter(|(_, entry)| entry.is_over(now))
-            .map(|(subject, entry)| (subject.clone(), entry.clone()))
-            .collect();
-        for (subject, _) in &over {
-            self.0.remove(subject);
+    pub fn expire(&mut self, now: u64) -> Vec<Override> {
+        let over: Vec<Override> = self.iter().filter(|entry| entry.is_over(now)).cloned().collect();
+        for entry in &over {
+            self.0.remove(&entry.subject);
         }
         over
     }
 
     /// When the next one ends, in seconds of Unix time.
     pub fn next_end(&self) -> Option<u64> {
-        self.0.values().filter_map(|entry| entry.until).min()
+        self.iter().filter_map(|entry| entry.until).min()
     }
 
-    /// All that is said of an address which a member publishes for a Service; the particular before the general.
+    /// All overrides of an address which a member publishes for a Service; the specific before the general. The first
+    /// one counts.
     pub fn concerning<'a>(
         &'a self,
         member: &MemberName,
         service: &ServiceKey,
         address: &Address,
-    ) -> impl Iterator<Item = (Subject, &'a Override)> {
+    ) -> impl Iterator<Item = &'a Override> {
         let subjects = if self.0.is_empty() {
             Vec::new()
         } else {
@@ -239,23 +282,13 @@ impl Overrides {
                 Subject::Cluster(member.clone()),
             ]
         };
-        subjects.into_iter().filter_map(|subject| self.0.get(&subject).map(|entry| (subject, entry)))
-    }
-
-    /// The override that counts for an address which a member publishes for a Service, and what it was said of.
-    pub fn of(
-        &self,
-        member: &MemberName,
-        service: &ServiceKey,
-        address: &Address,
-    ) -> Option<(Subject, &Override)> {
-        self.concerning(member, service, address).next()
+        subjects.into_iter().filter_map(|subject| self.0.get(&subject))
     }
 }
 
-impl FromIterator<(Subject, Override)> for Overrides {
-    fn from_iter<I: IntoIterator<Item = (Subject, Override)>>(overrides: I) -> Self {
-        Self(overrides.into_iter().collect())
+impl FromIterator<Override> for Overrides {
+    fn from_iter<I: IntoIterator<Item = Override>>(overrides: I) -> Self {
+        Self(overrides.into_iter().map(|entry| (entry.subject.clone(), entry)).collect())
     }
 }
 
@@ -268,7 +301,7 @@ mod tests {
     #[test]
     fn of_two_overrides_the_later_counts_and_of_two_as_new_the_first() {
         let subject: Subject = "cluster/east".parse().unwrap();
-        let at = |kind, since| Override { since, ..entry(kind, None) };
+        let at = |kind, since| Override { since, ..entry(subject.clone(), kind, None) };
         let mut overrides = Overrides::default();
         for (kind, since, taken) in [
             (OverrideKind::Drain, 5, true),
@@ -276,13 +309,13 @@ mod tests {
             (OverrideKind::ForceIn, 5, false),
             (OverrideKind::ForceOut, 6, true),
         ] {
-            assert_eq!(overrides.set_newer(&subject, &at(kind, since)), taken, "{kind} {since}");
+            assert_eq!(overrides.set_newer(&at(kind, since)), taken, "{kind} {since}");
         }
         assert_eq!(overrides.get(&subject).unwrap().kind, OverrideKind::ForceOut);
     }
 
-    fn entry(kind: OverrideKind, until: Option<u64>) -> Override {
-        Override { kind, reason: "".into(), by: "root".into(), since: 1, until }
+    fn entry(subject: Subject, kind: OverrideKind, until: Option<u64>) -> Override {
+        Override { subject, kind, reason: "".into(), by: "root".into(), since: 1, until }
     }
 
     #[test]
@@ -310,7 +343,7 @@ mod tests {
         let (east, key): (MemberName, ServiceKey) = ("east".parse().unwrap(), "default/web".parse().unwrap());
         let address: Address = "203.0.113.1".parse().unwrap();
         let mut overrides = Overrides::default();
-        assert_eq!(overrides.of(&east, &key, &address), None);
+        assert_eq!(overrides.concerning(&east, &key, &address).next(), None);
         let steps = [
             ("cluster/east", OverrideKind::Drain),
             ("service/default/web", OverrideKind::ForceIn),
@@ -319,13 +352,13 @@ mod tests {
         ];
         for (subject, kind) in steps {
             let subject: Subject = subject.parse().unwrap();
-            overrides.set(subject.clone(), entry(kind, None));
-            let (found, counts) = overrides.of(&east, &key, &address).unwrap();
-            assert_eq!((found, counts.kind), (subject, kind));
+            overrides.set(entry(subject.clone(), kind, None));
+            let counts = overrides.concerning(&east, &key, &address).next().unwrap();
+            assert_eq!((&counts.subject, counts.kind), (&subject, kind));
         }
         let west = "west".parse().unwrap();
-        let elsewhere = overrides.of(&west, &"default/api".parse().unwrap(), &"203.0.113.2".parse().unwrap());
-        assert_eq!(elsewhere, None);
+        let (api, other) = ("default/api".parse().unwrap(), "203.0.113.2".parse().unwrap());
+        assert_eq!(overrides.concerning(&west, &api, &other).next(), None);
     }
 
     #[test]
@@ -333,7 +366,7 @@ mod tests {
         let mut overrides: Overrides =
             [("cluster/a", Some(10)), ("cluster/b", Some(20)), ("cluster/c", None)]
                 .into_iter()
-                .map(|(subject, until)| (subject.parse().unwrap(), entry(OverrideKind::Drain, until)))
+                .map(|(subject, until)| entry(subject.parse().unwrap(), OverrideKind::Drain, until))
                 .collect();
         assert_eq!(overrides.next_end(), Some(10));
         assert_eq!(overrides.expire(9), vec![]);
@@ -343,14 +376,37 @@ mod tests {
         assert_eq!((overrides.next_end(), overrides.iter().count()), (None, 1));
     }
 
+    #[test]
+    fn people_and_programs_read_its_times_in_rfc_3339() {
+        let entry = Override {
+            reason: "new kernel".into(),
+            since: 1_700_000_000,
+            ..entry("cluster/east".parse().unwrap(), OverrideKind::Drain, Some(1_700_007_200))
+        };
+        let text = "drain of cluster/east by root, since 2023-11-14T22:13:20Z until 2023-11-15T00:13:20Z: new kernel";
+        assert_eq!(entry.to_string(), text);
+        let json = r#"{"subject":"cluster/east","kind":"drain","by":"root","reason":"new kernel","since":"2023-11-14T22:13:20Z","until":"2023-11-15T00:13:20Z"}"#;
+        assert_eq!(serde_json::to_string(&entry).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Override>(json).unwrap(), entry);
+        for (good, bad) in
+            [("drain", "stop"), ("cluster/east", "pod/a"), ("2023-11-14T22:13:20Z", "1700000000")]
+        {
+            assert!(serde_json::from_str::<Override>(&json.replace(good, bad)).is_err(), "{bad}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn a_line_is_read_back_as_it_was_written(reason in ".{0,40}", by in ".{0,20}", until: Option<u64>) {
+        fn a_line_is_read_back_as_it_was_written(
+            reason in ".{0,40}",
+            by in ".{0,20}",
+            until in proptest::option::of(0..200_000_000_000_u64),
+        ) {
             let subject: Subject = "service/default/web@east".parse().unwrap();
-            let said = Override { kind: OverrideKind::ForceOut, reason: reason.into(), by: by.into(), since: 7, until };
-            let line = to_line(&subject, &said);
+            let said = Override { reason, by, ..entry(subject, OverrideKind::ForceOut, until) };
+            let line = said.to_line();
             prop_assert!(line.bytes().all(|b| b.is_ascii_graphic()), "{}", line);
-            prop_assert_eq!(from_line(&line), Ok((subject, said)));
+            prop_assert_eq!(Override::from_line(&line), Ok(said));
         }
     }
 }

@@ -18,7 +18,7 @@ use thiserror::Error;
 use crate::address::Address;
 use crate::member_name::MemberName;
 use crate::name::Label;
-use crate::overrides::{Override, Overrides, Subject, from_line, to_line};
+use crate::overrides::{Override, Overrides};
 use crate::probe::ProbeSpec;
 use crate::service::ServiceKey;
 use crate::text::printable;
@@ -90,9 +90,7 @@ impl fmt::Display for Ownership {
             f.write_str(" unattributed=")?;
             join(f, self.unattributed.iter())?;
         }
-        self.overrides
-            .iter()
-            .try_for_each(|(subject, entry)| write!(f, "{OVERRIDE}{}", to_line(subject, entry)))
+        self.overrides.iter().try_for_each(|entry| write!(f, "{OVERRIDE}{}", entry.to_line()))
     }
 }
 
@@ -143,8 +141,7 @@ impl FromStr for Ownership {
                 continue;
             }
             if let Some(line) = part.strip_prefix(OVERRIDE.trim_start()) {
-                let (subject, entry) = from_line(line).map_err(|_| bad(part))?;
-                overrides.set(subject, entry);
+                overrides.set(Override::from_line(line).map_err(|_| bad(part))?);
                 continue;
             }
             let (name, share) =
@@ -262,11 +259,11 @@ impl Owner {
         }
     }
 
-    /// What persons say, as far as the mark keeps it: most keep nothing, and are not read.
-    pub fn overrides(&self) -> Vec<(Subject, Override)> {
+    /// The overrides that the mark keeps: most keep nothing, and are not read.
+    pub fn overrides(&self) -> Vec<Override> {
         let keeps = self.mark().is_some_and(|mark| mark.as_str().contains(OVERRIDE));
         let ownership = keeps.then(|| self.ownership()).flatten();
-        ownership.iter().flat_map(|one| one.overrides.iter()).map(|(s, i)| (s.clone(), i.clone())).collect()
+        ownership.iter().flat_map(|one| one.overrides.iter()).cloned().collect()
     }
 
     /// What the mark says; it is read again each time.
@@ -285,7 +282,7 @@ mod tests {
         member=arn:aws:eks:x:1:cluster/c;;;https:443@www.example.com/a%2Cb%20c;lb.example.net \
         member=east;;;tcp:80;203.0.113.4;default/api \
         member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1 unattributed=203.0.113.7,2001:db8::7 \
-        override=cluster/west;drain;1700000000;;root;new%20kernel";
+        override=cluster/west;drain;2023-11-14T22:13:20Z;;root;new%20kernel";
 
     #[test]
     fn evidence_is_read_back_as_it_was_written() {
@@ -352,7 +349,8 @@ mod tests {
             };
             let mut overrides = Overrides::default();
             let service = key(&texts[5]).unwrap_or_else(|| "default/web".parse().unwrap());
-            overrides.set(Subject::Service(service.clone()), Override {
+            overrides.set(Override {
+                subject: crate::overrides::Subject::Service(service.clone()),
                 kind: crate::overrides::OverrideKind::Drain,
                 reason: texts[6].as_str().into(),
                 by: texts[7].as_str().into(),

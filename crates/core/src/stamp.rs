@@ -27,6 +27,43 @@ pub fn span_ms(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The seconds since the Unix epoch of a time in RFC 3339, not before it.
+pub fn parse(text: &str) -> Option<u64> {
+    text.parse::<Timestamp>().ok()?.as_second().try_into().ok()
+}
+
+/// Seconds since the Unix epoch as RFC 3339, for serde.
+pub(crate) mod text {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+    pub(crate) fn serialize<S: Serializer>(unix: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::seconds(*unix))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        super::parse(&text).ok_or_else(|| D::Error::custom(format!("'{text}' is not a time in RFC 3339")))
+    }
+}
+
+/// The same where it may be missing.
+pub(crate) mod optional_text {
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(unix: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+        match unix {
+            Some(unix) => super::text::serialize(unix, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+        super::text::deserialize(deserializer).map(Some)
+    }
+}
+
 fn timestamp(unix: Duration) -> Timestamp {
     Timestamp::UNIX_EPOCH.checked_add(unix).unwrap_or(Timestamp::MAX)
 }

@@ -128,7 +128,7 @@ impl Metrics {
         let help = "1 unless the configuration on disk has faults and was not taken up";
         self.0.register("config_last_reload_successful", help, taken_up);
         let overrides = [OverrideKind::Drain, OverrideKind::ForceIn, OverrideKind::ForceOut].map(|kind| {
-            let count = status.overrides.iter().filter(|line| line.kind == kind.as_str()).count();
+            let count = status.overrides.iter().filter(|line| line.entry.kind == kind).count();
             (vec![("kind", kind.to_string())], count as f64)
         });
         self.gauge("overrides", "Operator overrides in force, by kind", overrides);

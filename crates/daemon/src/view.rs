@@ -213,15 +213,10 @@ impl View {
             return Vec::new();
         }
         let (addresses, names) = (addresses_of(input.fleet(), overrides), self.names_of(overrides));
-        let line = |(subject, entry): (&Subject, &Override)| OverrideLine {
-            subject: subject.to_string(),
-            kind: entry.kind.to_string(),
-            by: entry.by.to_string(),
-            since: entry.since,
-            until: entry.until,
-            reason: entry.reason.to_string(),
-            addresses: addresses.get(subject).map_or(0, BTreeSet::len),
-            names: names.get(subject).copied().unwrap_or_default(),
+        let line = |entry: &Override| OverrideLine {
+            entry: entry.clone(),
+            addresses: addresses.get(&entry.subject).map_or(0, BTreeSet::len),
+            names: names.get(&entry.subject).copied().unwrap_or_default(),
         };
         overrides.iter().map(line).collect()
     }
@@ -233,8 +228,8 @@ impl View {
             let observed = zone.borrow().observed.clone().unwrap_or_default();
             for (_, sets) in observed.iter() {
                 let said: Overrides = sets.iter().flat_map(|set| set.claim.overrides()).collect();
-                for (subject, _) in said.iter().filter(|(subject, _)| overrides.get(subject).is_some()) {
-                    *found.entry(subject.clone()).or_default() += 1;
+                for entry in said.iter().filter(|entry| overrides.get(&entry.subject).is_some()) {
+                    *found.entry(entry.subject.clone()).or_default() += 1;
                 }
             }
         }
@@ -299,7 +294,7 @@ impl View {
         let priorities = self.zones.first().map(|zone| Arc::clone(&zone.borrow().settings.priorities));
         let input = self.inputs.current();
         scenario.add_members(input.fleet(), input.health(), &priorities.unwrap_or_default());
-        scenario.add_overrides(input.overrides());
+        scenario.overrides.extend(input.overrides().iter().cloned());
         scenario
     }
 
@@ -327,8 +322,8 @@ fn addresses_of(snapshot: &Snapshot, overrides: &Overrides) -> BTreeMap<Subject,
     for member in snapshot.members.values() {
         for (key, service) in &member.services {
             for address in service.addresses.iter().flatten() {
-                for (subject, _) in overrides.concerning(&member.name, key, address) {
-                    found.entry(subject).or_default().insert(address.clone());
+                for entry in overrides.concerning(&member.name, key, address) {
+                    found.entry(entry.subject.clone()).or_default().insert(address.clone());
                 }
             }
         }

@@ -238,8 +238,8 @@ impl<'a> Builder<'a> {
                 desired.unreadable.insert(member.name.clone());
             }
             for address in service.addresses.iter().flatten() {
-                for (subject, entry) in inputs.overrides.concerning(&member.name, self.key, address) {
-                    desired.ownership.overrides.set(subject, entry.clone());
+                for entry in inputs.overrides.concerning(&member.name, self.key, address) {
+                    desired.ownership.overrides.set(entry.clone());
                 }
                 let claim = Claim::of(member, service, address, inputs);
                 claims.entry(address.clone()).or_default().push(claim);

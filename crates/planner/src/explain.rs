@@ -27,7 +27,7 @@ mod print;
 mod relevant;
 mod similar;
 
-pub use explanation::{AddressLine, Explanation, Giver, HeldSet, LastProbe, OverrideLine, ProbeLine};
+pub use explanation::{AddressLine, Explanation, Giver, HeldSet, LastProbe, ProbeLine};
 pub use facts::Facts;
 pub use similar::similar;
 

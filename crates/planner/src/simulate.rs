@@ -17,9 +17,7 @@ mod world;
 
 pub use error::ScenarioError;
 pub use report::{ChangeLine, Report};
-pub use scenario::{
-    BrakeState, CapabilityState, MemberState, OverrideState, Scenario, SetState, VerdictState, ZoneState,
-};
+pub use scenario::{BrakeState, CapabilityState, MemberState, Scenario, SetState, VerdictState, ZoneState};
 
 use world::World;
 

@@ -16,9 +16,9 @@ use crate::error::{CommandError, Exit};
 use crate::output::{Text, age, show};
 use fleetdns_daemon::config::{Socket, Whereabouts};
 use fleetdns_daemon::control::{Confirmed, Refusal};
-use fleetdns_daemon::overrides::Effect;
 use fleetdns_daemon::overrides::effect::count;
-use fleetdns_daemon::overrides::order::{AUTO, Answer, Line, Order};
+use fleetdns_daemon::overrides::order::{Answer, Order};
+use fleetdns_daemon::overrides::{Effect, OverrideChange};
 use fleetdns_daemon::reload::Reloaded;
 use fleetdns_daemon::view::OverrideLine;
 use fleetdns_planner::Reason;
@@ -38,7 +38,7 @@ pub async fn kind(args: &OverrideArgs, kind: Option<OverrideKind>) -> Result<Exi
     // A part of a second counts as one.
     let seconds = args.span.map(|span| u64::try_from(span.as_millis().div_ceil(1000)).unwrap_or(u64::MAX));
     let order = Order {
-        kind: kind.map_or(AUTO, OverrideKind::as_str).to_owned(),
+        kind,
         subjects: args.subjects.clone(),
         seconds,
         reason: args.reason.clone().unwrap_or_default(),
@@ -108,35 +108,39 @@ pub async fn overrides(daemon: &Daemon) -> Result<Exit, CommandError> {
 /// What is drained and forced, for people.
 pub(super) fn override_table(out: &mut Text<'_>, lines: &[OverrideLine]) -> std::io::Result<()> {
     let now = now();
-    let row = |line: &OverrideLine| {
-        let until = line
+    let row = |OverrideLine { entry, addresses, names }: &OverrideLine| {
+        let until = entry
             .until
             .map(|until| format!("{}, in {}", stamp::seconds(until), age(until.saturating_sub(now))));
         [
-            line.subject.clone(),
-            line.kind.clone(),
-            line.by.clone(),
-            age(now.saturating_sub(line.since)),
+            entry.subject.to_string(),
+            entry.kind.to_string(),
+            entry.by.clone(),
+            age(now.saturating_sub(entry.since)),
             until.unwrap_or_default(),
-            line.names.to_string(),
-            line.addresses.to_string(),
-            line.reason.clone(),
+            names.to_string(),
+            addresses.to_string(),
+            entry.reason.clone(),
         ]
     };
     let headings = ["SUBJECT", "OVERRIDE", "BY", "SINCE", "UNTIL", "NAMES", "ADDRESSES", "REASON"];
     out.table(headings, &["NAMES", "ADDRESSES"], lines.iter().map(row))
 }
 
-fn said(out: &mut dyn Write, line: &Line) -> std::io::Result<()> {
-    let until = line.until.map(|until| format!(" until {}", stamp::seconds(until))).unwrap_or_default();
-    match (&line.kind, &line.before) {
-        (Some(kind), Some(before)) if kind != before => {
-            writeln!(out, "{}: {kind}{until}; it was {before}", line.subject)
-        }
-        (Some(kind), _) => writeln!(out, "{}: {kind}{until}", line.subject),
-        (None, Some(before)) => writeln!(out, "{}: {before} is taken back", line.subject),
-        (None, None) => writeln!(out, "{}: nothing was set before", line.subject),
-    }
+fn said(
+    out: &mut dyn Write,
+    OverrideChange { subject, before, after }: &OverrideChange,
+) -> std::io::Result<()> {
+    let before = before.as_ref().map(|entry| entry.kind);
+    let Some(entry) = after else {
+        return match before {
+            Some(before) => writeln!(out, "{subject}: {before} is taken back"),
+            None => writeln!(out, "{subject}: nothing was set before"),
+        };
+    };
+    let until = entry.until.map(|until| format!(" until {}", stamp::seconds(until))).unwrap_or_default();
+    let was = before.filter(|before| *before != entry.kind).map(|before| format!("; it was {before}"));
+    writeln!(out, "{subject}: {}{until}{}", entry.kind, was.unwrap_or_default())
 }
 
 fn effect(out: &mut dyn Write, effect: &Effect) -> std::io::Result<()> {
@@ -214,23 +218,30 @@ fn socket(operate: &Operate) -> Result<PathBuf, CommandError> {
 
 #[cfg(test)]
 mod tests {
+    use fleetdns_core::{Override, Subject};
+
     use super::*;
 
     #[test]
     fn an_answer_says_what_became_of_it() {
-        let line = |before: Option<&str>, kind: Option<&str>, until| Line {
-            subject: "cluster/east".to_owned(),
-            before: before.map(str::to_owned),
-            kind: kind.map(str::to_owned),
+        let subject = Subject::Cluster("east".parse().unwrap());
+        let entry = |kind, until| Override {
+            subject: subject.clone(),
+            kind,
+            by: String::new(),
+            reason: String::new(),
+            since: 0,
             until,
         };
+        let (drain, force_out) = (entry(OverrideKind::Drain, Some(0)), entry(OverrideKind::ForceOut, None));
         let mut out = Vec::new();
-        for one in [
-            line(None, Some("drain"), Some(0)),
-            line(Some("drain"), Some("force-out"), None),
-            line(Some("drain"), None, None),
-            line(None, None, None),
+        for (before, after) in [
+            (None, Some(drain.clone())),
+            (Some(drain.clone()), Some(force_out)),
+            (Some(drain), None),
+            (None, None),
         ] {
+            let one = OverrideChange { subject: subject.clone(), before, after };
             said(&mut out, &one).unwrap();
         }
         let held = Reason { name: "a.example.com".to_owned(), reason: "all-down: …".to_owned() };

@@ -183,8 +183,8 @@ impl Rig {
     }
 
     /// An order, and more of it.
-    async fn order(&self, kind: &str, subject: &str, more: Value) -> (u16, Value) {
-        let mut order = json!({"kind": kind, "subjects": [subject]});
+    async fn order(&self, kind: impl Into<Option<&str>>, subject: &str, more: Value) -> (u16, Value) {
+        let mut order = json!({"kind": kind.into(), "subjects": [subject]});
         order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.post("/v1/overrides", order.to_string()).await
     }
@@ -204,15 +204,15 @@ async fn a_drain_says_what_changes_and_what_keeps_its_last_address() {
     assert_eq!(answer["held"][0]["name"], "api.default.fed.svc.example.com", "{answer}");
     assert_eq!(answer["emptied"], json!([]));
     assert_eq!(
-        (&answer["subjects"][0]["subject"], &answer["subjects"][0]["kind"]),
+        (&answer["subjects"][0]["subject"], &answer["subjects"][0]["after"]["kind"]),
         (&json!("cluster/east"), &json!("drain"))
     );
     let overrides = rig.overrides.latest();
     let entry = overrides.get(&"cluster/east".parse().unwrap()).unwrap();
     assert_eq!(entry.until, Some(entry.since + 7200));
     assert!(entry.by.starts_with("alice as ") && &*entry.reason == "kernel", "{entry:?}");
-    let (status, answer) = rig.order("auto", "cluster/east", json!({})).await;
-    assert_eq!((status, &answer["subjects"][0]["before"]), (200, &json!("drain")), "{answer}");
+    let (status, answer) = rig.order(None, "cluster/east", json!({})).await;
+    assert_eq!((status, &answer["subjects"][0]["before"]["kind"]), (200, &json!("drain")), "{answer}");
     assert!(rig.overrides.latest().is_empty());
 }
 
@@ -223,7 +223,7 @@ async fn a_drain_says_what_keeps_it_from_being_in_force() {
     let drain = async || {
         let (status, answer) = rig.order("drain", "address/203.0.113.2", json!({})).await;
         assert_eq!(status, 200, "{answer}");
-        rig.order("auto", "address/203.0.113.2", json!({})).await;
+        rig.order(None, "address/203.0.113.2", json!({})).await;
         answer
     };
     let held = |answer: &Value| {
@@ -292,7 +292,7 @@ async fn a_force_out_of_a_last_address_has_to_be_meant() {
         // Where something is left nobody has to confirm.
         let (status, answer) = rig.order("force-out", "address/203.0.113.1", json!({})).await;
         assert_eq!(status, 409, "{answer}");
-        rig.order("auto", "east", json!({})).await;
+        rig.order(None, "east", json!({})).await;
         let (status, answer) = rig.order("force-out", "address/203.0.113.1", json!({})).await;
         assert_eq!(status, 200, "{answer}");
     }
@@ -319,6 +319,7 @@ async fn what_is_not_known_or_cannot_be_understood_is_refused() {
         ("", "no JSON of its kind"),
         ("{", "no JSON of its kind"),
         (r#"{"kind":"drain"}"#, "subjects"),
+        (r#"{"subjects":["east"]}"#, "kind"),
         (r#"{"kind":"drain","subjects":["east"],"force":true}"#, "force"),
         (r#"{"kind":"drain","subjects":[]}"#, "no subject"),
         (r#"{"kind":"stop","subjects":["east"]}"#, "'stop' is none of"),
@@ -334,8 +335,8 @@ async fn what_is_not_known_or_cannot_be_understood_is_refused() {
     assert!(rig.overrides.latest().is_empty());
     // Said all the same; and what is set can be taken back, though nobody knows it.
     assert_eq!(rig.order("drain", "cluster/north", json!({"anyway": true})).await.0, 200);
-    assert_eq!(rig.order("auto", "cluster/north", json!({})).await.0, 200);
-    assert_eq!(rig.order("auto", "cluster/north", json!({})).await.0, 404);
+    assert_eq!(rig.order(None, "cluster/north", json!({})).await.0, 200);
+    assert_eq!(rig.order(None, "cluster/north", json!({})).await.0, 404);
 }
 
 #[tokio::test]

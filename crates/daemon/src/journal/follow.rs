@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fleetdns_core::{Inventory, MemberName, Overrides, Snapshot, Subject, stamp};
+use fleetdns_core::{Inventory, MemberName, Override, Overrides, Snapshot, Subject};
 use tokio_util::sync::CancellationToken;
 
 use super::{Journal, Kind, What};
@@ -42,24 +42,21 @@ pub async fn follow(journal: Journal, mut inputs: Inputs, shutdown: Cancellation
     }
 }
 
-/// What persons newly say, and what they no longer do.
+/// Overrides that were set, and those that are over.
 fn override_events(before: &Overrides, now: &Overrides) -> Vec<What> {
-    let event = |kind, subject: &Subject, text: String| {
+    let event = |kind, entry: &Override, text: String| {
         let what = What::new(kind, text);
-        match subject {
+        match &entry.subject {
             Subject::Cluster(name) | Subject::ServiceIn(_, name) => what.clusters([name]),
             Subject::Service(_) | Subject::Address(_) => what,
         }
     };
     let mut events = Vec::new();
-    for (subject, entry) in before.iter().filter(|(subject, _)| now.get(subject).is_none()) {
-        events.push(event(Kind::OverrideOver, subject, format!("{} of {subject}", entry.kind)));
+    for entry in before.iter().filter(|entry| now.get(&entry.subject).is_none()) {
+        events.push(event(Kind::OverrideOver, entry, format!("{} of {}", entry.kind, entry.subject)));
     }
-    for (subject, entry) in now.iter().filter(|(subject, entry)| before.get(subject) != Some(entry)) {
-        let until = entry.until.map(|until| format!(" until {}", stamp::seconds(until))).unwrap_or_default();
-        let reason = if entry.reason.is_empty() { String::new() } else { format!(": {}", entry.reason) };
-        let text = format!("{} of {subject} by {}{until}{reason}", entry.kind, entry.by);
-        events.push(event(Kind::Override, subject, text));
+    for entry in now.iter().filter(|entry| before.get(&entry.subject) != Some(entry)) {
+        events.push(event(Kind::Override, entry, entry.to_string()));
     }
     events
 }

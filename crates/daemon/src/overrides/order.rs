@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::overrides::BadOverride;
-use fleetdns_core::{Brakes, MemberName, Override, OverrideKind, SelfCheckFailure, Snapshot, Subject};
+use fleetdns_core::{Brakes, MemberName, OverrideKind, SelfCheckFailure, Snapshot, Subject};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::watch;
@@ -18,8 +18,6 @@ use crate::config::Config;
 use crate::view::View;
 use crate::zone::ZoneStatus;
 
-/// The override that takes any other back.
-pub const AUTO: &str = "auto";
 /// A reason stands in the ownership records, which some backends keep short.
 const LONGEST_REASON: usize = 200;
 /// Who wants more wants it until it is taken back.
@@ -29,8 +27,9 @@ const LONGEST_SPAN: Duration = Duration::from_secs(366 * 86_400);
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
-    /// `drain`, `force-in`, `force-out` or `auto`.
-    pub kind: String,
+    /// What to set; nothing takes back what was set.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub kind: Option<OverrideKind>,
     /// What it is about, as a subject is written; or the bare name of a cluster.
     pub subjects: Vec<String>,
     /// For how many seconds [default: until `undrain`].
@@ -54,35 +53,10 @@ pub struct Order {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// What became of each subject.
-    pub subjects: Vec<Line>,
+    pub subjects: Vec<OverrideChange>,
     /// What happens to the zones.
     #[serde(flatten)]
     pub effect: Effect,
-}
-
-/// What became of one subject.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
-    /// Which one.
-    pub subject: String,
-    /// What was set before.
-    pub before: Option<String>,
-    /// What is set now.
-    pub kind: Option<String>,
-    /// Until when, in seconds of Unix time.
-    pub until: Option<u64>,
-}
-
-impl From<OverrideChange> for Line {
-    fn from(change: OverrideChange) -> Self {
-        let kind = |entry: &Override| entry.kind.to_string();
-        Self {
-            subject: change.subject.to_string(),
-            before: change.before.as_ref().map(kind),
-            kind: change.after.as_ref().map(kind),
-            until: change.after.and_then(|entry| entry.until),
-        }
-    }
 }
 
 /// Why an order is not carried out. Nothing has changed then.
@@ -207,7 +181,7 @@ impl Operator {
             }
         }
         let change = self.overrides.request(request).await?;
-        Ok(Answer { subjects: change.into_iter().map(Line::from).collect(), effect })
+        Ok(Answer { subjects: change, effect })
     }
 
     /// Tells the prober that what went bad together is really bad; returns what it doubted.
@@ -225,7 +199,6 @@ impl Operator {
     }
 
     fn read(&self, order: &Order, by: &str) -> Result<OverrideRequest, OrderError> {
-        let kind = (order.kind != AUTO).then(|| order.kind.parse::<OverrideKind>()).transpose()?;
         let subjects = order.subjects.iter().map(|text| self.subject(text));
         let subjects = subjects.collect::<Result<BTreeSet<Subject>, _>>()?;
         if subjects.is_empty() {
@@ -241,9 +214,9 @@ impl Operator {
         }
         Ok(OverrideRequest {
             subjects: subjects.into_iter().collect(),
-            kind,
-            by: by.into(),
-            reason: order.reason.as_str().into(),
+            kind: order.kind,
+            by: by.to_owned(),
+            reason: order.reason.clone(),
             span,
         })
     }

@@ -8,8 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use fleetdns_core::overrides::BadOverride;
-use fleetdns_core::{Observed, Override, Overrides, Subject};
+use fleetdns_core::{Observed, Override, Overrides};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tempfile::NamedTempFile;
@@ -56,7 +55,7 @@ pub enum StoreError {
         path: PathBuf,
         /// Which entry.
         #[source]
-        source: BadEntry,
+        source: serde_json::Error,
     },
     /// The file was written by another version.
     #[error("{} has version {found}, and this fleetdns reads version {VERSION}", .path.display())]
@@ -75,17 +74,6 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
-}
-
-/// What is wrong with one entry.
-#[derive(Debug, Error)]
-pub enum BadEntry {
-    /// It has other fields.
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-    /// Its fields say nothing that can be set.
-    #[error(transparent)]
-    Override(#[from] BadOverride),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -108,44 +96,6 @@ pub struct Kept {
     pub overrides: Option<Overrides>,
     /// Why not all of it could be read.
     pub damage: Option<StoreError>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    of: String,
-    kind: String,
-    by: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    reason: String,
-    /// Seconds of Unix time, as the next one.
-    since: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    until: Option<u64>,
-}
-
-impl Entry {
-    fn of(subject: &Subject, entry: &Override) -> Self {
-        Self {
-            of: subject.to_string(),
-            kind: entry.kind.to_string(),
-            by: entry.by.to_string(),
-            reason: entry.reason.to_string(),
-            since: entry.since,
-            until: entry.until,
-        }
-    }
-
-    fn read(self) -> Result<(Subject, Override), BadOverride> {
-        let entry = Override {
-            kind: self.kind.parse()?,
-            reason: self.reason.into(),
-            by: self.by.into(),
-            since: self.since,
-            until: self.until,
-        };
-        Ok((self.of.parse()?, entry))
-    }
 }
 
 /// The file in its directory.
@@ -212,12 +162,11 @@ impl StateFile {
             Ok(content) => content,
             Err(error) => return broken(error),
         };
-        let read = |value| Ok::<_, BadEntry>(serde_json::from_value::<Entry>(value)?.read()?);
         let mut kept = Kept::default();
         let mut overrides = Overrides::default();
-        for entry in content.overrides.into_iter().map(read) {
+        for entry in content.overrides.into_iter().map(serde_json::from_value::<Override>) {
             match entry {
-                Ok((subject, entry)) => drop(overrides.set(subject, entry)),
+                Ok(entry) => drop(overrides.set(entry)),
                 Err(source) => kept.damage = Some(StoreError::Entry { path: path(), source }),
             }
         }
@@ -268,7 +217,7 @@ impl StateFile {
     /// [`StoreError::Write`]; the old file stays then.
     pub fn write(&self, overrides: &Overrides) -> Result<(), StoreError> {
         let write = || {
-            let entries = overrides.iter().map(|(subject, entry)| Entry::of(subject, entry)).collect();
+            let entries = overrides.iter().collect::<Vec<_>>();
             let mut file = self.temporary()?;
             serde_json::to_writer_pretty(&mut file, &Content { version: VERSION, overrides: entries })?;
             file.write_all(b"\n")?;
@@ -283,8 +232,8 @@ impl StateFile {
 /// What the marks of a zone say; of two overrides for one subject the later.
 pub fn marked(observed: &Observed) -> Overrides {
     let mut changes = Overrides::default();
-    for (subject, entry) in observed.iter().flat_map(|(_, sets)| sets).flat_map(|set| set.claim.overrides()) {
-        changes.set_newer(&subject, &entry);
+    for entry in observed.iter().flat_map(|(_, sets)| sets).flat_map(|set| set.claim.overrides()) {
+        changes.set_newer(&entry);
     }
     changes
 }
@@ -305,8 +254,8 @@ pub fn standing<'a>(
     let mut overrides = kept.overrides.unwrap_or_else(|| {
         let mut changes = Overrides::default();
         for observed in zones {
-            for (subject, entry) in marked(observed).iter() {
-                changes.set_newer(subject, entry);
+            for entry in marked(observed).iter() {
+                changes.set_newer(entry);
             }
         }
         changes
@@ -322,11 +271,11 @@ mod tests {
 
     fn overrides() -> Overrides {
         [
-            "cluster/east;drain;1700000000;1700007200;root;new%20kernel",
-            "service/default/web@east;force-in;1700000001;;alice;",
+            "cluster/east;drain;2023-11-14T22:13:20Z;2023-11-15T00:13:20Z;root;new%20kernel",
+            "service/default/web@east;force-in;2023-11-14T22:13:21Z;;alice;",
         ]
         .into_iter()
-        .map(|line| fleetdns_core::overrides::from_line(line).unwrap())
+        .map(|line| Override::from_line(line).unwrap())
         .collect()
     }
 
@@ -347,20 +296,22 @@ mod tests {
 
     #[test]
     fn a_damaged_file_is_set_aside_and_what_can_be_read_of_it_counts() {
-        let entry = r#""by":"root","since":1}"#;
-        let good = format!(r#"{{"of":"cluster/b","kind":"drain",{entry}"#);
+        let entry = r#""by":"root","since":"2023-11-14T22:13:20Z"}"#;
+        let good = format!(r#"{{"subject":"cluster/b","kind":"drain",{entry}"#);
         for (text, part, found) in [
             (String::new(), "cannot be understood", None),
             ("{\"version\":1,\"overrides\":[".to_owned(), "cannot be understood", None),
             ("{\"version\":2,\"overrides\":{\"new\":1}}".to_owned(), "version 2", None),
             ("{\"version\":1,\"overrides\":[],\"more\":1}".to_owned(), "more", None),
             (
-                format!(r#"{{"version":1,"overrides":[{good},{{"of":"pod/a","kind":"drain",{entry}]}}"#),
+                format!(r#"{{"version":1,"overrides":[{good},{{"subject":"pod/a","kind":"drain",{entry}]}}"#),
                 "pod/a",
                 Some(1),
             ),
             (
-                format!(r#"{{"version":1,"overrides":[{{"of":"cluster/a","kind":"stop",{entry},{good}]}}"#),
+                format!(
+                    r#"{{"version":1,"overrides":[{{"subject":"cluster/a","kind":"stop",{entry},{good}]}}"#
+                ),
                 "stop",
                 Some(1),
             ),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::{DnsName, Observed, Override, OverrideKind, Overrides, Subject};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::watch::error::RecvError;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -27,9 +28,9 @@ pub struct OverrideRequest {
     /// What is set; `None` takes back what was.
     pub kind: Option<OverrideKind>,
     /// Who asks.
-    pub by: Arc<str>,
+    pub by: String,
     /// Why; may be empty.
-    pub reason: Arc<str>,
+    pub reason: String,
     /// For how long; until it is taken back when it is `None`.
     pub span: Option<Duration>,
 }
@@ -42,14 +43,15 @@ impl OverrideRequest {
         let mut change = Vec::new();
         for subject in &self.subjects {
             let after = self.kind.map(|kind| Override {
+                subject: subject.clone(),
                 kind,
-                reason: Arc::clone(&self.reason),
-                by: Arc::clone(&self.by),
+                reason: self.reason.clone(),
+                by: self.by.clone(),
                 since: now,
                 until,
             });
             let before = match &after {
-                Some(entry) => next.set(subject.clone(), entry.clone()),
+                Some(entry) => next.set(entry.clone()),
                 None => next.clear(subject),
             };
             change.push(OverrideChange { subject: subject.clone(), before, after });
@@ -59,7 +61,7 @@ impl OverrideRequest {
 }
 
 /// What became of one subject.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverrideChange {
     /// Which one.
     pub subject: Subject,
@@ -224,10 +226,8 @@ impl OverrideStore {
         self.overrides.send_replace(next);
         for one in &change {
             match (&one.before, &one.after) {
-                (_, Some(entry)) => log("set", &one.subject, entry, &entry.by, &entry.reason),
-                (Some(before), None) => {
-                    log("taken back", &one.subject, before, &request.by, &request.reason);
-                }
+                (_, Some(entry)) => log("set", entry, &entry.by, &entry.reason),
+                (Some(before), None) => log("taken back", before, &request.by, &request.reason),
                 (None, None) => {}
             }
         }
@@ -238,10 +238,10 @@ impl OverrideStore {
     async fn adopt(&mut self, zone: &DnsName, changes: Overrides) {
         let (now, mut next) = (self.clock.now(), self.overrides.borrow().clone());
         let mut adopted = Vec::new();
-        for (subject, entry) in changes.iter() {
-            let undone = self.taken_back.get(subject).is_some_and(|back| *back >= entry.since);
-            if !undone && !entry.is_over(now) && next.set_newer(subject, entry) {
-                adopted.push((subject, entry));
+        for entry in changes.iter() {
+            let undone = self.taken_back.get(&entry.subject).is_some_and(|back| *back >= entry.since);
+            if !undone && !entry.is_over(now) && next.set_newer(entry) {
+                adopted.push(entry);
             }
         }
         if adopted.is_empty() {
@@ -251,8 +251,8 @@ impl OverrideStore {
             warn!(%zone, error = %chain(&error), "override in force but not saved");
         }
         self.overrides.send_replace(next);
-        for (subject, entry) in adopted {
-            info!(%zone, %subject, kind = %entry.kind, by = %entry.by, "override read back from the zone");
+        for entry in adopted {
+            info!(%zone, subject = %entry.subject, kind = %entry.kind, by = %entry.by, "override read back from the zone");
         }
     }
 
@@ -268,8 +268,8 @@ impl OverrideStore {
             warn!(error = %chain(&error), "an override that has ended is still in its file");
         }
         self.overrides.send_replace(next);
-        for (subject, entry) in &over {
-            log("ended", subject, entry, &entry.by, &entry.reason);
+        for entry in &over {
+            log("ended", entry, &entry.by, &entry.reason);
         }
     }
 
@@ -285,7 +285,8 @@ impl OverrideStore {
 }
 
 /// The one place where a change is said, once.
-fn log(change: &'static str, subject: &Subject, entry: &Override, by: &str, reason: &str) {
+fn log(change: &'static str, entry: &Override, by: &str, reason: &str) {
+    let subject = &entry.subject;
     let until = entry.until.map_or_else(|| "taken back".to_owned(), stamp::seconds);
     info!(change, %subject, kind = %entry.kind, by, until, reason, "override changed");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fleetdns_core::Override;
 use fleetdns_planner::{HeldLine, Reason};
 use fleetdns_probe::PutOff;
 use serde::{Deserialize, Serialize};
@@ -108,18 +109,9 @@ pub struct ZoneLine {
 /// An override in force; one item of `GET /v1/overrides`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverrideLine {
-    /// What it is about.
-    pub subject: String,
-    /// `drain`, `force-in` or `force-out`.
-    pub kind: String,
-    /// Who said it.
-    pub by: String,
-    /// Since when, in seconds of Unix time.
-    pub since: u64,
-    /// Until when, in seconds of Unix time; `None` until it is taken back.
-    pub until: Option<u64>,
-    /// Why; may be empty.
-    pub reason: String,
+    /// The override.
+    #[serde(flatten)]
+    pub entry: Override,
     /// Addresses that it is about.
     pub addresses: usize,
     /// Names in the zones that could hold one of them.

@@ -8,7 +8,7 @@ use fleetdns_core::{
     Address, Brakes, DnsName, Health, OverrideKind, Provider, ServiceKey, Snapshot, Subject, Ttl,
 };
 use fleetdns_daemon::inputs::Inputs;
-use fleetdns_daemon::overrides::order::{AUTO, Answer, Operator, Order, OrderError};
+use fleetdns_daemon::overrides::order::{Answer, Operator, Order, OrderError};
 use fleetdns_daemon::overrides::{Clock, OverrideSender, OverrideStore};
 use fleetdns_daemon::view::View;
 use fleetdns_daemon::zone::{ZoneChange, ZoneOptions, ZoneStatus, ZoneTask, ZoneTerms};
@@ -209,7 +209,7 @@ impl Driver {
         span: Option<Duration>,
     ) -> Told {
         let order = Order {
-            kind: kind.map_or(AUTO, OverrideKind::as_str).to_owned(),
+            kind,
             subjects: vec![subject.to_string()],
             seconds: span.map(|span| span.as_secs()),
             yes: true,

@@ -89,7 +89,7 @@ impl Sim {
             };
             for address in &truth.addresses {
                 let mut there = self.overrides.concerning(&member.name, &meaning.service, address);
-                let new = self.candidate(address, member.priority, there.next().map(|(_, entry)| entry.kind));
+                let new = self.candidate(address, member.priority, there.next().map(|entry| entry.kind));
                 match candidates.get_mut(address) {
                     // One claim that is in is enough; a person who wants it in wins.
                     Some(known) => {

@@ -329,7 +329,7 @@ impl Sim {
     }
 
     pub(crate) fn kind(&self, member: &Member, meaning: &Meaning, given: &Address) -> Option<OverrideKind> {
-        self.overrides.concerning(&member.name, &meaning.service, given).next().map(|(_, entry)| entry.kind)
+        self.overrides.concerning(&member.name, &meaning.service, given).next().map(|entry| entry.kind)
     }
 
     fn best_priority(&self, meaning: &Meaning, now: Duration) -> Option<u16> {

@@ -49,7 +49,8 @@ impl Claim {
         inputs: HealthInputs<'_>,
     ) -> Self {
         let (verdict, resolved) = address_health(Some(&member.name), address, &service.probe, inputs.health);
-        let kind = inputs.overrides.of(&member.name, &service.key, address).map(|(_, entry)| entry.kind);
+        let kind =
+            inputs.overrides.concerning(&member.name, &service.key, address).next().map(|entry| entry.kind);
         Self { member: member.name.clone(), verdict, kind, resolved }
     }
 }

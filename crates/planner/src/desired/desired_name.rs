@@ -54,8 +54,8 @@ impl Desired {
             let service = Some(other.service.clone());
             self.ownership.members.insert(member, Contribution { service, ..share });
         }
-        for (subject, entry) in other.ownership.overrides.iter() {
-            self.ownership.overrides.set(subject.clone(), entry.clone());
+        for entry in other.ownership.overrides.iter() {
+            self.ownership.overrides.set(entry.clone());
         }
         for (address, candidate) in other.candidates {
             let known = self.candidates.remove(&address).map(|known| known.claims);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::explanation::{AddressLine, Giver, OverrideLine, ProbeLine};
+use super::explanation::{AddressLine, Giver, ProbeLine};
 use super::facts::Facts;
 use crate::desired::address_verdict;
 use crate::desired::{Candidate, Desired};
@@ -15,11 +15,10 @@ use fleetdns_core::member::Inventory;
 use fleetdns_core::member_name::MemberName;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::ObservedSet;
-use fleetdns_core::overrides::{Override, OverrideKind, Subject};
+use fleetdns_core::overrides::{Override, OverrideKind};
 use fleetdns_core::plan::Refusal;
 use fleetdns_core::probe::{Check, ProbeKey, ProbeSpec, Verdict};
 use fleetdns_core::routing::Routing;
-use fleetdns_core::stamp;
 
 /// What the lines are made of.
 pub(super) struct Lines<'a> {
@@ -274,25 +273,12 @@ impl Lines<'_> {
     }
 
     /// The override that counts for a candidate.
-    fn entry(&self, address: &Address, candidate: &Candidate) -> Option<OverrideLine> {
+    fn entry(&self, address: &Address, candidate: &Candidate) -> Option<Override> {
         let desired = self.desired?;
-        let members = candidate.members.iter();
-        let said = members.filter_map(|member| {
-            self.facts.input.overrides().of(member, desired.service_in(Some(member)), address)
-        });
-        let mut said = said.filter(|(_, entry)| Some(entry.kind) == candidate.kind);
-        said.next().map(|(subject, entry)| override_line(&subject, entry))
-    }
-}
-
-fn override_line(subject: &Subject, entry: &Override) -> OverrideLine {
-    OverrideLine {
-        of: subject.to_string(),
-        kind: entry.kind.to_string(),
-        by: entry.by.to_string(),
-        reason: entry.reason.to_string(),
-        since: stamp::seconds(entry.since),
-        until: entry.until.map(stamp::seconds),
+        let overrides = self.facts.input.overrides();
+        let mut members = candidate.members.iter();
+        let first = |member| overrides.concerning(member, desired.service_in(Some(member)), address).next();
+        members.find_map(|member| first(member).filter(|entry| Some(entry.kind) == candidate.kind)).cloned()
     }
 }
 

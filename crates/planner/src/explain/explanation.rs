@@ -6,6 +6,7 @@ use crate::desired::ZoneSettings;
 use crate::lines::HeldLine;
 use crate::lines::SetLine;
 use fleetdns_core::name::DnsName;
+use fleetdns_core::overrides::Override;
 use fleetdns_core::routing::Routing;
 
 /// Why one name holds what it holds.
@@ -76,8 +77,8 @@ pub struct AddressLine {
     pub reason: String,
     /// Who returns it, and what probes say of it there.
     pub sources: Vec<Giver>,
-    /// What a person says of it.
-    pub entry: Option<OverrideLine>,
+    /// The override that counts for it.
+    pub entry: Option<Override>,
     /// What a host name resolves to; none for an IP address and while it was never resolved.
     pub resolves_to: Option<Vec<String>>,
     /// Why it could not be resolved the last time.
@@ -134,23 +135,6 @@ pub struct LastProbe {
     pub fall: u32,
     /// Successes in a row that bring it back now: more after each time that it flapped.
     pub rise: u32,
-}
-
-/// What a person says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OverrideLine {
-    /// Of what: `cluster/NAME`, `service/…`, `address/…`.
-    pub of: String,
-    /// `drain`, `force-in` or `force-out`.
-    pub kind: String,
-    /// Who.
-    pub by: String,
-    /// Why; may be empty.
-    pub reason: String,
-    /// Since when (RFC 3339).
-    pub since: String,
-    /// Until when (RFC 3339); none until it is taken back.
-    pub until: Option<String>,
 }
 
 impl Explanation {

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use super::explanation::{
-    AddressLine, Explanation, Giver, HeldSet, LastProbe, OverrideLine, ProbeLine, routing_in_words,
-};
+use super::explanation::{AddressLine, Explanation, Giver, HeldSet, LastProbe, ProbeLine, routing_in_words};
 use crate::lines::SetLine;
 
 const WIDTH: usize = 100;
@@ -85,7 +83,7 @@ fn address_block(f: &mut fmt::Formatter<'_>, address: &AddressLine) -> fmt::Resu
     let place = if address.in_dns { "IN " } else { "OUT" };
     paragraph(f, &format!("{place}  {}  ", address.address), 7, &address.reason)?;
     if let Some(entry) = &address.entry {
-        line(f, 5, "override", &override_text(entry))?;
+        line(f, 5, "override", &entry.to_string())?;
     }
     if let Some(resolved) = &address.resolves_to {
         let text = if resolved.is_empty() { "nothing".to_owned() } else { resolved.join(" ") };
@@ -95,13 +93,6 @@ fn address_block(f: &mut fmt::Formatter<'_>, address: &AddressLine) -> fmt::Resu
         line(f, 5, "resolves", &format!("not, the last time: {error}"))?;
     }
     address.sources.iter().try_for_each(|giver| giver_block(f, giver))
-}
-
-fn override_text(OverrideLine { of, kind, by, reason, since, until }: &OverrideLine) -> String {
-    let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
-    let until = until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
-    let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-    format!("{kind} of {of}{by}, since {since}{until}{reason}")
 }
 
 fn giver_block(f: &mut fmt::Formatter<'_>, giver: &Giver) -> fmt::Result {

@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{
-    BrakeState, CapabilityState, MemberState, OverrideState, Scenario, SetState, VerdictState, ZoneState,
-    read,
-};
+use super::{BrakeState, CapabilityState, MemberState, Scenario, SetState, VerdictState, ZoneState, read};
 use crate::desired::{ZoneSettings, address_health};
 use crate::publish::{PublishSettings, publish};
 use fleetdns_core::address::Address;
@@ -15,7 +12,6 @@ use fleetdns_core::member::{Health, MemberView, Snapshot};
 use fleetdns_core::member_name::MemberName;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::{Observed, ObservedSet};
-use fleetdns_core::overrides::Overrides;
 use fleetdns_core::policy::AddressPolicy;
 use fleetdns_core::probe::Verdict;
 use fleetdns_core::provider::Capabilities;
@@ -80,18 +76,6 @@ impl Scenario {
             max_addresses: (brakes.max_addresses != usual.max_addresses).then_some(brakes.max_addresses),
             removals: (!brakes.removals).then_some(false),
         };
-    }
-
-    /// Adds what persons say of the fleet.
-    pub fn add_overrides(&mut self, overrides: &Overrides) {
-        self.overrides.extend(overrides.iter().map(|(subject, entry)| OverrideState {
-            of: subject.to_string(),
-            kind: entry.kind.to_string(),
-            reason: Some(entry.reason.to_string()).filter(|text| !text.is_empty()),
-            by: Some(entry.by.to_string()).filter(|text| !text.is_empty()),
-            since: Some(entry.since),
-            until: entry.until,
-        }));
     }
 
     /// Adds all members, with every verdict that is not healthy. To be called after everything that says how Services

@@ -8,7 +8,7 @@ use imbl::OrdMap;
 
 use super::down::Down;
 use super::error::{ScenarioError, fail, parse};
-use super::scenario::{BrakeState, CapabilityState, OverrideState, Scenario, SetState};
+use super::scenario::{BrakeState, CapabilityState, Scenario, SetState};
 use crate::desired::{ZoneSettings, standing};
 use crate::publish::{PublishSettings, publish};
 use fleetdns_core::ClusterVerdict;
@@ -19,7 +19,6 @@ use fleetdns_core::member::{Health, Inventory, MemberView, Snapshot};
 use fleetdns_core::member_name::MemberName;
 use fleetdns_core::name::{DnsName, Label};
 use fleetdns_core::observed::{Content, Observed, ObservedSet, Version};
-use fleetdns_core::overrides::{Override, OverrideKind, Overrides};
 use fleetdns_core::ownership::Owner;
 use fleetdns_core::policy::{AddressPolicies, AddressPolicy};
 use fleetdns_core::probe::{ProbeKey, ProbeSpec, Target, Verdict};
@@ -115,18 +114,6 @@ fn read_priorities(scenario: &Scenario) -> Result<Arc<BTreeMap<MemberName, u16>>
     let given = scenario.members.iter().filter_map(|member| Some((&member.name, member.priority?)));
     let read = given.map(|(name, priority)| Ok((parse("members.name", name)?, priority)));
     read.collect::<Result<BTreeMap<_, _>, _>>().map(Arc::new)
-}
-
-/// What persons say of the fleet.
-pub(super) fn read_overrides(scenario: &Scenario) -> Result<Overrides, ScenarioError> {
-    let read = |state: &OverrideState| {
-        let text = |text: &Option<String>| Arc::from(text.as_deref().unwrap_or_default());
-        let kind: OverrideKind = parse("overrides.kind", &state.kind)?;
-        let (reason, by) = (text(&state.reason), text(&state.by));
-        let entry = Override { kind, reason, by, since: state.since.unwrap_or(0), until: state.until };
-        Ok((parse("overrides.of", &state.of)?, entry))
-    };
-    scenario.overrides.iter().map(read).collect()
 }
 
 fn read_self_check(scenario: &Scenario) -> Result<Option<SelfCheckFailure>, ScenarioError> {

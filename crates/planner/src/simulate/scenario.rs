@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use fleetdns_core::overrides::Override;
 use fleetdns_core::service::Service;
 
 /// The whole file.
@@ -39,9 +40,9 @@ pub struct Scenario {
     /// What load balancer host names resolve to.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub resolved: BTreeMap<String, Vec<IpAddr>>,
-    /// What persons say of the fleet.
+    /// Overrides in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub overrides: Vec<OverrideState>,
+    pub overrides: Vec<Override>,
     /// `vantage` or `correlation`: why probe results are distrusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_check: Option<String>,
@@ -176,28 +177,6 @@ pub struct VerdictState {
     pub address: String,
     /// `unknown`, `healthy`, `suspect`, `held`, `unhealthy` or `recovering`.
     pub verdict: String,
-}
-
-/// What a person says of a part of the fleet.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OverrideState {
-    /// `cluster/NAME`, `service/NAMESPACE/NAME`, `service/NAMESPACE/NAME@CLUSTER` or `address/ADDRESS`.
-    pub of: String,
-    /// `drain`, `force-in` or `force-out`.
-    pub kind: String,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Who.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
-    /// Since when, in seconds of Unix time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<u64>,
-    /// Until when, in seconds of Unix time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<u64>,
 }
 
 /// Brakes, each at its default when it is not given.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::error::{ScenarioError, parse};
-use super::read::{Zone, read_brakes, read_health, read_members, read_overrides, read_zones, settings};
+use super::read::{Zone, read_brakes, read_health, read_members, read_zones, settings};
 use super::report::Report;
 use super::scenario::Scenario;
 use crate::adopt::fill;
@@ -33,7 +33,7 @@ impl World {
             fill(&mut snapshot, zone, observed);
         }
         let health = read_health(scenario, &snapshot, down)?;
-        let overrides = read_overrides(scenario)?;
+        let overrides = scenario.overrides.iter().cloned().collect();
         Ok(Self { zones, brakes, input: Input::new(&snapshot, &health, &overrides) })
     }
 

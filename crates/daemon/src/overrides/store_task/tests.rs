@@ -1,6 +1,5 @@
 //! The override store in paused time.
 
-use fleetdns_core::overrides::from_line;
 use fleetdns_core::ownership::{Owner, Ownership};
 use fleetdns_core::{Content, NonEmpty, ObservedSet, RecordData, Ttl, Version};
 use tokio::time::Instant;
@@ -39,7 +38,7 @@ fn zone(lines: &[&str]) -> Observed {
         service: "default/web".parse().unwrap(),
         members: BTreeMap::new(),
         unattributed: std::collections::BTreeSet::new(),
-        overrides: lines.iter().map(|line| from_line(line).unwrap()).collect(),
+        overrides: lines.iter().map(|line| Override::from_line(line).unwrap()).collect(),
     };
     let set = ObservedSet {
         ttl: Ttl::DEFAULT,
@@ -55,7 +54,7 @@ async fn adopt(overrides: &OverrideSender, lines: &[&str]) {
 }
 
 fn subjects(overrides: &mut OverrideSender) -> Vec<String> {
-    overrides.latest().iter().map(|(subject, entry)| format!("{subject} {}", entry.kind)).collect()
+    overrides.latest().iter().map(|entry| format!("{} {}", entry.subject, entry.kind)).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,20 +92,26 @@ async fn what_a_zone_says_counts_when_it_is_acknowledged_unless_it_is_over() {
     let (mut overrides, _shutdown) = start(None);
     adopt(
         &overrides,
-        &["cluster/east;drain;1600000000;;root;", "cluster/west;drain;1600000000;1699999999;root;"],
+        &[
+            "cluster/east;drain;2020-09-13T12:26:40Z;;root;",
+            "cluster/west;drain;2020-09-13T12:26:40Z;2023-11-14T22:13:19Z;root;",
+        ],
     )
     .await;
     assert_eq!(subjects(&mut overrides), ["cluster/east drain"]);
     // What was said last counts, whichever zone comes first.
-    adopt(&overrides, &["cluster/east;force-in;1600000009;;root;"]).await;
-    adopt(&overrides, &["cluster/east;drain;1600000001;;root;"]).await;
+    adopt(&overrides, &["cluster/east;force-in;2020-09-13T12:26:49Z;;root;"]).await;
+    adopt(&overrides, &["cluster/east;drain;2020-09-13T12:26:41Z;;root;"]).await;
     assert_eq!(subjects(&mut overrides), ["cluster/east force-in"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_zone_that_comes_late_does_not_bring_back_what_was_taken_back_or_has_ended() {
     let (mut overrides, _shutdown) = start(None);
-    let marks = ["cluster/east;drain;1600000000;;root;", "cluster/west;drain;1600000000;1700000060;root;"];
+    let marks = [
+        "cluster/east;drain;2020-09-13T12:26:40Z;;root;",
+        "cluster/west;drain;2020-09-13T12:26:40Z;2023-11-14T22:14:20Z;root;",
+    ];
     adopt(&overrides, &marks).await;
     assert_eq!(subjects(&mut overrides).len(), 2);
     overrides.request(request("cluster/east", None, None)).await.unwrap();
@@ -137,7 +142,7 @@ async fn a_state_directory_keeps_overrides_over_a_restart() {
     assert_eq!(subjects(&mut overrides), ["cluster/east drain"]);
     assert_eq!(store.read().overrides, Some(overrides.latest()));
     // There is a file: what a zone says is older than what it says.
-    adopt(&overrides, &["cluster/south;drain;1600000000;;root;"]).await;
+    adopt(&overrides, &["cluster/south;drain;2020-09-13T12:26:40Z;;root;"]).await;
     overrides.request(request("cluster/east", None, None)).await.unwrap();
     assert!(subjects(&mut overrides).is_empty());
     assert_eq!(store.read().overrides, Some(Overrides::default()));
@@ -146,11 +151,13 @@ async fn a_state_directory_keeps_overrides_over_a_restart() {
 #[test]
 fn who_has_no_keeper_reads_the_file_or_else_the_marks() {
     let folder = tempfile::tempdir().unwrap();
-    let zones =
-        [zone(&["cluster/east;drain;1600000000;;root;", "cluster/west;drain;1600000000;1600000060;root;"])];
+    let zones = [zone(&[
+        "cluster/east;drain;2020-09-13T12:26:40Z;;root;",
+        "cluster/west;drain;2020-09-13T12:26:40Z;2020-09-13T12:27:40Z;root;",
+    ])];
     let read = |directory| {
         let overrides = crate::overrides::standing(directory, &zones, START).unwrap();
-        overrides.iter().map(|(subject, _)| subject.to_string()).collect::<Vec<_>>()
+        overrides.iter().map(|entry| entry.subject.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(
         (read(None), read(Some(folder.path()))),
@@ -165,7 +172,7 @@ async fn a_new_state_directory_takes_over_what_the_marks_kept() {
     let folder = tempfile::tempdir().unwrap();
     let store = StateFile::at(folder.path());
     let (mut overrides, _shutdown) = start(Some(store.clone()));
-    adopt(&overrides, &["cluster/east;drain;1600000000;;root;"]).await;
+    adopt(&overrides, &["cluster/east;drain;2020-09-13T12:26:40Z;;root;"]).await;
     assert_eq!(subjects(&mut overrides), ["cluster/east drain"]);
     assert_eq!(store.read().overrides, Some(overrides.latest()));
 }

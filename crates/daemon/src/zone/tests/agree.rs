@@ -124,7 +124,7 @@ async fn run(
 async fn setting(subject: &Subject, kind: OverrideKind) -> (OverrideSender, Overrides) {
     let (store, sender) = OverrideStore::new(None, Clock::new(|| 1_700_000_000));
     tokio::spawn(store.run(CancellationToken::new()));
-    let (by, reason) = (Arc::from("alice"), Arc::from(""));
+    let (by, reason) = ("alice".to_owned(), String::new());
     let request =
         OverrideRequest { subjects: vec![subject.clone()], kind: Some(kind), by, reason, span: None };
     sender.request(request).await.unwrap();

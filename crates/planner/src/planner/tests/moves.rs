@@ -25,8 +25,15 @@ fn each_move_of_an_address_has_its_cause() {
     let health_state = |address, verdict| Event::HealthState { address, verdict };
     let kind = |text: &str, kind| {
         let since = 0;
-        let entry = Override { kind, reason: "".into(), by: "".into(), since, until: None };
-        Overrides::from_iter([(text.parse().unwrap(), entry)])
+        let subject = text.parse().unwrap();
+        Overrides::from_iter([Override {
+            subject,
+            kind,
+            reason: "".into(),
+            by: "".into(),
+            since,
+            until: None,
+        }])
     };
     let none = Overrides::default;
     for event in [set(0, &[1]), set(1, &[2]), set(2, &[3]), health_state(3, Verdict::Healthy)] {
