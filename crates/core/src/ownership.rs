@@ -54,7 +54,7 @@ pub struct Ownership {
     pub members: BTreeMap<MemberName, Contribution>,
     /// What stands there and nobody is known to have given: the mark that told was lost.
     pub unattributed: BTreeSet<Address>,
-    /// What persons say of it: kept here for a daemon that has no folder for its state.
+    /// Overrides that concern it: kept here for a daemon without a state directory.
     pub overrides: Overrides,
 }
 

@@ -1,4 +1,4 @@
-//! Doubt of the prober in itself: why what it says of endpoints must take nothing out at the moment.
+//! A failed self-check of the prober: why its results must not remove anything at the moment.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use serde::{Serialize, Serializer};
 
 use crate::member_name::MemberName;
 
-/// Members that are named one by one; of more, their number is said.
+/// Members that are named one by one; of more, their number is printed.
 const NAMED: usize = 5;
 
 /// Why what fails must not be removed: in a vantage all of it, in a correlation what failed together.
 ///
-/// The facts are those of the moment at which it began, so that a doubt which lasts stays equal to itself.
+/// The facts are those of the moment at which it began, so that a failure which lasts stays equal to itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SelfCheckFailure {
     /// We are the ones cut off: neither the canaries nor hardly any endpoint is heard. Ends by itself.
@@ -26,8 +26,8 @@ pub enum SelfCheckFailure {
         /// Of those the ones that were heard when last probed, whatever they said.
         heard: usize,
     },
-    /// More than half of what was healthy failed together, in several members. Ends when fewer fail, when a person says
-    /// so, or after the time that is set.
+    /// More than half of what was healthy failed together, in several members. Ends when fewer fail, when an
+    /// operator confirms it, or after the time that is set.
     Correlation {
         /// Probe keys that were healthy.
         keys: usize,

@@ -1,4 +1,4 @@
-//! What persons say of the fleet, while the daemon runs and over its restarts.
+//! Overrides of operators, while the daemon runs and over its restarts.
 //!
 //! Reads: orders from the control socket, the file of the state directory or else the ownership records of the zones.
 //! Returns: the overrides in force, on a `watch` channel that every zone applies, and answers to who asked for a change.

@@ -86,7 +86,7 @@ pub struct Status {
     pub clusters: Vec<ClusterLine>,
     /// Zones.
     pub zones: Vec<ZoneLine>,
-    /// What persons say of the fleet.
+    /// Overrides in force.
     #[serde(default)]
     pub overrides: Vec<OverrideLine>,
     /// Why the state directory cannot be written, so that overrides are refused.

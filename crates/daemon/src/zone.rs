@@ -91,7 +91,7 @@ pub struct ZoneOptions {
     pub drift: Duration,
     /// Members that the config names.
     pub configured: BTreeSet<MemberName>,
-    /// What persons say of the fleet.
+    /// The override store.
     pub overrides: OverrideSender,
     /// Whether this task says what becomes of clusters as a whole: one of all the zones' tasks does.
     pub says_clusters: bool,

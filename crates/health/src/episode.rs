@@ -1,4 +1,4 @@
-//! Doubt over time: when it begins and when it ends.
+//! Failures of the self-check over time: when one begins and when it ends.
 
 use std::time::Duration;
 
@@ -8,26 +8,26 @@ use fleetdns_core::SelfCheckFailure;
 /// A change that has to be said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transition {
-    /// There was no doubt.
+    /// The self-check passed before.
     Began(SelfCheckFailure),
-    /// There was another doubt.
+    /// It failed for another reason before.
     Became(SelfCheckFailure),
-    /// There is no doubt any more; this was it.
+    /// It passes again; this was the failure.
     Ended(SelfCheckFailure),
     /// It has stood for as long as it may, and what it held goes.
     Expired(SelfCheckFailure),
-    /// There was reason for doubt, which is gone already.
+    /// It would have failed, and passes again already.
     Passed(SelfCheckFailure),
 }
 
-/// A doubt, and what it is about.
+/// A failure, and what it holds.
 #[derive(Debug, Clone)]
 pub(super) struct Standing {
     pub(super) self_check: SelfCheckFailure,
     pub(super) scope: Scope,
-    /// What was seen healthy since then is no part of it. Kept while one doubt follows another without a pause.
+    /// What was seen healthy since then is no part of it. Kept while one failure follows another without a pause.
     pub(super) since: Duration,
-    /// When the first correlation began of those doubts.
+    /// When the first correlation of those failures began.
     correlated: Option<Duration>,
 }
 
@@ -42,7 +42,7 @@ impl Standing {
     }
 }
 
-/// The doubt that stands, and the one that stood last.
+/// The failure in force, and the last one.
 #[derive(Debug, Default)]
 pub(super) struct Episode {
     now: Option<Standing>,
@@ -58,8 +58,8 @@ impl Episode {
         self.last.as_ref()
     }
 
-    /// Something speaks for doubt `now`, about what was not seen healthy `since`. Doubt of the same kind keeps the facts
-    /// with which it began. Returns what has to be said, and whether the doubt is about something else than before.
+    /// The self-check fails `now`, for what was not seen healthy `since`. A failure of the same kind keeps the facts with
+    /// which it began. Returns what has to be reported, and whether it holds something else than before.
     pub(super) fn stand(
         &mut self,
         (self_check, scope): (SelfCheckFailure, Scope),

@@ -62,9 +62,9 @@ pub enum Weight {
     Counts,
     /// As much as any, and those before it nothing: they were held.
     Fresh,
-    /// It takes nothing out: the doubt that stands is about it.
+    /// It removes nothing: the failure in force holds it.
     Held,
-    /// Nothing: the probe began in a doubt that is over.
+    /// Nothing: the probe began during a failure that is over.
     Void,
 }
 
@@ -123,9 +123,9 @@ pub(super) struct KeyState {
     pub(super) since: Duration,
     /// It failed when last probed.
     pub(super) fails: bool,
-    /// It is out by a verdict that nobody doubts.
+    /// It is out by a verdict that is trusted.
     pub(super) is_out: bool,
-    /// Its failures are held by the doubt that stands.
+    /// Its failures are held by the failure in force.
     pub(super) held: bool,
 }
 
@@ -167,7 +167,7 @@ impl Probed {
         }
     }
 
-    /// Whether the verdict is that it is out, and nobody doubts that.
+    /// Whether the verdict is that it is out, and it is trusted.
     pub(super) const fn is_out(&self) -> bool {
         matches!(self.verdict, Verdict::Unhealthy)
     }

@@ -4,8 +4,8 @@
 //! probe results must not remove anything at the moment.
 //!
 //! ```text
-//! probe outcome ─→ Judge ─→ Verdict
-//!      └─────────→ Sight ─→ Doubt
+//! probe outcome ─→ HealthState ────→ Verdict
+//!      └─────────→ VantageMonitor ─→ SelfCheckFailure
 //! ```
 //!
 //! Invariant: this crate does no I/O and reads no clock; whatever depends on time takes the time as an argument.

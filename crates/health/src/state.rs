@@ -26,7 +26,7 @@ const MOST_DOUBLINGS: u8 = 6;
 
 /// What is known of one probe key.
 ///
-/// Invariant: only `fall` failures with no success between them, all of them while there was no doubt, make a verdict
+/// Invariant: only `fall` failures with no success between them, all of them while probe results were trusted, make a verdict
 /// [`Verdict::Unhealthy`].
 /// Invariant: [`Outcome::Inconclusive`] changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,7 +84,7 @@ impl HealthState {
         (self.verdict != before).then_some(self.verdict)
     }
 
-    /// Doubt begins, and it went out so lately that this is doubted too. Returns whether that changes its verdict.
+    /// A self-check fails, and it went out so lately that this is distrusted too. Returns whether that changes its verdict.
     pub fn hold(&mut self) -> bool {
         let holds = matches!(self.verdict, Verdict::Unhealthy | Verdict::Recovering);
         if holds {
@@ -94,7 +94,7 @@ impl HealthState {
         holds
     }
 
-    /// Doubt is over: failures up to now count for nothing, unless they are many enough already.
+    /// The self-check passes again: failures up to now count for nothing, unless they are many enough already.
     pub const fn reset_failures(&mut self) {
         if !matches!(self.verdict, Verdict::Unhealthy) {
             self.failures = 0;
@@ -171,7 +171,7 @@ mod tests {
         }
     }
 
-    /// Probes one second apart, `[` where doubt begins and `]` where it ends; returns each verdict by a letter.
+    /// Probes one second apart, `[` where the self-check fails and `]` where it passes again; returns each verdict by a letter.
     fn verdicts(probes: &str, thresholds: Thresholds) -> String {
         let mut health_state = HealthState::default();
         let mut seen = Vec::new();
@@ -225,7 +225,7 @@ mod tests {
             ("iffifii", "????UUU"),
             ("pfiifif", "HSSSSSU"),
             ("pfffipip", "HSSUURRH"),
-            // What fails in doubt is held, comes back with one answer, and has to fail again when doubt is over.
+            // What fails while results are distrusted is held, comes back with one answer, and has to fail again afterwards.
             ("p[fffffp", "HHSSDDDH"),
             ("p[ffff]fffff", "HHSSDDDDDUUU"),
             ("p[ffff]ffpff", "HHSSDDDDDHSS"),
@@ -233,7 +233,7 @@ mod tests {
             ("p[ff]fff", "HHSSSSSU"),
             ("[fff]fff", "???DDDDU"),
             ("[fff]p", "???DDH"),
-            // What went out just before is doubted too; what was out stays so.
+            // What went out just before is distrusted too; what was out stays so.
             ("pfff[p", "HSSUDH"),
             ("pfffp[f]fff", "HSSURDDDDDU"),
             ("pfffpff[f]ff", "HSSURRRDDDDD"),
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_doubted_does_not_flap() {
+    fn what_was_distrusted_does_not_flap() {
         let mut health_state = HealthState::default();
         let mut exits = |distrusted: bool| {
             health_state.record(Outcome::Pass, Duration::ZERO, &DEFAULTS, distrusted);
@@ -355,7 +355,7 @@ mod tests {
             let out = |verdict| verdict == Verdict::Unhealthy;
             for (second, letter) in probes.chars().enumerate() {
                 let was_out = out(health_state.verdict());
-                // Failures in a row, all of them while there was no doubt.
+                // Failures in a row, all of them while results were trusted.
                 run = match letter { 'f' if !distrusted => run + 1, 'p' | '[' | ']' => 0, _ => run };
                 match letter {
                     '[' => distrusted = { health_state.hold(); true },

@@ -56,9 +56,9 @@ pub struct VantageMonitor {
     episode: Episode,
     /// How long a correlation holds.
     hold: Option<Duration>,
-    /// When doubt ended last.
+    /// When the last failure ended.
     sure_since: Duration,
-    /// Keys that went out and are doubted from now on.
+    /// Keys that went out and are distrusted from now on.
     taken_back: Vec<KeyId>,
     /// Keys whose failures up to now count for nothing.
     freed: Vec<KeyId>,
@@ -280,7 +280,7 @@ impl VantageMonitor {
         keys
     }
 
-    /// Keys that went out so lately that a doubt which has just begun is about them too. Each is returned once.
+    /// Keys that went out so lately that a failure which has just begun holds them too. Each is returned once.
     pub fn take_back(&mut self) -> Vec<KeyId> {
         std::mem::take(&mut self.taken_back)
     }
@@ -290,7 +290,8 @@ impl VantageMonitor {
         std::mem::take(&mut self.freed)
     }
 
-    /// Looks whether doubt begins or ends. To be called after every probe, before what it says is passed on.
+    /// Finds whether the self-check begins to fail or passes again. To be called after every probe, before its result is
+    /// passed on.
     pub fn check(&mut self, now: Duration) -> Option<Transition> {
         self.sweeps.expire(now);
         if self.episode.now().is_none() {
@@ -320,7 +321,7 @@ impl VantageMonitor {
         }
     }
 
-    /// The doubt that stands, as `VantageMonitor::check` last saw it.
+    /// The failure in force, as `VantageMonitor::check` last saw it.
     pub fn self_check(&self) -> Option<&SelfCheckFailure> {
         self.episode.now().map(|standing| &standing.self_check)
     }
@@ -362,7 +363,7 @@ impl VantageMonitor {
         Some(self.episode.now()?.correlated()? + self.hold?)
     }
 
-    /// Since when what was seen healthy does not belong to the doubt that begins now. If none of those that fail was
+    /// Since when what was seen healthy does not belong to the failure that begins now. If none of those that fail was
     /// healthy since the last round began, whoever answered in it is well though they are not.
     fn began(&self, now: Duration) -> Duration {
         let failing = self.asked.iter().filter_map(|key| self.row(*key));
@@ -370,7 +371,7 @@ impl VantageMonitor {
         self.sweeps.started().filter(|sweep| last.is_none_or(|last| last < *sweep)).unwrap_or(now)
     }
 
-    /// Works out again what the doubt that stands is about.
+    /// Works out again what the failure in force holds.
     fn hold_again(&mut self) {
         let (standing, answering) = (self.episode.now().cloned(), self.answering());
         for index in 0..self.rows.len() {
@@ -394,7 +395,7 @@ impl VantageMonitor {
         }
     }
 
-    /// Whether a key belongs to what a doubt is about.
+    /// Whether a key belongs to what a failure holds.
     fn concerns(&self, standing: &Standing, row: &KeyState) -> bool {
         let namespaces =
             row.seats.iter().filter_map(|membership| Some(self.sample.at(membership.cell)?.namespace));
@@ -402,7 +403,7 @@ impl VantageMonitor {
             || (row.was_healthy && row.passed < standing.since && standing.scope.covers(namespaces))
     }
 
-    /// Whether a doubt holds a failure of a key that ended so.
+    /// Whether the self-check holds a failed probe that ended so.
     fn holds(
         &self,
         standing: &Standing,
@@ -427,7 +428,7 @@ impl VantageMonitor {
         Answering::of(&self.canaries, |key| self.row(key).and_then(|row| row.reachability))
     }
 
-    /// Why there is doubt, if there is.
+    /// Why the self-check fails, if it does.
     fn reason(&self, seen: impl Fn(KeyId, &KeyState) -> Seen) -> Option<(SelfCheckFailure, Scope)> {
         let reachability = |key: KeyId| self.row(key).and_then(|row| seen(key, row).reachability);
         let answering = Answering::of(&self.canaries, reachability);
@@ -537,7 +538,7 @@ impl VantageMonitor {
         self.reason(seen)
     }
 
-    /// Whether doubt is possible at all: there are others who can tell.
+    /// Whether the self-check can fail at all: there is something to compare with.
     fn is_of_use(&self) -> bool {
         !self.canaries.is_empty() || self.sample.populated() > 1
     }

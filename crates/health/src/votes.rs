@@ -1,6 +1,6 @@
 //! Whether so much failed together that one cause on our side explains it better than many on theirs.
 //!
-//! Each namespace has one vote, however many keys it has, and casts it when more than half of its keys fail. Doubt needs
+//! Each namespace has one vote, however many keys it has, and casts it when more than half of its keys fail. A correlation needs
 //! more than half of the votes, and two members of whose namespaces at least half are hit. And no namespace decides for
 //! another: what is held of one has to be held whichever single other one is left out. Where there is only one, its
 //! keys decide alone.
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub(super) enum Scope {
     /// Whatever failed together.
     All,
-    /// That of one namespace: without it there would be no doubt, so that it must not hold what is another's.
+    /// That of one namespace: without it there would be no correlation, so that it must not hold what is another's.
     Only(u32),
 }
 
@@ -81,7 +81,7 @@ pub(super) fn hit_members(ballots: &[Ballot]) -> Vec<u32> {
     members.into_iter().filter(|(_, tally)| tally.at_least_half()).map(|(member, _)| member).collect()
 }
 
-/// What is held; `None` when there is no reason for doubt.
+/// What is held; `None` when there is no correlation.
 pub(super) fn correlation(ballots: &[Ballot]) -> Option<Scope> {
     let members = by_member(ballots);
     let mut namespaces: BTreeMap<u32, Vec<&Ballot>> = BTreeMap::new();

@@ -138,7 +138,7 @@ fn notes(facts: Facts<'_>, desired: Option<&Desired>, said: &Explanation) -> Vec
     if let Some(startup) = facts.input.startup() {
         notes.push(format!("start-up has not converged, nothing goes before: {startup}"));
     }
-    // A scenario says that there is a doubt, and no more.
+    // A scenario has the kind of a failed self-check and no facts.
     let bare = |self_check: &&SelfCheckFailure| {
         matches!(
             self_check,
@@ -155,7 +155,7 @@ fn notes(facts: Facts<'_>, desired: Option<&Desired>, said: &Explanation) -> Vec
             notes.push("no cluster has an address for it".to_owned());
         }
         for member in &desired.unreadable {
-            notes.push(format!("none of the addresses that {member} gives can be used"));
+            notes.push(format!("none of the addresses of {member} can be used"));
         }
     }
     notes

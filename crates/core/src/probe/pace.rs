@@ -107,7 +107,7 @@ impl Pace {
 pub struct Timing {
     /// From the start of one probe to the start of the next.
     pub interval: Duration,
-    /// The same while a verdict is in doubt.
+    /// The same while a verdict may change.
     pub fast_interval: Duration,
     /// For a whole probe.
     pub timeout: Duration,

@@ -78,9 +78,9 @@ pub(super) fn check_template(fleet: &Fleet, zones: &[&DnsName], reader: &mut Rea
             .to_owned()
     } else {
         match sample.parse::<DnsName>() {
-            Err(error) => format!("gives no name, such as '{sample}': {error}"),
+            Err(error) => format!("makes no valid name, such as '{sample}': {error}"),
             Ok(name) if !zones.is_empty() && !zones.iter().any(|zone| name.is_below(zone)) => {
-                "gives names that lie in none of the zones; let it end in one".to_owned()
+                "makes names that lie in none of the zones; let it end in one".to_owned()
             }
             Ok(_) => return,
         }

@@ -1,4 +1,4 @@
-//! What a person may ask for, whether it can be done, and the answer.
+//! Requests of operators: what they ask for, whether it can be done, and the answer.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -135,7 +135,7 @@ pub struct Operator {
     pub brakes: Brakes,
     /// Whether there is a state directory.
     pub keeps: bool,
-    /// What the prober listens to: whenever it changes, a person has said that a correlation is true.
+    /// What the prober listens to: whenever it changes, an operator has confirmed a correlation.
     pub confirm_outage: watch::Sender<u64>,
 }
 
@@ -184,10 +184,10 @@ impl Operator {
         Ok(Answer { subjects: change, effect })
     }
 
-    /// Tells the prober that what went bad together is really bad; returns what it doubted.
+    /// Confirms a mass failure to the prober; returns the failure of its self-check.
     ///
     /// # Errors
-    /// When it doubts nothing of the kind.
+    /// When no correlation is in force.
     pub fn confirm_outage(&self, by: &str) -> Result<String, OrderError> {
         let self_check = self.view.inputs.current().health().self_check.clone();
         let Some(self_check @ SelfCheckFailure::Correlation { .. }) = self_check else {

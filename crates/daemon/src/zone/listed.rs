@@ -1,4 +1,4 @@
-//! What a list changes: what the zone holds, and what it says of members and of persons.
+//! What a list changes: what the zone holds, and the members and overrides in its ownership records.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ impl ZoneTask {
         self.report_fault(None);
     }
 
-    /// Hands over what the zone says of members and of persons, before the first plan.
+    /// Hands over the members and overrides in the zone's ownership records, before the first plan.
     async fn adopt(&self, observed: &Observed) {
         let members = adopt(self.planner.zone(), observed, &self.configured);
         debug!(zone = %self.planner.zone().zone, members = members.len(), "adopted what the zone says");

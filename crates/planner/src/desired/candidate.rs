@@ -16,7 +16,7 @@ use fleetdns_core::service::Published;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) verdict: Verdict,
-    /// What a person says of it.
+    /// The override that counts.
     pub(crate) kind: Option<OverrideKind>,
     pub(crate) members: BTreeSet<MemberName>,
     /// What a host name resolves to, each with its verdict; `None` while it was never resolved.
@@ -79,7 +79,7 @@ impl Candidate {
     }
 }
 
-/// What a person says counts before what probes say.
+/// An override counts before probe results.
 pub(crate) fn alive(verdict: Verdict, kind: Option<OverrideKind>) -> Option<bool> {
     match kind {
         Some(OverrideKind::ForceIn) => Some(true),
@@ -123,7 +123,7 @@ fn verdict(member: Option<&MemberName>, ip: IpAddr, probe: &Arc<ProbeSpec>, heal
     }
     let key = ProbeKey { address: ip, spec: Arc::clone(probe) };
     match health.verdict(&key) {
-        // Published with a doubt: nobody can tell from here.
+        // Published unprobed: it cannot be probed from here.
         Verdict::Unknown
             if health.unprobeable_policy == UnprobeablePolicy::Publish
                 && health.unprobeable.contains(&key) =>

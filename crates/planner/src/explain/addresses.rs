@@ -106,7 +106,7 @@ impl Lines<'_> {
                 format!("{member} gave it, and is no longer configured")
             }
             Some(view) if !view.listed => format!("{member} gave it, and was never listed"),
-            Some(_) => format!("{member} gave it, and no longer does"),
+            Some(_) => format!("{member} gave it, and no longer has it"),
         };
         let marks = self.there().iter().filter_map(|set| set.claim.ownership());
         let sources: BTreeSet<MemberName> = marks
@@ -116,7 +116,7 @@ impl Lines<'_> {
             .collect();
         let mut reason = sources.iter().map(said).collect::<Vec<_>>().join("; ");
         if reason.is_empty() {
-            "no cluster gives it".clone_into(&mut reason);
+            "no cluster has it".clone_into(&mut reason);
         }
         let next = match self.facts.refused {
             _ if then => self.kept(),

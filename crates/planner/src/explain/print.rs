@@ -52,10 +52,10 @@ impl Explanation {
             line(f, 2, "in DNS", "nothing")?;
         }
         for SetLine { ttl, record_type, values, .. } in &self.desired {
-            line(f, 2, "wanted", &format!("{ttl} {record_type} {}", values.join(" ")))?;
+            line(f, 2, "desired", &format!("{ttl} {record_type} {}", values.join(" ")))?;
         }
         if self.desired.is_empty() {
-            line(f, 2, "wanted", "nothing")?;
+            line(f, 2, "desired", "nothing")?;
         }
         if let Some(up) = &self.points_up {
             line(f, 2, "up", &format!("{up}: it points there when none of its addresses is in"))?;

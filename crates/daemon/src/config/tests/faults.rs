@@ -88,9 +88,9 @@ fn fleet() {
         ("name-template = x.example.com", "dns.conf:3: [fleet] name-template: has no {name}"),
         (
             "name-template = {name}.example.net",
-            "dns.conf:3: [fleet] name-template: gives names that lie in none",
+            "dns.conf:3: [fleet] name-template: makes names that lie in none",
         ),
-        ("name-template = {name}..example.com", "dns.conf:3: [fleet] name-template: gives no name"),
+        ("name-template = {name}..example.com", "dns.conf:3: [fleet] name-template: makes no valid name"),
     ] {
         fleet(key, &[fault]);
     }
