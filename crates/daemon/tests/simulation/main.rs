@@ -33,6 +33,7 @@ mod schedule;
 mod sim;
 mod trial;
 mod victim;
+mod world;
 mod zone;
 
 use std::sync::Mutex;

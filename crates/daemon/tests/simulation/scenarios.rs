@@ -11,13 +11,13 @@ use fleetdns_core::{
     AllDown, Content, DnsName, NonEmpty, ObservedSet, Owner, RecordData, ServiceKey, Ttl, Version,
 };
 
-use crate::chaos::{foreign, key};
 use crate::drive::Driver;
 use crate::fleet::{Member, Truth};
 use crate::names;
 use crate::network::{Cut, Life};
 use crate::proof::Broken;
 use crate::sim::Sim;
+use crate::world::{foreign, key};
 use crate::zone::Trouble;
 
 const SECOND: Duration = Duration::from_secs(1);
