@@ -95,6 +95,19 @@ mod tests {
 
     use super::*;
 
+    /// The picture in the README is what the demo printed once.
+    #[test]
+    fn the_picture_has_every_heading_of_the_story() {
+        let headings: Vec<&str> = include_str!("story.rs")
+            .split("screen.heading(\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
+        assert_eq!(headings.len(), 5, "{headings:?}");
+        let missing = headings.iter().find(|heading| !include_str!("../demo.svg").contains(*heading));
+        assert_eq!(missing, None, "run `fleetdns demo` and draw demo.svg again");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_step_that_does_not_happen_ends_the_demo_and_nothing_is_left() {
         let mut scene = Scene::start().await.unwrap();
