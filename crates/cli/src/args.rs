@@ -133,6 +133,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  fleetdns confirm-outage")]
     ConfirmOutage(#[command(flatten)] Operate),
     /// Make the running daemon read its configuration again. Exit code: 0 taken up, 1 faults, and what was read before stands.
+    #[command(after_help = "Examples:\n  fleetdns reload\n  fleetdns reload -c /etc/fleetdns/dns.conf -o json")]
     Reload(#[command(flatten)] Operate),
     /// Say why a name holds what it holds: each address in or out, its probes, brakes, and who said what.
     #[command(after_help = "Examples:\n  fleetdns why web.example.com\n  fleetdns why shop/web")]
