@@ -84,7 +84,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    pub(super) fn new(at: &Place, section: &str, key: &str, problem: impl Into<String>) -> Self {
+    /// A fault at a place.
+    pub fn new(at: &Place, section: &str, key: &str, problem: impl Into<String>) -> Self {
         let typed = at.typed.as_deref().filter(|typed| spelling(typed) == key);
         let key = typed.unwrap_or(key).to_owned();
         Self { at: at.clone(), section: section.to_owned(), key, problem: problem.into() }

@@ -229,15 +229,16 @@ pub(super) fn shown(key: &str) -> &str {
     if key.len() <= 24 { key } else { "" }
 }
 
-struct Header {
-    kind: String,
-    label: Option<String>,
+/// The header of a section.
+pub(super) struct Header {
+    pub(super) kind: String,
+    pub(super) label: Option<String>,
     problem: Option<&'static str>,
 }
 
 impl Header {
     /// Reads as much as there is, so that the keys that follow find their section even if its header has a fault.
-    fn read(text: &str) -> Self {
+    pub(super) fn read(text: &str) -> Self {
         let rest = text.trim_start_matches('[').trim_start_matches(BLANK);
         let end =
             rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').unwrap_or(rest.len());

@@ -15,6 +15,8 @@
 mod absent;
 mod addresses;
 mod differences;
+mod draft;
+pub mod edit;
 mod exposed;
 mod fault;
 mod files;
@@ -46,6 +48,7 @@ use std::sync::Arc;
 use fleetdns_core::{AddressPolicies, DnsName, HostnamePolicy};
 use fleetdns_watch::MemberConfig;
 
+pub use draft::{Draft, DraftError};
 pub use fault::{Fault, Place};
 pub use flags::{DEFAULT_FILE, Flags};
 pub use fleet::Fleet;

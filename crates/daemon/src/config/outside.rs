@@ -52,7 +52,7 @@ impl<'a> Outside<'a> {
 
     /// The kubeconfig files that kubectl would read: those of `KUBECONFIG`, or the one of the home directory when it
     /// is there.
-    pub(super) fn kubeconfig(&self) -> Vec<PathBuf> {
+    pub fn kubeconfig(&self) -> Vec<PathBuf> {
         if let Some(list) = self.variable("KUBECONFIG") {
             return self.path_list(list);
         }

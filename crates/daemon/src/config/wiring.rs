@@ -1,7 +1,7 @@
 //! From this process's surroundings to a [`Config`], and from there to what the other crates take.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fleetdns_core::Guard;
@@ -13,12 +13,13 @@ use super::fault::sort;
 use super::files::Seen;
 use super::{Config, Fault, Flags, Loaded, Outside, absent, exposed};
 
+fn contexts(files: &[PathBuf]) -> Result<Vec<String>, String> {
+    fleetdns_watch::contexts(files).map_err(|error| crate::chain(&error))
+}
+
 impl Loaded {
     /// Reads the file that the flags name, with this process's environment and files.
     pub fn of(flags: &Flags) -> Self {
-        let contexts = |files: &[std::path::PathBuf]| {
-            fleetdns_watch::contexts(files).map_err(|error| crate::chain(&error))
-        };
         let seen = Seen::default();
         let read = |path: &Path| seen.read(path);
         let outside = Outside { read: &read, ..Outside::system(&contexts) };
@@ -45,6 +46,14 @@ impl Config {
     /// Everything that is wrong, by line.
     pub fn load(flags: &Flags) -> Result<Self, Vec<Fault>> {
         Loaded::of(flags).config
+    }
+
+    /// Reads a text as what the file may become, with this process's environment and files.
+    ///
+    /// # Errors
+    /// Everything that is wrong, by line.
+    pub fn of_text(file: &Path, bytes: &[u8], flags: &Flags) -> Result<Self, Vec<Fault>> {
+        Self::parse(&file.display().to_string(), bytes, flags, &Outside::system(&contexts))
     }
 
     /// What reading a Service depends on.
