@@ -9,6 +9,7 @@ mod e2e_endpoint;
 mod e2e_etcd_away;
 mod e2e_faults;
 mod e2e_journey;
+mod e2e_members;
 mod e2e_others;
 mod e2e_overrides;
 mod e2e_providers;

@@ -47,9 +47,18 @@ impl Printed {
 /// # Panics
 /// When it cannot be started, or does not end within 30 s.
 pub async fn fleetdns(arguments: &[&str]) -> Printed {
+    fleetdns_with(arguments, &[]).await
+}
+
+/// Runs `fleetdns` to its end, with these variables.
+///
+/// # Panics
+/// When it cannot be started, or does not end within 30 s.
+pub async fn fleetdns_with(arguments: &[&str], environment: &[(&str, &str)]) -> Printed {
     let what = format!("fleetdns {}", arguments.join(" "));
     let mut command = Command::new(binary());
     command.args(arguments).env_remove("KUBECONFIG").env_remove("RUST_LOG");
+    command.envs(environment.iter().copied());
     let done = within(&what, COMMAND, tokio::task::spawn_blocking(move || command.output())).await;
     let output = done.expect("the thread does not panic").unwrap_or_else(|e| panic!("{what}: {e}"));
     Printed {

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use fleetdns_core::text;
-use fleetdns_daemon::config::Flags;
+use fleetdns_daemon::config::{DEFAULT_FILE, Flags};
+
+use crate::kubefed::Kubefed;
 
 /// Keeps DNS zones in step with the LoadBalancer Services of many Kubernetes clusters.
 #[derive(Debug, Parser)]
@@ -58,7 +60,25 @@ pub enum Command {
     #[command(
         after_help = "Examples:\n  fleetdns run -c /etc/fleetdns/dns.conf\n  fleetdns run --federation-name fed --dns-provider coredns --dns-zone-name example.com -c dns.conf"
     )]
-    Run(#[command(flatten)] Flags),
+    Run {
+        #[command(flatten)]
+        flags: Flags,
+        #[command(flatten)]
+        kubefed: Kubefed,
+    },
+    /// Write a first dns.conf, and print what to apply in each cluster.
+    #[command(
+        after_help = "Examples:\n  fleetdns init myfederation --dns-provider=azure-azuredns --dns-zone-name=syncweek.com --dns-provider-config=azure.conf\n  fleetdns init myfederation --dns-provider coredns --dns-zone-name example.com --dns-provider-config coredns.conf -c dns.conf"
+    )]
+    Init(#[command(flatten)] Box<InitArgs>),
+    /// Add a cluster to dns.conf, and make a running daemon take it up.
+    #[command(
+        after_help = "Examples:\n  fleetdns join eastus --cluster-context=eastus-admin\n  fleetdns join eastus --kubeconfig /etc/fleetdns/eastus.kubeconfig --region eastus --zones 1,2\n  fleetdns join eastus --print-rbac"
+    )]
+    Join(#[command(flatten)] Box<JoinArgs>),
+    /// Remove a cluster from dns.conf, and make a running daemon take its addresses out of DNS.
+    #[command(after_help = "Examples:\n  fleetdns unjoin eastus")]
+    Unjoin(#[command(flatten)] Box<UnjoinArgs>),
     /// Look at the config, the clusters, our rights and the zones; say what to do about each fault.
     #[command(after_help = "Examples:\n  fleetdns check\n  fleetdns check -c dns.conf -o json")]
     Check {
@@ -133,7 +153,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  fleetdns confirm-outage")]
     ConfirmOutage(#[command(flatten)] Operate),
     /// Make the running daemon read its configuration again. Exit code: 0 taken up, 1 faults, and what was read before stands.
-    #[command(after_help = "Examples:\n  fleetdns reload\n  fleetdns reload -c /etc/fleetdns/dns.conf -o json")]
+    #[command(
+        after_help = "Examples:\n  fleetdns reload\n  fleetdns reload -c /etc/fleetdns/dns.conf -o json"
+    )]
     Reload(#[command(flatten)] Operate),
     /// Say why a name holds what it holds: each address in or out, its probes, brakes, and who said what.
     #[command(after_help = "Examples:\n  fleetdns why web.example.com\n  fleetdns why shop/web")]
@@ -199,7 +221,7 @@ pub enum Command {
 }
 
 /// How to print.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Copy, Args)]
 pub struct Output {
     /// Output format.
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
@@ -264,6 +286,93 @@ pub struct OverrideArgs {
     /// Also when a name loses its last address.
     #[arg(long)]
     pub yes: bool,
+    /// The daemon.
+    #[command(flatten)]
+    pub operate: Operate,
+}
+
+/// A fleet that begins.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Name of the fleet, a label of every federation name.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Who serves the zone: coredns, embedded, azure-azuredns, ...
+    #[arg(long, value_name = "PROVIDER")]
+    pub dns_provider: String,
+    /// The zone to write.
+    #[arg(long, value_name = "ZONE")]
+    pub dns_zone_name: String,
+    /// File with the keys of the provider under [Global], as for kubefed; it is copied.
+    #[arg(long, value_name = "FILE")]
+    pub dns_provider_config: Option<PathBuf>,
+    /// The provider's id of the zone.
+    #[arg(long, value_name = "ID")]
+    pub zone_id: Option<String>,
+    /// What federation names end in, unless it is the zone.
+    #[arg(long, value_name = "SUFFIX")]
+    pub service_dns_suffix: Option<String>,
+    /// File to write; it must not be there.
+    #[arg(long, short = 'c', value_name = "FILE", default_value = DEFAULT_FILE)]
+    pub config: PathBuf,
+    /// Look for faults, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Taken from kubefed; not needed.
+    #[arg(long, hide = true)]
+    pub kubeconfig: Option<PathBuf>,
+    /// Flags of kubefed.
+    #[command(flatten)]
+    pub kubefed: Kubefed,
+}
+
+/// A cluster that joins.
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// Name of the cluster in dns.conf.
+    #[arg(value_name = "CLUSTER")]
+    pub name: String,
+    /// Context of the cluster in the kubeconfig [default: the name of the cluster].
+    #[arg(long, value_name = "CONTEXT")]
+    pub cluster_context: Option<String>,
+    /// Kubeconfig, as the daemon can read it [default: KUBECONFIG, or ~/.kube/config].
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Region of the cluster [default: what its nodes say].
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// Zones of the region, separated by commas [default: what its nodes say].
+    #[arg(long, value_name = "ZONES")]
+    pub zones: Option<String>,
+    /// Print what to apply in the cluster, for `kubectl apply -f -`, and change nothing.
+    #[arg(long)]
+    pub print_rbac: bool,
+    /// Print the section, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Flags of kubefed.
+    #[command(flatten)]
+    pub kubefed: Kubefed,
+    /// The daemon.
+    #[command(flatten)]
+    pub operate: Operate,
+}
+
+/// A cluster that leaves.
+#[derive(Debug, Args)]
+pub struct UnjoinArgs {
+    /// Name of the cluster in dns.conf.
+    #[arg(value_name = "CLUSTER")]
+    pub name: String,
+    /// Taken from kubefed; not needed.
+    #[arg(long, hide = true)]
+    pub cluster_context: Option<String>,
+    /// Taken from kubefed; not needed.
+    #[arg(long, hide = true)]
+    pub kubeconfig: Option<PathBuf>,
+    /// Flags of kubefed.
+    #[command(flatten)]
+    pub kubefed: Kubefed,
     /// The daemon.
     #[command(flatten)]
     pub operate: Operate,

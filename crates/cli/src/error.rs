@@ -1,6 +1,7 @@
 //! Why a command failed, and the exit codes.
 
 use std::error::Error;
+use std::fmt;
 use std::process::ExitCode;
 
 use fleetdns_daemon::config::Fault;
@@ -37,6 +38,18 @@ pub enum CommandError {
     Failed(String),
 }
 
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(faults) => {
+                let lines: Vec<String> = faults.iter().map(Fault::to_string).collect();
+                f.write_str(&lines.join("\n"))
+            }
+            Self::Failed(text) => f.write_str(text),
+        }
+    }
+}
+
 impl CommandError {
     /// From any error, with what caused it.
     pub fn failed(error: &dyn Error) -> Self {
@@ -46,8 +59,8 @@ impl CommandError {
     /// Prints it to standard error.
     pub fn print(&self) {
         match self {
-            Self::Config(faults) => faults.iter().for_each(|fault| eprintln!("{fault}")),
-            Self::Failed(text) => eprintln!("fleetdns: {text}"),
+            Self::Config(_) => eprintln!("{self}"),
+            Self::Failed(_) => eprintln!("fleetdns: {self}"),
         }
     }
 

@@ -14,6 +14,7 @@
 pub mod args;
 pub mod commands;
 pub mod error;
+pub mod kubefed;
 pub mod log;
 pub mod output;
 
@@ -67,7 +68,13 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 async fn dispatch(command: Command) -> Result<Exit, CommandError> {
     match command {
-        Command::Run(flags) => commands::run::run(&flags).await,
+        Command::Run { flags, kubefed } => {
+            kubefed.report();
+            commands::run::run(&kubefed.complete(&flags)).await
+        }
+        Command::Init(args) => commands::init::init(&args),
+        Command::Join(args) => commands::members::join(&args).await,
+        Command::Unjoin(args) => commands::members::unjoin(&args).await,
         Command::Check { flags, output } => commands::check::check(&flags, output.output).await,
         Command::Plan { flags, output } => commands::plan::plan(&flags, output.output).await,
         Command::Records { daemon, all } => commands::read::records(&daemon, all).await,

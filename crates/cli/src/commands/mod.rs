@@ -4,6 +4,8 @@ mod ask;
 pub mod check;
 pub mod events;
 pub mod health;
+pub mod init;
+pub mod members;
 pub mod overrides;
 pub mod plan;
 pub mod read;

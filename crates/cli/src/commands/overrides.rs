@@ -72,22 +72,25 @@ pub async fn confirm_outage(operate: &Operate) -> Result<Exit, CommandError> {
 /// When the daemon cannot be asked.
 pub async fn reload(operate: &Operate) -> Result<Exit, CommandError> {
     let answer: Reloaded = post(operate, "/v1/reload", &()).await?;
-    show(operate.output.output, &answer, |out| {
-        for fault in &answer.faults {
-            writeln!(out, "{fault}")?;
-        }
-        if !answer.faults.is_empty() {
-            return writeln!(out, "nothing was taken up; the configuration that was read before stands");
-        }
-        if answer.changes.is_empty() && answer.at_restart.is_empty() {
-            return writeln!(out, "nothing has changed");
-        }
-        for change in &answer.changes {
-            writeln!(out, "{change}")?;
-        }
-        answer.at_restart.iter().try_for_each(|key| writeln!(out, "{key} takes effect at the next start"))
-    })?;
+    show(operate.output.output, &answer, |out| reload_text(out, &answer))?;
     Ok(if answer.faults.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// What became of a reload, for people.
+pub(super) fn reload_text(out: &mut Text<'_>, answer: &Reloaded) -> std::io::Result<()> {
+    for fault in &answer.faults {
+        writeln!(out, "{fault}")?;
+    }
+    if !answer.faults.is_empty() {
+        return writeln!(out, "nothing was taken up; the configuration that was read before stands");
+    }
+    if answer.changes.is_empty() && answer.at_restart.is_empty() {
+        return writeln!(out, "nothing has changed");
+    }
+    for change in &answer.changes {
+        writeln!(out, "{change}")?;
+    }
+    answer.at_restart.iter().try_for_each(|key| writeln!(out, "{key} takes effect at the next start"))
 }
 
 /// `fleetdns overrides`.
@@ -170,7 +173,7 @@ fn now() -> u64 {
 }
 
 /// Sends an order to the daemon's socket.
-async fn post<B: Serialize, T: DeserializeOwned>(
+pub(super) async fn post<B: Serialize, T: DeserializeOwned>(
     operate: &Operate,
     path: &str,
     body: &B,
@@ -198,7 +201,7 @@ async fn post<B: Serialize, T: DeserializeOwned>(
 }
 
 /// Where the daemon takes orders: what is typed, what the config says, or the usual place.
-fn socket(operate: &Operate) -> Result<PathBuf, CommandError> {
+pub(super) fn socket(operate: &Operate) -> Result<PathBuf, CommandError> {
     if let Some(path) = &operate.socket {
         return Ok(path.clone());
     }

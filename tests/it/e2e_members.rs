@@ -1,0 +1,120 @@
+//! A cluster joins a running daemon and leaves it again, by kubefed's commands.
+
+use std::fs;
+
+use fleetdns_tests::conf::{FLEET, name};
+use fleetdns_tests::daemon::{Daemon, cluster, fleetdns};
+use fleetdns_tests::dns;
+use fleetdns_tests::endpoint::Endpoint;
+use fleetdns_tests::fleet::Fleet;
+use fleetdns_tests::manifest::NewService;
+use fleetdns_tests::race::Race;
+use serde_json::json;
+
+use crate::e2e_endpoint::{BACK, both};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_joins_is_published_and_one_that_unjoins_leaves() {
+    let fleet = Fleet::start().await;
+    let server = fleet.server();
+    let [in_west, in_east] = [(); 2].map(|()| Endpoint::on_port(5001));
+    let [west, east] = [&in_west, &in_east].map(|endpoint| endpoint.ip().to_string());
+    fleet.publish(&NewService::new("default", "calculatorlb").port(5001), &west, &east).await;
+    let daemon = Daemon::start(&fleet.conf().without("eastus").more("# the last line, a comment")).await;
+    dns::wait_for(server, &name("calculatorlb", ""), "A", &[&west], BACK).await;
+    let before = fs::read_to_string(daemon.conf_path()).unwrap();
+
+    // What the config would refuse is refused, all at once, and nothing is written.
+    let kubeconfig = fleet.east.kubeconfig().display().to_string();
+    let with = ["--kubeconfig", &kubeconfig, "--host-cluster-context=westus", "--secret-name=east"];
+    let bad = [&["join", "eastus", "--cluster-context=nosuch", "--zones=a b"][..], &with].concat();
+    let refused = daemon.command(&bad).await;
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    for part in ["no context 'nosuch' in", "[cluster \"eastus\"] zones: 'a b'"] {
+        assert!(refused.err.contains(part), "no {part:?}: {refused:?}");
+    }
+    assert_eq!(fs::read_to_string(daemon.conf_path()).unwrap(), before);
+
+    let join = [&["join", "eastus", "--cluster-context=eastus", "-o", "json"][..], &with].concat();
+    let joined = daemon.command(&join).await;
+    assert_eq!(joined.code, Some(0), "{joined:?}");
+    assert_eq!(joined.json()["reload"]["changes"], json!(["cluster eastus added"]), "{joined:?}");
+    assert!(joined.err.contains("ignored") && joined.err.contains("--host-cluster-context, --secret-name"));
+    let after = fs::read_to_string(daemon.conf_path()).unwrap();
+    assert!(after.starts_with(&before) && after.contains("\n[cluster \"eastus\"]\nkubeconfig = "), "{after}");
+    both(&Race::start("a member joins", BACK), server, "calculatorlb", &west, &east).await;
+    let again = daemon.command(&join).await;
+    assert!(again.code == Some(2) && again.err.contains("already"), "{again:?}");
+
+    let unjoined = daemon.command(&["unjoin", "eastus", "--host-cluster-context=westus"]).await;
+    assert_eq!(unjoined.code, Some(0), "{unjoined:?}");
+    assert!(unjoined.out.contains("cluster eastus removed"), "{unjoined:?}");
+    assert_eq!(fs::read_to_string(daemon.conf_path()).unwrap(), before);
+    let race = Race::start("a member leaves", BACK);
+    race.answers(server, &name("calculatorlb", ""), "A", &[&west]).await;
+    race.answers(server, &name("calculatorlb", "eastus"), "A", &[]).await;
+    race.done();
+    assert_eq!(cluster(&daemon.status().await, "eastus")["inventory"], "removed");
+    for (last, part) in [("eastus", "no [cluster \"eastus\"]"), ("westus", "is the last cluster")] {
+        let refused = daemon.command(&["unjoin", last]).await;
+        assert!(refused.code == Some(1) && refused.err.contains(part), "{refused:?}");
+    }
+}
+
+/// The command lines of the Kubefed guide, with `fleetdns` for `kubefed`, and `-c` for the place of the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_lines_of_the_guide_make_a_config() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let kubeconfig = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: Config\nclusters: [{{name: {name}, cluster: {{server: 'https://127.0.0.1:9'}}}}]\n\
+             users: [{{name: {name}, user: {{token: x}}}}]\n\
+             contexts: [{{name: {name}, context: {{cluster: {name}, user: {name}}}}}]\n"
+        )
+    };
+    fs::write(path("config"), kubeconfig("westuscluster1")).unwrap();
+    fs::write(path("east"), kubeconfig("eastuscluster1")).unwrap();
+    fs::write(
+        path("azure.conf"),
+        "# of the guide\n[Global]\nsubscription-id = s\ntenant-id = t\nclient-id = c\nsecret = p#a;ss\nresourceGroup = fed-dns-rg\n",
+    )
+    .unwrap();
+    let (provider_config, conf) =
+        (format!("--dns-provider-config={}", path("azure.conf")), path("etc/dns.conf"));
+    let init = [
+        "init",
+        FLEET,
+        "--host-cluster-context=westuscluster1",
+        "--dns-provider=azure-azuredns",
+        "--dns-zone-name=syncweek.com",
+        &provider_config,
+        "--image=xtoph/hyperkube-amd64:xtoph.azuredns.2",
+        "-c",
+        &conf,
+    ];
+    let done = fleetdns(&init).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(
+        done.out.contains("kind: ClusterRoleBinding") && done.err.contains("--host-cluster-context, --image")
+    );
+    let text = fs::read_to_string(&conf).unwrap();
+    assert!(text.ends_with(&fs::read_to_string(path("azure.conf")).unwrap()), "{text}");
+    let again = fleetdns(&init).await;
+    assert!(again.code == Some(1) && again.err.contains("exists already"), "{again:?}");
+    assert_eq!(fs::read_to_string(&conf).unwrap(), text);
+
+    let both = format!("{}:{}", path("config"), path("east"));
+    for cluster in ["westuscluster1", "eastuscluster1"] {
+        let context = format!("--cluster-context={cluster}");
+        let join = ["join", cluster, "--host-cluster-context=westuscluster1", &context, "-c", &conf];
+        let joined = fleetdns_tests::daemon::fleetdns_with(&join, &[("KUBECONFIG", &both)]).await;
+        assert_eq!(joined.code, Some(0), "{joined:?}");
+        assert!(joined.out.contains("no daemon runs here"), "{joined:?}");
+    }
+    let text = fs::read_to_string(&conf).unwrap();
+    assert_eq!(text.matches(&format!("kubeconfig = {both}\n")).count(), 2, "{text}");
+    let unjoined =
+        fleetdns(&["unjoin", "eastuscluster1", "--host-cluster-context=westuscluster1", "-c", &conf]).await;
+    assert_eq!(unjoined.code, Some(0), "{unjoined:?}");
+}
