@@ -275,16 +275,16 @@ async fn an_unchanged_zone_is_not_transferred_again() {
     assert_eq!(transfers(&mut server), 2);
 }
 
-/// Writes the text of the marks of a name again.
+/// Writes the text of the ownership record of a name again.
 fn remark(server: &NameServer, name: &str, change: impl Fn(&str) -> String) {
-    let marks = server.texts(&format!("_fleetdns.{name}"));
-    assert!(!marks.is_empty(), "{name} has no mark");
+    let texts = server.texts(&format!("_fleetdns.{name}"));
+    assert!(!texts.is_empty(), "{name} has no ownership record");
     let mut lines = vec![format!("update delete _fleetdns.{name}. TXT")];
-    for strings in marks {
-        let text = change(&strings[1..].concat());
+    for strings in texts {
+        let text = change(&strings.concat());
         let chunks = text.as_bytes().chunks(200).map(String::from_utf8_lossy);
         let quoted: Vec<String> = chunks.map(|part| format!("\"{part}\"")).collect();
-        lines.push(format!("update add _fleetdns.{name}. 60 TXT \"{}\" {}", strings[0], quoted.join(" ")));
+        lines.push(format!("update add _fleetdns.{name}. 60 TXT {}", quoted.join(" ")));
     }
     server.nsupdate(&lines);
 }

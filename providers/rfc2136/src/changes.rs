@@ -1,11 +1,12 @@
 //! A change of one name as the parts of update messages.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use fleetdns_core::{Change, DnsName, Label, NameChange, RecordData, RecordType as Kind, Ttl};
+use fleetdns_core::ownership::txt::TooLong;
+use fleetdns_core::{Change, DnsName, Label, NameChange, RecordData, RecordType as Kind};
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 
-use crate::ownership::{self, OwnershipRecord};
+use crate::ownership::{self, ROOM, Txt};
 use crate::view::Known;
 use crate::wire;
 
@@ -75,11 +76,11 @@ pub(crate) fn edit(
     if !is_as_planned(owner, change, before) {
         return Err(Unfit::Stale);
     }
-    let after = after(owner, change, before);
+    let place = Place::of(name).map_err(Unfit::Impossible)?;
+    let after = after(owner, change, before, &place)?;
     if after.sets.contains_key(&Kind::Cname) && after.sets.len() + after.others.len() > 1 {
         return Err(Unfit::Stale);
     }
-    let place = Place::of(name).map_err(Unfit::Impossible)?;
     let becomes_alias = after.sets.contains_key(&Kind::Cname) && !before.sets.contains_key(&Kind::Cname);
     let mut guards = place.prerequisites(before)?;
     if becomes_alias {
@@ -93,7 +94,7 @@ pub(crate) fn edit(
         true => None,
         false => Some(place.rest(additions.clone(), &after)?),
     };
-    let (old_marks, new_marks) = place.marks(before, &after)?;
+    let (old_marks, new_marks) = place.marks(before, &after);
     let updates = [deletions, old_marks, additions, new_marks].concat();
     let proof = place.prerequisites(&after)?;
     Ok(Edit { name: name.clone(), guards, updates, signatures, proof, rest, after })
@@ -129,30 +130,46 @@ fn is_as_planned(owner: &Label, change: &NameChange, known: &Known) -> bool {
     })
 }
 
-fn after(owner: &Label, change: &NameChange, before: &Known) -> Known {
+fn after(owner: &Label, change: &NameChange, before: &Known, place: &Place) -> Result<Known, Unfit> {
+    let old = before.ownership(owner);
+    if !before.marks.is_empty() && !old.owner.is_ours() {
+        let at = wire::text(&place.marks);
+        let why = format!("somebody else has a TXT record at {at}, where its ownership record belongs");
+        return Err(Unfit::Impossible(why));
+    }
     let mut after = before.clone();
-    let (our_marks, mut texts) = before.our_marks(owner);
-    // What was deleted by hand has left its mark behind.
-    texts.retain(|kind, _| before.sets.contains_key(kind));
+    let mut types: BTreeSet<Kind> = before.sets.keys().copied().filter(|kind| old.covers(*kind)).collect();
+    let mut written = None;
     for change in &change.changes {
+        let kind = change.record_type();
+        after.mixed.remove(&kind);
         match change.after() {
-            Some((set, mark)) => put(&mut after, &mut texts, (set.ttl, &set.data), mark.as_str()),
+            Some((set, mark)) => {
+                after.sets.insert(kind, (set.ttl, set.data.clone()));
+                types.insert(kind);
+                written = Some(mark);
+            }
             None => {
-                after.sets.remove(&change.record_type());
-                after.mixed.remove(&change.record_type());
-                texts.remove(&change.record_type());
+                after.sets.remove(&kind);
+                types.remove(&kind);
             }
         }
     }
-    after.marks.retain(|mark| !our_marks.contains(mark));
-    after.marks.extend(ownership::write(&texts));
-    after
+    if types.is_empty() {
+        after.marks.clear();
+    } else if let Some(mark) = written.or(old.owner.mark()) {
+        after.marks = ownership::write(mark.as_str(), types).map_err(too_long)?;
+    }
+    // Otherwise it cannot be read, and nothing is known that could take its place: it stays.
+    Ok(after)
 }
 
-fn put(known: &mut Known, texts: &mut BTreeMap<Kind, String>, (ttl, data): (Ttl, &RecordData), mark: &str) {
-    known.sets.insert(data.record_type(), (ttl, data.clone()));
-    known.mixed.remove(&data.record_type());
-    texts.insert(data.record_type(), mark.to_owned());
+fn too_long(TooLong(characters): TooLong) -> Unfit {
+    Unfit::Impossible(format!(
+        "its ownership text has {characters} characters, {} can be kept; fewer clusters or shorter load balancer names \
+         are needed",
+        ROOM.longest()
+    ))
 }
 
 /// The two names at which one name of ours is written.
@@ -184,8 +201,7 @@ impl Place {
         if known.marks.is_empty() {
             records.push(wire::without_data(&self.marks, DNSClass::NONE, RecordType::TXT));
         }
-        let mark =
-            |mark: &OwnershipRecord| wire::with_data(&self.marks, DNSClass::IN, 0, wire::mark_rdata(mark));
+        let mark = |mark: &Txt| wire::with_data(&self.marks, DNSClass::IN, 0, wire::txt(mark));
         records.extend(known.marks.iter().map(mark));
         Ok(records)
     }
@@ -217,22 +233,15 @@ impl Place {
         Ok(records)
     }
 
-    /// Marks to delete, and marks to add.
-    fn marks(&self, before: &Known, after: &Known) -> Result<(Vec<Record>, Vec<Record>), Unfit> {
-        let record = |mark: &OwnershipRecord, class, ttl| {
-            wire::with_data(&self.marks, class, ttl, wire::mark_rdata(mark))
-        };
-        let old = before.marks.difference(&after.marks).map(|mark| record(mark, DNSClass::NONE, 0)).collect();
-        let new: Vec<&OwnershipRecord> = after.marks.difference(&before.marks).collect();
-        if let Some(octets) =
-            new.iter().map(|mark| mark.octets()).find(|octets| *octets > ownership::MAX_TEXT)
-        {
-            let most = ownership::MAX_TEXT;
-            return Err(Unfit::Impossible(format!(
-                "its ownership record has {octets} octets, the most is {most}"
-            )));
+    /// Deletes the ownership record, and adds the new one.
+    fn marks(&self, before: &Known, after: &Known) -> (Vec<Record>, Vec<Record>) {
+        if before.marks == after.marks {
+            return (Vec::new(), Vec::new());
         }
-        Ok((old, new.into_iter().map(|mark| record(mark, DNSClass::IN, ownership::TTL)).collect()))
+        let old = wire::without_data(&self.marks, DNSClass::ANY, RecordType::TXT);
+        let old = if before.marks.is_empty() { Vec::new() } else { vec![old] };
+        let new = |mark| wire::with_data(&self.marks, DNSClass::IN, ownership::TTL, wire::txt(mark));
+        (old, after.marks.iter().map(new).collect())
     }
 
     fn rest(&self, additions: Vec<Record>, after: &Known) -> Result<Rest, Unfit> {

@@ -1,9 +1,8 @@
 use fleetdns_core::plan::Cause;
-use fleetdns_core::{ObservedSet, RecordSet};
+use fleetdns_core::{ObservedSet, RecordSet, Ttl};
 use hickory_proto::rr::RData;
 
 use super::*;
-use crate::wire::mark_rdata;
 
 const EVIDENCE: &str = "v=1 owner=fed service=default/web member=west;;;tcp:80;10.0.0.1";
 const NAME: &str = "www.example.com";
@@ -43,12 +42,15 @@ fn edit_of(name: &str, changes: Vec<Change>, known: &Known) -> Result<Edit, Unfi
     edit(&"example.com".parse().unwrap(), &owner(), &change, known)
 }
 
-/// `NAME CLASS TYPE [DATA]`, the text of marks left out.
+/// `NAME CLASS TYPE [DATA]`, of an ownership record the types alone.
 fn shown(records: &[Record]) -> Vec<String> {
     let one = |record: &Record| {
         let data = match &record.data {
             RData::Update0(_) => String::new(),
-            RData::TXT(text) => format!(" {}", String::from_utf8_lossy(&text.txt_data[0])),
+            RData::TXT(text) => {
+                let text = String::from_utf8(text.txt_data.concat()).unwrap();
+                format!(" {}", text.rsplit_once(" sets=").map_or(&*text, |(_, types)| types))
+            }
             data => format!(" {data}"),
         };
         let name = wire::text(&record.name).replace("www.example.com", "www");
@@ -82,12 +84,7 @@ fn a_type_changes_with_deletions_first_and_nothing_beside_an_alias() {
     let edit = edit_of(NAME, vec![delete(&before), create(NAME, "lb.example.net")], &before).unwrap();
     assert_eq!(
         shown(&edit.updates),
-        [
-            "www ANY A",
-            "_fleetdns.www NONE TXT A",
-            "www IN CNAME lb.example.net.",
-            "_fleetdns.www IN TXT CNAME"
-        ]
+        ["www ANY A", "_fleetdns.www ANY TXT", "www IN CNAME lb.example.net.", "_fleetdns.www IN TXT CNAME"]
     );
     for guard in ["www IN A 10.0.0.1", "www NONE TXT", "www NONE MX", "_fleetdns.www IN TXT A"] {
         assert!(shown(&edit.guards).iter().any(|shown| shown == guard), "{guard}");
@@ -98,19 +95,45 @@ fn a_type_changes_with_deletions_first_and_nothing_beside_an_alias() {
     assert_eq!(stale.unwrap_err(), Unfit::Stale);
 }
 
+fn texts(values: &[&str]) -> BTreeSet<Txt> {
+    values.iter().map(|value| Txt::new([value.as_bytes().to_vec()])).collect()
+}
+
 #[test]
-fn the_mark_of_another_owner_and_what_is_no_mark_stay() {
-    let mark = |strings: [&str; 2]| OwnershipRecord::new(strings.map(|string| string.as_bytes().to_vec()));
-    let theirs = mark(["AAAA", "v=1 owner=other service=default/web"]);
-    let junk = mark(["v=spf1", "-all"]);
-    let mut before = Known { marks: [theirs.clone(), junk.clone()].into(), ..Known::default() };
-    let edit = edit_of(NAME, vec![create(NAME, "10.0.0.1")], &before).unwrap();
-    assert_eq!(edit.after.marks.len(), 3);
-    assert!(edit.guards.iter().any(|guard| guard.data == mark_rdata(&junk)));
-    before = edit.after;
+fn a_name_whose_ownership_record_is_anothers_is_not_written() {
+    let ours = "v=1 owner=fed service=default/web sets=A";
+    for values in [&["v=1 owner=other service=default/web sets=AAAA"][..], &["v=spf1 -all"], &[ours, "more"]]
+    {
+        let taken = Known { marks: texts(values), ..Known::default() };
+        match edit_of(NAME, vec![create(NAME, "10.0.0.1")], &taken) {
+            Err(Unfit::Impossible(why)) => {
+                assert!(why.contains("record at _fleetdns.www.example.com"), "{why}");
+            }
+            other => panic!("{values:?}: {other:?}"),
+        }
+    }
+}
+
+/// Of a type that goes nothing is said any more; the text of the type that stays is kept as it was.
+#[test]
+fn a_type_that_goes_leaves_the_ownership_of_the_other() {
+    let v6 = fleetdns_core::NonEmpty::new(["2001:db8::1".parse().unwrap()]).unwrap();
+    let both = |marks| {
+        let mut both = known(NAME, "10.0.0.1");
+        both.sets.insert(Kind::Aaaa, (Ttl::DEFAULT, RecordData::Aaaa(v6.clone())));
+        Known { marks, ..both }
+    };
+    let before = both(ownership::write(EVIDENCE, [Kind::A, Kind::Aaaa]).unwrap());
     let edit = edit_of(NAME, vec![delete(&before)], &before).unwrap();
-    assert_eq!(edit.after.marks, [theirs, junk].into());
-    assert_eq!(shown(&edit.updates), ["www ANY A", "_fleetdns.www NONE TXT A"]);
+    assert_eq!(shown(&edit.updates), ["www ANY A", "_fleetdns.www ANY TXT", "_fleetdns.www IN TXT AAAA"]);
+    let [left] = &edit.after.observed(&owner())[..] else { panic!("{edit:?}") };
+    assert_eq!(left.claim.mark().unwrap().as_str(), EVIDENCE);
+
+    // One that cannot be read is not written again: what it said is lost, not what it is.
+    let damaged = both(texts(&["v=1 owner=fed service=default/web member=;; sets=A,AAAA"]));
+    let edit = edit_of(NAME, vec![delete(&damaged)], &damaged).unwrap();
+    assert_eq!(shown(&edit.updates), ["www ANY A"]);
+    assert_eq!(edit.after.marks, damaged.marks);
 }
 
 #[test]
@@ -121,7 +144,7 @@ fn a_mark_that_a_deletion_by_hand_left_is_replaced() {
     let edit = edit_of(NAME, vec![create(NAME, "lb.example.net")], &orphan).unwrap();
     assert_eq!(
         shown(&edit.updates),
-        ["_fleetdns.www NONE TXT A", "www IN CNAME lb.example.net.", "_fleetdns.www IN TXT CNAME"]
+        ["_fleetdns.www ANY TXT", "www IN CNAME lb.example.net.", "_fleetdns.www IN TXT CNAME"]
     );
 }
 
@@ -130,8 +153,12 @@ fn a_set_beside_ours_is_not_ours() {
     let mut both = known(NAME, "10.0.0.1");
     let v6 = fleetdns_core::NonEmpty::new(["2001:db8::1".parse().unwrap()]).unwrap();
     both.sets.insert(Kind::Aaaa, (Ttl::DEFAULT, RecordData::Aaaa(v6)));
-    let claims: Vec<bool> = both.observed(&owner()).iter().map(|set| set.claim.is_ours()).collect();
-    assert_eq!(claims, [true, false]);
+    let claims =
+        |known: &Known| known.observed(&owner()).iter().map(|set| set.claim.is_ours()).collect::<Vec<_>>();
+    assert_eq!(claims(&both), [true, false]);
+    let update =
+        Change::Update { before: there(&both), set: set(NAME, "10.0.0.2"), mark: EVIDENCE.parse().unwrap() };
+    assert_eq!(claims(&edit_of(NAME, vec![update], &both).unwrap().after), [true, false]);
 }
 
 #[test]
@@ -141,7 +168,7 @@ fn what_was_planned_on_something_else_is_stale() {
     assert_eq!(edit_of(NAME, vec![delete(&before)], &known(NAME, "10.0.0.2")).unwrap_err(), Unfit::Stale);
     assert_eq!(edit_of(NAME, vec![delete(&before)], &Known::default()).unwrap_err(), Unfit::Stale);
     let mut marked = before.clone();
-    marked.marks.insert(OwnershipRecord::new([b"A".to_vec(), b"v=1 owner=other service=a/b".to_vec()]));
+    marked.marks.extend(texts(&["v=1 owner=other service=a/b sets=A"]));
     assert_eq!(edit_of(NAME, vec![delete(&before)], &marked).unwrap_err(), Unfit::Stale);
 }
 
@@ -158,6 +185,14 @@ fn what_cannot_be_written_is_said() {
             Err(Unfit::Impossible(why)) => assert!(why.contains(part), "{why}"),
             other => panic!("{other:?}"),
         }
+    }
+    let member =
+        |n: u64| format!(" member=m{n};;;none;lb{:016x}.example.net", n.wrapping_mul(0x5851_f42d_4c95_7f2d));
+    let mark = format!("v=1 owner=fed service=default/web{}", (0..1500).map(member).collect::<String>());
+    let long = Change::Create { set: set(NAME, "10.0.0.1"), mark: mark.parse().unwrap() };
+    match edit_of(NAME, vec![long], &Known::default()) {
+        Err(Unfit::Impossible(why)) => assert!(why.contains("characters, 23034 can be kept"), "{why}"),
+        other => panic!("{other:?}"),
     }
     let both = vec![create(NAME, "10.0.0.1"), create(NAME, "lb.example.net")];
     assert!(matches!(edit_of(NAME, both, &Known::default()), Err(Unfit::Impossible(_))));

@@ -9,9 +9,10 @@
 //!                          └── apply ←─ pack (messages) ←─ changes: prerequisites, deletions, additions, proof
 //! ```
 //!
-//! Whose a record set is stands in a TXT record at `_fleetdns.NAME` (`_fleetdns-wildcard.NAME` for `*.NAME`), see
-//! `ownership`, written in one message with the set. A change of a name has as prerequisite that everything of it is as it was listed (RFC 2136 §2.4.2),
-//! and is checked afterwards, as BIND and Knot answer NOERROR to additions that they ignore.
+//! The owner of the record sets of a name is in TXT records at `_fleetdns.NAME` (`_fleetdns-wildcard.NAME` for `*.NAME`),
+//! written in one message with the sets, see `ownership`. A change of a name has as prerequisite that everything of it is
+//! as it was listed (RFC 2136 §2.4.2), and is checked afterwards, as BIND and Knot answer NOERROR to additions that they
+//! ignore.
 //!
 //! Invariant: a name is changed whole or not at all, and only while it is as the plan saw it.
 //! Invariant: a name that the server refuses keeps no other from being written, and a listing keeps no write waiting.

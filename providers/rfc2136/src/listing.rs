@@ -6,7 +6,7 @@ use fleetdns_core::ownership::txt;
 use fleetdns_core::{DnsName, Label, Listing, Observed, Unreadable};
 use hickory_proto::rr::{RData, Record, RecordType};
 
-use crate::ownership::OwnershipRecord;
+use crate::ownership::Txt;
 use crate::view::Known;
 use crate::wire;
 
@@ -49,7 +49,7 @@ impl Zone {
             && let Some(name) = text.parse().ok().and_then(|at| txt::owned_name(&at))
             && name.is_within(apex)
         {
-            let mark = OwnershipRecord::new(data.txt_data.iter().map(|string| string.to_vec()));
+            let mark = Txt::new(data.txt_data.iter().map(|string| string.to_vec()));
             let is_mark = mark.is_mark();
             self.names.entry(name).or_default().marks.insert(mark);
             if is_mark {

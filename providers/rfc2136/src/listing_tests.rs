@@ -101,7 +101,7 @@ fn the_name_servers_of_the_zone_and_of_what_it_delegates_are_told() {
 
 #[test]
 fn the_ownership_record_of_a_wildcard_stands_where_other_providers_keep_it() {
-    let strings = vec!["A".to_owned(), "v=1 owner=fed service=default/web".to_owned()];
+    let strings = vec!["v=1 owner=fed service=default/web sets=A".to_owned()];
     let text = RData::TXT(hickory_proto::rr::rdata::TXT::new(strings));
     let zone = zone_of(&[
         address(&[b"*"], 30, 1),

@@ -4,12 +4,13 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use fleetdns_core::ownership::txt::TxtRecord;
 use fleetdns_core::{
     Content, Label, NonEmpty, ObservedSet, Owner, RecordData, RecordType as Kind, Ttl, Version,
 };
 use hickory_proto::rr::{RData, Record};
 
-use crate::ownership::OwnershipRecord;
+use crate::ownership::{self, Txt};
 use crate::wire;
 
 /// Everything at one name that matters to us.
@@ -20,20 +21,25 @@ pub(crate) struct Known {
     pub(crate) mixed: BTreeSet<Kind>,
     /// Other types, and those of ours with values that we cannot read.
     pub(crate) others: BTreeMap<String, Ttl>,
-    /// All TXT records where the marks of the name stand, in order.
-    pub(crate) marks: BTreeSet<OwnershipRecord>,
+    /// All TXT records where the ownership record of the name is kept, in order.
+    pub(crate) marks: BTreeSet<Txt>,
 }
 
 impl Known {
     /// The record sets as the planner sees them.
     pub(crate) fn observed(&self, owner: &Label) -> Vec<ObservedSet> {
+        let ownership = self.ownership(owner);
+        let claim = |kind| match ownership.covers(kind) {
+            true => ownership.owner.clone(),
+            false => Owner::Foreign,
+        };
         let known = self.sets.iter().map(|(kind, (ttl, data))| ObservedSet {
             ttl: *ttl,
             content: match self.mixed.contains(kind) {
                 true => Content::Misshapen(data.clone()),
                 false => Content::Known(data.clone()),
             },
-            claim: self.claim(*kind, owner),
+            claim: claim(*kind),
             version: self.version(*kind, *ttl, data),
         });
         let others = self.others.iter().map(|(kind, ttl)| ObservedSet {
@@ -45,13 +51,9 @@ impl Known {
         known.chain(others).collect()
     }
 
-    /// A set that two marks speak of is ours only when both say so.
-    fn claim(&self, kind: Kind, owner: &Label) -> Owner {
-        let mut claims = self.marks.iter().filter_map(|mark| mark.claim(kind, owner));
-        match claims.next() {
-            Some(first) if claims.all(|claim| claim.is_ours()) => first,
-            _ => Owner::Foreign,
-        }
+    /// Whose the name is.
+    pub(crate) fn ownership(&self, owner: &Label) -> TxtRecord {
+        ownership::read(&self.marks, owner)
     }
 
     /// Differs when the set or the marks of its name differ.
@@ -59,13 +61,6 @@ impl Known {
         let mut hasher = DefaultHasher::new();
         (ttl, data, self.mixed.contains(&kind), &self.marks).hash(&mut hasher);
         Version(format!("{:016x}", hasher.finish()).into())
-    }
-
-    /// Our marks: the records, and their text by type.
-    pub(crate) fn our_marks(&self, owner: &Label) -> (BTreeSet<OwnershipRecord>, BTreeMap<Kind, String>) {
-        let ours = self.marks.iter().filter_map(|mark| Some((mark.clone(), mark.ours(owner)?)));
-        let (marks, texts): (BTreeSet<_>, Vec<_>) = ours.unzip();
-        (marks, texts.into_iter().flatten().collect())
     }
 
     /// Whether nothing at all is known of the name.

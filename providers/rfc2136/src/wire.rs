@@ -5,7 +5,7 @@ use fleetdns_core::{DnsName, RecordData, RecordType as Kind};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, TXT};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
-use crate::ownership::OwnershipRecord;
+use crate::ownership::Txt;
 
 /// First label of the name at which the owner of a name's record sets stands.
 const MARK_LABEL: &str = "_fleetdns";
@@ -71,8 +71,8 @@ pub(crate) fn rdata(data: &RecordData) -> Result<Vec<RData>, String> {
     })
 }
 
-pub(crate) fn mark_rdata(mark: &OwnershipRecord) -> RData {
-    RData::TXT(TXT::from_bytes(mark.strings().map(Vec::as_slice).collect()))
+pub(crate) fn txt(txt: &Txt) -> RData {
+    RData::TXT(TXT::from_bytes(txt.strings().map(Vec::as_slice).collect()))
 }
 
 /// A record of an update, or of its prerequisites.

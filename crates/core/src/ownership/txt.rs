@@ -1,5 +1,5 @@
-//! The ownership record of a name as values of a TXT record set. `route53` and `webhook` share this form, so that a zone can
-//! move from one to the other. `rfc2136` keeps it at the same names, in a form of its own.
+//! The ownership record of a name as values of a TXT record set. `route53`, `webhook` and `rfc2136` share this form, so that a
+//! zone can move from one to the other.
 //!
 //! ```text
 //! _fleetdns.web.example.com. TXT "v=1 owner=fed service=default/web member=west;…;203.0.113.1 sets=A,AAAA"
