@@ -207,6 +207,39 @@ fn a_key_is_an_endpoint_as_long_as_any_claims_it() {
 }
 
 #[test]
+fn canaries_come_and_go_and_only_those_that_stay_are_heard() {
+    let mut vantage = VantageMonitor::new(SETTINGS, [None]);
+    let silent = Probed {
+        started: ms(0),
+        ended: ms(1),
+        reachability: Reachability::Unreached,
+        verdict: fleetdns_core::Verdict::Unknown,
+        failures: 1,
+        calm: true,
+        prompt: true,
+    };
+    vantage.set_canary(0, id(0), true);
+    vantage.take(id(0), &silent);
+    assert!(matches!(vantage.check(ms(1)), Some(Transition::Began(_))));
+    // A second one that answers, and a third whose silence counts: two of three are silent.
+    for key in [1, 2] {
+        vantage.add_canary(None);
+        vantage.set_canary(key, id(key), true);
+    }
+    vantage.take(id(1), &Probed { reachability: Reachability::Reached, failures: 0, ..silent });
+    vantage.take(id(2), &silent);
+    assert_eq!(vantage.check(ms(2)), None, "two of three are silent");
+    // Without the first, one of two is silent. Its key is asked no more, and the numbers of the others move up.
+    vantage.remove_canary(0);
+    assert!(matches!(vantage.check(ms(3)), Some(Transition::Ended(_))));
+    vantage.set_canary(1, id(2), false);
+    vantage.set_unresolved(1, false);
+    assert_eq!(vantage.asked(), [id(1)]);
+    vantage.remove_canary(7);
+    assert_eq!(vantage.asked(), [id(1)]);
+}
+
+#[test]
 fn a_canary_of_several_addresses_is_heard_at_one_and_silent_without_any() {
     let mut vantage = VantageMonitor::new(SETTINGS, [None]);
     let probed = |reachability| Probed {

@@ -104,6 +104,12 @@ impl VantageMonitor {
         }
     }
 
+    /// Who is asked in a round.
+    #[cfg(test)]
+    pub(crate) fn asked(&self) -> Vec<KeyId> {
+        self.asked.iter().copied().collect()
+    }
+
     /// An endpoint of a place has the key. Returns whether that makes the key an endpoint's.
     pub fn join(&mut self, key: KeyId, place: &Place) -> bool {
         let cell = self.sample.cell(place);
