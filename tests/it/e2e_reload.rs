@@ -115,9 +115,14 @@ async fn what_a_probe_knows_and_what_is_drained_outlives_a_change_of_settings() 
     tokio::task::block_in_place(|| in_east.recover());
     both(&Race::start("it returns", BACK), server, "calculatorlb", &west, &east).await;
 
+    assert!(!daemon.log().contains("DEBUG"), "{}", daemon.log());
+    daemon.write_conf(&fleet.conf().admin("log-level = debug"));
+    let reloaded = daemon.command(&["reload"]).await;
+    assert!(reloaded.out.contains("[admin] log-level changed"), "{reloaded:?}");
     let drained = daemon.command(&["drain", "eastus"]).await;
     assert_eq!(drained.code, Some(0), "{drained:?}");
     without_east(&Race::start("drained", BACK), server, "calculatorlb", &west).await;
+    assert!(daemon.log().contains("DEBUG"), "{}", daemon.log());
     daemon.write_conf(&fleet.conf());
     assert_eq!(daemon.command(&["reload"]).await.code, Some(0));
     dns::assert_stays(server, &name("calculatorlb", ""), "A", &[&west], Duration::from_secs(4)).await;

@@ -101,7 +101,7 @@ async fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::Version(output) => commands::version::version(output.output),
         Command::Demo { stay } => {
             // The story says what happens; what the daemon says of it would be said twice.
-            log::start(LogFormat::Text, "error");
+            let _ = log::start(LogFormat::Text, tracing::Level::ERROR);
             fleetdns_demo::demo(stay).await.map_err(|error| CommandError::failed(&error))?;
             Ok(Exit::Done)
         }

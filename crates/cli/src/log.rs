@@ -12,11 +12,11 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Starts logging to standard error; `RUST_LOG` says more or less.
-pub fn start(format: LogFormat, default: &str) {
-    // One library says every query, the other every connection that fails: we say both once, in our own words.
-    let quiet = format!("{default},hickory_server=warn,kube_client=off");
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet));
+/// Sets another level while the process runs.
+pub type SetLevel = Box<dyn Fn(Level) + Send + Sync>;
+
+/// Starts logging to standard error; `RUST_LOG` says more or less, and no level changes that.
+pub fn start(format: LogFormat, level: Level) -> SetLevel {
     let mark = match AutoStream::choice(&io::stderr()) {
         _ if is_journal() => Some(Mark::Priority),
         ColorChoice::Never => None,
@@ -24,12 +24,29 @@ pub fn start(format: LogFormat, default: &str) {
     };
     let writer = ToLines { to: io::stderr, format, mark };
     // Colours are what a hostile text would begin with: only ours are let through.
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
-    // Fails only where a subscriber is set already, and then that one stays.
-    let _ = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter(level)).with_writer(writer).with_ansi(false);
+    // Both fail only where a subscriber is set already, and then that one stays.
+    match format {
+        LogFormat::Text => {
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            Box::new(move |level| drop(handle.reload(filter(level))))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            Box::new(move |level| drop(handle.reload(filter(level))))
+        }
+    }
+}
+
+fn filter(level: Level) -> EnvFilter {
+    // One library says every query, the other every connection that fails: we say both once, in our own words.
+    let quiet = format!("{level},hickory_server=warn,kube_client=off");
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet))
 }
 
 /// Whether systemd passes standard error to its journal (`$JOURNAL_STREAM` in systemd.exec(5)).

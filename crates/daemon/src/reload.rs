@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Level;
 
 use crate::config::Flags;
 
@@ -57,6 +58,8 @@ pub struct Source {
     pub flags: Flags,
     /// Files that the configuration was read from.
     pub files: BTreeSet<PathBuf>,
+    /// Sets the level of the log.
+    pub set_level: Box<dyn Fn(Level) + Send + Sync>,
 }
 
 /// Identity, time and size of a file; `None` when it cannot be looked at.

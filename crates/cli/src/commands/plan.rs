@@ -45,7 +45,7 @@ type Listed<'a> = (&'a ZoneConfig, Capabilities, Listing);
 /// When the config has faults.
 pub async fn plan(flags: &Flags, format: Format) -> Result<Exit, CommandError> {
     let config = Config::load(flags).map_err(CommandError::Config).map_err(bad_config)?;
-    crate::log::start(config.admin.log, "warn");
+    let _ = crate::log::start(config.admin.log, tracing::Level::WARN);
     let configured: BTreeSet<_> = config.members.iter().map(|member| member.name.clone()).collect();
     let mut printed = Printed::default();
     let zones = list(&config, &mut printed).await?;

@@ -17,8 +17,8 @@ use fleetdns_daemon::run::RunError;
 pub async fn run(flags: &Flags) -> Result<Exit, CommandError> {
     let Loaded { config, files } = Loaded::of(flags);
     let config = config.map_err(CommandError::Config)?;
-    let source = Source { flags: flags.clone(), files };
-    crate::log::start(config.admin.log, "info");
+    let set_level = crate::log::start(config.admin.log, config.admin.level);
+    let source = Source { flags: flags.clone(), files, set_level };
     for note in &config.notes {
         warn!(note = %note, "the config may not mean what it says");
     }

@@ -36,6 +36,7 @@ impl Config {
             ("[fleet]", old.fleet != new.fleet),
             ("[probe]", old.probe != new.probe),
             ("[brakes]", old.brakes != new.brakes),
+            ("[admin] log-level", old.admin.level != new.admin.level),
             ("[limits]", old.limits != new.limits),
             ("[hostnames]", old.hostnames != new.hostnames),
             ("address-allow and address-deny", old.addresses != new.addresses),

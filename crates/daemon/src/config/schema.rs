@@ -166,6 +166,7 @@ pub const ADMIN: SectionSpec = SectionSpec {
         key("metrics", "address and port for /livez, /readyz and /metrics, also from other hosts; or off"),
         key("socket", "path of the socket that takes orders such as drain, or off"),
         key("log", "text or json"),
+        key("log-level", "error, warn, info, debug or trace"),
         key("audit", "file that takes every event, one JSON object in each line"),
     ],
 };

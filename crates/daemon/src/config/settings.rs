@@ -8,6 +8,8 @@ use fleetdns_core::{AllDown, DnsName, text};
 use fleetdns_probe::{CORRELATION_HOLD, Canary};
 use fleetdns_watch::WatchSettings;
 
+use tracing::Level;
+
 use super::outside::Outside;
 use super::parse;
 use super::reader::Reader;
@@ -54,6 +56,8 @@ pub struct Admin {
     pub socket: Socket,
     /// Form of the log.
     pub log: LogFormat,
+    /// What the daemon logs at least.
+    pub level: Level,
     /// File that takes every event of the journal; none unless it is set.
     pub audit: Option<PathBuf>,
 }
@@ -210,6 +214,10 @@ pub(super) fn admin(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Admin {
             _ => return None,
         })
     });
+    let level = reader.parse("log-level", "error, warn, info, debug or trace", |text| {
+        // The library takes numbers too.
+        text.parse::<Level>().ok().filter(|_| text.parse::<u8>().is_err())
+    });
     let right = "an absolute path, or off";
     let socket = reader.parse("socket", right, |text| match text.to_ascii_lowercase().as_str() {
         "off" => Some(Socket::Off),
@@ -223,6 +231,7 @@ pub(super) fn admin(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Admin {
         metrics: metrics.flatten(),
         socket: socket.unwrap_or_else(|| Socket::usual(outside)),
         log: log.unwrap_or_default(),
+        level: level.unwrap_or(Level::INFO),
         audit: audit(reader, outside),
     }
 }
