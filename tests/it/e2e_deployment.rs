@@ -99,7 +99,7 @@ fn systemd_accepts_the_unit() {
     let is_start = |line: &&str| line.starts_with("ExecStart=/usr/bin/fleetdns run ");
     assert_eq!(text.lines().filter(is_start).count(), 1, "{text}");
     // systemd looks whether the program is there.
-    let text = text.replace("ExecStart=/usr/bin/fleetdns ", &format!("ExecStart={} ", binary().display()));
+    let text = text.replace("=/usr/bin/fleetdns ", &format!("={} ", binary().display()));
     fs::write(&unit, text).unwrap();
     let verified = Command::new("systemd-analyze").arg("verify").arg(&unit).output();
     let verified = verified.unwrap_or_else(|e| {
@@ -143,6 +143,11 @@ async fn systemd_is_told_that_it_runs_and_goes_on_running() {
     let start = Instant::now();
     told(&socket, Duration::from_secs(8), |all| counts(all, "WATCHDOG=1") >= 4);
     eprintln!("4 signs of life in {:.2?} of 8s", start.elapsed());
+    daemon.hang_up();
+    let reloaded = |all: &[String]| counts(all, "READY=1") >= 1;
+    let reload = told(&socket, Duration::from_secs(8), reloaded);
+    let at = |start: &str| reload.iter().position(|line| line.starts_with(start));
+    assert!(at("RELOADING=1") < at("READY=1") && at("MONOTONIC_USEC=").is_some(), "{reload:?}");
     let (ended, took) = daemon.terminate().await;
     assert!(ended.success() && took < Duration::from_secs(6), "{ended} after {took:?}");
     told(&socket, Duration::from_secs(1), |all| counts(all, "STOPPING=1") == 1);

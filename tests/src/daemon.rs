@@ -184,6 +184,11 @@ impl Daemon {
         fs::write(self.conf_path(), text).expect("the temporary folder can be written to");
     }
 
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        self.process.hang_up();
+    }
+
     /// Asks it to end, as a service manager does; returns its status and how long that took.
     ///
     /// # Panics

@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, Request, State};
+use axum::extract::{FromRef, Query, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -23,12 +23,24 @@ use axum::{Json, Router};
 use fleetdns_core::peer_limit::Peer;
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{self, Limits};
 use crate::journal;
 use crate::metrics;
-use crate::view::{View, Views};
+use crate::overrides::order::Operator;
+use crate::view::View;
+
+/// The view, as it is since the last reload.
+#[derive(Debug, Clone)]
+pub struct Views(pub watch::Receiver<Arc<Operator>>);
+
+impl FromRef<Views> for View {
+    fn from_ref(views: &Views) -> Self {
+        views.0.borrow().view.clone()
+    }
+}
 
 /// On loopback all are one peer.
 const ADMIN: Limits =

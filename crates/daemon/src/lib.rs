@@ -31,6 +31,7 @@ pub mod run;
 mod running;
 pub mod self_checks;
 mod suggestion;
+mod tasks;
 pub mod view;
 pub mod why;
 pub mod zone;

@@ -10,7 +10,7 @@ use fleetdns_core::{Measure, MeasureKind, OverrideKind, Verdict};
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, prometheus_text, text};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 
@@ -21,11 +21,6 @@ use crate::zone::ZoneStatus;
 /// Media type of OpenMetrics, without its parameters.
 pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text";
 const OPEN_METRICS_1: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// A histogram of seconds, from 1 ms to 4 minutes.
-pub(crate) fn seconds() -> Histogram {
-    Histogram::new(exponential_buckets(0.001, 4.0, 10))
-}
 
 /// Everything and its media type: OpenMetrics when `open`, otherwise the Prometheus text format.
 ///

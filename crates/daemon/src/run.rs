@@ -1,24 +1,19 @@
-//! Wiring: which task reads what, and what happens when one ends.
+//! Wiring: which task reads what.
 
-use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::{Health, MemberName, Snapshot};
-use fleetdns_embedded::Servers;
-use fleetdns_probe::{ProbeError, Prober, Setup};
+use fleetdns_probe::{Prober, Setup};
 use fleetdns_watch::Turns;
-use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::{Admin, Config, Fault, Socket};
-use crate::control::{self, BindError, Bound, Control};
+use crate::config::{Admin, Config, Socket};
+use crate::control::{self, Bound, Control};
 use crate::heartbeats::{self, ClusterBeats, Heartbeats};
 use crate::inputs::Inputs;
 use crate::journal::{self, Journal};
@@ -27,127 +22,15 @@ use crate::overrides::{Clock, OverrideSender, OverrideStore, StateFile};
 use crate::reload::{self, Asked, ReloadSender, Source};
 use crate::running::{Outputs, Running, Shared};
 use crate::self_checks::canaries;
-use crate::view::{View, Views};
+use crate::tasks::Tasks;
+use crate::view::View;
 use crate::zone::NameServers;
 use crate::{admin, notify};
 
+pub use crate::tasks::RunError;
+
 /// How long tasks may take to end once they are asked to.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
-
-/// Why the daemon cannot start, or ended.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// Keys of a provider that only it can judge.
-    #[error("the config has {} faults", .0.len())]
-    Config(Vec<Fault>),
-    /// An address of `[admin]` cannot be listened on.
-    #[error("cannot listen on {address}; set [admin] {key} to a free address or to off")]
-    Listen {
-        /// The key.
-        key: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The control socket cannot be made where the config wants it.
-    #[error("control socket unavailable: drain and other overrides are disabled")]
-    Socket(#[source] BindError),
-    /// The embedded DNS server cannot be started.
-    #[error("the embedded DNS server cannot start")]
-    Embedded(#[source] fleetdns_embedded::BindError),
-    /// Probing cannot be set up.
-    #[error("cannot start the prober; check the [probe] section")]
-    Probe(#[source] ProbeError),
-    /// A task that has to run for ever ended.
-    #[error("the task '{task}' ended: {reason}")]
-    TaskEnded {
-        /// Which one.
-        task: &'static str,
-        /// Why, as far as it is known.
-        reason: String,
-    },
-}
-
-/// The tasks of the daemon.
-pub(crate) struct Tasks {
-    set: JoinSet<Ending>,
-    /// Ends all of them.
-    pub(crate) stop: CancellationToken,
-}
-
-struct Ending {
-    task: &'static str,
-    /// It was asked to end, and the others go on.
-    alone: bool,
-    result: Result<(), String>,
-}
-
-impl Tasks {
-    /// A task that has to run until all end.
-    fn spawn(
-        &mut self,
-        task: &'static str,
-        running: impl Future<Output = Result<(), String>> + Send + 'static,
-    ) {
-        self.set.spawn(async move { Ending { task, alone: false, result: running.await } });
-    }
-
-    /// The same where nothing can go wrong.
-    fn spawn_sound(&mut self, task: &'static str, running: impl Future<Output = ()> + Send + 'static) {
-        self.spawn(task, async move {
-            running.await;
-            Ok(())
-        });
-    }
-
-    /// A task that may end by itself once `stop` asks it to.
-    pub(crate) fn spawn_until(
-        &mut self,
-        stop: CancellationToken,
-        task: &'static str,
-        running: impl Future<Output = ()> + Send + 'static,
-    ) {
-        self.set.spawn(async move {
-            running.await;
-            Ending { task, alone: stop.is_cancelled(), result: Ok(()) }
-        });
-    }
-
-    /// Serves the zones of embedded servers.
-    pub(crate) fn serve(&mut self, servers: fleetdns_embedded::Bound) {
-        if servers.addresses().next().is_some() {
-            let stop = self.stop.clone();
-            self.spawn("embedded DNS", async move {
-                Servers::run(servers, stop).await.map_err(|error| crate::chain(&error))
-            });
-        }
-    }
-
-    /// Waits until one ends that should not; `Ok` when all are asked to.
-    async fn ended(&mut self) -> Result<(), RunError> {
-        loop {
-            let ended = tokio::select! {
-                () = self.stop.cancelled() => return Ok(()),
-                Some(ended) = self.set.join_next() => ended,
-            };
-            if self.stop.is_cancelled() {
-                return Ok(());
-            }
-            match ended {
-                Ok(Ending { alone: true, .. }) => {}
-                Ok(Ending { task, result, .. }) => {
-                    let reason = result.err().unwrap_or_else(|| "it had nothing more to do".to_owned());
-                    return Err(RunError::TaskEnded { task, reason });
-                }
-                Err(panic) => {
-                    return Err(RunError::TaskEnded { task: "unknown", reason: panic.to_string() });
-                }
-            }
-        }
-    }
-}
 
 /// Runs the whole daemon until `shutdown`. With a `source` it reads its configuration again when it is asked to.
 ///
@@ -159,7 +42,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
     // Whatever ends first ends everything.
-    let mut tasks = Tasks { set: JoinSet::new(), stop: shutdown.child_token() };
+    let mut tasks = Tasks::new(shutdown.child_token());
     let ended = match start(config, source, &mut tasks).await {
         Ok((mut running, outputs, mut asked)) => loop {
             tokio::select! {
@@ -175,8 +58,7 @@ pub async fn run(
         Err(error) => Err(error),
     };
     tasks.stop.cancel();
-    let all_gone = async { while tasks.set.join_next().await.is_some() {} };
-    if tokio::time::timeout(SHUTDOWN_GRACE, all_gone).await.is_err() {
+    if tokio::time::timeout(SHUTDOWN_GRACE, tasks.all_ended()).await.is_err() {
         error!("some tasks did not end in time");
     }
     ended
@@ -278,12 +160,12 @@ async fn serve_http(
     };
     if let Some(address) = settings.listen {
         let listener = bind("listen", address).await?;
-        let (views, hosts) = (Views(operators.clone()), settings.hosts.clone());
+        let (views, hosts) = (admin::Views(operators.clone()), settings.hosts.clone());
         tasks.spawn_sound("admin", admin::serve(listener, views, hosts, tasks.stop.clone()));
     }
     if let Some(address) = settings.metrics {
         let listener = bind("metrics", address).await?;
-        let serving = admin::serve_probes(listener, Views(operators.clone()), tasks.stop.clone());
+        let serving = admin::serve_probes(listener, admin::Views(operators.clone()), tasks.stop.clone());
         tasks.spawn_sound("metrics", serving);
     }
     Ok(())

@@ -21,8 +21,8 @@ use crate::overrides::OverrideSender;
 use crate::overrides::order::Operator;
 use crate::registry::Registry;
 use crate::reload::{Reloaded, Source};
-use crate::run::{RunError, Tasks};
 use crate::self_checks::canaries;
+use crate::tasks::{RunError, Tasks};
 use crate::view::View;
 use crate::zone::{NameServers, ZoneChange, ZoneOptions, ZoneStatus, ZoneTask, ZoneTerms};
 
@@ -121,7 +121,11 @@ impl Running {
         let taken = match config {
             Ok(config) => {
                 source.files = files;
-                self.take_up(config, out, tasks).await
+                let taken = self.take_up(config, out, tasks).await;
+                if let (Ok(_), Some(source)) = (&taken, &self.source) {
+                    (source.set_level)(self.config.admin.level);
+                }
+                taken
             }
             Err(faults) => Err(faults.iter().map(Fault::to_string).collect()),
         };

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use axum::extract::FromRef;
 use fleetdns_core::HostnamePolicy;
 use fleetdns_core::{
     Address, Brakes, Health, Inventory, Measure, MemberView, Observed, Override, Overrides, ProbeKey,
@@ -23,7 +22,6 @@ use crate::denied::{RuleLine, by_rule};
 use crate::heartbeats::Heartbeats;
 use crate::inputs::Inputs;
 use crate::journal::Journal;
-use crate::overrides::order::Operator;
 use crate::reload::Reloaded;
 use crate::self_checks::{CanaryLine, SelfCheckLine};
 use crate::zone::ZoneStatus;
@@ -61,16 +59,6 @@ pub struct View {
     pub policy: Arc<HostnamePolicy>,
     /// What became of the last reload.
     pub reloaded: Arc<Reloaded>,
-}
-
-/// The view, as it is since the last reload.
-#[derive(Debug, Clone)]
-pub struct Views(pub watch::Receiver<Arc<Operator>>);
-
-impl FromRef<Views> for View {
-    fn from_ref(views: &Views) -> Self {
-        views.0.borrow().view.clone()
-    }
 }
 
 /// `GET /v1/status`.

@@ -7,10 +7,8 @@ use std::sync::Arc;
 use fleetdns_core::plan::{HeldChange, Refused};
 use fleetdns_core::{Capabilities, DnsName, Measure, Observed, Provider, ServiceKey};
 use fleetdns_planner::{Memory, ZoneSettings};
-use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::time::Instant;
-
-use crate::metrics;
 
 /// What the rest of the daemon may know of a zone at any moment.
 #[derive(Debug, Clone)]
@@ -102,7 +100,12 @@ impl ZoneStatus {
             written: 0,
             failed: 0,
             measures,
-            times: Times { list: metrics::seconds(), apply: metrics::seconds() },
+            times: Times { list: seconds(), apply: seconds() },
         }
     }
+}
+
+/// A histogram of seconds, from 1 ms to 4 minutes.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 4.0, 10))
 }
