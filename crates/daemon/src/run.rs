@@ -97,6 +97,7 @@ async fn start(
         template: config.fleet.template.clone(),
         policy: Arc::clone(&config.hostnames),
         reloaded: Arc::default(),
+        joined: Arc::default(),
     };
     let reports = prober.reports();
     let shared = Shared {

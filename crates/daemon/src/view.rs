@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use fleetdns_core::HostnamePolicy;
 use fleetdns_core::{
-    Address, Brakes, Health, Inventory, Measure, MemberView, Observed, Override, Overrides, ProbeKey,
-    RecordData, Snapshot, Subject, Verdict,
+    Address, Brakes, Health, Inventory, Measure, MemberName, MemberView, Observed, Override, Overrides,
+    ProbeKey, RecordData, Snapshot, Subject, Verdict,
 };
 use fleetdns_planner::desired::address_verdict;
 use fleetdns_planner::simulate::Scenario;
@@ -27,6 +27,8 @@ use crate::self_checks::{CanaryLine, SelfCheckLine};
 use crate::zone::ZoneStatus;
 
 mod lines;
+#[cfg(test)]
+mod tests;
 
 pub use lines::{
     ClusterLine, NeverAnsweredLine, OverrideLine, PutOffLine, RecordLine, UnprobeableLine, ZoneLine,
@@ -59,6 +61,8 @@ pub struct View {
     pub policy: Arc<HostnamePolicy>,
     /// What became of the last reload.
     pub reloaded: Arc<Reloaded>,
+    /// When members joined that were not there at the start.
+    pub joined: Arc<BTreeMap<MemberName, Instant>>,
 }
 
 /// `GET /v1/status`.
@@ -140,6 +144,7 @@ impl View {
             template: None,
             policy: Arc::default(),
             reloaded: Arc::default(),
+            joined: Arc::default(),
         }
     }
 }
@@ -154,7 +159,7 @@ impl View {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             fleet: self.fleet.clone(),
             uptime_seconds: self.started.elapsed().as_secs(),
-            clusters: snapshot.members.values().map(|member| cluster_line(member, health)).collect(),
+            clusters: snapshot.members.values().map(|member| self.cluster_line(member, health)).collect(),
             zones: self.zones.iter().map(|zone| zone_line(&zone.borrow())).collect(),
             overrides: self.overrides(),
             config_faults: self.reloaded.faults.clone(),
@@ -168,6 +173,18 @@ impl View {
             never_answered_count: never.len(),
             never_answered: never.into_iter().take(MOST_NEVER_ANSWERED).collect(),
         }
+    }
+
+    /// Remembers when members join.
+    pub(crate) fn follow_members(&mut self, before: &BTreeSet<MemberName>, now: &BTreeSet<MemberName>) {
+        let joined = Arc::make_mut(&mut self.joined);
+        joined.retain(|name, _| now.contains(name));
+        joined.extend(now.difference(before).map(|name| (name.clone(), Instant::now())));
+    }
+
+    fn cluster_line(&self, member: &MemberView, health: &Health) -> ClusterLine {
+        let since = self.joined.get(&member.name).copied().unwrap_or(self.started);
+        ClusterLine { age_seconds: since.elapsed().as_secs(), ..cluster_line(member, health) }
     }
 
     fn never_answered(&self, snapshot: &Snapshot, health: &Health) -> Vec<NeverAnsweredLine> {
@@ -351,6 +368,7 @@ fn cluster_line(member: &MemberView, health: &Health) -> ClusterLine {
         verdicts,
         health: whole.to_string(),
         fault: member.fault.as_deref().map(str::to_owned),
+        age_seconds: 0,
     }
 }
 

@@ -150,6 +150,7 @@ impl Rig {
             template: None,
             policy: Arc::default(),
             reloaded: Arc::default(),
+            joined: Arc::default(),
         };
         let configured: BTreeSet<_> =
             ["east", "west", "service/a/b"].map(|name| name.parse().unwrap()).into();

@@ -142,7 +142,9 @@ pub struct Operator {
 impl Operator {
     /// Goes by another configuration from now on.
     pub(crate) fn configure(&mut self, config: &Config, zones: Vec<watch::Receiver<ZoneStatus>>) {
+        let before = std::mem::take(&mut self.configured);
         self.configured = config.members.iter().map(|member| member.name.clone()).collect();
+        self.view.follow_members(&before, &self.configured);
         self.brakes = config.brakes.brakes.clone();
         self.view.fleet = config.fleet.name.to_string();
         self.view.brakes = config.brakes.brakes.clone();

@@ -79,6 +79,9 @@ pub struct ClusterLine {
     pub health: String,
     /// What is wrong with it.
     pub fault: Option<String>,
+    /// Seconds since it joined; those that were there at the start joined then.
+    #[serde(default)]
+    pub age_seconds: u64,
 }
 
 /// One zone.
