@@ -3,7 +3,7 @@
 use std::fs;
 
 use fleetdns_tests::conf::{FLEET, name};
-use fleetdns_tests::daemon::{Daemon, cluster, fleetdns};
+use fleetdns_tests::daemon::{Daemon, cluster, fleetdns, fleetdns_with};
 use fleetdns_tests::dns;
 use fleetdns_tests::endpoint::Endpoint;
 use fleetdns_tests::fleet::Fleet;
@@ -43,8 +43,38 @@ async fn a_member_that_joins_is_published_and_one_that_unjoins_leaves() {
     let after = fs::read_to_string(daemon.conf_path()).unwrap();
     assert!(after.starts_with(&before) && after.contains("\n[cluster \"eastus\"]\nkubeconfig = "), "{after}");
     both(&Race::start("a member joins", BACK), server, "calculatorlb", &west, &east).await;
+    let table = daemon.command(&["get", "clusters", "--context=myfederation"]).await;
+    let rows: Vec<Vec<&str>> = table.out.lines().map(|row| row.split_whitespace().collect()).collect();
+    assert_eq!(
+        rows.iter().map(|row| row[..2].join(" ")).collect::<Vec<_>>(),
+        ["NAME STATUS", "eastus Ready", "westus Ready"]
+    );
+    let yaml = daemon.command(&["get", "clusters", "-o", "yaml"]).await;
+    let lines: Vec<serde_json::Value> = serde_saphyr::from_str(&yaml.out).unwrap();
+    assert_eq!(lines.iter().map(|line| &line["status"]).collect::<Vec<_>>(), ["Ready", "Ready"], "{yaml:?}");
     let again = daemon.command(&join).await;
     assert!(again.code == Some(2) && again.err.contains("already"), "{again:?}");
+
+    // What a shell offers to complete.
+    let conf = daemon.conf_path().display().to_string();
+    for (words, expected) in [
+        (&["drain", "-c", &conf, "cluster/"][..], "cluster/eastus\ncluster/westus\n"),
+        (&["drain", "-c", &conf, "service/"], "service/default/calculatorlb\n"),
+        (
+            &["why", "-c", &conf, "calculatorlb.default.myfederation.svc.s"],
+            "calculatorlb.default.myfederation.svc.syncweek.com\n",
+        ),
+        (
+            &["unj"],
+            "unjoin\tRemove a cluster from dns.conf, and make a running daemon take its addresses out of DNS\n",
+        ),
+    ] {
+        let line = [&["--", "fleetdns"][..], words].concat();
+        let offered = fleetdns_with(&line, &[("FLEETDNS_COMPLETE", "fish")]).await;
+        assert_eq!(offered.out, expected, "{offered:?}");
+    }
+    let script = fleetdns(&["completion", "bash"]).await;
+    assert!(script.code == Some(0) && script.out.contains("FLEETDNS_COMPLETE=\"bash\""), "{script:?}");
 
     let unjoined = daemon.command(&["unjoin", "eastus", "--host-cluster-context=westus"]).await;
     assert_eq!(unjoined.code, Some(0), "{unjoined:?}");
@@ -108,7 +138,7 @@ async fn the_command_lines_of_the_guide_make_a_config() {
     for cluster in ["westuscluster1", "eastuscluster1"] {
         let context = format!("--cluster-context={cluster}");
         let join = ["join", cluster, "--host-cluster-context=westuscluster1", &context, "-c", &conf];
-        let joined = fleetdns_tests::daemon::fleetdns_with(&join, &[("KUBECONFIG", &both)]).await;
+        let joined = fleetdns_with(&join, &[("KUBECONFIG", &both)]).await;
         assert_eq!(joined.code, Some(0), "{joined:?}");
         assert!(joined.out.contains("no daemon runs here"), "{joined:?}");
     }

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use clap_complete::{ArgValueCandidates, Shell};
 use fleetdns_core::text;
 use fleetdns_daemon::config::{DEFAULT_FILE, Flags};
 
+use crate::completion;
 use crate::kubefed::Kubefed;
 
 /// Keeps DNS zones in step with the LoadBalancer Services of many Kubernetes clusters.
@@ -107,6 +109,17 @@ pub enum Command {
     /// Print the clusters as the running daemon sees them.
     #[command(after_help = "Examples:\n  fleetdns clusters\n  fleetdns clusters -o wide")]
     Clusters(#[command(flatten)] Daemon),
+    /// Print the clusters as kubefed's `kubectl get clusters` did: NAME, STATUS, AGE.
+    #[command(after_help = "Examples:\n  fleetdns get clusters\n  fleetdns get clusters -o wide")]
+    Get {
+        /// What to print.
+        #[arg(value_enum)]
+        what: Resource,
+        #[command(flatten)]
+        daemon: Daemon,
+        #[command(flatten)]
+        kubefed: Kubefed,
+    },
     /// Print the state of the running daemon: zones, clusters, what is held or refused and why.
     #[command(after_help = "Examples:\n  fleetdns status\n  fleetdns status --watch")]
     Status {
@@ -161,6 +174,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  fleetdns why web.example.com\n  fleetdns why shop/web")]
     Why {
         /// A DNS name, or NAMESPACE/NAME of a Service.
+        #[arg(add = ArgValueCandidates::new(completion::names))]
         name: String,
         /// Ask of a fleet that is written down in this file instead, as for `simulate`.
         #[arg(short, long, value_name = "FILE")]
@@ -179,10 +193,10 @@ pub enum Command {
         #[arg(long)]
         follow: bool,
         /// Only of this DNS name.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(completion::names))]
         name: Option<String>,
         /// Only of this cluster.
-        #[arg(long, value_name = "CLUSTER")]
+        #[arg(long, value_name = "CLUSTER", add = ArgValueCandidates::new(completion::clusters))]
         cluster: Option<String>,
     },
     /// Write the running daemon's fleet down as a file for `simulate`.
@@ -203,7 +217,7 @@ pub enum Command {
         #[arg(short, long, value_name = "FILE")]
         file: Option<PathBuf>,
         /// Take this for dead: a cluster, service/NAMESPACE/NAME[@CLUSTER] or address/ADDRESS; may be repeated.
-        #[arg(long, value_name = "WHAT")]
+        #[arg(long, value_name = "WHAT", add = ArgValueCandidates::new(completion::subjects))]
         down: Vec<String>,
         #[command(flatten)]
         daemon: Daemon,
@@ -214,6 +228,12 @@ pub enum Command {
         /// Keep it running afterwards, to try things out.
         #[arg(long)]
         stay: bool,
+    },
+    /// Print what completes commands and names in a shell.
+    #[command(after_help = "Examples:\n  fleetdns completion bash")]
+    Completion {
+        /// The shell; source what is printed, such as `source <(fleetdns completion bash)`.
+        shell: Shell,
     },
     /// Print the version of this program.
     #[command(after_help = "Examples:\n  fleetdns version -o json")]
@@ -228,6 +248,14 @@ pub struct Output {
     pub output: Format,
 }
 
+/// What `get` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Resource {
+    /// The members of the fleet.
+    #[value(alias = "cluster")]
+    Clusters,
+}
+
 /// Output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -238,6 +266,8 @@ pub enum Format {
     Wide,
     /// JSON for programs.
     Json,
+    /// YAML for programs.
+    Yaml,
 }
 
 /// Where the running daemon is asked.
@@ -272,7 +302,7 @@ pub struct Operate {
 #[derive(Debug, Args)]
 pub struct OverrideArgs {
     /// cluster/NAME, service/NAMESPACE/NAME, service/NAMESPACE/NAME@CLUSTER, address/ADDRESS, or the name of a cluster.
-    #[arg(required = true, value_name = "SUBJECT")]
+    #[arg(required = true, value_name = "SUBJECT", add = ArgValueCandidates::new(completion::subjects))]
     pub subjects: Vec<String>,
     /// For how long, such as 45s, 30m, 2h or 3d [default: until `undrain`].
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
@@ -333,7 +363,7 @@ pub struct JoinArgs {
     #[arg(value_name = "CLUSTER")]
     pub name: String,
     /// Context of the cluster in the kubeconfig [default: the name of the cluster].
-    #[arg(long, value_name = "CONTEXT")]
+    #[arg(long, value_name = "CONTEXT", add = ArgValueCandidates::new(completion::contexts))]
     pub cluster_context: Option<String>,
     /// Kubeconfig, as the daemon can read it [default: KUBECONFIG, or ~/.kube/config].
     #[arg(long, value_name = "FILE")]
@@ -362,7 +392,7 @@ pub struct JoinArgs {
 #[derive(Debug, Args)]
 pub struct UnjoinArgs {
     /// Name of the cluster in dns.conf.
-    #[arg(value_name = "CLUSTER")]
+    #[arg(value_name = "CLUSTER", add = ArgValueCandidates::new(completion::clusters))]
     pub name: String,
     /// Taken from kubefed; not needed.
     #[arg(long, hide = true)]

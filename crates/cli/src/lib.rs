@@ -13,27 +13,34 @@
 
 pub mod args;
 pub mod commands;
+pub mod completion;
 pub mod error;
 pub mod kubefed;
 pub mod log;
 pub mod output;
+pub mod progress;
 
 use std::process::ExitCode;
 
 use fleetdns_core::OverrideKind;
 use fleetdns_daemon::config::LogFormat;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Resource};
 use error::{CommandError, Exit};
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
+    // One TLS implementation for the whole process; a second call would only say that it is there already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match completion::answer() {
+        Ok(false) => {}
+        Ok(true) => return Exit::Done.into(),
+        Err(error) => return usage(&error),
+    }
     let cli = match Cli::read(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    // One TLS implementation for the whole process; a second call would only say that it is there already.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -79,6 +86,10 @@ async fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::Plan { flags, output } => commands::plan::plan(&flags, output.output).await,
         Command::Records { daemon, all } => commands::read::records(&daemon, all).await,
         Command::Clusters(daemon) => commands::read::clusters(&daemon).await,
+        Command::Get { what: Resource::Clusters, daemon, kubefed } => {
+            kubefed.report();
+            commands::get::clusters(&daemon).await
+        }
         Command::Status { daemon, watch } => commands::read::status(&daemon, watch).await,
         Command::Health { admin, ready, flags } => {
             commands::health::health(admin.as_deref(), &flags, ready).await
@@ -98,6 +109,7 @@ async fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::Simulate { file, down, daemon } => {
             commands::simulate::simulate(&daemon, file.as_deref(), &down).await
         }
+        Command::Completion { shell } => completion::script(shell),
         Command::Version(output) => commands::version::version(output.output),
         Command::Demo { stay } => {
             // The story says what happens; what the daemon says of it would be said twice.

@@ -1,4 +1,4 @@
-//! An answer on the terminal: for people, or as JSON.
+//! An answer on the terminal: for people, or as JSON or YAML.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::args::Format;
 use crate::error::CommandError;
 
-/// Prints a value as JSON, or by `text`; returns whether somebody still reads.
+/// Prints a value as JSON or YAML, or by `text`; returns whether somebody still reads.
 pub fn show<T: Serialize>(
     format: Format,
     value: &T,
@@ -24,6 +24,7 @@ pub fn show<T: Serialize>(
             let written = serde_json::to_writer_pretty(&mut out, value);
             written.map_err(io::Error::from).and_then(|()| writeln!(out))
         }
+        Format::Yaml => yaml(value).and_then(|text| io::stdout().lock().write_all(text.as_bytes())),
     };
     match done {
         Ok(()) => Ok(true),
@@ -31,6 +32,14 @@ pub fn show<T: Serialize>(
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(CommandError::failed(&error)),
     }
+}
+
+/// A value as a YAML document.
+///
+/// # Errors
+/// When it cannot be written as one.
+pub fn yaml<T: Serialize>(value: &T) -> io::Result<String> {
+    serde_saphyr::to_string(value).map_err(io::Error::other)
 }
 
 /// Where the answer for people is written.
@@ -138,6 +147,17 @@ mod tests {
             );
             assert_eq!(text.matches("203.0.113.1").count(), 50, "no address is broken at {width}\n{text}");
         }
+    }
+
+    #[test]
+    fn yaml_says_what_json_says() {
+        let value = serde_json::json!({
+            "name": "web.example.com", "ttl": 30, "none": null, "on": true, "empty": [], "nested": [{"a": {"b": "c"}}],
+            "text": "yes", "number": "007", "odd": "a: b #c\n- 'd' \u{1b}[31m \u{7f}", "ends": "x ", "tag": "!t", "star": "*",
+        });
+        let text = yaml(&value).unwrap();
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+        assert_eq!(serde_saphyr::from_str::<serde_json::Value>(&text).unwrap(), value, "{text}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use fleetdns_daemon::config::Whereabouts;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Gets a path of the daemon's admin API.
-pub(super) async fn ask<T: DeserializeOwned>(daemon: &Daemon, path: &str) -> Result<T, CommandError> {
+pub(crate) async fn ask<T: DeserializeOwned>(daemon: &Daemon, path: &str) -> Result<T, CommandError> {
     let (base, hint) = base(daemon)?;
     let url = format!("{base}{path}");
     let fail = |error: reqwest::Error| {

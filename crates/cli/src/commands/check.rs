@@ -4,12 +4,14 @@ use std::io::Write;
 use std::time::Duration;
 
 use fleetdns_core::Finding;
+use futures::FutureExt;
 use futures::future::join_all;
 use serde::Serialize;
 
 use crate::args::Format;
 use crate::error::{CommandError, Exit};
 use crate::output::{age, show};
+use crate::progress::Progress;
 use fleetdns_daemon::config::{Config, Flags};
 use fleetdns_daemon::denied::by_rule;
 use fleetdns_daemon::registry::Registry;
@@ -58,6 +60,7 @@ pub async fn check(flags: &Flags, format: Format) -> Result<Exit, CommandError> 
 
     let members = config.members.clone();
     let settings = config.watch_settings();
+    let progress = Progress::start("checking clusters and zones", members.len() + config.zones.len());
     let asked = members.iter().map(|member| async {
         let findings = fleetdns_watch::check(member, &settings).await;
         (format!("cluster {}", member.name), findings)
@@ -88,7 +91,10 @@ pub async fn check(flags: &Flags, format: Format) -> Result<Exit, CommandError> 
     let looked_at = providers.iter().map(|(settings, provider)| async {
         (format!("zone {}", settings.zone), provider.check(&settings.suffix).await)
     });
+    let asked = asked.map(|asked| asked.inspect(|_| progress.step()));
+    let looked_at = looked_at.map(|looked_at| looked_at.inspect(|_| progress.step()));
     let (clusters, zones, rules) = tokio::join!(join_all(asked), join_all(looked_at), rules);
+    drop(progress);
     lines.extend(rules.iter().map(|rule| Line {
         what: "hostnames".to_owned(),
         good: true,

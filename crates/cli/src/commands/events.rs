@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::ask::ask;
 use crate::args::{Daemon, Format};
 use crate::error::{CommandError, Exit};
+use crate::output::yaml;
 use fleetdns_daemon::journal::Page;
 
 /// How long one question waits for an event; shorter than the daemon may take to answer.
@@ -73,6 +74,7 @@ fn print(format: Format, page: &Page) -> std::io::Result<()> {
                 serde_json::to_writer(&mut out, event)?;
                 writeln!(out)?;
             }
+            Format::Yaml => write!(out, "---\n{}", yaml(event)?)?,
         }
     }
     out.flush()

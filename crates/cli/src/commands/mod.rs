@@ -1,8 +1,9 @@
 //! One module for each command, or for commands that work alike.
 
-mod ask;
+pub(crate) mod ask;
 pub mod check;
 pub mod events;
+pub mod get;
 pub mod health;
 pub mod init;
 pub mod members;

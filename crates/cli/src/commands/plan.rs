@@ -7,13 +7,16 @@ use fleetdns_core::{Capabilities, Inventory, Listing, MemberName, MemberView, Ov
 use fleetdns_planner::Input;
 use fleetdns_planner::adopt::adopt;
 use fleetdns_planner::simulate::Report;
+use futures::FutureExt;
 use futures::future::join_all;
 use serde::Serialize;
 
 use crate::args::Format;
 use crate::error::{CommandError, Exit};
 use crate::output::show;
+use crate::progress::Progress;
 use fleetdns_daemon::config::{Config, Flags, ZoneConfig};
+use fleetdns_daemon::overrides::effect::count;
 use fleetdns_daemon::overrides::{Clock, standing};
 use fleetdns_daemon::registry::Registry;
 
@@ -48,15 +51,19 @@ pub async fn plan(flags: &Flags, format: Format) -> Result<Exit, CommandError> {
     let _ = crate::log::start(config.admin.log, tracing::Level::WARN);
     let configured: BTreeSet<_> = config.members.iter().map(|member| member.name.clone()).collect();
     let mut printed = Printed::default();
-    let zones = list(&config, &mut printed).await?;
+    let progress = Progress::start("reading zones", config.zones.len());
+    let zones = list(&config, &mut printed, &progress).await?;
     let adopted: Vec<MemberView> = zones
         .iter()
         .flat_map(|(zone, _, listing)| adopt(&zone.settings, &listing.observed, &configured))
         .collect();
+    progress.stage(&format!("listing {}", count(config.members.len(), "cluster")));
     // A cluster that cannot be listed stands as the zones say it was.
     let snapshot = fleetdns_watch::list_once(&config.members, &config.watch_settings(), adopted).await;
     printed.incomplete.extend(configured.iter().filter_map(|name| unread(name, &snapshot)));
+    progress.stage(&format!("probing {}", count(endpoints(&snapshot), "endpoint")));
     let probed = fleetdns_probe::sweep(config.probe_settings(), &snapshot).await;
+    drop(progress);
     let health = probed.map_err(|error| CommandError::failed(&error))?;
 
     let observed = zones.iter().map(|(_, _, listing)| &listing.observed);
@@ -91,14 +98,19 @@ fn bad_config(error: CommandError) -> CommandError {
 }
 
 /// Lists every zone, side by side; one that cannot be listed is left out of the plan.
-async fn list<'a>(config: &'a Config, printed: &mut Printed) -> Result<Vec<Listed<'a>>, CommandError> {
+async fn list<'a>(
+    config: &'a Config,
+    printed: &mut Printed,
+    progress: &Progress,
+) -> Result<Vec<Listed<'a>>, CommandError> {
     let registry = Registry::new();
     let mut providers = Vec::new();
     for zone in &config.zones {
         let provider = zone.connect(&registry).map_err(|faults| bad_config(CommandError::Config(faults)))?;
         providers.push((zone, provider));
     }
-    let listings = join_all(providers.iter().map(|(_, provider)| provider.list())).await;
+    let listings =
+        join_all(providers.iter().map(|(_, provider)| provider.list().inspect(|_| progress.step()))).await;
     let mut listed = Vec::new();
     for ((zone, provider), listing) in providers.iter().zip(listings) {
         match listing {
@@ -110,6 +122,11 @@ async fn list<'a>(config: &'a Config, printed: &mut Printed) -> Result<Vec<Liste
         }
     }
     Ok(listed)
+}
+
+fn endpoints(snapshot: &Snapshot) -> usize {
+    let services = snapshot.members.values().flat_map(|member| member.services.values());
+    services.map(|service| service.addresses.iter().flatten().count()).sum()
 }
 
 /// Why a cluster is not as its API says at this moment; `None` when it is.
