@@ -10,12 +10,12 @@ use fleetdns_tests::endpoint::{Endpoint, Mode};
 use fleetdns_tests::fleet::Fleet;
 use fleetdns_tests::manifest::NewService;
 use fleetdns_tests::race::Race;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::e2e_endpoint::{BACK, REFUSED, both, without_east};
 
-/// From a change of a file to its effect: two looks at the files, and what follows.
-const NOTICED: Duration = Duration::from_secs(10);
+/// From a change of a file to its effect: some looks at the files, and what follows.
+const NOTICED: Duration = Duration::from_secs(20);
 
 /// Lists of a cluster since the start, as the log says them.
 fn listed(daemon: &Daemon) -> usize {
@@ -84,6 +84,14 @@ async fn a_bad_file_changes_nothing_and_is_said_until_it_is_mended() {
     let both_stand = [&*west, &*east];
     dns::assert_stays(server, &name("calculatorlb", ""), "A", &both_stand, Duration::from_secs(5)).await;
     daemon.assert_running();
+
+    // A file that is cut short is no order to remove most clusters.
+    let other = fleet.conf().without("eastus").without("westus").cluster("third", &fleet.west.kubeconfig());
+    daemon.write_conf(&other);
+    let lost =
+        |status: &Value| status["config_faults"].to_string().contains("more than half of the clusters");
+    daemon.status_shows("the fault", NOTICED, lost).await;
+    dns::assert_stays(server, &name("calculatorlb", ""), "A", &both_stand, Duration::from_secs(3)).await;
 
     daemon.write_conf(&fleet.conf().without("eastus"));
     let race = Race::start("the file is mended", NOTICED);

@@ -27,7 +27,7 @@ use crate::chain;
 use crate::http::{self, Limits};
 use crate::overrides::OverrideError;
 use crate::overrides::order::{Operator, Order, OrderError};
-use crate::reload::ReloadSender;
+use crate::reload::{Asker, ReloadSender};
 
 mod bind;
 
@@ -173,7 +173,7 @@ async fn confirm_outage(
 /// What was taken up, or everything that is wrong with the files.
 async fn reload(State(control): State<Control>, Extension(Caller(by)): Extension<Caller>) -> Response {
     info!(%by, "reload asked for");
-    match control.reload.reload().await {
+    match control.reload.reload(Asker::Operator).await {
         Some(reloaded) => Json(reloaded).into_response(),
         None => refuse(&OrderError::Say(OverrideError::Ending)),
     }

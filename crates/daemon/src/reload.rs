@@ -16,8 +16,10 @@ use tracing::Level;
 
 use crate::config::Flags;
 
-/// How often the files are looked at. A change counts when the next look finds nothing new.
+/// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
+/// A change counts when so many looks after it find nothing new: what is still being written is not read by half.
+const QUIET: u32 = 2;
 
 /// What became of a reload.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +32,17 @@ pub struct Reloaded {
     pub faults: Vec<String>,
 }
 
-/// Somebody who asked for a reload, and waits for the answer.
-pub type Asked = oneshot::Sender<Reloaded>;
+/// Who asks for a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// A person or a service manager.
+    Operator,
+    /// Nobody: a file has changed. That alone does not remove most clusters.
+    Files,
+}
+
+/// Who asked for a reload, and where the answer is waited for.
+pub type Asked = (Asker, oneshot::Sender<Reloaded>);
 
 /// Where a reload is asked for.
 #[derive(Debug, Clone)]
@@ -45,9 +56,9 @@ impl ReloadSender {
     }
 
     /// Asks for a reload; `None` when the daemon is ending.
-    pub async fn reload(&self) -> Option<Reloaded> {
+    pub async fn reload(&self, asker: Asker) -> Option<Reloaded> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(answer).await.ok()?;
+        self.0.send((asker, answer)).await.ok()?;
         answered.await.ok()
     }
 }
@@ -74,7 +85,7 @@ pub async fn follow_files(
 ) {
     let all = files.borrow_and_update().clone();
     let mut taken_up = look(all).await;
-    let mut last = taken_up.clone();
+    let (mut last, mut quiet) = (taken_up.clone(), 0);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -88,9 +99,10 @@ pub async fn follow_files(
             taken_up.extend(look(new).await);
         }
         let now = look(taken_up.keys().cloned().collect()).await;
-        if now != taken_up && now == last {
+        quiet = if now == last { quiet + 1 } else { 0 };
+        if now != taken_up && quiet >= QUIET {
             taken_up.clone_from(&now);
-            if reload.reload().await.is_none() {
+            if reload.reload(Asker::Files).await.is_none() {
                 return;
             }
         }
@@ -121,7 +133,8 @@ mod tests {
 
     /// Waits for the next reload, and answers it; `None` when none comes within ten looks.
     async fn next(asked: &mut mpsc::Receiver<Asked>) -> Option<()> {
-        let answer = tokio::time::timeout(LOOK * 10, asked.recv()).await.ok()??;
+        let (asker, answer) = tokio::time::timeout(LOOK * 10, asked.recv()).await.ok()??;
+        assert_eq!(asker, Asker::Files);
         answer.send(Reloaded::default()).ok()
     }
 
@@ -154,6 +167,12 @@ mod tests {
         std::fs::rename(path("new"), path("data")).unwrap();
         assert_eq!(next(&mut asked).await, Some(()));
         assert_eq!(next(&mut asked).await, None, "once for each change");
+        // What is still being written is not read.
+        for length in 1..20 {
+            std::fs::write(path("secret"), "c".repeat(length)).unwrap();
+            assert!(tokio::time::timeout(LOOK + LOOK / 2, asked.recv()).await.is_err(), "{length}");
+        }
+        assert_eq!(next(&mut asked).await, Some(()));
         stop.cancel();
         task.await.unwrap();
     }

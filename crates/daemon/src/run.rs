@@ -19,7 +19,7 @@ use crate::inputs::Inputs;
 use crate::journal::{self, Journal};
 use crate::overrides::order::Operator;
 use crate::overrides::{Clock, OverrideSender, OverrideStore, StateFile};
-use crate::reload::{self, Asked, ReloadSender, Source};
+use crate::reload::{self, Asked, Asker, ReloadSender, Source};
 use crate::running::{Outputs, Running, Shared};
 use crate::self_checks::canaries;
 use crate::tasks::Tasks;
@@ -47,10 +47,10 @@ pub async fn run(
         Ok((mut running, outputs, mut asked)) => loop {
             tokio::select! {
                 ended = tasks.ended() => break ended,
-                Some(answer) = asked.recv() => {
+                Some((asker, answer)) = asked.recv() => {
                     notify::reloading();
                     // Who has gone does not wait for the answer.
-                    let _ = answer.send(running.reload(&outputs, &mut tasks).await);
+                    let _ = answer.send(running.reload(asker, &outputs, &mut tasks).await);
                     notify::ready();
                 }
             }
@@ -217,7 +217,7 @@ async fn on_hangup(journal: Journal, reload: ReloadSender, stop: CancellationTok
             Some(()) = hangup.recv() => {
                 info!(signal = "SIGHUP", "the audit file is opened again and the configuration is read again");
                 journal.reopen();
-                if reload.reload().await.is_none() {
+                if reload.reload(Asker::Operator).await.is_none() {
                     return Ok(());
                 }
             }

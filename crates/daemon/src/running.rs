@@ -20,11 +20,15 @@ use crate::inputs::Inputs;
 use crate::overrides::OverrideSender;
 use crate::overrides::order::Operator;
 use crate::registry::Registry;
-use crate::reload::{Reloaded, Source};
+use crate::reload::{Asker, Reloaded, Source};
 use crate::self_checks::canaries;
 use crate::tasks::{RunError, Tasks};
 use crate::view::View;
 use crate::zone::{NameServers, ZoneChange, ZoneOptions, ZoneStatus, ZoneTask, ZoneTerms};
+
+/// A file that is cut short, or not there for a moment, still is a configuration.
+const LOSES_MOST: &str = "more than half of the clusters are gone from the files, which changed by themselves; \
+                          `fleetdns reload` or SIGHUP takes it up if that is meant";
 
 /// The task of one zone.
 struct RunningZone {
@@ -107,7 +111,7 @@ impl Running {
     }
 
     /// Reads the configuration again and takes it up, with everything that it changes.
-    pub(crate) async fn reload(&mut self, out: &Outputs, tasks: &mut Tasks) -> Reloaded {
+    pub(crate) async fn reload(&mut self, asker: Asker, out: &Outputs, tasks: &mut Tasks) -> Reloaded {
         let Some(source) = &mut self.source else { return Reloaded::default() };
         let flags = source.flags.clone();
         let Ok(Loaded { config, files }) = tokio::task::spawn_blocking(move || Loaded::of(&flags)).await
@@ -119,6 +123,9 @@ impl Running {
         };
         source.files.extend(files.iter().cloned());
         let taken = match config {
+            Ok(config) if asker == Asker::Files && self.config.loses_most(&config) => {
+                Err(vec![LOSES_MOST.to_owned()])
+            }
             Ok(config) => {
                 source.files = files;
                 let taken = self.take_up(config, out, tasks).await;

@@ -1,5 +1,7 @@
 //! What differs between two configurations.
 
+use fleetdns_watch::MemberConfig;
+
 use super::{Config, ZoneConfig};
 
 impl Config {
@@ -45,6 +47,12 @@ impl Config {
             say(part, &"", "changed");
         }
         all.iter().map(|text| text.replace("  ", " ")).collect()
+    }
+
+    /// Whether another configuration names less than half of the clusters.
+    pub(crate) fn loses_most(&self, new: &Self) -> bool {
+        let gone = |member: &&MemberConfig| new.members.iter().all(|other| other.name != member.name);
+        self.members.iter().filter(gone).count() * 2 > self.members.len()
     }
 
     /// Keys that another configuration changes and that take effect at the next start only.
