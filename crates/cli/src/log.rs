@@ -12,6 +12,8 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::progress;
+
 /// Sets another level while the process runs.
 pub type SetLevel = Box<dyn Fn(Level) + Send + Sync>;
 
@@ -103,7 +105,7 @@ impl<W: Write> Write for Lines<W> {
             (Some((Mark::Priority, level)), _) => line.insert_str(0, priority(level)),
             _ => {}
         }
-        self.to.write_all(line.as_bytes())?;
+        progress::suspend(|| self.to.write_all(line.as_bytes()))?;
         Ok(event.len())
     }
 

@@ -1,11 +1,24 @@
 //! What a command waits for, on a terminal; nothing where standard error is none.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Between two pictures.
 const TICK: Duration = Duration::from_millis(200);
+
+/// The line that is shown now: lines of the log are written above it.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Writes while no progress is shown.
+pub fn suspend<T>(write: impl FnOnce() -> T) -> T {
+    let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match shown {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
 
 /// A line that is cleared when the command goes on to its answer.
 #[derive(Debug)]
@@ -19,6 +32,7 @@ impl Progress {
         let progress = Self(bar);
         progress.show(stage, "{spinner} {msg}: {pos} of {len} ({elapsed})");
         progress.0.enable_steady_tick(TICK);
+        *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.0.clone());
         progress
     }
 
@@ -41,6 +55,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
+        *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.0.finish_and_clear();
     }
 }
