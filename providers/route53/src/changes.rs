@@ -1,11 +1,11 @@
 //! A change of one name as Route 53 takes it: exact old sets are deleted, new ones created, the mark among them.
 
-use fleetdns_core::ownership::txt::TooLong;
+use fleetdns_core::ownership::txt::{Sets, TooLong, TxtRecord};
 use fleetdns_core::{Change, Content, DnsName, NameChange, ObservedSet, Owner, RecordData, RecordType, Ttl};
 
-use crate::listing::{OwnershipRecord, View};
+use crate::listing::{Kept, View};
 use crate::names::mark_name;
-use crate::ownership::{self, ROOM, Types};
+use crate::ownership::{self, ROOM};
 use crate::shape::{Body, Raw, Shapes, standing, version};
 
 /// TTL of marks. Nobody resolves them.
@@ -63,7 +63,7 @@ pub(crate) struct Group {
     /// What stands at the name afterwards.
     pub(crate) after: Vec<ObservedSet>,
     /// The mark afterwards.
-    pub(crate) mark: Option<OwnershipRecord>,
+    pub(crate) mark: Option<Kept>,
 }
 
 impl Group {
@@ -148,21 +148,22 @@ fn new_mark(
     name: &DnsName,
     after: &[ObservedSet],
     change: &NameChange,
-    old: Option<&OwnershipRecord>,
+    old: Option<&Kept>,
     shapes: Shapes,
-) -> Result<Option<OwnershipRecord>, Unfit> {
-    let types: Types = after.iter().filter_map(|set| set.ours().map(RecordData::record_type)).collect();
-    if types.is_empty() {
+) -> Result<Option<Kept>, Unfit> {
+    let types = after.iter().filter_map(|set| set.ours().map(RecordData::record_type));
+    let sets: Sets = types.map(|record_type| (record_type, String::new())).collect();
+    if sets.is_empty() {
         return Ok(None);
     }
     let written = change.changes.iter().rev().find_map(|one| one.after()).map(|(_, mark)| mark);
-    let kept = match (written, old.map(|mark| &mark.claim)) {
+    let kept = match (written, old.map(|mark| &mark.record.owner)) {
         (Some(mark), _) => mark.clone(),
         (None, Some(Owner::Ours(Some(kept)))) => kept.clone(),
         // It cannot be read, and nothing is known that could take its place: it stays, and speaks for types that are gone.
         (None, _) => return Ok(old.cloned()),
     };
-    let values = ownership::write(kept.as_str(), &types).map_err(|TooLong(characters)| {
+    let values = ownership::write(kept.as_str(), &sets).map_err(|TooLong(characters)| {
         Unfit::Impossible(format!(
             "its ownership text for {name} has {characters} characters, {} can be kept; fewer clusters or \
              shorter load balancer names are needed",
@@ -173,13 +174,13 @@ fn new_mark(
     values.sort_unstable();
     let ttl = alias_ttl(after, shapes).map_or(MARK_TTL, Ttl::seconds);
     let raw = Some(Raw { ttl, values });
-    Ok(Some(OwnershipRecord { raw, claim: Owner::Ours(Some(kept)), types }))
+    Ok(Some(Kept { raw, record: TxtRecord::ours(&kept, sets) }))
 }
 
 fn mark_deltas(
     name: &DnsName,
-    old: Option<&OwnershipRecord>,
-    new: Option<&OwnershipRecord>,
+    old: Option<&Kept>,
+    new: Option<&Kept>,
     keeps_ttl: bool,
 ) -> Result<Vec<Delta>, Unfit> {
     let mark = mark_name(name)
@@ -190,7 +191,7 @@ fn mark_deltas(
     let delta =
         |delete, raw| Delta { delete, name: mark.clone(), record_type: None, body: Body::Values(raw) };
     let old = match old {
-        Some(OwnershipRecord { raw: Some(raw), claim: Owner::Ours(_), .. }) => Some(raw),
+        Some(Kept { raw: Some(raw), record: TxtRecord { owner: Owner::Ours(_), .. } }) => Some(raw),
         Some(_) => return Err(taken()),
         None => None,
     };
@@ -258,12 +259,9 @@ fn after(there: &[ObservedSet], change: &NameChange, shapes: Shapes) -> Vec<Obse
 }
 
 /// What the mark says of the sets at its name.
-fn speak_for(after: &mut [ObservedSet], mark: Option<&OwnershipRecord>) {
+fn speak_for(after: &mut [ObservedSet], mark: Option<&Kept>) {
     for set in after {
-        let record_type = set.content.record_type();
-        set.claim = match mark {
-            Some(mark) if record_type.is_some_and(|one| mark.types.contains(&one)) => mark.claim.clone(),
-            _ => Owner::Foreign,
-        };
+        let owner = mark.zip(set.content.record_type()).map(|(mark, record_type)| mark.owner(record_type));
+        set.claim = owner.unwrap_or(Owner::Foreign);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_route53::types::ResourceRecordSet;
+use fleetdns_core::ownership::txt::TxtRecord;
 use fleetdns_core::{
     Content, DnsName, Label, Listing, NonEmpty, Observed, ObservedSet, Owner, RecordData, RecordType, Ttl,
     Unreadable, Version,
@@ -10,22 +11,24 @@ use fleetdns_core::{
 
 use crate::alias::Alias;
 use crate::names::{marked_name, read_name};
-use crate::ownership::{self, Types};
+use crate::ownership;
 use crate::shape::{Body, Raw, Shapes, version};
 
-/// What is at the place where the mark of a name is kept.
+/// What is at the place where the ownership record of a name is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OwnershipRecord {
+pub(crate) struct Kept {
     /// `None` for something that is not a simple TXT set.
     pub(crate) raw: Option<Raw>,
-    pub(crate) claim: Owner,
-    pub(crate) types: Types,
+    pub(crate) record: TxtRecord,
 }
 
-impl OwnershipRecord {
-    /// Whether it says that what stands there of a type is ours.
-    fn speaks_for(&self, record_type: RecordType) -> bool {
-        self.claim.is_ours() && self.types.contains(&record_type)
+impl Kept {
+    /// Whose a set of this type at the name is.
+    pub(crate) fn owner(&self, record_type: RecordType) -> Owner {
+        match self.record.covers(record_type) {
+            true => self.record.owner.clone(),
+            false => Owner::Foreign,
+        }
     }
 }
 
@@ -34,7 +37,7 @@ impl OwnershipRecord {
 pub(crate) struct View {
     pub(crate) observed: Observed,
     /// By the name that they speak for.
-    pub(crate) marks: HashMap<DnsName, OwnershipRecord>,
+    pub(crate) marks: HashMap<DnsName, Kept>,
     /// Names that could not be read.
     pub(crate) unreadable: Unreadable,
 }
@@ -64,9 +67,9 @@ impl View {
         for (name, set) in named {
             let is_our_mark = marked_name(&name)
                 .and_then(|marked| view.marks.get(&marked))
-                .is_some_and(|mark| mark.claim.is_ours() && set.r#type().as_str() == "TXT");
+                .is_some_and(|mark| mark.record.owner.is_ours() && set.r#type().as_str() == "TXT");
             let mark = view.marks.get(&name);
-            let may_be_alias = mark.is_some_and(|mark| mark.speaks_for(RecordType::Cname));
+            let may_be_alias = mark.is_some_and(|mark| mark.owner(RecordType::Cname).is_ours());
             if is_our_mark {
                 continue;
             }
@@ -90,18 +93,18 @@ impl View {
     fn add_mark(&mut self, marked: DnsName, set: &ResourceRecordSet, owner: &Label) {
         let mark = match (set.r#type().as_str(), Raw::of(set)) {
             ("TXT", Some(raw)) => {
-                let (claim, types) = ownership::read(&raw.values, owner);
-                OwnershipRecord { raw: Some(raw), claim, types }
+                let record = ownership::read(&raw.values, owner);
+                Kept { raw: Some(raw), record }
             }
             // Neither stands in the way of a TXT set.
             (other, Some(_)) if other != "CNAME" => return,
-            _ => OwnershipRecord { raw: None, claim: Owner::Foreign, types: Types::new() },
+            _ => Kept { raw: None, record: TxtRecord::FOREIGN },
         };
         self.marks.insert(marked, mark);
     }
 
     /// Takes in what stands at a name now, and its mark.
-    pub(crate) fn stands(&mut self, name: &DnsName, sets: &[ObservedSet], mark: Option<&OwnershipRecord>) {
+    pub(crate) fn stands(&mut self, name: &DnsName, sets: &[ObservedSet], mark: Option<&Kept>) {
         self.observed.replace(name.clone(), sets.to_vec());
         match mark {
             Some(mark) => self.marks.insert(name.clone(), mark.clone()),
@@ -110,9 +113,9 @@ impl View {
     }
 
     /// Marks of ours without any record.
-    pub(crate) fn unattributed(&self) -> impl Iterator<Item = (&DnsName, &OwnershipRecord)> {
-        let orphan = |(name, mark): &(&DnsName, &OwnershipRecord)| {
-            mark.claim.is_ours() && !self.observed.at(name).iter().any(|set| set.claim.is_ours())
+    pub(crate) fn unattributed(&self) -> impl Iterator<Item = (&DnsName, &Kept)> {
+        let orphan = |(name, mark): &(&DnsName, &Kept)| {
+            mark.record.owner.is_ours() && !self.observed.at(name).iter().any(|set| set.claim.is_ours())
         };
         self.marks.iter().filter(orphan)
     }
@@ -122,16 +125,13 @@ impl View {
     }
 }
 
-fn observe(set: &ResourceRecordSet, mark: Option<&OwnershipRecord>, shapes: Shapes) -> ObservedSet {
+fn observe(set: &ResourceRecordSet, mark: Option<&Kept>, shapes: Shapes) -> ObservedSet {
     let raw = Raw::of(set);
     let data = raw.as_ref().and_then(|raw| data(set.r#type().as_str(), &raw.values));
     let ttl = raw.as_ref().and_then(|raw| Ttl::new(raw.ttl)).or_else(|| Ttl::new(0)).unwrap_or(Ttl::DEFAULT);
     match (raw, data) {
         (Some(raw), Some(data)) => {
-            let claim = match mark {
-                Some(mark) if mark.types.contains(&data.record_type()) => mark.claim.clone(),
-                _ => Owner::Foreign,
-            };
+            let claim = mark.map_or(Owner::Foreign, |mark| mark.owner(data.record_type()));
             // A CNAME of an older version, or of a time when aliases were off.
             let misshapen = claim.is_ours() && shapes.aliases(&data).is_some();
             let content = if misshapen { Content::Misshapen(data) } else { Content::Known(data) };
@@ -148,13 +148,13 @@ fn observe(set: &ResourceRecordSet, mark: Option<&OwnershipRecord>, shapes: Shap
 
 /// The aliases of a name under our mark as the CNAME that they stand for. One of them alone, two that lead to different
 /// names, or any of them while aliases are off, are to be written again.
-fn observe_aliases(aliases: &[Alias], mark: &OwnershipRecord, shapes: Shapes) -> Option<ObservedSet> {
+fn observe_aliases(aliases: &[Alias], mark: &Kept, shapes: Shapes) -> Option<ObservedSet> {
     let data = RecordData::Cname(aliases.first()?.target()?);
     let shaped = Alias::are_pair(aliases) && shapes.aliases(&data).is_some();
     let content = if shaped { Content::Known(data) } else { Content::Misshapen(data) };
     let ttl = mark.raw.as_ref().and_then(|raw| Ttl::new(raw.ttl)).unwrap_or(Ttl::DEFAULT);
     let bodies: Vec<Body> = aliases.iter().cloned().map(Body::Alias).collect();
-    Some(ObservedSet { ttl, content, claim: mark.claim.clone(), version: version(&bodies) })
+    Some(ObservedSet { ttl, content, claim: mark.record.owner.clone(), version: version(&bodies) })
 }
 
 fn data(record_type: &str, values: &[String]) -> Option<RecordData> {

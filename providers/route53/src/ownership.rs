@@ -1,9 +1,7 @@
 //! The ownership record of a name as values of a TXT set, in the one form of [`txt`] and in Route 53's spelling.
 
-use std::collections::BTreeSet;
-
-use fleetdns_core::ownership::txt::{self, Room, Sets, TooLong};
-use fleetdns_core::{Label, Owner, RecordType};
+use fleetdns_core::Label;
+use fleetdns_core::ownership::txt::{self, Room, Sets, TooLong, TxtRecord};
 
 use crate::names::{read_text, write_text};
 
@@ -11,38 +9,34 @@ use crate::names::{read_text, write_text};
 /// batch.
 pub(crate) const ROOM: Room = Room { value: 3850, values: 3 };
 
-/// The types that a mark speaks for.
-pub(crate) type Types = BTreeSet<RecordType>;
-
 /// TXT values for an ownership text.
-pub(crate) fn write(ownership: &str, types: &Types) -> Result<Vec<String>, TooLong> {
-    let sets: Sets = types.iter().map(|record_type| (*record_type, String::new())).collect();
-    Ok(txt::write(ownership, &sets, ROOM)?.iter().map(|value| write_text(value)).collect())
+pub(crate) fn write(ownership: &str, sets: &Sets) -> Result<Vec<String>, TooLong> {
+    Ok(txt::write(ownership, sets, ROOM)?.iter().map(|value| write_text(value)).collect())
 }
 
 /// Whose a name is, and which types there.
-pub(crate) fn read(values: &[String], owner: &Label) -> (Owner, Types) {
+pub(crate) fn read(values: &[String], owner: &Label) -> TxtRecord {
     let texts: Option<Vec<String>> = values.iter().map(|value| read_text(value)).collect();
-    let Some(texts) = texts else { return (Owner::Foreign, Types::new()) };
-    let record = txt::read(texts.iter().map(String::as_str), owner);
-    let types = [RecordType::A, RecordType::Aaaa, RecordType::Cname];
-    let types = types.into_iter().filter(|record_type| record.covers(*record_type)).collect();
-    (record.owner, types)
+    texts.map_or(TxtRecord::FOREIGN, |texts| txt::read(texts.iter().map(String::as_str), owner))
 }
 
 #[cfg(test)]
 mod tests {
-    use fleetdns_core::OwnershipRecord;
+    use fleetdns_core::{Owner, OwnershipRecord, RecordType};
     use proptest::prelude::*;
 
     use super::*;
+
+    fn sets(types: &[RecordType]) -> Sets {
+        types.iter().map(|record_type| (*record_type, String::new())).collect()
+    }
 
     /// Route 53 takes 4,000 characters, quotes included, whatever the text is.
     #[test]
     fn no_value_is_longer_than_route_53_takes() {
         for text in ["a".repeat(3838), "a\"".repeat(1900), "\\".repeat(3838)] {
             let ownership = format!("v=1 owner=fed service=default/web {text}");
-            let values = write(&ownership, &Types::from([RecordType::A])).unwrap();
+            let values = write(&ownership, &sets(&[RecordType::A])).unwrap();
             assert!(values.iter().all(|value| value.len() <= 4000), "{}", values[0].len());
         }
     }
@@ -51,9 +45,8 @@ mod tests {
     fn a_value_that_is_not_quoted_is_foreign() {
         let owner: Label = "fed".parse().unwrap();
         let text = "v=1 owner=fed service=default/web sets=A";
-        let (claim, types) = read(&[write_text(text)], &owner);
-        assert!(claim.is_ours() && types == Types::from([RecordType::A]), "{types:?}");
-        assert_eq!(read(&[text.to_owned()], &owner).0, Owner::Foreign);
+        assert_eq!(read(&[write_text(text)], &owner).sets, Some(sets(&[RecordType::A])));
+        assert_eq!(read(&[text.to_owned()], &owner), TxtRecord::FOREIGN);
     }
 
     proptest! {
@@ -76,8 +69,8 @@ mod tests {
             };
             let text = text.clone() + &(0..members).map(far).collect::<String>();
             let mark: OwnershipRecord = text.parse().unwrap();
-            let types = if both { Types::from([RecordType::A, RecordType::Aaaa]) } else { Types::from([RecordType::A]) };
-            let mut values = write(mark.as_str(), &types).unwrap();
+            let sets = sets(if both { &[RecordType::A, RecordType::Aaaa] } else { &[RecordType::A] });
+            let mut values = write(mark.as_str(), &sets).unwrap();
             for value in &values {
                 prop_assert!(value.len() <= 4_000 && value.is_ascii() && !value.contains(|c: char| c.is_control()));
                 prop_assert!(value.starts_with('"') && value.ends_with('"'));
@@ -86,8 +79,8 @@ mod tests {
             }
             values.reverse();
             let owner: Label = "fed".parse().unwrap();
-            prop_assert_eq!(read(&values, &owner), (Owner::of(&mark), types));
-            prop_assert_eq!(read(&values, &"other".parse().unwrap()).0, Owner::Foreign);
+            prop_assert_eq!(read(&values, &owner), TxtRecord::ours(&mark, sets));
+            prop_assert_eq!(read(&values, &"other".parse().unwrap()).owner, Owner::Foreign);
         }
     }
 }

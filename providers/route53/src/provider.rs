@@ -17,7 +17,7 @@ use crate::changes::Group;
 use crate::client::Link;
 use crate::error::{Fault, Kind, Whom};
 use crate::insync::Insync;
-use crate::listing::{OwnershipRecord, View};
+use crate::listing::{Kept, View};
 use crate::names::{read_name, write_name};
 use crate::settings::Settings;
 use crate::shape::Shapes;
@@ -54,7 +54,7 @@ pub(crate) struct Hosted {
 struct Seen {
     view: Arc<View>,
     /// Marks that had no record at the last two listings. Pages are not of one moment, so one listing proves nothing.
-    unattributed: HashMap<DnsName, OwnershipRecord>,
+    unattributed: HashMap<DnsName, Kept>,
     /// Names that were written since the last listing began.
     written: BTreeSet<DnsName>,
 }
@@ -87,7 +87,7 @@ impl Zone {
     }
 
     /// Marks without a record, which may be deleted.
-    pub(crate) fn unattributed(&self) -> HashMap<DnsName, OwnershipRecord> {
+    pub(crate) fn unattributed(&self) -> HashMap<DnsName, Kept> {
         lock(&self.seen).unattributed.clone()
     }
 
@@ -229,9 +229,9 @@ impl Zone {
             view.stands(name, seen.view.observed.at(name), seen.view.marks.get(name));
         }
         let listing = view.listing();
-        let before: HashMap<DnsName, OwnershipRecord> =
+        let before: HashMap<DnsName, Kept> =
             seen.view.unattributed().map(|(name, mark)| (name.clone(), mark.clone())).collect();
-        let still = |name: &&DnsName, mark: &OwnershipRecord| before.get(*name) == Some(mark);
+        let still = |name: &&DnsName, mark: &Kept| before.get(*name) == Some(mark);
         seen.unattributed = view
             .unattributed()
             .filter(|(name, mark)| still(name, mark))

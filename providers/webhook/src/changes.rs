@@ -76,14 +76,14 @@ pub(crate) fn edit(
     let sets = sets_after(change, known);
     let mut ops: Vec<Op> = change.changes.iter().filter_map(|one| op(name, one, known)).collect();
     let old_mark = known.kept.as_ref();
-    if old_mark.is_some_and(|kept| !kept.mark.claim.is_ours()) {
+    if old_mark.is_some_and(|kept| !kept.record.owner.is_ours()) {
         let at = mark_name(name).map_err(Unfit::Impossible)?;
         return Err(impossible(format!(
             "somebody else has a record at {at}, where its ownership record belongs"
         )));
     }
     let ownership = ownership(change, known, &sets);
-    let old_text = old_mark.and_then(|kept| kept.mark.text.clone());
+    let old_text = old_mark.and_then(|kept| kept.record.text.clone());
     let mut edit = Edit { name: name.clone(), ops: Vec::new(), ownership, sets, old_text, adjusted: false };
     match (&edit.ownership, old_mark) {
         (Some(_), kept) => {
@@ -155,14 +155,14 @@ fn op(name: &DnsName, change: &Change, known: &Known) -> Option<Op> {
 
 /// What the mark has to say of the sets that are ours afterwards.
 fn sets_after(change: &NameChange, known: &Known) -> Sets {
-    let old = known.kept.as_ref().and_then(|kept| kept.mark.sets.as_ref());
+    let old = known.kept.as_ref().map(|kept| &kept.record);
     let ours = known.observed().into_iter().filter_map(|set| Some((set.ours()?.record_type(), set.ttl)));
     let mut sets: Sets = ours
         .filter_map(|(kind, ttl)| {
             let raw = known.raw(kind)?;
             let listed = raw.endpoint.record_ttl;
             let properties = ownership::fingerprint(&raw.endpoint.provider_specific);
-            let stored = old.and_then(|sets| sets.get(&kind)).copied().flatten();
+            let stored = old.and_then(|record| ownership::stored(record, kind));
             Some((kind, stored.unwrap_or(Stored { desired: ttl.seconds().into(), listed, properties })))
         })
         .collect();
@@ -188,8 +188,8 @@ fn sets_after(change: &NameChange, known: &Known) -> Sets {
 fn ownership(change: &NameChange, known: &Known, sets: &Sets) -> Option<String> {
     let written =
         change.changes.iter().rev().find_map(Change::after).map(|(_, ownership)| ownership.to_string());
-    let old = known.kept.as_ref().map(|kept| &kept.mark);
-    match (written, old.map(|mark| &mark.claim)) {
+    let old = known.kept.as_ref().map(|kept| &kept.record);
+    match (written, old.map(|record| &record.owner)) {
         (Some(text), _) => Some(text),
         (None, Some(Owner::Ours(Some(mark)))) if !sets.is_empty() => Some(mark.as_str().to_owned()),
         // It goes, or it cannot be read and nothing is known that could take its place.

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
+use fleetdns_core::ownership::txt::TxtRecord;
 use fleetdns_core::{
     Content, DnsName, Label, Listing, NonEmpty, Observed, ObservedSet, Owner, RecordData, RecordType as Kind,
     Ttl, Unreadable, Version,
 };
 
-use crate::ownership::{self, OwnershipRecord, Stored, fingerprint, marked_name};
+use crate::ownership::{self, Stored, fingerprint, marked_name};
 use crate::wire::{Endpoint, Property};
 
 /// All endpoints of one type at one name, put together.
@@ -23,11 +24,11 @@ pub(crate) struct Raw {
     pub(crate) usual: bool,
 }
 
-/// The TXT where the mark of a name is kept.
+/// The TXT where the ownership record of a name is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) raw: Raw,
-    pub(crate) mark: OwnershipRecord,
+    pub(crate) record: TxtRecord,
 }
 
 /// Everything at one name.
@@ -76,21 +77,19 @@ impl View {
         for (name, known) in &mut self.names {
             let Some(marked) = marked_name(name) else { continue };
             if let Some(raw) = known.sets.get("TXT") {
-                let mark = if raw.simple {
-                    ownership::read(&raw.endpoint.targets, owner)
-                } else {
-                    OwnershipRecord { claim: Owner::Foreign, sets: None, text: None }
+                let record = match raw.simple {
+                    true => ownership::read(&raw.endpoint.targets, owner),
+                    false => TxtRecord::FOREIGN,
                 };
                 let mut raw = raw.clone();
-                if mark.claim.is_ours() {
+                if record.owner.is_ours() {
                     known.sets.remove("TXT");
                     raw.endpoint.targets = ownership::as_written(&raw.endpoint.targets);
                 }
-                found.push((marked, Kept { raw, mark }));
+                found.push((marked, Kept { raw, record }));
             } else if let Some(raw) = known.sets.get("CNAME") {
                 // No TXT can stand beside it.
-                let mark = OwnershipRecord { claim: Owner::Foreign, sets: None, text: None };
-                found.push((marked, Kept { raw: raw.clone(), mark }));
+                found.push((marked, Kept { raw: raw.clone(), record: TxtRecord::FOREIGN }));
             }
         }
         for (name, kept) in found {
@@ -177,13 +176,10 @@ impl Known {
     }
 
     /// A set for which a mark of ours speaks, and what it says of it.
-    fn claimed(&self, kind: Kind) -> Option<(&Raw, Option<&Stored>)> {
-        let mark = &self.kept.as_ref()?.mark;
-        let raw = self.raw(kind).filter(|raw| raw.simple && mark.claim.is_ours())?;
-        match &mark.sets {
-            None => Some((raw, None)),
-            Some(sets) => Some((raw, sets.get(&kind)?.as_ref())),
-        }
+    fn claimed(&self, kind: Kind) -> Option<(&Raw, Option<Stored>)> {
+        let record = &self.kept.as_ref()?.record;
+        let raw = self.raw(kind).filter(|raw| raw.simple && record.owner.is_ours() && record.covers(kind))?;
+        Some((raw, ownership::stored(record, kind)))
     }
 
     /// Whether its properties are those with which we left it. One without any is plain again.
@@ -211,7 +207,7 @@ impl Known {
         match data {
             Some(data) if fingerprint(&raw.endpoint.provider_specific) == 0 || ours.is_some() => {
                 let kept = self.kept.as_ref().filter(|_| ours.is_some());
-                let claim = kept.map_or(Owner::Foreign, |kept| kept.mark.claim.clone());
+                let claim = kept.map_or(Owner::Foreign, |kept| kept.record.owner.clone());
                 ObservedSet { ttl, content: Content::Known(data), claim, version: self.version(raw) }
             }
             _ => ObservedSet {

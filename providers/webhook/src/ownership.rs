@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use fleetdns_core::ownership::txt::{self, Room, TooLong};
-use fleetdns_core::{DnsName, Label, Owner, RecordType as Kind};
+use fleetdns_core::ownership::txt::{self, Room, TooLong, TxtRecord};
+use fleetdns_core::{DnsName, Label, RecordType as Kind};
 
 pub(crate) use fleetdns_core::ownership::txt::owned_name as marked_name;
 
@@ -32,17 +32,6 @@ pub(crate) struct Stored {
 
 /// By type.
 pub(crate) type Sets = BTreeMap<Kind, Stored>;
-
-/// A mark that was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OwnershipRecord {
-    pub(crate) claim: Owner,
-    /// `None` where it does not say: it speaks for all types. A type of which another provider wrote the record has nothing
-    /// behind it.
-    pub(crate) sets: Option<BTreeMap<Kind, Option<Stored>>>,
-    /// Evidence and all, for a comparison. `None` when it is not whole.
-    pub(crate) text: Option<String>,
-}
 
 /// Where the mark of a name is kept.
 ///
@@ -76,6 +65,11 @@ fn notes(sets: &Sets) -> txt::Sets {
     sets.iter().map(|(kind, stored)| (*kind, note(stored))).collect()
 }
 
+/// What a record says of a set of ours. Of a type of which another provider wrote it, it has no note.
+pub(crate) fn stored(record: &TxtRecord, kind: Kind) -> Option<Stored> {
+    read_note(record.sets.as_ref()?.get(&kind)?)
+}
+
 fn read_note(text: &str) -> Option<Stored> {
     let mut fields = text.split(':');
     let desired = fields.next()?.parse().ok()?;
@@ -105,11 +99,9 @@ pub(crate) fn as_written(targets: &[String]) -> Vec<String> {
 }
 
 /// Whose a name is, and which sets there.
-pub(crate) fn read(targets: &[String], owner: &Label) -> OwnershipRecord {
+pub(crate) fn read(targets: &[String], owner: &Label) -> TxtRecord {
     let texts: Vec<String> = targets.iter().map(|target| unquoted(target)).collect();
-    let record = txt::read(texts.iter().map(String::as_str), owner);
-    let stored = |sets: &txt::Sets| sets.iter().map(|(kind, text)| (*kind, read_note(text))).collect();
-    OwnershipRecord { claim: record.owner, sets: record.sets.as_ref().map(stored), text: record.text }
+    txt::read(texts.iter().map(String::as_str), owner)
 }
 
 /// A target as some webhooks give it: as it was written, without the quotes, with `\;` and the like, or as several

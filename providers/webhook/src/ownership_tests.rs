@@ -28,10 +28,10 @@ fn what_was_written_is_read_back() {
     for members in [0, 4, 20] {
         let text = ownership(members);
         let targets = write(&text, &sets).unwrap();
-        let mark = read(&targets, &owner());
-        assert_eq!(mark.claim.ownership().unwrap().to_string(), text);
-        assert_eq!(mark.text, Some(whole(&text, &sets)));
-        assert_eq!(mark.sets, Some(sets.iter().map(|(kind, stored)| (*kind, Some(*stored))).collect()));
+        let record = read(&targets, &owner());
+        assert_eq!(record.owner.ownership().unwrap().to_string(), text);
+        assert_eq!(record.text, Some(whole(&text, &sets)));
+        assert!(sets.iter().all(|(kind, one)| super::stored(&record, *kind) == Some(*one)), "{record:?}");
     }
 }
 
@@ -49,8 +49,8 @@ fn quotes_strings_and_escapes_make_no_difference() {
         format!("\"{}\"\"{}\"", half.0, half.1),
     ] {
         let mark = read(std::slice::from_ref(&target), &owner());
-        assert!(mark.claim.ownership().is_some(), "{target}");
-        assert_eq!(mark.sets, Some([(Kind::A, Some(stored(30, 30, 0)))].into()), "{target}");
+        assert!(mark.owner.ownership().is_some(), "{target}");
+        assert_eq!(super::stored(&mark, Kind::A), Some(stored(30, 30, 0)), "{target}");
     }
 }
 
@@ -59,8 +59,8 @@ fn quotes_strings_and_escapes_make_no_difference() {
 fn a_type_without_a_note_that_can_be_read_is_ours_and_nothing_is_known_of_it() {
     for note in ["", ":x", ":30:y", ":30:30:1:1"] {
         let mark = read(&[quoted(&format!("v=1 owner=fed service=default/web sets=A{note}"))], &owner());
-        assert!(mark.claim.is_ours());
-        assert_eq!(mark.sets, Some([(Kind::A, None)].into()), "{note}");
+        assert!(mark.owner.is_ours() && mark.covers(Kind::A));
+        assert_eq!(super::stored(&mark, Kind::A), None, "{note}");
     }
 }
 
@@ -88,6 +88,6 @@ proptest::proptest! {
     fn no_target_makes_itself_ours(targets in proptest::collection::vec(
         "(?s).{0,20}|\"v=1 owner=(other|fe|fedd) service=a/b.{0,6}owner=fed.{0,2}\"|part=[12]/2 .{0,9}|v=1 .{0,3} owner=fed", 0..3,
     )) {
-        proptest::prop_assert!(!read(&targets, &owner()).claim.is_ours(), "{targets:?}");
+        proptest::prop_assert!(!read(&targets, &owner()).owner.is_ours(), "{targets:?}");
     }
 }

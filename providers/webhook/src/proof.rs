@@ -62,7 +62,7 @@ fn now(edit: &Edit, op: &Op, known: &Known, told: bool) -> Now {
 fn is_written(edit: &Edit, part: Part, new: &Endpoint, known: &Known) -> bool {
     match part {
         Part::OwnershipRecord => {
-            let text = known.kept.as_ref().and_then(|kept| kept.mark.text.as_ref());
+            let text = known.kept.as_ref().and_then(|kept| kept.record.text.as_ref());
             text.is_some() && text == edit.mark_text().as_ref()
         }
         Part::Set(kind) => {

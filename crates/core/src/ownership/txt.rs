@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::name::{DnsName, Label, NameError};
-use crate::ownership::{Owner, pack, unpack};
+use crate::ownership::{Owner, OwnershipRecord, pack, unpack};
 use crate::record::RecordType;
 
 /// Leftmost label of the name that holds the ownership record of the name behind it.
@@ -91,6 +91,12 @@ pub struct TxtRecord {
 impl TxtRecord {
     /// What stands there is not ours.
     pub const FOREIGN: Self = Self { owner: Owner::Foreign, sets: None, text: None };
+
+    /// What is read of a record once [`write`] has written it.
+    pub fn ours(ownership: &OwnershipRecord, sets: Sets) -> Self {
+        let text = Some(text(ownership.as_str(), &sets));
+        Self { owner: Owner::of(ownership), sets: Some(sets), text }
+    }
 
     /// Whether the record is about sets of this type.
     pub fn covers(&self, record_type: RecordType) -> bool {
@@ -228,9 +234,7 @@ mod tests {
         assert!(values.iter().all(|value| value.len() <= room.value), "{values:#?}");
         values.reverse();
         let record = read_all(&values);
-        assert_eq!(record.owner.ownership().unwrap().to_string(), ownership);
-        assert_eq!(record.text, Some(text(&ownership, &sets)));
-        assert_eq!(record.sets, Some(sets));
+        assert_eq!(record, TxtRecord::ours(&ownership.parse().unwrap(), sets));
         values.len()
     }
 

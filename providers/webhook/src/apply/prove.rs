@@ -102,7 +102,7 @@ impl Run<'_> {
     fn missing(&mut self, edit: &Edit, view: &View) -> Outcome {
         let url = &self.hook.link.settings.url;
         let known = view.at(&edit.name);
-        let torn = known.kept.is_some_and(|kept| kept.mark.text.is_none() && kept.mark.claim.is_ours());
+        let torn = known.kept.is_some_and(|kept| kept.record.text.is_none() && kept.record.owner.is_ours());
         if torn && edit.mark_size() > 1 {
             self.state.one_target = true;
             return rejected(too_many_targets(edit));

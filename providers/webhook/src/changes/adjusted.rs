@@ -97,7 +97,7 @@ impl Edit {
         if sets == self.sets {
             return None;
         }
-        let (name, old_text) = (self.name.clone(), kept.mark.text.clone());
+        let (name, old_text) = (self.name.clone(), kept.record.text.clone());
         let mut edit =
             Self { name, ops: Vec::new(), ownership: Some(ownership), sets, old_text, adjusted: true };
         let old = kept.raw.endpoint.clone();
