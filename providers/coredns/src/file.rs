@@ -26,7 +26,7 @@ use fleetdns_core::{
 };
 
 use crate::settings::FileSettings;
-use error::Failure;
+use error::{Failure, Subject};
 use replace::{Replaced, replace};
 use zone::{Damage, OurSet, Ours, ZoneText};
 
@@ -64,7 +64,7 @@ impl FileZone {
     ) -> Result<T, ProviderError> {
         let inner = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || work(&inner)).await.map_err(|error| ProviderError::Unavailable {
-            endpoint: self.0.endpoint(),
+            endpoint: self.0.subject().endpoint(),
             action,
             source: Some(Box::new(error)),
         })
@@ -87,7 +87,8 @@ impl Provider for FileZone {
         match self.blocking("write the zone", move |inner| inner.apply(&work)).await {
             Ok(outcomes) => Applied { names: outcomes.into_iter().collect() },
             Err(_) => {
-                let failed = |name| (name, Outcome::Failed(self.0.unavailable("write the zone", None)));
+                let failed =
+                    |name| (name, Outcome::Failed(self.0.subject().unavailable("write the zone", None)));
                 Applied { names: names.into_iter().map(failed).collect() }
             }
         }
@@ -102,30 +103,8 @@ impl Provider for FileZone {
 }
 
 impl Inner {
-    fn endpoint(&self) -> String {
-        self.file.display().to_string()
-    }
-
-    fn unavailable(&self, action: &'static str, error: Option<io::Error>) -> ProviderError {
-        let source = error.map(|error| Box::new(error) as fleetdns_core::provider::Source);
-        ProviderError::Unavailable { endpoint: self.endpoint(), action, source }
-    }
-
-    fn denied(&self, action: &'static str, problem: String, remedy: &str) -> ProviderError {
-        ProviderError::Denied { endpoint: self.endpoint(), action, problem, remedy: remedy.to_owned() }
-    }
-
-    fn failed(&self, action: &'static str, error: io::Error) -> ProviderError {
-        let remedy = match error.kind() {
-            io::ErrorKind::PermissionDenied => {
-                "let the user that fleetdns runs as read the file and write in its folder"
-            }
-            io::ErrorKind::NotFound => "make the folder of zone-file, or mend zone-file",
-            io::ErrorKind::InvalidData => "store the zone file as UTF-8",
-            io::ErrorKind::IsADirectory => "name a file, not a folder, in zone-file",
-            _ => return self.unavailable(action, Some(error)),
-        };
-        self.denied(action, error.to_string(), remedy)
+    fn subject(&self) -> Subject<'_> {
+        Subject { zone: &self.zone, file: &self.file }
     }
 
     /// The text, `None` when there is no file.
@@ -143,13 +122,14 @@ impl Inner {
     }
 
     fn parse(&self, action: &'static str, text: &str) -> Result<ZoneText, ProviderError> {
-        self.take_apart(text)
-            .map_err(|damage: Damage| self.denied(action, damage.to_string(), "mend the zone file by hand"))
+        self.take_apart(text).map_err(|damage: Damage| {
+            self.subject().denied(action, damage.to_string(), "mend the zone file by hand")
+        })
     }
 
     fn list(&self) -> Result<Listing, ProviderError> {
         const ACTION: &str = "list the zone";
-        match self.text().map_err(|error| self.failed(ACTION, error))? {
+        match self.text().map_err(|error| self.subject().failed(ACTION, error))? {
             Some(text) => Ok(self.parse(ACTION, &text)?.listing()),
             None => Ok(Listing::default()),
         }
@@ -169,7 +149,10 @@ impl Inner {
 
     /// The same fault for each name; the error itself cannot be cloned.
     fn fail_all(&self, plan: &Plan, error: &Failure) -> Outcomes {
-        plan.changes.iter().map(|change| (change.name.clone(), Outcome::Failed(error.error(self)))).collect()
+        plan.changes
+            .iter()
+            .map(|change| (change.name.clone(), Outcome::Failed(error.error(self.subject()))))
+            .collect()
     }
 
     /// `None` when the file changed meanwhile, and nothing was written.
@@ -292,9 +275,4 @@ fn put(ours: &mut Ours, change: &NameChange) {
 
 fn today() -> u32 {
     stamp::day(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
-}
-
-/// The folder of a file.
-fn folder(file: &Path) -> &Path {
-    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use azure_core::error::ErrorKind;
 
-use super::{Kind, certificate};
+use super::kind::{Kind, certificate};
 
 /// Codes of Microsoft Entra ID and what each asks for.
 const CODES: [(&str, &str); 9] = [

@@ -18,21 +18,21 @@ impl Inner {
                     let (names, ours) = (listing.observed.iter().count(), listing.observed.owned().count());
                     findings.push(good(format!("{file} can be read: {names} names, {ours} of them ours")));
                     if !zone.has_soa() {
-                        findings.push(bad(Failure::NoSoa.error(self).to_string()));
+                        findings.push(bad(Failure::NoSoa.error(self.subject()).to_string()));
                     }
                     findings.extend(listing.unreadable.into_iter().map(|text| bad(format!("{file} {text}"))));
                 }
-                Err(damage) => findings.push(bad(Failure::Damaged(damage).error(self).to_string())),
+                Err(damage) => findings.push(bad(Failure::Damaged(damage).error(self.subject()).to_string())),
             },
             Ok(None) if self.name_servers.is_empty() => {
-                findings.push(bad(Failure::NoNameServers.error(self).to_string()));
+                findings.push(bad(Failure::NoNameServers.error(self.subject()).to_string()));
             }
             Ok(None) => findings.push(good(format!("{file} is not there yet and will be made"))),
-            Err(error) => findings.push(bad(Failure::Io(error).error(self).to_string())),
+            Err(error) => findings.push(bad(Failure::Io(error).error(self.subject()).to_string())),
         }
         findings.push(match replace::can_write(&self.file) {
             Ok(()) => good(format!("the folder of {file} can be written")),
-            Err(error) => bad(Failure::Io(error).error(self).to_string()),
+            Err(error) => bad(Failure::Io(error).error(self.subject()).to_string()),
         });
         findings.push(good(format!(
             "CoreDNS serves it when its Corefile has: file {file} {} {{ reload 10s }}",

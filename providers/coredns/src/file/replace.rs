@@ -8,8 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::{Builder, NamedTempFile};
 
-use super::folder;
-
 /// Begins the names of temporary files, so that CoreDNS's `auto` plugin takes none of them for a zone: its customary
 /// pattern is `db\.(.*)`.
 const PREFIX: &str = ".fleetdns-";
@@ -79,6 +77,11 @@ fn resolve(file: &Path) -> io::Result<PathBuf> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(file.to_owned()),
         Err(error) => Err(error),
     }
+}
+
+/// The folder of a file.
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
