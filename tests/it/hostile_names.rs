@@ -8,6 +8,7 @@ use fleetdns_tests::conf::{Conf, ZONE, name};
 use fleetdns_tests::daemon::{Daemon, fleetdns, reasons};
 use fleetdns_tests::dns;
 use fleetdns_tests::endpoint::{Endpoint, Mode};
+use fleetdns_tests::eventually;
 use fleetdns_tests::fleet::Fleet;
 use fleetdns_tests::manifest::NewService;
 use fleetdns_tests::ports;
@@ -182,6 +183,16 @@ async fn a_name_stays_with_its_service_over_an_absence_and_a_restart() {
     fleet.west.create_published(&web, &[&holder_ip]).await;
     dns::wait_for(server, &www, "A", &[&holder_ip], SOON).await;
 
+    // A name is answered a moment before the state is on disk.
+    let saved = async || {
+        let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
+        if text.lines().any(|line| line.starts_with(&www) && line.contains(&holder_ip)) {
+            Ok(())
+        } else {
+            Err(text)
+        }
+    };
+    eventually("the state file to have the name", SOON, Duration::from_millis(10), saved).await;
     daemon.kill();
     daemon.start_again();
     daemon.ready(Duration::from_secs(30)).await;
