@@ -91,6 +91,23 @@ async fn a_member_that_joins_is_published_and_one_that_unjoins_leaves() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_section_does_not_remove_the_members_of_a_kubeconfig() {
+    let fleet = Fleet::start().await;
+    let kubeconfig = fleet.west.kubeconfig().display().to_string();
+    let conf = fleet.conf().without("westus").without("eastus");
+    let mut daemon = Daemon::spawn(&conf, &[("KUBECONFIG", &kubeconfig)]);
+    daemon.ready(BACK).await;
+    let before = fs::read_to_string(daemon.conf_path()).unwrap();
+    let east = fleet.east.kubeconfig().display().to_string();
+    let refused = daemon.command(&["join", "eastus", "--kubeconfig", &east]).await;
+    assert!(refused.code == Some(1) && refused.err.contains("would remove westus"), "{refused:?}");
+    assert_eq!(fs::read_to_string(daemon.conf_path()).unwrap(), before);
+    // The same member, in a section: nothing is removed.
+    let joined = daemon.command(&["join", "westus", "--kubeconfig", &kubeconfig]).await;
+    assert!(joined.code == Some(0) && !joined.out.contains("removed"), "{joined:?}");
+}
+
 /// The command lines of the Kubefed guide, with `fleetdns` for `kubefed`, and `-c` for the place of the file.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_lines_of_the_guide_make_a_config() {

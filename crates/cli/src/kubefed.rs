@@ -97,3 +97,36 @@ impl FromArgMatches for Kubefed {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        kubefed: Kubefed,
+    }
+
+    #[test]
+    fn what_has_a_meaning_is_taken_and_the_rest_is_reported() {
+        let line = "kubefed --image=a:b --etcd-persistent-storage --host-cluster-context west \
+                    --controllermanager-arg-overrides=--zone-id=Z1,--controllers=x=false,--service-dns-suffix=a.b";
+        let Line { kubefed } = Line::try_parse_from(line.split_whitespace()).unwrap();
+        let ignored = [
+            "--controllers=x=false of --controllermanager-arg-overrides",
+            "--host-cluster-context",
+            "--image",
+            "--etcd-persistent-storage",
+        ];
+        assert_eq!(kubefed.ignored, ignored);
+        let flags = kubefed.complete(&Flags { zone_id: Some("Z2".to_owned()), ..Flags::default() });
+        let said = (flags.zone_id.as_deref(), flags.service_dns_suffix.as_deref());
+        assert_eq!(said, (Some("Z2"), Some("a.b")), "a flag of ours wins");
+        assert_eq!(kubefed.complete(&Flags::default()).zone_id.as_deref(), Some("Z1"));
+        let none = Line::try_parse_from(["kubefed"]).unwrap().kubefed;
+        assert_eq!((none.ignored.len(), none.complete(&Flags::default())), (0, Flags::default()));
+    }
+}
