@@ -74,10 +74,10 @@ fn forged(address: &str) -> Reply {
     Reply::json(Body::Whole(list(&items)))
 }
 
-/// A refusal that echoes the token and writes to the terminal of whoever reads it.
+/// A refusal that echoes the token, behind its scheme and by itself, and writes to the terminal of whoever reads it.
 fn refusal() -> Reply {
     let text = format!(
-        "no \u{1b}[2J\u{7}\u{9b}31m\r\n2026-01-01T00:00:00Z  INFO fleetdns: forged line\nBearer {SECRET}-text {}",
+        "no \u{1b}[2J\u{7}\u{9b}31m\r\n2026-01-01T00:00:00Z  INFO fleetdns: forged line\nBearer {SECRET}-text, key {SECRET}-text {}",
         "x".repeat(100_000)
     );
     let body = json!({"kind": "Status", "status": "Failure", "code": 403, "message": text});
