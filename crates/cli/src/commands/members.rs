@@ -196,7 +196,10 @@ async fn keeps_members(args: &JoinArgs, name: &MemberName) -> Result<(), Command
 /// Makes a running daemon take up the file, and says what it did.
 async fn taken_up(mut changed: Changed, done: &str, operate: &Operate) -> Result<Exit, CommandError> {
     match reached(operate) {
-        Ok(()) => changed.reload = Some(post(operate, "/v1/reload", &()).await?),
+        Ok(()) => match post(operate, "/v1/reload", &()).await {
+            Ok(reloaded) => changed.reload = Some(reloaded),
+            Err(error) => changed.daemon = Some(by_itself(&error)),
+        },
         Err(why) => changed.daemon = Some(why),
     }
     show(operate.output.output, &changed, |out| {
@@ -221,9 +224,10 @@ fn reached(operate: &Operate) -> Result<(), String> {
                 path.display()
             ))
         }
-        Err(error) => Err(format!(
-            "the daemon cannot be asked at {}: {error}; it takes up the file by itself within a few seconds",
-            path.display()
-        )),
+        Err(error) => Err(by_itself(&format!("the daemon cannot be asked at {}: {error}", path.display()))),
     }
+}
+
+fn by_itself(why: &dyn std::fmt::Display) -> String {
+    format!("{why}; a running daemon takes up the file by itself within a few seconds")
 }
