@@ -92,7 +92,7 @@ impl TxtRecord {
     /// What stands there is not ours.
     pub const FOREIGN: Self = Self { owner: Owner::Foreign, sets: None, text: None };
 
-    /// What is read of a record once [`write`] has written it.
+    /// What is read of a record once [`write()`] has written it.
     pub fn ours(ownership: &OwnershipRecord, sets: Sets) -> Self {
         let text = Some(text(ownership.as_str(), &sets));
         Self { owner: Owner::of(ownership), sets: Some(sets), text }
