@@ -246,3 +246,7 @@ pub(crate) fn changes<'a>(ops: impl IntoIterator<Item = &'a Op>) -> Changes {
     }
     changes
 }
+
+#[cfg(test)]
+#[path = "changes_props.rs"]
+mod props;
