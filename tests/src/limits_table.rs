@@ -90,7 +90,7 @@ const LIMITS: [(&str, &str, &str, &str); 79] = [
 
 /// Constants that look like limits and bound no input from outside: what we send, what we keep, what a protocol says.
 #[rustfmt::skip]
-const OTHERS: [&str; 25] = [
+const OTHERS: [&str; 24] = [
     "crates/core/src/name.rs MAX_LABEL", "crates/core/src/name.rs MAX_NAME",
     "crates/daemon/src/config/limits.rs MOST",
     "crates/daemon/src/view.rs MOST_NEVER_ANSWERED", "crates/daemon/src/zone/batch.rs MOST",
@@ -100,7 +100,7 @@ const OTHERS: [&str; 25] = [
     "providers/coredns/src/etcd/pack.rs MAX_OCTETS", "providers/coredns/src/etcd/pack.rs MAX_OPERATIONS",
     "providers/coredns/src/etcd/pack.rs MAX_VALUES", "providers/embedded/src/handler.rs MAX_DATAGRAM",
     "providers/embedded/src/provider.rs MAX_VALUES", "providers/rfc2136/src/ownership.rs MAX_STRING",
-    "providers/rfc2136/src/ownership.rs MAX_TEXT", "providers/rfc2136/src/pack.rs MAX_OCTETS",
+    "providers/rfc2136/src/pack.rs MAX_OCTETS",
     "providers/rfc2136/src/provider.rs MAX_VALUES", "providers/rfc2136/src/seen.rs MAX_SKIPS",
     "providers/route53/src/insync.rs MOST", "providers/route53/src/provider.rs MAX_VALUES",
     "providers/webhook/src/webhook.rs MOST_AT_ONCE", "crates/watch/src/state.rs MISSES",
@@ -132,7 +132,7 @@ fn constants() -> BTreeMap<(String, String), f64> {
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let path = file.strip_prefix(root()).unwrap().display().to_string();
-        for line in text.split("#[cfg(test)]").next().unwrap().lines() {
+        for line in text.split("#[cfg(test)]\nmod tests {").next().unwrap().lines() {
             let Some((head, value)) = line.trim_end_matches(';').split_once(" = ") else { continue };
             let Some((_, head)) = head.split_once("const ") else { continue };
             let (Some((name, _)), Some(value)) = (head.split_once(':'), number(value)) else { continue };

@@ -82,13 +82,12 @@ impl Servers {
         keys: &Keys,
     ) -> Result<Box<dyn Provider>, Vec<KeyFault>> {
         let settings = Settings::read(zone, keys)?;
-        let known = self.home(zone);
         let site = self.site(settings.listen);
-        let store = match known.as_ref().and_then(|home| home.catalog.get(zone)) {
+        let home = self.home(zone).filter(|home| home.bound().is_some());
+        let is_served = home.is_some();
+        let store = match home.unwrap_or_else(|| Arc::clone(&site)).catalog.get(zone) {
             Some(store) if *store.snapshot().settings == settings => store,
-            Some(_)
-                if site.bound().is_none() && known.as_ref().is_some_and(|home| home.bound().is_none()) =>
-            {
+            Some(_) if !is_served => {
                 let problem = format!("{} serves {zone} with other settings; name a zone once", site.listen);
                 return Err(vec![KeyFault { key: "listen".to_owned(), problem }]);
             }
@@ -98,7 +97,9 @@ impl Servers {
                     Some(before) => Store::new(before.snapshot().with_settings(settings), None),
                     None => open(settings),
                 });
-                self.remove(zone);
+                if is_served {
+                    self.remove(zone);
+                }
                 site.catalog.add(zone, store.clone());
                 store
             }

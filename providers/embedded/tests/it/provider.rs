@@ -104,8 +104,25 @@ async fn another_owner_sees_the_same_zone_and_nothing_of_his() {
     let other = server.servers.connect(&zone, &"other".parse().unwrap(), &keys).unwrap();
     let sets = listed(&*other, "web.example.com").await;
     assert!(matches!(&sets[..], [set] if !set.claim.is_ours() && matches!(set.content, Content::Known(_))));
-    let clash = crate::support::keys(&[("listen", "127.0.0.1:0"), ("contact", "me@example.com")]);
-    let faults = server.servers.connect(&zone, &owner(), &clash).err().unwrap();
+}
+
+#[tokio::test]
+async fn a_zone_that_is_served_may_change_its_settings_and_keeps_its_records() {
+    let server = serve(&[ZONE]).await;
+    create(&*server.zones[0], &["web.example.com A 192.0.2.1"]).await;
+    let zone = ZONE.parse().unwrap();
+    let settings = |contact| keys(&[("listen", "127.0.0.1:0"), ("contact", contact)]);
+    let changed = server.servers.connect(&zone, &owner(), &settings("me@example.com")).unwrap();
+    let sets = listed(&*changed, "web.example.com").await;
+    assert!(matches!(&sets[..], [set] if set.claim.is_ours()), "{sets:?}");
+    server.servers.remove(&zone);
+    let again = server.servers.connect(&zone, &owner(), &settings("me@example.com")).unwrap();
+    assert_eq!(listed(&*again, "web.example.com").await.len(), 0, "it was served no more");
+
+    // Before anything is served, two sections for one zone are a mistake.
+    let servers = Servers::new();
+    servers.connect(&zone, &owner(), &settings("me@example.com")).unwrap();
+    let faults = servers.connect(&zone, &owner(), &settings("you@example.com")).err().unwrap();
     assert!(faults[0].problem.contains("other settings"), "{faults:?}");
 }
 
