@@ -74,7 +74,7 @@ impl Entry {
             state: Arc::clone(&self.state),
             timers: Notify::new(),
         };
-        info!(member = %entry.name(), "member configured otherwise; listing it again");
+        info!(member = %entry.name(), "member configuration changed; listing it again");
         let mut state = entry.state();
         let (publish, patience) = reading(&entry.config, settings);
         state.catalog.reconfigure(publish, patience);

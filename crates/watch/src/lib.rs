@@ -98,7 +98,7 @@ pub async fn run(
 /// configured, as removed.
 ///
 /// When `members` changes, a member that is new is watched from then on, one that is not named any more is `removed`, and
-/// one that is configured otherwise is listed again beside what is known of it. The others are not disturbed.
+/// one whose configuration changed is listed again beside what is known of it. The others are not disturbed.
 ///
 /// `turns` is called for each member while its watch goes on or waits for its turn, so that somebody else can see when it
 /// hangs. While a request is under way there is no call: the longest takes ten times the request timeout.

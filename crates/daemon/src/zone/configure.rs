@@ -58,7 +58,7 @@ impl ZoneTask {
     /// velocity brake.
     pub(super) fn configure(&mut self, ZoneChange { terms, provider }: ZoneChange) {
         let ZoneTerms { settings, brakes, drift, configured, says_clusters } = terms;
-        info!(zone = %settings.zone, other_provider = provider.is_some(), "zone configured otherwise");
+        info!(zone = %settings.zone, other_provider = provider.is_some(), "zone configuration changed");
         if let Some((name, provider)) = provider {
             self.set_provider(name, provider.into());
         }
