@@ -127,6 +127,12 @@ async fn what_a_probe_knows_and_what_is_drained_outlives_a_change_of_settings() 
     daemon.write_conf(&fleet.conf().admin("log-level = debug"));
     let reloaded = daemon.command(&["reload"]).await;
     assert!(reloaded.out.contains("[admin] log-level changed"), "{reloaded:?}");
+    // What takes effect at the next start is said until then, whatever is read again.
+    daemon.write_conf(&fleet.conf().admin("log-level = debug\nhosts = dns.example.com"));
+    for _ in 0..2 {
+        let reloaded = daemon.command(&["reload", "-o", "json"]).await;
+        assert_eq!(reloaded.json()["at_restart"], json!(["[admin] hosts"]), "{reloaded:?}");
+    }
     let drained = daemon.command(&["drain", "eastus"]).await;
     assert_eq!(drained.code, Some(0), "{drained:?}");
     without_east(&Race::start("drained", BACK), server, "calculatorlb", &west).await;

@@ -9,8 +9,10 @@
 //!                                   └─ZoneStatus→ admin API, sd_notify
 //! ```
 //!
-//! Invariant: the end of any task is the end of the process, with a reason; a provider's error never is.
-//! Invariant: what changes the state of the fleet comes over the control socket; everything else only reads.
+//! Invariant: the end of any task is the end of the process, with a reason, unless a reload leaves its zone out; a
+//! provider's error never is.
+//! Invariant: what changes the state of the fleet comes over the control socket, by SIGHUP or from the files of the
+//! configuration; everything else only reads.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

@@ -60,6 +60,8 @@ pub(crate) struct Outputs {
 /// What runs.
 pub(crate) struct Running {
     pub(crate) config: Config,
+    /// The configuration of the start: some keys stay as they were there.
+    started: Config,
     pub(crate) source: Option<Source>,
     registry: Registry,
     zones: Vec<RunningZone>,
@@ -85,7 +87,7 @@ impl RunningZone {
 impl Running {
     /// Nothing of a configuration runs yet.
     pub(crate) fn new(config: Config, source: Option<Source>, shared: Shared) -> Self {
-        Self { config, source, registry: Registry::new(), zones: Vec::new(), shared }
+        Self { started: config.clone(), config, source, registry: Registry::new(), zones: Vec::new(), shared }
     }
 
     pub(crate) fn configured(&self) -> BTreeSet<MemberName> {
@@ -169,7 +171,7 @@ impl Running {
         let left = self.left_behind();
         let reloaded = Reloaded {
             changes: old.differences(&self.config).into_iter().chain(left).collect(),
-            at_restart: old.at_restart(&self.config),
+            at_restart: self.started.at_restart(&self.config),
             faults: Vec::new(),
         };
         let mut operator = (**out.operators.borrow()).clone();

@@ -9,7 +9,7 @@
 //! Invariant: a fault on our side - no route, no descriptors, no name server, no time to run in - never changes a verdict.
 //! Invariant: a key that is new is probed at once, and a verdict that changes is published at once.
 //! Invariant: nothing is published when nothing changed.
-//! Invariant: what takes an endpoint out is published no sooner than the doubt that forbids to apply it.
+//! Invariant: what takes an endpoint out is published no sooner than the failed self-check that suspends it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

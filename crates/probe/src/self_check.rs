@@ -25,7 +25,8 @@ struct Waiting {
 
 /// What [`VantageMonitor`] needs of the engine, and what it decides there.
 ///
-/// Invariant: a verdict that takes an endpoint out is published together with the doubt that stands then, or after it.
+/// Invariant: a verdict that takes an endpoint out is published together with the failed self-check of that moment, or after
+/// it.
 pub(crate) struct Watcher {
     self_check: VantageMonitor,
     epoch: Instant,
@@ -196,7 +197,7 @@ impl Watcher {
         self.self_check.ask(self.at(now)).into_iter().map(Slot::from)
     }
 
-    /// Says whether doubt began or ended, and then lets go what waited for it.
+    /// Says whether the self-check fails or passes again, and then lets go what waited for that.
     pub(crate) fn look(&mut self, now: Instant, schedule: &mut Schedule, changes: &mut Changes) {
         let turn = self.self_check.check(self.at(now));
         self.apply_distrust(schedule, changes);
@@ -230,7 +231,7 @@ impl Watcher {
         }
     }
 
-    /// Takes back what is doubted, and lets what failed in doubt fail again.
+    /// Takes back what is distrusted, and lets what failed meanwhile fail again.
     fn apply_distrust(&mut self, schedule: &mut Schedule, changes: &mut Changes) {
         for slot in self.self_check.take_back().into_iter().map(Slot::from) {
             let Some(row) = schedule.row_mut(slot) else { continue };

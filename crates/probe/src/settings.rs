@@ -17,7 +17,7 @@ use fleetdns_core::{AddressPolicies, MemberName, Timing, UnprobeablePolicy};
 pub struct ProbeSettings {
     /// Time from one probe of a key to the next.
     pub interval: Duration,
-    /// The same while a verdict is in doubt.
+    /// The same while a verdict may change.
     pub fast_interval: Duration,
     /// For a whole probe: connection, TLS and headers.
     pub timeout: Duration,

@@ -43,10 +43,8 @@ impl Config {
             ("[hostnames]", old.hostnames != new.hostnames),
             ("address-allow and address-deny", old.addresses != new.addresses),
         ];
-        for (part, _) in parts.iter().filter(|(_, changed)| *changed) {
-            say(part, &"", "changed");
-        }
-        all.iter().map(|text| text.replace("  ", " ")).collect()
+        all.extend(parts.iter().filter(|(_, changed)| *changed).map(|(part, _)| format!("{part} changed")));
+        all
     }
 
     /// Whether another configuration names less than half of the clusters.
