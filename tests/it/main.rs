@@ -5,6 +5,7 @@ mod bad_input;
 mod e2e_api_away;
 mod e2e_commands;
 mod e2e_deployment;
+mod e2e_discovery;
 mod e2e_endpoint;
 mod e2e_etcd_away;
 mod e2e_faults;

@@ -122,6 +122,8 @@ impl Metrics {
         let taken_up = ConstGauge::new(u32::from(status.config_faults.is_empty()));
         let help = "1 unless the configuration on disk has faults and was not taken up";
         self.0.register("config_last_reload_successful", help, taken_up);
+        let help = "What is wrong with the sources of clusters of [discovery]";
+        self.gauge("discovery_faults", help, [(vec![], status.source_faults.len() as f64)]);
         let overrides = [OverrideKind::Drain, OverrideKind::ForceIn, OverrideKind::ForceOut].map(|kind| {
             let count = status.overrides.iter().filter(|line| line.entry.kind == kind).count();
             (vec![("kind", kind.to_string())], count as f64)

@@ -4,8 +4,7 @@
 //! from. Files are looked at by name, time, size and inode, with symbolic links followed, so that a file that is replaced
 //! and a folder that is swapped (as Kubernetes does with a ConfigMap) are changes like any other.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::MetadataExt;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
-use crate::config::Flags;
+use crate::config::{Flags, Stamps, stamp};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -30,6 +29,16 @@ pub struct Reloaded {
     pub at_restart: Vec<String>,
     /// Everything that is wrong with the files. Nothing was taken up then.
     pub faults: Vec<String>,
+    /// What is wrong with the sources of `[discovery]`. The rest was taken up.
+    #[serde(default)]
+    pub source_faults: Vec<String>,
+}
+
+impl Reloaded {
+    /// Whether anything is wrong with the files or with a source of clusters.
+    pub const fn has_fault(&self) -> bool {
+        !(self.faults.is_empty() && self.source_faults.is_empty())
+    }
 }
 
 /// Who asks for a reload.
@@ -68,23 +77,18 @@ pub struct Source {
     /// The flags that it was started with.
     pub flags: Flags,
     /// Files that the configuration was read from.
-    pub files: BTreeSet<PathBuf>,
+    pub files: Stamps,
     /// Sets the level of the log.
     pub set_level: Box<dyn Fn(Level) + Send + Sync>,
 }
 
-/// Identity, time and size of a file; `None` when it cannot be looked at.
-type Stamp = Option<(u64, u64, i64, i64, u64)>;
-type Stamps = BTreeMap<PathBuf, Stamp>;
-
 /// Asks for a reload whenever a file has changed, until `shutdown`.
 pub async fn follow_files(
-    mut files: watch::Receiver<BTreeSet<PathBuf>>,
+    mut files: watch::Receiver<Stamps>,
     reload: ReloadSender,
     shutdown: CancellationToken,
 ) {
-    let all = files.borrow_and_update().clone();
-    let mut taken_up = look(all).await;
+    let mut taken_up = files.borrow_and_update().clone();
     let (mut last, mut quiet) = (taken_up.clone(), 0);
     loop {
         tokio::select! {
@@ -92,11 +96,8 @@ pub async fn follow_files(
             () = tokio::time::sleep(LOOK) => {}
         }
         if files.has_changed().unwrap_or(false) {
-            // A reload has just read them: what they are now is what it read, or the next look sees the difference.
-            let all = files.borrow_and_update().clone();
-            taken_up.retain(|path, _| all.contains(path));
-            let new = all.into_iter().filter(|path| !taken_up.contains_key(path)).collect();
-            taken_up.extend(look(new).await);
+            // A reload has read them.
+            taken_up = files.borrow_and_update().clone();
         }
         let now = look(taken_up.keys().cloned().collect()).await;
         quiet = if now == last { quiet + 1 } else { 0 };
@@ -122,11 +123,6 @@ async fn look(files: BTreeSet<PathBuf>) -> Stamps {
     }
 }
 
-fn stamp(path: &std::path::Path) -> Stamp {
-    let found = std::fs::metadata(path).ok()?;
-    Some((found.dev(), found.ino(), found.mtime(), found.mtime_nsec(), found.size()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,7 +146,7 @@ mod tests {
         std::os::unix::fs::symlink("data/dns.conf", path("dns.conf")).unwrap();
         std::fs::write(path("secret"), "a").unwrap();
         let names = ["dns.conf", "secret", "missing"].map(&path);
-        let (_files, followed) = watch::channel(BTreeSet::from(names));
+        let (_files, followed) = watch::channel(look(BTreeSet::from(names)).await);
         let (reload, mut asked) = ReloadSender::new();
         let stop = CancellationToken::new();
         let task = tokio::spawn(follow_files(followed, reload, stop.clone()));

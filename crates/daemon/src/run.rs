@@ -19,7 +19,7 @@ use crate::inputs::Inputs;
 use crate::journal::{self, Journal};
 use crate::overrides::order::Operator;
 use crate::overrides::{Clock, OverrideSender, OverrideStore, StateFile};
-use crate::reload::{self, Asked, Asker, ReloadSender, Source};
+use crate::reload::{self, Asked, Asker, ReloadSender, Reloaded, Source};
 use crate::running::{Outputs, Running, Shared};
 use crate::self_checks::canaries;
 use crate::tasks::Tasks;
@@ -96,7 +96,8 @@ async fn start(
         brakes: config.brakes.brakes.clone(),
         template: config.fleet.template.clone(),
         policy: Arc::clone(&config.hostnames),
-        reloaded: Arc::default(),
+        reloaded: Arc::new(Reloaded { source_faults: config.source_faults.clone(), ..Reloaded::default() }),
+        origins: Arc::new(config.origins()),
         joined: Arc::default(),
     };
     let reports = prober.reports();

@@ -3,7 +3,6 @@
 //! Invariant: a configuration is taken up as a whole or not at all; what it leaves as it is goes on undisturbed.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use fleetdns_core::{MemberName, Observed, Provider};
@@ -14,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::chain;
-use crate::config::{Config, Fault, Loaded, ZoneConfig};
+use crate::config::{Config, Fault, Loaded, Stamps, ZoneConfig};
 use crate::heartbeats::{self, ClusterBeats};
 use crate::inputs::Inputs;
 use crate::overrides::OverrideSender;
@@ -53,7 +52,7 @@ pub(crate) struct Outputs {
     pub(crate) members: watch::Sender<Members>,
     pub(crate) setups: watch::Sender<Setup>,
     pub(crate) operators: watch::Sender<Arc<Operator>>,
-    pub(crate) files: watch::Sender<BTreeSet<PathBuf>>,
+    pub(crate) files: watch::Sender<Stamps>,
     pub(crate) beats: ClusterBeats,
 }
 
@@ -123,26 +122,36 @@ impl Running {
                 ..Reloaded::default()
             };
         };
-        source.files.extend(files.iter().cloned());
+        source.files.extend(files.clone());
         let taken = match config {
-            Ok(config) if asker == Asker::Files && self.config.loses_most(&config) => {
-                Err(vec![LOSES_MOST.to_owned()])
-            }
-            Ok(config) => {
-                source.files = files;
-                let taken = self.take_up(config, out, tasks).await;
-                if let (Ok(_), Some(source)) = (&taken, &self.source) {
-                    (source.set_level)(self.config.admin.level);
+            Ok(mut config) => {
+                config.settle(Some(&self.config), asker == Asker::Operator);
+                if asker == Asker::Files && self.config.loses_most(&config) {
+                    Err(vec![LOSES_MOST.to_owned()])
+                } else {
+                    source.files = files;
+                    let taken = self.take_up(config, out, tasks).await;
+                    if let (Ok(_), Some(source)) = (&taken, &self.source) {
+                        (source.set_level)(self.config.admin.level);
+                    }
+                    taken
                 }
-                taken
             }
             Err(faults) => Err(faults.iter().map(Fault::to_string).collect()),
         };
         out.files.send_replace(self.source.as_ref().map(|source| source.files.clone()).unwrap_or_default());
-        let reloaded = taken.unwrap_or_else(|faults| Reloaded { faults, ..Reloaded::default() });
-        let before = out.operators.borrow().view.reloaded.faults.clone();
+        let reloaded = taken.unwrap_or_else(|faults| Reloaded {
+            faults,
+            source_faults: self.config.source_faults.clone(),
+            ..Reloaded::default()
+        });
+        let Reloaded { faults: before, source_faults: sources, .. } =
+            (*out.operators.borrow().view.reloaded).clone();
         for fault in reloaded.faults.iter().filter(|fault| !before.contains(fault)) {
             warn!(%fault, "configuration not taken up: it has a fault; what was read before stands");
+        }
+        for fault in reloaded.source_faults.iter().filter(|fault| !sources.contains(fault)) {
+            warn!(%fault, "a source of clusters has a fault; its clusters stay as they were");
         }
         out.operators.send_modify(|operator| {
             let operator = Arc::make_mut(operator);
@@ -173,6 +182,7 @@ impl Running {
             changes: old.differences(&self.config).into_iter().chain(left).collect(),
             at_restart: self.started.at_restart(&self.config),
             faults: Vec::new(),
+            source_faults: self.config.source_faults.clone(),
         };
         let mut operator = (**out.operators.borrow()).clone();
         self.set_zones(planned, &operator.view, tasks);

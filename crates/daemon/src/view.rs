@@ -61,6 +61,8 @@ pub struct View {
     pub policy: Arc<HostnamePolicy>,
     /// What became of the last reload.
     pub reloaded: Arc<Reloaded>,
+    /// Where each member comes from.
+    pub origins: Arc<BTreeMap<MemberName, String>>,
     /// When members joined that were not there at the start.
     pub joined: Arc<BTreeMap<MemberName, Instant>>,
 }
@@ -87,6 +89,9 @@ pub struct Status {
     /// What is wrong with the configuration on disk: it was not taken up, and what was read before it stands.
     #[serde(default)]
     pub config_faults: Vec<String>,
+    /// What is wrong with the sources of `[discovery]`: their members stay as they were.
+    #[serde(default)]
+    pub source_faults: Vec<String>,
     /// Keys that were changed on disk and take effect at the next start.
     #[serde(default)]
     pub config_at_restart: Vec<String>,
@@ -144,6 +149,7 @@ impl View {
             template: None,
             policy: Arc::default(),
             reloaded: Arc::default(),
+            origins: Arc::default(),
             joined: Arc::default(),
         }
     }
@@ -163,6 +169,7 @@ impl View {
             zones: self.zones.iter().map(|zone| zone_line(&zone.borrow())).collect(),
             overrides: self.overrides(),
             config_faults: self.reloaded.faults.clone(),
+            source_faults: self.reloaded.source_faults.clone(),
             config_at_restart: self.reloaded.at_restart.clone(),
             state_fault: self.state.borrow().as_deref().map(str::to_owned),
             self_check: health.self_check.as_ref().map(SelfCheckLine::from),
@@ -184,7 +191,8 @@ impl View {
 
     fn cluster_line(&self, member: &MemberView, health: &Health) -> ClusterLine {
         let since = self.joined.get(&member.name).copied().unwrap_or(self.started);
-        ClusterLine { age_seconds: since.elapsed().as_secs(), ..cluster_line(member, health) }
+        let source = self.origins.get(&member.name).cloned().unwrap_or_default();
+        ClusterLine { age_seconds: since.elapsed().as_secs(), source, ..cluster_line(member, health) }
     }
 
     fn never_answered(&self, snapshot: &Snapshot, health: &Health) -> Vec<NeverAnsweredLine> {
@@ -369,6 +377,7 @@ fn cluster_line(member: &MemberView, health: &Health) -> ClusterLine {
         health: whole.to_string(),
         fault: member.fault.as_deref().map(str::to_owned),
         age_seconds: 0,
+        source: String::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! From a kubeconfig, or the pod's own account, to a client.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,19 @@ pub fn files(access: &Access) -> Vec<PathBuf> {
     let Access::Kubeconfig { paths, .. } = access else { return Vec::new() };
     let named = Files::read(paths).map(|files| files.named_files()).unwrap_or_default();
     paths.iter().cloned().chain(named).collect()
+}
+
+/// A number that tells one API server from another, by its URL and the proxy and name under which it is reached. Reads
+/// the kubeconfigs, and so may block.
+///
+/// # Errors
+/// When the kubeconfig cannot be read or used, or this is no pod.
+pub fn endpoint(access: &Access) -> Result<u64, WatchError> {
+    let config = find(access)?.config;
+    let mut hasher = DefaultHasher::new();
+    config.cluster_url.to_string().trim_end_matches('/').hash(&mut hasher);
+    (config.proxy_url.map(|url| url.to_string()), config.tls_server_name).hash(&mut hasher);
+    Ok(hasher.finish())
 }
 
 /// A member's API, ready to be asked.

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use fleetdns_core::{MemberName, Snapshot};
+use fleetdns_core::{Inventory, MemberName, Snapshot};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinSet};
 
 use crate::entry::Entry;
 use crate::error::WatchError;
 use crate::feed::Feed;
-use crate::nodes;
-use crate::settings::{Members, Turns, WatchSettings};
+use crate::settings::{MemberConfig, Members, Turns, WatchSettings};
+use crate::{nodes, route};
 
 /// A member that is watched.
 struct Running {
@@ -25,6 +25,8 @@ struct Running {
 pub(crate) struct Fleet {
     out: Arc<watch::Sender<Snapshot>>,
     turns: Turns,
+    /// Whether every member is named.
+    complete: bool,
     running: BTreeMap<MemberName, Running>,
     tasks: JoinSet<Infallible>,
     names: HashMap<Id, MemberName>,
@@ -33,15 +35,27 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// Nobody is watched yet.
     pub(crate) fn new(out: Arc<watch::Sender<Snapshot>>, turns: Turns) -> Self {
-        Self { out, turns, running: BTreeMap::new(), tasks: JoinSet::new(), names: HashMap::new() }
+        Self {
+            out,
+            turns,
+            complete: false,
+            running: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            names: HashMap::new(),
+        }
     }
 
     pub(crate) fn entry(&self, name: &MemberName) -> Option<&Entry> {
         self.running.get(name).map(|running| &*running.entry)
     }
 
+    /// Whether every member is named.
+    pub(crate) const fn is_complete(&self) -> bool {
+        self.complete
+    }
+
     /// Watches these members and no others. A member that stays as it is goes on undisturbed.
-    pub(crate) fn configure(&mut self, Members { members, settings }: &Members) {
+    pub(crate) fn configure(&mut self, Members { members, settings, complete }: &Members) {
         let named = |name: &MemberName| members.iter().any(|member| member.name == *name);
         let gone: Vec<MemberName> = self.running.keys().filter(|name| !named(name)).cloned().collect();
         for name in gone {
@@ -55,10 +69,24 @@ impl Fleet {
             }
             let entry = match before.map(|before| (before.task.abort(), &before.entry)) {
                 Some(((), before)) => before.reconfigured(member.clone(), &settings),
-                None => Entry::new(member.clone(), &settings, Arc::clone(&self.out)),
+                None => self.entry_of(member.clone(), &settings),
             };
             self.start(Arc::new(entry), &settings);
         }
+        self.complete = *complete;
+        if self.complete {
+            route::remove_unnamed(&self.out, |name| self.running.contains_key(name));
+        }
+    }
+
+    /// A new member; one that only the zones knew so far has what they say of it.
+    fn entry_of(&self, member: MemberConfig, settings: &WatchSettings) -> Entry {
+        let known = self.out.borrow().members.get(&member.name).cloned();
+        let entry = Entry::new(member, settings, Arc::clone(&self.out));
+        if let Some(view) = known.filter(|view| !view.listed && view.inventory == Inventory::Stale) {
+            entry.adopt((*view).clone());
+        }
+        entry
     }
 
     fn start(&mut self, entry: Arc<Entry>, settings: &Arc<WatchSettings>) {

@@ -46,12 +46,12 @@ use fleetdns_core::{MemberView, Snapshot};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use access::{Access, contexts, files, server};
+pub use access::{Access, contexts, endpoint, files, server};
 pub use check::check;
 pub use error::{AccessError, WatchError};
 pub use limits::Limits;
 pub use once::list_once;
-pub use settings::{MemberConfig, Members, Turns, WatchSettings};
+pub use settings::{MemberConfig, Members, Origin, Turns, WatchSettings};
 
 use fleet::Fleet;
 
@@ -88,14 +88,14 @@ pub async fn run(
     out: watch::Sender<Snapshot>,
     shutdown: CancellationToken,
 ) -> Result<(), WatchError> {
-    let (_unchanged, members) = watch::channel(Members { members, settings });
+    let (_unchanged, members) = watch::channel(Members { members, settings, complete: true });
     let nobody: Turns = (Duration::from_secs(3600), Arc::new(|_| {}));
     run_until(members, adopted, out, nobody, shutdown).await
 }
 
 /// Watches all members until `shutdown`. Members are `pending` in the first snapshot; views that come over `adopted`
 /// stand in for members that are not listed yet, are what a first list is measured by, and give the members that are not
-/// configured, as removed.
+/// configured: as `removed` once `members` is complete, as `stale` until then.
 ///
 /// When `members` changes, a member that is new is watched from then on, one that is not named any more is `removed`, and
 /// one whose configuration changed is listed again beside what is known of it. The others are not disturbed.
@@ -123,7 +123,7 @@ pub async fn run_until(
                 fleet.configure(&members);
             }
             Some(adopted) = adopted.recv() => {
-                adopted.take(|views| route::adopt(&out, |name| fleet.entry(name), views));
+                adopted.take(|views| route::adopt(&out, |name| fleet.entry(name), views, fleet.is_complete()));
             }
             ended = fleet.ended() => return Err(ended),
         }

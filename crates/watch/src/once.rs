@@ -11,20 +11,19 @@ use crate::access::Connector;
 use crate::api::{Api, LIST, ServiceList};
 use crate::entry::Entry;
 use crate::error::Fault;
-use crate::settings::{MemberConfig, WatchSettings};
+use crate::settings::{Members, WatchSettings};
 use crate::{nodes, route};
 
 /// Lists every member once, side by side, each within `startup_timeout`. A member that fails is `stale`, with what was
 /// adopted for it, and says why in its `fault`.
 pub async fn list_once(
-    members: &[MemberConfig],
-    settings: &WatchSettings,
+    Members { members, settings, complete }: &Members,
     adopted: Vec<MemberView>,
 ) -> Snapshot {
     let out = Arc::new(watch::Sender::new(Snapshot::default()));
     let entries: Vec<Entry> =
         members.iter().map(|member| Entry::new(member.clone(), settings, Arc::clone(&out))).collect();
-    route::adopt(&out, |name| entries.iter().find(|entry| entry.name() == name), adopted);
+    route::adopt(&out, |name| entries.iter().find(|entry| entry.name() == name), adopted, *complete);
     join_all(entries.iter().map(|entry| list(entry, settings))).await;
     out.borrow().clone()
 }

@@ -1,6 +1,8 @@
 //! Members, and how they are watched.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,25 @@ use fleetdns_planner::{ProbeDefaults, PublishSettings};
 
 use crate::access::Access;
 use crate::limits::Limits;
+
+/// Where the configuration has a member from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// A section, or what stands in for sections.
+    #[default]
+    Config,
+    /// A kubeconfig in the directory of `[discovery]`.
+    File(PathBuf),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config => f.write_str("dns.conf"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
 
 /// A member of the fleet, as the config returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +48,11 @@ pub struct MemberConfig {
     pub limits: Limits,
     /// A number that changes with the content of the files of its `access`: a new one means a new client.
     pub files: u64,
+    /// A number of its API server ([`crate::endpoint`]): two members that share one are the same cluster. `None` where the
+    /// kubeconfig cannot be used.
+    pub endpoint: Option<u64>,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
 /// The members of the fleet, and how they are watched.
@@ -36,6 +62,9 @@ pub struct Members {
     pub members: Vec<MemberConfig>,
     /// The same for all of them.
     pub settings: WatchSettings,
+    /// Whether these are all. Until they are, a member that only the zones know is `stale` and keeps its records;
+    /// afterwards it is `removed`.
+    pub complete: bool,
 }
 
 /// How members are watched.

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use fleetdns_core::Finding;
+use fleetdns_watch::Origin;
 use futures::FutureExt;
 use futures::future::join_all;
 use serde::Serialize;
@@ -57,13 +58,22 @@ pub async fn check(flags: &Flags, format: Format) -> Result<Exit, CommandError> 
         good: true,
         text: format!("note: {note}"),
     }));
+    lines.extend(config.source_faults.iter().map(|fault| Line {
+        what: "discovery".to_owned(),
+        good: false,
+        text: fault.clone(),
+    }));
 
     let members = config.members.clone();
     let settings = config.watch_settings();
     let progress = Progress::start("checking clusters and zones", members.len() + config.zones.len());
     let asked = members.iter().map(|member| async {
         let findings = fleetdns_watch::check(member, &settings).await;
-        (format!("cluster {}", member.name), findings)
+        let origin = match member.origin {
+            Origin::Config => String::new(),
+            ref other => format!(" ({other})"),
+        };
+        (format!("cluster {}{origin}", member.name), findings)
     });
     let registry = Registry::new();
     let mut providers = Vec::new();
@@ -83,7 +93,7 @@ pub async fn check(flags: &Flags, format: Format) -> Result<Exit, CommandError> 
         match running {
             Some(running) => running.hostnames,
             None => {
-                let snapshot = fleetdns_watch::list_once(&members, &settings, Vec::new()).await;
+                let snapshot = fleetdns_watch::list_once(&config.members(), Vec::new()).await;
                 by_rule(&snapshot, &config.hostnames)
             }
         }

@@ -16,6 +16,7 @@ struct Cluster {
     age_seconds: u64,
     region: String,
     zones: Vec<String>,
+    source: String,
     fault: Option<String>,
 }
 
@@ -37,8 +38,8 @@ fn cluster(line: ClusterLine) -> Option<Cluster> {
         "removed" => return None,
         _ => "Unknown",
     };
-    let ClusterLine { name, region, zones, fault, age_seconds, .. } = line;
-    Some(Cluster { name, status, age_seconds, region, zones, fault })
+    let ClusterLine { name, region, zones, source, fault, age_seconds, .. } = line;
+    Some(Cluster { name, status, age_seconds, region, zones, source, fault })
 }
 
 fn table(out: &mut Text<'_>, clusters: &[Cluster]) -> std::io::Result<()> {
@@ -49,11 +50,12 @@ fn table(out: &mut Text<'_>, clusters: &[Cluster]) -> std::io::Result<()> {
             age(line.age_seconds),
             line.region.clone(),
             line.zones.join(","),
+            line.source.clone(),
             line.fault.clone().unwrap_or_default(),
         ]
     };
-    let headings = ["NAME", "STATUS", "AGE", "REGION", "ZONES", "FAULT"];
-    out.table(headings, &["REGION", "ZONES", "FAULT"], clusters.iter().map(row))
+    let headings = ["NAME", "STATUS", "AGE", "REGION", "ZONES", "SOURCE", "FAULT"];
+    out.table(headings, &["REGION", "ZONES", "SOURCE", "FAULT"], clusters.iter().map(row))
 }
 
 #[cfg(test)]
@@ -67,6 +69,7 @@ mod tests {
             let text = serde_json::json!({
                 "name": name, "inventory": inventory, "region": "eu", "zones": ["1", "2"], "services": 0,
                 "endpoints": 0, "verdicts": {}, "fault": null, "age_seconds": seconds,
+                "source": "dns.conf",
             });
             serde_json::from_value::<ClusterLine>(text).unwrap()
         };
@@ -85,6 +88,6 @@ mod tests {
              new             Unknown  1s\n\
              westuscluster1  Offline  2h\n"
         );
-        assert!(text(true).contains("  eu      1,2    -\n"), "{}", text(true));
+        assert!(text(true).contains("  eu      1,2    dns.conf  -\n"), "{}", text(true));
     }
 }

@@ -5,10 +5,10 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use fleetdns_core::MemberName;
-use fleetdns_daemon::config::{Config, Draft, Fault, Outside, Place, edit};
+use fleetdns_daemon::config::{Config, Draft, Fault, Flags, Outside, Place, edit};
 use fleetdns_daemon::reload::Reloaded;
 use fleetdns_daemon::view::Status;
-use fleetdns_watch::Access;
+use fleetdns_watch::{Access, Origin};
 use serde::Serialize;
 
 use super::ask::ask;
@@ -64,7 +64,8 @@ pub async fn join(args: &JoinArgs) -> Result<Exit, CommandError> {
         return Err(CommandError::Config(faults));
     };
     as_meant(&config, &name, &access)?;
-    if edit::members(&before).is_empty() {
+    is_new(&draft, &before, &flags, &name)?;
+    if edit::members(&before).is_empty() && !config.discovers() {
         keeps_members(args, &name).await?;
     }
     let section = text.strip_prefix(&before).map(|section| section.trim().to_owned());
@@ -97,17 +98,26 @@ pub async fn unjoin(args: &UnjoinArgs) -> Result<Exit, CommandError> {
     let known = edit::members(&before);
     let text = args.name.parse().ok().and_then(|name| edit::remove_member(&before, &name));
     let text = text.ok_or_else(|| {
+        let config = draft.check(&before, &flags);
+        let found =
+            config.iter().flat_map(|config| &config.members).find(|one| one.name.as_str() == args.name);
+        if let Some(member) = found.filter(|one| one.origin != Origin::Config) {
+            let (name, origin) = (&args.name, &member.origin);
+            return CommandError::Failed(format!(
+                "cluster {name} comes from {origin}, not from {file}; remove that"
+            ));
+        }
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         CommandError::Failed(format!("no [cluster \"{}\"] in {file}; the clusters there: {known}", args.name))
     })?;
-    if edit::members(&text).is_empty() {
+    let config = draft.check(&text, &flags).map_err(CommandError::Config)?;
+    if edit::members(&text).is_empty() && !config.discovers() {
         return Err(CommandError::Failed(format!(
             "'{}' is the last cluster in {file}: without any, all contexts of KUBECONFIG are members; \
              fleetdns drain takes its addresses out of DNS",
             args.name
         )));
     }
-    draft.check(&text, &flags).map_err(CommandError::Config)?;
     draft.replace(&text).map_err(|error| CommandError::failed(&error))?;
     let changed = Changed {
         file: flags.file().to_owned(),
@@ -175,6 +185,19 @@ fn as_meant(config: &Config, name: &MemberName, access: &Access) -> Result<(), C
     Err(CommandError::Failed(problem.to_owned()))
 }
 
+/// A section wins over what discovery finds: one that is a member already does not change its kubeconfig unseen.
+fn is_new(draft: &Draft, before: &str, flags: &Flags, name: &MemberName) -> Result<(), CommandError> {
+    // Without this section the file may have faults, such as no cluster.
+    let config = draft.check(before, flags);
+    let mut members = config.iter().flat_map(|config| &config.members);
+    members.find(|member| member.name == *name && member.origin != Origin::Config).map_or(Ok(()), |member| {
+        let origin = &member.origin;
+        Err(CommandError::Failed(format!(
+            "cluster {name} is a member already, by {origin}; remove that first"
+        )))
+    })
+}
+
 /// The first section ends the rule that all contexts are members: a running daemon must not lose members by it.
 async fn keeps_members(args: &JoinArgs, name: &MemberName) -> Result<(), CommandError> {
     let operate = &args.operate;
@@ -209,7 +232,7 @@ async fn taken_up(mut changed: Changed, done: &str, operate: &Operate) -> Result
         }
         changed.reload.iter().try_for_each(|reload| reload_text(out, reload))
     })?;
-    let faulty = changed.reload.is_some_and(|reload| !reload.faults.is_empty());
+    let faulty = changed.reload.is_some_and(|reload| reload.has_fault());
     Ok(if faulty { Exit::Failed } else { Exit::Done })
 }
 

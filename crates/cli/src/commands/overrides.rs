@@ -73,7 +73,7 @@ pub async fn confirm_outage(operate: &Operate) -> Result<Exit, CommandError> {
 pub async fn reload(operate: &Operate) -> Result<Exit, CommandError> {
     let answer: Reloaded = post(operate, "/v1/reload", &()).await?;
     show(operate.output.output, &answer, |out| reload_text(out, &answer))?;
-    Ok(if answer.faults.is_empty() { Exit::Done } else { Exit::Failed })
+    Ok(if answer.has_fault() { Exit::Failed } else { Exit::Done })
 }
 
 /// What became of a reload, for people.
@@ -83,6 +83,9 @@ pub(super) fn reload_text(out: &mut Text<'_>, answer: &Reloaded) -> std::io::Res
     }
     if !answer.faults.is_empty() {
         return writeln!(out, "nothing was taken up; the configuration that was read before stands");
+    }
+    for fault in &answer.source_faults {
+        writeln!(out, "discovery: {fault}")?;
     }
     if answer.changes.is_empty() && answer.at_restart.is_empty() {
         return writeln!(out, "nothing has changed");

@@ -57,9 +57,11 @@ pub async fn plan(flags: &Flags, format: Format) -> Result<Exit, CommandError> {
         .iter()
         .flat_map(|(zone, _, listing)| adopt(&zone.settings, &listing.observed, &configured))
         .collect();
+    let source = |reason: &String| Unread { what: "discovery".to_owned(), reason: reason.clone() };
+    printed.incomplete.extend(config.source_faults.iter().map(source));
     progress.stage(&format!("listing {}", count(config.members.len(), "cluster")));
     // A cluster that cannot be listed stands as the zones say it was.
-    let snapshot = fleetdns_watch::list_once(&config.members, &config.watch_settings(), adopted).await;
+    let snapshot = fleetdns_watch::list_once(&config.members(), adopted).await;
     printed.incomplete.extend(configured.iter().filter_map(|name| unread(name, &snapshot)));
     progress.stage(&format!("probing {}", count(endpoints(&snapshot), "endpoint")));
     let probed = fleetdns_probe::sweep(config.probe_settings(), &snapshot).await;

@@ -87,6 +87,9 @@ fn status_text(out: &mut Text<'_>, status: &Status) -> std::io::Result<()> {
     for fault in &status.config_faults {
         writeln!(out, "configuration on disk not taken up: {fault}")?;
     }
+    for fault in &status.source_faults {
+        writeln!(out, "discovery: {fault}")?;
+    }
     for key in &status.config_at_restart {
         writeln!(out, "changed on disk, takes effect at the next start: {key}")?;
     }
@@ -124,14 +127,16 @@ fn cluster_table(out: &mut Text<'_>, clusters: &[ClusterLine]) -> std::io::Resul
             line.inventory.clone(),
             line.region.clone(),
             line.zones.join(","),
+            line.source.clone(),
             line.services.to_string(),
             line.health.clone(),
             verdicts.join(", "),
             line.fault.clone().unwrap_or_default(),
         ]
     };
-    let headings = ["CLUSTER", "STATUS", "REGION", "ZONES", "SERVICES", "HEALTH", "ENDPOINTS", "FAULT"];
-    out.table(headings, &["ZONES"], clusters.iter().map(row))
+    let headings =
+        ["CLUSTER", "STATUS", "REGION", "ZONES", "SOURCE", "SERVICES", "HEALTH", "ENDPOINTS", "FAULT"];
+    out.table(headings, &["ZONES", "SOURCE"], clusters.iter().map(row))
 }
 
 fn canary_table(out: &mut Text<'_>, canaries: &[CanaryLine]) -> std::io::Result<()> {

@@ -22,6 +22,9 @@ pub async fn run(flags: &Flags) -> Result<Exit, CommandError> {
     for note in &config.notes {
         warn!(note = %note, "the config may not mean what it says");
     }
+    for fault in &config.source_faults {
+        warn!(%fault, "a source of clusters has a fault; its clusters stay as they were");
+    }
     raise_descriptor_limit();
     let shutdown = CancellationToken::new();
     let listen = |kind| signal(kind).map_err(|error| CommandError::failed(&error));

@@ -28,6 +28,7 @@ pub(super) fn files(path: &Path, outside: &Outside<'_>) -> Vec<Fault> {
 fn names_files(section: &Section, key: &str) -> bool {
     match section.kind.as_str() {
         "cluster" => key == "kubeconfig",
+        "discovery" => key == "directory",
         // A secret that comes from a file is fetched when the config is read; no key of a provider has that name.
         "zone" | "global" => {
             let mut keys = providers().flat_map(|provider| provider.keys);

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::fault::Fault;
 use super::outside::Outside;
 use super::raw::{Raw, RawValue, Section};
-use super::schema::SECRET_FORMS;
+use super::schema::{DISCOVERY, SECRET_FORMS};
 use crate::registry::providers;
 
 /// The right of others to read a file.
@@ -29,6 +29,12 @@ pub(super) fn files(path: &Path, outside: &Outside<'_>, mode: impl Fn(&Path) -> 
     };
     for section in &raw.sections {
         for (key, value) in &section.values {
+            if section.kind == DISCOVERY.kind && key == "directory" {
+                let directory = outside.path(&value.text);
+                let files = (outside.list)(&directory).unwrap_or_default();
+                let files = files.iter().map(|file| directory.join(&file.name));
+                files.filter(|file| open(file)).for_each(|file| note(section, key, value, &file));
+            }
             if is_secret(section, key) {
                 if config_is_open && value.at.is_line() {
                     note(section, key, value, path);

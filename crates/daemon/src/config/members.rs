@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use fleetdns_core::{Label, MemberName};
-use fleetdns_watch::{Access, Limits, MemberConfig};
+use fleetdns_watch::{Access, Limits, MemberConfig, Origin};
 
 use super::fault::{Fault, Place};
 use super::files;
@@ -15,15 +15,16 @@ use super::raw::{Raw, Section};
 use super::reader::Reader;
 use super::settings::count;
 
-/// All members.
+/// The members that the configuration names; where it `discovers` others there need not be any.
 pub(super) fn read(
     raw: &Raw,
     file: &str,
     outside: &Outside<'_>,
     probe: &mut Probe,
     faults: &mut Vec<Fault>,
+    discovers: bool,
 ) -> Vec<MemberConfig> {
-    let usual = limits(&mut Reader::new(raw, "fleet", file, faults), Limits::default());
+    let usual = usual_limits(raw, file, faults);
     let mut members: Vec<MemberConfig> = Vec::new();
     let mut seen = false;
     for section in raw.of_kind("cluster") {
@@ -37,7 +38,7 @@ pub(super) fn read(
         }
         members.push(member);
     }
-    if seen {
+    if seen || discovers {
         return members;
     }
     match found(outside, usual) {
@@ -80,12 +81,15 @@ fn member(
         (None, Some(context)) => Access::Kubeconfig { paths: outside.kubeconfig(), context: Some(context) },
         (None, None) => Access::InCluster,
     };
-    let files = digest(&access, outside);
     let zones = zones.into_iter().collect();
-    Some(MemberConfig { name: name?, access, region, zones, probe, limits, files })
+    Some(MemberConfig { region, zones, probe, ..bare(name?, access, limits, outside) })
 }
 
-/// How much an API may send.
+/// How much an API may send, unless its own section says otherwise.
+pub(super) fn usual_limits(raw: &Raw, file: &str, faults: &mut Vec<Fault>) -> Limits {
+    limits(&mut Reader::new(raw, "fleet", file, faults), Limits::default())
+}
+
 fn limits(reader: &mut Reader<'_>, usual: Limits) -> Limits {
     let mut size = |key: &str, most: u64| {
         let right = format!("a size from 4KiB to {}GiB, such as 512KiB, 2MiB or 1GiB", most >> 30);
@@ -101,10 +105,20 @@ fn limits(reader: &mut Reader<'_>, usual: Limits) -> Limits {
     }
 }
 
-/// A number that changes with the kubeconfig, and with the certificates and keys that it names.
-fn digest(access: &Access, outside: &Outside<'_>) -> u64 {
-    let named = fleetdns_watch::files(access);
-    files::digest(named.iter().map(PathBuf::as_path), outside)
+/// A member of which nothing but its access is known.
+pub(super) fn bare(name: MemberName, access: Access, limits: Limits, outside: &Outside<'_>) -> MemberConfig {
+    let named = fleetdns_watch::files(&access);
+    MemberConfig {
+        name,
+        files: files::digest(named.iter().map(PathBuf::as_path), outside),
+        endpoint: (outside.endpoint)(&access).ok(),
+        access,
+        region: None,
+        zones: BTreeSet::new(),
+        probe: None,
+        limits,
+        origin: Origin::Config,
+    }
 }
 
 /// The priorities that sections give.
@@ -122,22 +136,13 @@ pub(super) fn priorities(raw: &Raw, faults: &mut Vec<Fault>) -> BTreeMap<MemberN
 
 /// The members when no section names one: all contexts of the kubeconfig, otherwise the cluster that we run in.
 fn found(outside: &Outside<'_>, limits: Limits) -> Result<Vec<MemberConfig>, String> {
-    let bare = |name: MemberName, access| MemberConfig {
-        name,
-        files: digest(&access, outside),
-        access,
-        region: None,
-        zones: BTreeSet::new(),
-        probe: None,
-        limits,
-    };
     let paths = outside.kubeconfig();
     if paths.is_empty() {
         outside.variable("KUBERNETES_SERVICE_HOST").ok_or(
             "is missing; add a section for each cluster, or set KUBECONFIG, or run in a pod of the cluster",
         )?;
         let name = "in-cluster".parse::<MemberName>().map_err(|error| error.to_string())?;
-        return Ok(vec![bare(name, Access::InCluster)]);
+        return Ok(vec![bare(name, Access::InCluster, limits, outside)]);
     }
     let list = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(":");
     let contexts = (outside.contexts)(&paths).map_err(|error| {
@@ -150,7 +155,8 @@ fn found(outside: &Outside<'_>, limits: Limits) -> Result<Vec<MemberConfig>, Str
         let name = context.parse::<MemberName>().map_err(|error| {
             format!("is missing, and a context of {list} cannot stand in its place: {error}; add sections")
         })?;
-        Ok(bare(name, Access::Kubeconfig { paths: paths.clone(), context: Some(context) }))
+        let access = Access::Kubeconfig { paths: paths.clone(), context: Some(context) };
+        Ok(bare(name, access, limits, outside))
     };
     contexts.into_iter().map(member).collect()
 }

@@ -15,6 +15,8 @@
 mod absent;
 mod addresses;
 mod differences;
+mod directory;
+mod discovery;
 mod draft;
 pub mod edit;
 mod exposed;
@@ -27,6 +29,7 @@ mod ini;
 mod limits;
 mod locate;
 mod members;
+mod membership;
 mod outside;
 mod parse;
 mod probing;
@@ -41,8 +44,6 @@ mod unknown;
 mod wiring;
 mod zones;
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use fleetdns_core::{AddressPolicies, DnsName, HostnamePolicy};
@@ -54,13 +55,16 @@ pub use flags::{DEFAULT_FILE, Flags};
 pub use fleet::Fleet;
 pub use fleetdns_core::Limits;
 pub use locate::Whereabouts;
-pub use outside::Outside;
+pub use outside::{DirectoryFile, Outside};
 pub use probing::Probe;
 pub use raw::{Raw, RawValue, Section};
 pub use settings::{Admin, Brakes, LogFormat, Socket};
 pub use zones::ZoneConfig;
 
+pub(crate) use files::{Stamps, stamp};
+
 use fault::sort;
+use membership::Listing;
 use reader::Reader;
 
 /// What a configuration means.
@@ -70,8 +74,17 @@ pub struct Config {
     pub fleet: Fleet,
     /// Zones that are written, at least one, in the order of the file.
     pub zones: Vec<ZoneConfig>,
-    /// Members of the fleet, at least one, in the order of the file.
+    /// Members of the fleet: those of `named` in the order of the file, and those of `discovered` by name. Without
+    /// `[discovery]` at least one.
     pub members: Vec<MemberConfig>,
+    /// Members that the file names.
+    named: Vec<MemberConfig>,
+    /// What the sources of `[discovery]` say.
+    discovered: Vec<Listing>,
+    /// What is wrong with what they say.
+    pub source_faults: Vec<String>,
+    /// Whether `members` are all: every source has been read.
+    pub is_complete: bool,
     /// Probing.
     pub probe: Probe,
     /// What a plan has to pass.
@@ -93,8 +106,8 @@ pub struct Config {
 pub struct Loaded {
     /// The configuration, or everything that is wrong with it.
     pub config: Result<Config, Vec<Fault>>,
-    /// Files that were asked for, also those that are not there.
-    pub files: BTreeSet<PathBuf>,
+    /// Files that were asked for, also those that are not there, as they were.
+    pub files: Stamps,
 }
 
 impl Config {
@@ -154,7 +167,8 @@ impl Config {
             fleet::check_template(fleet, &names, &mut Reader::new(&raw, "fleet", file, &mut faults));
         }
         let mut probe = probing::probe(&mut Reader::new(&raw, "probe", file, &mut faults), outside);
-        let members = members::read(&raw, file, outside, &mut probe, &mut faults);
+        let discovered = discovery::read(&raw, file, outside, &mut faults);
+        let named = members::read(&raw, file, outside, &mut probe, &mut faults, !discovered.is_empty());
         let priorities = Arc::new(members::priorities(&raw, &mut faults));
         let with_priorities = |mut zone: ZoneConfig| {
             zone.settings.priorities = Arc::clone(&priorities);
@@ -179,7 +193,24 @@ impl Config {
         sort(&mut notes);
         match fleet {
             Some(fleet) if faults.is_empty() => {
-                Ok(Self { fleet, zones, members, probe, brakes, limits, hostnames, admin, addresses, notes })
+                let mut config = Self {
+                    fleet,
+                    zones,
+                    members: Vec::new(),
+                    named,
+                    discovered,
+                    source_faults: Vec::new(),
+                    is_complete: false,
+                    probe,
+                    brakes,
+                    limits,
+                    hostnames,
+                    admin,
+                    addresses,
+                    notes,
+                };
+                config.settle(None, false);
+                Ok(config)
             }
             _ => Err(faults),
         }

@@ -5,10 +5,25 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use fleetdns_watch::Access;
+
 /// Returns the bytes of a file.
 type Read<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 /// Returns the names of the contexts that kubeconfig files have, or why it cannot.
 type Contexts<'a> = &'a dyn Fn(&[PathBuf]) -> Result<Vec<String>, String>;
+/// Returns the regular files of a directory, behind symbolic links.
+type List<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<DirectoryFile>>;
+/// Returns a number of the API server that an access leads to, or why it leads nowhere.
+type Endpoint<'a> = &'a dyn Fn(&Access) -> Result<u64, String>;
+
+/// A file of a directory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DirectoryFile {
+    /// Its name.
+    pub name: String,
+    /// Its bytes; 0 where nothing can be found out about it.
+    pub size: u64,
+}
 
 /// Everything outside, as values and functions, so that reading a configuration is pure.
 pub struct Outside<'a> {
@@ -20,6 +35,10 @@ pub struct Outside<'a> {
     pub read: Read<'a>,
     /// Returns the names of the contexts that kubeconfig files have, or why it cannot.
     pub contexts: Contexts<'a>,
+    /// Returns the regular files of a directory, behind symbolic links.
+    pub list: List<'a>,
+    /// Returns a number of the API server that an access leads to, or why it leads nowhere.
+    pub endpoint: Endpoint<'a>,
 }
 
 impl fmt::Debug for Outside<'_> {
@@ -34,7 +53,14 @@ impl<'a> Outside<'a> {
         let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
         let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
         let root = rustix::process::geteuid().is_root();
-        Self { variables, root, read: &|path| std::fs::read(path), contexts }
+        Self {
+            variables,
+            root,
+            read: &|path| std::fs::read(path),
+            contexts,
+            list: &list,
+            endpoint: &|access| fleetdns_watch::endpoint(access).map_err(|error| crate::chain(&error)),
+        }
     }
 
     /// A variable that is set to something.
@@ -70,4 +96,21 @@ impl<'a> Outside<'a> {
     pub(super) fn path_list(&self, list: &str) -> Vec<PathBuf> {
         list.split(':').map(str::trim).filter(|text| !text.is_empty()).map(|text| self.path(text)).collect()
     }
+}
+
+/// The regular files of a directory by name, behind symbolic links. One of which nothing can be found out is among them:
+/// reading it says why.
+pub(super) fn list(directory: &Path) -> io::Result<Vec<DirectoryFile>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let size = match std::fs::metadata(entry.path()) {
+            Ok(found) if found.is_file() => found.len(),
+            Ok(_) => continue,
+            Err(_) => 0,
+        };
+        files.push(DirectoryFile { name: entry.file_name().to_string_lossy().into_owned(), size });
+    }
+    files.sort();
+    Ok(files)
 }

@@ -96,6 +96,13 @@ pub const CLUSTER: SectionSpec = SectionSpec {
     ],
 };
 
+/// Members that come and go beside the sections.
+pub const DISCOVERY: SectionSpec = SectionSpec {
+    kind: "discovery",
+    label: None,
+    keys: &[key("directory", "directory of kubeconfigs: each is a member, named as its file")],
+};
+
 /// Probing of endpoints.
 pub const PROBE: SectionSpec = SectionSpec {
     kind: "probe",
@@ -172,8 +179,8 @@ pub const ADMIN: SectionSpec = SectionSpec {
 };
 
 /// All sections.
-pub const SECTIONS: [&SectionSpec; 9] =
-    [&GLOBAL, &FLEET, &ZONE, &CLUSTER, &PROBE, &BRAKES, &HOSTNAMES, &LIMITS, &ADMIN];
+pub const SECTIONS: [&SectionSpec; 10] =
+    [&GLOBAL, &FLEET, &ZONE, &CLUSTER, &DISCOVERY, &PROBE, &BRAKES, &HOSTNAMES, &LIMITS, &ADMIN];
 
 /// What may be added to the name of a secret key, and is said by the value then.
 pub(super) const SECRET_FORMS: [&str; 2] = ["-file", "-env"];

@@ -1,5 +1,6 @@
 //! What a configuration means, and everything that can be wrong with one.
 
+mod discovery;
 mod faults;
 mod files;
 mod locate;
@@ -10,7 +11,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Config, Fault, Flags, Outside};
+use fleetdns_watch::Access;
+
+use super::{Config, DirectoryFile, Fault, Flags, Outside};
 
 /// A configuration with what surrounds it, all of it made up.
 #[derive(Default)]
@@ -79,7 +82,29 @@ impl Case {
             if broken { Err("it is broken".to_owned()) } else { Ok(self.contexts.clone()) }
         };
         let (variables, root) = (self.variables.clone(), self.root);
-        read_config(&Outside { variables, root, read: &read, contexts: &contexts })
+        let list = |directory: &Path| {
+            let files = self.files.iter().filter(|(path, _)| path.parent() == Some(directory));
+            let file = |(path, content): (&PathBuf, &Vec<u8>)| DirectoryFile {
+                name: path.file_name().unwrap().to_string_lossy().into_owned(),
+                size: content.len() as u64,
+            };
+            let files: Vec<DirectoryFile> = files.map(file).collect();
+            if files.is_empty() { Err(io::Error::from(io::ErrorKind::NotFound)) } else { Ok(files) }
+        };
+        // A kubeconfig here is the number of its API server.
+        let endpoint = |access: &Access| {
+            let Access::Kubeconfig { paths, .. } = access else { return Err("no kubeconfig".to_owned()) };
+            let text = String::from_utf8(read(&paths[0]).unwrap_or_default()).unwrap();
+            text.trim().parse().map_err(|_| format!("{} is not a kubeconfig", paths[0].display()))
+        };
+        read_config(&Outside {
+            variables,
+            root,
+            read: &read,
+            contexts: &contexts,
+            list: &list,
+            endpoint: &endpoint,
+        })
     }
 
     #[track_caller]

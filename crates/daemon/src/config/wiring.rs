@@ -1,10 +1,11 @@
 //! From this process's surroundings to a [`Config`], and from there to what the other crates take.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fleetdns_core::Guard;
+use fleetdns_core::{Guard, MemberName};
 use fleetdns_planner::PublishSettings;
 use fleetdns_probe::ProbeSettings;
 use fleetdns_watch::{Members, WatchSettings};
@@ -22,7 +23,8 @@ impl Loaded {
     pub fn of(flags: &Flags) -> Self {
         let seen = Seen::default();
         let read = |path: &Path| seen.read(path);
-        let outside = Outside { read: &read, ..Outside::system(&contexts) };
+        let list = |path: &Path| seen.list(path);
+        let outside = Outside { read: &read, list: &list, ..Outside::system(&contexts) };
         let mode = |path: &Path| std::fs::metadata(path).ok().map(|found| found.permissions().mode());
         let config = match Config::load_from(flags, &outside) {
             Ok(mut config) => {
@@ -35,7 +37,7 @@ impl Loaded {
                 Err(faults)
             }
         };
-        Self { config, files: seen.into_paths() }
+        Self { config, files: seen.into_stamps() }
     }
 }
 
@@ -74,7 +76,12 @@ impl Config {
 
     /// The members, and how they are watched.
     pub fn members(&self) -> Members {
-        Members { members: self.members.clone(), settings: self.watch_settings() }
+        Members { members: self.members.clone(), settings: self.watch_settings(), complete: self.is_complete }
+    }
+
+    /// Where each member comes from.
+    pub fn origins(&self) -> BTreeMap<MemberName, String> {
+        self.members.iter().map(|member| (member.name.clone(), member.origin.to_string())).collect()
     }
 
     /// How endpoints are probed.

@@ -150,6 +150,7 @@ impl Rig {
             template: None,
             policy: Arc::default(),
             reloaded: Arc::default(),
+            origins: Arc::default(),
             joined: Arc::default(),
         };
         let configured: BTreeSet<_> =

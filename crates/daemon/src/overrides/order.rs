@@ -146,6 +146,7 @@ impl Operator {
         self.configured = config.members.iter().map(|member| member.name.clone()).collect();
         self.view.follow_members(&before, &self.configured);
         self.brakes = config.brakes.brakes.clone();
+        self.view.origins = Arc::new(config.origins());
         self.view.fleet = config.fleet.name.to_string();
         self.view.brakes = config.brakes.brakes.clone();
         self.view.template.clone_from(&config.fleet.template);

@@ -82,6 +82,9 @@ pub struct ClusterLine {
     /// Seconds since it joined; those that were there at the start joined then.
     #[serde(default)]
     pub age_seconds: u64,
+    /// Where it comes from: `dns.conf`, or what discovery found it in; empty once it is removed.
+    #[serde(default)]
+    pub source: String,
 }
 
 /// One zone.

@@ -445,6 +445,7 @@ fn operator(
         template: None,
         policy: Arc::default(),
         reloaded: Arc::default(),
+        origins: Arc::default(),
         joined: Arc::default(),
         heartbeats: fleetdns_daemon::heartbeats::Heartbeats::default(),
     };

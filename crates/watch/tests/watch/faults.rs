@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fleetdns_core::{Inventory, MemberName, Snapshot};
-use fleetdns_watch::{Members, run_until};
+use fleetdns_watch::run_until;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
@@ -224,8 +224,7 @@ async fn a_request_that_never_ends_is_a_watch_that_hangs() {
     };
     let (out, _snapshot) = watch::channel(Snapshot::default());
     let (_adopted, views) = mpsc::channel(1);
-    let (_unchanged, members) =
-        watch::channel(Members { members: fleet.members.clone(), settings: fleet.settings.clone() });
+    let (_unchanged, members) = watch::channel(fleet.all());
     let running = run_until(members, views, out, (tick, Arc::new(beat)), fleet.shutdown.clone());
     let task = tokio::spawn(running);
     let silent = |member: &str| turns.lock().unwrap().get(&name(member)).map(Instant::elapsed);

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use fleetdns_core::{Inventory, MemberName, MemberView, ServiceKey, Snapshot};
 use fleetdns_planner::PublishSettings;
-use fleetdns_watch::{Access, Adopted, Limits, MemberConfig, WatchError, WatchSettings, run};
+use fleetdns_watch::{Access, Adopted, Limits, MemberConfig, Origin, WatchError, WatchSettings, run};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -87,6 +87,8 @@ impl Fleet {
                 probe: None,
                 limits: Limits::default(),
                 files: 0,
+                endpoint: None,
+                origin: Origin::Config,
             })
             .collect();
         let (adopted, _) = mpsc::channel(1);

@@ -8,7 +8,8 @@ use fleetdns_watch::{Members, Turns, run_until};
 use tokio::sync::{mpsc, watch};
 
 use crate::fake::{Fake, How, service};
-use crate::{Fleet, services};
+use crate::start::adopted;
+use crate::{Fleet, name, services};
 
 impl Fleet {
     /// As [`Fleet::run`]; what is sent replaces the configuration.
@@ -22,8 +23,8 @@ impl Fleet {
         (self, members)
     }
 
-    fn all(&self) -> Members {
-        Members { members: self.members.clone(), settings: self.settings.clone() }
+    pub(crate) fn all(&self) -> Members {
+        Members { members: self.members.clone(), settings: self.settings.clone(), complete: true }
     }
 }
 
@@ -102,4 +103,33 @@ async fn another_way_to_read_services_counts_for_those_that_are_known() {
     fleet.settings.publish.template = Some("{name}.example.com".to_owned());
     members.send(fleet.all()).unwrap();
     fleet.until("a host name", "east", |view| names(view) == 1).await;
+}
+
+#[tokio::test]
+async fn one_that_only_a_zone_knows_stands_until_all_members_are_known() {
+    let (east, mut west) = (Fake::start(), Fake::start());
+    west.kill();
+    let mut fleet = Fleet::new(&[("east", &east), ("west", &west)]);
+    let west_alone = fleet.members.split_off(1);
+    let (mut fleet, members) = fleet.run_reloadable();
+    let all = |fleet: &Fleet, complete| Members { complete, ..fleet.all() };
+    members.send(all(&fleet, false)).unwrap();
+    fleet.until_live("east").await;
+    let mut of_west = adopted("west", "w", "203.0.113.7");
+    of_west.region = Some("westus".parse().unwrap());
+    fleet.adopt(vec![of_west, adopted("old", "o", "203.0.113.8")]).await;
+    for member in ["west", "old"] {
+        let view = fleet.until_stale(member).await;
+        assert!(view.fault.unwrap().contains("not all sources have been read"));
+    }
+    // Once it is named it is a member like any other, with what the zone says.
+    fleet.members.extend(west_alone);
+    members.send(all(&fleet, false)).unwrap();
+    let view = fleet.until("pending", "west", |view| view.inventory == Inventory::Pending).await;
+    assert_eq!((services(&view), view.region.unwrap().as_str()), ("w=203.0.113.7".to_owned(), "westus"));
+    assert_eq!(fleet.until_stale("old").await.services.len(), 1);
+    members.send(all(&fleet, true)).unwrap();
+    let view = fleet.until("removed", "old", |view| view.inventory == Inventory::Removed).await;
+    assert_eq!((view.fault, view.services.len()), (None, 1), "the zones take it out, name by name");
+    assert_ne!(fleet.snapshot.borrow().members[&name("west")].inventory, Inventory::Removed);
 }

@@ -8,7 +8,7 @@ use fleetdns_watch::list_once;
 use crate::fake::{Fake, How, service};
 use crate::{Fleet, fault, key, name, services};
 
-fn adopted(member: &str, service: &str, ip: &str) -> MemberView {
+pub(crate) fn adopted(member: &str, service: &str, ip: &str) -> MemberView {
     let mut view = MemberView::pending(name(member));
     view.region = Some("eastus".parse().unwrap());
     let published = Published {
@@ -98,7 +98,7 @@ async fn one_round_lists_who_answers_and_says_who_does_not() {
     let mut fleet = Fleet::new(&[("east", &east), ("west", &west), ("slow", &slow)]);
     fleet.settings.startup_timeout = crate::BUDGET;
     let views = vec![adopted("west", "w", "203.0.113.7"), adopted("old", "o", "203.0.113.8")];
-    let all = list_once(&fleet.members, &fleet.settings, views).await;
+    let all = list_once(&fleet.all(), views).await;
     let see = |member: &str| {
         let view = &all.members[&name(member)];
         (view.inventory, view.listed, services(view))

@@ -205,7 +205,7 @@ fn the_configs_inside_of_manifests_load() {
         let text = of_kind(&documents, "ConfigMap")["data"]["dns.conf"].as_str().unwrap();
         let config = connected(&case(text).file("/run/secrets/fleetdns/etcd-password", "x"));
         assert_eq!(config.members.len(), members, "{name}");
-        assert_eq!(config.members[0].access, fleetdns_watch::Access::InCluster, "{name}");
+        assert_eq!(config.members[0].access, Access::InCluster, "{name}");
     }
 }
 

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::{DEFAULT_FILE, Outside, Socket, Whereabouts, absent, exposed};
+use crate::config::{DEFAULT_FILE, DirectoryFile, Outside, Socket, Whereabouts, absent, exposed};
 
 fn found(path: &str, text: Result<&str, io::ErrorKind>) -> Whereabouts {
     let read = |_: &Path| text.map(|text| text.as_bytes().to_vec()).map_err(io::Error::from);
     let variables = BTreeMap::from([("XDG_RUNTIME_DIR".to_owned(), "/run/user/7".to_owned())]);
     Whereabouts::read(
         Path::new(path),
-        &Outside { variables, root: false, read: &read, contexts: &|_| Ok(vec![]) },
+        &Outside { variables, root: false, read: &read, ..Outside::system(&|_| Ok(vec![])) },
     )
 }
 
@@ -55,7 +55,8 @@ fn files_that_do_not_exist_are_faults_beside_the_others() {
         Some("/there") => Ok(vec![]),
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
-    let outside = Outside { variables: BTreeMap::new(), root: false, read: &read, contexts: &|_| Ok(vec![]) };
+    let outside =
+        Outside { variables: BTreeMap::new(), root: false, read: &read, ..Outside::system(&|_| Ok(vec![])) };
     let faults = absent::files(&PathBuf::from("dns.conf"), &outside);
     let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -71,9 +72,13 @@ fn files_that_do_not_exist_are_faults_beside_the_others() {
 fn files_with_secrets_that_everybody_can_read_are_said() {
     let text = "[zone \"a.example\"]\nprovider = rfc2136\ntsigSecret = abc\nserver = 192.0.2.1\n\
                 [zone \"b.example\"]\nprovider = coredns\netcd-password-file = /open\netcd-key-file = /closed\n\
-                [cluster \"w\"]\nkubeconfig = /closed:/open\n";
+                [cluster \"w\"]\nkubeconfig = /closed:/open\n[discovery]\ndirectory = /\n";
     let read = |_: &Path| Ok(text.as_bytes().to_vec());
-    let outside = Outside { variables: BTreeMap::new(), root: false, read: &read, contexts: &|_| Ok(vec![]) };
+    let list = |_: &Path| {
+        Ok(["open", "closed"].map(|name| DirectoryFile { name: name.to_owned(), size: 1 }).to_vec())
+    };
+    let outside =
+        Outside { variables: BTreeMap::new(), read: &read, list: &list, ..Outside::system(&|_| Ok(vec![])) };
     let modes = |config: u32| {
         move |path: &Path| match path.to_str() {
             Some("/open") => Some(0o644),
@@ -86,7 +91,8 @@ fn files_with_secrets_that_everybody_can_read_are_said() {
         notes.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let open = said(0o644);
-    assert_eq!(open.len(), 3, "{open:?}");
+    assert_eq!(open.len(), 4, "{open:?}");
+    assert!(open[3].contains("[discovery] directory: /open has a secret"), "{open:?}");
     assert!(
         open[0].starts_with("dns.conf:3: [zone \"a.example\"] tsigSecret: dns.conf has a secret"),
         "{open:?}"
@@ -97,5 +103,5 @@ fn files_with_secrets_that_everybody_can_read_are_said() {
     );
     assert!(open[2].contains("kubeconfig: /open has"), "{open:?}");
     assert!(!open.iter().any(|line| line.contains("abc")), "the secret itself is not said");
-    assert_eq!(said(0o640).len(), 2);
+    assert_eq!(said(0o640).len(), 3);
 }
