@@ -23,7 +23,7 @@ const CONTAINED: Duration = Duration::from_secs(90);
 
 const LIST: &str = r#"{"kind":"ServiceList","metadata":{"resourceVersion":"7"},"items":["#;
 
-fn object(namespace: &str, name: &str, annotations: &Value, address: &str) -> Value {
+pub(crate) fn object(namespace: &str, name: &str, annotations: &Value, address: &str) -> Value {
     json!({
         "metadata": {"namespace": namespace, "name": name, "resourceVersion": "5", "annotations": annotations},
         "spec": {"type": "LoadBalancer", "ports": [{"port": PORT, "protocol": "TCP"}]},
@@ -31,7 +31,7 @@ fn object(namespace: &str, name: &str, annotations: &Value, address: &str) -> Va
     })
 }
 
-fn list(items: &[Value]) -> Vec<u8> {
+pub(crate) fn list(items: &[Value]) -> Vec<u8> {
     let items: Vec<String> = items.iter().map(ToString::to_string).collect();
     format!("{LIST}{}]}}", items.join(",")).into_bytes()
 }
@@ -51,7 +51,7 @@ async fn server(services: impl Fn() -> Reply + Send + Sync + 'static) -> Hostile
 }
 
 /// What would end a record, a line or a text, and begin another.
-const FORGED: [&str; 5] = [
+pub(crate) const FORGED: [&str; 5] = [
     "x\n@ 30 IN NS ns.evil.example.",
     "x. 30 IN A 203.0.113.66 ;",
     "x member=westus",

@@ -29,3 +29,4 @@ mod hostile_listeners;
 mod hostile_members;
 mod hostile_names;
 mod hostile_tenant;
+mod hostile_text;

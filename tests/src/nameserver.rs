@@ -261,6 +261,21 @@ impl NameServer {
         assert!(output.status.success(), "nsupdate: {said}\n{script}");
     }
 
+    /// All records of the zone by a transfer, one in a line as `dig(1)` prints it.
+    ///
+    /// # Panics
+    /// When `dig` fails.
+    pub fn transfer(&self) -> String {
+        let (port, server) = (self.address.port().to_string(), format!("@{}", self.address.ip()));
+        let key = format!("{}:{KEY}:{SECRET}", self.rights.algorithm);
+        let mut dig = Command::new(installed("dig"));
+        let output =
+            dig.args([&server, "-p", &port, "-y", &key, &self.zone, "AXFR", "+onesoa", "+noall", "+answer"]);
+        let output = output.output().expect("dig can be started");
+        assert!(output.status.success(), "dig: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("dig prints text")
+    }
+
     /// The TXT records of a name, as everybody can ask for them: strings by record.
     ///
     /// # Panics
