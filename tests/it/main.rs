@@ -28,5 +28,6 @@ mod hostile_etcd;
 mod hostile_listeners;
 mod hostile_members;
 mod hostile_names;
+mod hostile_resolving;
 mod hostile_tenant;
 mod hostile_text;

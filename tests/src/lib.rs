@@ -35,6 +35,7 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod race;
+pub mod resolver;
 pub mod secure;
 pub mod servers;
 
