@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 
 use super::ZoneTask;
 
-/// Plans of more names than this are said in one line.
+/// Names of one pass that are logged one by one.
 const MANY: usize = 50;
 
 impl ZoneTask {
@@ -26,8 +26,8 @@ impl ZoneTask {
         written: &BTreeSet<DnsName>,
         took: Duration,
     ) {
+        let (logged, took_ms) = (self.logged(written), span_ms(took));
         let zone = &self.planner.zone().zone;
-        let took_ms = span_ms(took);
         if written.len() > MANY {
             info!(%zone, names = written.len(), took_ms, "many names written");
         }
@@ -35,7 +35,7 @@ impl ZoneTask {
             for one in &change.changes {
                 let (verb, record_type, name) = (one.verb(), one.record_type(), &change.name);
                 let values = one.after().map(|(set, _)| set.data.values().join(" ")).unwrap_or_default();
-                if written.len() > MANY
+                if !logged.contains(name)
                     || !admit(&mut self.lines, self.planner.namespace_at(name), self.started)
                 {
                     debug!(%zone, verb, %name, %record_type, %values, "record set written");
@@ -46,18 +46,27 @@ impl ZoneTask {
         }
     }
 
+    /// The names of a pass that are logged one by one: at most [`MANY`], the first of each namespace before the second of
+    /// any.
+    fn logged<'a>(&self, written: &'a BTreeSet<DnsName>) -> BTreeSet<&'a DnsName> {
+        let mut names: Vec<_> = written.iter().map(|name| (self.planner.namespace_at(name), name)).collect();
+        in_turn(&mut names);
+        names.into_iter().take(MANY).map(|(_, name)| name).collect()
+    }
+
     /// Says which addresses came and went, and why.
     pub(super) fn report_moved(&mut self, moves: &[Move], written: &BTreeSet<DnsName>) {
+        let logged = self.logged(written);
         let zone = &self.planner.zone().zone;
         for one in moves.iter().filter(|one| written.contains(&one.name)) {
             let (name, address, cause) = (&one.name, &one.address, one.cause.as_str());
             let members = one.members.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             match one.way {
-                _ if written.len() > MANY => {
-                    debug!(%zone, %name, %address, way = ?one.way, cause, members, "address moved");
-                }
                 Way::In => debug!(%zone, %name, %address, cause, members, "address in"),
-                Way::Out if admit(&mut self.lines, one.namespace.clone(), self.started) => {
+                Way::Out
+                    if logged.contains(name)
+                        && admit(&mut self.lines, one.namespace.clone(), self.started) =>
+                {
                     info!(%zone, %name, %address, cause, members, "address out");
                 }
                 Way::Out => debug!(%zone, %name, %address, cause, members, "address out"),
@@ -187,7 +196,6 @@ impl ZoneTask {
         });
     }
 
-    /// Says which namespaces had more to say than their share of the log.
     /// Whether a log line about a name may be written.
     pub(super) fn admits(&mut self, name: &DnsName) -> bool {
         admit(&mut self.lines, self.planner.namespace_at(name), self.started)
@@ -208,6 +216,7 @@ impl ZoneTask {
         self.unreadable = entries;
     }
 
+    /// Says which namespaces had more to say than their share of the log.
     pub(super) fn report_left_out(&mut self) {
         for (namespace, lines) in self.lines.left_out(self.started.elapsed()) {
             let zone = &self.planner.zone().zone;
@@ -242,7 +251,7 @@ fn added<'a>(old: Option<&Vec<Refused>>, all: &'a [Refused]) -> Vec<&'a Refused>
 }
 
 /// Puts the first of each namespace before the second of any.
-fn in_turn(news: &mut [(Option<Arc<str>>, &Refused)]) {
+fn in_turn<T>(news: &mut [(Option<Arc<str>>, T)]) {
     let mut counts: HashMap<Option<Arc<str>>, usize> = HashMap::new();
     news.sort_by_cached_key(|(namespace, _)| {
         let count = counts.entry(namespace.clone()).or_default();
