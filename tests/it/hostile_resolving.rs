@@ -1,5 +1,5 @@
-//! A tenant whose load balancers have host names that are never answered, or answered otherwise each time: another
-//! namespace's load balancers come into DNS and leave it in the times that they have without it.
+//! A tenant whose load balancers have host names that are never answered, answered otherwise each time, or answered with
+//! addresses that nobody may publish: another namespace's load balancers come into DNS in the times that they have without it.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,8 +26,8 @@ const ROTATING: usize = 40;
 /// A new Service, whatever the tenant does.
 const PUBLISHED: Duration = Duration::from_secs(60);
 
-/// A server of host names: of the tenant's some are never answered and others always change; of any other load balancer
-/// `lb-A-B-C-D…` it says that address.
+/// A server of host names: of the tenant's some are never answered, others always change, and others have very many
+/// addresses; of any other load balancer `lb-A-B-C-D…` it says that address.
 async fn resolver() -> Resolver {
     let turn = AtomicU32::new(0);
     Resolver::start(move |name| {
@@ -37,6 +37,9 @@ async fn resolver() -> Resolver {
         } else if label.starts_with("rotating") {
             let turn = turn.fetch_add(4, Ordering::Relaxed);
             Some((turn..turn + 4).map(|at| Ipv4Addr::from_bits(0x0b00_0001 + at)).collect())
+        } else if label == "farm" {
+            // As many as fit into one datagram.
+            Some((0..70).map(|at| Ipv4Addr::from_bits(0x0b00_0001 + at)).collect())
         } else {
             let address = label.strip_prefix("lb-").map(|text| text.replace('-', "."));
             Some(address.into_iter().map(|text| text.parse().unwrap()).collect())
@@ -182,6 +185,48 @@ async fn answers_that_always_change_flood_neither_the_log_nor_the_zone() {
     assert!((100..most).contains(&ours), "{ours} lines of the tenant");
     daemon.assert_running();
     tokio::task::block_in_place(|| drop(victim));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_name_resolves_to_is_checked_and_bounded() {
+    let (fleet, resolver) = (Fleet::start().await, resolver().await);
+    let daemon = Daemon::start(&conf(&fleet, &resolver)).await;
+    fleet.west.create_namespace(TENANT).await;
+    let metadata = ["169.254.169.254", "100.100.100.200", "168.63.129.16", "224.0.0.1", "0.0.0.0"];
+    let service =
+        |name: &str| NewService::new(TENANT, name).port(PORT).annotation("fleetdns.io/probe", "none");
+    for (at, address) in metadata.iter().enumerate() {
+        let balancer = format!("lb-{}.elb.example.net", address.replace('.', "-"));
+        fleet.west.create_published(&service(&format!("denied{at}")), &[&balancer, "203.0.113.1"]).await;
+    }
+    fleet.west.create_published(&service("farm"), &["farm.elb.example.net", "203.0.113.1"]).await;
+    let name_of = |service: &str| name(service, "").replace(".default.", &format!(".{TENANT}."));
+    // Of one answer 64.
+    fleetdns_tests::eventually(
+        "65 addresses of the farm",
+        PUBLISHED,
+        Duration::from_millis(100),
+        async || {
+            let answer =
+                dns::query_tcp(fleet.server(), &name_of("farm"), "A").await.map_err(|e| e.to_string())?;
+            if answer.values("A").len() == 65 { Ok(()) } else { Err(answer.to_string()) }
+        },
+    )
+    .await;
+    for at in 0..metadata.len() {
+        // It was asked for, and what it resolves to is left out.
+        let host = name_of(&format!("denied{at}"));
+        dns::assert_stays(fleet.server(), &host, "A", &["203.0.113.1"], Duration::from_millis(200)).await;
+    }
+    let asked = resolver.asked();
+    assert!(
+        metadata.iter().all(|ip| asked.keys().any(|name| name.contains(&ip.replace('.', "-")))),
+        "{asked:?}"
+    );
+    let records = daemon.records().await.to_string();
+    assert!(!metadata.iter().any(|address| records.contains(address)), "{records}");
+    let why = daemon.command(&["why", &name_of("denied0")]).await.out;
+    assert!(why.contains("169.254.169.254") && why.contains("address-allow"), "{why}");
 }
 
 /// Lines about the names of the tenant.

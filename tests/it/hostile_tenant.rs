@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use fleetdns_tests::conf::{ZONE, name};
+use fleetdns_tests::conf::{FLEET, ZONE, name};
 use fleetdns_tests::daemon::{Daemon, reasons};
 use fleetdns_tests::dns;
 use fleetdns_tests::endpoint::{Endpoint, Mode};
@@ -119,6 +119,8 @@ async fn asks_for_what_is_not_its_own(fleet: &Fleet, daemon: &Daemon) {
         format!("_acme-challenge.shop.{ZONE}"),
         format!("_dmarc.{ZONE}"),
         name("victim-of-nobody", ""),
+        // Above all federation names of a namespace.
+        format!("newteam.{FLEET}.svc.{ZONE}"),
     ];
     let thief = service("thief").annotation("external-dns.alpha.kubernetes.io/hostname", &hosts.join(","));
     let address: IpAddr = "203.0.113.66".parse().unwrap();
@@ -141,6 +143,13 @@ async fn asks_for_what_is_not_its_own(fleet: &Fleet, daemon: &Daemon) {
     for host in hosts.iter().filter(|host| !host.starts_with('*') && *host != ZONE) {
         dns::wait_for(fleet.server(), host, "A", &[], Duration::from_secs(2)).await;
     }
+    // The namespace itself is not hindered.
+    fleet.west.create_namespace("newteam").await;
+    let (app, endpoint) = (name("app", "").replace(".default.", ".newteam."), Endpoint::on_port(PORT));
+    let address = endpoint.ip().to_string();
+    fleet.west.create_published(&NewService::new("newteam", "app").port(PORT), &[&address]).await;
+    dns::wait_for(fleet.server(), &app, "A", &[&address], PUBLISHED).await;
+    tokio::task::block_in_place(|| drop(endpoint));
     for host in ["metadata", "mapped", "local"] {
         for record_type in ["A", "AAAA"] {
             dns::wait_for(

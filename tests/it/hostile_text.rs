@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::e2e_journey::keys;
 use crate::e2e_others::key_of;
-use crate::hostile_members::{FORGED, list, object};
+use crate::hostile_members::{FORGED, is_raw, list, object};
 
 const EVIL: &str = "203.0.113.66";
 const BIND: &str = "bind.example";
@@ -106,6 +106,7 @@ impl Site {
         Conf::new(&self.coredns.etcd_endpoint())
             .cluster("names", member)
             .more(&zones)
+            .admin("log = json")
             .more("[brakes]\nstartup-timeout = 2s")
     }
 
@@ -165,6 +166,16 @@ impl Site {
     }
 }
 
+/// Whether a text in it acts on a terminal once it is taken out of the JSON.
+fn has_raw(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_raw(text) || text.contains('\n'),
+        Value::Array(all) => all.iter().any(has_raw),
+        Value::Object(all) => all.values().any(has_raw),
+        _ => false,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn text_breaks_out_of_no_key_line_or_mark_and_a_restart_reads_its_state() {
     let endpoint = Endpoint::on_port(5001);
@@ -201,6 +212,10 @@ async fn text_breaks_out_of_no_key_line_or_mark_and_a_restart_reads_its_state() 
     let files = std::fs::read_dir(site.folder.path()).unwrap().map(|file| file.unwrap().file_name());
     let set_aside: Vec<_> = files.filter(|name| name.to_string_lossy().contains(".broken")).collect();
     assert!(set_aside.is_empty(), "{set_aside:?}: {}", daemon.log());
+    for line in daemon.log().lines() {
+        let fields: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(!is_raw(line) && !has_raw(&fields), "{line}");
+    }
     daemon.assert_running();
     tokio::task::block_in_place(|| drop(endpoint));
 }

@@ -29,6 +29,7 @@ mod hostile_listeners;
 mod hostile_members;
 mod hostile_names;
 mod hostile_noise;
+mod hostile_probes;
 mod hostile_resolving;
 mod hostile_tenant;
 mod hostile_text;
