@@ -28,6 +28,9 @@ pub struct Capabilities {
     /// A CNAME to a name below one of these is served as an alias of the backend's own, which is no CNAME in the DNS: it
     /// may stand at the zone's apex, and other types beside it. Never addresses, which it has itself.
     pub alias_below: Arc<[DnsName]>,
+    /// Each replica of the daemon has a copy of its own, which it writes whoever leads: a file, or a server in the
+    /// process.
+    pub own_copy: bool,
 }
 
 impl Capabilities {
@@ -47,6 +50,7 @@ impl Default for Capabilities {
             ttl: (Ttl::new(0).unwrap_or(Ttl::DEFAULT), Ttl::MAX),
             max_values: usize::MAX,
             alias_below: Arc::new([]),
+            own_copy: false,
         }
     }
 }

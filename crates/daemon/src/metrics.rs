@@ -119,6 +119,8 @@ impl Metrics {
     fn fleet(&mut self, status: &Status) {
         let build = vec![("version", status.version.clone())];
         self.gauge("build_info", "1, with the version of the daemon", [(build, 1.0)]);
+        let leads = ConstGauge::new(u32::from(status.replica.is_none() || status.leads));
+        self.0.register("leader", "1 while this replica leads and writes, or is the only one", leads);
         let taken_up = ConstGauge::new(u32::from(status.config_faults.is_empty()));
         let help = "1 unless the configuration on disk has faults and was not taken up";
         self.0.register("config_last_reload_successful", help, taken_up);
@@ -234,6 +236,7 @@ mod tests {
             "fleetdns_self_check_failed{kind=\"vantage\"} 0.0\n",
             "fleetdns_events_total{kind=\"zone-fault\"} 0.0\n",
             "fleetdns_probes_put_off 0\n",
+            "fleetdns_leader 1\n",
             "fleetdns_audit_lost_total 0\n",
         ] {
             assert!(old.contains(series), "no {series} in {old}");

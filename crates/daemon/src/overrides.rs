@@ -6,7 +6,7 @@
 //! ```text
 //! control socket ─request→ ┐
 //! zones' records ──adopt─→ ┴→ override store ─Overrides→ zones, view
-//!                             └→ state directory
+//!                             └→ state directory, or the document that replicas share
 //! ```
 //!
 //! Invariant: one task changes the overrides; a change is kept before it is published, and said once.
@@ -14,11 +14,13 @@
 
 pub mod clock;
 pub mod effect;
+pub mod keeper;
 pub mod order;
 pub mod store;
 pub mod store_task;
 
 pub use clock::Clock;
 pub use effect::Effect;
+pub use keeper::Keeper;
 pub use store::{StateFile, StoreError, standing};
 pub use store_task::{OverrideChange, OverrideError, OverrideRequest, OverrideSender, OverrideStore};

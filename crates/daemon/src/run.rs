@@ -14,11 +14,12 @@ use tracing::{error, info, warn};
 
 use crate::config::{Admin, Config, Socket};
 use crate::control::{self, Bound, Control};
+use crate::ha::{self, Engine, Fence, Replica, Standing};
 use crate::heartbeats::{self, ClusterBeats, Heartbeats};
 use crate::inputs::Inputs;
 use crate::journal::{self, Journal};
 use crate::overrides::order::Operator;
-use crate::overrides::{Clock, OverrideSender, OverrideStore, StateFile};
+use crate::overrides::{Clock, Keeper, OverrideSender, OverrideStore, StateFile};
 use crate::reload::{self, Asked, Asker, ReloadSender, Reloaded, Source};
 use crate::running::{Outputs, Running, Shared};
 use crate::self_checks::canaries;
@@ -78,7 +79,12 @@ async fn start(
     let setup = Setup::new(config.probe_settings()).map_err(RunError::Probe)?;
     let (reload, asked) = ReloadSender::new();
 
-    let overrides = keep_overrides(&config, tasks);
+    let replica = ha::make(&config);
+    let overrides = keep_overrides(&config, replica.as_ref().map(|(_, engine)| engine.clone()), tasks);
+    let (fence, standing) = match replica {
+        Some((replica, _)) => take_part(replica, overrides.clone(), tasks),
+        None => (Fence::open(), watch::channel(Standing::Alone).1),
+    };
     let inputs = Inputs::new(snapshots.clone(), health, overrides.receiver());
     let journal = start_journal(&config, inputs.clone(), reload.clone(), tasks);
     let heartbeats = Heartbeats::default();
@@ -99,6 +105,7 @@ async fn start(
         reloaded: Arc::new(Reloaded { source_faults: config.source_faults.clone(), ..Reloaded::default() }),
         origins: Arc::new(config.origins()),
         joined: Arc::default(),
+        standing,
     };
     let reports = prober.reports();
     let shared = Shared {
@@ -107,6 +114,7 @@ async fn start(
         adopted: adopted_out,
         reports,
         name_servers: NameServers::default(),
+        fence,
     };
     let mut running = Running::new(config, source, shared);
     running.start_zones(&view, tasks).await?;
@@ -119,7 +127,7 @@ async fn start(
         overrides,
         configured: running.configured(),
         brakes: config.brakes.brakes.clone(),
-        keeps: config.fleet.state_dir.is_some(),
+        keeps: config.fleet.state_dir.is_some() || config.ha.is_some(),
         confirm_outage,
     };
     let (operators_out, operators) = watch::channel(Arc::new(operator));
@@ -173,12 +181,30 @@ async fn serve_http(
     Ok(())
 }
 
-/// Starts the override store of what is drained and forced, with what a state directory has of it.
-fn keep_overrides(config: &Config, tasks: &mut Tasks) -> OverrideSender {
-    let store = config.fleet.state_dir.as_deref().map(StateFile::at);
-    let (store_task, overrides) = OverrideStore::new(store, Clock::system());
+/// Starts the override store of what is drained and forced, with what the replicas or a state directory have of it.
+fn keep_overrides(config: &Config, engine: Option<Engine>, tasks: &mut Tasks) -> OverrideSender {
+    let file = || config.fleet.state_dir.as_deref().map(StateFile::at);
+    let keeper = engine.map(Keeper::shared).or_else(|| file().map(Keeper::File)).unwrap_or(Keeper::Marks);
+    let (store_task, overrides) = OverrideStore::new(keeper, Clock::system());
     tasks.spawn_sound("overrides", store_task.run(tasks.stop.clone()));
     overrides
+}
+
+/// Takes part in the election, once it is known what is drained and forced: a leader has to know it.
+fn take_part(
+    replica: Replica,
+    overrides: OverrideSender,
+    tasks: &mut Tasks,
+) -> (Fence, watch::Receiver<Standing>) {
+    let (fence, standing, stop) = (replica.fence(), replica.standing(), tasks.stop.clone());
+    tasks.spawn_sound("replica", async move {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = overrides.known() => {}
+        }
+        replica.run(stop).await;
+    });
+    (fence, standing)
 }
 
 /// The control socket. At its usual place it is missed with a warning; where the config names it, it has to be.

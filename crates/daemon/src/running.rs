@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::chain;
 use crate::config::{Config, Fault, Loaded, Stamps, ZoneConfig};
+use crate::ha::Fence;
 use crate::heartbeats::{self, ClusterBeats};
 use crate::inputs::Inputs;
 use crate::overrides::OverrideSender;
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) adopted: mpsc::Sender<Adopted>,
     pub(crate) reports: Reports,
     pub(crate) name_servers: NameServers,
+    pub(crate) fence: Fence,
 }
 
 /// The ends at which a new configuration is handed to the tasks.
@@ -282,6 +284,7 @@ impl Running {
             journal: view.journal.clone(),
             reports: self.shared.reports.clone(),
             name_servers: self.shared.name_servers.clone(),
+            fence: self.shared.fence.clone(),
         }
     }
 

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::denied::{RuleLine, by_rule};
+use crate::ha::Standing;
 use crate::heartbeats::Heartbeats;
 use crate::inputs::Inputs;
 use crate::journal::Journal;
@@ -65,6 +66,8 @@ pub struct View {
     pub origins: Arc<BTreeMap<MemberName, String>>,
     /// When members joined that were not there at the start.
     pub joined: Arc<BTreeMap<MemberName, Instant>>,
+    /// What this replica is to the others.
+    pub standing: watch::Receiver<Standing>,
 }
 
 /// `GET /v1/status`.
@@ -76,6 +79,12 @@ pub struct Status {
     pub fleet: String,
     /// Seconds since the start.
     pub uptime_seconds: u64,
+    /// What this replica is to the others; nothing when there is only one.
+    #[serde(default)]
+    pub replica: Option<String>,
+    /// Whether this replica writes.
+    #[serde(default)]
+    pub leads: bool,
     /// Members.
     pub clusters: Vec<ClusterLine>,
     /// Zones.
@@ -151,6 +160,7 @@ impl View {
             reloaded: Arc::default(),
             origins: Arc::default(),
             joined: Arc::default(),
+            standing: watch::channel(Standing::Alone).1,
         }
     }
 }
@@ -165,6 +175,8 @@ impl View {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             fleet: self.fleet.clone(),
             uptime_seconds: self.started.elapsed().as_secs(),
+            replica: self.replica(),
+            leads: self.standing.borrow().writes(),
             clusters: snapshot.members.values().map(|member| self.cluster_line(member, health)).collect(),
             zones: self.zones.iter().map(|zone| zone_line(&zone.borrow())).collect(),
             overrides: self.overrides(),
@@ -180,6 +192,11 @@ impl View {
             never_answered_count: never.len(),
             never_answered: never.into_iter().take(MOST_NEVER_ANSWERED).collect(),
         }
+    }
+
+    fn replica(&self) -> Option<String> {
+        let standing = self.standing.borrow();
+        (*standing != Standing::Alone).then(|| standing.to_string())
     }
 
     /// Remembers when members join.

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::ha::Fence;
 use crate::heartbeats::Heartbeat;
 use crate::inputs::Inputs;
 use crate::journal::{EventRecorder, Journal};
@@ -80,6 +81,10 @@ pub struct ZoneTask {
     /// What a reload changes.
     changes: Option<mpsc::UnboundedReceiver<ZoneChange>>,
     name_servers: NameServers,
+    /// What the replicas share.
+    shared_fence: Fence,
+    /// What stands before the writes of this zone.
+    fence: Fence,
 }
 
 /// How a zone is kept, besides what core needs.
@@ -101,6 +106,8 @@ pub struct ZoneOptions {
     pub reports: Reports,
     /// The name servers of all zones.
     pub name_servers: NameServers,
+    /// What stands before every write.
+    pub fence: Fence,
 }
 
 impl ZoneTask {
@@ -115,6 +122,7 @@ impl ZoneTask {
         let provider: Arc<dyn Provider> = provider.into();
         let capabilities = provider.capabilities();
         let measures = Measures(Arc::clone(&provider));
+        let fence = options.fence.of_zone(&capabilities);
         let initial = ZoneStatus::new(settings.clone(), provider_name, capabilities.clone(), measures);
         let (status, receiver) = watch::channel(initial);
         let recorder = EventRecorder::new(options.journal, options.reports, settings.zone.clone());
@@ -143,6 +151,8 @@ impl ZoneTask {
             unreadable: BTreeSet::new(),
             changes: None,
             name_servers: options.name_servers,
+            shared_fence: options.fence,
+            fence,
         };
         (task, receiver)
     }
@@ -177,6 +187,7 @@ impl ZoneTask {
                 Some(change) = configure::next(&mut self.changes) => self.configure(change),
                 Some(()) = inputs.changed() => {}
                 () = self.name_servers.changed() => self.take_name_servers(),
+                () = self.fence.changed() => self.take_standing(),
                 () = at(wake_at) => {}
                 () = self.heartbeat.tick() => {}
                 // Both senders are gone: the daemon is ending.
@@ -188,6 +199,14 @@ impl ZoneTask {
             self.report_clusters();
             self.report_left_out();
             self.pass(&inputs).await;
+        }
+    }
+
+    /// Another replica has written until now: everything is planned, and what it has changed is read.
+    fn take_standing(&mut self) {
+        if self.fence.standing().writes() {
+            self.scope = Scope::All;
+            self.reading.soon();
         }
     }
 

@@ -36,6 +36,7 @@ mod proxy;
 mod route;
 mod secrets;
 mod settings;
+mod shared;
 mod state;
 mod wire;
 
@@ -52,6 +53,7 @@ pub use error::{AccessError, WatchError};
 pub use limits::Limits;
 pub use once::list_once;
 pub use settings::{MemberConfig, Members, Origin, Turns, WatchSettings};
+pub use shared::{LeaseSpec, SharedObjects};
 
 use fleet::Fleet;
 

@@ -8,6 +8,7 @@ mod error;
 mod layout;
 mod listing;
 mod pack;
+mod store;
 mod value;
 
 #[cfg(test)]
@@ -25,6 +26,8 @@ use fleetdns_core::{
 };
 
 use crate::settings::EtcdSettings;
+pub use store::Store;
+
 use client::Link;
 use error::{Fault, Kind};
 use layout::Layout;

@@ -74,7 +74,7 @@ impl FileZone {
 #[async_trait]
 impl Provider for FileZone {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
+        Capabilities { own_copy: true, ..Capabilities::default() }
     }
 
     async fn list(&self) -> Result<Listing, ProviderError> {

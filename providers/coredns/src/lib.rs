@@ -22,6 +22,7 @@ mod settings;
 use fleetdns_core::keys::{KeyFault, Keys};
 use fleetdns_core::{DnsName, Label, Provider};
 
+pub use etcd::Store;
 pub use settings::KEYS;
 
 use settings::Settings;

@@ -31,6 +31,14 @@ pub const KEYS: &[KeySpec] = &[
     ),
 ];
 
+/// How etcd is reached, for what is kept below `etcd-prefix`.
+pub(crate) fn read_store(usual: &str, keys: &Keys) -> Result<EtcdSettings, Vec<KeyFault>> {
+    let mut faults = Vec::new();
+    let mut settings = read_etcd(keys, &mut faults);
+    settings.path = read_path("etcd-prefix", usual, keys, &mut faults);
+    if faults.is_empty() { Ok(settings) } else { Err(faults) }
+}
+
 /// What is given to the two forms.
 #[derive(Debug)]
 pub(crate) enum Settings {
@@ -125,7 +133,7 @@ fn read_etcd(keys: &Keys, faults: &mut Vec<KeyFault>) -> EtcdSettings {
         ca_file,
         identity,
         user: read_user(keys, faults),
-        path: read_path(keys, faults),
+        path: read_path("etcd-path", "/skydns", keys, faults),
     }
 }
 
@@ -182,11 +190,11 @@ fn read_user(keys: &Keys, faults: &mut Vec<KeyFault>) -> Option<(String, SecretS
     }
 }
 
-fn read_path(keys: &Keys, faults: &mut Vec<KeyFault>) -> String {
-    let text = given(keys, "etcd-path").unwrap_or("/skydns");
+fn read_path(key: &str, usual: &str, keys: &Keys, faults: &mut Vec<KeyFault>) -> String {
+    let text = given(keys, key).unwrap_or(usual);
     let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
     if parts.iter().any(|part| matches!(*part, "." | "..")) {
-        fault(faults, "etcd-path", format!("'{text}' has '.' or '..' in it; give it as /skydns"));
+        fault(faults, key, format!("'{text}' has '.' or '..' in it; give it as {usual}"));
     }
     parts.iter().map(|part| format!("/{part}")).collect()
 }

@@ -49,7 +49,7 @@ impl Embedded {
 #[async_trait]
 impl Provider for Embedded {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { max_values: MAX_VALUES, ..Capabilities::default() }
+        Capabilities { max_values: MAX_VALUES, own_copy: true, ..Capabilities::default() }
     }
 
     async fn list(&self) -> Result<Listing, ProviderError> {

@@ -78,6 +78,9 @@ pub async fn status(daemon: &Daemon, watch: bool) -> Result<Exit, CommandError> 
 
 fn status_text(out: &mut Text<'_>, status: &Status) -> std::io::Result<()> {
     writeln!(out, "fleet {}, fleetdns {}, up {}", status.fleet, status.version, age(status.uptime_seconds))?;
+    if let Some(replica) = &status.replica {
+        writeln!(out, "replica: {replica}")?;
+    }
     if let Some(self_check) = &status.self_check {
         writeln!(out, "self-check: {}", self_check.reason)?;
     }

@@ -29,6 +29,7 @@ fn names_files(section: &Section, key: &str) -> bool {
     match section.kind.as_str() {
         "cluster" => key == "kubeconfig",
         "discovery" => key == "directory",
+        "ha" => matches!(key, "etcd-ca-file" | "etcd-cert-file" | "etcd-key-file"),
         // A secret that comes from a file is fetched when the config is read; no key of a provider has that name.
         "zone" | "global" => {
             let mut keys = providers().flat_map(|provider| provider.keys);

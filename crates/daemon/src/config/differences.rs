@@ -64,6 +64,7 @@ impl Config {
             ("[admin] socket", a.socket != b.socket),
             ("[admin] log", a.log != b.log),
             ("[admin] audit", a.audit != b.audit),
+            ("[ha]", old.ha != new.ha),
             ("[fleet] state-dir", old.fleet.state_dir != new.fleet.state_dir),
         ];
         keys.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key.to_owned()).collect()

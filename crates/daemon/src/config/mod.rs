@@ -24,6 +24,7 @@ mod fault;
 mod files;
 mod flags;
 mod fleet;
+mod ha;
 mod hostnames;
 mod ini;
 mod limits;
@@ -54,6 +55,7 @@ pub use fault::{Fault, Place};
 pub use flags::{DEFAULT_FILE, Flags};
 pub use fleet::Fleet;
 pub use fleetdns_core::Limits;
+pub use ha::{Ha, HaEngine};
 pub use locate::Whereabouts;
 pub use outside::{DirectoryFile, Outside};
 pub use probing::Probe;
@@ -93,6 +95,8 @@ pub struct Config {
     pub limits: Limits,
     /// Which namespaces may ask for which host names.
     pub hostnames: Arc<HostnamePolicy>,
+    /// Several replicas; `None`: there is one.
+    pub ha: Option<Ha>,
     /// Admin API and log.
     pub admin: Admin,
     /// Which addresses may be published and probed.
@@ -188,6 +192,7 @@ impl Config {
             limits::namespace_rate(&mut Reader::new(&raw, "limits", file, &mut faults))
                 .unwrap_or(probe.settings.namespace_rate);
         let admin = settings::admin(&mut Reader::new(&raw, "admin", file, &mut faults), outside);
+        let ha = ha::read(&raw, file, fleet.as_ref(), &named, outside, &mut faults, &mut notes);
         let addresses = Arc::new(addresses::read(&raw, file, &zones, &admin, &mut faults));
         sort(&mut faults);
         sort(&mut notes);
@@ -205,6 +210,7 @@ impl Config {
                     brakes,
                     limits,
                     hostnames,
+                    ha,
                     admin,
                     addresses,
                     notes,

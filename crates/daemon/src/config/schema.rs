@@ -163,6 +163,31 @@ pub const LIMITS: SectionSpec = SectionSpec {
 /// Which namespaces may ask for which host names: its keys are namespaces, and are taken as they stand.
 pub const HOSTNAMES: SectionSpec = SectionSpec { kind: "hostnames", label: None, keys: &[] };
 
+/// Several replicas of one daemon.
+pub const HA: SectionSpec = SectionSpec {
+    kind: "ha",
+    label: None,
+    keys: &[
+        key(
+            "lease",
+            "NAMESPACE/NAME of the Lease by which the replicas elect a leader, and of a ConfigMap beside it",
+        ),
+        key("cluster", "name of the cluster that has the Lease; needed when there are several"),
+        key("lease-time", "within this another replica takes over when the leader is gone"),
+        key("replica", "name of this replica; the host's unless said otherwise"),
+        key("etcd-endpoints", "instead of lease: client URLs of an etcd, separated by commas"),
+        key(
+            "etcd-prefix",
+            "where in etcd the replicas keep what they share; /fleetdns/OWNER unless said otherwise",
+        ),
+        key("etcd-ca-file", "PEM file of the authority that signed etcd's certificate"),
+        key("etcd-cert-file", "PEM file of our client certificate"),
+        key("etcd-key-file", "PEM file of its private key"),
+        key("etcd-username", "user, when etcd has authentication enabled"),
+        KeySpec { name: "etcd-password", secret: true, help: "its password" },
+    ],
+};
+
 /// Admin API and log.
 pub const ADMIN: SectionSpec = SectionSpec {
     kind: "admin",
@@ -179,8 +204,8 @@ pub const ADMIN: SectionSpec = SectionSpec {
 };
 
 /// All sections.
-pub const SECTIONS: [&SectionSpec; 10] =
-    [&GLOBAL, &FLEET, &ZONE, &CLUSTER, &DISCOVERY, &PROBE, &BRAKES, &HOSTNAMES, &LIMITS, &ADMIN];
+pub const SECTIONS: [&SectionSpec; 11] =
+    [&GLOBAL, &FLEET, &ZONE, &CLUSTER, &DISCOVERY, &PROBE, &BRAKES, &HOSTNAMES, &LIMITS, &HA, &ADMIN];
 
 /// What may be added to the name of a secret key, and is said by the value then.
 pub(super) const SECRET_FORMS: [&str; 2] = ["-file", "-env"];

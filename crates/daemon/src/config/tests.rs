@@ -3,6 +3,7 @@
 mod discovery;
 mod faults;
 mod files;
+mod ha;
 mod locate;
 mod meaning;
 mod secrets;

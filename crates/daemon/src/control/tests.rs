@@ -135,9 +135,10 @@ impl Rig {
         let (zone, zone_in) = watch::channel(status);
         let (snapshots, snapshots_in) = watch::channel(snapshot);
         let (health, health_in) = watch::channel(Health::default());
-        let (store_task, overrides) = OverrideStore::new(None, Clock::system());
+        let (store_task, overrides) = OverrideStore::new(crate::overrides::Keeper::Marks, Clock::system());
         let (confirm_outage, confirmed) = watch::channel(0);
         let view = View {
+            standing: watch::channel(crate::ha::Standing::Alone).1,
             heartbeats: crate::heartbeats::Heartbeats::default(),
             fleet: "fed".into(),
             started: Instant::now(),

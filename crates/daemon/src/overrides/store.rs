@@ -7,6 +7,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fleetdns_core::{Observed, Override, Overrides};
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,14 @@ pub enum StoreError {
         /// Its version.
         found: u32,
     },
+    /// The replicas cannot share it.
+    #[error("{engine} cannot keep what is drained and forced: {problem}")]
+    Engine {
+        /// Where it is shared.
+        engine: Arc<str>,
+        /// Why not.
+        problem: String,
+    },
     /// The file cannot be replaced.
     #[error("{} cannot be written", .path.display())]
     Write {
@@ -96,6 +105,46 @@ pub struct Kept {
     pub overrides: Option<Overrides>,
     /// Why not all of it could be read.
     pub damage: Option<StoreError>,
+}
+
+impl Kept {
+    const fn damaged(damage: StoreError) -> Self {
+        Self { overrides: None, damage: Some(damage) }
+    }
+
+    /// What a text says. `path`: where it stands, for people.
+    pub(super) fn of(bytes: &[u8], path: &Path) -> Self {
+        let broken = |source| Self::damaged(StoreError::Json { path: path.to_owned(), source });
+        match serde_json::from_slice::<Head>(bytes) {
+            Err(error) => return broken(error),
+            Ok(Head { version }) if version != VERSION => {
+                return Self::damaged(StoreError::Version { path: path.to_owned(), found: version });
+            }
+            Ok(_) => {}
+        }
+        let content: Content<Value> = match serde_json::from_slice(bytes) {
+            Ok(content) => content,
+            Err(error) => return broken(error),
+        };
+        let mut kept = Self::default();
+        let mut overrides = Overrides::default();
+        for entry in content.overrides.into_iter().map(serde_json::from_value::<Override>) {
+            match entry {
+                Ok(entry) => drop(overrides.set(entry)),
+                Err(source) => {
+                    kept.damage = Some(StoreError::Entry { path: path.to_owned(), source });
+                }
+            }
+        }
+        kept.overrides = Some(overrides);
+        kept
+    }
+}
+
+/// The text that keeps overrides.
+pub(super) fn text(overrides: &Overrides) -> serde_json::Result<String> {
+    let entries = overrides.iter().collect::<Vec<_>>();
+    serde_json::to_string_pretty(&Content { version: VERSION, overrides: entries })
 }
 
 /// The file in its directory.
@@ -143,35 +192,11 @@ impl StateFile {
 
     /// What was kept.
     pub fn read(&self) -> Kept {
-        let path = || self.file.clone();
-        let damaged = |damage| Kept { overrides: None, damage: Some(damage) };
-        let bytes = match fs::read(&self.file) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Kept::default(),
-            Err(source) => return damaged(StoreError::Read { path: path(), source }),
-        };
-        let broken = |source| damaged(StoreError::Json { path: path(), source });
-        match serde_json::from_slice::<Head>(&bytes) {
-            Err(error) => return broken(error),
-            Ok(Head { version }) if version != VERSION => {
-                return damaged(StoreError::Version { path: path(), found: version });
-            }
-            Ok(_) => {}
+        match fs::read(&self.file) {
+            Ok(bytes) => Kept::of(&bytes, &self.file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Kept::default(),
+            Err(source) => Kept::damaged(StoreError::Read { path: self.file.clone(), source }),
         }
-        let content: Content<Value> = match serde_json::from_slice(&bytes) {
-            Ok(content) => content,
-            Err(error) => return broken(error),
-        };
-        let mut kept = Kept::default();
-        let mut overrides = Overrides::default();
-        for entry in content.overrides.into_iter().map(serde_json::from_value::<Override>) {
-            match entry {
-                Ok(entry) => drop(overrides.set(entry)),
-                Err(source) => kept.damage = Some(StoreError::Entry { path: path(), source }),
-            }
-        }
-        kept.overrides = Some(overrides);
-        kept
     }
 
     /// The same for the process that owns the file from now on: what a crash has left half written is removed, and a file
@@ -217,10 +242,8 @@ impl StateFile {
     /// [`StoreError::Write`]; the old file stays then.
     pub fn write(&self, overrides: &Overrides) -> Result<(), StoreError> {
         let write = || {
-            let entries = overrides.iter().collect::<Vec<_>>();
             let mut file = self.temporary()?;
-            serde_json::to_writer_pretty(&mut file, &Content { version: VERSION, overrides: entries })?;
-            file.write_all(b"\n")?;
+            writeln!(file, "{}", text(overrides)?)?;
             file.as_file().sync_all()?;
             file.persist(&self.file)?;
             File::open(&self.directory)?.sync_all()

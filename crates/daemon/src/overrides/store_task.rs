@@ -13,12 +13,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::clock::Clock;
+use super::keeper::Keeper;
 use super::store::{StateFile, StoreError, marked};
 use crate::chain;
 use fleetdns_core::stamp;
 
 /// The clock on the wall may be set: the end of an override is looked at so often at least.
 const LOOK: Duration = Duration::from_secs(30);
+/// So often what another replica was told is looked at.
+const LOOK_AT_SHARED: Duration = Duration::from_secs(1);
 
 /// A change that a person asks for.
 #[derive(Debug, Clone)]
@@ -94,13 +97,25 @@ pub struct OverrideSender {
     requests: mpsc::Sender<Request>,
     overrides: watch::Receiver<Overrides>,
     fault: watch::Receiver<Option<Arc<str>>>,
+    known: watch::Receiver<bool>,
 }
 
 impl OverrideSender {
     /// A stand-in without an override store: nothing is ever set.
     pub fn none() -> Self {
         let overrides = watch::channel(Overrides::default()).1;
-        Self { requests: mpsc::channel(1).0, overrides, fault: watch::channel(None).1 }
+        Self {
+            requests: mpsc::channel(1).0,
+            overrides,
+            fault: watch::channel(None).1,
+            known: watch::channel(true).1,
+        }
+    }
+
+    /// Returns when what is kept has been read.
+    pub async fn known(&self) {
+        // Without a store the daemon is ending.
+        let _ = self.known.clone().wait_for(|known| *known).await;
     }
 
     /// Why overrides cannot be kept in the state directory.
@@ -155,7 +170,7 @@ impl OverrideSender {
 pub struct OverrideStore {
     overrides: watch::Sender<Overrides>,
     requests: mpsc::Receiver<Request>,
-    store: Option<StateFile>,
+    keeper: Keeper,
     /// Whether the marks of the zones count: only where no file says better.
     adopts: bool,
     /// When a person last took back what was set, since the start: a zone that comes late does not bring it back.
@@ -163,33 +178,41 @@ pub struct OverrideStore {
     clock: Clock,
     /// Why the state directory cannot be written, as far as was seen.
     fault: watch::Sender<Option<Arc<str>>>,
+    /// Whether what is kept has been read.
+    known: watch::Sender<bool>,
 }
 
 impl OverrideStore {
     /// Reads what was kept. A directory that cannot be written stops nothing: what is there counts, and orders are
     /// refused with the reason.
-    pub fn new(store: Option<StateFile>, clock: Clock) -> (Self, OverrideSender) {
-        let fault = store.as_ref().and_then(|store| store.prepare().err()).map(|error| chain(&error));
+    pub fn new(keeper: Keeper, clock: Clock) -> (Self, OverrideSender) {
+        let file = if let Keeper::File(file) = &keeper { Some(file) } else { None };
+        let fault = file.and_then(|file| file.prepare().err()).map(|error| chain(&error));
         if let Some(error) = &fault {
             warn!(error, "orders such as drain are refused: they cannot be kept");
         }
         let (fault, faulty) = watch::channel(fault.map(Arc::from));
-        let kept = store.as_ref().map(StateFile::take_over).unwrap_or_default();
+        let kept = file.map(StateFile::take_over).unwrap_or_default();
+        let (known, is_known) = watch::channel(!matches!(keeper, Keeper::Shared(_)));
         let adopts = kept.overrides.is_none() || kept.damage.is_some();
         let (overrides, receiver) = watch::channel(kept.overrides.unwrap_or_default());
         let (sender, requests) = mpsc::channel(16);
-        let store_task =
-            Self { overrides, requests, store, adopts, taken_back: BTreeMap::new(), clock, fault };
-        (store_task, OverrideSender { requests: sender, overrides: receiver, fault: faulty })
+        let taken_back = BTreeMap::new();
+        let store_task = Self { overrides, requests, keeper, adopts, taken_back, clock, fault, known };
+        let sender = OverrideSender { requests: sender, overrides: receiver, fault: faulty, known: is_known };
+        (store_task, sender)
     }
 
     /// Works until `shutdown`.
     pub async fn run(mut self, shutdown: CancellationToken) {
         loop {
+            self.look_at_shared().await;
             self.end().await;
             let next_end = self.overrides.borrow().next_end();
             let pause =
                 next_end.map(|end| Duration::from_secs(end.saturating_sub(self.clock.now())).min(LOOK));
+            let look = matches!(self.keeper, Keeper::Shared(_)).then_some(LOOK_AT_SHARED);
+            let pause = [pause, look].into_iter().flatten().min();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
@@ -198,6 +221,62 @@ impl OverrideStore {
                 else => shutdown.cancelled().await,
             }
         }
+    }
+
+    /// Takes over what other replicas were told.
+    async fn look_at_shared(&mut self) {
+        let Keeper::Shared(shared) = &mut self.keeper else { return };
+        let kept = match shared.news().await {
+            Ok(None) => return self.tell_fault(Ok(())),
+            Ok(Some(kept)) => kept,
+            Err(error) => return self.tell_fault(Err(&error)),
+        };
+        let first = !self.known.send_replace(true);
+        let is_whole = kept.damage.is_none();
+        self.tell_fault(kept.damage.as_ref().map_or(Ok(()), Err));
+        match kept.overrides {
+            Some(overrides) => {
+                self.adopts &= !(first && is_whole);
+                self.take_over(overrides);
+            }
+            // Somebody deleted it, or nobody has written it yet.
+            None if is_whole && !self.overrides.borrow().is_empty() => {
+                if let Err(error) = self.change(|known| (known.clone(), ())).await {
+                    self.tell_fault(Err(&error));
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Publishes what another replica has changed.
+    fn take_over(&self, mut next: Overrides) {
+        next.expire(self.clock.now());
+        let before = self.overrides.borrow().clone();
+        for entry in next.iter().filter(|entry| before.get(&entry.subject) != Some(entry)) {
+            log("set", entry, &entry.by, &entry.reason);
+        }
+        for entry in before.iter().filter(|entry| next.get(&entry.subject).is_none()) {
+            log("taken back", entry, &entry.by, &entry.reason);
+        }
+        if before != next {
+            self.overrides.send_replace(next);
+        }
+    }
+
+    /// Says why orders cannot be kept, each reason once.
+    fn tell_fault(&self, result: Result<(), &StoreError>) {
+        let fault: Option<Arc<str>> = result.err().map(|error| chain(error).into());
+        self.fault.send_if_modified(|known| {
+            if *known == fault {
+                return false;
+            }
+            if let Some(error) = &fault {
+                warn!(%error, "orders such as drain are refused: they cannot be kept");
+            }
+            *known = fault;
+            true
+        });
     }
 
     async fn answer(&mut self, request: Request) {
@@ -218,12 +297,10 @@ impl OverrideStore {
 
     async fn request(&mut self, request: &OverrideRequest) -> Result<Vec<OverrideChange>, OverrideError> {
         let now = self.clock.now();
-        let (next, change) = request.applied_to(&self.overrides.borrow(), now);
-        self.keep(&next).await?;
+        let change = self.change(|known| request.applied_to(known, now)).await?;
         if request.kind.is_none() {
             self.taken_back.extend(request.subjects.iter().map(|subject| (subject.clone(), now)));
         }
-        self.overrides.send_replace(next);
         for one in &change {
             match (&one.before, &one.after) {
                 (_, Some(entry)) => log("set", entry, &entry.by, &entry.reason),
@@ -236,21 +313,26 @@ impl OverrideStore {
 
     /// Takes over what a zone's marks say, as far as nobody has said anything newer and its time is not over.
     async fn adopt(&mut self, zone: &DnsName, changes: Overrides) {
-        let (now, mut next) = (self.clock.now(), self.overrides.borrow().clone());
-        let mut adopted = Vec::new();
-        for entry in changes.iter() {
-            let undone = self.taken_back.get(&entry.subject).is_some_and(|back| *back >= entry.since);
-            if !undone && !entry.is_over(now) && next.set_newer(entry) {
-                adopted.push(entry);
-            }
-        }
+        let now = self.clock.now();
+        let undone =
+            |entry: &Override| self.taken_back.get(&entry.subject).is_some_and(|back| *back >= entry.since);
+        let alive: Vec<Override> =
+            changes.iter().filter(|entry| !undone(entry) && !entry.is_over(now)).cloned().collect();
+        let merge = |known: &Overrides| {
+            let mut next = known.clone();
+            let adopted: Vec<Override> =
+                alive.iter().filter(|entry| next.set_newer(entry)).cloned().collect();
+            (next, adopted)
+        };
+        let known = self.overrides.borrow().clone();
+        let (next, adopted) = merge(&known);
         if adopted.is_empty() {
             return;
         }
-        if let Err(error) = self.keep(&next).await {
+        if let Err(error) = self.change(merge).await {
             warn!(%zone, error = %chain(&error), "override in force but not saved");
+            self.overrides.send_replace(next);
         }
-        self.overrides.send_replace(next);
         for entry in adopted {
             info!(%zone, subject = %entry.subject, kind = %entry.kind, by = %entry.by, "override read back from the zone");
         }
@@ -258,12 +340,20 @@ impl OverrideStore {
 
     /// Ends what has ended.
     async fn end(&mut self) {
-        let mut next = self.overrides.borrow().clone();
-        let over = next.expire(self.clock.now());
+        let now = self.clock.now();
+        let ending = |known: &Overrides| {
+            let mut next = known.clone();
+            let over = next.expire(now);
+            (next, over)
+        };
+        let (next, over) = ending(&self.overrides.borrow());
         if over.is_empty() {
             return;
         }
-        if let Err(error) = self.keep(&next).await {
+        // In a shared document the next change ends it.
+        if !matches!(self.keeper, Keeper::Shared(_))
+            && let Err(error) = self.change(ending).await
+        {
             // It ends again at the next start.
             warn!(error = %chain(&error), "an override that has ended is still in its file");
         }
@@ -273,14 +363,27 @@ impl OverrideStore {
         }
     }
 
-    async fn keep(&self, next: &Overrides) -> Result<(), StoreError> {
-        let Some(store) = self.store.clone() else { return Ok(()) };
-        let next = next.clone();
-        let written = tokio::task::spawn_blocking(move || store.write(&next)).await;
-        // The thread ends without an answer only when the runtime does.
-        let written = written.unwrap_or(Ok(()));
-        self.fault.send_replace(written.as_ref().err().map(|error| chain(error).into()));
-        written
+    /// Changes what is kept, and publishes it then.
+    async fn change<T>(&mut self, change: impl Fn(&Overrides) -> (Overrides, T)) -> Result<T, StoreError> {
+        let known = self.overrides.borrow().clone();
+        let now = self.clock.now();
+        let alive = |known: &Overrides| {
+            let mut known = known.clone();
+            known.expire(now);
+            change(&known)
+        };
+        let result = match &self.keeper {
+            Keeper::Shared(_) => self.keeper.change(&known, alive).await,
+            _ => self.keeper.change(&known, change).await,
+        };
+        self.tell_fault(result.as_ref().map(drop));
+        let (next, said) = result?;
+        self.overrides.send_if_modified(|known| {
+            let other = *known != next;
+            *known = next;
+            other
+        });
+        Ok(said)
     }
 }
 

@@ -78,6 +78,7 @@ impl ZoneTask {
         self.pending = Pending::default();
         self.batch = Batch::default();
         self.observed = None;
+        self.fence = self.shared_fence.of_zone(&self.provider.capabilities());
         let (capabilities, measures) = (self.provider.capabilities(), Measures(Arc::clone(&self.provider)));
         self.status.send_modify(|status| {
             status.provider = name.into();

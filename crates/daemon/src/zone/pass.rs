@@ -101,6 +101,9 @@ impl ZoneTask {
         let mut first = true;
         while !approved.plan().is_empty() {
             let left = approved.plan().changes.len();
+            if !self.fence.is_open() {
+                return self.leave_unwritten(approved.plan());
+            }
             let rests = self.writing.rests_until(Instant::now()).is_some();
             if rests || (!first && inputs.has_changed()) {
                 let rest = approved.plan().changes.iter().map(|change| change.name.clone());
@@ -113,13 +116,25 @@ impl ZoneTask {
         }
     }
 
+    /// Leaves to another replica what it wants to be written too; without another one it is tried again.
+    fn leave_unwritten(&mut self, plan: &Plan) {
+        self.reading.note_written(plan.changes.iter().map(|change| &change.name));
+        if self.fence.standing().writes() {
+            self.writing.rest(Instant::now());
+            self.scope.extend(Scope::Names(plan.changes.iter().map(|change| change.name.clone()).collect()));
+        }
+    }
+
     /// The one place from which anything is written.
     async fn apply(&mut self, approved: &ApprovedPlan, moves: &[Move]) {
         let changes = &approved.plan().changes;
         let started = Instant::now();
         self.heartbeat.beat();
-        let applied = match timeout(LONGEST_APPLY, self.provider.apply(approved)).await {
-            Ok(applied) => applied,
+        let write = self.fence.write(self.provider.apply(approved));
+        let applied = match timeout(LONGEST_APPLY, write).await {
+            Ok(Some(applied)) => applied,
+            // What of it took place is read by whoever leads next.
+            Ok(None) => return self.leave_unwritten(approved.plan()),
             Err(_) => {
                 self.batch.shrink(changes.len());
                 endless(changes)

@@ -9,7 +9,7 @@ use fleetdns_core::{
 };
 use fleetdns_daemon::inputs::Inputs;
 use fleetdns_daemon::overrides::order::{Answer, Operator, Order, OrderError};
-use fleetdns_daemon::overrides::{Clock, OverrideSender, OverrideStore};
+use fleetdns_daemon::overrides::{Clock, Keeper, OverrideSender, OverrideStore};
 use fleetdns_daemon::view::View;
 use fleetdns_daemon::zone::{ZoneChange, ZoneOptions, ZoneStatus, ZoneTask, ZoneTerms};
 use fleetdns_planner::{PublishSettings, ZoneSettings};
@@ -193,7 +193,7 @@ impl Driver {
         let born = self.with(|sim| sim.born);
         let override_sender = self.override_sender.get_or_insert_with(|| {
             let clock = Clock::new(move || 1_700_000_000 + born.elapsed().as_secs());
-            let (store_task, override_sender) = OverrideStore::new(None, clock);
+            let (store_task, override_sender) = OverrideStore::new(Keeper::Marks, clock);
             tokio::spawn(store_task.run(CancellationToken::new()));
             override_sender
         });
@@ -447,6 +447,7 @@ fn operator(
         reloaded: Arc::default(),
         origins: Arc::default(),
         joined: Arc::default(),
+        standing: watch::channel(fleetdns_daemon::ha::Standing::Alone).1,
         heartbeats: fleetdns_daemon::heartbeats::Heartbeats::default(),
     };
     Operator {
@@ -486,6 +487,7 @@ fn options(sim: &Sim, override_sender: OverrideSender) -> ZoneOptions {
         journal: fleetdns_daemon::journal::Journal::default(),
         reports: fleetdns_probe::Reports::default(),
         name_servers: fleetdns_daemon::zone::NameServers::default(),
+        fence: fleetdns_daemon::ha::Fence::open(),
     }
 }
 

@@ -27,6 +27,8 @@ mod network;
 mod orders;
 mod outage;
 mod proof;
+mod replica;
+mod replicas;
 mod rng;
 mod scenarios;
 mod schedule;

@@ -131,7 +131,11 @@ impl Backend {
         (is_alone || unconditional).then_some(sets)
     }
 
-    fn outcome(&mut self, change: &NameChange, unconditional: bool) -> (Outcome, Option<Vec<ObservedSet>>) {
+    pub(crate) fn outcome(
+        &mut self,
+        change: &NameChange,
+        unconditional: bool,
+    ) -> (Outcome, Option<Vec<ObservedSet>>) {
         let unavailable = || Outcome::Failed(unavailable("write"));
         let dice = self.rng.below(100);
         if self.refused.contains(&change.name) {

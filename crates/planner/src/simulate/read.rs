@@ -149,6 +149,8 @@ fn read_capabilities(state: Option<&CapabilityState>) -> Result<Capabilities, Sc
         max_values: state.max_values.unwrap_or(defaults.max_values),
         ttl: (least, most),
         alias_below: alias_below.into(),
+        // In a simulation nothing is written.
+        own_copy: false,
     })
 }
 

@@ -13,6 +13,7 @@ use fleetdns_core::{
 use fleetdns_planner::{PublishSettings, publish};
 
 use super::*;
+use crate::ha::Fence;
 
 /// What the zone in memory does next, and what was asked of it.
 #[derive(Debug, Default)]
@@ -215,6 +216,7 @@ impl Rig {
             journal: journal.clone(),
             reports: Reports::default(),
             name_servers: NameServers::default(),
+            fence: Fence::open(),
         };
         let (adopted_out, mut said) = mpsc::channel::<Adopted>(4);
         let (taken, adopted) = mpsc::channel(4);

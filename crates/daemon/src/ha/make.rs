@@ -1,0 +1,63 @@
+//! From the configuration to a replica and its engine.
+
+use std::hash::{BuildHasher, RandomState};
+
+use fleetdns_core::keys::{KeyFault, Keys};
+use fleetdns_core::text::printable;
+
+use super::clock::Uptime;
+use super::engine::Engine;
+use super::kubernetes;
+use super::replica::Replica;
+use crate::config::{Config, Fleet, HaEngine};
+
+/// The replica of a configuration, and where it shares what has to outlive it; `None` without `[ha]`.
+pub fn make(config: &Config) -> Option<(Replica, Engine)> {
+    let ha = config.ha.as_ref()?;
+    let engine = match &ha.engine {
+        HaEngine::Lease { cluster, namespace, name } => {
+            let member = config.members.iter().find(|member| member.name == *cluster)?;
+            kubernetes::engine(member.access.clone(), cluster, namespace, name)
+        }
+        HaEngine::Etcd(keys) => etcd(&usual_prefix(Some(&config.fleet)), keys)?,
+    };
+    let name = identity(ha.replica.as_deref());
+    Some((Replica::new(&name, engine.clone(), ha.lease_time, Uptime::system()), engine))
+}
+
+/// A name that no other process has: that of the replica or of the host, and a number drawn for this process.
+pub fn identity(replica: Option<&str>) -> String {
+    let host = rustix::system::uname();
+    let host = printable(&host.nodename().to_string_lossy()).into_owned();
+    // The keys of a hash map are drawn from the system's random numbers.
+    let number = RandomState::new().hash_one(std::process::id()) & 0xffff_ffff;
+    format!("{}-{number:08x}", replica.unwrap_or(&host))
+}
+
+/// Where in etcd a fleet keeps what its replicas share, unless the configuration says so.
+pub(crate) fn usual_prefix(fleet: Option<&Fleet>) -> String {
+    format!("/fleetdns/{}", fleet.map_or("fleetdns", |fleet| fleet.owner.as_str()))
+}
+
+#[cfg(feature = "coredns")]
+fn etcd(usual_prefix: &str, keys: &Keys) -> Option<Engine> {
+    fleetdns_coredns::Store::new(usual_prefix, keys).ok().map(super::etcd::engine)
+}
+
+#[cfg(not(feature = "coredns"))]
+fn etcd(_: &str, _: &Keys) -> Option<Engine> {
+    None
+}
+
+/// What is wrong with the keys that say how etcd is reached.
+#[cfg(feature = "coredns")]
+pub(crate) fn check_etcd(usual_prefix: &str, keys: &Keys) -> Vec<KeyFault> {
+    fleetdns_coredns::Store::new(usual_prefix, keys).err().unwrap_or_default()
+}
+
+/// This build has no client of etcd.
+#[cfg(not(feature = "coredns"))]
+pub(crate) fn check_etcd(_: &str, _: &Keys) -> Vec<KeyFault> {
+    let problem = "needs a build with the feature coredns, which has the client of etcd; or use lease";
+    vec![KeyFault { key: "etcd-endpoints".to_owned(), problem: problem.to_owned() }]
+}

@@ -1,0 +1,156 @@
+//! One replica of the product on a clock of its own: a zone's loop, the override store, and its part in the election.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use fleetdns_core::{Brakes, DnsName, Health, Snapshot, Ttl};
+use fleetdns_daemon::ha::{Fence, Replica, Standing, Uptime};
+use fleetdns_daemon::inputs::Inputs;
+use fleetdns_daemon::overrides::{Clock, Keeper, OverrideSender, OverrideStore};
+use fleetdns_daemon::zone::{NameServers, ZoneOptions, ZoneTask};
+use fleetdns_planner::ZoneSettings;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::replicas::{Broken, MEMBERS, World, Written};
+
+/// Within this another replica takes over.
+pub(crate) const LEASE_TIME: Duration = Duration::from_secs(15);
+
+/// A process that can be stopped and go on, as by SIGSTOP and SIGCONT.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Freezer(Arc<Mutex<(bool, Vec<Waker>)>>);
+
+impl Freezer {
+    pub(crate) fn freeze(&self) {
+        self.0.lock().unwrap().0 = true;
+    }
+
+    pub(crate) fn thaw(&self) {
+        let mut state = self.0.lock().unwrap();
+        state.0 = false;
+        state.1.drain(..).for_each(Waker::wake);
+    }
+
+    fn wrap<T>(&self, work: impl Future<Output = T> + Send + 'static) -> Frozen<T> {
+        Frozen { freezer: self.clone(), work: Box::pin(work) }
+    }
+}
+
+struct Frozen<T> {
+    freezer: Freezer,
+    work: Pin<Box<dyn Future<Output = T> + Send>>,
+}
+
+impl<T> Future for Frozen<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let mut state = self.freezer.0.lock().unwrap();
+        if state.0 {
+            state.1.push(context.waker().clone());
+            return Poll::Pending;
+        }
+        drop(state);
+        self.work.as_mut().poll(context)
+    }
+}
+
+/// A process.
+pub(crate) struct Running {
+    pub(crate) name: String,
+    pub(crate) snapshots: watch::Sender<Snapshot>,
+    pub(crate) health: watch::Sender<Health>,
+    pub(crate) overrides: OverrideSender,
+    pub(crate) standing: watch::Receiver<Standing>,
+    pub(crate) freezer: Freezer,
+    tasks: Vec<JoinHandle<()>>,
+    shutdown: CancellationToken,
+}
+
+impl Running {
+    /// Starts a process whose clock shows so many thousandths of the time that passes.
+    pub(crate) fn start(world: &Arc<Mutex<World>>, name: &str, rate: u32, broken: Broken) -> Self {
+        let born = Instant::now();
+        let clock = Uptime::new(move || born.elapsed() * rate / 1000);
+        let engine = World::engine(world, name);
+        let wall = Clock::new(move || 1_700_000_000 + born.elapsed().as_secs());
+        let keeper = if broken == Broken::Forgets { Keeper::Marks } else { Keeper::shared(engine.clone()) };
+        let (store, overrides) = OverrideStore::new(keeper, wall);
+        let (freezer, shutdown) = (Freezer::default(), CancellationToken::new());
+        let replica = Replica::new(name, engine, LEASE_TIME, clock);
+        let (fence, standing) = (replica.fence(), replica.standing());
+        let fence = if broken == Broken::Unfenced { Fence::open() } else { fence };
+        let (snapshots, snapshots_in) = watch::channel(Snapshot::default());
+        let (health, health_in) = watch::channel(Health::default());
+        let (adopted, mut taken) = mpsc::channel(4);
+        let way = Box::new(Written { world: Arc::clone(world), by: name.to_owned() });
+        let (zone, _) = ZoneTask::new(settings(), "strict", way, options(overrides.clone(), fence), adopted);
+        let inputs = Inputs::new(snapshots_in, health_in, overrides.receiver());
+        let (known, stop) = (overrides.clone(), shutdown.clone());
+        let part = async move {
+            known.known().await;
+            replica.run(stop).await;
+        };
+        let tasks = vec![
+            tokio::spawn(freezer.wrap(store.run(shutdown.clone()))),
+            tokio::spawn(freezer.wrap(part)),
+            tokio::spawn(freezer.wrap(zone.run(inputs, shutdown.clone()))),
+            tokio::spawn(async move {
+                while let Some(adopted) = taken.recv().await {
+                    fleetdns_watch::Adopted::take(adopted, drop);
+                }
+            }),
+        ];
+        Self { name: name.to_owned(), snapshots, health, overrides, standing, freezer, tasks, shutdown }
+    }
+
+    pub(crate) fn leads(&self) -> bool {
+        *self.standing.borrow() == Standing::Leads
+    }
+
+    /// As kill -9 does it.
+    pub(crate) fn kill(&self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+
+    /// As SIGTERM does it.
+    pub(crate) fn stop(&self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn settings() -> ZoneSettings {
+    let apex: DnsName = "example.com".parse().unwrap();
+    ZoneSettings {
+        suffix: apex.clone(),
+        zone: apex,
+        other_zones: Vec::new(),
+        owner: "fed".parse().unwrap(),
+        fleet: Some("fed".parse().unwrap()),
+        ttl: Ttl::DEFAULT,
+        routing: fleetdns_core::routing::Routing::All,
+        priorities: Arc::default(),
+        policy: Arc::default(),
+    }
+}
+
+fn options(overrides: OverrideSender, fence: Fence) -> ZoneOptions {
+    ZoneOptions {
+        brakes: Brakes { max_delete: 100, max_removals: 100, ..Brakes::default() },
+        drift: Duration::from_secs(60),
+        configured: MEMBERS.iter().map(|name| name.parse().unwrap()).collect::<BTreeSet<_>>(),
+        overrides,
+        says_clusters: true,
+        journal: fleetdns_daemon::journal::Journal::default(),
+        reports: fleetdns_probe::Reports::default(),
+        name_servers: NameServers::default(),
+        fence,
+    }
+}
