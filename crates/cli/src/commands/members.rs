@@ -110,14 +110,15 @@ pub async fn unjoin(args: &UnjoinArgs) -> Result<Exit, CommandError> {
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         CommandError::Failed(format!("no [cluster \"{}\"] in {file}; the clusters there: {known}", args.name))
     })?;
-    let config = draft.check(&text, &flags).map_err(CommandError::Config)?;
-    if edit::members(&text).is_empty() && !config.discovers() {
+    let config = draft.check(&text, &flags);
+    if edit::members(&text).is_empty() && !config.as_ref().is_ok_and(Config::discovers) {
         return Err(CommandError::Failed(format!(
             "'{}' is the last cluster in {file}: without any, all contexts of KUBECONFIG are members; \
              fleetdns drain takes its addresses out of DNS",
             args.name
         )));
     }
+    config.map_err(CommandError::Config)?;
     draft.replace(&text).map_err(|error| CommandError::failed(&error))?;
     let changed = Changed {
         file: flags.file().to_owned(),
