@@ -1,14 +1,24 @@
 //! A cluster joins a running daemon and leaves it again, by kubefed's commands.
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use fleetdns_tests::access::Access;
 use fleetdns_tests::conf::{FLEET, name};
-use fleetdns_tests::daemon::{Daemon, cluster, fleetdns, fleetdns_with};
+use fleetdns_tests::daemon::{Daemon, binary, cluster, fleetdns, fleetdns_with};
 use fleetdns_tests::dns;
 use fleetdns_tests::endpoint::Endpoint;
 use fleetdns_tests::fleet::Fleet;
 use fleetdns_tests::manifest::NewService;
 use fleetdns_tests::race::Race;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
 use serde_json::json;
 
 use crate::e2e_endpoint::{BACK, both};
@@ -89,6 +99,111 @@ async fn a_member_that_joins_is_published_and_one_that_unjoins_leaves() {
         let refused = daemon.command(&["unjoin", last]).await;
         assert!(refused.code == Some(1) && refused.err.contains(part), "{refused:?}");
     }
+}
+
+const ACCOUNT: &str = "fleetdns-reader";
+
+/// What the token controller of a cluster does: the Secret of the account gets its token.
+async fn fill(client: Client) {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), "fleetdns");
+    let accounts: Api<ServiceAccount> = Api::namespaced(client, "fleetdns");
+    while secrets.get(ACCOUNT).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let spec = TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() };
+    let request = TokenRequest { spec, ..TokenRequest::default() };
+    let made = accounts.create_token_request(ACCOUNT, &PostParams::default(), &request).await.unwrap();
+    let token = ByteString(made.status.unwrap().token.into_bytes());
+    let patch = Patch::Merge(json!({"data": {"token": token}}));
+    secrets.patch(ACCOUNT, &PatchParams::default(), &patch).await.unwrap();
+}
+
+/// A command on a terminal, with these lines typed; what the terminal shows.
+fn on_terminal(words: &[&str], typed: &str, kubeconfig: &str) -> String {
+    let line = format!("{} {}", binary().display(), words.join(" "));
+    let mut command = Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]).env("KUBECONFIG", kubeconfig);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn join_makes_an_account_and_its_kubeconfig() {
+    let fleet = Fleet::start().await;
+    let server = fleet.server();
+    let [in_west, in_east] = [(); 2].map(|()| Endpoint::on_port(5001));
+    let [west, east] = [&in_west, &in_east].map(|endpoint| endpoint.ip().to_string());
+    fleet.publish(&NewService::new("default", "calculatorlb").port(5001), &west, &east).await;
+    let daemon = Daemon::start(&fleet.conf().without("eastus")).await;
+    let conf = daemon.conf_path();
+    let made = conf.with_file_name("eastus.kubeconfig");
+    let before = fs::read_to_string(&conf).unwrap();
+    let unchanged = || fs::read_to_string(&conf).unwrap() == before && !made.exists();
+    let kubeconfig = |access| fleet.east.kubeconfig_for(access).display().to_string();
+    let (admin, reader) = (kubeconfig(Access::Admin), kubeconfig(Access::Reader));
+    let join = async |kubeconfig: &str, more: &[&str]| {
+        let words = ["join", "eastus", "--kubeconfig", kubeconfig, "--yes"];
+        daemon.command(&[&words, more].concat()).await
+    };
+
+    // Each refusal says what to type, and changes nothing here.
+    let shown = join(&admin, &["--dry-run"]).await;
+    assert!(shown.out.contains(&format!("kubeconfig = {}", made.display())) && unchanged(), "{shown:?}");
+    let refused = join(&reader, &[]).await;
+    assert!(refused.code == Some(1) && unchanged(), "{refused:?}");
+    for part in ["Namespace fleetdns (403)", "join eastus --print-rbac", "--cluster-context=CONTEXT --yes"] {
+        assert!(refused.err.contains(part), "no {part:?} in {refused:?}");
+    }
+    let empty = join(&admin, &[]).await;
+    assert!(empty.code == Some(1) && empty.err.contains("Secret fleetdns/fleetdns-reader has no token"));
+    assert!(unchanged());
+    let role = |verb| {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": ACCOUNT},
+               "rules": [{"apiGroups": [""], "resources": ["services", "nodes"], "verbs": [verb, "list", "watch"]}]})
+    };
+    fleet.east.apply(&role("delete")).await;
+    let conflict = join(&admin, &[]).await;
+    assert!(
+        conflict.code == Some(1)
+            && conflict.err.contains("ClusterRole fleetdns-reader is there with other values")
+    );
+    assert!(conflict.err.contains("kubectl --context=CONTEXT diff -f -") && unchanged(), "{conflict:?}");
+    fleet.east.apply(&role("get")).await;
+
+    fill(fleet.east.client()).await;
+    let joined = join(&admin, &[]).await;
+    assert_eq!(joined.code, Some(0), "{joined:?}");
+    both(&Race::start("a member joins", BACK), server, "calculatorlb", &west, &east).await;
+    let after = fs::read_to_string(&conf).unwrap();
+    let section = format!("\n[cluster \"eastus\"]\nkubeconfig = {}\ncontext = eastus\n", made.display());
+    assert_eq!(after, before.clone() + &section);
+    assert_eq!(fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o600);
+    let file: serde_json::Value = serde_saphyr::from_str(&fs::read_to_string(&made).unwrap()).unwrap();
+    let token = file["users"][0]["user"]["token"].as_str().unwrap();
+    assert!(token.len() > 100 && file["clusters"][0]["cluster"]["certificate-authority-data"].is_string());
+    for text in [&joined.out, &joined.err, &daemon.log(), &daemon.status().await.to_string()] {
+        assert!(!text.contains(token), "the token is shown");
+    }
+    let unjoined = daemon.command(&["unjoin", "eastus"]).await;
+    assert_eq!(unjoined.code, Some(0), "{unjoined:?}");
+    let again = join(&admin, &[]).await;
+    assert!(again.code == Some(1) && again.err.contains("is there already"), "{again:?}");
+
+    // A person is asked; who does not agree joins with the kubeconfig of their own.
+    fs::remove_file(&made).unwrap();
+    let path = conf.display().to_string();
+    let words = ["join", "eastus", "-c", &path];
+    let no = on_terminal(&words, "n\n", &admin);
+    assert!(no.contains("ClusterRoleBinding fleetdns-reader") && no.contains("Make it? [y/N]"), "{no}");
+    assert!(
+        fs::read_to_string(&conf).unwrap().contains(&format!("kubeconfig = {admin}\n")) && !made.exists()
+    );
+    daemon.command(&["unjoin", "eastus"]).await;
+    let yes = on_terminal(&words, "y\n", &admin);
+    assert!(yes.contains("account made") && yes.contains("cluster eastus joined"), "{yes}");
+    assert!(made.exists() && !yes.contains(token), "{yes}");
+    tokio::task::block_in_place(|| drop((in_west, in_east)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,7 +75,7 @@ pub enum Command {
     Init(#[command(flatten)] Box<InitArgs>),
     /// Add a cluster to dns.conf, and make a running daemon take it up.
     #[command(
-        after_help = "Examples:\n  fleetdns join eastus --cluster-context=eastus-admin\n  fleetdns join eastus --kubeconfig /etc/fleetdns/eastus.kubeconfig --region eastus --zones 1,2\n  fleetdns join eastus --print-rbac"
+        after_help = "Examples:\n  fleetdns join eastus --cluster-context=eastus-admin\n  fleetdns join eastus --cluster-context=eastus-admin --yes\n  fleetdns join eastus --kubeconfig /etc/fleetdns/eastus.kubeconfig --region eastus --zones 1,2\n  fleetdns join eastus --print-rbac"
     )]
     Join(#[command(flatten)] Box<JoinArgs>),
     /// Remove a cluster from dns.conf, and make a running daemon take its addresses out of DNS.
@@ -377,6 +377,10 @@ pub struct JoinArgs {
     /// Print what to apply in the cluster, for `kubectl apply -f -`, and change nothing.
     #[arg(long)]
     pub print_rbac: bool,
+    /// Apply it with this context, and make a kubeconfig of its token beside dns.conf, without a question [default: asked on
+    /// a terminal, unless --kubeconfig names a file].
+    #[arg(long)]
+    pub yes: bool,
     /// Print the section, and change nothing.
     #[arg(long)]
     pub dry_run: bool,

@@ -12,6 +12,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod access;
+mod account;
 mod api;
 mod backoff;
 pub mod catalog;
@@ -48,6 +49,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, contexts, endpoint, files, server};
+pub use account::{Account, AccountError, AccountKubeconfig};
 pub use check::check;
 pub use error::{AccessError, WatchError};
 pub use limits::Limits;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use fleetdns_daemon::config::{Config, Flags};
 
-use super::members::RBAC;
+use super::account::RBAC;
 use crate::args::InitArgs;
 use crate::error::{CommandError, Exit};
 
@@ -40,10 +40,9 @@ pub fn init(args: &InitArgs) -> Result<Exit, CommandError> {
     print!(
         "{shown} {written}; it may hold secrets, and its owner alone can read it.\n\n\
          Next, for each cluster, with CONTEXT as its context of the kubeconfig:\n  \
-         fleetdns join NAME --print-rbac | kubectl --context=CONTEXT apply -f -\n  \
-         fleetdns join NAME --cluster-context=CONTEXT -c {shown}\n\
+         fleetdns join NAME --cluster-context=CONTEXT --yes -c {shown}\n\
          Then:\n  fleetdns check -c {shown}\n  fleetdns run -c {shown}\n\n\
-         What is applied in each cluster:\n\n{RBAC}"
+         What join applies in each cluster, and join --print-rbac prints:\n\n{RBAC}"
     );
     Ok(Exit::Done)
 }

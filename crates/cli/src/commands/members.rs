@@ -11,14 +11,12 @@ use fleetdns_daemon::view::Status;
 use fleetdns_watch::{Access, Origin};
 use serde::Serialize;
 
+use super::account;
 use super::ask::ask;
 use super::overrides::{post, reload_text, socket};
 use crate::args::{Daemon, JoinArgs, Operate, UnjoinArgs};
 use crate::error::{CommandError, Exit};
 use crate::output::show;
-
-/// What a member has to grant.
-pub const RBAC: &str = include_str!("../../../../config/kubernetes/member-rbac.yaml");
 
 /// What became of the file and of the daemon.
 #[derive(Debug, Serialize)]
@@ -42,7 +40,7 @@ struct Changed {
 /// When the file would have faults, or cannot be written.
 pub async fn join(args: &JoinArgs) -> Result<Exit, CommandError> {
     if args.print_rbac {
-        print!("{RBAC}");
+        print!("{}", account::RBAC);
         return Ok(Exit::Done);
     }
     args.kubefed.report();
@@ -56,17 +54,27 @@ pub async fn join(args: &JoinArgs) -> Result<Exit, CommandError> {
         .map_err(|error| faults.push(fault("CLUSTER", &error.to_string())))
         .ok();
     let access = access(args, &mut faults);
-    let text = name
-        .as_ref()
-        .map_or_else(|| before.clone(), |name| edit::add_member(&before, name, &keys(args, &access)));
-    let config = draft.check(&text, &flags).map_err(|found| faults.extend(found)).ok();
-    let (Some(name), Some(config), true) = (name, config, faults.is_empty()) else {
+    let section = |name: &MemberName, access: &Access| {
+        let text = edit::add_member(&before, name, &keys(args, access));
+        draft.check(&text, &flags).map(|config| (text, config))
+    };
+    let own = match &name {
+        Some(name) => section(name, &access).map_err(|found| faults.extend(found)).ok(),
+        None => None,
+    };
+    let (Some(name), Some((mut text, config)), true) = (name, own, faults.is_empty()) else {
         return Err(CommandError::Config(faults));
     };
     as_meant(&config, &name, &access)?;
     is_new(&draft, &before, &flags, &name)?;
     if edit::members(&before).is_empty() && !config.discovers() {
         keeps_members(args, &name).await?;
+    }
+    let wanted = account::wanted(args, &draft, &name, &access)?;
+    if let Some(wanted) = &wanted {
+        let (with_account, config) = section(&name, &wanted.access()).map_err(CommandError::Config)?;
+        as_meant(&config, &name, &wanted.access())?;
+        text = with_account;
     }
     let section = text.strip_prefix(&before).map(|section| section.trim().to_owned());
     let changed = Changed {
@@ -82,7 +90,13 @@ pub async fn join(args: &JoinArgs) -> Result<Exit, CommandError> {
         })?;
         return Ok(Exit::Done);
     }
-    draft.replace(&text).map_err(|error| CommandError::failed(&error))?;
+    if let Some(wanted) = &wanted {
+        wanted.make(&draft, &access).await?;
+    }
+    draft.replace(&text).map_err(|error| {
+        wanted.iter().for_each(account::Wanted::forget);
+        CommandError::failed(&error)
+    })?;
     taken_up(changed, "joined; its section is in", &args.operate).await
 }
 

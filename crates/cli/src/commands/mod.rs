@@ -1,5 +1,6 @@
 //! One module for each command, or for commands that work alike.
 
+mod account;
 pub(crate) mod ask;
 pub mod check;
 pub mod events;

@@ -1,10 +1,11 @@
 //! A configuration file that is changed in place.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, fchown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
 use thiserror::Error;
 
 use super::{Config, Fault, Flags};
@@ -31,6 +32,14 @@ pub enum DraftError {
     /// It cannot be replaced.
     #[error("{} cannot be replaced; its directory has to be writable", path.display())]
     Write {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file beside it cannot be made.
+    #[error("{} cannot be made", path.display())]
+    Beside {
         /// Which file.
         path: PathBuf,
         /// Why.
@@ -78,14 +87,7 @@ impl Draft {
     pub fn replace(&self, text: &str) -> Result<(), DraftError> {
         let path = || self.path.clone();
         let failed = |source| DraftError::Write { path: path(), source };
-        let directory = self.path.parent().unwrap_or(Path::new("/"));
-        let mut file = tempfile::Builder::new().prefix(".dns.conf").tempfile_in(directory).map_err(failed)?;
-        let (old, new) =
-            (fs::metadata(&self.path).map_err(failed)?, file.as_file().metadata().map_err(failed)?);
-        if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
-            fchown(file.as_file(), Some(old.uid()), Some(old.gid())).map_err(failed)?;
-        }
-        file.as_file().set_permissions(old.permissions()).map_err(failed)?;
+        let mut file = self.new_file(|mode| mode).map_err(failed)?;
         file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
         if fs::read(&self.path).map_err(failed)? != self.before {
             return Err(DraftError::Changed(path()));
@@ -93,11 +95,46 @@ impl Draft {
         file.persist(&self.path).map_err(|error| failed(error.error))?;
         Ok(())
     }
+
+    /// A path in the directory of the file.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.path.with_file_name(name)
+    }
+
+    /// Makes a file with a secret in it, which must not be there yet, with the owner of this one. Its owner alone can read
+    /// it, and its group where this one is for owner and group, as under systemd.
+    ///
+    /// # Errors
+    /// When it is there, or cannot be written.
+    pub fn make_secret(
+        &self,
+        path: &Path,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), DraftError> {
+        let failed = |source| DraftError::Beside { path: path.to_owned(), source };
+        let mut file =
+            self.new_file(|mode| if mode & 0o044 == 0o040 { 0o640 } else { 0o600 }).map_err(failed)?;
+        write(&mut file).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+        file.persist_noclobber(path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+
+    /// A temporary file beside the file, with its owner and a mode that follows from its own.
+    fn new_file(&self, mode: impl FnOnce(u32) -> u32) -> io::Result<NamedTempFile> {
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        let file = tempfile::Builder::new().prefix(".dns.conf").tempfile_in(directory)?;
+        let (old, new) = (fs::metadata(&self.path)?, file.as_file().metadata()?);
+        if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+            fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;
+        }
+        file.as_file().set_permissions(Permissions::from_mode(mode(old.mode() & 0o7777)))?;
+        Ok(file)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
@@ -106,7 +143,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("real.conf"), folder.path().join("dns.conf"));
         fs::write(&file, "before").unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         symlink("real.conf", &link).unwrap();
         let inode = fs::metadata(&file).unwrap().ino();
         let draft = Draft::of(&link).unwrap();
@@ -120,6 +157,24 @@ mod tests {
         assert!(matches!(draft.replace("late"), Err(DraftError::Changed(_))));
         assert_eq!(fs::read_to_string(&link).unwrap(), "after");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left behind");
+    }
+
+    #[test]
+    fn a_secret_beside_the_file_is_for_its_readers_and_never_for_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("dns.conf");
+        fs::write(&file, "").unwrap();
+        for (mode, expected) in [(0o600, 0o600), (0o640, 0o640), (0o644, 0o600), (0o400, 0o600)] {
+            fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+            let draft = Draft::of(&file).unwrap();
+            let path = draft.beside(&format!("{mode}"));
+            draft.make_secret(&path, |out| out.write_all(b"token")).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, expected, "{mode:o}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), "token");
+            let again = draft.make_secret(&path, |out| out.write_all(b"other"));
+            assert!(matches!(again, Err(DraftError::Beside { .. })), "{again:?}");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5, "nothing is left behind");
     }
 
     #[test]
