@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use fleetdns_core::Provider;
 use fleetdns_fakes::conformance::{
     Backend, Blind, Blindness, Cut, Forbid, Halve, Marked, Moment, OTHER, OWNER, REFUSED, Refuse, Storm,
-    Vanish, ZONE,
+    Theirs, Vanish, ZONE,
 };
 use serde_json::{Value, json};
 
@@ -133,6 +133,14 @@ impl<const PRIVATE: bool> Marked for Azure<PRIVATE> {
     async fn damage(&self, name: &str) {
         let text = format!("v=1 owner={OWNER} service=default/web member=;;");
         self.remark(name, |metadata| *metadata = json!({ "fleetdns1": text }));
+    }
+}
+
+impl<const PRIVATE: bool> Theirs for Azure<PRIVATE> {
+    async fn put_text(&self, name: &str, text: &str) {
+        let key = if PRIVATE { "txtRecords" } else { "TXTRecords" };
+        let set = json!({ Self::KIND.keys()[0]: 300, key: [{ "value": [text] }] });
+        self.fake.seed(ZONE, "TXT", &relative(name), set);
     }
 }
 

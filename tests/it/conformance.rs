@@ -19,7 +19,7 @@ use fleetdns_fakes::conformance;
 // cut connections, take rights away, delete the zone, or ask to wait. What is missing in a line has no meaning there:
 //
 // - embedded: it is a part of the daemon, and nobody else comes near its records; there is no connection, right or rate.
-// - coredns_zone_file: there is no connection and no rate; the rights of files do not bind root, as whom tests may run.
+// - coredns_zone_file: external-dns writes none; there is no connection and no rate; the rights of files do not bind root, as whom tests may run.
 // - example_file: as for coredns_zone_file.
 // - coredns_etcd: a zone is a prefix of keys, which cannot be missing; etcd refuses for load only at 5,000 proposals.
 // - bind, knot, power_dns, and the same with signed zones: no answer of RFC 2136 asks to wait. They carry an update out
@@ -27,27 +27,55 @@ use fleetdns_fakes::conformance;
 // - webhook_strict: the protocol knows domain filters only, which are asked for once, and no zone that could be gone.
 // - webhook_of_external_dns: the in-memory provider and the one for BIND have no rate, and its server no rights; on a cut
 //   connection it differs in nothing from the strict one.
-conformance!(azure_azuredns, azure::Public, [marks, cut, forbid, vanish, storm, refuse, blind, stall, half]);
+conformance!(
+    azure_azuredns,
+    azure::Public,
+    [marks, theirs, hands, cut, forbid, vanish, storm, refuse, blind, stall, half]
+);
 conformance!(
     azure_private_dns,
     azure::Private,
-    [marks, cut, forbid, vanish, storm, refuse, blind, stall, half]
+    [marks, theirs, hands, cut, forbid, vanish, storm, refuse, blind, stall, half]
 );
-conformance!(aws_route53, route53::Route53, [marks, cut, forbid, vanish, storm, refuse, blind, stall]);
-conformance!(bind, rfc2136::Bind, [marks, cut, forbid, vanish, refuse, blind, stall]);
-conformance!(knot, rfc2136::Knot, [marks, cut, forbid, vanish, refuse, blind, stall]);
-conformance!(power_dns, rfc2136::PowerDns, [marks, cut, forbid, vanish, refuse, blind, stall]);
-conformance!(bind_signed, rfc2136::SignedBind, [marks, cut, forbid, vanish, refuse, blind, stall]);
-conformance!(knot_signed, rfc2136::SignedKnot, [marks, cut, forbid, vanish, refuse, blind, stall]);
-conformance!(power_dns_signed, rfc2136::SignedPowerDns, [marks, cut, forbid, vanish, refuse, blind, stall]);
-conformance!(rfc2136_strict_server, rfc2136_strict::StrictServer, [cut, forbid, refuse, blind, stall, half]);
-conformance!(coredns_etcd, coredns::CoreDnsEtcd, [marks, cut, forbid]);
-conformance!(coredns_zone_file, coredns::ZoneFile, [marks, vanish]);
-conformance!(example_file, example::Example, [marks, vanish]);
+conformance!(
+    aws_route53,
+    route53::Route53,
+    [marks, theirs, hands, cut, forbid, vanish, storm, refuse, blind, stall]
+);
+conformance!(bind, rfc2136::Bind, [marks, theirs, hands, cut, forbid, vanish, refuse, blind, stall]);
+conformance!(knot, rfc2136::Knot, [marks, theirs, hands, cut, forbid, vanish, refuse, blind, stall]);
+conformance!(power_dns, rfc2136::PowerDns, [marks, theirs, hands, cut, forbid, vanish, refuse, blind, stall]);
+conformance!(
+    bind_signed,
+    rfc2136::SignedBind,
+    [marks, theirs, hands, cut, forbid, vanish, refuse, blind, stall]
+);
+conformance!(
+    knot_signed,
+    rfc2136::SignedKnot,
+    [marks, theirs, hands, cut, forbid, vanish, refuse, blind, stall]
+);
+conformance!(
+    power_dns_signed,
+    rfc2136::SignedPowerDns,
+    [marks, theirs, hands, cut, forbid, vanish, refuse, blind, stall]
+);
+conformance!(
+    rfc2136_strict_server,
+    rfc2136_strict::StrictServer,
+    [theirs, hands, cut, forbid, refuse, blind, stall, half]
+);
+conformance!(coredns_etcd, coredns::CoreDnsEtcd, [marks, theirs, hands, cut, forbid]);
+conformance!(coredns_zone_file, coredns::ZoneFile, [marks, hands, vanish]);
+conformance!(example_file, example::Example, [marks, theirs, hands, vanish]);
 conformance!(embedded_server, embedded::Embedded, []);
-conformance!(webhook_strict, fleetdns_fakes::webhook::Webhook, [marks, cut, forbid, storm, refuse, half]);
-conformance!(webhook_of_external_dns, fleetdns_tests::external_dns::ExternalDns, [marks]);
-conformance!(webhook_of_external_dns_on_bind, fleetdns_tests::external_dns::OnBind, [marks]);
+conformance!(
+    webhook_strict,
+    fleetdns_fakes::webhook::Webhook,
+    [marks, theirs, hands, cut, forbid, storm, refuse, half]
+);
+conformance!(webhook_of_external_dns, fleetdns_tests::external_dns::ExternalDns, [marks, theirs, hands]);
+conformance!(webhook_of_external_dns_on_bind, fleetdns_tests::external_dns::OnBind, [marks, theirs, hands]);
 
 pub(crate) fn keys(pairs: &[(&str, &str)]) -> Keys {
     Keys::new(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())))

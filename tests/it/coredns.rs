@@ -1,10 +1,11 @@
 //! CoreDNS's zones as backends of the conformance suite: in etcd, and in a file.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use etcd_client::{Client, ConnectOptions, GetOptions};
 use fleetdns_core::Provider;
-use fleetdns_fakes::conformance::{Backend, Cut, Forbid, Marked, Moment, OTHER, OWNER, Vanish, ZONE};
+use fleetdns_fakes::conformance::{Backend, Cut, Forbid, Marked, Moment, OTHER, OWNER, Theirs, Vanish, ZONE};
 use fleetdns_tests::etcd::Etcd;
 use fleetdns_tests::proxy::Proxy;
 use serde_json::{Value, json};
@@ -95,6 +96,24 @@ impl Marked for CoreDnsEtcd {
         let text = format!("v=1 owner={OWNER} service=default/web member=;;");
         self.rewrite(name, |value| value["fleetdns"] = text.as_str().into()).await;
     }
+}
+
+/// external-dns gives each value a key of its own, with a random last label.
+impl Theirs for CoreDnsEtcd {
+    async fn put_as_external_dns(&self, name: &str, _record_type: &str, value: &str) {
+        let text = json!({ "host": value, "ttl": 30, "targetstrip": 1 }).to_string();
+        self.etcd.client().await.put(random_leaf(name), text, None).await.unwrap();
+    }
+
+    async fn put_text(&self, name: &str, text: &str) {
+        let text = json!({ "text": format!("\"{text}\""), "targetstrip": 1 }).to_string();
+        self.etcd.client().await.put(random_leaf(name), text, None).await.unwrap();
+    }
+}
+
+fn random_leaf(name: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0x1acb_ad7e);
+    format!("{}/{:08x}", etcd_key(name), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl Cut for CoreDnsEtcd {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use fleetdns_core::Provider;
-use fleetdns_fakes::conformance::{Backend, Marked, OTHER, OWNER, Vanish, ZONE};
+use fleetdns_fakes::conformance::{Backend, Marked, OTHER, OWNER, Theirs, Vanish, ZONE};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -56,11 +56,11 @@ impl Backend for Example {
 
     async fn edit(&self, name: &str, record_type: &str, from: &str, to: &str) {
         self.each(name, |set| {
+            let is_meant = set["type"] == record_type;
             let values = set["values"].as_array_mut().unwrap();
-            for value in values.iter_mut().filter(|value| *value == from) {
+            for value in values.iter_mut().filter(|value| is_meant && *value == from) {
                 *value = json!(to);
             }
-            assert_eq!(set["type"], record_type);
         });
     }
 }
@@ -80,6 +80,12 @@ impl Marked for Example {
     async fn damage(&self, name: &str) {
         let text = format!("v=1 owner={OWNER} service=default/web member=;;");
         self.each(name, |set| set["ownership"] = json!(text));
+    }
+}
+
+impl Theirs for Example {
+    async fn put_text(&self, name: &str, text: &str) {
+        self.put(name, "TXT", text).await;
     }
 }
 

@@ -4,8 +4,8 @@ use fleetdns_core::{Brakes, Outcome, Provider, ProviderError, approve};
 use std::net::SocketAddr;
 
 use fleetdns_fakes::conformance::{
-    Backend, Blind, Blindness, Cut, Fleet, Forbid, Marked, Moment, OTHER, OWNER, Refuse, TAKEN, Vanish, ZONE,
-    converge, with_causes,
+    Backend, Blind, Blindness, Cut, Fleet, Forbid, Marked, Moment, OTHER, OWNER, Refuse, TAKEN, Theirs,
+    Vanish, ZONE, converge, with_causes,
 };
 use fleetdns_tests::nameserver::{KEY, NameServer, Rights, SECRET, Software};
 use fleetdns_tests::proxy::Proxy;
@@ -57,6 +57,12 @@ macro_rules! backend {
                     format!("update delete {name}. {record_type} {from}"),
                     format!("update add {name}. 30 {record_type} {to}"),
                 ]);
+            }
+        }
+
+        impl Theirs for $name {
+            async fn put_text(&self, name: &str, text: &str) {
+                self.server.nsupdate(&[format!("update add {name}. 30 TXT \"{text}\"")]);
             }
         }
 

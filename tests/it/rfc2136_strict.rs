@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use fleetdns_core::{Applied, Brakes, Outcome, Provider, ProviderError, approve};
 use fleetdns_fakes::conformance::{
-    Backend, Blind, Blindness, Cut, Fleet, Forbid, Halve, Moment, OWNER, REFUSED, Refuse, converge,
+    Backend, Blind, Blindness, Cut, Fleet, Forbid, Halve, Moment, OWNER, REFUSED, Refuse, Theirs, converge,
 };
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::rdata::{A, AAAA, CNAME};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, TXT};
 use hickory_proto::rr::{Name, RData, RecordType};
 
 use fleetdns_fakes::rfc2136::{Signatures, Strict, Transfer};
@@ -47,6 +47,12 @@ impl Backend for StrictServer {
             .iter_mut()
             .find(|one| one.name.to_ascii() == format!("{name}.") && one.data == from);
         changed.unwrap().data = to;
+    }
+}
+
+impl Theirs for StrictServer {
+    async fn put_text(&self, name: &str, text: &str) {
+        self.0.put(name, 30, RData::TXT(TXT::from_bytes(vec![text.as_bytes()])));
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use fleetdns_core::Provider;
 use fleetdns_fakes::conformance::{
-    Backend, Blind, Blindness, Cut, Forbid, Marked, Moment, OTHER, OWNER, REFUSED, Refuse, Storm, Vanish,
-    ZONE,
+    Backend, Blind, Blindness, Cut, Forbid, Marked, Moment, OTHER, OWNER, REFUSED, Refuse, Storm, Theirs,
+    Vanish, ZONE,
 };
 
 use crate::keys;
@@ -62,6 +62,12 @@ impl Marked for Route53 {
     async fn damage(&self, name: &str) {
         let text = format!("\"v=1 owner={OWNER} service=default/web member=;;\"");
         self.fake.put(Set::simple(&format!("_fleetdns.{name}"), "TXT", 300, &[&text]));
+    }
+}
+
+impl Theirs for Route53 {
+    async fn put_text(&self, name: &str, text: &str) {
+        self.fake.put(Set::simple(name, "TXT", 300, &[&format!("\"{text}\"")]));
     }
 }
 

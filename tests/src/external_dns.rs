@@ -18,7 +18,7 @@ use crate::nameserver::{KEY, NameServer, Rights, SECRET, Software};
 use crate::process::Process;
 use crate::servers::Server;
 use crate::{eventually, ports};
-use fleetdns_fakes::conformance::{Backend, Marked, OTHER, OWNER, ZONE};
+use fleetdns_fakes::conformance::{Backend, Marked, OTHER, OWNER, Theirs, ZONE};
 use fleetdns_fakes::webhook;
 
 /// A running server with an empty zone.
@@ -144,6 +144,18 @@ impl Marked for ExternalDns {
     async fn damage(&self, name: &str) {
         let text = format!("\"v=1 owner={OWNER} service=default/web member=;;\"");
         self.change(&format!("_fleetdns.{name}"), "TXT", |targets| *targets = vec![text.into()]).await;
+    }
+}
+
+impl Theirs for ExternalDns {
+    async fn put_text(&self, name: &str, text: &str) {
+        self.put(name, "TXT", &format!("\"{text}\"")).await;
+    }
+}
+
+impl Theirs for OnBind {
+    async fn put_text(&self, name: &str, text: &str) {
+        self.bind.nsupdate(&[format!("update add {name}. 30 TXT \"{text}\"")]);
     }
 }
 

@@ -10,7 +10,7 @@ use imbl::{OrdMap, OrdSet};
 use smallvec::SmallVec;
 
 use crate::name::DnsName;
-use crate::ownership::Owner;
+use crate::ownership::{Owner, external_dns};
 use crate::record::{RecordData, RecordType, Ttl};
 
 /// What a provider needs to prove that a record set is still as it was read: an etag, revisions, the exact values.
@@ -20,6 +20,9 @@ pub struct Version(pub Arc<str>);
 
 /// Longest name of a type; a longer one is none.
 const MOST_OF_A_TYPE: usize = 20;
+/// Most values of a TXT set that is kept with them.
+const MOST_TEXTS: usize = 1000;
+const TXT: &str = "TXT";
 
 /// The values of a record set that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub enum Content {
     /// The same in a shape that its provider would not give it: half of what it writes for these values, or what an
     /// older version wrote. To be written again even when the values are right.
     Misshapen(RecordData),
+    /// A TXT set that may be the ownership record of another program: its values without quotes, strings put together.
+    Text(Arc<[Box<str>]>),
     /// Anything else: only the type is known. Never ours to change.
     Other(Arc<str>),
 }
@@ -41,11 +46,20 @@ impl Content {
         Self::Other(if known { type_name.into() } else { "unknown".into() })
     }
 
+    /// The values of a TXT set, which are kept where another program may own records by them.
+    pub fn text<'a>(values: impl Iterator<Item = &'a str> + Clone) -> Self {
+        if values.clone().any(external_dns::may_be_mark) && values.clone().count() <= MOST_TEXTS {
+            Self::Text(values.map(Box::from).collect())
+        } else {
+            Self::Other(TXT.into())
+        }
+    }
+
     /// The values, when they could be read.
     pub const fn data(&self) -> Option<&RecordData> {
         match self {
             Self::Known(data) | Self::Misshapen(data) => Some(data),
-            Self::Other(_) => None,
+            Self::Text(_) | Self::Other(_) => None,
         }
     }
 
@@ -90,6 +104,7 @@ impl ObservedSet {
     pub fn type_name(&self) -> &str {
         match &self.content {
             Content::Known(data) | Content::Misshapen(data) => data.record_type().as_str(),
+            Content::Text(_) => TXT,
             Content::Other(name) => name,
         }
     }
@@ -101,7 +116,7 @@ impl fmt::Display for ObservedSet {
             Content::Known(data) | Content::Misshapen(data) => {
                 write!(f, "{} {} {}", self.ttl, data.record_type(), data.values().join(" "))
             }
-            Content::Other(name) => write!(f, "{} {name} …", self.ttl),
+            Content::Text(_) | Content::Other(_) => write!(f, "{} {} …", self.ttl, self.type_name()),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! Invariant: it is visible ASCII and spaces, and whoever names a part cannot forge another: parts are values whose types
 //! have no separators, or are percent-encoded.
 
+pub mod external_dns;
 mod packed;
 pub mod txt;
 
@@ -197,6 +198,11 @@ impl OwnershipRecord {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The owner id in it.
+    pub fn owner(&self) -> Option<Label> {
+        self.0.split(' ').find_map(|part| part.strip_prefix("owner=")?.parse().ok())
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Cause {
     ForcedOut,
     /// It was asked for, and a federation name needs its place.
     Evicted,
+    /// An operator gives the zone up, with its records.
+    ZoneReleased,
 }
 
 impl fmt::Display for Cause {
@@ -40,6 +42,7 @@ impl fmt::Display for Cause {
             Self::AllDown => "all endpoints are down and all-down = empty",
             Self::ForcedOut => "forced out by an operator",
             Self::Evicted => "a federation name takes its place",
+            Self::ZoneReleased => "the zone is given up with its records",
         })
     }
 }
@@ -74,30 +77,57 @@ pub enum Change {
         /// Why.
         cause: Cause,
     },
+    /// A set of another program becomes ours. Its values and its TTL stay.
+    Adopt {
+        /// As it was read.
+        before: ObservedSet,
+        /// The same values and TTL.
+        set: RecordSet,
+        /// Its ownership record.
+        mark: OwnershipRecord,
+        /// The other program's ownership records of it, as they were read: they are deleted in the same write, or right after
+        /// it where the backend has no such write.
+        theirs: Vec<(DnsName, ObservedSet)>,
+    },
+    /// A set of ours becomes nobody's: its ownership record goes, its values and its TTL stay.
+    Release {
+        /// As it was read.
+        before: ObservedSet,
+        /// The same values and TTL.
+        set: RecordSet,
+    },
 }
 
 impl Change {
-    /// `create`, `update` or `delete`.
+    /// `create`, `update`, `delete`, `adopt` or `release`.
     pub const fn verb(&self) -> &'static str {
         match self {
             Self::Create { .. } => "create",
             Self::Update { .. } => "update",
             Self::Delete { .. } => "delete",
+            Self::Adopt { .. } => "adopt",
+            Self::Release { .. } => "release",
         }
     }
 
     /// The type that is written or deleted.
     pub const fn record_type(&self) -> RecordType {
         match self {
-            Self::Create { set, .. } | Self::Update { set, .. } => set.data.record_type(),
+            Self::Create { set, .. }
+            | Self::Update { set, .. }
+            | Self::Adopt { set, .. }
+            | Self::Release { set, .. } => set.data.record_type(),
             Self::Delete { record_type, .. } => *record_type,
         }
     }
 
-    /// What is there afterwards.
-    pub const fn after(&self) -> Option<(&RecordSet, &OwnershipRecord)> {
+    /// What is there afterwards, with its ownership record; a set that was released has none.
+    pub const fn after(&self) -> Option<(&RecordSet, Option<&OwnershipRecord>)> {
         match self {
-            Self::Create { set, mark } | Self::Update { set, mark, .. } => Some((set, mark)),
+            Self::Create { set, mark } | Self::Update { set, mark, .. } | Self::Adopt { set, mark, .. } => {
+                Some((set, Some(mark)))
+            }
+            Self::Release { set, .. } => Some((set, None)),
             Self::Delete { .. } => None,
         }
     }
@@ -106,7 +136,28 @@ impl Change {
     pub const fn before(&self) -> Option<&ObservedSet> {
         match self {
             Self::Create { .. } => None,
-            Self::Update { before, .. } | Self::Delete { before, .. } => Some(before),
+            Self::Update { before, .. }
+            | Self::Delete { before, .. }
+            | Self::Adopt { before, .. }
+            | Self::Release { before, .. } => Some(before),
+        }
+    }
+
+    /// Whether what was there may be changed: it is ours, or it is adopted.
+    pub const fn is_allowed(&self) -> bool {
+        match self {
+            Self::Create { .. } | Self::Adopt { .. } => true,
+            Self::Update { before, .. } | Self::Delete { before, .. } | Self::Release { before, .. } => {
+                before.claim.is_ours()
+            }
+        }
+    }
+
+    /// The ownership records of another program that go.
+    pub fn theirs(&self) -> &[(DnsName, ObservedSet)] {
+        match self {
+            Self::Adopt { theirs, .. } => theirs,
+            _ => &[],
         }
     }
 }
@@ -299,6 +350,11 @@ impl fmt::Display for Plan {
                     }
                     Change::Update { before, set, .. } => writeln!(f, "  ~ {set}  (was {before})")?,
                     Change::Delete { before, cause, .. } => writeln!(f, "  - {name} {before}  ({cause})")?,
+                    Change::Adopt { set, theirs, .. } => {
+                        writeln!(f, "  > {set}  (becomes ours)")?;
+                        theirs.iter().try_for_each(|(at, set)| writeln!(f, "  - {at} {set}"))?;
+                    }
+                    Change::Release { set, .. } => writeln!(f, "  < {set}  (stays, is ours no more)")?,
                 }
             }
         }

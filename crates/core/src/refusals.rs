@@ -79,9 +79,11 @@ fn removes(change: &NameChange) -> bool {
         before.content.data().is_some_and(|data| data.values().iter().any(|value| !after.contains(value)))
     };
     change.changes.iter().any(|one| match one {
-        Change::Create { .. } => false,
+        Change::Create { .. } | Change::Adopt { .. } | Change::Release { .. } => false,
         Change::Update { before, set, .. } => loses(before, set),
-        Change::Delete { cause, .. } => !matches!(cause, Cause::ServiceGone | Cause::MemberDeparted),
+        Change::Delete { cause, .. } => {
+            !matches!(cause, Cause::ServiceGone | Cause::MemberDeparted | Cause::ZoneReleased)
+        }
     })
 }
 

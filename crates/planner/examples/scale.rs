@@ -71,7 +71,7 @@ fn main() {
     println!("plan of {:>7} names {:>6.1} MB  {:?}", plan.changes.len(), rss_mb(), started.elapsed());
     for change in plan.changes {
         for (set, mark) in change.changes.iter().filter_map(|one| one.after()) {
-            let claim = Owner::of(mark);
+            let claim = mark.map_or(Owner::Foreign, Owner::of);
             let content = Content::Known(set.data.clone());
             observed.push(
                 change.name.clone(),

@@ -40,5 +40,7 @@ pub use desired::ZoneSettings;
 pub use explain::{Explanation, explain};
 pub use input::Input;
 pub use lines::{HeldLine, Reason, SetLine};
-pub use planner::{Memory, Move, MoveCause, Pass, Planner, Preview, Scope, Way};
+pub use planner::{
+    Handover, Leave, Memory, Move, MoveCause, Orphan, Pass, Planner, Preview, Scope, Way, release,
+};
 pub use publish::{ProbeDefaults, Protocol, PublishSettings, publish};

@@ -23,10 +23,12 @@ use fleetdns_core::service::ServiceKey;
 
 mod claims;
 mod decide;
+mod handover;
 mod holder;
 mod moves;
 mod pass;
 
+pub use handover::{Handover, Leave, Orphan, release};
 pub(crate) use moves::addresses_of;
 pub use moves::{Move, MoveCause, Way};
 pub use pass::{Memory, Pass, Preview};

@@ -174,14 +174,21 @@ impl AzureZone {
                     }
                     result.map(|()| None)
                 }
-                Change::Create { set, mark } => self.put(set, mark, None, in_gap).await.map(Some),
+                Change::Create { set, mark } => self.put(set, Some(mark), None, in_gap).await.map(Some),
                 Change::Update { before, set, mark } => {
-                    self.put(set, mark, Some(before), in_gap).await.map(Some)
+                    self.put(set, Some(mark), Some(before), in_gap).await.map(Some)
                 }
+                Change::Adopt { before, set, mark, theirs } => {
+                    self.adopt(set, mark, before, theirs).await.map(Some)
+                }
+                Change::Release { before, set } => self.put(set, None, Some(before), in_gap).await.map(Some),
             };
             match result {
                 Ok(set) => {
-                    sets.retain(|set| set.type_name() != record_type);
+                    let gone = |set: &ObservedSet| {
+                        one.theirs().iter().any(|(at, text)| *at == change.name && text == set)
+                    };
+                    sets.retain(|set| set.type_name() != record_type && !gone(set));
                     sets.extend(set);
                 }
                 Err(trouble) => {
@@ -209,8 +216,10 @@ impl AzureZone {
     /// Puts back what was deleted for the sake of a type that cannot be written, so that the name is not left empty.
     /// Returns whether all of it is there again.
     async fn close(&self, change: &NameChange, gone: &[(Instant, &ObservedSet)]) -> bool {
-        let ownership = change.changes.iter().find_map(Change::after).map(|(_, ownership)| ownership);
-        let Some(ownership) = ownership else { return true };
+        let ownership = change.changes.iter().find_map(|one| one.after()?.1);
+        if ownership.is_none() {
+            return true;
+        }
         let mut closed = true;
         for (since, before) in gone {
             match self.put_back(&change.name, before, ownership).await {

@@ -67,8 +67,10 @@ impl Raw {
         let (text, others) = ownership::read(metadata(properties.remove("metadata")));
         let mark = Owner::read(text.as_deref(), owner);
         let servers = name_servers(properties.get("nsrecords"));
+        let texts = texts(properties.get("txtrecords"));
         let (content, odd) = match content(&record_type, properties) {
             Ok(data) => (Content::Known(data), None),
+            Err(why) if record_type == "TXT" => (Content::text(texts.iter().map(String::as_str)), why),
             Err(why) => (Content::other(&record_type), why),
         };
         let odd = odd.filter(|_| mark.is_ours()).map(|why| {
@@ -86,6 +88,14 @@ impl Raw {
 fn name_servers(records: Option<&Value>) -> Vec<DnsName> {
     let records = records.and_then(Value::as_array).into_iter().flatten();
     records.filter_map(|record| record.get("nsdname")?.as_str()?.parse().ok()).collect()
+}
+
+/// The values of TXT records, the strings of each put together.
+fn texts(records: Option<&Value>) -> Vec<String> {
+    let records = records.and_then(Value::as_array).into_iter().flatten();
+    let strings =
+        |record: &Value| Some(record.get("value")?.as_array()?.iter().filter_map(Value::as_str).collect());
+    records.filter_map(strings).collect()
 }
 
 fn metadata(value: Option<Value>) -> Metadata {
@@ -164,10 +174,11 @@ pub(crate) fn parts(version: &Version) -> (&str, Metadata) {
 pub(crate) fn body(
     service: Service,
     set: &RecordSet,
-    mark: &OwnershipRecord,
+    mark: Option<&OwnershipRecord>,
     others: Metadata,
 ) -> Result<Value, String> {
-    let marked = ownership::write(mark).map_err(|ownership::TooLong(octets)| {
+    let marked = mark.map_or_else(|| Ok(Metadata::new()), ownership::write);
+    let marked = marked.map_err(|ownership::TooLong(octets)| {
         format!(
             "{}: what says which cluster gave which address has {octets} octets, and record-set metadata holds {}; \
              publish this name from fewer clusters",
@@ -194,6 +205,7 @@ fn list<T: Display>(key: &str, values: impl Iterator<Item = T>) -> Value {
 }
 
 /// Whether a set that was read is what was written.
-pub(crate) fn stands(found: &ObservedSet, set: &RecordSet, mark: &OwnershipRecord) -> bool {
-    found.ours() == Some(&set.data) && found.ttl == set.ttl && found.claim.mark() == Some(mark)
+pub(crate) fn stands(found: &ObservedSet, set: &RecordSet, mark: Option<&OwnershipRecord>) -> bool {
+    let is_marked = mark.map_or(!found.claim.is_ours(), |mark| found.claim.mark() == Some(mark));
+    found.content.data() == Some(&set.data) && found.ttl == set.ttl && is_marked
 }

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use azure_core::http::Url;
 use fleetdns_core::limits::{self, Allowance};
 use fleetdns_core::{
-    Applied, ApprovedPlan, Capabilities, DnsName, Finding, Label, Listing, Observed, ObservedSet, Provider,
-    ProviderError, Refusals, Ttl, Unreadable,
+    Applied, ApprovedPlan, Capabilities, DnsName, Finding, Label, Listing, Observed, ObservedSet,
+    OwnershipRecord, Provider, ProviderError, Refusals, Ttl, Unreadable,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -115,10 +115,11 @@ impl AzureZone {
         self.gaps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A set in an answer.
-    pub(crate) fn item(&self, answer: &Answer) -> Result<Item, Fault> {
+    /// A set in an answer, as the owner of `mark` reads it.
+    pub(crate) fn item(&self, answer: &Answer, mark: Option<&OwnershipRecord>) -> Result<Item, Fault> {
         let raw: Raw = serde_json::from_slice(&answer.body).map_err(|error| unreadable(&error))?;
-        raw.read(&self.zone, &self.owner).map_err(Fault::away)
+        let owner = mark.and_then(OwnershipRecord::owner);
+        raw.read(&self.zone, owner.as_ref().unwrap_or(&self.owner)).map_err(Fault::away)
     }
 
     pub(crate) async fn list_all(&self) -> Result<Listing, Fault> {

@@ -22,13 +22,13 @@ use async_trait::async_trait;
 use fleetdns_core::stamp;
 use fleetdns_core::{
     Applied, ApprovedPlan, Capabilities, Change, DnsName, Finding, Label, Listing, NameChange, ObservedSet,
-    Outcome, Plan, Provider, ProviderError, RecordData, RecordType,
+    Outcome, OwnershipRecord, Plan, Provider, ProviderError, RecordData, RecordType,
 };
 
 use crate::settings::FileSettings;
 use error::{Failure, Subject};
 use replace::{Replaced, replace};
-use zone::{Damage, OurSet, Ours, ZoneText};
+use zone::{Damage, Leaving, OurSet, Ours, ZoneText};
 
 /// How often a file that changes under our hands is read again before the plan is given back.
 const TRIES: usize = 3;
@@ -169,7 +169,7 @@ impl Inner {
             return Err(Failure::NoSoa);
         }
         let listing = zone.listing();
-        let mut ours = zone.ours.clone();
+        let (mut ours, mut leaving) = (zone.ours.clone(), Leaving::default());
         let mut outcomes = Outcomes::new();
         for change in &plan.changes {
             let there = listing.observed.at(&change.name);
@@ -179,7 +179,7 @@ impl Inner {
             } else if is_as_planned(change, there)
                 && !(is_new(change, there) && listing.observed.unwritable(&change.name).is_some())
             {
-                put(&mut ours, change);
+                self.put(&mut ours, &mut leaving, change);
                 outcomes.insert(change.name.clone(), Outcome::Done(Vec::new()));
             } else {
                 outcomes.insert(change.name.clone(), Outcome::Conflict);
@@ -187,7 +187,7 @@ impl Inner {
         }
         let mut after = listing;
         if ours != zone.ours {
-            let text = zone.render(&ours, &self.owner, today);
+            let text = zone.render(&ours, &leaving, &self.owner, today);
             match replace(&self.file, before.as_deref(), &text).map_err(Failure::Io)? {
                 Replaced::Done => {}
                 Replaced::Changed => return Ok(None),
@@ -200,6 +200,26 @@ impl Inner {
             }
         }
         Ok(Some(outcomes))
+    }
+
+    fn put(&self, ours: &mut Ours, leaving: &mut Leaving, change: &NameChange) {
+        let (name, owner) = (&change.name, &self.owner);
+        for change in &change.changes {
+            let record_type = change.record_type();
+            if let Some(sets) = ours.get_mut(name) {
+                sets.remove(&record_type);
+            }
+            let Some((set, mark)) = change.after() else { continue };
+            let to = match mark.map(OwnershipRecord::owner) {
+                None => &mut leaving.released,
+                Some(Some(other)) if other != *owner => leaving.others.entry(other).or_default(),
+                Some(_) => &mut *ours,
+            };
+            to.entry(name.clone()).or_default().insert(record_type, OurSet::new(set, mark));
+        }
+        if ours.get(name).is_some_and(BTreeMap::is_empty) {
+            ours.remove(name);
+        }
     }
 }
 
@@ -225,6 +245,10 @@ fn impossible(zone: &DnsName, change: &NameChange) -> Option<String> {
     if !name.is_within(zone) {
         return Some(format!("{name} is not in the zone"));
     }
+    if change.changes.iter().any(|one| matches!(one, Change::Adopt { .. })) {
+        let how = "delete the lines of others by hand, fleetdns then writes its own";
+        return Some(format!("{name} stands in a zone file, from which no line of others is taken; {how}"));
+    }
     let alias = |(set, _): (&fleetdns_core::RecordSet, _)| matches!(set.data, RecordData::Cname(_));
     let at_apex = name == zone && change.changes.iter().filter_map(Change::after).any(alias);
     at_apex.then(|| format!("{name} is the zone's own name, which cannot have a CNAME (RFC 1034 §3.6.2)"))
@@ -234,7 +258,10 @@ fn impossible(zone: &DnsName, change: &NameChange) -> Option<String> {
 fn is_as_planned(change: &NameChange, there: &[ObservedSet]) -> bool {
     let removed: Vec<RecordType> = change.changes.iter().filter_map(removes).collect();
     change.changes.iter().all(|change| match change {
-        Change::Update { before, .. } | Change::Delete { before, .. } => there.contains(before),
+        Change::Update { before, .. }
+        | Change::Delete { before, .. }
+        | Change::Adopt { before, .. }
+        | Change::Release { before, .. } => there.contains(before),
         Change::Create { set, .. } => {
             let kind = set.data.record_type();
             !there.iter().any(|other| match (other.claim.is_ours(), other.content.record_type()) {
@@ -257,19 +284,6 @@ fn removes(change: &Change) -> Option<RecordType> {
     match change {
         Change::Delete { record_type, .. } => Some(*record_type),
         _ => None,
-    }
-}
-
-fn put(ours: &mut Ours, change: &NameChange) {
-    let sets = ours.entry(change.name.clone()).or_default();
-    for change in &change.changes {
-        match change.after() {
-            Some((set, mark)) => sets.insert(change.record_type(), OurSet::new(set, mark)),
-            None => sets.remove(&change.record_type()),
-        };
-    }
-    if sets.is_empty() {
-        ours.remove(&change.name);
     }
 }
 

@@ -156,6 +156,10 @@ impl Zone {
                 _ => return Err(Written::Conflict),
             }
             if let Some((RecordSet { ttl, data, .. }, mark)) = change.after() {
+                let Some(mark) = mark else {
+                    let problem = "the embedded server holds no record that is not fleetdns's; leave the zone out of dns.conf";
+                    return Err(Written::Rejected(problem.to_owned()));
+                };
                 let set = Stored::new(*ttl, data.clone(), Some(mark.clone()));
                 written.push(set.map_err(Written::Rejected)?);
             }

@@ -18,6 +18,10 @@ pub(crate) fn apply(zone: &mut Zone, plan: &Plan, apex: &DnsName, owner: &Label)
                 } else {
                     zone.names.insert(change.name.clone(), sets);
                 }
+                // The ownership records of another program go with what they spoke for.
+                for (at, set) in change.changes.iter().flat_map(Change::theirs) {
+                    zone.remove(at, set, owner);
+                }
                 Outcome::Done(zone.observed(&change.name, owner))
             }
         };
@@ -45,9 +49,12 @@ fn after(zone: &Zone, change: &NameChange, owner: &Label) -> Option<Vec<StoredSe
     for change in &change.changes {
         if let Some(before) = change.before() {
             // The condition: the set is still there, with the values, the TTL and the ownership record that were read.
-            let at = there.iter().position(|set| set.claim.is_ours() && set == before)?;
+            let at = there.iter().position(|set| change.is_allowed() && set == before)?;
             there.remove(at);
             sets.remove(at);
+        }
+        if !change.theirs().iter().all(|(at, set)| zone.observed(at, owner).contains(set)) {
+            return None;
         }
         written.extend(change.after().map(|(set, ownership)| StoredSet::new(set, ownership)));
     }

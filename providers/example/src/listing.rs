@@ -31,12 +31,12 @@ pub(crate) struct Zone {
 }
 
 impl StoredSet {
-    pub(crate) fn new(set: &RecordSet, ownership: &OwnershipRecord) -> Self {
+    pub(crate) fn new(set: &RecordSet, ownership: Option<&OwnershipRecord>) -> Self {
         Self {
             record_type: set.data.record_type().to_string(),
             ttl: set.ttl.seconds(),
             values: set.data.values(),
-            ownership: Some(ownership.as_str().to_owned()),
+            ownership: ownership.map(OwnershipRecord::to_string),
         }
     }
 
@@ -65,6 +65,9 @@ impl StoredSet {
         let version = Version(format!("{self:?}").into());
         let (ttl, content) = match known {
             Some((data, ttl)) => (ttl, Content::Known(data)),
+            None if self.record_type == "TXT" => {
+                (Ttl::DEFAULT, Content::text(self.values.iter().map(String::as_str)))
+            }
             None => (Ttl::DEFAULT, Content::other(&self.record_type)),
         };
         ObservedSet { ttl, content, claim, version }
@@ -108,6 +111,15 @@ impl Zone {
             observed => ObservedSet { claim: Owner::Foreign, ..observed },
         };
         sets.iter().map(observed).collect()
+    }
+
+    /// Takes a set away.
+    pub(crate) fn remove(&mut self, name: &DnsName, set: &ObservedSet, owner: &Label) {
+        let Some(sets) = self.names.get_mut(name) else { return };
+        sets.retain(|stored| stored.observed(owner) != *set);
+        if sets.is_empty() {
+            self.names.remove(name);
+        }
     }
 
     /// Every record set, ours and others'.

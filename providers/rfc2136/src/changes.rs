@@ -7,7 +7,7 @@ use fleetdns_core::{Change, DnsName, Label, NameChange, RecordData, RecordType a
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 
 use crate::ownership::{self, ROOM, Txt};
-use crate::view::Known;
+use crate::view::{Known, TXT};
 use crate::wire;
 
 pub(crate) const KINDS: [Kind; 3] = [Kind::A, Kind::Aaaa, Kind::Cname];
@@ -69,7 +69,7 @@ pub(crate) fn edit(
     zone: &DnsName,
     owner: &Label,
     change: &NameChange,
-    before: &Known,
+    (before, elsewhere): (&Known, &dyn Fn(&DnsName) -> Known),
 ) -> Result<Edit, Unfit> {
     let name = &change.name;
     check(zone, change)?;
@@ -77,7 +77,12 @@ pub(crate) fn edit(
         return Err(Unfit::Stale);
     }
     let place = Place::of(name).map_err(Unfit::Impossible)?;
-    let after = after(owner, change, before, &place)?;
+    let mut after = after(owner, change, before, &place)?;
+    let theirs = theirs(owner, change, elsewhere)?;
+    if change.changes.iter().flat_map(Change::theirs).any(|(at, _)| at == name) {
+        after.texts.clear();
+        after.others.remove(TXT);
+    }
     if after.sets.contains_key(&Kind::Cname) && after.sets.len() + after.others.len() > 1 {
         return Err(Unfit::Stale);
     }
@@ -86,7 +91,9 @@ pub(crate) fn edit(
     if becomes_alias {
         guards.extend(place.nothing_beside());
     }
-    let changed: BTreeSet<Kind> = change.changes.iter().map(Change::record_type).collect();
+    guards.extend(theirs.guards);
+    let stays = |one: &&Change| !matches!(one, Change::Adopt { .. } | Change::Release { .. });
+    let changed: BTreeSet<Kind> = change.changes.iter().filter(stays).map(Change::record_type).collect();
     let deletions = place.deletions(&changed, before, &after);
     let additions = place.additions(&changed, &after)?;
     let signatures = if becomes_alias && !deletions.is_empty() { place.signatures() } else { Vec::new() };
@@ -95,8 +102,9 @@ pub(crate) fn edit(
         false => Some(place.rest(additions.clone(), &after)?),
     };
     let (old_marks, new_marks) = place.marks(before, &after);
-    let updates = [deletions, old_marks, additions, new_marks].concat();
-    let proof = place.prerequisites(&after)?;
+    let updates = [deletions, old_marks, additions, new_marks, theirs.updates].concat();
+    let mut proof = place.prerequisites(&after)?;
+    proof.extend(theirs.proof);
     Ok(Edit { name: name.clone(), guards, updates, signatures, proof, rest, after })
 }
 
@@ -123,11 +131,37 @@ fn check(zone: &DnsName, change: &NameChange) -> Result<(), Unfit> {
 fn is_as_planned(owner: &Label, change: &NameChange, known: &Known) -> bool {
     let there = known.observed(owner);
     change.changes.iter().all(|change| match change {
-        Change::Update { before, .. } | Change::Delete { before, .. } => {
-            before.claim.is_ours() && there.contains(before)
-        }
         Change::Create { set, .. } => !known.sets.contains_key(&set.data.record_type()),
+        _ => change.is_allowed() && change.before().is_some_and(|before| there.contains(before)),
     })
+}
+
+/// The ownership records of another program, which go.
+#[derive(Default)]
+struct Theirs {
+    guards: Vec<Record>,
+    updates: Vec<Record>,
+    proof: Vec<Record>,
+}
+
+fn theirs(
+    owner: &Label,
+    change: &NameChange,
+    elsewhere: &dyn Fn(&DnsName) -> Known,
+) -> Result<Theirs, Unfit> {
+    let mut theirs = Theirs::default();
+    for (at, set) in change.changes.iter().flat_map(Change::theirs) {
+        let known = elsewhere(at);
+        if !known.observed(owner).contains(set) {
+            return Err(Unfit::Stale);
+        }
+        let at = wire::name(at).map_err(Unfit::Impossible)?;
+        let text = |text: &Txt| wire::with_data(&at, DNSClass::IN, 0, wire::txt(text));
+        theirs.guards.extend(known.texts.iter().map(text));
+        theirs.updates.push(wire::without_data(&at, DNSClass::ANY, RecordType::TXT));
+        theirs.proof.push(wire::without_data(&at, DNSClass::NONE, RecordType::TXT));
+    }
+    Ok(theirs)
 }
 
 fn after(owner: &Label, change: &NameChange, before: &Known, place: &Place) -> Result<Known, Unfit> {
@@ -138,19 +172,28 @@ fn after(owner: &Label, change: &NameChange, before: &Known, place: &Place) -> R
         return Err(Unfit::Impossible(why));
     }
     let mut after = before.clone();
-    let mut types: BTreeSet<Kind> = before.sets.keys().copied().filter(|kind| old.covers(*kind)).collect();
+    let is_ours = |kind: &Kind| old.owner.is_ours() && old.covers(*kind);
+    let mut types: BTreeSet<Kind> = before.sets.keys().copied().filter(is_ours).collect();
     let mut written = None;
     for change in &change.changes {
         let kind = change.record_type();
-        after.mixed.remove(&kind);
         match change.after() {
-            Some((set, mark)) => {
+            _ if matches!(change, Change::Adopt { .. } | Change::Release { .. }) => {}
+            Some((set, _)) => {
+                after.mixed.remove(&kind);
                 after.sets.insert(kind, (set.ttl, set.data.clone()));
+            }
+            None => {
+                after.mixed.remove(&kind);
+                after.sets.remove(&kind);
+            }
+        }
+        match change.after().and_then(|(_, mark)| mark) {
+            Some(mark) => {
                 types.insert(kind);
                 written = Some(mark);
             }
             None => {
-                after.sets.remove(&kind);
                 types.remove(&kind);
             }
         }

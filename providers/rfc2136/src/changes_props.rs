@@ -135,7 +135,7 @@ proptest! {
     ) {
         let before = known(&before, old);
         let change = planned(&before, &desired, members);
-        let edit = edit(&"example.com".parse().unwrap(), &owner(), &change, &before).unwrap();
+        let edit = edit(&"example.com".parse().unwrap(), &owner(), &change, (&before, &|_| Known::default())).unwrap();
         prop_assert!(holds(&edit.guards, &there(&before)));
         let after = updated(there(&before), &edit.updates);
         prop_assert_eq!(&after, &there(&edit.after));
@@ -154,7 +154,7 @@ proptest! {
         let listed = known(&before, 1);
         let now = known(&others, if mark { 1 } else { 2 });
         let change = planned(&listed, &desired, 1);
-        let edit = edit(&"example.com".parse().unwrap(), &owner(), &change, &listed).unwrap();
+        let edit = edit(&"example.com".parse().unwrap(), &owner(), &change, (&listed, &|_| Known::default())).unwrap();
         prop_assert_eq!(holds(&edit.guards, &there(&now)), there(&now) == there(&listed));
     }
 
@@ -163,7 +163,7 @@ proptest! {
     fn the_rest_of_half_an_edit_makes_it_whole(before in sets(), desired in sets()) {
         let listed = known(&before, 1);
         let change = planned(&listed, &desired, 1);
-        let edit = edit(&"example.com".parse().unwrap(), &owner(), &change, &listed).unwrap();
+        let edit = edit(&"example.com".parse().unwrap(), &owner(), &change, (&listed, &|_| Known::default())).unwrap();
         let marks = Known { marks: edit.after.marks.clone(), ..Known::default() };
         if let Some(rest) = &edit.rest {
             let half: Vec<Record> =

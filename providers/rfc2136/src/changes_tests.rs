@@ -39,7 +39,7 @@ fn delete(known: &Known) -> Change {
 
 fn edit_of(name: &str, changes: Vec<Change>, known: &Known) -> Result<Edit, Unfit> {
     let change = NameChange { name: name.parse().unwrap(), changes };
-    edit(&"example.com".parse().unwrap(), &owner(), &change, known)
+    edit(&"example.com".parse().unwrap(), &owner(), &change, (known, &|_| Known::default()))
 }
 
 /// `NAME CLASS TYPE [DATA]`, of an ownership record the types alone.

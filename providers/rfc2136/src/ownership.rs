@@ -33,7 +33,7 @@ impl Txt {
         self.0.iter()
     }
 
-    fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         String::from_utf8(self.0.concat()).ok()
     }
 

@@ -99,21 +99,22 @@ impl Rfc2136 {
         let mut edits = Vec::new();
         for (change, known) in changes.iter().zip(&known) {
             let rejected = |problem| Outcome::Failed(ProviderError::Rejected { problem });
-            let outcome = match changes::edit(&self.zone, &self.owner, change, known) {
-                Ok(mut edit) if pack::octets(&edit) <= pack::MAX_OCTETS => {
-                    if !signed {
-                        edit.signatures.clear();
+            let outcome =
+                match changes::edit(&self.zone, &self.owner, change, (known, &|name| self.seen.at(name))) {
+                    Ok(mut edit) if pack::octets(&edit) <= pack::MAX_OCTETS => {
+                        if !signed {
+                            edit.signatures.clear();
+                        }
+                        edits.push(edit);
+                        continue;
                     }
-                    edits.push(edit);
-                    continue;
-                }
-                Ok(edit) => {
-                    let octets = pack::octets(&edit);
-                    rejected(format!("it takes {octets} octets, and one update has at most 64 KiB"))
-                }
-                Err(Unfit::Stale) => Outcome::Conflict,
-                Err(Unfit::Impossible(problem)) => rejected(problem),
-            };
+                    Ok(edit) => {
+                        let octets = pack::octets(&edit);
+                        rejected(format!("it takes {octets} octets, and one update has at most 64 KiB"))
+                    }
+                    Err(Unfit::Stale) => Outcome::Conflict,
+                    Err(Unfit::Impossible(problem)) => rejected(problem),
+                };
             outcomes.push((change.name.clone(), outcome));
         }
         edits

@@ -89,6 +89,11 @@ impl Seen {
         Some(known)
     }
 
+    /// What is known of a name.
+    pub(crate) fn at(&self, name: &DnsName) -> Known {
+        self.state().zone.as_ref().map(|(zone, _)| zone.at(name)).unwrap_or_default()
+    }
+
     /// A name was written.
     pub(crate) fn wrote(&self, name: &DnsName, known: Known, owner: &Label) {
         let mut state = self.state();

@@ -13,6 +13,9 @@ use hickory_proto::rr::{RData, Record};
 use crate::ownership::{self, Txt};
 use crate::wire;
 
+/// As [`wire::type_name`] has it.
+pub(crate) const TXT: &str = "TXT";
+
 /// Everything at one name that matters to us.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Known {
@@ -21,6 +24,8 @@ pub(crate) struct Known {
     pub(crate) mixed: BTreeSet<Kind>,
     /// Other types, and those of ours with values that we cannot read.
     pub(crate) others: BTreeMap<String, Ttl>,
+    /// All TXT records at the name but ownership records of ours or of another owner.
+    pub(crate) texts: BTreeSet<Txt>,
     /// All TXT records where the ownership record of the name is kept, in order.
     pub(crate) marks: BTreeSet<Txt>,
 }
@@ -42,13 +47,23 @@ impl Known {
             claim: claim(*kind),
             version: self.version(*kind, *ttl, data),
         });
-        let others = self.others.iter().map(|(kind, ttl)| ObservedSet {
+        let others = self.others.iter().filter(|(kind, _)| *kind != TXT).map(|(kind, ttl)| ObservedSet {
             ttl: *ttl,
             content: Content::Other(kind.as_str().into()),
             claim: Owner::Foreign,
             version: Version::default(),
         });
-        known.chain(others).collect()
+        known.chain(others).chain(self.text_set()).collect()
+    }
+
+    fn text_set(&self) -> Option<ObservedSet> {
+        let (ttl, texts) = (*self.others.get(TXT)?, self.texts.iter().filter_map(Txt::text));
+        let texts: Vec<String> = texts.collect();
+        let content = Content::text(texts.iter().map(String::as_str));
+        let mut hasher = DefaultHasher::new();
+        self.texts.hash(&mut hasher);
+        let version = Version(format!("{:016x}", hasher.finish()).into());
+        Some(ObservedSet { ttl, content, claim: Owner::Foreign, version })
     }
 
     /// Whose the name is.
@@ -78,6 +93,10 @@ impl Known {
             RData::A(ip) => NonEmpty::new([ip.0]).map(RecordData::A),
             RData::AAAA(ip) => NonEmpty::new([ip.0]).map(RecordData::Aaaa),
             RData::CNAME(target) => wire::text(&target.0).parse().ok().map(RecordData::Cname),
+            RData::TXT(data) => {
+                self.texts.insert(Txt::new(data.txt_data.iter().map(|string| string.to_vec())));
+                None
+            }
             _ => None,
         };
         let Some(data) = data else {

@@ -89,7 +89,7 @@ pub(crate) fn edit(zone: &DnsName, view: &View, change: &NameChange, shapes: Sha
     let there = view.observed.at(name);
     for one in &change.changes {
         let fresh = match one.before() {
-            Some(before) => before.claim.is_ours() && there.contains(before),
+            Some(before) => one.is_allowed() && there.contains(before),
             None => !there.iter().any(|set| set.type_name() == one.record_type().as_str()),
         };
         if !fresh {
@@ -106,7 +106,8 @@ pub(crate) fn edit(zone: &DnsName, view: &View, change: &NameChange, shapes: Sha
         add(name, one, shapes, &mut deletes, &mut creates);
     }
     let keeps_ttl = alias_ttl(&after, shapes).is_some();
-    let marks = mark_deltas(name, old_mark, new_mark.as_ref(), keeps_ttl)?;
+    let mut marks = mark_deltas(name, old_mark, new_mark.as_ref(), keeps_ttl)?;
+    marks.extend(theirs(view, change)?);
     let steps = steps(deletes, creates, marks)?;
     Ok(Group { name: name.clone(), steps, after, mark: new_mark })
 }
@@ -125,10 +126,36 @@ fn possible(zone: &DnsName, change: &NameChange, shapes: Shapes) -> Result<(), U
     Ok(())
 }
 
+/// Whether the set stays as it is.
+const fn is_mark_alone(change: &Change) -> bool {
+    matches!(change, Change::Adopt { .. } | Change::Release { .. })
+}
+
+/// The ownership records of another program, which go.
+fn theirs(view: &View, change: &NameChange) -> Result<Vec<Delta>, Unfit> {
+    let one = |(at, set): &(DnsName, ObservedSet)| {
+        let values = set.version.0.split('\n').map(str::to_owned).collect();
+        let body = Body::Values(Raw { ttl: set.ttl.seconds(), values });
+        let there = view.observed.at(at).contains(set);
+        let delta = Delta { delete: true, name: at.clone(), record_type: None, body };
+        there.then_some(delta).ok_or(Unfit::Stale)
+    };
+    change.changes.iter().flat_map(Change::theirs).map(one).collect()
+}
+
 fn add(name: &DnsName, change: &Change, shapes: Shapes, deletes: &mut Vec<Delta>, creates: &mut Vec<Delta>) {
     let delta = |delete| {
         move |(record_type, body)| Delta { delete, name: name.clone(), record_type: Some(record_type), body }
     };
+    if let Change::Adopt { before, .. } = change {
+        // Written again as it stands: there is no other condition on it.
+        deletes.extend(standing(before).into_iter().map(delta(true)));
+        creates.extend(standing(before).into_iter().map(delta(false)));
+        return;
+    }
+    if is_mark_alone(change) {
+        return;
+    }
     if let (Some(before), Some((set, _))) = (change.before(), change.after())
         && shapes.stands(before, set)
     {
@@ -156,7 +183,7 @@ fn new_mark(
     if sets.is_empty() {
         return Ok(None);
     }
-    let written = change.changes.iter().rev().find_map(|one| one.after()).map(|(_, mark)| mark);
+    let written = change.changes.iter().rev().find_map(|one| one.after()?.1);
     let kept = match (written, old.map(|mark| &mark.record.owner)) {
         (Some(mark), _) => mark.clone(),
         (None, Some(Owner::Ours(Some(kept)))) => kept.clone(),
@@ -242,16 +269,26 @@ fn steps(deletes: Vec<Delta>, creates: Vec<Delta>, marks: Vec<Delta>) -> Result<
 
 /// What stands at the name afterwards, before its mark has spoken.
 fn after(there: &[ObservedSet], change: &NameChange, shapes: Shapes) -> Vec<ObservedSet> {
-    let touched = |set: &ObservedSet| change.changes.iter().any(|one| one.before() == Some(set));
+    let goes = |one: &Change, set: &ObservedSet| {
+        let is_theirs = |(at, text): &(DnsName, ObservedSet)| *at == change.name && text == set;
+        one.before() == Some(set) || one.theirs().iter().any(is_theirs)
+    };
+    let touched = |set: &ObservedSet| change.changes.iter().any(|one| goes(one, set));
     let mut after: Vec<ObservedSet> = there.iter().filter(|set| !touched(set)).cloned().collect();
-    for (set, mark) in change.changes.iter().filter_map(|one| one.after()) {
+    for one in &change.changes {
+        let Some((set, mark)) = one.after() else { continue };
+        let claim = mark.map_or(Owner::Foreign, Owner::of);
+        if let Some(before) = one.before().filter(|_| is_mark_alone(one)) {
+            after.push(ObservedSet { claim, ..before.clone() });
+            continue;
+        }
         // A set of which the mark alone changes keeps the spelling of its values.
         let kept = there.iter().find(|old| shapes.stands(old, set));
         let written = || version(shapes.bodies(set).iter().map(|(_, body)| body));
         after.push(ObservedSet {
             ttl: set.ttl,
             content: Content::Known(set.data.clone()),
-            claim: Owner::of(mark),
+            claim,
             version: kept.map_or_else(written, |old| old.version.clone()),
         });
     }

@@ -137,6 +137,12 @@ fn observe(set: &ResourceRecordSet, mark: Option<&Kept>, shapes: Shapes) -> Obse
             let content = if misshapen { Content::Misshapen(data) } else { Content::Known(data) };
             ObservedSet { ttl, content, claim, version: version(&[Body::Values(raw)]) }
         }
+        (Some(raw), None) if set.r#type().as_str() == "TXT" => ObservedSet {
+            ttl,
+            content: ownership::content(&raw.values),
+            claim: Owner::Foreign,
+            version: version(&[Body::Values(raw)]),
+        },
         _ => ObservedSet {
             ttl,
             content: Content::other(set.r#type().as_str()),

@@ -1,7 +1,7 @@
 //! The ownership record of a name as values of a TXT set, in the one form of [`txt`] and in Route 53's spelling.
 
-use fleetdns_core::Label;
 use fleetdns_core::ownership::txt::{self, Room, Sets, TooLong, TxtRecord};
+use fleetdns_core::{Content, Label};
 
 use crate::names::{read_text, write_text};
 
@@ -18,6 +18,15 @@ pub(crate) fn write(ownership: &str, sets: &Sets) -> Result<Vec<String>, TooLong
 pub(crate) fn read(values: &[String], owner: &Label) -> TxtRecord {
     let texts: Option<Vec<String>> = values.iter().map(|value| read_text(value)).collect();
     texts.map_or(TxtRecord::FOREIGN, |texts| txt::read(texts.iter().map(String::as_str), owner))
+}
+
+/// A TXT set of others.
+pub(crate) fn content(values: &[String]) -> Content {
+    let texts: Vec<String> = values.iter().filter_map(|value| read_text(value)).collect();
+    match texts.len() == values.len() {
+        true => Content::text(texts.iter().map(String::as_str)),
+        false => Content::other("TXT"),
+    }
 }
 
 #[cfg(test)]

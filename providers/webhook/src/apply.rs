@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
         };
         let mut left = Vec::new();
         for mut edit in batch {
-            match progress(&edit, &view.at(&edit.name), false) {
+            match progress(&edit, &view, false) {
                 Progress::Done => self.told.push(edit),
                 Progress::Pending(ops) => {
                     edit.ops = ops;
@@ -234,8 +234,9 @@ pub(crate) fn too_many_targets(edit: &Edit) -> String {
 
 /// Deletions and the mark, then what takes their place; `None` where nothing takes the place of anything.
 fn in_steps(edit: &Edit) -> Option<(Vec<Op>, Vec<Op>)> {
-    let comes = |op: &Op| op.part != Part::OwnershipRecord && op.old.is_none();
-    let goes = |op: &Op| op.part != Part::OwnershipRecord && op.new.is_none();
+    let is_set = |op: &Op| matches!(op.part, Part::Set(_));
+    let comes = |op: &Op| is_set(op) && op.old.is_none();
+    let goes = |op: &Op| is_set(op) && op.new.is_none();
     let (second, first): (Vec<Op>, Vec<Op>) = edit.ops.iter().cloned().partition(comes);
     (!second.is_empty() && first.iter().any(goes)).then_some((first, second))
 }

@@ -3,10 +3,12 @@
 mod adjusted;
 
 use fleetdns_core::ownership::txt::TooLong;
-use fleetdns_core::{Change, DnsName, NameChange, Owner, RecordData, RecordType as Kind};
+use fleetdns_core::{
+    Change, DnsName, NameChange, ObservedSet, Owner, OwnershipRecord, RecordData, RecordType as Kind,
+};
 
 use crate::filter::Filter;
-use crate::listing::{Known, Raw};
+use crate::listing::{Known, Raw, View};
 use crate::ownership::{self, ROOM, Sets, Stored, mark_name};
 use crate::wire::{Changes, Endpoint};
 
@@ -17,6 +19,8 @@ const MARK_TTL: i64 = 300;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     OwnershipRecord,
+    /// An ownership record of another program, at whatever name.
+    Theirs,
     Set(Kind),
 }
 
@@ -61,13 +65,14 @@ fn impossible(problem: impl Into<String>) -> Unfit {
 pub(crate) fn edit(
     (zone, filter): (&DnsName, &Filter),
     change: &NameChange,
-    known: &Known,
+    view: &View,
 ) -> Result<Edit, Unfit> {
     let name = &change.name;
     possible(zone, filter, change)?;
+    let known = &view.at(name);
     let there = known.observed();
     let fresh = change.changes.iter().all(|one| match one.before() {
-        Some(before) => before.claim.is_ours() && there.contains(before),
+        Some(before) => one.is_allowed() && there.contains(before),
         None => known.raw(one.record_type()).is_none(),
     });
     if !fresh || clashes(change, known) {
@@ -75,6 +80,7 @@ pub(crate) fn edit(
     }
     let sets = sets_after(change, known);
     let mut ops: Vec<Op> = change.changes.iter().filter_map(|one| op(name, one, known)).collect();
+    ops.extend(theirs(change, view)?);
     let old_mark = known.kept.as_ref();
     if old_mark.is_some_and(|kept| !kept.record.owner.is_ours()) {
         let at = mark_name(name).map_err(Unfit::Impossible)?;
@@ -132,8 +138,21 @@ fn clashes(change: &NameChange, known: &Known) -> bool {
     types.contains(&"CNAME") && types.len() > 1
 }
 
+/// The ownership records of another program, which go.
+fn theirs(change: &NameChange, view: &View) -> Result<Vec<Op>, Unfit> {
+    let one = |(at, set): &(DnsName, ObservedSet)| {
+        let known = view.at(at);
+        let raw = known.sets.get("TXT").filter(|_| known.observed().contains(set)).ok_or(Unfit::Stale)?;
+        Ok(Op { part: Part::Theirs, old: Some(raw.endpoint.clone()), new: None })
+    };
+    change.changes.iter().flat_map(Change::theirs).map(one).collect()
+}
+
 fn op(name: &DnsName, change: &Change, known: &Known) -> Option<Op> {
     let kind = change.record_type();
+    if matches!(change, Change::Adopt { .. } | Change::Release { .. }) {
+        return None; // The mark alone changes.
+    }
     if let (Some(before), Some((set, _))) = (change.before(), change.after())
         && before.ours() == Some(&set.data)
         && before.ttl == set.ttl
@@ -168,10 +187,10 @@ fn sets_after(change: &NameChange, known: &Known) -> Sets {
         .collect();
     for one in &change.changes {
         match one.after() {
-            None => {
+            None | Some((_, None)) => {
                 sets.remove(&one.record_type());
             }
-            Some((set, _)) => {
+            Some((set, Some(_))) => {
                 let desired = i64::from(set.ttl.seconds());
                 let kept = one
                     .before()
@@ -186,8 +205,7 @@ fn sets_after(change: &NameChange, known: &Known) -> Sets {
 }
 
 fn ownership(change: &NameChange, known: &Known, sets: &Sets) -> Option<String> {
-    let written =
-        change.changes.iter().rev().find_map(Change::after).map(|(_, ownership)| ownership.to_string());
+    let written = change.changes.iter().rev().find_map(|one| one.after()?.1).map(OwnershipRecord::to_string);
     let old = known.kept.as_ref().map(|kept| &kept.record);
     match (written, old.map(|record| &record.owner)) {
         (Some(text), _) => Some(text),

@@ -50,6 +50,10 @@ fn text(members: u32) -> String {
     format!("v=1 owner=fed service=default/web{members}")
 }
 
+fn text_mark(members: u32) -> OwnershipRecord {
+    text(members).parse().unwrap()
+}
+
 fn endpoint(name: &str, kind: &str, targets: Vec<String>) -> Endpoint {
     Endpoint {
         dns_name: name.to_owned(),
@@ -97,7 +101,19 @@ fn planned(known: &Known, desired: &[RecordData], members: u32) -> NameChange {
 }
 
 fn edited(known: &Known, change: &NameChange) -> Result<Edit, Unfit> {
-    edit((&zone(), &Filter::read(&Domains::default()).unwrap()), change, known)
+    let mut view = View::default();
+    view.names.insert(name(), known.clone());
+    edit_in(&view, change)
+}
+
+fn edit_in(view: &View, change: &NameChange) -> Result<Edit, Unfit> {
+    edit((&zone(), &Filter::read(&Domains::default()).unwrap()), change, view)
+}
+
+/// external-dns's ownership record of a type at the name.
+fn theirs(kind: Kind) -> Endpoint {
+    let text = "\"heritage=external-dns,external-dns/owner=prod,external-dns/resource=service/default/web\"";
+    endpoint(&format!("{}-{NAME}", kind.as_str().to_lowercase()), "TXT", vec![text.to_owned()])
 }
 
 /// What a webhook has after a call; one that refuses to replace or delete what is not there, or to create what is.
@@ -180,6 +196,52 @@ proptest! {
             // An alias and addresses may stand side by side for a moment; each of them has its owner.
             prop_assert!(ours, "{done} of {:?}", edit.ops);
         }
+    }
+
+    /// A set that is adopted has an owner however far the call came, and keeps its values; a set that is released keeps them
+    /// too, and has none.
+    #[test]
+    fn an_adopted_set_has_an_owner_at_every_step(before in sets(), members in 0..30_u32) {
+        let mut all: Vec<Endpoint> =
+            before.iter().map(|data| endpoint(NAME, data.record_type().as_str(), data.values())).collect();
+        all.extend(before.iter().map(|data| theirs(data.record_type())));
+        let view = View::of(all.clone(), &zone(), &owner());
+        let adopt = |before: &ObservedSet| {
+            let data = before.content.data().unwrap().clone();
+            let at: DnsName = theirs(data.record_type()).dns_name.parse().unwrap();
+            let text = view.at(&at).observed().remove(0);
+            assert!(matches!(text.content, fleetdns_core::Content::Text(_)), "{text:?}");
+            let set = RecordSet { name: name(), ttl: before.ttl, data };
+            Change::Adopt { before: before.clone(), set, mark: text_mark(members), theirs: vec![(at, text)] }
+        };
+        let change = NameChange { name: name(), changes: view.at(&name()).observed().iter().map(adopt).collect() };
+        if change.changes.is_empty() {
+            return Ok(());
+        }
+        let edit = edit_in(&view, &change).unwrap();
+        let sets = |all: &[Endpoint]| -> BTreeSet<_> {
+            all.iter().filter(|one| one.record_type != "TXT").map(|one| (one.record_type.clone(), one.targets.clone())).collect()
+        };
+        for done in 0..=edit.ops.len() {
+            let after = written(all.clone(), &edit.ops[..done]);
+            prop_assert_eq!(sets(&after), sets(&all));
+            let owned = known(&after).observed().iter().all(|set| {
+                let kind = set.content.record_type().unwrap();
+                set.claim.is_ours() || after.contains(&theirs(kind))
+            });
+            prop_assert!(owned, "{done} of {:?}", edit.ops);
+        }
+        let ours = written(all.clone(), &edit.ops);
+        prop_assert!(known(&ours).observed().iter().all(|set| set.claim.mark() == Some(&text_mark(members))));
+        prop_assert_eq!(ours.len(), before.len() + 1, "no ownership record of theirs is left");
+        let release = |before: &ObservedSet| {
+            let data = before.ours().unwrap().clone();
+            Change::Release { before: before.clone(), set: RecordSet { name: name(), ttl: before.ttl, data } }
+        };
+        let known_ours = known(&ours);
+        let change = NameChange { name: name(), changes: known_ours.observed().iter().map(release).collect() };
+        let nobodys = written(ours, &edited(&known_ours, &change).unwrap().ops);
+        prop_assert_eq!((sets(&nobodys), nobodys.len()), (sets(&all), before.len()));
     }
 
     /// Whatever a webhook lists, reading it does no harm, and nothing is ours without our record.

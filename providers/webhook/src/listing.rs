@@ -210,6 +210,10 @@ impl Known {
                 let claim = kept.map_or(Owner::Foreign, |kept| kept.record.owner.clone());
                 ObservedSet { ttl, content: Content::Known(data), claim, version: self.version(raw) }
             }
+            _ if name == "TXT" && raw.simple => {
+                let content = ownership::content(&raw.endpoint.targets);
+                ObservedSet { ttl, content, claim: Owner::Foreign, version: self.version(raw) }
+            }
             _ => ObservedSet {
                 ttl,
                 content: Content::other(name),

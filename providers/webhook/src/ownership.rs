@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use fleetdns_core::ownership::txt::{self, Room, TooLong, TxtRecord};
-use fleetdns_core::{DnsName, Label, RecordType as Kind};
+use fleetdns_core::{Content, DnsName, Label, RecordType as Kind};
 
 pub(crate) use fleetdns_core::ownership::txt::owned_name as marked_name;
 
@@ -102,6 +102,12 @@ pub(crate) fn as_written(targets: &[String]) -> Vec<String> {
 pub(crate) fn read(targets: &[String], owner: &Label) -> TxtRecord {
     let texts: Vec<String> = targets.iter().map(|target| unquoted(target)).collect();
     txt::read(texts.iter().map(String::as_str), owner)
+}
+
+/// A TXT of others.
+pub(crate) fn content(targets: &[String]) -> Content {
+    let texts: Vec<String> = targets.iter().map(|target| unquoted(target)).collect();
+    Content::text(texts.iter().map(String::as_str))
 }
 
 /// A target as some webhooks give it: as it was written, without the quotes, with `\;` and the like, or as several

@@ -1,7 +1,7 @@
 //! Whether what was to be written is there: the protocol does not say.
 
 use crate::changes::{Edit, Op, Part};
-use crate::listing::{Known, data};
+use crate::listing::{Known, View, data, read_name};
 use crate::wire::Endpoint;
 
 /// How far an operation has come.
@@ -24,10 +24,11 @@ pub(crate) enum Progress {
 }
 
 /// `told` says that the webhook called it done: then a set that has the values and kept its TTL is done, too.
-pub(crate) fn progress(edit: &Edit, known: &Known, told: bool) -> Progress {
+pub(crate) fn progress(edit: &Edit, view: &View, told: bool) -> Progress {
+    let known = view.at(&edit.name);
     let mut left = Vec::new();
     for op in &edit.ops {
-        match now(edit, op, known, told) {
+        match now(edit, op, (&known, view), told) {
             Now::Done => {}
             Now::Pending => left.push(op.clone()),
             Now::Else => return Progress::Else,
@@ -36,8 +37,11 @@ pub(crate) fn progress(edit: &Edit, known: &Known, told: bool) -> Progress {
     if left.is_empty() { Progress::Done } else { Progress::Pending(left) }
 }
 
-fn now(edit: &Edit, op: &Op, known: &Known, told: bool) -> Now {
+fn now(edit: &Edit, op: &Op, (known, view): (&Known, &View), told: bool) -> Now {
+    let theirs = op.old.as_ref().filter(|_| op.part == Part::Theirs);
+    let theirs = theirs.and_then(|old| read_name(&old.dns_name).ok()).map(|at| view.at(&at));
     let there = match op.part {
+        Part::Theirs => theirs.as_ref().and_then(|known| known.sets.get(&op.old.as_ref()?.record_type)),
         Part::OwnershipRecord => known.kept.as_ref().map(|kept| &kept.raw),
         Part::Set(kind) => known.raw(kind),
     };
@@ -65,6 +69,7 @@ fn is_written(edit: &Edit, part: Part, new: &Endpoint, known: &Known) -> bool {
             let text = known.kept.as_ref().and_then(|kept| kept.record.text.as_ref());
             text.is_some() && text == edit.mark_text().as_ref()
         }
+        Part::Theirs => false,
         Part::Set(kind) => {
             let there = known.raw(kind).and_then(|raw| data(kind, &raw.endpoint.targets));
             there.is_some() && there == data(kind, &new.targets)

@@ -57,7 +57,7 @@ impl Webhook {
             let mut edits = Vec::with_capacity(changes.len());
             for change in changes {
                 let name = change.name.clone();
-                match edit((&self.zone, &filter), change, &view.at(&name)) {
+                match edit((&self.zone, &filter), change, &view) {
                     Ok(edit) if one_target && edit.mark_size() > 1 => {
                         run.outcomes.push((name, rejected(too_many_targets(&edit))));
                     }

@@ -7,6 +7,7 @@
 pub mod cases;
 pub mod faults;
 mod fleet;
+pub mod handover;
 pub mod marks;
 mod pass;
 pub mod refusals;
@@ -54,6 +55,18 @@ pub trait Marked: Backend {
 
     /// Leaves the owner and makes the rest unreadable.
     async fn damage(&self, name: &str);
+}
+
+/// A backend to which external-dns writes too.
+#[expect(async_fn_in_trait, reason = "as for Backend")]
+pub trait Theirs: Backend {
+    /// external-dns adds a record.
+    async fn put_as_external_dns(&self, name: &str, record_type: &str, value: &str) {
+        self.put(name, record_type, value).await;
+    }
+
+    /// external-dns adds a TXT record, whose text is without quotes.
+    async fn put_text(&self, name: &str, text: &str);
 }
 
 /// A backend behind a connection that can be cut.
@@ -155,7 +168,7 @@ pub trait Halve: Backend {
 }
 
 /// One test for each case, in a module. The list says what of the backend can be reached or disturbed from outside:
-/// `marks` ([`Marked`]), `cut` ([`Cut`]), `forbid` ([`Forbid`]), `vanish` ([`Vanish`]), `storm` ([`Storm`]), `refuse`
+/// `marks` ([`Marked`]), `theirs` ([`Theirs`]), `hands` (records can change hands), `cut` ([`Cut`]), `forbid` ([`Forbid`]), `vanish` ([`Vanish`]), `storm` ([`Storm`]), `refuse`
 /// ([`Refuse`]), `blind` and `stall` ([`Blind`], each way of it) and `half` ([`Halve`]), such as
 /// `conformance!(bind, Bind, [marks, cut, forbid, vanish])`.
 ///
@@ -182,6 +195,12 @@ macro_rules! conformance {
     };
     (@marks $backend:ty) => {
         $crate::conformance!(@tests $backend, marks: [mark_lost, mark_of_another, mark_damaged,]);
+    };
+    (@theirs $backend:ty) => {
+        $crate::conformance!(@tests $backend, handover: [external_dns_adopted, external_dns_was_faster,]);
+    };
+    (@hands $backend:ty) => {
+        $crate::conformance!(@tests $backend, handover: [another_owner_adopted, zone_given_up,]);
     };
     (@cut $backend:ty) => { $crate::conformance!(@tests $backend, faults: [cut_in_a_write,]); };
     (@forbid $backend:ty) => { $crate::conformance!(@tests $backend, faults: [forbidden,]); };

@@ -105,7 +105,7 @@ fn written(snapshot: &Snapshot) -> Observed {
             let set = ObservedSet {
                 ttl: set.ttl,
                 content: fleetdns_core::Content::Known(set.data.clone()),
-                claim: fleetdns_core::Owner::of(mark),
+                claim: mark.map_or(fleetdns_core::Owner::Foreign, fleetdns_core::Owner::of),
                 version: Version::default(),
             };
             observed.push(change.name.clone(), set);

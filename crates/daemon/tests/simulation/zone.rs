@@ -121,7 +121,7 @@ impl Backend {
                 sets.push(ObservedSet {
                     ttl: set.ttl,
                     content: Content::Known(set.data.clone()),
-                    claim: Owner::of(mark),
+                    claim: mark.map_or(Owner::Foreign, Owner::of),
                     version: self.version(),
                 });
             }

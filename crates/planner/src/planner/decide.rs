@@ -92,7 +92,7 @@ impl Planner {
     }
 
     /// A member that was never listed may still want what it gave, or what nobody is known to have given.
-    fn of_unlisted(&self, set: &ObservedSet) -> Option<Hold> {
+    pub(super) fn of_unlisted(&self, set: &ObservedSet) -> Option<Hold> {
         match set.claim.ownership() {
             None => (!self.input.unlisted.is_empty()).then_some(Hold::Unattributed),
             Some(ownership) => {

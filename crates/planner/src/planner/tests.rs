@@ -15,6 +15,7 @@ use fleetdns_core::record::{RecordData, Ttl};
 use fleetdns_core::routing::Routing;
 use fleetdns_core::service::{Ingress, Port, Published, Service};
 
+mod handover;
 mod holder;
 mod moves;
 mod work;
@@ -51,7 +52,7 @@ fn apply(observed: &mut Observed, plan: &Plan) {
                 sets.push(ObservedSet {
                     ttl: set.ttl,
                     content: Content::Known(set.data.clone()),
-                    claim: Owner::of(mark),
+                    claim: mark.map_or(Owner::Foreign, Owner::of),
                     version: Version::default(),
                 });
             }

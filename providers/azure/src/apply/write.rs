@@ -45,7 +45,7 @@ impl AzureZone {
     pub(super) async fn put(
         &self,
         set: &RecordSet,
-        mark: &OwnershipRecord,
+        mark: Option<&OwnershipRecord>,
         before: Option<&ObservedSet>,
         in_gap: bool,
     ) -> Result<ObservedSet, Trouble> {
@@ -61,16 +61,37 @@ impl AzureZone {
         self.put_on(set, mark, known(etag)?, others, in_gap).await
     }
 
+    /// Marks a set of another program as ours, then deletes that program's ownership records. Should this stop in between, the
+    /// next adoption goes on with it; the other way round it would leave a set that nobody owns.
+    pub(super) async fn adopt(
+        &self,
+        set: &RecordSet,
+        mark: &OwnershipRecord,
+        before: &ObservedSet,
+        theirs: &[(DnsName, ObservedSet)],
+    ) -> Result<ObservedSet, Trouble> {
+        let written = self.put(set, Some(mark), Some(before), false).await?;
+        for (at, text) in theirs {
+            self.delete(at, "TXT", text).await.map_err(|trouble| match trouble {
+                Trouble::Fault(fault) | Trouble::Half(fault) => Trouble::Half(fault),
+                Trouble::Conflict => {
+                    Trouble::Half(Fault::away(format!("the TXT record of {at} has changed")))
+                }
+            })?;
+        }
+        Ok(written)
+    }
+
     /// Writes a set again that was deleted to make room for another type, which then could not be written.
     pub(super) async fn put_back(
         &self,
         name: &DnsName,
         before: &ObservedSet,
-        mark: &OwnershipRecord,
+        mark: Option<&OwnershipRecord>,
     ) -> Result<ObservedSet, Trouble> {
         let data = before.ours().cloned().ok_or(Trouble::Conflict)?;
         let set = RecordSet { name: name.clone(), ttl: before.ttl, data };
-        let mark = before.claim.mark().unwrap_or(mark);
+        let mark = before.claim.mark().or(mark);
         let (_, others) = listing::parts(&before.version);
         self.put_on(&set, mark, Condition::Absent, others, true).await
     }
@@ -78,7 +99,7 @@ impl AzureZone {
     async fn put_on(
         &self,
         set: &RecordSet,
-        mark: &OwnershipRecord,
+        mark: Option<&OwnershipRecord>,
         on: Condition<'_>,
         others: Metadata,
         in_gap: bool,
@@ -132,10 +153,10 @@ impl AzureZone {
         answer: &Answer,
         url: Url,
         set: &RecordSet,
-        mark: &OwnershipRecord,
+        mark: Option<&OwnershipRecord>,
         is_new: bool,
     ) -> Result<ObservedSet, Trouble> {
-        let Item { set: found, odd, .. } = self.item(answer)?;
+        let Item { set: found, odd, .. } = self.item(answer, mark)?;
         if listing::stands(&found, set, mark) {
             return Ok(found);
         }
@@ -153,11 +174,11 @@ impl AzureZone {
         &self,
         url: Url,
         set: &RecordSet,
-        mark: &OwnershipRecord,
+        mark: Option<&OwnershipRecord>,
     ) -> Result<ObservedSet, Trouble> {
         // Where this read is throttled or fails, the next listing says what is there.
         let answer = self.arm.get(url).await.map_err(|_| Trouble::Conflict)?;
-        let Item { set: found, .. } = self.item(&answer)?;
+        let Item { set: found, .. } = self.item(&answer, mark)?;
         if listing::stands(&found, set, mark) { Ok(found) } else { Err(Trouble::Conflict) }
     }
 
@@ -168,7 +189,7 @@ impl AzureZone {
         let mark = format!("v=1 owner={} service=fleetdns/check", self.owner).parse::<OwnershipRecord>();
         let mark = mark.map_err(|error| invalid(error.to_string()))?;
         let body =
-            listing::body(self.arm.settings().service, set, &mark, Metadata::new()).map_err(invalid)?;
+            listing::body(self.arm.settings().service, set, Some(&mark), Metadata::new()).map_err(invalid)?;
         match self.arm.put(url, Condition::Etag(NEVER), &body).await {
             Ok(_) | Err(Fault { kind: Kind::Changed, .. }) => Ok(()),
             Err(fault) => Err(fault),

@@ -28,7 +28,7 @@ fn answer(kind: &str, relative: &str, properties: Value) -> Value {
 /// What was written, with a property more, as an answer.
 fn ours_with(more: &[(&str, Value)]) -> Item {
     let mut body =
-        body(Service::Public, &set("www.example.com", a()), &ownership(), Metadata::new()).unwrap();
+        body(Service::Public, &set("www.example.com", a()), Some(&ownership()), Metadata::new()).unwrap();
     for (key, value) in more {
         body["properties"][*key] = value.clone();
     }
@@ -37,15 +37,16 @@ fn ours_with(more: &[(&str, Value)]) -> Item {
 
 #[test]
 fn the_two_services_write_the_case_that_is_theirs() {
-    let [public, private] = [Service::Public, Service::Private]
-        .map(|service| body(service, &set("www.example.com", a()), &ownership(), Metadata::new()).unwrap());
+    let [public, private] = [Service::Public, Service::Private].map(|service| {
+        body(service, &set("www.example.com", a()), Some(&ownership()), Metadata::new()).unwrap()
+    });
     let values = json!([{ "ipv4Address": "192.0.2.1" }, { "ipv4Address": "192.0.2.2" }]);
     assert_eq!(public["properties"]["TTL"], 30);
     assert_eq!(public["properties"]["ARecords"], values);
     assert_eq!(private["properties"]["ttl"], 30);
     assert_eq!(private["properties"]["aRecords"], values);
     let cname = set("www.example.com", RecordData::Cname("a.example.net".parse().unwrap()));
-    let body = body(Service::Private, &cname, &ownership(), Metadata::new()).unwrap();
+    let body = body(Service::Private, &cname, Some(&ownership()), Metadata::new()).unwrap();
     assert_eq!(body["properties"]["cnameRecord"], json!({ "cname": "a.example.net" }));
 }
 
@@ -53,7 +54,7 @@ fn the_two_services_write_the_case_that_is_theirs() {
 fn what_was_written_is_read_back_in_any_case() {
     let item = ours_with(&[("fqdn", json!("www.example.com.")), ("targetResource", json!({}))]);
     assert_eq!(item.name.as_str(), "www.example.com");
-    assert!(stands(&item.set, &set("www.example.com", a()), &ownership()));
+    assert!(stands(&item.set, &set("www.example.com", a()), Some(&ownership())));
     assert_eq!(parts(&item.set.version), ("e1", Metadata::new()));
     let cname = json!({ "ttl": 5, "cnameRecord": { "cname": "Target.Example.net." } });
     let item = read(answer("cname", "@", cname)).unwrap();
@@ -99,7 +100,7 @@ fn metadata_of_others_stays() {
     let foreign = read(answer("A", "www", properties)).unwrap();
     let (etag, others) = parts(&foreign.set.version);
     assert_eq!((etag, others["team"].as_str()), ("e1", "web\nshop"));
-    let body = body(Service::Public, &set("www.example.com", a()), &ownership(), others).unwrap();
+    let body = body(Service::Public, &set("www.example.com", a()), Some(&ownership()), others).unwrap();
     assert_eq!(body["properties"]["metadata"]["team"], "web\nshop");
     assert!(item.set.claim.is_ours());
 }

@@ -58,26 +58,18 @@ pub(crate) type Known = Option<i64>;
 pub(crate) fn edit(layout: &Layout, owner: &Label, change: &NameChange, known: Known) -> Result<Edit, Unfit> {
     let name = &change.name;
     check_name(layout, name, change)?;
+    let Before { mut guarded, unchanged } = before(layout, change)?;
     let mut edit = Edit {
         name: name.clone(),
         guards: Vec::new(),
-        writes: BTreeMap::new(),
+        writes: guarded.keys().map(|key| (key.clone(), None)).collect(),
         reads: reads(layout, name),
         desired: Vec::new(),
     };
-    let mut guarded: BTreeMap<String, i64> = BTreeMap::new();
-    let mut unchanged: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for before in change.changes.iter().filter_map(Change::before) {
-        let data = before.ours().ok_or(Unfit::Stale)?;
-        let keys = keys(layout, name, data);
-        let revisions = listing::revisions(before).ok_or(Unfit::Stale)?;
-        guarded.extend(keys.iter().cloned().zip(revisions));
-        edit.writes.extend(keys.into_iter().map(|key| (key, None)));
-        unchanged.extend(as_it_stands(layout, owner, name, before));
-    }
-    for (set, ownership) in change.changes.iter().filter_map(Change::after) {
-        edit.desired.push(set.data.clone());
-        for (key, value) in values(layout, owner, name, &set.data, set.ttl, ownership) {
+    for (set, mark) in change.changes.iter().filter_map(Change::after) {
+        let is_ours = mark.is_some_and(|mark| mark.owner().as_ref() == Some(owner));
+        edit.desired.extend(is_ours.then(|| set.data.clone()));
+        for (key, value) in values(layout, name, &set.data, set.ttl, mark) {
             guarded.entry(key.clone()).or_insert(0);
             if unchanged.get(&key) == Some(&value) {
                 edit.writes.remove(&key);
@@ -87,7 +79,41 @@ pub(crate) fn edit(layout: &Layout, owner: &Label, change: &NameChange, known: K
         }
     }
     edit.guards = guards(&edit.reads, guarded, change, known);
+    if let Some(since) = known {
+        let places = change.changes.iter().flat_map(Change::theirs);
+        edit.guards.extend(places.map(|(at, _)| Guard::QuietBelow(reads(layout, at).below, since)));
+    }
     Ok(edit)
+}
+
+/// What a change takes the place of.
+#[derive(Default)]
+struct Before {
+    /// Its keys, each with the revision that wrote it last.
+    guarded: BTreeMap<String, i64>,
+    /// Values that need no write where they stay.
+    unchanged: BTreeMap<String, Vec<u8>>,
+}
+
+fn before(layout: &Layout, change: &NameChange) -> Result<Before, Unfit> {
+    let mut all = Before::default();
+    for one in &change.changes {
+        if !one.is_allowed() {
+            return Err(Unfit::Stale);
+        }
+        let (ours, others): (Vec<&ObservedSet>, Vec<_>) =
+            one.before().into_iter().partition(|before| before.claim.is_ours());
+        for before in ours {
+            let data = before.ours().ok_or(Unfit::Stale)?;
+            let revisions = listing::revisions(before).ok_or(Unfit::Stale)?;
+            all.guarded.extend(keys(layout, &change.name, data).into_iter().zip(revisions));
+            all.unchanged.extend(as_it_stands(layout, &change.name, before));
+        }
+        for foreign in others.into_iter().chain(one.theirs().iter().map(|(_, text)| text)) {
+            all.guarded.extend(listing::keys_of_others(foreign).ok_or(Unfit::Stale)?);
+        }
+    }
+    Ok(all)
 }
 
 fn check_name(layout: &Layout, name: &DnsName, change: &NameChange) -> Result<(), Unfit> {
@@ -127,27 +153,26 @@ fn keys(layout: &Layout, name: &DnsName, data: &RecordData) -> Vec<String> {
 /// The keys and values of a set.
 fn values(
     layout: &Layout,
-    owner: &Label,
     name: &DnsName,
     data: &RecordData,
     ttl: Ttl,
-    mark: &OwnershipRecord,
+    mark: Option<&OwnershipRecord>,
 ) -> Vec<(String, Vec<u8>)> {
     let leaf = !matches!(data, RecordData::Cname(_));
-    let short = value::short_mark(owner);
+    let owned = mark.and_then(|mark| Some((mark.owner()?, mark.as_str())));
+    let short = owned.as_ref().map(|(owner, _)| value::short_mark(owner)).unwrap_or_default();
     let hosts = data.values().into_iter().enumerate();
     let values = hosts.map(|(index, host)| {
-        value::write(&host, ttl.seconds(), leaf, owner, if index == 0 { mark.as_str() } else { &short })
+        let owned = owned.as_ref().map(|(owner, mark)| (owner, if index == 0 { mark } else { &*short }));
+        value::write(&host, ttl.seconds(), leaf, owned)
     });
     keys(layout, name, data).into_iter().zip(values).collect()
 }
 
 /// The keys and values of a set that is as we wrote it; nothing when some of it may differ.
-fn as_it_stands(layout: &Layout, owner: &Label, name: &DnsName, set: &ObservedSet) -> Vec<(String, Vec<u8>)> {
+fn as_it_stands(layout: &Layout, name: &DnsName, set: &ObservedSet) -> Vec<(String, Vec<u8>)> {
     match (set.ours(), set.claim.mark()) {
-        (Some(data), Some(mark)) if set.ttl.seconds() != 0 => {
-            values(layout, owner, name, data, set.ttl, mark)
-        }
+        (Some(data), Some(mark)) if set.ttl.seconds() != 0 => values(layout, name, data, set.ttl, Some(mark)),
         _ => Vec::new(),
     }
 }

@@ -65,6 +65,9 @@ struct Foreign {
     v4: Vec<Ipv4Addr>,
     v6: Vec<Ipv6Addr>,
     aliases: Vec<Option<DnsName>>,
+    texts: Vec<String>,
+    /// The keys, with the revisions that wrote them last.
+    keys: Vec<(String, i64)>,
 }
 
 /// Groups the keys of a zone, or of a part of it.
@@ -126,8 +129,12 @@ fn sort_in<'a>(
         Meaning::Alias(_) => "CNAME",
         Meaning::Other(kind) => kind,
     };
-    let foreign = if stray { &mut sets.strays } else { &mut sets.foreign }.entry(kind).or_default();
-    foreign.add(kind, &entry, meaning);
+    let foreign = if stray { &mut sets.strays } else { &mut sets.foreign };
+    // Of a value with both CoreDNS answers with the text too.
+    if matches!(meaning, Meaning::Address(_)) && entry.text().is_some() {
+        foreign.entry("TXT").or_default().add("TXT", &entry, Meaning::Other("TXT"), (key, pair.revision));
+    }
+    foreign.entry(kind).or_default().add(kind, &entry, meaning, (key, pair.revision));
     Ok(())
 }
 
@@ -205,7 +212,7 @@ fn our_set<'a>(
     let tidy = first.claim.mark().is_some()
         && values.clone().enumerate().all(|(index, ours)| {
             let mark = if index == 0 { &first.mark } else { &short };
-            ours.value == value::write(&ours.host, first.ttl, leaf, owner, mark)
+            ours.value == value::write(&ours.host, first.ttl, leaf, Some((owner, mark)))
         });
     let ttl = Ttl::new(if tidy { first.ttl } else { 0 }).unwrap_or(Ttl::MAX);
     let revisions: Vec<String> = values.clone().map(|ours| ours.revision.to_string()).collect();
@@ -230,14 +237,17 @@ fn the_mark<'a>(claims: impl Iterator<Item = &'a Owner>) -> Option<OwnershipReco
 }
 
 impl Foreign {
-    fn add(&mut self, kind: &str, entry: &Entry, meaning: Meaning<'_>) {
+    fn add(&mut self, kind: &str, entry: &Entry, meaning: Meaning<'_>, (key, revision): (&str, i64)) {
         self.ttl = entry.ttl();
+        self.keys.push((key.to_owned(), revision));
         match meaning {
             _ if kind == "NS" => {}
             Meaning::Address(IpAddr::V4(address)) => self.v4.push(address),
             Meaning::Address(IpAddr::V6(address)) => self.v6.push(address),
             Meaning::Alias(target) => self.aliases.push(target.parse().ok()),
-            Meaning::Other(_) => {}
+            Meaning::Other(_) => {
+                self.texts.extend(entry.text().map(|text| text.trim_matches('"').to_owned()));
+            }
         }
     }
 
@@ -248,9 +258,14 @@ impl Foreign {
             ("CNAME", 1) => foreign.aliases.pop().flatten().map(RecordData::Cname),
             _ => None,
         };
-        let content = known.map_or_else(|| Content::Other(Arc::from(kind)), Content::Known);
+        let content = match (kind, known) {
+            (_, Some(data)) => Content::Known(data),
+            ("TXT", None) => Content::text(foreign.texts.iter().map(String::as_str)),
+            (_, None) => Content::Other(Arc::from(kind)),
+        };
         let ttl = Ttl::new(foreign.ttl).unwrap_or(Ttl::MAX);
-        Some(ObservedSet { ttl, content, claim: Owner::Foreign, version: Version::default() })
+        let version = Version(serde_json::to_string(&foreign.keys).unwrap_or_default().into());
+        Some(ObservedSet { ttl, content, claim: Owner::Foreign, version })
     }
 }
 
@@ -259,6 +274,11 @@ pub(crate) fn revisions(set: &ObservedSet) -> Option<Vec<i64>> {
     let revisions: Vec<i64> =
         set.version.0.split(',').map(|text| text.parse().ok()).collect::<Option<_>>()?;
     (set.ours().map(RecordData::count) == Some(revisions.len())).then_some(revisions)
+}
+
+/// The keys of a set of others, each with its revision; `None` when it was not read from etcd.
+pub(crate) fn keys_of_others(set: &ObservedSet) -> Option<Vec<(String, i64)>> {
+    serde_json::from_str(&set.version.0).ok()
 }
 
 /// Whether a set stands as it was wanted.

@@ -24,12 +24,10 @@ fn lines(observed: &Observed) -> Vec<String> {
         Owner::Ours(None) => "ours?",
         Owner::Foreign => "foreign",
     };
-    observed
-        .iter()
-        .flat_map(|(name, sets)| {
-            sets.iter().map(move |set| format!("{name} {} {set} [{}]", mark(set), set.version.0))
-        })
-        .collect()
+    let revisions =
+        |set: &ObservedSet| if set.claim.is_ours() { set.version.0.to_string() } else { String::new() };
+    let line = |name: &DnsName, set: &ObservedSet| format!("{name} {} {set} [{}]", mark(set), revisions(set));
+    observed.iter().flat_map(|(name, sets)| sets.iter().map(move |set| line(name, set))).collect()
 }
 
 #[track_caller]
@@ -37,6 +35,30 @@ fn check(pairs: &[(&str, &str)], expected: &[&str]) {
     let view = see(pairs);
     assert_eq!(lines(&view.listing.observed), expected);
     assert_eq!(view.listing.unreadable, [""; 0]);
+}
+
+/// external-dns writes a key for each value; until v0.14 the text without the type stood in the value of the address.
+#[test]
+fn the_ownership_records_of_external_dns_are_read_with_their_keys() {
+    let text = r#""heritage=external-dns,external-dns/owner=prod""#;
+    let quoted = serde_json::Value::from(text);
+    let old = format!(r#"{{"host":"10.0.0.1","ttl":60,"targetstrip":1,"text":{quoted}}}"#);
+    let typed = format!(r#"{{"text":{quoted},"targetstrip":1}}"#);
+    let pairs = [
+        ("/skydns/com/example/a-www/0a0a0a0a", &*typed),
+        ("/skydns/com/example/a-www/0b0b0b0b", &typed),
+        ("/skydns/com/example/www/1acbad7e", &old),
+    ];
+    let view = see(&pairs);
+    let at = |name: &str| view.listing.observed.at(&name.parse().unwrap()).to_vec();
+    let texts = Content::text([text.trim_matches('"')].into_iter());
+    let both = Content::text([text.trim_matches('"'); 2].into_iter());
+    assert_eq!(at("a-www.example.com").iter().map(|set| &set.content).collect::<Vec<_>>(), [&both]);
+    let keys = keys_of_others(&at("a-www.example.com")[0]).unwrap();
+    assert_eq!(keys, [(pairs[0].0.to_owned(), 10), (pairs[1].0.to_owned(), 11)]);
+    let www = at("www.example.com");
+    assert!(matches!(&www[..], [a, txt] if a.type_name() == "A" && txt.content == texts), "{www:?}");
+    assert_eq!(keys_of_others(&www[0]), keys_of_others(&www[1]), "one key has both");
 }
 
 fn value(host: &str, rest: &str) -> String {

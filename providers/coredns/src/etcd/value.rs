@@ -73,19 +73,27 @@ impl Entry {
         usize::try_from(self.targetstrip.unwrap_or(0)).unwrap_or(0)
     }
 
+    /// The text of a TXT record, where there is one.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.text.as_deref().filter(|text| !text.is_empty())
+    }
+
     /// The ownership text.
     pub(crate) fn mark(&self) -> Option<String> {
         self.fleetdns.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok())
     }
 }
 
-/// A value of ours, always the same bytes for the same arguments. `leaf`: whether the last label of its key is no part
-/// of the name, which CoreDNS is told so that targets of SRV answers come out as the name.
-pub(crate) fn write(host: &str, ttl: u32, leaf: bool, owner: &Label, mark: &str) -> Vec<u8> {
+/// A value, always the same bytes for the same arguments. `leaf`: whether the last label of its key is no part of the name,
+/// which CoreDNS is told so that targets of SRV answers come out as the name. Without owner and mark it is nobody's.
+pub(crate) fn write(host: &str, ttl: u32, leaf: bool, owned: Option<(&Label, &str)>) -> Vec<u8> {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let strip = if leaf { r#""targetstrip":1,"# } else { "" };
-    let (host, owner, mark) = (quoted(host), quoted(owner.as_str()), quoted(mark));
-    format!(r#"{{"host":{host},"ttl":{ttl},{strip}"owner":{owner},"fleetdns":{mark}}}"#).into_bytes()
+    let strip = if leaf { r#","targetstrip":1"# } else { "" };
+    let owned = owned.map(|(owner, mark)| {
+        let (owner, mark) = (quoted(owner.as_str()), quoted(mark));
+        format!(r#","owner":{owner},"fleetdns":{mark}"#)
+    });
+    format!(r#"{{"host":{},"ttl":{ttl}{strip}{}}}"#, quoted(host), owned.unwrap_or_default()).into_bytes()
 }
 
 /// The mark of every other value: only whose it is. The evidence stands once in a set, not once for each address:
@@ -148,11 +156,13 @@ mod tests {
     fn a_written_value_is_what_coredns_wants() {
         let owner: Label = "fed".parse().unwrap();
         assert_eq!(
-            String::from_utf8(write("10.0.0.1", 30, true, &owner, "v=1 owner=fed")).unwrap(),
+            String::from_utf8(write("10.0.0.1", 30, true, Some((&owner, "v=1 owner=fed")))).unwrap(),
             r#"{"host":"10.0.0.1","ttl":30,"targetstrip":1,"owner":"fed","fleetdns":"v=1 owner=fed"}"#
         );
         assert!(
-            !String::from_utf8(write("a.example", 30, false, &owner, "")).unwrap().contains("targetstrip")
+            !String::from_utf8(write("a.example", 30, false, Some((&owner, ""))))
+                .unwrap()
+                .contains("targetstrip")
         );
     }
 
@@ -164,7 +174,7 @@ mod tests {
             mark in "(?s).{0,40}|\",\"owner\":\"other.{0,3}|[ -~]{250,260}",
         ) {
             let owner: Label = "fed".parse().unwrap();
-            let bytes = write(&host, 30, true, &owner, &mark);
+            let bytes = write(&host, 30, true, Some((&owner, &mark)));
             let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
             proptest::prop_assert_eq!(
                 value,

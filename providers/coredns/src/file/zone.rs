@@ -44,6 +44,15 @@ pub(crate) struct OurSet {
     pub(crate) mark: Option<OwnershipRecord>,
 }
 
+/// Sets that are ours no more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Leaving {
+    /// Nobody's from now on.
+    pub(crate) released: Ours,
+    /// Another owner's.
+    pub(crate) others: BTreeMap<Label, Ours>,
+}
+
 /// A record in our block and the mark above it.
 type Marked = (Record, Option<OwnershipRecord>);
 
@@ -132,42 +141,49 @@ impl ZoneText {
         listing
     }
 
-    /// The text with other sets of ours, and with a serial that tells of it.
-    pub(crate) fn render(&self, ours: &Ours, owner: &Label, today: u32) -> String {
+    /// The text with other sets of ours and those that leave, and with a serial that tells of it.
+    pub(crate) fn render(&self, ours: &Ours, leaving: &Leaving, owner: &Label, today: u32) -> String {
         let mut text = self.foreign.clone();
         if let Some((old, at)) = &self.serial {
             text.replace_range(at.clone(), &serial::next(*old, today).to_string());
         }
-        if ours.is_empty() {
-            return text;
-        }
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
-        let _ = writeln!(text, "{}", begin(owner));
-        let _ =
-            writeln!(text, "; what stands between these two lines is replaced; write above or below them");
-        for (name, sets) in ours {
-            let mut last: Option<&OwnershipRecord> = None;
-            for OurSet { ttl, data, mark } in sets.values() {
-                if let Some(mark) = mark.as_ref().filter(|mark| last != Some(*mark)) {
-                    let _ = writeln!(text, "; {}", mark.as_str());
-                }
-                last = mark.as_ref();
-                let dot = if matches!(data, RecordData::Cname(_)) { "." } else { "" };
-                for value in data.values() {
-                    let _ = writeln!(text, "{name}.\t{ttl}\tIN\t{}\t{value}{dot}", data.record_type());
-                }
-            }
+        write_sets(&mut text, &leaving.released);
+        let blocks = leaving.others.iter().chain([(owner, ours)]);
+        for (owner, sets) in blocks.filter(|(_, sets)| !sets.is_empty()) {
+            let _ = writeln!(text, "{}", begin(owner));
+            let _ = writeln!(
+                text,
+                "; what stands between these two lines is replaced; write above or below them"
+            );
+            write_sets(&mut text, sets);
+            let _ = writeln!(text, "{}", end(owner));
         }
-        let _ = writeln!(text, "{}", end(owner));
         text
     }
 }
 
+fn write_sets(text: &mut String, ours: &Ours) {
+    for (name, sets) in ours {
+        let mut last: Option<&OwnershipRecord> = None;
+        for OurSet { ttl, data, mark } in sets.values() {
+            if let Some(mark) = mark.as_ref().filter(|mark| last != Some(*mark)) {
+                let _ = writeln!(text, "; {}", mark.as_str());
+            }
+            last = mark.as_ref();
+            let dot = if matches!(data, RecordData::Cname(_)) { "." } else { "" };
+            for value in data.values() {
+                let _ = writeln!(text, "{name}.\t{ttl}\tIN\t{}\t{value}{dot}", data.record_type());
+            }
+        }
+    }
+}
+
 impl OurSet {
-    pub(crate) fn new(set: &RecordSet, mark: &OwnershipRecord) -> Self {
-        Self { ttl: set.ttl, data: set.data.clone(), mark: Some(mark.clone()) }
+    pub(crate) fn new(set: &RecordSet, mark: Option<&OwnershipRecord>) -> Self {
+        Self { ttl: set.ttl, data: set.data.clone(), mark: mark.cloned() }
     }
 
     pub(crate) fn observed(&self) -> ObservedSet {

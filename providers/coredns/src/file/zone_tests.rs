@@ -42,7 +42,7 @@ fn sets(zone: &ZoneText) -> Vec<String> {
 #[test]
 fn foreign_text_survives_and_the_serial_grows() {
     let before = read(FOREIGN);
-    let text = before.render(&one("www.example.com", "10.0.0.1"), &owner(), 20_261_123);
+    let text = before.render(&one("www.example.com", "10.0.0.1"), &Leaving::default(), &owner(), 20_261_123);
     let expected = FOREIGN.replace("2026112200", "2026112300")
         + "; fleetdns begin owner=fed\n\
            ; what stands between these two lines is replaced; write above or below them\n\
@@ -52,12 +52,15 @@ fn foreign_text_survives_and_the_serial_grows() {
     assert_eq!(text, expected);
     let after = read(&text);
     assert_eq!(after.ours, one("www.example.com", "10.0.0.1"));
-    assert_eq!(after.render(&Ours::new(), &owner(), 20_261_123), FOREIGN.replace("2026112200", "2026112301"));
+    assert_eq!(
+        after.render(&Ours::new(), &Leaving::default(), &owner(), 20_261_123),
+        FOREIGN.replace("2026112200", "2026112301")
+    );
 }
 
 #[test]
 fn everything_in_the_file_is_seen() {
-    let text = read(FOREIGN).render(&one("www.example.com", "10.0.0.1"), &owner(), 1);
+    let text = read(FOREIGN).render(&one("www.example.com", "10.0.0.1"), &Leaving::default(), &owner(), 1);
     assert_eq!(
         sets(&read(&text)),
         [
@@ -79,7 +82,7 @@ fn what_others_wrote_around_and_into_the_block_is_kept() {
     );
     let zone = read(&text);
     assert_eq!(zone.ours.len(), 1);
-    let new = zone.render(&zone.ours, &owner(), 1);
+    let new = zone.render(&zone.ours, &Leaving::default(), &owner(), 1);
     for kept in
         ["owner=other\nx.example.com. 30 IN A 10.0.0.9\n; fleetdns end owner=other\n", "after A 10.0.0.8"]
     {
@@ -139,7 +142,7 @@ fn hickory_reads_what_we_write() {
         OurSet { ttl: Ttl::DEFAULT, data: RecordData::Cname("lb.example.net".parse().unwrap()), mark: None };
     ours.insert("cdn.example.com".parse().unwrap(), BTreeMap::from([(RecordType::Cname, alias)]));
     for start in [FOREIGN, &ZoneText::new_zone(&zone(), &["ns1.example.net".parse().unwrap()], 20_261_123)] {
-        let text = read(start).render(&ours, &owner(), 20_261_123);
+        let text = read(start).render(&ours, &Leaving::default(), &owner(), 20_261_123);
         let origin = Name::from_ascii("example.com.").unwrap();
         let (_, sets) = Parser::new(text, None, Some(origin)).parse().unwrap();
         let names: Vec<String> = sets.keys().map(|key| format!("{} {}", key.name, key.record_type)).collect();
@@ -181,7 +184,7 @@ proptest::proptest! {
             let set = OurSet { ttl: Ttl::DEFAULT, data, mark: Some(mark) };
             let kind = set.data.record_type();
             let ours = Ours::from([(name, BTreeMap::from([(kind, set)]))]);
-            let written = read(FOREIGN).render(&ours, &owner(), 20_261_123);
+            let written = read(FOREIGN).render(&ours, &Leaving::default(), &owner(), 20_261_123);
             proptest::prop_assert_eq!(written.lines().count(), FOREIGN.lines().count() + 5, "{}", written);
             proptest::prop_assert!(!written.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
             let again = read(&written);

@@ -36,13 +36,13 @@ impl Run<'_> {
         };
         let fault = self.end.clone().unwrap_or(Fault::Lost("its answer was lost".to_owned()));
         for edit in unsure {
-            match progress(&edit, &view.at(&edit.name), false) {
+            match progress(&edit, &view, false) {
                 Progress::Done => told.push(edit),
                 _ => self.outcomes.push((edit.name, incomplete(&fault))),
             }
         }
         for (edit, problem) in refused {
-            match progress(&edit, &view.at(&edit.name), false) {
+            match progress(&edit, &view, false) {
                 Progress::Done => told.push(edit),
                 Progress::Pending(ops) if ops.len() == edit.ops.len() => {
                     self.outcomes.push((edit.name, rejected(problem)));
@@ -51,7 +51,7 @@ impl Run<'_> {
             }
         }
         let (done, missing): (Vec<Edit>, Vec<Edit>) =
-            told.into_iter().partition(|edit| progress(edit, &view.at(&edit.name), true) == Progress::Done);
+            told.into_iter().partition(|edit| progress(edit, &view, true) == Progress::Done);
         for edit in missing {
             let outcome = self.missing(&edit, &view);
             self.outcomes.push((edit.name, outcome));
@@ -68,7 +68,7 @@ impl Run<'_> {
     /// nothing of it (external-dns's own, on BIND), the name is empty now: what is missing is created at once.
     async fn fill_gaps(&self, told: &[Edit], view: &View) -> bool {
         let left = told.iter().filter(|edit| in_steps(edit).is_some());
-        let left = left.filter_map(|edit| match progress(edit, &view.at(&edit.name), true) {
+        let left = left.filter_map(|edit| match progress(edit, view, true) {
             Progress::Pending(ops) => Some(ops),
             _ => None,
         });
@@ -89,7 +89,7 @@ impl Run<'_> {
             view = self.hook.read().await?;
         }
         loop {
-            let there = |edit: &Edit| progress(edit, &view.at(&edit.name), true) == Progress::Done;
+            let there = |edit: &Edit| progress(edit, &view, true) == Progress::Done;
             match pauses.next() {
                 Some(pause) if !told.iter().all(there) => tokio::time::sleep(*pause).await,
                 _ => return Ok(view),

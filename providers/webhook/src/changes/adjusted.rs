@@ -112,7 +112,7 @@ impl Edit {
     pub(crate) fn sent(&self) -> impl Iterator<Item = (Kind, i64)> {
         self.ops.iter().filter_map(|op| match op.part {
             Part::Set(kind) => Some((kind, op.new.as_ref()?.record_ttl)),
-            Part::OwnershipRecord => None,
+            Part::OwnershipRecord | Part::Theirs => None,
         })
     }
 }

@@ -113,8 +113,25 @@ impl Fleet {
 
     /// The plan that leads from what is there to what is published.
     pub fn plan(&self, capabilities: Capabilities, observed: &Observed) -> Plan {
+        self.planner(capabilities).plan(&Scope::All, observed)
+    }
+
+    /// A planner of what is published.
+    pub fn planner(&self, capabilities: Capabilities) -> Planner {
+        // The limits here are those of the provider alone.
+        let brakes = Brakes { max_delete: 100, max_addresses: usize::MAX, ..Brakes::default() };
+        let mut planner = Planner::new(self.settings(), capabilities, brakes);
+        planner.update(&Input::new(&self.snapshot(), &self.health, &Overrides::default()));
+        planner
+    }
+
+    /// The zone.
+    ///
+    /// # Panics
+    /// When the owner is not a label.
+    pub fn settings(&self) -> ZoneSettings {
         let zone: DnsName = ZONE.parse().expect("the zone is a name");
-        let settings = ZoneSettings {
+        ZoneSettings {
             suffix: zone.clone(),
             zone,
             other_zones: Vec::new(),
@@ -124,12 +141,7 @@ impl Fleet {
             routing: Routing::All,
             priorities: Arc::default(),
             policy: Arc::default(),
-        };
-        // The limits here are those of the provider alone.
-        let brakes = Brakes { max_delete: 100, max_addresses: usize::MAX, ..Brakes::default() };
-        let mut planner = Planner::new(settings, capabilities, brakes);
-        planner.update(&Input::new(&self.snapshot(), &self.health, &Overrides::default()));
-        planner.plan(&Scope::All, observed)
+        }
     }
 
     fn snapshot(&self) -> Snapshot {

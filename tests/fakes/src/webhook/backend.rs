@@ -5,7 +5,7 @@ use fleetdns_core::keys::Keys;
 
 use super::{Fault, Route, Webhook, endpoint};
 use crate::conformance::{
-    Backend, Cut, Forbid, Halve, Marked, Moment, OTHER, OWNER, REFUSED, Refuse, Storm, ZONE,
+    Backend, Cut, Forbid, Halve, Marked, Moment, OTHER, OWNER, REFUSED, Refuse, Storm, Theirs, ZONE,
 };
 
 const ROUTES: [Route; 4] = [Route::Negotiate, Route::Records, Route::Adjust, Route::Apply];
@@ -36,6 +36,12 @@ impl Backend for Webhook {
             let value = targets.iter_mut().find(|target| *target == from).unwrap();
             *value = to.into();
         });
+    }
+}
+
+impl Theirs for Webhook {
+    async fn put_text(&self, name: &str, text: &str) {
+        Self::put(self, endpoint(name, "TXT", 300, &[&format!("\"{text}\"")]));
     }
 }
 
