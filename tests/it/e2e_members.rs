@@ -12,6 +12,7 @@ use fleetdns_tests::daemon::{Daemon, binary, cluster, fleetdns, fleetdns_with};
 use fleetdns_tests::dns;
 use fleetdns_tests::endpoint::Endpoint;
 use fleetdns_tests::fleet::Fleet;
+use fleetdns_tests::hostile::{Body, Hostile, Reply};
 use fleetdns_tests::manifest::NewService;
 use fleetdns_tests::race::Race;
 use k8s_openapi::ByteString;
@@ -120,7 +121,8 @@ async fn fill(client: Client) {
 
 /// A command on a terminal, with these lines typed; what the terminal shows.
 fn on_terminal(words: &[&str], typed: &str, kubeconfig: &str) -> String {
-    let line = format!("{} {}", binary().display(), words.join(" "));
+    // Nothing here runs longer.
+    let line = format!("timeout 10 {} {}", binary().display(), words.join(" "));
     let mut command = Command::new("script");
     command.args(["-qec", &line, "/dev/null"]).env("KUBECONFIG", kubeconfig);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -204,6 +206,29 @@ async fn join_makes_an_account_and_its_kubeconfig() {
     assert!(yes.contains("account made") && yes.contains("cluster eastus joined"), "{yes}");
     assert!(made.exists() && !yes.contains(token), "{yes}");
     tokio::task::block_in_place(|| drop((in_west, in_east)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_sync_shows_on_a_terminal_how_far_it_is() {
+    let (fleet, folder) = (Fleet::start().await, tempfile::tempdir().unwrap());
+    let (endpoint, silent) =
+        (Endpoint::on_port(5001), Hostile::start(|_| Reply::json(Body::Held(Vec::new()))).await);
+    let service = NewService::new("default", "calculatorlb").port(5001);
+    fleet.west.create_published(&service, &[&endpoint.ip().to_string()]).await;
+    let conf = fleet.conf().cluster("silent", &silent.kubeconfig(folder.path(), "silent"));
+    let path = folder.path().join("dns.conf");
+    fs::write(&path, conf.more("[brakes]\nstartup-timeout = 4s").text()).unwrap();
+    let words = ["run", "-c", &*path.display().to_string()].map(str::to_owned);
+    let shown =
+        tokio::task::spawn_blocking(move || on_terminal(&words.each_ref().map(|word| &**word), "", ""));
+    let shown = shown.await.unwrap();
+    for part in ["first sync: 2/3 clusters listed, 1/1 zones read, 4 names written", "asked to stop"] {
+        assert!(shown.contains(part), "no {part:?} in {shown:?}");
+    }
+    // It is over when the silent cluster is given up on, and its line is cleared.
+    let (_, last) = shown.rsplit_once("first sync: ").unwrap();
+    assert!(last.starts_with("3/3 clusters listed") && last.contains("asked to stop"), "{shown:?}");
+    tokio::task::block_in_place(|| drop(endpoint));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,6 +72,9 @@ impl ReloadSender {
     }
 }
 
+/// Shows a line in place of the one before; `None`: no line any more.
+pub type ShowLine = Box<dyn Fn(Option<&str>) + Send + Sync>;
+
 /// What a running daemon reads again when it is asked to reload.
 pub struct Source {
     /// The flags that it was started with.
@@ -80,6 +83,8 @@ pub struct Source {
     pub files: Stamps,
     /// Sets the level of the log.
     pub set_level: Box<dyn Fn(Level) + Send + Sync>,
+    /// Shows how far the first sync is, where a person looks on.
+    pub show: Option<ShowLine>,
 }
 
 /// Asks for a reload whenever a file has changed, until `shutdown`.

@@ -26,7 +26,7 @@ use crate::self_checks::canaries;
 use crate::tasks::Tasks;
 use crate::view::View;
 use crate::zone::NameServers;
-use crate::{admin, notify};
+use crate::{admin, first_sync, notify};
 
 pub use crate::tasks::RunError;
 
@@ -67,7 +67,7 @@ pub async fn run(
 
 async fn start(
     config: Config,
-    source: Option<Source>,
+    mut source: Option<Source>,
     tasks: &mut Tasks,
 ) -> Result<(Running, Outputs, mpsc::Receiver<Asked>), RunError> {
     let (snapshot_out, snapshots) = watch::channel(Snapshot::default());
@@ -116,6 +116,7 @@ async fn start(
         name_servers: NameServers::default(),
         fence,
     };
+    let show = source.as_mut().and_then(|source| source.show.take());
     let mut running = Running::new(config, source, shared);
     running.start_zones(&view, tasks).await?;
     view.zones = running.statuses();
@@ -147,6 +148,11 @@ async fn start(
     let files = running.source.as_ref().map(|source| source.files.clone()).unwrap_or_default();
     let (files_out, files) = watch::channel(files);
     tasks.spawn_sound("config files", reload::follow_files(files, reload, tasks.stop.clone()));
+    if let Some(show) = show {
+        let (operators, stop) = (operators.clone(), tasks.stop.clone());
+        let view = move || operators.borrow().view.clone();
+        tasks.spawn_sound("first sync", first_sync::follow(view, show, stop));
+    }
     tasks.spawn_sound("sd_notify", notify::keep_told(operators, tasks.stop.clone()));
     info!(clusters = config.members.len(), zones = config.zones.len(), "fleetdns started");
     let outputs = Outputs {

@@ -1,13 +1,17 @@
 //! `fleetdns run`: the daemon itself.
 
+use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::error::{CommandError, Exit};
+use crate::progress::Progress;
 use fleetdns_daemon::config::{Flags, Loaded};
-use fleetdns_daemon::reload::Source;
+use fleetdns_daemon::reload::{ShowLine, Source};
 use fleetdns_daemon::run::RunError;
 
 /// Runs until SIGTERM or SIGINT.
@@ -18,7 +22,7 @@ pub async fn run(flags: &Flags) -> Result<Exit, CommandError> {
     let Loaded { config, files } = Loaded::of(flags);
     let config = config.map_err(CommandError::Config)?;
     let set_level = crate::log::start(config.admin.log, config.admin.level);
-    let source = Source { flags: flags.clone(), files, set_level };
+    let source = Source { flags: flags.clone(), files, set_level, show: show_progress() };
     for note in &config.notes {
         warn!(note = %note, "the config may not mean what it says");
     }
@@ -46,6 +50,21 @@ pub async fn run(flags: &Flags) -> Result<Exit, CommandError> {
         Err(RunError::Config(faults)) => Err(CommandError::Config(faults)),
         Err(error) => Err(CommandError::failed(&error)),
     }
+}
+
+/// Shows lines on a terminal.
+fn show_progress() -> Option<ShowLine> {
+    if !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let shown = Mutex::new(None);
+    Some(Box::new(move |line| {
+        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        match line {
+            Some(line) => shown.get_or_insert_with(|| Progress::start(line, 0)).stage(line),
+            None => *shown = None,
+        }
+    }))
 }
 
 async fn first(term: &mut Signal, int: &mut Signal) -> &'static str {
