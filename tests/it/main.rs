@@ -16,6 +16,7 @@ mod e2e_overrides;
 mod e2e_providers;
 mod e2e_rebuilt;
 mod e2e_reload;
+mod e2e_replicas;
 mod e2e_restart;
 mod e2e_rfc2136;
 mod e2e_route53;

@@ -184,6 +184,21 @@ impl Daemon {
         fs::write(self.conf_path(), text).expect("the temporary folder can be written to");
     }
 
+    /// SIGSTOP: it holds all that it has and does nothing.
+    pub fn freeze(&mut self) {
+        self.process.stop();
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&mut self) {
+        self.process.cont();
+    }
+
+    /// SIGTERM, without waiting for its end.
+    pub fn ask_to_end(&mut self) {
+        self.process.terminate();
+    }
+
     /// SIGHUP.
     pub fn hang_up(&self) {
         self.process.hang_up();
