@@ -50,10 +50,10 @@ async fn kubeconfig_of(member: &Member, account: &str, folder: &Path) -> PathBuf
 async fn the_manifests_apply_and_their_rights_are_enough_and_no_more() {
     let fleet = Fleet::start().await;
     fleet.east.apply_yaml(&read("kubernetes/member-rbac.yaml")).await;
-    for file in ["rbac.yaml", "deployment.yaml", "sidecar.yaml"] {
+    for file in ["rbac.yaml", "ha-rbac.yaml", "deployment.yaml", "sidecar.yaml"] {
         fleet.west.apply_yaml(&read(&format!("kubernetes/{file}"))).await;
     }
-    let tried = ["rbac.yaml", "deployment.yaml", "sidecar.yaml", "member-rbac.yaml"];
+    let tried = ["rbac.yaml", "ha-rbac.yaml", "deployment.yaml", "sidecar.yaml", "member-rbac.yaml"];
     for file in fs::read_dir(config("kubernetes")).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
         assert!(tried.contains(&&*name), "config/kubernetes/{name} is applied nowhere");
@@ -63,6 +63,8 @@ async fn the_manifests_apply_and_their_rights_are_enough_and_no_more() {
     let west = kubeconfig_of(&fleet.west, "fleetdns", folder.path()).await;
     let east = kubeconfig_of(&fleet.east, "fleetdns-reader", folder.path()).await;
     let conf = Conf::new(&fleet.dns.etcd_endpoint()).cluster("westus", &west).cluster("eastus", &east);
+    // As in deployment.yaml.
+    let conf = conf.more("[ha]\nlease = fleetdns/fleetdns-ha\ncluster = westus\n");
     let daemon = Daemon::start(&conf).await;
     let check = daemon.command(&["check"]).await;
     assert_eq!(check.code, Some(0), "{check:?}");

@@ -1,5 +1,7 @@
 //! Two replicas on one zone: one leads and writes, the other takes over.
 
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fleetdns_tests::conf::name;
@@ -9,6 +11,9 @@ use fleetdns_tests::etcd::Etcd;
 use fleetdns_tests::fleet::Fleet;
 use fleetdns_tests::manifest::NewService;
 use fleetdns_tests::race::Race;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::e2e_endpoint::{BACK, REFUSED, both, without_east};
 
@@ -76,11 +81,11 @@ async fn hand_over(fleet: Fleet, ha: &str) -> Pair {
     let race = Race::start("drained by the one that follows", SOON);
     without_east(&race, pair.fleet.server(), SERVICE, &west).await;
 
+    let race = Race::start("after SIGTERM the other writes", SIGTERM);
     pair.replicas[leader].ask_to_end();
     let leader = 1 - leader;
     let undrained = pair.replicas[leader].command(&["undrain", "eastus"]).await;
     assert_eq!(undrained.code, Some(0), "{undrained:?}");
-    let race = Race::start("after SIGTERM the other writes", SIGTERM);
     both(&race, pair.fleet.server(), SERVICE, &west, &east).await;
     race.done();
     assert!(pair.replicas[1 - leader].log().contains("lease given back"));
@@ -164,4 +169,197 @@ async fn replicas_elect_a_leader_by_etcd() {
     pair.leader().await;
     let race = Race::start("what changed meanwhile is written", SOON);
     race.answers(pair.fleet.server(), &name(SERVICE, "eastus"), "A", &[&new]).await;
+}
+
+/// A way to one server that can be cut: then nothing comes through, and no connection ends.
+struct Road {
+    address: SocketAddr,
+    open: tokio::sync::watch::Sender<bool>,
+}
+
+impl Road {
+    async fn to(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, open) = (listener.local_addr().unwrap(), tokio::sync::watch::Sender::new(true));
+        let roads = open.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(server).await.unwrap();
+                let (from, to) = (client.into_split(), server.into_split());
+                tokio::spawn(carry(from.0, to.1, roads.subscribe()));
+                tokio::spawn(carry(to.0, from.1, roads.subscribe()));
+            }
+        });
+        Self { address, open }
+    }
+}
+
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut open: tokio::sync::watch::Receiver<bool>,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        if open.wait_for(|open| *open).await.is_err() || to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_cut_off_from_the_engine_stops_before_the_other_begins() {
+    let fleet = Fleet::start().await;
+    let engine = Etcd::start("replicas").await;
+    let server: SocketAddr = engine.endpoint().trim_start_matches("http://").parse().unwrap();
+    let roads = [Road::to(server).await, Road::to(server).await];
+    let conf = |place: usize| {
+        let address = roads[place].address;
+        fleet.conf().more(&format!("[ha]\netcd-endpoints = http://{address}\nreplica = r{place}\n"))
+    };
+    let (one, other) = (conf(0), conf(1));
+    let (one, other) = tokio::join!(Daemon::start(&one), Daemon::start(&other));
+    let mut pair = Pair { fleet, replicas: [one, other] };
+    let [in_west, in_east, moved] = [(); 3].map(|()| Endpoint::on_port(5001));
+    let [west, east, new] = [&in_west, &in_east, &moved].map(|endpoint| endpoint.ip().to_string());
+    pair.fleet.publish(&NewService::new("default", SERVICE).port(5001), &west, &east).await;
+    both(&Race::start("published", BACK), pair.fleet.server(), SERVICE, &west, &east).await;
+
+    let leader = pair.leader().await;
+    roads[leader].open.send_replace(false);
+    let since = Instant::now();
+    let told = |status: &serde_json::Value| status["leads"] == false;
+    pair.replicas[leader].status_shows("that it writes no more", LEASE, told).await;
+    let stopped = since.elapsed();
+    let told = |status: &serde_json::Value| status["leads"] == true;
+    pair.replicas[1 - leader].status_shows("that it leads", LEASE, told).await;
+    let began = since.elapsed();
+    eprintln!("cut off: the leader stopped after {stopped:.2?}, the other began after {began:.2?}");
+    assert!(stopped < began, "{stopped:?} {began:?}");
+    pair.moves("the other writes", SIGTERM, &new).await;
+    roads[leader].open.send_replace(true);
+    let told =
+        |status: &serde_json::Value| status["replica"].as_str().unwrap_or_default().contains("follows");
+    pair.replicas[leader].status_shows("that it follows", SOON, told).await;
+    pair.moves("nothing is undone", SIGTERM, &east).await;
+}
+
+/// So many Services change, twenty times a second all together.
+const CHANGING: usize = 10;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_replicas_are_restarted_in_turn_and_no_change_is_lost() {
+    let fleet = Fleet::start().await;
+    let engine = Etcd::start("replicas").await;
+    let conf = |replica: &str| {
+        fleet.conf().more(&format!("[ha]\netcd-endpoints = {}\nreplica = {replica}\n", engine.endpoint()))
+    };
+    let confs = ["one", "two", "three"].map(conf);
+    let (one, two, three) =
+        tokio::join!(Daemon::start(&confs[0]), Daemon::start(&confs[1]), Daemon::start(&confs[2]));
+    let mut replicas = [one, two, three];
+    let service =
+        |name: &str| NewService::new("default", name).port(5001).annotation("fleetdns.io/probe", "none");
+    let names: Vec<String> = (0..CHANGING).map(|number| format!("changing{number}")).collect();
+    for name in &names {
+        fleet.east.create_published(&service(name), &["203.0.113.1"]).await;
+    }
+    fleet.east.create_published(&service("steady"), &["198.51.100.1"]).await;
+    let server = fleet.server();
+    let race = Race::start("published", SOON * 2);
+    for service in names.iter().map(String::as_str).chain(["steady"]) {
+        let expected = if service == "steady" { "198.51.100.1" } else { "203.0.113.1" };
+        race.answers(server, &name(service, "eastus"), "A", &[expected]).await;
+    }
+
+    let done = AtomicBool::new(false);
+    let addresses = |count: usize| format!("203.0.113.{}", 1 + count / CHANGING % 200);
+    let changes = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(200));
+        let mut count = 0_usize;
+        while !done.load(Ordering::Relaxed) {
+            ticks.tick().await;
+            let patch = async |number: usize| {
+                let (name, address) = (&names[number % CHANGING], addresses(number));
+                fleet.east.patch_status("default", name, &[&address]).await;
+            };
+            tokio::join!(patch(count), patch(count + 1), patch(count + 2), patch(count + 3));
+            count += 4;
+        }
+        count
+    };
+    let steady = async {
+        while !done.load(Ordering::Relaxed) {
+            let answer = fleetdns_tests::dns::query(server, &name("steady", "eastus"), "A").await.unwrap();
+            assert_eq!(answer.values("A"), ["198.51.100.1".to_owned()].into(), "nothing else is touched");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let restarts = async {
+        for replica in &mut replicas {
+            let (status, _) = replica.terminate().await;
+            assert!(status.success(), "{status}");
+            replica.start_again();
+            replica.ready(SOON * 2).await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    let (count, (), ()) = tokio::join!(changes, steady, restarts);
+    // The last change of each.
+    let race = Race::start(&format!("the last of {count} changes land"), SOON);
+    for (place, service) in names.iter().enumerate() {
+        let last = (0..count).rev().find(|number| number % CHANGING == place).unwrap();
+        let address = addresses(last);
+        race.answers(server, &name(service, "eastus"), "A", &[&address]).await;
+    }
+    race.done();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_replica_serves_a_copy_of_its_own_and_serials_grow_alike() {
+    let fleet = Fleet::start().await;
+    let engine = Etcd::start("replicas").await;
+    let servers = [(); 2].map(|()| fleetdns_tests::ports::free_address());
+    let conf = |place: usize| {
+        let zone = format!(
+            "provider = embedded\nlisten = {}\nns = ns1.{}\n",
+            servers[place],
+            fleetdns_tests::conf::ZONE
+        );
+        let ha = format!("[ha]\netcd-endpoints = {}\nreplica = r{place}\n", engine.endpoint());
+        fleetdns_tests::conf::Conf::with_zone(&zone)
+            .cluster("westus", &fleet.west.kubeconfig())
+            .cluster("eastus", &fleet.east.kubeconfig())
+            .more(&ha)
+    };
+    let (one, other) = (conf(0), conf(1));
+    let (one, other) = tokio::join!(Daemon::start(&one), Daemon::start(&other));
+    let mut replicas = [one, other];
+    let [in_west, mut in_east] = [(); 2].map(|()| Endpoint::on_port(5001));
+    let [west, east] = [&in_west, &in_east].map(|endpoint| endpoint.ip().to_string());
+    fleet.publish(&NewService::new("default", SERVICE).port(5001), &west, &east).await;
+    let race = Race::start("each answers", BACK);
+    for server in servers {
+        race.answers(server, &name(SERVICE, ""), "A", &[&west, &east]).await;
+    }
+    let serial = async |server| {
+        let answer = fleetdns_tests::dns::query(server, fleetdns_tests::conf::ZONE, "SOA").await.unwrap();
+        let soa = answer.values("SOA").into_iter().next().unwrap();
+        soa.split_whitespace().nth(2).unwrap().parse::<u64>().unwrap()
+    };
+    let before = serial(servers[0]).await.max(serial(servers[1]).await);
+    tokio::task::block_in_place(|| in_east.set(Mode::Refuse));
+    let race = Race::start("what dies leaves each copy", REFUSED);
+    for server in servers {
+        race.answers(server, &name(SERVICE, ""), "A", &[&west]).await;
+    }
+    race.done();
+    let after = [serial(servers[0]).await, serial(servers[1]).await];
+    assert!(after.iter().all(|serial| *serial > before), "{before} {after:?}");
+    assert!(after[0].abs_diff(after[1]) <= 5, "as far apart as the replicas found it: {after:?}");
+    // Whoever leads: the one that is left goes on.
+    replicas[0].kill();
+    tokio::task::block_in_place(|| in_east.recover());
+    Race::start("it returns", BACK).answers(servers[1], &name(SERVICE, ""), "A", &[&west, &east]).await;
 }

@@ -19,7 +19,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use fleetdns_core::stamp;
 use fleetdns_core::{
     Applied, ApprovedPlan, Capabilities, Change, DnsName, Finding, Label, Listing, NameChange, ObservedSet,
     Outcome, OwnershipRecord, Plan, Provider, ProviderError, RecordData, RecordType,
@@ -158,12 +157,11 @@ impl Inner {
     /// `None` when the file changed meanwhile, and nothing was written.
     fn try_apply(&self, plan: &Plan) -> Result<Option<Outcomes>, Failure> {
         let before = self.text().map_err(Failure::Io)?;
-        let today = today();
+        let now = now();
         if before.is_none() && self.name_servers.is_empty() {
             return Err(Failure::NoNameServers);
         }
-        let start =
-            before.clone().unwrap_or_else(|| ZoneText::new_zone(&self.zone, &self.name_servers, today));
+        let start = before.clone().unwrap_or_else(|| ZoneText::new_zone(&self.zone, &self.name_servers, now));
         let zone = self.take_apart(&start).map_err(Failure::Damaged)?;
         if !zone.has_soa() {
             return Err(Failure::NoSoa);
@@ -187,7 +185,7 @@ impl Inner {
         }
         let mut after = listing;
         if ours != zone.ours {
-            let text = zone.render(&ours, &leaving, &self.owner, today);
+            let text = zone.render(&ours, &leaving, &self.owner, now);
             match replace(&self.file, before.as_deref(), &text).map_err(Failure::Io)? {
                 Replaced::Done => {}
                 Replaced::Changed => return Ok(None),
@@ -287,6 +285,6 @@ fn removes(change: &Change) -> Option<RecordType> {
     }
 }
 
-fn today() -> u32 {
-    stamp::day(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetdns_core::keys::{KeyFault, Keys};
 use fleetdns_core::{DnsName, Label, Provider};
@@ -20,7 +19,7 @@ use crate::provider::Embedded;
 use crate::settings::Settings;
 use crate::site::{BindError, Site, bind};
 use crate::state;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::zone::Zone;
 
 /// All embedded zones of the process; those with the same `listen` share one server.
@@ -205,8 +204,7 @@ impl Servers {
 
 fn open(settings: Settings) -> Store {
     let path = settings.state_file.clone();
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let now = u32::try_from(clock & u64::from(u32::MAX)).unwrap_or(0);
+    let now = store::now();
     let mut zone = Zone::new(Arc::new(settings), now);
     let loaded = path.as_deref().and_then(|path| state::load(path, &zone.settings.zone));
     let Some(kept) = loaded else { return Store::new(zone, None) };

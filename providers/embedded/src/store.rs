@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetdns_core::{DnsName, Label, Plan};
 use tracing::{info, warn};
@@ -26,6 +27,12 @@ struct Saved {
     /// `changes` of the zone that the file has.
     changes: u64,
     failing: bool,
+}
+
+/// Seconds of Unix time, as far as a serial can count them.
+pub(crate) fn now() -> u32 {
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    u32::try_from(clock & u64::from(u32::MAX)).unwrap_or(0)
 }
 
 impl Store {
@@ -66,7 +73,7 @@ impl Store {
     /// Applies a plan in one swap.
     pub(crate) fn write(&self, plan: &Plan, owner: &Label) -> Vec<(DnsName, Written)> {
         let _turn = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let (next, outcomes) = self.snapshot().after(&plan.changes, owner);
+        let (next, outcomes) = self.snapshot().after(&plan.changes, owner, now());
         *self.zone.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
         outcomes
     }

@@ -105,7 +105,13 @@ impl Zone {
     }
 
     /// The zone after a plan, with the outcome for each of its names; each name is changed whole or not at all.
-    pub(crate) fn after(&self, changes: &[NameChange], owner: &Label) -> (Self, Vec<(DnsName, Written)>) {
+    /// `now`: seconds of Unix time. The serial is the time of the last change, so that it grows alike in several replicas.
+    pub(crate) fn after(
+        &self,
+        changes: &[NameChange],
+        owner: &Label,
+        now: u32,
+    ) -> (Self, Vec<(DnsName, Written)>) {
         let mut next = self.clone();
         let mut outcomes = Vec::with_capacity(changes.len());
         for change in changes {
@@ -116,7 +122,7 @@ impl Zone {
             outcomes.push((change.name.clone(), written));
         }
         if next.changes != self.changes {
-            next.serial = self.serial.wrapping_add(1);
+            next.serial = self.serial.wrapping_add(1).max(now);
         }
         (next, outcomes)
     }

@@ -15,6 +15,7 @@ use crate::output::{age, show};
 use crate::progress::Progress;
 use fleetdns_daemon::config::{Config, Flags};
 use fleetdns_daemon::denied::by_rule;
+use fleetdns_daemon::ha;
 use fleetdns_daemon::registry::Registry;
 use fleetdns_daemon::view::Status;
 
@@ -29,6 +30,15 @@ async fn running(config: &Config) -> Option<Status> {
 
 /// A daemon that runs answers at once.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whether what the replicas share can be read, and who leads.
+async fn replicas(config: &Config) -> Option<Line> {
+    let (good, text) = match ha::look(config).await? {
+        Ok(text) => (true, text),
+        Err(text) => (false, text),
+    };
+    Some(Line { what: "replicas".to_owned(), good, text })
+}
 
 #[derive(Debug, Serialize)]
 struct Line {
@@ -117,6 +127,8 @@ pub async fn check(flags: &Flags, format: Format) -> Result<Exit, CommandError> 
             text,
         }));
     }
+
+    lines.extend(replicas(&config).await);
 
     let good = lines.iter().all(|line| line.good);
     show(format, &lines, |out| {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetdns_election::Found;
 use futures::future::BoxFuture;
 use tokio::time::timeout;
 
@@ -24,6 +25,17 @@ pub struct Stored {
     pub text: String,
     /// Changes with every write.
     pub version: Arc<str>,
+}
+
+impl TryFrom<Stored> for Found {
+    type Error = String;
+
+    fn try_from(stored: Stored) -> Result<Self, String> {
+        let record = serde_json::from_str(&stored.text).map_err(|error| {
+            format!("the lease is not one of ours: {error}; delete it if it is not in use")
+        })?;
+        Ok(Self { record, version: stored.version })
+    }
 }
 
 /// Bytes of a document: with what an API server adds, less than is read of one of its answers.

@@ -4,25 +4,47 @@ use std::hash::{BuildHasher, RandomState};
 
 use fleetdns_core::keys::{KeyFault, Keys};
 use fleetdns_core::text::printable;
+use fleetdns_election::Found;
 
 use super::clock::Uptime;
-use super::engine::Engine;
+use super::engine::{Document, Engine};
 use super::kubernetes;
 use super::replica::Replica;
 use crate::config::{Config, Fleet, HaEngine};
 
 /// The replica of a configuration, and where it shares what has to outlive it; `None` without `[ha]`.
 pub fn make(config: &Config) -> Option<(Replica, Engine)> {
-    let ha = config.ha.as_ref()?;
-    let engine = match &ha.engine {
+    let (ha, engine) = (config.ha.as_ref()?, engine(config)?);
+    let name = identity(ha.replica.as_deref());
+    Some((Replica::new(&name, engine.clone(), ha.lease_time, Uptime::system()), engine))
+}
+
+/// Reads what the replicas share, and says who leads; `None` without `[ha]`.
+///
+/// # Errors
+/// Why it cannot be read, and what to do, in words.
+pub async fn look(config: &Config) -> Option<Result<String, String>> {
+    let engine = engine(config)?;
+    let (lease, overrides) = tokio::join!(engine.read(Document::Lease), engine.read(Document::Overrides));
+    let lease = lease.and_then(|stored| stored.map(Found::try_from).transpose());
+    Some(match (lease, overrides) {
+        (Ok(lease), Ok(_)) => {
+            let holder = lease.and_then(|found| found.record.holder);
+            let leads = holder.map_or_else(|| "nobody".to_owned(), |holder| printable(&holder).into_owned());
+            Ok(format!("{} can be read; {leads} has the lease", engine.name()))
+        }
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    })
+}
+
+fn engine(config: &Config) -> Option<Engine> {
+    Some(match &config.ha.as_ref()?.engine {
         HaEngine::Lease { cluster, namespace, name } => {
             let member = config.members.iter().find(|member| member.name == *cluster)?;
             kubernetes::engine(member.access.clone(), cluster, namespace, name)
         }
         HaEngine::Etcd(keys) => etcd(&usual_prefix(Some(&config.fleet)), keys)?,
-    };
-    let name = identity(ha.replica.as_deref());
-    Some((Replica::new(&name, engine.clone(), ha.lease_time, Uptime::system()), engine))
+    })
 }
 
 /// A name that no other process has: that of the replica or of the host, and a number drawn for this process.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::clock::Uptime;
-use super::engine::{Document, Engine, Stored};
+use super::engine::{Document, Engine};
 use super::fence::{Fence, Lease, Standing};
 
 /// At the end a write that is under way has this long; then the lease is given back.
@@ -108,7 +108,7 @@ impl Replica {
 
     async fn look(&mut self) -> Result<(), String> {
         let found = self.engine.read(Document::Lease).await?;
-        let found = found.map(read).transpose()?;
+        let found = found.map(Found::try_from).transpose()?;
         self.election.found(self.clock.now(), found);
         Ok(())
     }
@@ -173,10 +173,4 @@ impl Replica {
             Err(error) => warn!(replica = %self.name, error, "lease not given back: it ends by itself"),
         }
     }
-}
-
-fn read(stored: Stored) -> Result<Found, String> {
-    let record: Record = serde_json::from_str(&stored.text)
-        .map_err(|error| format!("the lease is not one of ours: {error}; delete it if it is not in use"))?;
-    Ok(Found { record, version: stored.version })
 }

@@ -56,7 +56,14 @@ impl Keeper {
                 // The thread ends without an answer only when the runtime does.
                 written.unwrap_or(Ok(())).map(|()| changed)
             }
-            Self::Shared(shared) => shared.change(known, change).await,
+            Self::Shared(shared) => {
+                let changed = shared.change(known, change).await;
+                if changed.is_err() {
+                    // What was read on the way is not in force yet: it is news at the next look.
+                    shared.version = None;
+                }
+                changed
+            }
         }
     }
 }

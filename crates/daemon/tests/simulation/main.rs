@@ -10,6 +10,7 @@
 //! - `many_schedules`, `many_trials`, `many_outages` and `many_deletions` in place of `many` run one kind only: trials take
 //!   the times of some Services, in the same world with and without what is broken elsewhere; in outages most of the fleet
 //!   is really dead; in deletions many Services are deleted at once.
+//! - `replicas_keep` in place of `many` runs several replicas on one zone, with an engine that fails.
 //! - `SEED=7 cargo test -p fleetdns-daemon --test simulation many_schedules -- --nocapture` runs one and prints all that
 //!   happens, and what the product says of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
@@ -55,7 +56,7 @@ const USUAL_DELETIONS: u64 = 6;
 
 /// The kept seeds of schedules, which have no letter before them, of trials, which have a `t`, of outages, with an
 /// `o`, or of deletions, with a `d`.
-fn kept(letter: &str) -> Vec<u64> {
+pub(crate) fn kept(letter: &str) -> Vec<u64> {
     let seeds = KEPT.lines().filter_map(|line| line.split_whitespace().next()?.strip_prefix(letter));
     seeds.filter_map(|seed| seed.parse().ok()).collect()
 }

@@ -104,9 +104,9 @@ impl ZoneText {
     }
 
     /// The start of a zone that has no file yet.
-    pub(crate) fn new_zone(zone: &DnsName, name_servers: &[DnsName], today: u32) -> String {
+    pub(crate) fn new_zone(zone: &DnsName, name_servers: &[DnsName], now: u64) -> String {
         let first = name_servers.first().unwrap_or(zone);
-        let serial = today.saturating_mul(100);
+        let serial = serial::first(now);
         let mut text =
             format!("{zone}.\t3600\tIN\tSOA\t{first}. hostmaster.{zone}. {serial} 3600 600 604800 30\n");
         for server in name_servers {
@@ -142,10 +142,10 @@ impl ZoneText {
     }
 
     /// The text with other sets of ours and those that leave, and with a serial that tells of it.
-    pub(crate) fn render(&self, ours: &Ours, leaving: &Leaving, owner: &Label, today: u32) -> String {
+    pub(crate) fn render(&self, ours: &Ours, leaving: &Leaving, owner: &Label, now: u64) -> String {
         let mut text = self.foreign.clone();
         if let Some((old, at)) = &self.serial {
-            text.replace_range(at.clone(), &serial::next(*old, today).to_string());
+            text.replace_range(at.clone(), &serial::next(*old, now).to_string());
         }
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');

@@ -42,7 +42,8 @@ fn sets(zone: &ZoneText) -> Vec<String> {
 #[test]
 fn foreign_text_survives_and_the_serial_grows() {
     let before = read(FOREIGN);
-    let text = before.render(&one("www.example.com", "10.0.0.1"), &Leaving::default(), &owner(), 20_261_123);
+    let text =
+        before.render(&one("www.example.com", "10.0.0.1"), &Leaving::default(), &owner(), 1_795_435_200);
     let expected = FOREIGN.replace("2026112200", "2026112300")
         + "; fleetdns begin owner=fed\n\
            ; what stands between these two lines is replaced; write above or below them\n\
@@ -53,7 +54,7 @@ fn foreign_text_survives_and_the_serial_grows() {
     let after = read(&text);
     assert_eq!(after.ours, one("www.example.com", "10.0.0.1"));
     assert_eq!(
-        after.render(&Ours::new(), &Leaving::default(), &owner(), 20_261_123),
+        after.render(&Ours::new(), &Leaving::default(), &owner(), 1_795_435_200),
         FOREIGN.replace("2026112200", "2026112301")
     );
 }
@@ -123,7 +124,7 @@ fn a_damaged_file_is_not_half_read() {
 
 #[test]
 fn a_new_zone_is_a_zone() {
-    let text = ZoneText::new_zone(&zone(), &["ns1.example.net".parse().unwrap()], 20_261_123);
+    let text = ZoneText::new_zone(&zone(), &["ns1.example.net".parse().unwrap()], 1_795_435_200);
     let zone = read(&text);
     assert!(zone.has_soa());
     assert_eq!(sets(&zone), ["example.com 3600 NS …", "example.com 3600 SOA …"]);
@@ -141,8 +142,9 @@ fn hickory_reads_what_we_write() {
     let alias =
         OurSet { ttl: Ttl::DEFAULT, data: RecordData::Cname("lb.example.net".parse().unwrap()), mark: None };
     ours.insert("cdn.example.com".parse().unwrap(), BTreeMap::from([(RecordType::Cname, alias)]));
-    for start in [FOREIGN, &ZoneText::new_zone(&zone(), &["ns1.example.net".parse().unwrap()], 20_261_123)] {
-        let text = read(start).render(&ours, &Leaving::default(), &owner(), 20_261_123);
+    for start in [FOREIGN, &ZoneText::new_zone(&zone(), &["ns1.example.net".parse().unwrap()], 1_795_435_200)]
+    {
+        let text = read(start).render(&ours, &Leaving::default(), &owner(), 1_795_435_200);
         let origin = Name::from_ascii("example.com.").unwrap();
         let (_, sets) = Parser::new(text, None, Some(origin)).parse().unwrap();
         let names: Vec<String> = sets.keys().map(|key| format!("{} {}", key.name, key.record_type)).collect();
@@ -184,7 +186,7 @@ proptest::proptest! {
             let set = OurSet { ttl: Ttl::DEFAULT, data, mark: Some(mark) };
             let kind = set.data.record_type();
             let ours = Ours::from([(name, BTreeMap::from([(kind, set)]))]);
-            let written = read(FOREIGN).render(&ours, &Leaving::default(), &owner(), 20_261_123);
+            let written = read(FOREIGN).render(&ours, &Leaving::default(), &owner(), 1_795_435_200);
             proptest::prop_assert_eq!(written.lines().count(), FOREIGN.lines().count() + 5, "{}", written);
             proptest::prop_assert!(!written.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
             let again = read(&written);
