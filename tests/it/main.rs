@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod bad_input;
+mod e2e_adopt;
 mod e2e_api_away;
 mod e2e_commands;
 mod e2e_deployment;

@@ -97,6 +97,21 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Take over records: of external-dns, of kubefed, or of an older owner id. Prints the plan; --apply writes it.
+    ///
+    /// Only names that a Service with an address asks for are taken. Values stay as they are; the next pass of the daemon changes
+    /// them. A daemon may run meanwhile: every write is conditional.
+    #[command(
+        after_help = "Examples:\n  fleetdns adopt --from external-dns --owner prod\n  fleetdns adopt --from external-dns --owner prod --txt-prefix reg. web.example.com --apply\n  fleetdns adopt --from kubefed\n  fleetdns adopt --from-owner oldfleet --apply\n  fleetdns adopt --orphans"
+    )]
+    Adopt(#[command(flatten)] Box<AdoptArgs>),
+    /// Give a zone up: remove our ownership records and leave the records, or remove both. Prints the plan; --apply writes it.
+    ///
+    /// Refuses while a fleetdns that runs here serves the zone; one on another machine it does not see.
+    #[command(
+        after_help = "Examples:\n  fleetdns release-zone example.com\n  fleetdns release-zone example.com --records --apply"
+    )]
+    ReleaseZone(#[command(flatten)] Box<ReleaseArgs>),
     /// Print the records that the running daemon keeps.
     #[command(after_help = "Examples:\n  fleetdns records\n  fleetdns records --all -o wide")]
     Records {
@@ -319,6 +334,77 @@ pub struct OverrideArgs {
     /// The daemon.
     #[command(flatten)]
     pub operate: Operate,
+}
+
+/// Another program that owns records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Program {
+    /// external-dns with its TXT registry.
+    ExternalDns,
+    /// kubefed, which must have ended: all records at federation names are taken for its own.
+    Kubefed,
+}
+
+/// What is taken over.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("whose").required(true).args(["from", "from_owner", "orphans"]))]
+pub struct AdoptArgs {
+    /// Take over what this program owns.
+    #[arg(long, value_enum, value_name = "PROGRAM", requires_if("external-dns", "owner"))]
+    pub from: Option<Program>,
+    /// Owner id of external-dns, its flag --txt-owner-id.
+    #[arg(long, value_name = "ID", requires = "from")]
+    pub owner: Option<String>,
+    /// external-dns's flag of the same name.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, requires = "from")]
+    pub txt_prefix: String,
+    /// external-dns's flag of the same name.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, requires = "from")]
+    pub txt_suffix: String,
+    /// external-dns's flag of the same name.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, requires = "from")]
+    pub txt_wildcard_replacement: String,
+    /// Take over what stands under this owner id of fleetdns: the one before `owner` of dns.conf was changed.
+    #[arg(long, value_name = "OLD")]
+    pub from_owner: Option<String>,
+    /// List records of ours that nobody claims any more.
+    #[arg(long, conflicts_with_all = ["apply", "names"])]
+    pub orphans: bool,
+    /// Only these names.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Write it.
+    #[arg(long)]
+    pub apply: bool,
+    /// The config.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// A zone that is given up.
+#[derive(Debug, Args)]
+pub struct ReleaseArgs {
+    /// The zone, one of dns.conf.
+    #[arg(value_name = "ZONE")]
+    pub zone: String,
+    /// Remove the records too.
+    #[arg(long)]
+    pub records: bool,
+    /// What stands under another owner id of fleetdns than that of dns.conf.
+    #[arg(long, value_name = "OLD")]
+    pub owner: Option<String>,
+    /// Write it.
+    #[arg(long)]
+    pub apply: bool,
+    /// The config.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// A fleet that begins.

@@ -84,6 +84,8 @@ async fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::Unjoin(args) => commands::members::unjoin(&args).await,
         Command::Check { flags, output } => commands::check::check(&flags, output.output).await,
         Command::Plan { flags, output } => commands::plan::plan(&flags, output.output).await,
+        Command::Adopt(args) => commands::adopt::adopt(&args).await,
+        Command::ReleaseZone(args) => commands::release::release_zone(&args).await,
         Command::Records { daemon, all } => commands::read::records(&daemon, all).await,
         Command::Clusters(daemon) => commands::read::clusters(&daemon).await,
         Command::Get { what: Resource::Clusters, daemon, kubefed } => {

@@ -20,7 +20,7 @@ use fleetdns_daemon::registry::Registry;
 use fleetdns_daemon::view::Status;
 
 /// The daemon of this config, when it runs on this machine: what it has opened is no fault of another program.
-async fn running(config: &Config) -> Option<Status> {
+pub(super) async fn running(config: &Config) -> Option<Status> {
     let url = format!("http://{}/v1/status", config.admin.listen?);
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().ok()?;
     let answer = client.get(url).send().await.ok()?.error_for_status().ok()?;

@@ -2,17 +2,20 @@
 //!
 //! Invariant: a record set that changes hands keeps its values and its TTL; the next pass changes them where they are to be
 //! others.
-//! Invariant: nothing becomes ours that the next pass would delete.
+//! Invariant: nothing becomes ours that no Service with an address asks for.
 
-use std::fmt;
-
-use fleetdns_core::observed::{Content, ObservedSet};
-use fleetdns_core::ownership::external_dns::{Naming, Text};
+use fleetdns_core::observed::ObservedSet;
+use fleetdns_core::ownership::external_dns::Naming;
 use fleetdns_core::ownership::{Owner, Ownership, OwnershipRecord};
-use fleetdns_core::plan::Refusal;
 use fleetdns_core::record::RecordType;
 
 use super::*;
+
+mod leave;
+mod theirs;
+
+pub use leave::Leave;
+use theirs::{Theirs, of_external_dns};
 
 /// What becomes ours, and what does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,46 +24,6 @@ pub struct Handover {
     pub plan: Plan,
     /// Names of theirs that stay theirs, each with the reason.
     pub left: Vec<(DnsName, Leave)>,
-}
-
-/// Why a name stays theirs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Leave {
-    /// No Service of the fleet that has an address asks for it.
-    Unclaimed,
-    /// fleetdns would not write it.
-    Refused(Refusal),
-    /// Its record set is one that fleetdns cannot read.
-    Shape(Arc<str>),
-    /// Beside external-dns's ownership record there are other values.
-    Mixed(DnsName),
-    /// Another ownership record of external-dns names another owner.
-    Rival(DnsName),
-    /// external-dns's ownership record seems to be encrypted.
-    Sealed(DnsName),
-    /// external-dns keeps its ownership record at a name that fleetdns cannot read.
-    Place,
-}
-
-impl fmt::Display for Leave {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unclaimed => f.write_str("no Service of the fleet with an address asks for it"),
-            Self::Refused(refusal) => refusal.fmt(f),
-            Self::Shape(record_type) => {
-                write!(f, "its {record_type} record is one that fleetdns cannot read, such as an alias or a routing policy")
-            }
-            Self::Mixed(at) => write!(f, "the TXT record of {at} has other values too; remove external-dns's by hand"),
-            Self::Rival(at) => write!(f, "the TXT record of {at} names another owner; remove it by hand"),
-            Self::Sealed(at) => {
-                write!(f, "the TXT record of {at} seems to be encrypted; let external-dns rewrite it without --txt-encrypt-enabled")
-            }
-            Self::Place => f.write_str(
-                "external-dns keeps the TXT record of a wildcard at a name with '*' in a label; let it rewrite it with \
-                 --txt-wildcard-replacement",
-            ),
-        }
-    }
 }
 
 /// A name of ours that nobody claims.
@@ -72,13 +35,6 @@ pub struct Orphan {
     pub sets: Vec<ObservedSet>,
     /// Why the next pass keeps it; `None` when it deletes it.
     pub hold: Option<Hold>,
-}
-
-/// A record set of theirs, with their ownership records of it.
-struct Theirs<'a> {
-    set: &'a ObservedSet,
-    marks: Vec<(DnsName, ObservedSet)>,
-    service: Option<ServiceKey>,
 }
 
 impl Planner {
@@ -93,8 +49,9 @@ impl Planner {
         let mut left = Vec::new();
         let mut names: Vec<(&DnsName, Vec<Theirs<'_>>)> = Vec::new();
         for (name, sets) in observed.iter().filter(|(name, _)| self.zone.takes(name) && wanted(name)) {
-            let found =
-                sets.iter().filter_map(|set| theirs(name, set, observed, (naming, owner)).transpose());
+            let found = sets
+                .iter()
+                .filter_map(|set| of_external_dns(name, set, observed, (naming, owner)).transpose());
             match found.collect::<Result<Vec<_>, Leave>>() {
                 Ok(found) if found.is_empty() => {}
                 Ok(found) => names.push((name, found)),
@@ -103,6 +60,49 @@ impl Planner {
                 Err(why) => left.push((name.clone(), why)),
             }
         }
+        for (name, found) in &names {
+            if let Some(service) = found.iter().find_map(|one| one.service.as_ref()) {
+                self.assume_had(name, service);
+            }
+        }
+        self.adopt(names, left, observed)
+    }
+
+    /// Takes over what kubefed left at federation names, which carry no sign of whose they are: it has to have ended.
+    pub fn adopt_kubefed(&mut self, observed: &Observed, wanted: impl Fn(&DnsName) -> bool) -> Handover {
+        let mut left = Vec::new();
+        let mut names: Vec<(&DnsName, Vec<Theirs<'_>>)> = Vec::new();
+        for (name, sets) in observed.iter().filter(|(name, _)| self.is_federation_name(name) && wanted(name))
+        {
+            let foreign =
+                |set: &&ObservedSet| !set.claim.is_ours() && set.type_name().parse::<RecordType>().is_ok();
+            let sets: Vec<&ObservedSet> = sets.iter().filter(foreign).collect();
+            match sets.iter().find(|set| set.content.data().is_none()) {
+                Some(set) => left.push((name.clone(), Leave::Shape(set.type_name().into()))),
+                None if sets.is_empty() => {}
+                None => {
+                    let theirs = |set| Theirs { set, marks: Vec::new(), service: None };
+                    names.push((name, sets.into_iter().map(theirs).collect()));
+                }
+            }
+        }
+        self.adopt(names, left, observed)
+    }
+
+    /// Whether a name is one that the fleet may spell: `SERVICE.NAMESPACE.FLEET.svc[.ZONE][.REGION].SUFFIX`.
+    fn is_federation_name(&self, name: &DnsName) -> bool {
+        let Some(fleet) = &self.zone.fleet else { return false };
+        let mut labels =
+            name.relative_to(&self.zone.suffix).into_iter().flat_map(|labels| labels.split('.').skip(2));
+        self.zone.takes(name) && labels.next() == Some(fleet.as_str()) && labels.next() == Some("svc")
+    }
+
+    fn adopt(
+        &self,
+        names: Vec<(&DnsName, Vec<Theirs<'_>>)>,
+        left: Vec<(DnsName, Leave)>,
+        observed: &Observed,
+    ) -> Handover {
         // Decided is what will be: as if all of it were ours.
         let mut ours = observed.clone();
         for (name, found) in &names {
@@ -111,22 +111,17 @@ impl Planner {
                 _ => set.clone(),
             });
             ours.replace((*name).clone(), sets.collect());
-            if let Some(service) = found.iter().find_map(|one| one.service.as_ref()) {
-                self.assume_had(name, service);
-            }
         }
         let found = names.into_iter().map(|(name, found)| {
             let adopt = |mark: &OwnershipRecord, one: Theirs<'_>| {
                 let (before, set) = (one.set.clone(), same(name, one.set)?);
                 Some(Change::Adopt { before, set, mark: mark.clone(), theirs: one.marks })
             };
-            (
-                name.clone(),
-                self.mark(name, &ours).map(|mark| {
-                    let mark = OwnershipRecord::from(&mark);
-                    found.into_iter().filter_map(|one| adopt(&mark, one)).collect()
-                }),
-            )
+            let changes = self.mark(name, &ours).map(|mark| {
+                let mark = OwnershipRecord::from(&mark);
+                found.into_iter().filter_map(|one| adopt(&mark, one)).collect()
+            });
+            (name.clone(), changes)
         });
         self.handover(found, left, observed)
     }
@@ -203,12 +198,13 @@ impl Planner {
         if let (None, refused) = self.decide(name, observed) {
             return Err(why(refused));
         }
-        let mut mark = desired.ownership;
-        for address in observed.at(name).iter().filter_map(ObservedSet::ours).flat_map(addresses_of) {
-            if !mark.members.values().any(|share| share.addresses.contains(&address)) {
-                mark.unattributed.insert(address);
-            }
-        }
+        let Desired { ownership: mut mark, up, .. } = desired;
+        let stands = |address: &Address| {
+            address.hostname().is_some_and(|name| Some(name) == up.as_ref())
+                || mark.members.values().any(|share| share.addresses.contains(address))
+        };
+        let there = observed.at(name).iter().filter_map(ObservedSet::ours).flat_map(addresses_of);
+        mark.unattributed = there.filter(|address| !stands(address)).collect();
         Ok(mark)
     }
 }
@@ -239,54 +235,4 @@ pub fn release(zone: &ZoneSettings, observed: &Observed, records: bool) -> Plan 
 /// A record set as it stands.
 fn same(name: &DnsName, set: &ObservedSet) -> Option<RecordSet> {
     Some(RecordSet { name: name.clone(), ttl: set.ttl, data: set.content.data()?.clone() })
-}
-
-/// What external-dns has of a record set; `None` of one that it does not own.
-fn theirs<'a>(
-    name: &DnsName,
-    set: &'a ObservedSet,
-    observed: &Observed,
-    (naming, owner): (&Naming, &str),
-) -> Result<Option<Theirs<'a>>, Leave> {
-    let Ok(record_type) = set.type_name().parse::<RecordType>() else { return Ok(None) };
-    let text = |at: &DnsName| {
-        observed.at(at).iter().find_map(|there| match &there.content {
-            Content::Text(values) => Some((there, values.iter().map(|value| &**value))),
-            _ => None,
-        })
-    };
-    let Ok(typed_at) = naming.typed(name, record_type) else {
-        return if set.claim.is_ours() { Ok(None) } else { Err(Leave::Place) };
-    };
-    let mut found = Theirs { set, marks: Vec::new(), service: None };
-    let mut of_another = false;
-    let typed = |at: DnsName| text(&at).map(|(there, values)| (at, there, Text::or_sealed(values)));
-    // That of an alias is at the name for a CNAME until v0.21.
-    let alias = set.content.data().is_none().then(|| naming.typed(name, RecordType::Cname).ok()).flatten();
-    let untyped = naming.untyped(name).and_then(|at| {
-        let (there, values) = text(&at)?;
-        Some((at, there, Text::of(values)))
-    });
-    // external-dns reads a name without the type for all types but AAAA, where there is none with it.
-    let untyped = untyped.filter(|_| record_type != RecordType::Aaaa);
-    for (at, there, text) in typed(typed_at).into_iter().chain(alias.and_then(typed)).chain(untyped) {
-        match text {
-            Text::Mark(mark) if mark.owner == owner && !of_another => {
-                found.service = found.service.or(mark.service);
-                found.marks.push((at, there.clone()));
-            }
-            Text::Mixed(of) if of == owner && !of_another => return Err(Leave::Mixed(at)),
-            Text::Mark(_) | Text::Mixed(_) if !found.marks.is_empty() => return Err(Leave::Rival(at)),
-            Text::Mark(_) | Text::Mixed(_) => of_another = true,
-            Text::Sealed if !set.claim.is_ours() => return Err(Leave::Sealed(at)),
-            Text::Sealed | Text::Other => {}
-        }
-    }
-    if found.marks.is_empty() {
-        return Ok(None);
-    }
-    match set.content.data() {
-        Some(_) => Ok(Some(found)),
-        None => Err(Leave::Shape(set.type_name().into())),
-    }
 }

@@ -13,7 +13,7 @@ use crate::lines::{HeldLine, Reason};
 use crate::planner::{Memory, Planner, Scope};
 use fleetdns_core::brakes::Brakes;
 use fleetdns_core::name::DnsName;
-use fleetdns_core::observed::{Observed, ObservedSet};
+use fleetdns_core::observed::Observed;
 use fleetdns_core::plan::{Change, Plan};
 use fleetdns_core::provider::Capabilities;
 use fleetdns_core::record::{RecordData, Ttl};
@@ -34,7 +34,7 @@ pub struct Report {
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ChangeLine {
-    /// `create`, `update` or `delete`.
+    /// `create`, `update`, `delete`, `adopt` or `release`.
     pub verb: &'static str,
     /// Owner name.
     pub name: String,
@@ -84,7 +84,8 @@ impl Report {
         plan
     }
 
-    fn add(&mut self, plan: &Plan) {
+    /// Adds a plan.
+    pub fn add(&mut self, plan: &Plan) {
         for change in &plan.changes {
             self.plan.extend(change.changes.iter().map(|one| change_line(&change.name, one)));
         }
@@ -95,7 +96,7 @@ impl Report {
 
 fn change_line(name: &DnsName, change: &Change) -> ChangeLine {
     let before = change.before();
-    let values_before = before.and_then(ObservedSet::ours).map(RecordData::values).unwrap_or_default();
+    let values_before = before.and_then(|set| set.content.data()).map(RecordData::values).unwrap_or_default();
     let ttl = change.after().map(|(set, _)| set.ttl).or(before.map(|set| set.ttl)).unwrap_or(Ttl::DEFAULT);
     ChangeLine {
         verb: change.verb(),

@@ -201,6 +201,35 @@ proptest! {
     }
 }
 
+/// Where nothing but the owner id changes, the next pass has nothing to do, at names that lead one level up too.
+#[test]
+fn a_new_owner_id_alone_leaves_the_next_pass_nothing_to_do() {
+    let mut world = World::default();
+    for (member, region, address, verdict) in
+        [(0, "r1", 1, Verdict::Unhealthy), (1, "r2", 2, Verdict::Healthy)]
+    {
+        world.happen(&Event::Region { member, region: Some(region) });
+        world.happen(&Event::Set { member, service: 2, addresses: Some(vec![address]), hostname: false });
+        world.happen(&Event::HealthState { address, verdict });
+    }
+    let old = ZoneSettings { owner: "old".parse().unwrap(), ..zone() };
+    let mut first = Planner::new(old, Capabilities::default(), Brakes::default());
+    first.update(&world.input());
+    let mut theirs = Observed::default();
+    let plan = first.plan(&Scope::All, &theirs);
+    apply(&mut theirs, &plan);
+    assert!(
+        values(&theirs)
+            .contains("web.default.fed.svc.r1.example.com 30 CNAME web.default.fed.svc.example.com")
+    );
+    let mut planner = planner();
+    planner.update(&world.input());
+    let Handover { plan, left } = planner.adopt_owner(&theirs, |_| true);
+    assert_eq!(left, []);
+    let next = planner.plan(&Scope::All, &adopted(&theirs, &plan));
+    assert!(next.is_empty(), "{next}");
+}
+
 fn world_of(addresses: Option<Vec<u8>>) -> Planner {
     let mut world = World::default();
     world.happen(&Event::Set { member: 0, service: 2, addresses, hostname: true });
@@ -283,6 +312,32 @@ fn external_dns_says_which_service_has_a_name() {
         let (_, mark) = plan.changes[0].changes[0].after().unwrap();
         assert!(mark.unwrap().as_str().contains(&format!("service=default/{service} ")), "{mark:?}");
     }
+}
+
+/// kubefed left A records and aliases at the names of the federation, and no sign of whose they are.
+#[test]
+fn federation_names_of_kubefed_are_taken_over() {
+    let (claimed, gone) = ("web.default.fed.svc.example.com", "old.default.fed.svc.example.com");
+    let name = |text: &str| text.parse::<DnsName>().unwrap();
+    let alias = set(Content::other("A"));
+    let observed: Observed = [
+        (name(claimed), a(9)),
+        (name(gone), a(8)),
+        (name("api.default.fed.svc.example.com"), alias),
+        (name("www.example.com"), a(7)),
+        (name("web.default.other.svc.example.com"), a(6)),
+    ]
+    .into_iter()
+    .collect();
+    let mut planner = world_of(Some(vec![1]));
+    let Handover { plan, left } = planner.adopt_kubefed(&observed, |_| true);
+    let after = adopted(&observed, &plan);
+    assert_eq!(values(&after), values(&observed));
+    assert_eq!(after.owned().map(DnsName::as_str).collect::<Vec<_>>(), [claimed]);
+    let left: Vec<(&str, &Leave)> = left.iter().map(|(name, why)| (name.as_str(), why)).collect();
+    let shape = Leave::Shape("A".into());
+    assert_eq!(left, [("api.default.fed.svc.example.com", &shape), (gone, &Leave::Unclaimed)]);
+    assert!(planner.adopt_kubefed(&after, |_| true).plan.is_empty());
 }
 
 #[test]

@@ -1,0 +1,66 @@
+//! Records of another program.
+
+use fleetdns_core::name::DnsName;
+use fleetdns_core::observed::{Content, Observed, ObservedSet};
+use fleetdns_core::ownership::external_dns::{Naming, Text};
+use fleetdns_core::record::RecordType;
+use fleetdns_core::service::ServiceKey;
+
+use super::leave::Leave;
+
+/// A record set of theirs, with their ownership records of it.
+pub(super) struct Theirs<'a> {
+    pub(super) set: &'a ObservedSet,
+    pub(super) marks: Vec<(DnsName, ObservedSet)>,
+    pub(super) service: Option<ServiceKey>,
+}
+
+/// What external-dns has of a record set; `None` of one that it does not own.
+pub(super) fn of_external_dns<'a>(
+    name: &DnsName,
+    set: &'a ObservedSet,
+    observed: &Observed,
+    (naming, owner): (&Naming, &str),
+) -> Result<Option<Theirs<'a>>, Leave> {
+    let Ok(record_type) = set.type_name().parse::<RecordType>() else { return Ok(None) };
+    let text = |at: &DnsName| {
+        observed.at(at).iter().find_map(|there| match &there.content {
+            Content::Text(values) => Some((there, values.iter().map(|value| &**value))),
+            _ => None,
+        })
+    };
+    let Ok(typed_at) = naming.typed(name, record_type) else {
+        return if set.claim.is_ours() { Ok(None) } else { Err(Leave::Place) };
+    };
+    let mut found = Theirs { set, marks: Vec::new(), service: None };
+    let mut of_another = false;
+    let typed = |at: DnsName| text(&at).map(|(there, values)| (at, there, Text::or_sealed(values)));
+    // That of an alias is at the name for a CNAME until v0.21.
+    let alias = set.content.data().is_none().then(|| naming.typed(name, RecordType::Cname).ok()).flatten();
+    let untyped = naming.untyped(name).and_then(|at| {
+        let (there, values) = text(&at)?;
+        Some((at, there, Text::of(values)))
+    });
+    // external-dns reads a name without the type for all types but AAAA, where there is none with it.
+    let untyped = untyped.filter(|_| record_type != RecordType::Aaaa);
+    for (at, there, text) in typed(typed_at).into_iter().chain(alias.and_then(typed)).chain(untyped) {
+        match text {
+            Text::Mark(mark) if mark.owner == owner && !of_another => {
+                found.service = found.service.or(mark.service);
+                found.marks.push((at, there.clone()));
+            }
+            Text::Mixed(of) if of == owner && !of_another => return Err(Leave::Mixed(at)),
+            Text::Mark(_) | Text::Mixed(_) if !found.marks.is_empty() => return Err(Leave::Rival(at)),
+            Text::Mark(_) | Text::Mixed(_) => of_another = true,
+            Text::Sealed if !set.claim.is_ours() => return Err(Leave::Sealed(at)),
+            Text::Sealed | Text::Other => {}
+        }
+    }
+    if found.marks.is_empty() {
+        return Ok(None);
+    }
+    match set.content.data() {
+        Some(_) => Ok(Some(found)),
+        None => Err(Leave::Shape(set.type_name().into())),
+    }
+}
