@@ -53,7 +53,15 @@ async fn the_manifests_apply_and_their_rights_are_enough_and_no_more() {
     for file in ["rbac.yaml", "ha-rbac.yaml", "deployment.yaml", "sidecar.yaml"] {
         fleet.west.apply_yaml(&read(&format!("kubernetes/{file}"))).await;
     }
-    let tried = ["rbac.yaml", "ha-rbac.yaml", "deployment.yaml", "sidecar.yaml", "member-rbac.yaml"];
+    // The last one is applied where clusters are discovered.
+    let tried = [
+        "rbac.yaml",
+        "ha-rbac.yaml",
+        "deployment.yaml",
+        "sidecar.yaml",
+        "member-rbac.yaml",
+        "discovery-rbac.yaml",
+    ];
     for file in fs::read_dir(config("kubernetes")).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
         assert!(tried.contains(&&*name), "config/kubernetes/{name} is applied nowhere");

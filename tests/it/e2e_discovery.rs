@@ -1,17 +1,25 @@
-//! Members that come and go beside the sections: kubeconfigs in a directory.
+//! Members that come and go beside the sections: kubeconfigs in a directory, and in Secrets of a host cluster.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use fleetdns_tests::access::Access;
 use fleetdns_tests::conf::{Conf, name};
 use fleetdns_tests::daemon::{Daemon, cluster};
 use fleetdns_tests::dns;
 use fleetdns_tests::endpoint::Endpoint;
+use fleetdns_tests::eventually;
 use fleetdns_tests::fleet::Fleet;
+use fleetdns_tests::kube::Member;
 use fleetdns_tests::manifest::NewService;
 use fleetdns_tests::race::Race;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
 use crate::e2e_endpoint::{BACK, both};
@@ -167,4 +175,174 @@ async fn a_directory_that_fails_or_empties_removes_nobody_until_that_is_confirme
     assert_eq!(reloaded.json()["changes"], changes, "{reloaded:?}");
     fault(&daemon, None).await;
     assert_eq!(cluster(&daemon.status().await, "eastus")["inventory"], "removed");
+}
+
+/// The namespace of `config/kubernetes/discovery-rbac.yaml`.
+const NAMESPACE: &str = "fleet-system";
+
+fn kubeconfig(member: &Member) -> Value {
+    let text = fs::read_to_string(member.kubeconfig()).unwrap();
+    let mut read: Value = serde_json::from_str(&text).unwrap();
+    let cluster = &mut read["clusters"][0]["cluster"];
+    let authority = fs::read(cluster["certificate-authority"].take().as_str().unwrap()).unwrap();
+    *cluster = json!({"server": cluster["server"], "certificate-authority-data": STANDARD.encode(authority)});
+    read
+}
+
+/// Makes a Secret, or changes it.
+async fn secret(host: &Member, name: &str, labels: &Value, data: &Value) {
+    let mut labels = labels.clone();
+    labels["fleet"] = "yes".into();
+    let metadata = json!({"name": name, "namespace": NAMESPACE, "labels": labels});
+    host.apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}))
+        .await;
+}
+
+async fn delete_secrets(host: &Member, selector: &str) {
+    let secrets: Api<Secret> = Api::namespaced(host.client(), NAMESPACE);
+    secrets
+        .delete_collection(&DeleteParams::default(), &ListParams::default().labels(selector))
+        .await
+        .unwrap();
+}
+
+/// `westus` is the host cluster, of which the daemon may read Services and nodes.
+fn with_secrets(world: &World, more: &str) -> Conf {
+    let host = world.fleet.west.kubeconfig_for(Access::Reader);
+    let conf = world.fleet.conf().without("westus").without("eastus").cluster("westus", &host);
+    conf.more(&format!("[discovery]\nsecrets = fleet=yes\ncluster = westus\nnamespace = {NAMESPACE}\n{more}"))
+}
+
+async fn grant(host: &Member) {
+    let text =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/kubernetes/discovery-rbac.yaml"));
+    let account = "kind: ServiceAccount\n    name: fleetdns\n    namespace: fleetdns";
+    let text = text.unwrap();
+    assert!(text.contains(account), "{text}");
+    let user = "kind: User\n    name: reader\n    apiGroup: rbac.authorization.k8s.io";
+    host.apply_yaml(&text.replace(account, user)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kubeconfig_in_a_secret_joins_and_a_source_that_fails_or_empties_removes_nobody() {
+    let mut world = World::start().await;
+    world.fleet.west.create_namespace(NAMESPACE).await;
+    let mut daemon = Daemon::start(&with_secrets(&world, "")).await;
+    fault(&daemon, Some("config/kubernetes/discovery-rbac.yaml has the rights")).await;
+    grant(&world.fleet.west).await;
+    fault(&daemon, Some("has no cluster")).await;
+
+    // As Cluster API makes it, with another Secret under the same label.
+    let east = kubeconfig(&world.fleet.east).to_string();
+    let of_east = json!({"cluster.x-k8s.io/cluster-name": "eastus"});
+    secret(&world.fleet.west, "eastus-ca", &of_east, &json!({"tls.crt": "x", "tls.key": "y"})).await;
+    secret(&world.fleet.west, "eastus-kubeconfig", &of_east, &json!({"value": east})).await;
+    world.both("a Secret is made", NOTICED).await;
+    fault(&daemon, None).await;
+    let source = "secret fleet-system/eastus-kubeconfig";
+    assert_eq!(cluster(&daemon.status().await, "eastus")["source"], source);
+    let check = daemon.command(&["check"]).await;
+    assert!(check.code == Some(0) && check.out.contains(&format!("cluster eastus ({source})")), "{check:?}");
+    let refused = daemon
+        .command(&["join", "eastus", "--kubeconfig", &world.fleet.east.kubeconfig().display().to_string()])
+        .await;
+    assert!(refused.code == Some(1) && refused.err.contains(source), "{refused:?}");
+
+    // What cannot be used changes nothing for its member, and no other one takes its place.
+    secret(&world.fleet.west, "eastus-kubeconfig", &of_east, &json!({"value": "half of a kubeconfig"})).await;
+    fault(&daemon, Some("what was read before stands")).await;
+    secret(&world.fleet.west, "eastus-kubeconfig", &of_east, &json!({"value": east})).await;
+    fault(&daemon, None).await;
+    secret(&world.fleet.west, "aaa", &json!({}), &json!({"value": east})).await;
+    fault(
+        &daemon,
+        Some("cluster aaa of secret fleet-system/aaa is left out: its API server is that of cluster eastus"),
+    )
+    .await;
+    secret(
+        &world.fleet.west,
+        "aaa",
+        &json!({"cluster.x-k8s.io/cluster-name": "eastus"}),
+        &json!({"value": east}),
+    )
+    .await;
+    fault(&daemon, Some("is left out: secret fleet-system/eastus-kubeconfig has one of this name")).await;
+    let secrets: Api<Secret> = Api::namespaced(world.fleet.west.client(), NAMESPACE);
+    secrets.delete("aaa", &DeleteParams::default()).await.unwrap();
+    fault(&daemon, None).await;
+
+    // The host cluster is away, at a start too.
+    world.fleet.west.kill_api();
+    fault(&daemon, Some("cannot be read")).await;
+    world.both_stay(Duration::from_secs(3)).await;
+    daemon.kill();
+    daemon.start_again();
+    // It is not ready while a member is awaited.
+    eventually("the daemon to answer", NOTICED, Duration::from_millis(100), async || {
+        let printed = daemon.command(&["status"]).await;
+        if printed.code == Some(0) { Ok(()) } else { Err(printed.err) }
+    })
+    .await;
+    fault(&daemon, Some("cannot be read")).await;
+    let stale = |status: &Value| cluster(status, "eastus")["inventory"] == "stale";
+    daemon.status_shows("a member that the zone knows", NOTICED, stale).await;
+    world.both_stay(Duration::from_secs(5)).await;
+    world.fleet.west.restart_api().await;
+    fault(&daemon, None).await;
+    daemon.inventory_is("eastus", "live", NOTICED).await;
+
+    // As Argo CD has it: a second one, whose API server nobody reaches. Then all go at once.
+    let config = json!({"bearerToken": "top-secret", "tlsClientConfig": {"insecure": true}}).to_string();
+    let argo = json!({"name": "third", "server": "https://127.0.0.1:9", "config": config});
+    secret(&world.fleet.west, "cluster-third", &json!({}), &argo).await;
+    let joined =
+        |status: &Value| status["clusters"].as_array().unwrap().iter().any(|one| one["name"] == "third");
+    daemon.status_shows("the third one", NOTICED, joined).await;
+    delete_secrets(&world.fleet.west, "fleet=yes").await;
+    fault(&daemon, Some("2 of 2 clusters are gone at once and stay")).await;
+    world.both_stay(Duration::from_secs(5)).await;
+    let reloaded = daemon.command(&["reload", "-o", "json"]).await;
+    let changes = json!(["cluster eastus removed", "cluster third removed"]);
+    assert_eq!(reloaded.json()["changes"], changes, "{reloaded:?}");
+    world.west_alone("a loss is confirmed").await;
+    assert!(!daemon.log().contains("top-secret") && !daemon.log().contains("token-of"), "{}", daemon.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_runs_no_command_and_one_that_is_deleted_drains() {
+    let world = World::start().await;
+    let host = &world.fleet.west;
+    host.create_namespace(NAMESPACE).await;
+    grant(host).await;
+    let folder = tempfile::tempdir().unwrap();
+    let ran = folder.path().join("ran");
+    let mut hostile = kubeconfig(&world.fleet.east);
+    hostile["users"][0]["user"] = json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1", "command": "touch", "args": [ran.display().to_string()],
+    }});
+    secret(host, "eastus", &json!({}), &json!({"kubeconfig": hostile.to_string()})).await;
+    let daemon = Daemon::start(&with_secrets(&world, "")).await;
+    fault(&daemon, Some("it runs a credential plugin; [discovery] allow = exec lets it")).await;
+    let stale = |status: &Value| cluster(status, "eastus")["fault"].to_string().contains("credential plugin");
+    daemon.status_shows("the member's fault", NOTICED, stale).await;
+    assert!(!ran.exists(), "a Secret ran a command");
+
+    // With a token it may be used, and then it is deleted.
+    let good = kubeconfig(&world.fleet.east).to_string();
+    secret(host, "eastus", &json!({}), &json!({"kubeconfig": good})).await;
+    world.both("the kubeconfig is mended", NOTICED).await;
+    fault(&daemon, None).await;
+    delete_secrets(host, "fleet=yes").await;
+    world.west_alone("a Secret is deleted").await;
+    assert_eq!(cluster(&daemon.status().await, "eastus")["inventory"], "removed");
+    assert!(!ran.exists());
+
+    // Whoever allows it gets it.
+    secret(host, "eastus", &json!({}), &json!({"kubeconfig": hostile.to_string()})).await;
+    daemon.write_conf(&with_secrets(&world, "allow = exec"));
+    let deadline = std::time::Instant::now() + NOTICED;
+    while !ran.exists() {
+        assert!(std::time::Instant::now() < deadline, "{}", daemon.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

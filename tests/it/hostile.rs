@@ -57,6 +57,7 @@
 //! | point | test |
 //! |---|---|
 //! | files with secrets that others can read | daemon, `config::tests::locate` |
+//! | a Secret that runs a command, or takes the name or the API server of a member | `e2e_discovery` |
 //! | tokens that a server echoes | `hostile_members`, `hostile_backends` |
 //! | key ids of AWS | core, `text` |
 //! | temporary files of a crash | providers/embedded, `tests/it` (`state`) |

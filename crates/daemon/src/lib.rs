@@ -20,6 +20,7 @@ pub mod admin;
 pub mod config;
 pub mod control;
 pub mod denied;
+mod discovery;
 mod first_sync;
 pub mod ha;
 pub mod heartbeats;

@@ -48,6 +48,8 @@ pub enum Asker {
     Operator,
     /// Nobody: a file has changed. That alone does not remove most clusters.
     Files,
+    /// Nobody: a source of clusters on a host cluster says something else. No file is read.
+    Source,
 }
 
 /// Who asked for a reload, and where the answer is waited for.

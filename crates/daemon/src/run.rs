@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::{Admin, Config, Socket};
+use crate::config::{Admin, Config, Heard, Socket};
 use crate::control::{self, Bound, Control};
 use crate::ha::{self, Engine, Fence, Replica, Standing};
 use crate::heartbeats::{self, ClusterBeats, Heartbeats};
@@ -26,7 +26,7 @@ use crate::self_checks::canaries;
 use crate::tasks::Tasks;
 use crate::view::View;
 use crate::zone::NameServers;
-use crate::{admin, first_sync, notify};
+use crate::{admin, discovery, first_sync, notify};
 
 pub use crate::tasks::RunError;
 
@@ -145,6 +145,10 @@ async fn start(
     let turns: Turns = (heartbeats::TICK, Arc::new(move |member: &MemberName| told.beat(member)));
     let watching = fleetdns_watch::run_until(members, adopted, snapshot_out, turns, stop);
     tasks.spawn("watch", async move { watching.await.map_err(|error| crate::chain(&error)) });
+    let ((remotes_out, remotes), (heard_out, heard)) =
+        (watch::channel(config.remotes.clone()), watch::channel(Heard::new()));
+    let following = discovery::follow(remotes, heard_out, reload.clone(), tasks.stop.clone());
+    tasks.spawn_sound("discovery", following);
     let files = running.source.as_ref().map(|source| source.files.clone()).unwrap_or_default();
     let (files_out, files) = watch::channel(files);
     tasks.spawn_sound("config files", reload::follow_files(files, reload, tasks.stop.clone()));
@@ -160,6 +164,8 @@ async fn start(
         setups: setup_out,
         operators: operators_out,
         files: files_out,
+        remotes: remotes_out,
+        heard,
         beats,
     };
     Ok((running, outputs, asked))

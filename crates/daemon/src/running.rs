@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::chain;
-use crate::config::{Config, Fault, Loaded, Stamps, ZoneConfig};
+use crate::config::{Config, Fault, Heard, Loaded, Remote, Stamps, ZoneConfig};
 use crate::ha::Fence;
 use crate::heartbeats::{self, ClusterBeats};
 use crate::inputs::Inputs;
@@ -55,6 +55,9 @@ pub(crate) struct Outputs {
     pub(crate) setups: watch::Sender<Setup>,
     pub(crate) operators: watch::Sender<Arc<Operator>>,
     pub(crate) files: watch::Sender<Stamps>,
+    pub(crate) remotes: watch::Sender<Vec<Remote>>,
+    /// What these sources say.
+    pub(crate) heard: watch::Receiver<Heard>,
     pub(crate) beats: ClusterBeats,
 }
 
@@ -113,42 +116,18 @@ impl Running {
         Ok(())
     }
 
-    /// Reads the configuration again and takes it up, with everything that it changes.
+    /// Takes up what has changed: of the files, which are read again, or of the sources on host clusters alone.
     pub(crate) async fn reload(&mut self, asker: Asker, out: &Outputs, tasks: &mut Tasks) -> Reloaded {
-        let Some(source) = &mut self.source else { return Reloaded::default() };
-        let flags = source.flags.clone();
-        let Ok(Loaded { config, files }) = tokio::task::spawn_blocking(move || Loaded::of(&flags)).await
-        else {
-            return Reloaded {
-                faults: vec!["reading the files broke off".to_owned()],
-                ..Reloaded::default()
-            };
-        };
-        source.files.extend(files.clone());
-        let taken = match config {
-            Ok(mut config) => {
-                config.settle(Some(&self.config), asker == Asker::Operator);
-                if asker == Asker::Files && self.config.loses_most(&config) {
-                    Err(vec![LOSES_MOST.to_owned()])
-                } else {
-                    source.files = files;
-                    let taken = self.take_up(config, out, tasks).await;
-                    if let (Ok(_), Some(source)) = (&taken, &self.source) {
-                        (source.set_level)(self.config.admin.level);
-                    }
-                    taken
-                }
-            }
-            Err(faults) => Err(faults.iter().map(Fault::to_string).collect()),
-        };
-        out.files.send_replace(self.source.as_ref().map(|source| source.files.clone()).unwrap_or_default());
-        let reloaded = taken.unwrap_or_else(|faults| Reloaded {
-            faults,
-            source_faults: self.config.source_faults.clone(),
-            ..Reloaded::default()
-        });
         let Reloaded { faults: before, source_faults: sources, .. } =
             (*out.operators.borrow().view.reloaded).clone();
+        let reloaded = if asker == Asker::Source {
+            let taken = self.settle(self.config.clone(), asker, out, tasks).await;
+            // What is wrong with the files is as wrong as before.
+            let stands = Reloaded { faults: before.clone(), ..Reloaded::default() };
+            taken.map_or_else(|_| stands, |taken| Reloaded { faults: before.clone(), ..taken })
+        } else {
+            self.reload_files(asker, out, tasks).await
+        };
         for fault in reloaded.faults.iter().filter(|fault| !before.contains(fault)) {
             warn!(%fault, "configuration not taken up: it has a fault; what was read before stands");
         }
@@ -160,6 +139,55 @@ impl Running {
             operator.view.reloaded = Arc::new(reloaded.clone());
         });
         reloaded
+    }
+
+    async fn reload_files(&mut self, asker: Asker, out: &Outputs, tasks: &mut Tasks) -> Reloaded {
+        let Some(source) = &mut self.source else { return Reloaded::default() };
+        let flags = source.flags.clone();
+        let Ok(Loaded { config, files }) = tokio::task::spawn_blocking(move || Loaded::of(&flags)).await
+        else {
+            return Reloaded {
+                faults: vec!["reading the files broke off".to_owned()],
+                ..Reloaded::default()
+            };
+        };
+        source.files.extend(files.clone());
+        let taken = match config {
+            Ok(config) => {
+                let taken = self.settle(config, asker, out, tasks).await;
+                if let (Ok(_), Some(source)) = (&taken, &mut self.source) {
+                    source.files = files;
+                    (source.set_level)(self.config.admin.level);
+                }
+                taken
+            }
+            Err(faults) => Err(faults.iter().map(Fault::to_string).collect()),
+        };
+        out.files.send_replace(self.source.as_ref().map(|source| source.files.clone()).unwrap_or_default());
+        taken.unwrap_or_else(|faults| Reloaded {
+            faults,
+            source_faults: self.config.source_faults.clone(),
+            ..Reloaded::default()
+        })
+    }
+
+    /// Works out who is a member, and takes up a configuration with them.
+    ///
+    /// # Errors
+    /// Everything that keeps it from being taken up. Nothing has changed then.
+    async fn settle(
+        &mut self,
+        mut new: Config,
+        asker: Asker,
+        out: &Outputs,
+        tasks: &mut Tasks,
+    ) -> Result<Reloaded, Vec<String>> {
+        new.hear(&out.heard.borrow());
+        new.settle(Some(&self.config), asker == Asker::Operator);
+        if asker == Asker::Files && self.config.loses_most(&new) {
+            return Err(vec![LOSES_MOST.to_owned()]);
+        }
+        self.take_up(new, out, tasks).await
     }
 
     /// Takes up a configuration.
@@ -192,6 +220,11 @@ impl Running {
         out.operators.send_replace(Arc::new(operator));
         out.setups.send_replace(setup);
         out.members.send_replace(self.config.members());
+        out.remotes.send_if_modified(|remotes| {
+            let changed = *remotes != self.config.remotes;
+            remotes.clone_from(&self.config.remotes);
+            changed
+        });
         out.beats.configure(self.configured());
         for note in &self.config.notes {
             warn!(%note, "the config may not mean what it says");

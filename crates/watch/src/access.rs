@@ -14,6 +14,7 @@ use crate::certificate;
 use crate::chosen::Chosen;
 use crate::credential::Credential;
 use crate::error::{AccessError, Peer, WatchError, auth_problem, brief};
+use crate::given::Given;
 use crate::kubeconfig::{Files, label};
 use crate::{normal, proxy};
 
@@ -29,6 +30,8 @@ pub enum Access {
         /// Name of the context; the files' current-context when it is not given.
         context: Option<String>,
     },
+    /// A kubeconfig from an API: its only context, or else its current one.
+    Given(Given),
 }
 
 /// Names of all contexts in a list of kubeconfig files, in their order.
@@ -42,8 +45,14 @@ pub fn contexts(paths: &[PathBuf]) -> Result<Vec<String>, WatchError> {
 /// Files from which a client of the member's API is made: kubeconfigs, and the certificates and keys that they name. A
 /// token in a file of its own is read again and again, and is none of them. Reads the kubeconfigs, and so may block.
 pub fn files(access: &Access) -> Vec<PathBuf> {
-    let Access::Kubeconfig { paths, .. } = access else { return Vec::new() };
-    let named = Files::read(paths).map(|files| files.named_files()).unwrap_or_default();
+    let (paths, files) = match access {
+        Access::InCluster => return Vec::new(),
+        Access::Kubeconfig { paths, .. } => (&paths[..], Files::read(paths)),
+        // Without that right it is not used, and nothing is read that it names.
+        Access::Given(given) if !given.allowed.files => return Vec::new(),
+        Access::Given(given) => (&[][..], Files::given(given)),
+    };
+    let named = files.map(|files| files.named_files()).unwrap_or_default();
     paths.iter().cloned().chain(named).collect()
 }
 
@@ -82,7 +91,17 @@ fn find(access: &Access) -> Result<Found, AccessError> {
                 .map_err(|error| AccessError::NotInPod { problem: brief(&error.to_string()) })?;
             Found { config, label: POD.into() }
         }
-        Access::Kubeconfig { paths, context } => from_files(paths, context.as_deref())?,
+        Access::Kubeconfig { paths, context } => {
+            let chosen = Files::read(paths)?.choose(context.as_deref())?;
+            let label = label(paths, Some(&chosen.context));
+            from_context(chosen, label.into(), None)?
+        }
+        Access::Given(given) => {
+            let files = Files::given(given)?;
+            let contexts = files.contexts()?;
+            let only = contexts.first().filter(|_| contexts.len() == 1);
+            from_context(files.choose(only.map(String::as_str))?, Arc::clone(&given.label), Some(given))?
+        }
     };
     // Repeating is the feed's business, with pauses of its own.
     found.config.default_retry = false;
@@ -92,10 +111,9 @@ fn find(access: &Access) -> Result<Found, AccessError> {
 
 const POD: &str = "the pod's service account";
 
-fn from_files(paths: &[PathBuf], context: Option<&str>) -> Result<Found, AccessError> {
-    let mut chosen = Files::read(paths)?.choose(context)?;
-    let label: Arc<str> = label(paths, Some(&chosen.context)).into();
+fn from_context(mut chosen: Chosen, label: Arc<str>, given: Option<&Given>) -> Result<Found, AccessError> {
     let unusable = |problem| AccessError::Unusable { credentials: Arc::clone(&label), problem };
+    given.map_or(Ok(()), |given| given.check(&chosen)).map_err(unusable)?;
     normal::check(&mut chosen).map_err(unusable)?;
     let proxy_is_ours = chosen.cluster.proxy_url.is_some();
     let (file, options) = alone(chosen);
@@ -210,6 +228,7 @@ impl Connector {
         match &self.access {
             Access::InCluster => POD.into(),
             Access::Kubeconfig { paths, context } => label(paths, context.as_deref()).into(),
+            Access::Given(given) => Arc::clone(&given.label),
         }
     }
 }

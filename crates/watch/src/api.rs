@@ -141,7 +141,7 @@ impl Api {
     }
 
     /// Every page of a list, object by object; returns the version of the first.
-    async fn pages(
+    pub(crate) async fn pages(
         &self,
         action: &'static str,
         mut params: ListParams,
@@ -205,12 +205,21 @@ impl Api {
             bookmarks: true,
             ..WatchParams::default()
         };
-        let mut request = Request::new(SERVICES)
+        let request = Request::new(SERVICES)
             .watch(&params, version)
             .map_err(|error| self.broken(WATCH, &error.to_string()))?;
+        self.lines(WATCH, request).await
+    }
+
+    /// The lines of the answer to a watch.
+    pub(crate) async fn lines(
+        &self,
+        action: &'static str,
+        mut request: http::Request<Vec<u8>>,
+    ) -> Result<Lines<impl AsyncBufRead + Unpin + use<>>, Fault> {
         // A server that gzips each event by itself would be read up to the first one only.
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let body = self.within(WATCH, self.open(WATCH, request)).await?;
+        let body = self.within(action, self.open(action, request)).await?;
         let reader = chunks(body).map_err(io::Error::other).into_async_read();
         Ok(Lines::new(Box::pin(reader), self.limits.object_size))
     }

@@ -157,7 +157,7 @@ pub(crate) enum Fault {
     Access(#[from] AccessError),
     #[error("{} does not accept the credentials (401) to {action}; renew those of {}", .peer.server, .peer.credentials)]
     Unauthorized { peer: Peer, action: &'static str },
-    #[error("{} does not allow to {action} (403): {message}; {GRANT}", .peer.server)]
+    #[error("{} does not allow to {action} (403): {message}; {}", .peer.server, grant(action))]
     Forbidden { peer: Peer, action: &'static str, message: String },
     #[error("{} no longer knows the version from which to {action} (410)", .peer.server)]
     Expired { peer: Peer, action: &'static str },
@@ -176,7 +176,12 @@ pub(crate) enum Fault {
 }
 
 /// What lets a reader in.
-pub(crate) const GRANT: &str = "grant it with a ClusterRole: kubectl create clusterrole fleetdns \
+fn grant(action: &str) -> &'static str {
+    if action.ends_with("secrets") { GRANT_DISCOVERY } else { GRANT }
+}
+
+const GRANT_DISCOVERY: &str = "config/kubernetes/discovery-rbac.yaml has the rights to grant";
+const GRANT: &str = "grant it with a ClusterRole: kubectl create clusterrole fleetdns \
     --verb=get,list,watch --resource=services,nodes, and a clusterrolebinding of it to this user";
 
 impl Fault {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::chosen::Chosen;
 use crate::error::{AccessError, brief};
+use crate::given::Given;
 use crate::normal::normalise;
 
 /// Files of one list, each normalised, in their order.
@@ -35,6 +36,16 @@ impl Files {
             return Err(AccessError::Missing { paths: paths.to_vec() });
         }
         Ok(Self(files))
+    }
+
+    /// Reads a kubeconfig that came from elsewhere.
+    ///
+    /// # Errors
+    /// When it cannot be parsed.
+    pub(crate) fn given(given: &Given) -> Result<Self, AccessError> {
+        // A relative path in it begins nowhere.
+        let label = PathBuf::from(&*given.label);
+        Ok(Self(vec![(label.clone(), parse(&label, given.text().as_bytes())?)]))
     }
 
     /// Certificates and keys that stand in files of their own.

@@ -20,6 +20,8 @@ pub enum Origin {
     Config,
     /// A kubeconfig in the directory of `[discovery]`.
     File(PathBuf),
+    /// A Secret of a host cluster, as `NAMESPACE/NAME`.
+    Secret(String),
 }
 
 impl fmt::Display for Origin {
@@ -27,6 +29,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Config => f.write_str("dns.conf"),
             Self::File(path) => write!(f, "{}", path.display()),
+            Self::Secret(name) => write!(f, "secret {name}"),
         }
     }
 }

@@ -52,7 +52,8 @@ struct Line {
 /// # Errors
 /// When the config has faults.
 pub async fn check(flags: &Flags, format: Format) -> Result<Exit, CommandError> {
-    let config = Config::load(flags).map_err(CommandError::Config)?;
+    let mut config = Config::load(flags).map_err(CommandError::Config)?;
+    config.discover().await;
     let mut lines = vec![Line {
         what: "config".to_owned(),
         good: true,
@@ -67,6 +68,11 @@ pub async fn check(flags: &Flags, format: Format) -> Result<Exit, CommandError> 
         what: "config".to_owned(),
         good: true,
         text: format!("note: {note}"),
+    }));
+    lines.extend(config.sources().into_iter().map(|text| Line {
+        what: "discovery".to_owned(),
+        good: true,
+        text,
     }));
     lines.extend(config.source_faults.iter().map(|fault| Line {
         what: "discovery".to_owned(),

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use fleetdns_core::MemberName;
-use fleetdns_daemon::config::{Config, Draft, Fault, Flags, Outside, Place, edit};
+use fleetdns_daemon::config::{Config, Draft, Fault, Outside, Place, edit};
 use fleetdns_daemon::reload::Reloaded;
 use fleetdns_daemon::view::Status;
 use fleetdns_watch::{Access, Origin};
@@ -66,7 +66,10 @@ pub async fn join(args: &JoinArgs) -> Result<Exit, CommandError> {
         return Err(CommandError::Config(faults));
     };
     as_meant(&config, &name, &access)?;
-    is_new(&draft, &before, &flags, &name)?;
+    if let Some(source) = discovered(&args.operate, draft.check(&before, &flags).ok(), &name).await {
+        let problem = format!("cluster {name} is a member already, by {source}; remove that first");
+        return Err(CommandError::Failed(problem));
+    }
     if edit::members(&before).is_empty() && !config.discovers() {
         keeps_members(args, &name).await?;
     }
@@ -110,20 +113,20 @@ pub async fn unjoin(args: &UnjoinArgs) -> Result<Exit, CommandError> {
     let draft = Draft::of(flags.file()).map_err(|error| CommandError::failed(&error))?;
     let (before, file) = (draft.text(), flags.file().display());
     let known = edit::members(&before);
-    let text = args.name.parse().ok().and_then(|name| edit::remove_member(&before, &name));
-    let text = text.ok_or_else(|| {
-        let config = draft.check(&before, &flags);
-        let found =
-            config.iter().flat_map(|config| &config.members).find(|one| one.name.as_str() == args.name);
-        if let Some(member) = found.filter(|one| one.origin != Origin::Config) {
-            let (name, origin) = (&args.name, &member.origin);
-            return CommandError::Failed(format!(
-                "cluster {name} comes from {origin}, not from {file}; remove that"
-            ));
-        }
+    let name = args.name.parse::<MemberName>().ok();
+    let text = name.as_ref().and_then(|name| edit::remove_member(&before, name));
+    let Some(text) = text else {
+        let source = match &name {
+            Some(name) => discovered(&args.operate, draft.check(&before, &flags).ok(), name).await,
+            None => None,
+        };
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        CommandError::Failed(format!("no [cluster \"{}\"] in {file}; the clusters there: {known}", args.name))
-    })?;
+        let name = &args.name;
+        return Err(CommandError::Failed(source.map_or_else(
+            || format!("no [cluster \"{name}\"] in {file}; the clusters there: {known}"),
+            |source| format!("cluster {name} comes from {source}, not from {file}; remove that"),
+        )));
+    };
     let config = draft.check(&text, &flags);
     if edit::members(&text).is_empty() && !config.as_ref().is_ok_and(Config::discovers) {
         return Err(CommandError::Failed(format!(
@@ -200,17 +203,16 @@ fn as_meant(config: &Config, name: &MemberName, access: &Access) -> Result<(), C
     Err(CommandError::Failed(problem.to_owned()))
 }
 
-/// A section wins over what discovery finds: one that is a member already does not change its kubeconfig unseen.
-fn is_new(draft: &Draft, before: &str, flags: &Flags, name: &MemberName) -> Result<(), CommandError> {
-    // Without this section the file may have faults, such as no cluster.
-    let config = draft.check(before, flags);
+/// What discovery found a member in: as the file says, or a running daemon, which knows the Secrets of host clusters.
+async fn discovered(operate: &Operate, config: Option<Config>, name: &MemberName) -> Option<String> {
     let mut members = config.iter().flat_map(|config| &config.members);
-    members.find(|member| member.name == *name && member.origin != Origin::Config).map_or(Ok(()), |member| {
-        let origin = &member.origin;
-        Err(CommandError::Failed(format!(
-            "cluster {name} is a member already, by {origin}; remove that first"
-        )))
-    })
+    if let Some(member) = members.find(|one| one.name == *name) {
+        return Some(member.origin.to_string()).filter(|_| member.origin != Origin::Config);
+    }
+    let daemon = Daemon { admin: None, flags: operate.flags.clone(), output: operate.output };
+    let status = ask::<Status>(&daemon, "/v1/status").await.ok()?;
+    let line = status.clusters.into_iter().find(|line| line.name == name.as_str())?;
+    Some(line.source).filter(|source| !source.is_empty() && *source != Origin::Config.to_string())
 }
 
 /// The first section ends the rule that all contexts are members: a running daemon must not lose members by it.

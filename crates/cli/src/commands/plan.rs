@@ -33,7 +33,8 @@ struct Printed {
 /// # Errors
 /// When the config has faults.
 pub async fn plan(flags: &Flags, format: Format) -> Result<Exit, CommandError> {
-    let config = Config::load(flags).map_err(CommandError::Config).map_err(bad_config)?;
+    let mut config = Config::load(flags).map_err(CommandError::Config).map_err(bad_config)?;
+    config.discover().await;
     let _ = crate::log::start(config.admin.log, tracing::Level::WARN);
     let mut printed = Printed::default();
     let incomplete = &mut printed.incomplete;

@@ -10,7 +10,7 @@ use fleetdns_core::text::printable;
 use fleetdns_watch::{Access, Limits, MemberConfig, Origin};
 
 use super::members::bare;
-use super::membership::{Candidate, Kind, LARGEST, Listing};
+use super::membership::{Candidate, Kind, LARGEST, Listing, State};
 use super::outside::{DirectoryFile, Outside};
 
 /// Endings of a kubeconfig; a name without a dot is one too.
@@ -36,7 +36,7 @@ pub(super) fn list(directory: &Path, limits: Limits, outside: &Outside<'_>) -> L
                 }
             }
         }
-        Err(error) => listing.failed = Some(format!("cannot be read: {error}")),
+        Err(error) => listing.state = State::Failed(format!("cannot be read: {error}")),
     }
     listing
 }

@@ -21,15 +21,17 @@ const CONFIRM: &str = "`fleetdns reload` or SIGHUP confirms it if that is meant"
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Directory,
+    Secrets,
 }
 
 impl Kind {
-    const ALL: [Self; 1] = [Self::Directory];
+    const ALL: [Self; 2] = [Self::Directory, Self::Secrets];
 
     const fn of(origin: &Origin) -> Option<Self> {
         match origin {
             Origin::Config => None,
             Origin::File(_) => Some(Self::Directory),
+            Origin::Secret(_) => Some(Self::Secrets),
         }
     }
 }
@@ -38,12 +40,13 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Directory => "[discovery] directory",
+            Self::Secrets => "[discovery] secrets",
         })
     }
 }
 
 /// What one source says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listing {
     pub(super) kind: Kind,
     /// What it is and where, for people.
@@ -52,12 +55,21 @@ pub(crate) struct Listing {
     pub(super) members: Vec<Candidate>,
     /// What is wrong with single entries that are no members for it.
     pub(super) faults: Vec<String>,
-    /// Why it could not be read.
-    pub(super) failed: Option<String>,
+    pub(super) state: State,
+}
+
+/// Whether a source could be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    Read,
+    /// Not yet.
+    Pending,
+    /// It could not, and why.
+    Failed(String),
 }
 
 /// A member that a source names.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(super) member: MemberConfig,
     /// Why its kubeconfig cannot be used.
@@ -66,7 +78,7 @@ pub(crate) struct Candidate {
 
 impl Listing {
     pub(super) const fn new(kind: Kind, place: String) -> Self {
-        Self { kind, place, members: Vec::new(), faults: Vec::new(), failed: None }
+        Self { kind, place, members: Vec::new(), faults: Vec::new(), state: State::Read }
     }
 }
 
@@ -77,8 +89,10 @@ impl Config {
         let known = before.map_or(&[][..], |before| &before.members);
         let mut faults = Vec::new();
         for listing in &self.discovered {
-            let failed = listing.failed.iter().map(|problem| format!("{} {problem}", listing.place));
-            faults.extend(failed.chain(listing.faults.iter().cloned()));
+            if let State::Failed(problem) = &listing.state {
+                faults.push(format!("{} {problem}", listing.place));
+            }
+            faults.extend(listing.faults.iter().cloned());
         }
         let mut kept = Vec::new();
         // Whoever stays may leave no room for another one.
@@ -89,9 +103,9 @@ impl Config {
             }
             kept.extend(more);
         }
-        let unread = self.discovered.iter().any(|listing| listing.failed.is_some());
+        let unread = self.discovered.iter().any(|listing| listing.state != State::Read);
         let was_complete = before.is_some_and(|before| before.is_complete);
-        let empty = self.discovered.iter().filter(|one| one.failed.is_none() && one.members.is_empty());
+        let empty = self.discovered.iter().filter(|one| one.state == State::Read && one.members.is_empty());
         let empty: Vec<&Listing> = empty.filter(|_| !confirmed && !was_complete).collect();
         faults.extend(empty.iter().map(|listing| {
             let place = &listing.place;
@@ -103,6 +117,12 @@ impl Config {
         let roster = self.roster(known, &kept);
         faults.extend(roster.faults);
         (self.members, self.source_faults) = (roster.members, faults);
+    }
+
+    /// What each source says that could be read, for people.
+    pub fn sources(&self) -> Vec<String> {
+        let read = self.discovered.iter().filter(|listing| listing.state == State::Read);
+        read.map(|listing| format!("{} has {} clusters", listing.place, listing.members.len())).collect()
     }
 
     /// Whether members come from sources too.
@@ -149,7 +169,7 @@ impl Config {
             let listing = self.discovered.iter().find(|listing| listing.kind == kind);
             let had: Vec<_> = known.iter().filter(|one| Kind::of(&one.origin) == Some(kind)).collect();
             let gone: Vec<_> = had.iter().copied().filter(|one| !is_in(one)).collect();
-            if listing.is_some_and(|listing| listing.failed.is_some()) {
+            if listing.is_some_and(|listing| listing.state != State::Read) {
                 kept.extend(gone);
             } else if !confirmed && gone.len() > 1 && gone.len() * 2 > had.len() {
                 let place = listing.map_or_else(|| kind.to_string(), |listing| listing.place.clone());

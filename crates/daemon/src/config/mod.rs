@@ -36,6 +36,7 @@ mod parse;
 mod probing;
 mod raw;
 mod reader;
+mod remote;
 pub mod schema;
 mod secret;
 mod settings;
@@ -64,6 +65,7 @@ pub use settings::{Admin, Brakes, LogFormat, Socket};
 pub use zones::ZoneConfig;
 
 pub(crate) use files::{Stamps, stamp};
+pub(crate) use remote::{Heard, Remote};
 
 use fault::sort;
 use membership::Listing;
@@ -83,6 +85,8 @@ pub struct Config {
     named: Vec<MemberConfig>,
     /// What the sources of `[discovery]` say.
     discovered: Vec<Listing>,
+    /// Those of these sources that are on host clusters.
+    pub(crate) remotes: Vec<Remote>,
     /// What is wrong with what they say.
     pub source_faults: Vec<String>,
     /// Whether `members` are all: every source has been read.
@@ -171,8 +175,9 @@ impl Config {
             fleet::check_template(fleet, &names, &mut Reader::new(&raw, "fleet", file, &mut faults));
         }
         let mut probe = probing::probe(&mut Reader::new(&raw, "probe", file, &mut faults), outside);
-        let discovered = discovery::read(&raw, file, outside, &mut faults);
-        let named = members::read(&raw, file, outside, &mut probe, &mut faults, !discovered.is_empty());
+        let directory = discovery::directory(&raw, file, outside, &mut faults);
+        let named = members::read(&raw, file, outside, &mut probe, &mut faults, discovery::is_used(&raw));
+        let remotes = discovery::remotes(&raw, file, &named, &mut faults);
         let priorities = Arc::new(members::priorities(&raw, &mut faults));
         let with_priorities = |mut zone: ZoneConfig| {
             zone.settings.priorities = Arc::clone(&priorities);
@@ -203,7 +208,8 @@ impl Config {
                     zones,
                     members: Vec::new(),
                     named,
-                    discovered,
+                    discovered: directory.into_iter().collect(),
+                    remotes,
                     source_faults: Vec::new(),
                     is_complete: false,
                     probe,
@@ -215,6 +221,7 @@ impl Config {
                     addresses,
                     notes,
                 };
+                config.hear(&Vec::new());
                 config.settle(None, false);
                 Ok(config)
             }

@@ -95,7 +95,7 @@ fn is_requirement(text: &str) -> bool {
     is_label_key(text)
 }
 
-fn is_label_key(text: &str) -> bool {
+pub(super) fn is_label_key(text: &str) -> bool {
     let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
     let prefix_fits = prefix.is_none_or(|prefix| prefix.len() <= 253 && prefix.split('.').all(is_dns_label));
     prefix_fits && !name.is_empty() && is_label_value(name)

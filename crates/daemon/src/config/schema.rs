@@ -100,7 +100,20 @@ pub const CLUSTER: SectionSpec = SectionSpec {
 pub const DISCOVERY: SectionSpec = SectionSpec {
     kind: "discovery",
     label: None,
-    keys: &[key("directory", "directory of kubeconfigs: each is a member, named as its file")],
+    keys: &[
+        key("directory", "directory of kubeconfigs: each is a member, named as its file"),
+        key("secrets", "label selector of Secrets of the host cluster: each with a kubeconfig is a member"),
+        key("cluster", "the host cluster, one of the sections"),
+        key("namespace", "namespace of the objects on the host cluster, or * for all"),
+        key("key", "key of the kubeconfig in a Secret; the usual ones unless said otherwise"),
+        key("name-label", "label that names the member"),
+        key("region-label", "label that names its region"),
+        key("zone-label", "label that names its zone"),
+        key(
+            "allow",
+            "what a kubeconfig in a Secret may do: exec (run a credential plugin), files (name files)",
+        ),
+    ],
 };
 
 /// Probing of endpoints.

@@ -37,9 +37,9 @@ fn config(named: &[&str], members: Vec<Candidate>, failed: bool) -> Config {
         Config::parse("dns.conf", TEXT.as_bytes(), &Flags::default(), &Outside::system(&|_| Ok(vec![])))
             .unwrap();
     config.named = named.iter().map(|name| member(name, None, None)).collect();
-    let failed = failed.then(|| "cannot be read: test".to_owned());
+    let state = if failed { State::Failed("cannot be read: test".to_owned()) } else { State::Read };
     config.discovered =
-        vec![Listing { members, failed, ..Listing::new(Kind::Directory, "directory /none".to_owned()) }];
+        vec![Listing { members, state, ..Listing::new(Kind::Directory, "directory /none".to_owned()) }];
     config
 }
 

@@ -84,3 +84,96 @@ fn a_directory_that_is_not_there_or_empty_is_no_fault_of_the_file_and_not_all_me
         case(&BASE.replace("directory = /clusters", "")).variable("KUBECONFIG", "/k").contexts(&["a", "b"]);
     assert_eq!(without.config().members.len(), 2);
 }
+
+const REMOTE: &str =
+    "[fleet]\nname = fed\n[zone \"example.com\"]\nprovider = embedded\n[cluster \"host\"]\n[discovery]\n";
+
+fn remote(keys: &str) -> Case {
+    case(&format!("{REMOTE}{keys}"))
+}
+
+#[test]
+fn a_source_on_a_host_cluster_needs_the_cluster_and_the_namespace() {
+    let config = remote("secrets = fleet=yes\ncluster = host\nnamespace = *\nallow = exec, files").config();
+    assert_eq!((config.members.len(), config.is_complete, config.remotes.len()), (1, false, 1));
+    assert_eq!(config.source_faults, Vec::<String>::new(), "it is asked soon");
+    let query = config.remotes[0].query();
+    assert_eq!((query.namespace, query.selector.as_deref()), (None, Some("fleet=yes")));
+    let all = remote("secrets = *\ncluster = host\nnamespace = clusters").config().remotes[0].query();
+    assert_eq!((all.namespace.as_deref(), all.selector), (Some("clusters"), None));
+    remote("secrets = fleet=yes").faults(&[
+        "dns.conf:6: [discovery] cluster: is missing; for example cluster = mgmt",
+        "dns.conf:6: [discovery] namespace: is missing; for example namespace = fleet-system",
+    ]);
+    remote("secrets = a b\ncluster = nosuch\nnamespace = A\nkey = a b\nallow = all\nname-label = a b")
+        .faults(&[
+            "dns.conf:7: [discovery] secrets: 'a b' is not a label selector, or *",
+            "dns.conf:8: [discovery] cluster: there is no [cluster \"nosuch\"]; the sections are host",
+            "dns.conf:9: [discovery] namespace: 'A' is not the name of a namespace, or * for all",
+            "dns.conf:10: [discovery] key: 'a b' is not a key of a Secret",
+            "dns.conf:11: [discovery] allow: 'all' is not exec or files",
+            "dns.conf:12: [discovery] name-label: 'a b' is not the key of a label",
+        ]);
+}
+
+/// A Secret of namespace `a` with one kubeconfig in it.
+fn secret(name: &str, labels: &serde_json::Value, created: &str, server: &str) -> fleetdns_watch::Named {
+    let kubeconfig = format!(
+        "clusters: [{{name: c, cluster: {{server: '{server}'}}}}]\nusers: []\n\
+         contexts: [{{name: c, context: {{cluster: c}}}}]\n"
+    );
+    let labels = serde_json::from_value(labels.clone()).unwrap();
+    fleetdns_watch::Named {
+        namespace: "a".to_owned(),
+        name: name.to_owned(),
+        created: created.to_owned(),
+        labels,
+        cluster: (name == "argo").then(|| "prod".to_owned()),
+        kubeconfig: Ok(kubeconfig.into()),
+    }
+}
+
+#[test]
+fn a_secret_says_name_region_and_zone_by_its_labels_and_the_oldest_counts() {
+    use serde_json::json;
+    let mut config = remote("secrets = *\ncluster = host\nnamespace = a\nregion-label = where").config();
+    let of = config.remotes[0].clone();
+    let labels =
+        json!({"cluster.x-k8s.io/cluster-name": "east", "where": "eu", "topology.kubernetes.io/zone": "1"});
+    let huge = fleetdns_watch::Named {
+        kubeconfig: Ok("x".repeat((1 << 20) + 1).into()),
+        ..secret("huge", &json!({}), "2", "")
+    };
+    let found = vec![
+        secret("a-twin", &json!({}), "2026-02", "https://east.example:6443/"),
+        secret("x-kubeconfig", &labels, "2026-01", "https://east.example:6443"),
+        secret("west-kubeconfig", &json!({"where": "a_b/"}), "2", "https://w.example"),
+        secret("north-kubeconfig", &json!({"where": ""}), "2", "https://n.example"),
+        secret("argo", &json!({}), "2", "https://p.example"),
+        secret("bad name", &json!({}), "2", "https://b.example"),
+        huge,
+    ];
+    config.hear(&vec![(of.clone(), of.listing(Ok(found)))]);
+    config.settle(None, false);
+    let names: Vec<&str> = config.members.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["host", "east", "huge", "north", "prod"]);
+    let east = &config.members[1];
+    assert_eq!(east.origin.to_string(), "secret a/x-kubeconfig");
+    assert_eq!(east.region.as_ref().map(ToString::to_string).as_deref(), Some("eu"));
+    assert_eq!(east.zones.iter().map(ToString::to_string).collect::<Vec<_>>(), ["1"]);
+    let parts = [
+        "a/bad name: 'bad name' cannot name a cluster",
+        "a/west-kubeconfig: ",
+        "cluster huge of secret a/huge: its kubeconfig has more than 1048576 bytes",
+        "cluster a-twin of secret a/a-twin is left out: its API server is that of cluster east",
+    ];
+    for (fault, part) in config.source_faults.iter().zip(parts) {
+        assert!(fault.contains(part), "no {part:?}: {:#?}", config.source_faults);
+    }
+    assert_eq!(config.source_faults.len(), parts.len(), "{:#?}", config.source_faults);
+    // Another namespace is another source, of which nothing is known.
+    let mut other = remote("secrets = *\ncluster = host\nnamespace = b").config();
+    other.hear(&vec![(of.clone(), of.listing(Ok(Vec::new())))]);
+    other.settle(Some(&config), false);
+    assert_eq!(other.members.len(), config.members.len());
+}

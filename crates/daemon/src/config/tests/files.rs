@@ -96,9 +96,10 @@ fn what_the_reference_shows_is_a_value_that_works() {
             .parse()
             .err()
             .unwrap_or_default();
-        // Some keys of etcd and of replicas need another beside them; nothing is wrong with themselves.
+        // Some keys of etcd, of replicas and of discovery need another beside them; nothing is wrong with themselves.
         let key = line.split(" =").next().unwrap();
-        let needs = key.starts_with("etcd-") || ["lease", "cluster", "lease-time", "replica"].contains(&key);
+        let needs = key.starts_with("etcd-")
+            || ["lease", "cluster", "lease-time", "replica", "secrets"].contains(&key);
         let others = needs && faults.iter().all(|fault| fault.key != key);
         assert!(faults.is_empty() || others, "{}", lines(&faults));
     }
@@ -246,6 +247,10 @@ fn pods_run_with_the_least_rights() {
             assert!(container["resources"]["limits"]["memory"].is_string(), "{name}");
         }
     }
+    let documents = manifest("discovery-rbac.yaml");
+    let rules =
+        serde_json::json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch"]}]);
+    assert_eq!(of_kind(&documents, "Role")["rules"], rules);
     for name in ["rbac.yaml", "member-rbac.yaml"] {
         let documents = manifest(name);
         for rule in of_kind(&documents, "ClusterRole")["rules"].as_array().unwrap() {

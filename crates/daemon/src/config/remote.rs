@@ -1,0 +1,159 @@
+//! Members that objects of a host cluster name.
+
+use std::fmt;
+use std::time::Duration;
+
+use fleetdns_core::{Label, MemberName, text};
+use fleetdns_watch::{Access, Allowed, Given, Limits, MemberConfig, Named, Objects, Origin, Query, Text};
+
+use super::members::bare;
+use super::membership::{Candidate, Kind, LARGEST, Listing, State};
+use super::outside::Outside;
+
+/// A source on a host cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Remote {
+    pub(super) host: MemberConfig,
+    /// All namespaces without.
+    pub(super) namespace: Option<String>,
+    pub(super) selector: Option<String>,
+    pub(super) reading: Reading,
+    pub(super) labels: Labels,
+    pub(super) limits: Limits,
+}
+
+/// How an object becomes a kubeconfig.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reading {
+    Secret { key: Option<String>, allowed: Allowed },
+}
+
+/// Labels of an object that say something of its cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Labels {
+    pub(super) name: String,
+    pub(super) region: String,
+    pub(super) zone: String,
+}
+
+impl Remote {
+    pub(crate) const fn kind(&self) -> Kind {
+        match self.reading {
+            Reading::Secret { .. } => Kind::Secrets,
+        }
+    }
+
+    /// What is asked of the host cluster.
+    pub(crate) fn query(&self) -> Query {
+        let objects = match self.reading {
+            Reading::Secret { .. } => Objects::Secrets,
+        };
+        let (namespace, selector) = (self.namespace.clone(), self.selector.clone());
+        let again = Duration::from_secs(2);
+        Query { access: self.host.access.clone(), objects, namespace, selector, again }
+    }
+
+    /// Reads one object; `None` when it names no cluster.
+    ///
+    /// # Errors
+    /// When it is no such object.
+    pub(crate) fn read(&self, raw: &[u8]) -> Result<Option<Named>, String> {
+        match &self.reading {
+            Reading::Secret { key, .. } => Named::in_secret(raw, key.as_deref()),
+        }
+    }
+
+    /// Nothing is known of it yet.
+    pub(super) fn pending(&self) -> Listing {
+        Listing { state: State::Pending, ..Listing::new(self.kind(), self.to_string()) }
+    }
+
+    /// What it says. Parses kubeconfigs, which takes some time for many of them.
+    pub(crate) fn listing(&self, found: Result<Vec<Named>, String>) -> Listing {
+        let mut listing = self.pending();
+        match found {
+            Err(problem) => listing.state = State::Failed(format!("cannot be read: {problem}")),
+            Ok(mut found) => {
+                listing.state = State::Read;
+                // Whoever was there first has its name and its API server.
+                let age = |one: &Named| (one.created.clone(), one.namespace.clone(), one.name.clone());
+                found.sort_by_cached_key(age);
+                for named in found {
+                    match self.candidate(&named) {
+                        Ok(candidate) => listing.members.push(candidate),
+                        Err(problem) => {
+                            let (namespace, name) =
+                                (text::printable(&named.namespace), text::printable(&named.name));
+                            listing.faults.push(format!("{self}: {namespace}/{name}: {problem}"));
+                        }
+                    }
+                }
+            }
+        }
+        listing
+    }
+
+    fn candidate(&self, named: &Named) -> Result<Candidate, String> {
+        let Named { namespace, name, labels, cluster, kubeconfig, .. } = named;
+        let label = |key: &str| labels.get(key).filter(|text| !text.is_empty());
+        let stem = name.strip_suffix("-kubeconfig").unwrap_or(name);
+        let called = label(&self.labels.name).or(cluster.as_ref()).map_or(stem, String::as_str);
+        let called = called.parse::<MemberName>().map_err(|error| error.to_string())?;
+        let origin = match self.reading {
+            Reading::Secret { .. } => Origin::Secret(format!("{namespace}/{name}")),
+        };
+        let (text, mut broken) = match kubeconfig {
+            Ok(text) if text.size() as u64 > LARGEST => {
+                (Text::from(String::new()), Some(format!("its kubeconfig has more than {LARGEST} bytes")))
+            }
+            Ok(text) => (text.clone(), None),
+            Err(problem) => (Text::from(String::new()), Some(problem.clone())),
+        };
+        let Reading::Secret { allowed, .. } = self.reading;
+        let access = Access::Given(Given::new(&origin.to_string(), text, allowed));
+        let outside = Outside::system(&|_| Ok(Vec::new()));
+        broken = broken.or_else(|| (outside.endpoint)(&access).err());
+        let place =
+            |key: &str| label(key).map(|text| text.parse::<Label>()).transpose().map_err(|e| e.to_string());
+        let (region, zone) = (place(&self.labels.region)?, place(&self.labels.zone)?);
+        let member = MemberConfig {
+            origin,
+            region,
+            zones: zone.into_iter().collect(),
+            ..bare(called, access, self.limits, &outside)
+        };
+        Ok(Candidate { member, broken })
+    }
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of cluster {}", self.kind(), self.host.name)
+    }
+}
+
+/// What sources on host clusters said last.
+pub(crate) type Heard = Vec<(Remote, Listing)>;
+
+impl super::Config {
+    /// Takes in what the sources on host clusters said last.
+    pub(crate) fn hear(&mut self, heard: &Heard) {
+        for remote in &self.remotes {
+            let said = heard.iter().find(|(of, _)| of == remote);
+            let listing = said.map_or_else(|| remote.pending(), |(_, listing)| listing.clone());
+            self.discovered.retain(|one| one.kind != listing.kind);
+            self.discovered.push(listing);
+        }
+    }
+
+    /// Asks the sources on host clusters once, for a command that looks at the members as they are now.
+    pub async fn discover(&mut self) {
+        let mut heard = Heard::new();
+        for remote in &self.remotes {
+            let found = remote.query().list(|raw| remote.read(raw)).await;
+            heard.push((remote.clone(), remote.listing(found)));
+        }
+        self.hear(&heard);
+        self.settle(None, false);
+    }
+}

@@ -1,0 +1,203 @@
+//! Secrets that hold the kubeconfig of a cluster, in the shapes that Cluster API, Rancher, multicluster-runtime and Argo CD
+//! give them.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::given::Text;
+
+/// Keys under which a kubeconfig is looked for: of Cluster API and Rancher, and of multicluster-runtime.
+const KEYS: [&str; 2] = ["value", "kubeconfig"];
+
+/// An object that names a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Namespace of the object.
+    pub namespace: String,
+    /// Name of the object.
+    pub name: String,
+    /// When it was made, as it says.
+    pub created: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Name of the cluster, where the object says one beside its labels.
+    pub cluster: Option<String>,
+    /// The kubeconfig, or why there is none.
+    pub kubeconfig: Result<Text, String>,
+}
+
+/// What every object has.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Meta {
+    pub(crate) name: String,
+    pub(crate) namespace: String,
+    #[serde(default)]
+    pub(crate) labels: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    pub(crate) creation_timestamp: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Secret {
+    metadata: Meta,
+    #[serde(default)]
+    data: Option<BTreeMap<String, String>>,
+}
+
+impl Named {
+    pub(crate) fn new(meta: Meta, cluster: Option<String>, kubeconfig: Result<String, String>) -> Self {
+        Self {
+            namespace: meta.namespace,
+            name: meta.name,
+            created: meta.creation_timestamp.unwrap_or_default(),
+            labels: meta.labels.unwrap_or_default(),
+            cluster,
+            kubeconfig: kubeconfig.map(Text::from),
+        }
+    }
+
+    /// Reads a Secret as the API returns it. One that has neither this key, nor one of those that are usual where none is
+    /// named, nor the shape of Argo CD holds no cluster.
+    ///
+    /// # Errors
+    /// When it is no Secret.
+    pub fn in_secret(raw: &[u8], key: Option<&str>) -> Result<Option<Self>, String> {
+        // The parser's own text may show what it reads.
+        let secret: Secret = serde_json::from_slice(raw).map_err(|_| "an item is no Secret".to_owned())?;
+        let data = secret.data.unwrap_or_default();
+        let keys = key.map_or_else(|| KEYS.to_vec(), |key| vec![key]);
+        let found = keys.into_iter().find_map(|key| Some((key, data.get(key)?)));
+        Ok(match found {
+            Some((key, value)) => Some(Self::new(secret.metadata, None, text(key, value))),
+            None if key.is_none() && data.contains_key("server") && data.contains_key("config") => {
+                let name = data.get("name").and_then(|name| text("name", name).ok());
+                Some(Self::new(secret.metadata, name, of_argo(&data)))
+            }
+            None => None,
+        })
+    }
+}
+
+fn text(key: &str, value: &str) -> Result<String, String> {
+    let bytes = STANDARD.decode(value).map_err(|_| format!("its key {key} is not base64"))?;
+    String::from_utf8(bytes).map_err(|_| format!("its key {key} is not UTF-8"))
+}
+
+/// The `config` of Argo CD.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Argo {
+    bearer_token: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    #[serde(default)]
+    tls_client_config: Tls,
+    aws_auth_config: Option<Aws>,
+    exec_provider_config: Option<Exec>,
+    proxy_url: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Tls {
+    insecure: Option<bool>,
+    server_name: Option<String>,
+    ca_data: Option<String>,
+    cert_data: Option<String>,
+    key_data: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Aws {
+    cluster_name: String,
+    #[serde(rename = "roleARN")]
+    role_arn: Option<String>,
+    profile: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Exec {
+    command: String,
+    #[serde(default)]
+    args: Vec<String>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    api_version: Option<String>,
+}
+
+/// The kubeconfig that a Secret of Argo CD stands for.
+fn of_argo(data: &BTreeMap<String, String>) -> Result<String, String> {
+    let part = |key: &str| {
+        data.get(key).map_or_else(|| Err(format!("it has no key {key}")), |value| text(key, value))
+    };
+    let argo: Argo = serde_json::from_str(&part("config")?)
+        .map_err(|_| "its key config is not the JSON of an Argo CD cluster".to_owned())?;
+    let tls = argo.tls_client_config;
+    let cluster = object([
+        ("server", Some(json!(part("server")?.trim()))),
+        ("insecure-skip-tls-verify", tls.insecure.filter(|skip| *skip).map(Value::from)),
+        ("tls-server-name", set(tls.server_name)),
+        ("certificate-authority-data", set(tls.ca_data)),
+        ("proxy-url", set(argo.proxy_url)),
+    ]);
+    let user = object([
+        ("token", set(argo.bearer_token)),
+        ("username", set(argo.username)),
+        ("password", set(argo.password)),
+        ("client-certificate-data", set(tls.cert_data)),
+        ("client-key-data", set(tls.key_data)),
+        ("exec", argo.exec_provider_config.map(plugin).or_else(|| argo.aws_auth_config.map(aws).map(plugin))),
+    ]);
+    Ok(kubeconfig(&cluster, &user))
+}
+
+/// A kubeconfig with one context.
+pub(crate) fn kubeconfig(cluster: &Value, user: &Value) -> String {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "cluster",
+        "clusters": [{"name": "cluster", "cluster": cluster}],
+        "users": [{"name": "cluster", "user": user}],
+        "contexts": [{"name": "cluster", "context": {"cluster": "cluster", "user": "cluster"}}],
+    })
+    .to_string()
+}
+
+fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
+    let fields = fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    Value::Object(fields.collect::<Map<_, _>>())
+}
+
+fn set(text: Option<String>) -> Option<Value> {
+    text.filter(|text| !text.is_empty()).map(Value::from)
+}
+
+/// What Argo CD's own plugin does, by AWS's.
+fn aws(Aws { cluster_name, role_arn, profile }: Aws) -> Exec {
+    let mut args = ["eks", "get-token", "--output", "json", "--cluster-name"].map(str::to_owned).to_vec();
+    args.push(cluster_name);
+    for (flag, value) in [("--role-arn", role_arn), ("--profile", profile)] {
+        args.extend(
+            value.filter(|value| !value.is_empty()).into_iter().flat_map(|value| [flag.to_owned(), value]),
+        );
+    }
+    Exec { command: "aws".to_owned(), args, env: BTreeMap::new(), api_version: None }
+}
+
+fn plugin(Exec { command, args, env, api_version }: Exec) -> Value {
+    let env: Vec<Value> =
+        env.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let version = api_version.unwrap_or_else(|| "client.authentication.k8s.io/v1beta1".to_owned());
+    json!({"apiVersion": version, "command": command, "args": args, "env": env})
+}
+
+#[cfg(test)]
+mod tests;
