@@ -26,7 +26,8 @@ impl Done {
         let input = view.inputs.current();
         let members = &input.fleet().members;
         let listed = members.values().filter(|member| member.inventory != Inventory::Pending).count();
-        let mut done = Self { clusters: (listed, members.len()), ..Self::default() };
+        let unwatched = view.origins.keys().filter(|name| !members.contains_key(*name)).count();
+        let mut done = Self { clusters: (listed, members.len() + unwatched), ..Self::default() };
         done.zones.1 = view.zones.len();
         for zone in &view.zones {
             let zone = zone.borrow();

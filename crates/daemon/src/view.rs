@@ -328,8 +328,8 @@ impl View {
         scenario
     }
 
-    /// What was never read yet: zones, and members that were neither listed nor given up on. Empty when the daemon is
-    /// ready.
+    /// What was never read yet: zones, and configured members that were neither listed nor given up on. Empty when the
+    /// daemon is ready.
     pub fn unready(&self) -> Vec<String> {
         let zones = self.zones.iter().filter_map(|zone| {
             let status = zone.borrow();
@@ -338,10 +338,14 @@ impl View {
             status.observed.is_none().then(|| format!("zone {zone} has not been read yet{fault}"))
         });
         let input = self.inputs.current();
-        let pending = input.fleet().members.values().filter(|member| member.inventory == Inventory::Pending);
-        let clusters = pending.map(|member| {
-            let fault = member.fault.as_deref().map(|fault| format!(": {fault}")).unwrap_or_default();
-            format!("cluster {} has not been listed yet{fault}", member.name)
+        let members = &input.fleet().members;
+        let pending = members.values().filter(|member| member.inventory == Inventory::Pending);
+        let clusters = pending.map(|member| (&member.name, member.fault.as_deref()));
+        // Their watches begin a moment after the first answers.
+        let unwatched = self.origins.keys().filter(|name| !members.contains_key(*name));
+        let clusters = clusters.chain(unwatched.map(|name| (name, None))).map(|(name, fault)| {
+            let fault = fault.map(|fault| format!(": {fault}")).unwrap_or_default();
+            format!("cluster {name} has not been listed yet{fault}")
         });
         zones.chain(clusters).collect()
     }
