@@ -31,7 +31,7 @@
 //! |---|---|
 //! | denied addresses in a status or an annotation, their mapped forms, the hosts file | `hostile_tenant`; core, `policy` |
 //! | denied addresses, and very many, that a host name resolves to | `hostile_resolving::what_a_name_…` |
-//! | the daemon's own listeners in every form | core, `policy` |
+//! | the daemon's own listeners, by address and by name; in every form | `hostile_resolving::what_a_name_…`; core, `policy` |
 //! | Host, port and interval of a probe; probes of one namespace at one address | `hostile_probes` |
 //! | TTLs of names that are resolved | probe, `resolve` |
 //!

@@ -201,6 +201,15 @@ async fn what_a_name_resolves_to_is_checked_and_bounded() {
     }
     fleet.west.create_published(&service("farm"), &["farm.elb.example.net", "203.0.113.1"]).await;
     let name_of = |service: &str| name(service, "").replace(".default.", &format!(".{TENANT}."));
+    // Where the daemon itself listens, by address and by name, beside an endpoint at the same port.
+    let port = daemon.admin().port();
+    let endpoint = Endpoint::on_port(port);
+    let address = endpoint.ip().to_string();
+    for (own, target) in [("own-address", "127.0.0.1"), ("own-name", "lb-127-0-0-1.elb.example.net")] {
+        let service = NewService::new(TENANT, own).port(port);
+        fleet.west.create_published(&service, &[target, &address]).await;
+        dns::wait_for(fleet.server(), &name_of(own), "A", &[&address], PUBLISHED).await;
+    }
     // Of one answer 64.
     fleetdns_tests::eventually(
         "65 addresses of the farm",
