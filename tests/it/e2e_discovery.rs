@@ -1,7 +1,7 @@
 //! Members that come and go beside the sections: kubeconfigs in a directory, and in Secrets of a host cluster.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
@@ -345,4 +345,82 @@ async fn a_secret_runs_no_command_and_one_that_is_deleted_drains() {
         assert!(std::time::Instant::now() < deadline, "{}", daemon.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// As much of the CustomResourceDefinition as the test needs.
+fn profiles() -> Value {
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "clusterprofiles.multicluster.x-k8s.io",
+            "annotations": {"api-approved.kubernetes.io": "https://github.com/kubernetes/enhancements/pull/4322"}},
+        "spec": {
+            "group": "multicluster.x-k8s.io", "scope": "Namespaced",
+            "names": {"kind": "ClusterProfile", "plural": "clusterprofiles", "singular": "clusterprofile"},
+            "versions": [{"name": "v1alpha1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
+        },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clusterprofile_joins_with_the_plugin_of_its_provider() {
+    let world = World::start().await;
+    let host = &world.fleet.west;
+    host.create_namespace(NAMESPACE).await;
+    grant(host).await;
+    host.apply(&profiles()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    // The plugin is told the cluster, and what the profile adds for it.
+    let east = kubeconfig(&world.fleet.east);
+    let token = east["users"][0]["user"]["token"].as_str().unwrap();
+    let credential = json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+        "status": {"token": token}});
+    let script = format!(
+        "#!/bin/sh\necho \"$KUBERNETES_EXEC_INFO\" > {}\ncat <<'E'\n{credential}\nE\n",
+        path("info").display()
+    );
+    fs::write(path("plugin"), script).unwrap();
+    fs::set_permissions(path("plugin"), fs::Permissions::from_mode(0o755)).unwrap();
+    let plugin = json!({"command": "./plugin", "provideClusterInfo": true});
+    fs::write(
+        path("providers.json"),
+        json!({"providers": [{"name": "p", "execConfig": plugin}]}).to_string(),
+    )
+    .unwrap();
+
+    let more = format!("profiles = *\nprofile-providers = {}", path("providers.json").display());
+    let conf = with_secrets(&world, &more);
+    let daemon = Daemon::start(&conf).await;
+    let mut cluster_info = east["clusters"][0]["cluster"].clone();
+    let extension =
+        json!({"name": "client.authentication.k8s.io/exec", "extension": {"clusterName": "spoke"}});
+    cluster_info["extensions"] = json!([extension]);
+    let profile = |providers: &Value| {
+        json!({
+            "apiVersion": "multicluster.x-k8s.io/v1alpha1", "kind": "ClusterProfile",
+            "metadata": {"name": "eastus", "namespace": NAMESPACE},
+            "spec": {"clusterManager": {"name": "test"}}, "status": {"accessProviders": providers},
+        })
+    };
+    // The API serves the kind a moment after it was made.
+    eventually("the kind to be served", NOTICED, Duration::from_millis(200), async || {
+        let kind = kube::core::GroupVersionKind::gvk("multicluster.x-k8s.io", "v1alpha1", "ClusterProfile");
+        kube::discovery::oneshot::pinned_kind(&host.client(), &kind)
+            .await
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    })
+    .await;
+    host.apply(&profile(&json!([{"name": "other", "cluster": cluster_info}]))).await;
+    let unknown = |status: &Value| {
+        status["source_faults"].to_string().contains("none of its access providers is one of p")
+    };
+    daemon.status_shows("a provider that is not known", NOTICED, unknown).await;
+    host.apply(&profile(&json!([{"name": "p", "cluster": cluster_info}]))).await;
+    world.both("a profile names its provider", NOTICED).await;
+    assert_eq!(cluster(&daemon.status().await, "eastus")["source"], "clusterprofile fleet-system/eastus");
+    let info: Value = serde_json::from_str(&fs::read_to_string(path("info")).unwrap()).unwrap();
+    assert_eq!(info["spec"]["cluster"]["config"]["clusterName"], "spoke", "{info}");
+    assert!(!daemon.log().contains(token), "{}", daemon.log());
 }

@@ -34,18 +34,22 @@ const LIMITS: Limits = Limits { objects: 10_000, object_size: 2 << 20, list_size
 pub enum Objects {
     /// Secrets.
     Secrets,
+    /// ClusterProfiles.
+    Profiles,
 }
 
 impl Objects {
     const fn list(self) -> &'static str {
         match self {
             Self::Secrets => "list secrets",
+            Self::Profiles => "list clusterprofiles",
         }
     }
 
     const fn watch(self) -> &'static str {
         match self {
             Self::Secrets => "watch secrets",
+            Self::Profiles => "watch clusterprofiles",
         }
     }
 
@@ -53,6 +57,7 @@ impl Objects {
         let namespace = namespace.map(|name| format!("/namespaces/{name}")).unwrap_or_default();
         match self {
             Self::Secrets => format!("/api/v1{namespace}/secrets"),
+            Self::Profiles => format!("/apis/multicluster.x-k8s.io/v1alpha1{namespace}/clusterprofiles"),
         }
     }
 }

@@ -177,7 +177,7 @@ pub(crate) enum Fault {
 
 /// What lets a reader in.
 fn grant(action: &str) -> &'static str {
-    if action.ends_with("secrets") { GRANT_DISCOVERY } else { GRANT }
+    if action.ends_with("secrets") || action.ends_with("clusterprofiles") { GRANT_DISCOVERY } else { GRANT }
 }
 
 const GRANT_DISCOVERY: &str = "config/kubernetes/discovery-rbac.yaml has the rights to grant";

@@ -22,6 +22,8 @@ pub enum Origin {
     File(PathBuf),
     /// A Secret of a host cluster, as `NAMESPACE/NAME`.
     Secret(String),
+    /// A ClusterProfile of a host cluster, as `NAMESPACE/NAME`.
+    Profile(String),
 }
 
 impl fmt::Display for Origin {
@@ -30,6 +32,7 @@ impl fmt::Display for Origin {
             Self::Config => f.write_str("dns.conf"),
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Secret(name) => write!(f, "secret {name}"),
+            Self::Profile(name) => write!(f, "clusterprofile {name}"),
         }
     }
 }

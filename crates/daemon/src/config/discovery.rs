@@ -1,7 +1,7 @@
 //! The section `[discovery]`: members that come and go beside the sections.
 
 use fleetdns_core::name::is_dns_label;
-use fleetdns_watch::{Allowed, MemberConfig};
+use fleetdns_watch::{Allowed, MemberConfig, Providers};
 
 use super::directory;
 use super::fault::Fault;
@@ -15,7 +15,7 @@ use super::remote::{Labels, Reading, Remote};
 use super::schema::DISCOVERY;
 
 /// Keys that switch a source on.
-const SOURCES: [&str; 2] = ["directory", "secrets"];
+const SOURCES: [&str; 3] = ["directory", "secrets", "profiles"];
 
 /// Whether any source is named.
 pub(super) fn is_used(raw: &Raw) -> bool {
@@ -42,15 +42,24 @@ pub(super) fn remotes(
     raw: &Raw,
     file: &str,
     members: &[MemberConfig],
+    outside: &Outside<'_>,
     faults: &mut Vec<Fault>,
 ) -> Vec<Remote> {
     let limits = usual_limits(raw, file, &mut Vec::new());
     let reader = &mut Reader::new(raw, DISCOVERY.kind, file, faults);
     let secrets = reader.parse("secrets", "a label selector, or *", selector);
+    let profiles = reader.parse("profiles", "a label selector, or *", selector);
+    let providers = providers(reader, outside);
+    if profiles.is_some() && !reader.has("profile-providers") {
+        reader.missing("profile-providers", "/etc/fleetdns/clusterprofile-providers.json");
+    }
     let key = reader.parse("key", "a key of a Secret", |text| is_key(text).then(|| text.to_owned()));
     let allowed = allowed(reader);
     let (host, namespace, labels) = (host(reader, members), namespace(reader), labels(reader));
-    let readings = [secrets.map(|selector| (selector, Reading::Secret { key, allowed }))];
+    let readings = [
+        secrets.map(|selector| (selector, Reading::Secret { key, allowed })),
+        profiles.zip(providers).map(|(selector, providers)| (selector, Reading::Profile { providers })),
+    ];
     let mut remotes = Vec::new();
     for (selector, reading) in readings.into_iter().flatten() {
         if host.is_none() && !reader.has("cluster") {
@@ -65,6 +74,14 @@ pub(super) fn remotes(
         }
     }
     remotes
+}
+
+fn providers(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Option<Providers> {
+    let path = outside.path(reader.text("profile-providers")?);
+    let read = (outside.read)(&path).map_err(|error| format!("cannot be read: {error}"));
+    let folder = path.parent().unwrap_or(&path);
+    let parsed = read.and_then(|bytes| Providers::parse(&bytes, folder));
+    parsed.map_err(|problem| reader.fault("profile-providers", format!("{} {problem}", path.display()))).ok()
 }
 
 /// `*`, or a label selector.

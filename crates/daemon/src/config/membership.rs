@@ -22,16 +22,18 @@ const CONFIRM: &str = "`fleetdns reload` or SIGHUP confirms it if that is meant"
 pub(crate) enum Kind {
     Directory,
     Secrets,
+    Profiles,
 }
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::Directory, Self::Secrets];
+    const ALL: [Self; 3] = [Self::Directory, Self::Secrets, Self::Profiles];
 
     const fn of(origin: &Origin) -> Option<Self> {
         match origin {
             Origin::Config => None,
             Origin::File(_) => Some(Self::Directory),
             Origin::Secret(_) => Some(Self::Secrets),
+            Origin::Profile(_) => Some(Self::Profiles),
         }
     }
 }
@@ -41,6 +43,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Directory => "[discovery] directory",
             Self::Secrets => "[discovery] secrets",
+            Self::Profiles => "[discovery] profiles",
         })
     }
 }

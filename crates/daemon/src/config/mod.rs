@@ -177,7 +177,7 @@ impl Config {
         let mut probe = probing::probe(&mut Reader::new(&raw, "probe", file, &mut faults), outside);
         let directory = discovery::directory(&raw, file, outside, &mut faults);
         let named = members::read(&raw, file, outside, &mut probe, &mut faults, discovery::is_used(&raw));
-        let remotes = discovery::remotes(&raw, file, &named, &mut faults);
+        let remotes = discovery::remotes(&raw, file, &named, outside, &mut faults);
         let priorities = Arc::new(members::priorities(&raw, &mut faults));
         let with_priorities = |mut zone: ZoneConfig| {
             zone.settings.priorities = Arc::clone(&priorities);

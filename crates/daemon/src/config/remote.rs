@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use fleetdns_core::{Label, MemberName, text};
-use fleetdns_watch::{Access, Allowed, Given, Limits, MemberConfig, Named, Objects, Origin, Query, Text};
+use fleetdns_watch::{
+    Access, Allowed, Given, Limits, MemberConfig, Named, Objects, Origin, Providers, Query, Text,
+};
 
 use super::members::bare;
 use super::membership::{Candidate, Kind, LARGEST, Listing, State};
@@ -26,6 +28,7 @@ pub(crate) struct Remote {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reading {
     Secret { key: Option<String>, allowed: Allowed },
+    Profile { providers: Providers },
 }
 
 /// Labels of an object that say something of its cluster.
@@ -40,6 +43,7 @@ impl Remote {
     pub(crate) const fn kind(&self) -> Kind {
         match self.reading {
             Reading::Secret { .. } => Kind::Secrets,
+            Reading::Profile { .. } => Kind::Profiles,
         }
     }
 
@@ -47,6 +51,7 @@ impl Remote {
     pub(crate) fn query(&self) -> Query {
         let objects = match self.reading {
             Reading::Secret { .. } => Objects::Secrets,
+            Reading::Profile { .. } => Objects::Profiles,
         };
         let (namespace, selector) = (self.namespace.clone(), self.selector.clone());
         let again = Duration::from_secs(2);
@@ -60,6 +65,7 @@ impl Remote {
     pub(crate) fn read(&self, raw: &[u8]) -> Result<Option<Named>, String> {
         match &self.reading {
             Reading::Secret { key, .. } => Named::in_secret(raw, key.as_deref()),
+            Reading::Profile { providers } => Named::in_profile(raw, providers),
         }
     }
 
@@ -99,8 +105,11 @@ impl Remote {
         let stem = name.strip_suffix("-kubeconfig").unwrap_or(name);
         let called = label(&self.labels.name).or(cluster.as_ref()).map_or(stem, String::as_str);
         let called = called.parse::<MemberName>().map_err(|error| error.to_string())?;
-        let origin = match self.reading {
-            Reading::Secret { .. } => Origin::Secret(format!("{namespace}/{name}")),
+        let path = format!("{namespace}/{name}");
+        let (origin, allowed) = match self.reading {
+            Reading::Secret { allowed, .. } => (Origin::Secret(path), allowed),
+            // Its plugin is one of the configuration.
+            Reading::Profile { .. } => (Origin::Profile(path), Allowed { exec: true, files: false }),
         };
         let (text, mut broken) = match kubeconfig {
             Ok(text) if text.size() as u64 > LARGEST => {
@@ -109,7 +118,6 @@ impl Remote {
             Ok(text) => (text.clone(), None),
             Err(problem) => (Text::from(String::new()), Some(problem.clone())),
         };
-        let Reading::Secret { allowed, .. } = self.reading;
         let access = Access::Given(Given::new(&origin.to_string(), text, allowed));
         let outside = Outside::system(&|_| Ok(Vec::new()));
         broken = broken.or_else(|| (outside.endpoint)(&access).err());

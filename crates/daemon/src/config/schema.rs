@@ -103,6 +103,8 @@ pub const DISCOVERY: SectionSpec = SectionSpec {
     keys: &[
         key("directory", "directory of kubeconfigs: each is a member, named as its file"),
         key("secrets", "label selector of Secrets of the host cluster: each with a kubeconfig is a member"),
+        key("profiles", "label selector of ClusterProfiles of the host cluster: each is a member"),
+        key("profile-providers", "JSON file of the credential plugins of ClusterProfiles"),
         key("cluster", "the host cluster, one of the sections"),
         key("namespace", "namespace of the objects on the host cluster, or * for all"),
         key("key", "key of the kubeconfig in a Secret; the usual ones unless said otherwise"),

@@ -177,3 +177,16 @@ fn a_secret_says_name_region_and_zone_by_its_labels_and_the_oldest_counts() {
     other.settle(Some(&config), false);
     assert_eq!(other.members.len(), config.members.len());
 }
+
+#[test]
+fn profiles_need_the_plugins_of_their_providers() {
+    let keys = "profiles = *\nprofile-providers = /p.json\ncluster = host\nnamespace = a";
+    let good = r#"{"providers": [{"name": "p", "execConfig": {"command": "c"}}]}"#;
+    assert_eq!(remote(keys).file("/p.json", good).config().remotes.len(), 1);
+    remote(keys).file("/p.json", "secret").faults(&[
+        "dns.conf:8: [discovery] profile-providers: /p.json is not {\"providers\": [...]} at line 1",
+    ]);
+    remote(keys).faults(&["dns.conf:8: [discovery] profile-providers: /p.json cannot be read"]);
+    let without = keys.replace("profile-providers = /p.json\n", "");
+    remote(&without).faults(&["dns.conf:6: [discovery] profile-providers: is missing"]);
+}

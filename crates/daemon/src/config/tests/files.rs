@@ -86,6 +86,7 @@ fn what_the_reference_shows_is_a_value_that_works() {
         let faults = case(&asked.join("\n"))
             .file("/etc/fleetdns/probe-ca.pem", "")
             .file("/run/secrets/etcd-password", "x")
+            .file("/etc/fleetdns/clusterprofile-providers.json", "{\"providers\": []}")
             .file("/run/secrets/azure-secret", "x")
             .file("/run/secrets/tsig-secret", "eA==")
             .file("/run/secrets/webhook-token", "x")
@@ -99,7 +100,7 @@ fn what_the_reference_shows_is_a_value_that_works() {
         // Some keys of etcd, of replicas and of discovery need another beside them; nothing is wrong with themselves.
         let key = line.split(" =").next().unwrap();
         let needs = key.starts_with("etcd-")
-            || ["lease", "cluster", "lease-time", "replica", "secrets"].contains(&key);
+            || ["lease", "cluster", "lease-time", "replica", "secrets", "profiles"].contains(&key);
         let others = needs && faults.iter().all(|fault| fault.key != key);
         assert!(faults.is_empty() || others, "{}", lines(&faults));
     }
@@ -248,8 +249,10 @@ fn pods_run_with_the_least_rights() {
         }
     }
     let documents = manifest("discovery-rbac.yaml");
-    let rules =
-        serde_json::json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch"]}]);
+    let rules = serde_json::json!([
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["multicluster.x-k8s.io"], "resources": ["clusterprofiles"], "verbs": ["list", "watch"]},
+    ]);
     assert_eq!(of_kind(&documents, "Role")["rules"], rules);
     for name in ["rbac.yaml", "member-rbac.yaml"] {
         let documents = manifest(name);
