@@ -217,9 +217,11 @@ fn text(out: &mut Out<'_>, printed: &Printed, from: &From) -> std::io::Result<()
     for Left { name, reason } in &printed.left {
         writeln!(out, "  = {name}  left to {them}: {reason}")?;
     }
-    if !printed.owners.is_empty() {
+    let nothing = printed.left.is_empty() && printed.report.plan.is_empty();
+    if nothing && matches!(from, From::ExternalDns { .. }) {
         let owners: Vec<&str> = printed.owners.iter().map(String::as_str).collect();
-        writeln!(out, "nothing has this owner id; external-dns has records as: {}", owners.join(", "))?;
+        let others = if owners.is_empty() { "no records" } else { "records as: " };
+        writeln!(out, "nothing has this owner id; external-dns has {others}{}", owners.join(", "))?;
     }
     for Unread { what, reason } in &printed.incomplete {
         writeln!(out, "incomplete: {what}: {reason}")?;
