@@ -63,31 +63,44 @@ impl View {
                 view.add_mark(marked, set, owner);
             }
         }
-        let mut aliases: BTreeMap<DnsName, Vec<Alias>> = BTreeMap::new();
+        let mut aliases: BTreeMap<DnsName, Vec<(&ResourceRecordSet, Alias)>> = BTreeMap::new();
         for (name, set) in named {
             let is_our_mark = marked_name(&name)
                 .and_then(|marked| view.marks.get(&marked))
                 .is_some_and(|mark| mark.record.owner.is_ours() && set.r#type().as_str() == "TXT");
-            let mark = view.marks.get(&name);
-            let may_be_alias = mark.is_some_and(|mark| mark.owner(RecordType::Cname).is_ours());
             if is_our_mark {
                 continue;
             }
-            match Alias::of(set).filter(|_| may_be_alias) {
-                Some(alias) => aliases.entry(name).or_default().push(alias),
+            match Alias::of(set) {
+                Some(alias) => aliases.entry(name).or_default().push((set, alias)),
                 None => {
-                    let set = observe(set, mark, shapes);
+                    let set = observe(set, view.marks.get(&name), shapes);
                     view.observed.push(name, set);
                 }
             }
         }
         for (name, aliases) in aliases {
-            let set = view.marks.get(&name).and_then(|mark| observe_aliases(&aliases, mark, shapes));
-            if let Some(set) = set {
-                view.observed.push(name, set);
-            }
+            view.add_aliases(name, aliases, shapes);
         }
         view
+    }
+
+    /// The aliases of a name stand for a CNAME under our mark of one; those of others do, where they lead to one target and no
+    /// address stands beside them. Others are as they are.
+    fn add_aliases(&mut self, name: DnsName, found: Vec<(&ResourceRecordSet, Alias)>, shapes: Shapes) {
+        let mark = self.marks.get(&name);
+        let (raw, aliases): (Vec<&ResourceRecordSet>, Vec<Alias>) = found.into_iter().unzip();
+        let set = match mark.filter(|mark| mark.owner(RecordType::Cname).is_ours()) {
+            Some(mark) => observe_aliases(&aliases, mark, shapes),
+            None => foreign_aliases(&aliases).filter(|_| {
+                !self.observed.at(&name).iter().any(|set| matches!(set.type_name(), "A" | "AAAA"))
+            }),
+        };
+        let sets: Vec<ObservedSet> = match set {
+            Some(set) => vec![set],
+            None => raw.into_iter().map(|set| observe(set, mark, shapes)).collect(),
+        };
+        sets.into_iter().for_each(|set| self.observed.push(name.clone(), set));
     }
 
     fn add_mark(&mut self, marked: DnsName, set: &ResourceRecordSet, owner: &Label) {
@@ -159,8 +172,21 @@ fn observe_aliases(aliases: &[Alias], mark: &Kept, shapes: Shapes) -> Option<Obs
     let shaped = Alias::are_pair(aliases) && shapes.aliases(&data).is_some();
     let content = if shaped { Content::Known(data) } else { Content::Misshapen(data) };
     let ttl = mark.raw.as_ref().and_then(|raw| Ttl::new(raw.ttl)).unwrap_or(Ttl::DEFAULT);
+    Some(ObservedSet { ttl, content, claim: mark.record.owner.clone(), version: version_of(aliases) })
+}
+
+/// The aliases of others at a name as the CNAME that they stand for. Only an adoption uses it.
+fn foreign_aliases(aliases: &[Alias]) -> Option<ObservedSet> {
+    let target = aliases.first()?.target()?;
+    let one_target = aliases.iter().all(|alias| alias.target().as_ref() == Some(&target));
+    let content = Content::Misshapen(RecordData::Cname(target));
+    let version = version_of(aliases);
+    one_target.then_some(ObservedSet { ttl: Ttl::DEFAULT, content, claim: Owner::Foreign, version })
+}
+
+fn version_of(aliases: &[Alias]) -> Version {
     let bodies: Vec<Body> = aliases.iter().cloned().map(Body::Alias).collect();
-    Some(ObservedSet { ttl, content, claim: mark.record.owner.clone(), version: version(&bodies) })
+    version(&bodies)
 }
 
 fn data(record_type: &str, values: &[String]) -> Option<RecordData> {

@@ -1,5 +1,8 @@
 //! Load balancers of AWS as alias sets.
 
+use fleetdns_core::ownership::external_dns::Naming;
+use fleetdns_core::{Brakes, approve};
+
 use crate::{all_done, pass, planned, words};
 use fleetdns_fakes::conformance::{Fleet, OTHER, OWNER};
 use fleetdns_fakes::route53::{Alias, Fake, Set};
@@ -166,6 +169,7 @@ async fn an_alias_that_changed_since_it_was_read_is_a_conflict() {
     }
 }
 
+/// It is listed as the CNAME that it stands for.
 #[tokio::test]
 async fn an_alias_without_our_mark_stays() {
     let fake = Fake::start().await;
@@ -175,7 +179,11 @@ async fn an_alias_without_our_mark_stays() {
     for kind in [LB, NETWORK_LB, "203.0.113.1", "lb.example.net"] {
         let plan = planned(&*provider, &web(kind)).await;
         assert!(plan.plan().is_empty(), "{kind}: {}", plan.plan());
-        assert!(plan.plan().refused[0].reason.to_string().contains("somebody else's A"), "{}", plan.plan());
+        assert!(
+            plan.plan().refused[0].reason.to_string().contains("somebody else's CNAME"),
+            "{}",
+            plan.plan()
+        );
     }
     // One that another owner marked, and one where our mark speaks for addresses.
     let another = fake.provider(OTHER);
@@ -215,4 +223,44 @@ async fn an_alias_that_route_53_does_not_take_is_found_and_the_rest_goes_through
     let refused = words.remove("far.example.com").unwrap();
     assert!(refused.contains("that zone was not found"), "{refused}");
     all_done(&words, 20);
+}
+
+/// external-dns writes aliases that evaluate the target's health, and names its ownership records by the type of a CNAME until
+/// v0.21 and by those of the aliases since.
+#[tokio::test]
+async fn aliases_of_external_dns_are_adopted_as_they_stand() {
+    let text = "\"heritage=external-dns,external-dns/owner=prod,external-dns/resource=service/default/web\"";
+    for marks in [&["cname-web", "aaaa-web"][..], &["a-web", "aaaa-web"]] {
+        let fake = Fake::start().await;
+        let healthy = |record_type| {
+            let mut set = alias(NAME, record_type, LB);
+            set.alias.as_mut().unwrap().evaluate = true;
+            set
+        };
+        ["A", "AAAA"].into_iter().for_each(|record_type| fake.put(healthy(record_type)));
+        for mark in marks {
+            fake.put(Set::simple(&format!("{mark}.example.com"), "TXT", 300, &[text]));
+        }
+        // Two aliases of one name that lead to different targets are not for us.
+        fake.put(alias("odd.example.com", "A", LB));
+        fake.put(alias("odd.example.com", "AAAA", NETWORK_LB));
+        fake.put(Set::simple("a-odd.example.com", "TXT", 300, &[text]));
+        let (fleet_of_web, fleet) = (web(LB), Fleet::of(&[(NAME, &[LB]), ("odd.example.com", &[LB])]));
+        let provider = fake.provider(OWNER);
+        let observed = provider.list().await.unwrap().observed;
+        let mut planner = fleet.planner(provider.capabilities());
+        let handover = planner.adopt_external_dns(&observed, (&Naming::default(), "prod"), |_| true);
+        assert_eq!(
+            handover.left.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            ["odd.example.com"]
+        );
+        let before = records(&fake);
+        all_done(&words(&provider.apply(&approve(handover.plan, &Brakes::default())).await), 1);
+        let stays = |line: &String| !marks.iter().any(|mark| line.starts_with(mark));
+        assert_eq!(records(&fake), before.into_iter().filter(stays).collect::<Vec<_>>());
+        assert_eq!(fake.get(NAME, "A").unwrap(), healthy("A"));
+        // The next pass writes them as its own.
+        settles(&fake, &fleet_of_web, &[]).await;
+        assert_eq!(fake.get(NAME, "A").unwrap(), alias(NAME, "A", LB));
+    }
 }

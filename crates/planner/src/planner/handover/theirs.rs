@@ -3,7 +3,7 @@
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::{Content, Observed, ObservedSet};
 use fleetdns_core::ownership::external_dns::{Naming, Text};
-use fleetdns_core::record::RecordType;
+use fleetdns_core::record::{RecordData, RecordType};
 use fleetdns_core::service::ServiceKey;
 
 use super::leave::Leave;
@@ -29,21 +29,29 @@ pub(super) fn of_external_dns<'a>(
             _ => None,
         })
     };
-    let Ok(typed_at) = naming.typed(name, record_type) else {
+    if naming.typed(name, record_type).is_err() {
         return if set.claim.is_ours() { Ok(None) } else { Err(Leave::Place) };
-    };
+    }
     let mut found = Theirs { set, marks: Vec::new(), service: None };
     let mut of_another = false;
-    let typed = |at: DnsName| text(&at).map(|(there, values)| (at, there, Text::or_sealed(values)));
-    // That of an alias is at the name for a CNAME until v0.21.
-    let alias = set.content.data().is_none().then(|| naming.typed(name, RecordType::Cname).ok()).flatten();
+    // An alias of Route 53 has that of a CNAME until v0.21, those of its addresses since.
+    let types: &[RecordType] = match &set.content {
+        Content::Misshapen(RecordData::Cname(_)) => &[RecordType::Cname, RecordType::A, RecordType::Aaaa],
+        Content::Known(_) | Content::Misshapen(_) => &[record_type],
+        Content::Text(_) | Content::Other(_) => &[record_type, RecordType::Cname],
+    };
+    let places = types.iter().filter_map(|record_type| naming.typed(name, *record_type).ok());
+    let typed = places.filter_map(|at| {
+        let (there, values) = text(&at)?;
+        Some((at, there, Text::or_sealed(values)))
+    });
     let untyped = naming.untyped(name).and_then(|at| {
         let (there, values) = text(&at)?;
         Some((at, there, Text::of(values)))
     });
     // external-dns reads a name without the type for all types but AAAA, where there is none with it.
     let untyped = untyped.filter(|_| record_type != RecordType::Aaaa);
-    for (at, there, text) in typed(typed_at).into_iter().chain(alias.and_then(typed)).chain(untyped) {
+    for (at, there, text) in typed.chain(untyped) {
         match text {
             Text::Mark(mark) if mark.owner == owner && !of_another => {
                 found.service = found.service.or(mark.service);
