@@ -122,7 +122,7 @@ async fn fill(client: Client) {
 /// A command on a terminal, with these lines typed; what the terminal shows.
 fn on_terminal(words: &[&str], typed: &str, kubeconfig: &str) -> String {
     // Nothing here runs longer.
-    let line = format!("timeout 10 {} {}", binary().display(), words.join(" "));
+    let line = format!("timeout 18 {} {}", binary().display(), words.join(" "));
     let mut command = Command::new("script");
     command.args(["-qec", &line, "/dev/null"]).env("KUBECONFIG", kubeconfig);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -217,7 +217,7 @@ async fn a_first_sync_shows_on_a_terminal_how_far_it_is() {
     fleet.west.create_published(&service, &[&endpoint.ip().to_string()]).await;
     let conf = fleet.conf().cluster("silent", &silent.kubeconfig(folder.path(), "silent"));
     let path = folder.path().join("dns.conf");
-    fs::write(&path, conf.more("[brakes]\nstartup-timeout = 4s").text()).unwrap();
+    fs::write(&path, conf.more("[brakes]\nstartup-timeout = 8s").text()).unwrap();
     let words = ["run", "-c", &*path.display().to_string()].map(str::to_owned);
     let shown =
         tokio::task::spawn_blocking(move || on_terminal(&words.each_ref().map(|word| &**word), "", ""));

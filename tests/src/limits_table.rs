@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Constants that bound input from outside: file, name, the beginning of their row in SECURITY.md, and how it shows them.
 #[rustfmt::skip]
-const LIMITS: [(&str, &str, &str, &str); 81] = [
+const LIMITS: [(&str, &str, &str, &str); 85] = [
     ("crates/core/src/limits.rs", "ANSWER_BYTES", "answer of a backend", "64 MiB"),
     ("crates/core/src/limits.rs", "BYTES", "answer of a backend", "1 GiB"),
     ("crates/core/src/limits.rs", "RECORDS", "answer of a backend", "2,000,000 record sets"),
@@ -15,6 +15,7 @@ const LIMITS: [(&str, &str, &str, &str); 81] = [
     ("crates/core/src/lines.rs", "BURST", "log lines of one namespace", "100 at once"),
     ("crates/core/src/lines.rs", "EACH", "log lines of one namespace", "1 a second"),
     ("crates/core/src/ownership/packed.rs", "UNPACKED", "ownership record", "256 KiB"),
+    ("crates/core/src/observed.rs", "MOST_TEXTS", "values of a TXT set", "1,000"),
     ("crates/core/src/probe/path.rs", "LONGEST_PATH", "path of a probe", "1,024 characters"),
     ("crates/core/src/refusals.rs", "MOST", "names that a backend refused", "10,000"),
     ("crates/core/src/text.rs", "MAX_SHOWN", "text from outside", "200 characters"),
@@ -23,6 +24,7 @@ const LIMITS: [(&str, &str, &str, &str); 81] = [
     ("crates/daemon/src/config/membership.rs", "LARGEST", "members that `[discovery]` names", "1 MiB"),
     ("crates/daemon/src/config/membership.rs", "MOST", "members that `[discovery]` names", "1,000"),
     ("crates/daemon/src/control.rs", "ORDER", "body of an order", "256 KiB"),
+    ("crates/daemon/src/ha/engine.rs", "LARGEST", "what replicas share", "200,000 bytes"),
     ("crates/daemon/src/heartbeats.rs", "PROBER", "turn of a zone's loop", "30 s"),
     ("crates/daemon/src/heartbeats.rs", "WATCH", "turn of a zone's loop", "180 s"),
     ("crates/daemon/src/heartbeats.rs", "ZONE", "turn of a zone's loop", "300 s"),
@@ -39,6 +41,8 @@ const LIMITS: [(&str, &str, &str, &str); 81] = [
     ("crates/daemon/src/zone/pause.rs", "LONGEST_ASKED", "pause that a backend asks for", "1 hour"),
     ("crates/daemon/src/zone/reading.rs", "LONGEST_LIST", "one list of a zone", "10 minutes"),
     ("crates/daemon/src/zone/report.rs", "MANY", "entries of a zone", "50 in the log"),
+    ("crates/daemon/src/zone/report.rs", "MANY", "names written at one time", "50 in the log"),
+    ("crates/election/src/terms.rs", "LONGEST", "what replicas share", "10 min"),
     ("crates/probe/src/budget.rs", "RATE", "probes of one namespace at one address", "100 a second"),
     ("crates/probe/src/flight.rs", "GRACE", "turn of a zone's loop", "10 s more"),
     ("crates/probe/src/grpc.rs", "LONGEST_HEADERS", "head of an HTTP probe's answer", "16 KiB"),
