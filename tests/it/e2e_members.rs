@@ -189,6 +189,7 @@ async fn join_makes_an_account_and_its_kubeconfig() {
     }
     let unjoined = daemon.command(&["unjoin", "eastus"]).await;
     assert_eq!(unjoined.code, Some(0), "{unjoined:?}");
+    assert!(unjoined.err.contains("delete -f - && rm") && made.exists(), "{unjoined:?}");
     let again = join(&admin, &[]).await;
     assert!(again.code == Some(1) && again.err.contains("is there already"), "{again:?}");
 

@@ -37,11 +37,7 @@ pub(super) fn wanted(
         return Ok(None);
     }
     let account = Account::of(RBAC).map_err(|error| CommandError::failed(&error))?;
-    // Names such as arn:aws:eks:eu-central-1:123456789012:cluster/web.
-    let base: String =
-        name.as_str().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
-    let file = draft.beside(&format!("{base}.kubeconfig"));
-    let wanted = Wanted { account, name: name.clone(), file };
+    let wanted = Wanted { account, name: name.clone(), file: file(draft, name) };
     if !args.yes && !wanted.is_agreed(access) {
         return Ok(None);
     }
@@ -52,6 +48,26 @@ pub(super) fn wanted(
         )));
     }
     Ok(Some(wanted))
+}
+
+/// Where the kubeconfig of a cluster's account is.
+fn file(draft: &Draft, name: &MemberName) -> PathBuf {
+    // Names such as arn:aws:eks:eu-central-1:123456789012:cluster/web.
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    let base: String = name.as_str().chars().map(plain).collect();
+    draft.beside(&format!("{base}.kubeconfig"))
+}
+
+/// Says how to remove the account of a cluster that was removed from `dns.conf`.
+pub(super) fn report_left(draft: &Draft, name: &MemberName) {
+    let file = file(draft, name);
+    if file.exists() {
+        eprintln!(
+            "{0} stays; where join made it, this removes it and the account: \
+             fleetdns join {name} --print-rbac | kubectl --context=CONTEXT delete -f - && rm {0}",
+            file.display()
+        );
+    }
 }
 
 /// Whether a person can be asked.

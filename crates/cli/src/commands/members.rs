@@ -137,6 +137,7 @@ pub async fn unjoin(args: &UnjoinArgs) -> Result<Exit, CommandError> {
     }
     config.map_err(CommandError::Config)?;
     draft.replace(&text).map_err(|error| CommandError::failed(&error))?;
+    name.iter().for_each(|name| account::report_left(&draft, name));
     let changed = Changed {
         file: flags.file().to_owned(),
         cluster: args.name.clone(),
