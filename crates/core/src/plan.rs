@@ -85,8 +85,8 @@ pub enum Change {
         set: RecordSet,
         /// Its ownership record.
         mark: OwnershipRecord,
-        /// The other program's ownership records of it, as they were read: they are deleted in the same write, or right after
-        /// it where the backend has no such write.
+        /// The other program's ownership records of it, as they were read: they are deleted in the same write, or set aside
+        /// before it and deleted after it where the backend has no such write.
         theirs: Vec<(DnsName, ObservedSet)>,
     },
     /// A set of ours becomes nobody's: its ownership record goes, its values and its TTL stay.

@@ -200,6 +200,17 @@ pub(crate) fn body(
     Ok(json!({ "properties": { ttl: set.ttl.seconds(), "metadata": metadata, key: values } }))
 }
 
+/// The body of a write of a TXT set.
+pub(crate) fn text_body(service: Service, ttl: Ttl, text: &str, metadata: Metadata) -> Value {
+    let [seconds, key] = match service {
+        Service::Public => ["TTL", "TXTRecords"],
+        Service::Private => ["ttl", "txtRecords"],
+    };
+    // A text is ASCII, and a string of it has at most 255 octets.
+    let strings: Vec<_> = text.as_bytes().chunks(255).map(String::from_utf8_lossy).collect();
+    json!({ "properties": { seconds: ttl.seconds(), "metadata": metadata, key: [{ "value": strings }] } })
+}
+
 fn list<T: Display>(key: &str, values: impl Iterator<Item = T>) -> Value {
     values.map(|value| json!({ key: value.to_string() })).collect()
 }

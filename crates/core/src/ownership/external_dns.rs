@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
-use crate::name::{DnsName, NameError};
+use crate::name::{DnsName, Label, NameError};
 use crate::record::RecordType;
 use crate::service::ServiceKey;
 
@@ -130,6 +130,21 @@ impl Text {
     }
 }
 
+/// Owner id with which external-dns's ownership records are set aside while a fleetdns with this owner id adopts what they speak
+/// for: external-dns leaves alone what another owner has.
+pub fn adopting(owner: &Label) -> String {
+    format!("fleetdns-{owner}-adopts")
+}
+
+/// The text of an ownership record that is set aside; `None` where it is already.
+pub fn set_aside<'a>(values: impl IntoIterator<Item = &'a str>, owner: &Label) -> Option<String> {
+    let adopting = adopting(owner);
+    let Text::Mark(mark) = Text::of(values) else { return None };
+    let resource = mark.service.map(|service| format!(",external-dns/resource=service/{service}"));
+    let text = format!("heritage=external-dns,external-dns/owner={adopting}{}", resource.unwrap_or_default());
+    (mark.owner != adopting).then_some(text)
+}
+
 /// Whether a value may be an ownership record of external-dns.
 pub fn may_be_mark(value: &str) -> bool {
     read(value).is_some() || is_sealed(value)
@@ -244,5 +259,9 @@ mod tests {
             assert_eq!(values.iter().any(|value| may_be_mark(value)), text != Text::Other, "{values:?}");
         }
         assert_eq!(Text::of([&*sealed]), Text::Other);
+        let fed = "fed".parse().unwrap();
+        let aside = set_aside([mark], &fed).unwrap();
+        assert_eq!(Text::of([&*aside]), of("fleetdns-fed-adopts", "default/web"));
+        assert_eq!((set_aside([&*aside], &fed), set_aside(["v=spf1 -all"], &fed)), (None, None));
     }
 }

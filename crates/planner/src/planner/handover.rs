@@ -5,7 +5,7 @@
 //! Invariant: nothing becomes ours that no Service with an address asks for.
 
 use fleetdns_core::observed::ObservedSet;
-use fleetdns_core::ownership::external_dns::Naming;
+use fleetdns_core::ownership::external_dns::{Naming, adopting};
 use fleetdns_core::ownership::{Owner, Ownership, OwnershipRecord};
 use fleetdns_core::record::RecordType;
 
@@ -38,20 +38,21 @@ pub struct Orphan {
 }
 
 impl Planner {
-    /// Takes over what an external-dns owns, of the names that are `wanted`. Goes on where an adoption stopped half-way: at a
-    /// set that is ours already, the ownership records of external-dns go.
+    /// Takes over what an external-dns owns, of the names that are `wanted`. Goes on where an adoption stopped half-way: with what
+    /// was set aside, and at a set that is ours already, where the ownership records of external-dns go.
     pub fn adopt_external_dns(
         &mut self,
         observed: &Observed,
         (naming, owner): (&Naming, &str),
         wanted: impl Fn(&DnsName) -> bool,
     ) -> Handover {
+        let adopting = adopting(&self.zone.owner);
+        let theirs = (naming, [owner, &*adopting]);
         let mut left = Vec::new();
         let mut names: Vec<(&DnsName, Vec<Theirs<'_>>)> = Vec::new();
         for (name, sets) in observed.iter().filter(|(name, _)| self.zone.takes(name) && wanted(name)) {
-            let found = sets
-                .iter()
-                .filter_map(|set| of_external_dns(name, set, observed, (naming, owner)).transpose());
+            let found =
+                sets.iter().filter_map(|set| of_external_dns(name, set, observed, theirs).transpose());
             match found.collect::<Result<Vec<_>, Leave>>() {
                 Ok(found) if found.is_empty() => {}
                 Ok(found) => names.push((name, found)),

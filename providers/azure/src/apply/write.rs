@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use azure_core::http::Url;
-use fleetdns_core::{DnsName, ObservedSet, OwnershipRecord, RecordData, RecordSet};
+use fleetdns_core::ownership::external_dns;
+use fleetdns_core::{Content, DnsName, ObservedSet, OwnershipRecord, RecordData, RecordSet};
 
 use super::Trouble;
 use crate::client::{Answer, Condition};
@@ -61,8 +62,8 @@ impl AzureZone {
         self.put_on(set, mark, known(etag)?, others, in_gap).await
     }
 
-    /// Marks a set of another program as ours, then deletes that program's ownership records. Should this stop in between, the
-    /// next adoption goes on with it; the other way round it would leave a set that nobody owns.
+    /// Sets the ownership records of another program aside, marks its set as ours, then deletes them. So nobody but us changes
+    /// the set from the first write on, and wherever this stops, the next adoption goes on with it.
     pub(super) async fn adopt(
         &self,
         set: &RecordSet,
@@ -70,16 +71,36 @@ impl AzureZone {
         before: &ObservedSet,
         theirs: &[(DnsName, ObservedSet)],
     ) -> Result<ObservedSet, Trouble> {
-        let written = self.put(set, Some(mark), Some(before), false).await?;
+        let mut aside = Vec::new();
         for (at, text) in theirs {
-            self.delete(at, "TXT", text).await.map_err(|trouble| match trouble {
-                Trouble::Fault(fault) | Trouble::Half(fault) => Trouble::Half(fault),
-                Trouble::Conflict => {
-                    Trouble::Half(Fault::away(format!("the TXT record of {at} has changed")))
-                }
-            })?;
+            let text = self.set_aside(at, text).await;
+            aside.push((at, text.map_err(|trouble| half(trouble, !aside.is_empty()))?));
+        }
+        let written = self.put(set, Some(mark), Some(before), false).await;
+        let written = written.map_err(|trouble| match trouble {
+            Trouble::Conflict => trouble,
+            trouble => half(trouble, !aside.is_empty()),
+        })?;
+        for (at, text) in aside {
+            self.delete(at, "TXT", &text).await.map_err(|trouble| half(trouble, true))?;
         }
         Ok(written)
+    }
+
+    /// Gives the ownership record of another program an owner id that nobody has; returns it as it is then.
+    async fn set_aside(&self, at: &DnsName, text: &ObservedSet) -> Result<ObservedSet, Trouble> {
+        let Content::Text(values) = &text.content else { return Err(Trouble::Conflict) };
+        let Some(aside) = external_dns::set_aside(values.iter().map(|value| &**value), &self.owner) else {
+            return Ok(text.clone());
+        };
+        let (etag, others) = listing::parts(&text.version);
+        let (url, on) = (self.set_url(at, "TXT")?, known(etag)?);
+        let body = listing::text_body(self.arm.settings().service, text.ttl, &aside, others);
+        match self.patiently(false, || self.arm.put(url.clone(), on, &body)).await {
+            Ok(answer) => Ok(self.item(&answer, None)?.set),
+            Err(Fault { kind: Kind::Changed, .. }) => Err(Trouble::Conflict),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     /// Writes a set again that was deleted to make room for another type, which then could not be written.
@@ -194,6 +215,15 @@ impl AzureZone {
             Ok(_) | Err(Fault { kind: Kind::Changed, .. }) => Ok(()),
             Err(fault) => Err(fault),
         }
+    }
+}
+
+/// A fault after something was written.
+fn half(trouble: Trouble, is_half: bool) -> Trouble {
+    match trouble {
+        Trouble::Fault(fault) if is_half => Trouble::Half(fault),
+        Trouble::Conflict if is_half => Trouble::Half(Fault::away("another writer changed it meanwhile")),
+        other => other,
     }
 }
 

@@ -15,12 +15,12 @@ pub(super) struct Theirs<'a> {
     pub(super) service: Option<ServiceKey>,
 }
 
-/// What external-dns has of a record set; `None` of one that it does not own.
+/// What external-dns has of a record set under one of these owner ids; `None` of one that it does not own.
 pub(super) fn of_external_dns<'a>(
     name: &DnsName,
     set: &'a ObservedSet,
     observed: &Observed,
-    (naming, owner): (&Naming, &str),
+    (naming, owner): (&Naming, [&str; 2]),
 ) -> Result<Option<Theirs<'a>>, Leave> {
     let Ok(record_type) = set.type_name().parse::<RecordType>() else { return Ok(None) };
     let text = |at: &DnsName| {
@@ -53,11 +53,11 @@ pub(super) fn of_external_dns<'a>(
     let untyped = untyped.filter(|_| record_type != RecordType::Aaaa);
     for (at, there, text) in typed.chain(untyped) {
         match text {
-            Text::Mark(mark) if mark.owner == owner && !of_another => {
+            Text::Mark(mark) if owner.contains(&&*mark.owner) && !of_another => {
                 found.service = found.service.or(mark.service);
                 found.marks.push((at, there.clone()));
             }
-            Text::Mixed(of) if of == owner && !of_another => return Err(Leave::Mixed(at)),
+            Text::Mixed(of) if owner.contains(&&*of) && !of_another => return Err(Leave::Mixed(at)),
             Text::Mark(_) | Text::Mixed(_) if !found.marks.is_empty() => return Err(Leave::Rival(at)),
             Text::Mark(_) | Text::Mixed(_) => of_another = true,
             Text::Sealed if !set.claim.is_ours() => return Err(Leave::Sealed(at)),

@@ -280,6 +280,13 @@ fn an_adoption_that_stopped_half_way_is_completed() {
     let rest = adopt(&mut planner, &half).plan;
     assert_eq!(values(&adopted(&half, &rest)), values(&before));
     assert_eq!(adopted(&half, &rest), adopted(&before, &whole));
+    // What was set aside first is nobody's but this fleet's.
+    let aside = "heritage=external-dns,external-dns/owner=fleetdns-fed-adopts";
+    let mut aside: Observed =
+        [(www, a(7)), ("a-www.example.com".parse().unwrap(), texts(&[aside]))].into_iter().collect();
+    let taken = adopt(&mut planner, &aside).plan;
+    aside = adopted(&aside, &taken);
+    assert_eq!((aside.owned_count(), aside.iter().count()), (1, 1));
     let Change::Adopt { mark, .. } = &whole.changes[0].changes[0] else { panic!("{whole}") };
     assert!(mark.as_str().ends_with("unattributed=203.0.113.7"), "nobody of the fleet has it: {mark}");
     assert!(
