@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use fleetdns_core::{Inventory, MemberName, Snapshot};
+use fleetdns_core::{Inventory, MemberName, MemberView, Snapshot};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinSet};
 
 use crate::entry::Entry;
 use crate::error::WatchError;
 use crate::feed::Feed;
-use crate::settings::{MemberConfig, Members, Turns, WatchSettings};
+use crate::settings::{Completeness, MemberConfig, Members, Turns, WatchSettings};
 use crate::{nodes, route};
 
 /// A member that is watched.
@@ -25,8 +25,7 @@ struct Running {
 pub(crate) struct Fleet {
     out: Arc<watch::Sender<Snapshot>>,
     turns: Turns,
-    /// Whether every member is named.
-    complete: bool,
+    completeness: Completeness,
     running: BTreeMap<MemberName, Running>,
     tasks: JoinSet<Infallible>,
     names: HashMap<Id, MemberName>,
@@ -38,7 +37,7 @@ impl Fleet {
         Self {
             out,
             turns,
-            complete: false,
+            completeness: Completeness::default(),
             running: BTreeMap::new(),
             tasks: JoinSet::new(),
             names: HashMap::new(),
@@ -49,13 +48,14 @@ impl Fleet {
         self.running.get(name).map(|running| &*running.entry)
     }
 
-    /// Whether every member is named.
-    pub(crate) const fn is_complete(&self) -> bool {
-        self.complete
+    /// Takes in what a zone says of members.
+    pub(crate) fn adopt(&self, views: Vec<MemberView>) {
+        route::adopt(&self.out, |name| self.entry(name), views);
+        route::resolve(&self.out, self.running.keys(), self.completeness);
     }
 
     /// Watches these members and no others. A member that stays as it is goes on undisturbed.
-    pub(crate) fn configure(&mut self, Members { members, settings, complete }: &Members) {
+    pub(crate) fn configure(&mut self, Members { members, settings, completeness }: &Members) {
         let named = |name: &MemberName| members.iter().any(|member| member.name == *name);
         let gone: Vec<MemberName> = self.running.keys().filter(|name| !named(name)).cloned().collect();
         for name in gone {
@@ -73,10 +73,8 @@ impl Fleet {
             };
             self.start(Arc::new(entry), &settings);
         }
-        self.complete = *complete;
-        if self.complete {
-            route::remove_unnamed(&self.out, |name| self.running.contains_key(name));
-        }
+        self.completeness = *completeness;
+        route::resolve(&self.out, self.running.keys(), self.completeness);
     }
 
     /// A new member; one that only the zones knew so far has what they say of it.

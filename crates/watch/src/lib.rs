@@ -62,7 +62,7 @@ pub use limits::Limits;
 pub use once::list_once;
 pub use profile::Providers;
 pub use secret::Named;
-pub use settings::{MemberConfig, Members, Origin, Turns, WatchSettings};
+pub use settings::{Completeness, MemberConfig, Members, Origin, Turns, WatchSettings};
 pub use shared::{LeaseSpec, SharedObjects};
 
 use fleet::Fleet;
@@ -100,14 +100,15 @@ pub async fn run(
     out: watch::Sender<Snapshot>,
     shutdown: CancellationToken,
 ) -> Result<(), WatchError> {
-    let (_unchanged, members) = watch::channel(Members { members, settings, complete: true });
+    let (_unchanged, members) =
+        watch::channel(Members { members, settings, completeness: Completeness::Confirmed });
     let nobody: Turns = (Duration::from_secs(3600), Arc::new(|_| {}));
     run_until(members, adopted, out, nobody, shutdown).await
 }
 
 /// Watches all members until `shutdown`. Members are `pending` in the first snapshot; views that come over `adopted`
 /// stand in for members that are not listed yet, are what a first list is measured by, and give the members that are not
-/// configured: as `removed` once `members` is complete, as `stale` until then.
+/// configured, as [`Completeness`] says.
 ///
 /// When `members` changes, a member that is new is watched from then on, one that is not named any more is `removed`, and
 /// one whose configuration changed is listed again beside what is known of it. The others are not disturbed.
@@ -135,7 +136,7 @@ pub async fn run_until(
                 fleet.configure(&members);
             }
             Some(adopted) = adopted.recv() => {
-                adopted.take(|views| route::adopt(&out, |name| fleet.entry(name), views, fleet.is_complete()));
+                adopted.take(|views| fleet.adopt(views));
             }
             ended = fleet.ended() => return Err(ended),
         }

@@ -17,13 +17,14 @@ use crate::{nodes, route};
 /// Lists every member once, side by side, each within `startup_timeout`. A member that fails is `stale`, with what was
 /// adopted for it, and says why in its `fault`.
 pub async fn list_once(
-    Members { members, settings, complete }: &Members,
+    Members { members, settings, completeness }: &Members,
     adopted: Vec<MemberView>,
 ) -> Snapshot {
     let out = Arc::new(watch::Sender::new(Snapshot::default()));
     let entries: Vec<Entry> =
         members.iter().map(|member| Entry::new(member.clone(), settings, Arc::clone(&out))).collect();
-    route::adopt(&out, |name| entries.iter().find(|entry| entry.name() == name), adopted, *complete);
+    route::adopt(&out, |name| entries.iter().find(|entry| entry.name() == name), adopted);
+    route::resolve(&out, entries.iter().map(Entry::name), *completeness);
     join_all(entries.iter().map(|entry| list(entry, settings))).await;
     out.borrow().clone()
 }

@@ -1,5 +1,6 @@
 //! Views that were adopted from the zones, on their way to the members that they belong to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fleetdns_core::{Inventory, MemberName, MemberView, Snapshot};
@@ -8,18 +9,20 @@ use tokio::sync::watch;
 use tracing::info;
 
 use crate::entry::Entry;
+use crate::settings::Completeness;
 
 /// Why a member that only the zones know keeps its records.
-const UNNAMED: &str =
+const UNREAD: &str =
     "no section and no source of clusters names it, and not all sources have been read; its records stand";
+const MOST: &str = "no section and no source of clusters names it, nor most of those that the zones know; its records stand until \
+                    `fleetdns reload` or SIGHUP confirms that it is gone";
 
-/// Hands each view to its member. Views of members that are not configured go into the snapshot: as removed, or as stale
-/// while it is not known yet which members there are.
+/// Hands each view to its member. Views of members that are not configured go into the snapshot: as stale, until
+/// [`resolve`] finds that they are removed.
 pub(crate) fn adopt<'a>(
     out: &watch::Sender<Snapshot>,
     entry: impl Fn(&MemberName) -> Option<&'a Entry>,
     views: Vec<MemberView>,
-    complete: bool,
 ) {
     let mut unnamed = Vec::new();
     for view in views {
@@ -34,8 +37,7 @@ pub(crate) fn adopt<'a>(
     out.send_if_modified(|snapshot| {
         let mut modified = false;
         for mut view in unnamed {
-            (view.inventory, view.fault) =
-                if complete { (Inventory::Removed, None) } else { (Inventory::Stale, Some(UNNAMED.into())) };
+            (view.inventory, view.fault) = (Inventory::Stale, Some(UNREAD.into()));
             let known = snapshot.members.get(&view.name);
             let merged = match known {
                 None => view,
@@ -50,16 +52,28 @@ pub(crate) fn adopt<'a>(
     });
 }
 
-/// All members are known now: those that nobody has named are removed.
-pub(crate) fn remove_unnamed(out: &watch::Sender<Snapshot>, named: impl Fn(&MemberName) -> bool) {
+/// Removes the members that nobody names, as far as it is known that nobody does.
+pub(crate) fn resolve<'a>(
+    out: &watch::Sender<Snapshot>,
+    named: impl Iterator<Item = &'a MemberName>,
+    completeness: Completeness,
+) {
+    let named: BTreeSet<&MemberName> = named.collect();
     out.send_if_modified(|snapshot| {
         let left = snapshot.members.values().filter(|view| view.inventory != Inventory::Removed);
-        let left: Vec<MemberName> = left.map(|view| view.name.clone()).filter(|name| !named(name)).collect();
+        let left: Vec<MemberName> =
+            left.map(|view| view.name.clone()).filter(|name| !named.contains(name)).collect();
+        let most = left.len() > 1 && left.len() > named.len();
+        let (inventory, fault) = match completeness {
+            Completeness::Unread => return false,
+            Completeness::Read if most => (Inventory::Stale, Some(MOST.into())),
+            Completeness::Read | Completeness::Confirmed => (Inventory::Removed, None),
+        };
         for name in &left {
-            info!(member = %name, "member removed: every source has been read and none names it");
+            info!(member = %name, %inventory, "no section and no source of clusters names this member");
             if let Some(view) = snapshot.members.get_mut(name) {
                 let view = Arc::make_mut(view);
-                (view.inventory, view.fault) = (Inventory::Removed, None);
+                (view.inventory, view.fault) = (inventory, fault.clone());
             }
         }
         !left.is_empty()

@@ -68,9 +68,20 @@ pub struct Members {
     pub members: Vec<MemberConfig>,
     /// The same for all of them.
     pub settings: WatchSettings,
-    /// Whether these are all. Until they are, a member that only the zones know is `stale` and keeps its records;
-    /// afterwards it is `removed`.
-    pub complete: bool,
+    /// Whether these are all, which says what becomes of a member that only the zones know.
+    pub completeness: Completeness,
+}
+
+/// Whether all members are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Completeness {
+    /// Not all sources have been read: a member that only the zones know is `stale` and keeps its records.
+    #[default]
+    Unread,
+    /// All sources have been read: it is `removed`, unless there is more than one and most members are of that kind.
+    Read,
+    /// The configuration names all by itself, or an operator has confirmed it: it is `removed`.
+    Confirmed,
 }
 
 /// How members are watched.

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use fleetdns_watch::{MemberConfig, Origin};
+use fleetdns_watch::{Completeness, MemberConfig, Origin};
 
 use super::Config;
 
@@ -88,7 +88,7 @@ impl Listing {
 impl Config {
     /// Works out who is a member. `before` is the configuration that runs: its members stay when a source cannot be read
     /// or loses too many at once, unless an operator has `confirmed` that this is meant.
-    pub(crate) fn settle(&mut self, before: Option<&Self>, confirmed: bool) {
+    pub fn settle(&mut self, before: Option<&Self>, confirmed: bool) {
         let known = before.map_or(&[][..], |before| &before.members);
         let mut faults = Vec::new();
         for listing in &self.discovered {
@@ -107,16 +107,21 @@ impl Config {
             kept.extend(more);
         }
         let unread = self.discovered.iter().any(|listing| listing.state != State::Read);
-        let was_complete = before.is_some_and(|before| before.is_complete);
+        let was = before.map_or(Completeness::Unread, |before| before.completeness);
         let empty = self.discovered.iter().filter(|one| one.state == State::Read && one.members.is_empty());
-        let empty: Vec<&Listing> = empty.filter(|_| !confirmed && !was_complete).collect();
+        let empty: Vec<&Listing> = empty.filter(|_| !confirmed && was == Completeness::Unread).collect();
         faults.extend(empty.iter().map(|listing| {
             let place = &listing.place;
             format!(
                 "{place} has no cluster; records of clusters that nobody names stand until it has; {CONFIRM}"
             )
         }));
-        self.is_complete = was_complete || (!unread && empty.is_empty());
+        let now = match (unread, confirmed || !self.discovers(), empty.is_empty()) {
+            (true, ..) | (_, false, false) => Completeness::Unread,
+            (false, false, true) => Completeness::Read,
+            (false, true, _) => Completeness::Confirmed,
+        };
+        self.completeness = was.max(now);
         let roster = self.roster(known, &kept);
         faults.extend(roster.faults);
         (self.members, self.source_faults) = (roster.members, faults);

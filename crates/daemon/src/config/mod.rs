@@ -49,7 +49,7 @@ mod zones;
 use std::sync::Arc;
 
 use fleetdns_core::{AddressPolicies, DnsName, HostnamePolicy};
-use fleetdns_watch::MemberConfig;
+use fleetdns_watch::{Completeness, MemberConfig};
 
 pub use draft::{Draft, DraftError};
 pub use fault::{Fault, Place};
@@ -89,8 +89,8 @@ pub struct Config {
     pub(crate) remotes: Vec<Remote>,
     /// What is wrong with what they say.
     pub source_faults: Vec<String>,
-    /// Whether `members` are all: every source has been read.
-    pub is_complete: bool,
+    /// Whether `members` are all.
+    pub completeness: Completeness,
     /// Probing.
     pub probe: Probe,
     /// What a plan has to pass.
@@ -211,7 +211,7 @@ impl Config {
                     discovered: directory.into_iter().collect(),
                     remotes,
                     source_faults: Vec::new(),
-                    is_complete: false,
+                    completeness: Completeness::default(),
                     probe,
                     brakes,
                     limits,

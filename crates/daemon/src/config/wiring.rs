@@ -76,7 +76,11 @@ impl Config {
 
     /// The members, and how they are watched.
     pub fn members(&self) -> Members {
-        Members { members: self.members.clone(), settings: self.watch_settings(), complete: self.is_complete }
+        Members {
+            members: self.members.clone(),
+            settings: self.watch_settings(),
+            completeness: self.completeness,
+        }
     }
 
     /// Where each member comes from.

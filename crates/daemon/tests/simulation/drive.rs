@@ -1,11 +1,11 @@
 //! Runs the product in a world: the real loop of a zone and the real prober, on a paused clock and one thread.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fleetdns_core::{
-    Address, Brakes, DnsName, Health, OverrideKind, Provider, ServiceKey, Snapshot, Subject, Ttl,
+    Address, Brakes, DnsName, Health, MemberName, OverrideKind, Provider, ServiceKey, Snapshot, Subject, Ttl,
 };
 use fleetdns_daemon::inputs::Inputs;
 use fleetdns_daemon::overrides::order::{Answer, Operator, Order, OrderError};
@@ -116,16 +116,27 @@ impl Driver {
         self.due.insert((at, self.serial), what);
     }
 
+    pub(crate) fn publish_settings() -> Arc<PublishSettings> {
+        let apex: DnsName = "example.com".parse().unwrap();
+        Arc::new(PublishSettings {
+            fleet: Some("fed".parse().unwrap()),
+            zones: vec![(apex.clone(), apex)],
+            ..PublishSettings::default()
+        })
+    }
+
+    /// The process takes up a configuration with these members.
+    pub(crate) fn reconfigure(&mut self, configured: BTreeSet<MemberName>) {
+        let Some(Running { reload, .. }) = &mut self.run else { return };
+        reload.terms.configured = configured;
+        let _ = reload.changes.send(ZoneChange { terms: reload.terms.clone(), provider: None });
+    }
+
     /// Starts a process on the zone as it is.
     pub(crate) fn start(&mut self) {
         self.epoch += 1;
         let override_sender = self.override_sender();
-        let apex: DnsName = "example.com".parse().unwrap();
-        let publish = Arc::new(PublishSettings {
-            fleet: Some("fed".parse().unwrap()),
-            zones: vec![(apex.clone(), apex)],
-            ..PublishSettings::default()
-        });
+        let publish = Self::publish_settings();
         let told = override_sender.clone();
         let (settings, options, canaries, broken, correlation_hold) = self.with(|sim| {
             let override_sender =
@@ -496,7 +507,7 @@ fn canaries(sim: &mut Sim) -> Vec<Canary> {
     let anchor = (None, "192.0.2.250".parse().unwrap());
     let all: Vec<_> = apis.chain([anchor]).collect();
     sim.net.canaries = all.iter().map(|(_, ip)| *ip).collect();
-    let canary = |(member, ip): (Option<fleetdns_core::MemberName>, std::net::IpAddr)| Canary {
+    let canary = |(member, ip): (Option<MemberName>, std::net::IpAddr)| Canary {
         what: member.as_ref().map_or("anchor".into(), |member| format!("API of {member}").into()),
         member,
         address: Address::from(ip),

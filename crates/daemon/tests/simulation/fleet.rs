@@ -12,6 +12,7 @@ use fleetdns_core::{
     ServiceKey, Snapshot,
 };
 use fleetdns_planner::PublishSettings;
+use fleetdns_watch::Completeness;
 use fleetdns_watch::catalog::{Catalog, Listed, Patience};
 
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
@@ -274,13 +275,21 @@ impl Member {
 }
 
 /// All members, those that were removed from the config too.
-#[derive(Default)]
 pub(crate) struct Fleet {
     pub(crate) members: Vec<Member>,
     /// What a zone said of members that are not configured.
     pub(crate) removed: BTreeMap<MemberName, MemberView>,
+    /// Whether all members are named.
+    pub(crate) completeness: Completeness,
     /// Broken on purpose: who was not listed yet is said to be listed and empty.
     pub(crate) hasty: bool,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        let completeness = Completeness::Confirmed;
+        Self { members: Vec::new(), removed: BTreeMap::new(), completeness, hasty: false }
+    }
 }
 
 impl Fleet {
@@ -295,12 +304,27 @@ impl Fleet {
             match self.members.iter().position(|member| member.configured && member.name == view.name) {
                 Some(place) => again.extend(self.members[place].adopt(&view, now).map(|due| (place, due))),
                 None => {
-                    view.inventory = Inventory::Removed;
+                    view.inventory = Inventory::Stale;
                     self.removed.insert(view.name.clone(), view);
                 }
             }
         }
+        self.resolve();
         again
+    }
+
+    /// Removes those that nobody names, by the rule of `fleetdns_watch`.
+    pub(crate) fn resolve(&mut self) {
+        let left = self.removed.values().filter(|view| view.inventory != Inventory::Removed).count();
+        let most = left > 1 && left > self.configured().count();
+        let removed = match self.completeness {
+            Completeness::Unread => false,
+            Completeness::Read => !most,
+            Completeness::Confirmed => true,
+        };
+        if removed {
+            self.removed.values_mut().for_each(|view| view.inventory = Inventory::Removed);
+        }
     }
 
     /// Writes what is known into a snapshot; returns whether that is news.

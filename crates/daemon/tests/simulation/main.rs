@@ -17,6 +17,7 @@
 
 mod chaos;
 mod deletions;
+mod discovery;
 mod drive;
 mod elsewhere;
 mod expect;

@@ -36,7 +36,7 @@ async fn three(shape: impl FnOnce(&mut Sim)) -> Driver {
     clusters('c', shape).await
 }
 
-async fn clusters(last: char, shape: impl FnOnce(&mut Sim)) -> Driver {
+pub(crate) async fn clusters(last: char, shape: impl FnOnce(&mut Sim)) -> Driver {
     let mut driver = Driver::new(1, false);
     driver.with(|sim| {
         for (number, letter) in ('a'..=last).enumerate() {
@@ -56,7 +56,7 @@ async fn clusters(last: char, shape: impl FnOnce(&mut Sim)) -> Driver {
 
 impl Driver {
     /// Letters of the addresses at the name.
-    fn letters(&self) -> String {
+    pub(crate) fn letters(&self) -> String {
         let name: DnsName = NAME.parse().unwrap();
         let values: BTreeSet<String> = self.with(|sim| sim.values(&name));
         ('a'..='z').filter(|letter| values.contains(&ip(*letter))).collect()

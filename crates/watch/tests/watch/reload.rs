@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::{Inventory, Snapshot};
-use fleetdns_watch::{Members, Turns, run_until};
+use fleetdns_watch::{Completeness, Members, Turns, run_until};
 use tokio::sync::{mpsc, watch};
 
 use crate::fake::{Fake, How, service};
@@ -24,7 +24,11 @@ impl Fleet {
     }
 
     pub(crate) fn all(&self) -> Members {
-        Members { members: self.members.clone(), settings: self.settings.clone(), complete: true }
+        Members {
+            members: self.members.clone(),
+            settings: self.settings.clone(),
+            completeness: Completeness::Confirmed,
+        }
     }
 }
 
@@ -112,8 +116,8 @@ async fn one_that_only_a_zone_knows_stands_until_all_members_are_known() {
     let mut fleet = Fleet::new(&[("east", &east), ("west", &west)]);
     let west_alone = fleet.members.split_off(1);
     let (mut fleet, members) = fleet.run_reloadable();
-    let all = |fleet: &Fleet, complete| Members { complete, ..fleet.all() };
-    members.send(all(&fleet, false)).unwrap();
+    let all = |fleet: &Fleet, completeness| Members { completeness, ..fleet.all() };
+    members.send(all(&fleet, Completeness::Unread)).unwrap();
     fleet.until_live("east").await;
     let mut of_west = adopted("west", "w", "203.0.113.7");
     of_west.region = Some("westus".parse().unwrap());
@@ -124,12 +128,30 @@ async fn one_that_only_a_zone_knows_stands_until_all_members_are_known() {
     }
     // Once it is named it is a member like any other, with what the zone says.
     fleet.members.extend(west_alone);
-    members.send(all(&fleet, false)).unwrap();
+    members.send(all(&fleet, Completeness::Unread)).unwrap();
     let view = fleet.until("pending", "west", |view| view.inventory == Inventory::Pending).await;
     assert_eq!((services(&view), view.region.unwrap().as_str()), ("w=203.0.113.7".to_owned(), "westus"));
     assert_eq!(fleet.until_stale("old").await.services.len(), 1);
-    members.send(all(&fleet, true)).unwrap();
+    members.send(all(&fleet, Completeness::Read)).unwrap();
     let view = fleet.until("removed", "old", |view| view.inventory == Inventory::Removed).await;
     assert_eq!((view.fault, view.services.len()), (None, 1), "the zones take it out, name by name");
     assert_ne!(fleet.snapshot.borrow().members[&name("west")].inventory, Inventory::Removed);
+}
+
+#[tokio::test]
+async fn when_most_that_the_zones_know_are_unnamed_an_operator_has_to_confirm_it() {
+    let east = Fake::start();
+    let (mut fleet, members) = Fleet::new(&[("east", &east)]).run_reloadable();
+    let all = |fleet: &Fleet, completeness| Members { completeness, ..fleet.all() };
+    members.send(all(&fleet, Completeness::Read)).unwrap();
+    fleet.until_live("east").await;
+    fleet.adopt(vec![adopted("one", "o", "203.0.113.7"), adopted("two", "t", "203.0.113.8")]).await;
+    for member in ["one", "two"] {
+        let fault = fleet.until_stale(member).await.fault.unwrap();
+        assert!(fault.contains("`fleetdns reload` or SIGHUP confirms"), "{fault}");
+    }
+    members.send(all(&fleet, Completeness::Confirmed)).unwrap();
+    for member in ["one", "two"] {
+        fleet.until("removed", member, |view| view.inventory == Inventory::Removed).await;
+    }
 }

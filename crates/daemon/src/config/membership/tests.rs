@@ -104,13 +104,13 @@ fn a_source_that_fails_or_loses_most_keeps_its_members_until_an_operator_confirm
 #[test]
 fn a_source_that_was_never_read_leaves_open_who_is_a_member() {
     let steps = |second: (Config, bool)| after(vec![(config(&[], vec![], false), false), second]);
-    assert!(!steps((config(&[], vec![], false), false)).is_complete);
-    assert!(!steps((config(&[], vec![], true), true)).is_complete);
-    assert!(steps((config(&[], vec![], false), true)).is_complete);
-    assert!(steps((config(&[], files(&[("a", 1)]), false), false)).is_complete);
+    assert_eq!(steps((config(&[], vec![], false), false)).completeness, Completeness::Unread);
+    assert_eq!(steps((config(&[], vec![], true), true)).completeness, Completeness::Unread);
+    assert_eq!(steps((config(&[], vec![], false), true)).completeness, Completeness::Confirmed);
+    assert_eq!(steps((config(&[], files(&[("a", 1)]), false), false)).completeness, Completeness::Read);
     let later =
         after(vec![(config(&[], files(&[("a", 1)]), false), false), (config(&[], vec![], true), false)]);
-    assert!(later.is_complete, "who was known once is known");
+    assert_eq!(later.completeness, Completeness::Read, "who was known once is known");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Members that the sources of `[discovery]` name.
 
+use fleetdns_watch::Completeness;
+
 use super::*;
 
 const BASE: &str =
@@ -32,7 +34,7 @@ fn each_kubeconfig_of_a_directory_is_a_member() {
     ];
     assert_eq!(members(&config), expected.map(|(name, origin)| (name.to_owned(), origin.to_owned())));
     assert_eq!(config.source_faults, Vec::<String>::new());
-    assert!(config.is_complete);
+    assert_eq!(config.completeness, Completeness::Read);
     let Access::Kubeconfig { context, .. } = &config.members[1].access else { panic!("{config:?}") };
     assert_eq!(context.as_deref(), Some("only"), "whatever its current context is");
 }
@@ -74,7 +76,7 @@ fn a_directory_that_is_not_there_or_empty_is_no_fault_of_the_file_and_not_all_me
         (case(BASE).file("/clusters/.keep", ""), "directory /clusters has no cluster"),
     ] {
         let config = case.config();
-        assert!(config.members.is_empty() && !config.is_complete, "{config:?}");
+        assert!(config.members.is_empty() && config.completeness == Completeness::Unread, "{config:?}");
         assert!(config.source_faults.len() == 1 && config.source_faults[0].starts_with(part), "{config:?}");
     }
     // With it, the contexts of a kubeconfig are no members.
@@ -95,7 +97,10 @@ fn remote(keys: &str) -> Case {
 #[test]
 fn a_source_on_a_host_cluster_needs_the_cluster_and_the_namespace() {
     let config = remote("secrets = fleet=yes\ncluster = host\nnamespace = *\nallow = exec, files").config();
-    assert_eq!((config.members.len(), config.is_complete, config.remotes.len()), (1, false, 1));
+    assert_eq!(
+        (config.members.len(), config.completeness, config.remotes.len()),
+        (1, Completeness::Unread, 1)
+    );
     assert_eq!(config.source_faults, Vec::<String>::new(), "it is asked soon");
     let query = config.remotes[0].query();
     assert_eq!((query.namespace, query.selector.as_deref()), (None, Some("fleet=yes")));
