@@ -363,3 +363,43 @@ async fn each_replica_serves_a_copy_of_its_own_and_serials_grow_alike() {
     tokio::task::block_in_place(|| in_east.recover());
     Race::start("it returns", BACK).answers(servers[1], &name(SERVICE, ""), "A", &[&west, &east]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_daemons_with_one_owner_the_later_one_stops_and_both_say_so() {
+    let fleet = Fleet::start().await;
+    let conf = fleet.conf().more("[brakes]\ndrift = 2s\n");
+    let first = Daemon::start(&conf).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let second = Daemon::start(&conf).await;
+    let [in_west, in_east] = [(); 2].map(|()| Endpoint::on_port(5001));
+    let [west, east] = [&in_west, &in_east].map(|endpoint| endpoint.ip().to_string());
+    fleet.publish(&NewService::new("default", SERVICE).port(5001), &west, &east).await;
+    both(&Race::start("published", BACK), fleet.server(), SERVICE, &west, &east).await;
+    // Each is told something that the other undoes, until one of them stops.
+    for (daemon, cluster) in [(&second, "westus"), (&first, "eastus")] {
+        let drained = daemon.command(&["drain", cluster]).await;
+        assert_eq!(drained.code, Some(0), "{drained:?}");
+    }
+    let told = |says: &'static str| {
+        move |status: &serde_json::Value| {
+            status["zones"][0]["other_writer"].as_str().unwrap_or_default().contains(says)
+        }
+    };
+    let soon = SOON * 2;
+    second.status_shows("that it stops", soon, told("writes no more")).await;
+    first.status_shows("that it goes on", soon, told("this one goes on")).await;
+    for daemon in [&first, &second] {
+        assert!(daemon.log().contains("another daemon writes this zone with the same owner"));
+        assert!(daemon.metrics().contains("\nfleetdns_zone_other_writer{zone=\"syncweek.com\"} 1.0\n"));
+    }
+    let race = Race::start("what the first was told is in force", SOON);
+    without_east(&race, fleet.server(), SERVICE, &west).await;
+    fleetdns_tests::dns::assert_stays(
+        fleet.server(),
+        &name(SERVICE, ""),
+        "A",
+        &[&west],
+        Duration::from_secs(10),
+    )
+    .await;
+}

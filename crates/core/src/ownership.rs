@@ -8,6 +8,7 @@
 pub mod external_dns;
 mod packed;
 pub mod txt;
+mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,6 +26,7 @@ use crate::service::ServiceKey;
 use crate::text::printable;
 
 pub use packed::{pack, unpack};
+pub use writer::Writer;
 
 /// What one member had to say about a Service when the record set was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub struct Contribution {
 
 /// What an override begins with.
 const OVERRIDE: &str = " override=";
+/// What the process that wrote it begins with; it comes last, and says nothing of the record.
+const WRITER: &str = " writer=";
 
 /// Ownership and origin of one record set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +129,12 @@ impl FromStr for Ownership {
         if !text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
             return Err(bad(text));
         }
-        let mut parts = text.split(' ');
+        let (said, writer) =
+            text.split_once(WRITER).map_or((text, None), |(said, writer)| (said, Some(writer)));
+        if writer.is_some_and(|writer| writer.parse::<Writer>().is_err()) {
+            return Err(bad("writer"));
+        }
+        let mut parts = said.split(' ');
         if parts.next() != Some("v=1") {
             return Err(bad("v"));
         }
@@ -191,13 +200,36 @@ fn claims_owner(text: &str, owner: &Label) -> bool {
 /// An ownership record as it is kept in memory: as its text, which takes a tenth of the room of what it says.
 ///
 /// Invariant: the text is one that can be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Invariant: two are equal when they say the same of a record, whoever wrote them.
+#[derive(Debug, Clone)]
 pub struct OwnershipRecord(Arc<str>);
+
+impl PartialEq for OwnershipRecord {
+    fn eq(&self, other: &Self) -> bool {
+        let said = |text: &'_ str| text.find(WRITER).unwrap_or(text.len());
+        self.0[..said(&self.0)] == other.0[..said(&other.0)]
+    }
+}
+
+impl Eq for OwnershipRecord {}
 
 impl OwnershipRecord {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same, with the process that writes it.
+    pub fn of(ownership: &Ownership, writer: Option<Writer>) -> Self {
+        match writer {
+            Some(writer) => Self(format!("{ownership}{WRITER}{writer}").into()),
+            None => Self::from(ownership),
+        }
+    }
+
+    /// The process that wrote it.
+    pub fn writer(&self) -> Option<Writer> {
+        self.0.rsplit_once(WRITER)?.1.parse().ok()
     }
 
     /// The owner id in it.
@@ -323,6 +355,29 @@ mod tests {
         let (silent, _) = TEXT.split_once(OVERRIDE).unwrap();
         assert_eq!(Owner::of(&silent.parse().unwrap()).overrides(), []);
         assert!("v=2".parse::<OwnershipRecord>().is_err());
+    }
+
+    #[test]
+    fn who_wrote_a_mark_says_nothing_of_the_record() {
+        let ownership: Ownership = TEXT.parse().unwrap();
+        let writer = Writer { started: 1_764_421_137, number: 0x01f2_e3d4, pass: 17 };
+        let mark = OwnershipRecord::of(&ownership, Some(writer));
+        assert_eq!(mark.as_str(), format!("{TEXT} writer=1764421137-01f2e3d4-17"));
+        assert_eq!(mark.as_str().parse(), Ok(ownership.clone()));
+        assert_eq!((mark.writer(), OwnershipRecord::of(&ownership, None).writer()), (Some(writer), None));
+        assert_eq!(mark, OwnershipRecord::of(&ownership, None));
+        assert_eq!(Owner::of(&mark).overrides().len(), 1);
+        for bad in [
+            "",
+            "1",
+            "1-2-3",
+            "1-00000002",
+            "+1-00000002-3",
+            "1-00000002-3 owner=x",
+            "1-00000002-3 writer=1-00000003-3",
+        ] {
+            assert!(format!("{TEXT} writer={bad}").parse::<Ownership>().is_err(), "{bad}");
+        }
     }
 
     fn key(text: &str) -> Option<ServiceKey> {

@@ -22,5 +22,5 @@ pub use clock::Uptime;
 pub use engine::{Document, Engine, Stored};
 pub use fence::{Fence, Standing};
 pub(crate) use make::{check_etcd, usual_prefix};
-pub use make::{identity, look, make};
+pub use make::{identity, look, make, writer};
 pub use replica::Replica;

@@ -105,6 +105,9 @@ impl Metrics {
         self.gauge("zone_refused_names", "Names wanted and not written", of(refused));
         let fault = |status: &ZoneStatus| f64::from(u8::from(status.fault.is_some()));
         self.gauge("zone_fault", "1 while the zone cannot be read or written", of(fault));
+        let other = |status: &ZoneStatus| f64::from(u8::from(status.other_writer.is_some()));
+        let help = "1 while another daemon writes the zone with the same owner";
+        self.gauge("zone_other_writer", help, of(other));
         let list: fn(&ZoneStatus) -> Histogram = |status| status.times.list.clone();
         let apply: fn(&ZoneStatus) -> Histogram = |status| status.times.apply.clone();
         for (name, help, histogram) in [

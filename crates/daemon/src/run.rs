@@ -115,6 +115,7 @@ async fn start(
         reports,
         name_servers: NameServers::default(),
         fence,
+        writer: ha::writer(&config),
     };
     let show = source.as_mut().and_then(|source| source.show.take());
     let mut running = Running::new(config, source, shared);

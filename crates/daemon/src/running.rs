@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use fleetdns_core::ownership::Writer;
 use fleetdns_core::{MemberName, Observed, Provider};
 use fleetdns_probe::{Reports, Setup};
 use fleetdns_watch::{Adopted, Members};
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) reports: Reports,
     pub(crate) name_servers: NameServers,
     pub(crate) fence: Fence,
+    pub(crate) writer: Writer,
 }
 
 /// The ends at which a new configuration is handed to the tasks.
@@ -318,6 +320,7 @@ impl Running {
             reports: self.shared.reports.clone(),
             name_servers: self.shared.name_servers.clone(),
             fence: self.shared.fence.clone(),
+            writer: Some(self.shared.writer),
         }
     }
 

@@ -412,6 +412,7 @@ fn zone_line(status: &ZoneStatus) -> ZoneLine {
         listed_seconds_ago: status.listed_at.map(|at| at.elapsed().as_secs()),
         startup: status.startup.clone(),
         fault: status.fault.clone(),
+        other_writer: status.other_writer.clone(),
         held: status.held.values().map(HeldLine::from).collect(),
         refused: status.refused.values().chain(status.faults.values()).flatten().map(Reason::from).collect(),
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use fleetdns_core::Hold;
 use fleetdns_core::lines::Lines;
+use fleetdns_core::ownership::Writer;
 use fleetdns_core::{Brakes, MemberName, Observed, Provider};
 use fleetdns_planner::{Memory, Planner, Scope, ZoneSettings};
 use fleetdns_probe::Reports;
@@ -29,6 +30,7 @@ mod batch;
 mod configure;
 mod listed;
 mod name_servers;
+mod other_writer;
 mod outcome;
 mod pass;
 mod pause;
@@ -42,6 +44,7 @@ pub use name_servers::NameServers;
 pub use status::{Measures, Times, ZoneStatus};
 
 use batch::Batch;
+use other_writer::OtherWriter;
 use pause::{Access, at};
 use pending::Pending;
 use reading::Reading;
@@ -85,6 +88,9 @@ pub struct ZoneTask {
     shared_fence: Fence,
     /// What stands before the writes of this zone.
     fence: Fence,
+    /// This process, in the marks of what it writes.
+    writer: Option<Writer>,
+    other_writer: Option<OtherWriter>,
 }
 
 /// How a zone is kept, besides what core needs.
@@ -108,6 +114,8 @@ pub struct ZoneOptions {
     pub name_servers: NameServers,
     /// What stands before every write.
     pub fence: Fence,
+    /// This process, as the marks of what it writes name it.
+    pub writer: Option<Writer>,
 }
 
 impl ZoneTask {
@@ -128,7 +136,7 @@ impl ZoneTask {
         let recorder = EventRecorder::new(options.journal, options.reports, settings.zone.clone());
         let task = Self {
             provider,
-            planner: Planner::new(settings, capabilities, options.brakes),
+            planner: Planner::new(settings, capabilities, options.brakes).with_writer(options.writer),
             drift: options.drift,
             configured: options.configured,
             overrides: options.overrides,
@@ -153,6 +161,8 @@ impl ZoneTask {
             name_servers: options.name_servers,
             shared_fence: options.fence,
             fence,
+            writer: options.writer,
+            other_writer: None,
         };
         (task, receiver)
     }
@@ -193,6 +203,7 @@ impl ZoneTask {
                 // Both senders are gone: the daemon is ending.
                 else => return,
             }
+            self.forget_other_writer();
             self.collect_due();
             let changed = self.planner.update(&inputs.latest());
             self.scope.extend(changed);
@@ -220,7 +231,10 @@ impl ZoneTask {
         if !self.scope.is_empty() {
             return Some(now);
         }
-        [self.pending.next_try(), self.turn_at, self.recheck_at].into_iter().flatten().min()
+        [self.pending.next_try(), self.turn_at, self.recheck_at, self.other_writer_until()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Puts into the scope what was to be looked at by now.

@@ -15,6 +15,7 @@ use fleetdns_core::member::Inventory;
 use fleetdns_core::member_name::MemberName;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::Observed;
+use fleetdns_core::ownership::Writer;
 use fleetdns_core::plan::{Cause, Change, HeldChange, NameChange, Plan, Refused};
 use fleetdns_core::probe::{Check, ProbeKey, ProbeSpec};
 use fleetdns_core::provider::Capabilities;
@@ -83,6 +84,8 @@ pub struct Planner {
     claims: Claims,
     /// Members whose verdict as a whole is another one since this was last taken.
     turned: BTreeSet<MemberName>,
+    /// The process that writes what is planned.
+    writer: Option<Writer>,
 }
 
 impl Planner {
@@ -96,13 +99,25 @@ impl Planner {
             waiting: BTreeSet::new(),
             claims: Claims::default(),
             turned: BTreeSet::new(),
+            writer: None,
         }
+    }
+
+    /// Of a process that writes its name into what it plans.
+    #[must_use]
+    pub fn with_writer(self, writer: Option<Writer>) -> Self {
+        Self { writer, ..self }
+    }
+
+    /// Another pass begins.
+    pub fn next_pass(&mut self) {
+        self.writer = self.writer.map(Writer::next);
     }
 
     /// A planner of the same zone under another configuration, which knows what this one knows: what start-up has seen
     /// is not waited for again.
     pub fn reconfigured(&self, zone: ZoneSettings, capabilities: Capabilities, brakes: Brakes) -> Self {
-        let mut next = Self::new(zone, capabilities, brakes);
+        let mut next = Self::new(zone, capabilities, brakes).with_writer(self.writer);
         next.update(&self.input);
         // It is no news what the verdict of each cluster is.
         next.turned.clone_from(&self.turned);

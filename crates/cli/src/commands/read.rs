@@ -113,6 +113,7 @@ fn status_text(out: &mut Text<'_>, status: &Status) -> std::io::Result<()> {
             text.iter().map(reason).collect::<Vec<_>>()
         };
         reasons(out, "FAULT", &said(&zone.fault))?;
+        reasons(out, "OTHER WRITER", &said(&zone.other_writer))?;
         reasons(out, "START-UP", &said(&zone.startup))?;
         let held = |line: &HeldLine| Reason { name: line.name.clone(), reason: line.to_string() };
         reasons(out, "HELD", &zone.held.iter().map(held).collect::<Vec<_>>())?;

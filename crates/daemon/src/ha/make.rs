@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use fleetdns_core::keys::{KeyFault, Keys};
+use fleetdns_core::ownership::Writer;
 use fleetdns_core::text::printable;
 use fleetdns_election::Found;
 
@@ -11,6 +12,7 @@ use super::engine::{Document, Engine};
 use super::kubernetes;
 use super::replica::Replica;
 use crate::config::{Config, Fleet, HaEngine};
+use crate::overrides::Clock;
 
 /// The replica of a configuration, and where it shares what has to outlive it; `None` without `[ha]`.
 pub fn make(config: &Config) -> Option<(Replica, Engine)> {
@@ -47,13 +49,24 @@ fn engine(config: &Config) -> Option<Engine> {
     })
 }
 
+/// This process, as the marks of what it writes name it.
+pub fn writer(config: &Config) -> Writer {
+    let started = if config.ha.is_some() { 0 } else { Clock::system().now().max(1) };
+    Writer { started, number: drawn(), pass: 0 }
+}
+
+/// A number drawn for this process.
+fn drawn() -> u32 {
+    // The keys of a hash map are drawn from the system's random numbers.
+    let [a, b, c, d, ..] = RandomState::new().hash_one(std::process::id()).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
 /// A name that no other process has: that of the replica or of the host, and a number drawn for this process.
 pub fn identity(replica: Option<&str>) -> String {
     let host = rustix::system::uname();
     let host = printable(&host.nodename().to_string_lossy()).into_owned();
-    // The keys of a hash map are drawn from the system's random numbers.
-    let number = RandomState::new().hash_one(std::process::id()) & 0xffff_ffff;
-    format!("{}-{number:08x}", replica.unwrap_or(&host))
+    format!("{}-{:08x}", replica.unwrap_or(&host), drawn())
 }
 
 /// Where in etcd a fleet keeps what its replicas share, unless the configuration says so.

@@ -106,6 +106,9 @@ pub struct ZoneLine {
     pub startup: Option<String>,
     /// Why it cannot be read or written.
     pub fault: Option<String>,
+    /// Another daemon that writes it with the same owner, and which of the two stops.
+    #[serde(default)]
+    pub other_writer: Option<String>,
     /// What is kept by a brake.
     pub held: Vec<HeldLine>,
     /// What is wanted and not written.

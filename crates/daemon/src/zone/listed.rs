@@ -39,6 +39,7 @@ impl ZoneTask {
                 }
             }
         }
+        self.look_for_other_writer(&observed);
         self.reading.access.works(&zone);
         let drift = if outdated { Duration::ZERO } else { self.drift };
         self.reading.drift_at = Instant::now() + drift;

@@ -36,6 +36,7 @@ impl ZoneTask {
             return self.report_startup();
         };
         let scope = std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new()));
+        self.planner.next_pass();
         let Preview { scope, approved, moves, waits, room_at } = self.preview(scope, &observed).await;
         self.turn_at = room_at.map(|at| self.started + at).or(self.turn_at);
         self.settle_pending(&scope, approved.plan(), &waits);
@@ -101,6 +102,9 @@ impl ZoneTask {
         let mut first = true;
         while !approved.plan().is_empty() {
             let left = approved.plan().changes.len();
+            if self.yields() {
+                return;
+            }
             if !self.fence.is_open() {
                 return self.leave_unwritten(approved.plan());
             }

@@ -29,6 +29,8 @@ pub struct ZoneStatus {
     pub fault: Option<String>,
     /// Why it cannot be written at the moment, whether it can be read or not.
     pub write_fault: Option<String>,
+    /// Another daemon that writes the zone with the same owner, and which of the two stops.
+    pub other_writer: Option<String>,
     /// What the brakes remember of the last pass.
     pub memory: Memory,
     /// From when on the times of that memory count.
@@ -92,6 +94,7 @@ impl ZoneStatus {
             startup: None,
             fault: None,
             write_fault: None,
+            other_writer: None,
             memory: Memory::default(),
             started: Instant::now(),
             held: BTreeMap::new(),

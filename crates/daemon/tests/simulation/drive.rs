@@ -499,6 +499,12 @@ fn options(sim: &Sim, override_sender: OverrideSender) -> ZoneOptions {
         reports: fleetdns_probe::Reports::default(),
         name_servers: fleetdns_daemon::zone::NameServers::default(),
         fence: fleetdns_daemon::ha::Fence::open(),
+        // Every process of a run is another one, and the one before it has left its marks.
+        writer: Some(fleetdns_core::ownership::Writer {
+            started: 1 + sim.now().as_secs(),
+            number: u32::try_from(sim.steps).unwrap_or_default(),
+            pass: 0,
+        }),
     }
 }
 

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use fleetdns_core::ownership::Writer;
 use fleetdns_core::{Brakes, DnsName, Health, Snapshot, Ttl};
 use fleetdns_daemon::ha::{Fence, Replica, Standing, Uptime};
 use fleetdns_daemon::inputs::Inputs;
 use fleetdns_daemon::overrides::{Clock, Keeper, OverrideSender, OverrideStore};
-use fleetdns_daemon::zone::{NameServers, ZoneOptions, ZoneTask};
+use fleetdns_daemon::zone::{NameServers, ZoneOptions, ZoneStatus, ZoneTask};
 use fleetdns_planner::ZoneSettings;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -69,6 +70,7 @@ pub(crate) struct Running {
     pub(crate) health: watch::Sender<Health>,
     pub(crate) overrides: OverrideSender,
     pub(crate) standing: watch::Receiver<Standing>,
+    pub(crate) status: watch::Receiver<ZoneStatus>,
     pub(crate) freezer: Freezer,
     tasks: Vec<JoinHandle<()>>,
     shutdown: CancellationToken,
@@ -81,17 +83,26 @@ impl Running {
         let clock = Uptime::new(move || born.elapsed() * rate / 1000);
         let engine = World::engine(world, name);
         let wall = Clock::new(move || 1_700_000_000 + born.elapsed().as_secs());
-        let keeper = if broken == Broken::Forgets { Keeper::Marks } else { Keeper::shared(engine.clone()) };
+        let keeper = if matches!(broken, Broken::Forgets | Broken::Strangers) {
+            Keeper::Marks
+        } else {
+            Keeper::shared(engine.clone())
+        };
         let (store, overrides) = OverrideStore::new(keeper, wall);
         let (freezer, shutdown) = (Freezer::default(), CancellationToken::new());
         let replica = Replica::new(name, engine, LEASE_TIME, clock);
         let (fence, standing) = (replica.fence(), replica.standing());
-        let fence = if broken == Broken::Unfenced { Fence::open() } else { fence };
+        let fence =
+            if matches!(broken, Broken::Unfenced | Broken::Strangers) { Fence::open() } else { fence };
+        let number = name.trim_start_matches('r').parse().unwrap();
+        let started = if broken == Broken::Strangers { 1_700_000_000 + u64::from(number) } else { 0 };
+        let writer = Writer { started, number, pass: 0 };
         let (snapshots, snapshots_in) = watch::channel(Snapshot::default());
         let (health, health_in) = watch::channel(Health::default());
         let (adopted, mut taken) = mpsc::channel(4);
         let way = Box::new(Written { world: Arc::clone(world), by: name.to_owned() });
-        let (zone, _) = ZoneTask::new(settings(), "strict", way, options(overrides.clone(), fence), adopted);
+        let (zone, status) =
+            ZoneTask::new(settings(), "strict", way, options(overrides.clone(), fence, writer), adopted);
         let inputs = Inputs::new(snapshots_in, health_in, overrides.receiver());
         let (known, stop) = (overrides.clone(), shutdown.clone());
         let part = async move {
@@ -108,7 +119,17 @@ impl Running {
                 }
             }),
         ];
-        Self { name: name.to_owned(), snapshots, health, overrides, standing, freezer, tasks, shutdown }
+        Self {
+            name: name.to_owned(),
+            snapshots,
+            health,
+            overrides,
+            standing,
+            status,
+            freezer,
+            tasks,
+            shutdown,
+        }
     }
 
     pub(crate) fn leads(&self) -> bool {
@@ -141,7 +162,7 @@ fn settings() -> ZoneSettings {
     }
 }
 
-fn options(overrides: OverrideSender, fence: Fence) -> ZoneOptions {
+fn options(overrides: OverrideSender, fence: Fence, writer: Writer) -> ZoneOptions {
     ZoneOptions {
         brakes: Brakes { max_delete: 100, max_removals: 100, ..Brakes::default() },
         drift: Duration::from_secs(60),
@@ -152,5 +173,6 @@ fn options(overrides: OverrideSender, fence: Fence) -> ZoneOptions {
         reports: fleetdns_probe::Reports::default(),
         name_servers: NameServers::default(),
         fence,
+        writer: Some(writer),
     }
 }

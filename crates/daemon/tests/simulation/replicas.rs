@@ -38,6 +38,8 @@ pub(crate) enum Broken {
     Unfenced,
     /// What a replica was told stays with it.
     Forgets,
+    /// They are no replicas, but daemons that know nothing of each other and have the same owner.
+    Strangers,
 }
 
 /// What all replicas share, and what is true.
@@ -566,4 +568,39 @@ async fn after_kill_the_next_writes_within_the_lease_time() {
         assert!(took > Duration::from_secs(8), "{took:?}: the lease was respected");
         assert!(took <= crate::replica::LEASE_TIME + Duration::from_millis(3 * 400), "{took:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_daemons_with_one_owner_the_later_one_stops_and_both_say_so() {
+    let mut group = Group::new(1, 2, Broken::Strangers);
+    sleep(Duration::from_secs(60)).await;
+    // What one is told the other undoes, until it knows better.
+    group.order(1, "west", true).await;
+    sleep(Duration::from_secs(70)).await;
+    group.order(0, "east", true).await;
+    sleep(Duration::from_secs(400)).await;
+    let written = |group: &Group| {
+        let log = group.with(|world| std::mem::take(&mut world.log));
+        [1, 2].map(|number| log.iter().filter(|line| line.contains(&format!(" r{number} writes "))).count())
+    };
+    written(&group);
+    let told = |group: &Group, number: usize| group.replicas[number].status.borrow().other_writer.clone();
+    let (first, second) = (told(&group, 0).unwrap(), told(&group, 1).unwrap());
+    assert!(first.contains("this one goes on") && second.contains("writes no more"), "{first} {second}");
+    let stands = |member| group.with(|world| world.values().into_iter().any(|one| member_of(one) == member));
+    assert!(!stands("east") && stands("west"), "what the first was told is in force");
+    // As long as the first writes, the second does not.
+    for round in 0..20 {
+        group.set_dead("203.0.113.5".parse().unwrap(), round % 2 == 0);
+        sleep(Duration::from_secs(120)).await;
+    }
+    let [first, second] = written(&group);
+    assert!(first > 5 && second == 0, "{first} {second}");
+    // Then it takes over.
+    group.replicas.remove(0).kill();
+    sleep(Duration::from_secs(700)).await;
+    assert_eq!(told(&group, 0), None);
+    group.set_dead("203.0.113.6".parse().unwrap(), true);
+    sleep(Duration::from_secs(60)).await;
+    assert!(!group.with(|world| world.values()).contains(&"203.0.113.6".parse().unwrap()));
 }

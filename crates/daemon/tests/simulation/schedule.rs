@@ -78,11 +78,20 @@ async fn schedule(seed: u64, broken: Broken, talks: bool) -> Outcome {
     if is_right(&driver) {
         idle(&mut driver, seed).await;
     }
+    driver.alone();
     driver.stop(false).await;
     Outcome { slowest, ..driver.outcome() }
 }
 
 impl Driver {
+    /// Whatever persons and processes before this one did to the zone, it is not taken for another daemon.
+    fn alone(&self) {
+        let other = self.run.as_ref().and_then(|run| run.status.borrow().other_writer.clone());
+        if let Some(other) = other {
+            self.with(|sim| sim.accuse(format!("other-writer: {other}")));
+        }
+    }
+
     /// What became of it.
     pub(crate) fn outcome(&self) -> Outcome {
         self.with(|sim| Outcome {

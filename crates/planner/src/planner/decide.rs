@@ -350,7 +350,7 @@ impl Planner {
         if let Some(foreign) = foreign.filter(|_| !mine.is_some_and(has_room)) {
             return Err(Refusal::Foreign { record_type: foreign.type_name().into() });
         }
-        let (set, mark) = (set.clone(), OwnershipRecord::from(&decision.ownership));
+        let (set, mark) = (set.clone(), OwnershipRecord::of(&decision.ownership, self.writer));
         Ok(Some(match mine {
             Some(before) => Change::Update { before: before.clone(), set, mark },
             None => Change::Create { set, mark },

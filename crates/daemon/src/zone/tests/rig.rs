@@ -217,6 +217,7 @@ impl Rig {
             reports: Reports::default(),
             name_servers: NameServers::default(),
             fence: Fence::open(),
+            writer: None,
         };
         let (adopted_out, mut said) = mpsc::channel::<Adopted>(4);
         let (taken, adopted) = mpsc::channel(4);
