@@ -1,4 +1,5 @@
 use kube::config::Kubeconfig;
+use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -144,4 +145,76 @@ fn a_kubeconfig_that_explodes_or_is_none_is_refused_without_its_text() {
         assert!(said.contains("secret a/b") && !said.contains("top-secret"), "{said}");
     }
     assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+/// JSON as somebody may write it where something else is meant.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+    ];
+    let fields = prop::sample::select(vec![
+        "bearerToken",
+        "username",
+        "password",
+        "tlsClientConfig",
+        "insecure",
+        "caData",
+        "certData",
+        "keyData",
+        "awsAuthConfig",
+        "clusterName",
+        "execProviderConfig",
+        "command",
+        "args",
+        "env",
+        "proxyUrl",
+        "x",
+    ]);
+    leaf.prop_recursive(3, 32, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(fields.clone(), inner, 0..6)
+                .prop_map(|all| all.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn whatever_a_secret_holds_it_is_read_or_refused(
+        mut config in any_json(),
+        runs in any::<bool>(),
+        server in prop_oneof![Just("https://c.example:6443".to_owned()), "\\PC{0,20}"],
+        value in prop::collection::vec(any::<u8>(), 0..64),
+        key in prop::sample::select(vec!["value", "kubeconfig", "config", "other"]),
+    ) {
+        if let (true, Value::Object(config)) = (runs, &mut config) {
+            config.insert("execProviderConfig".to_owned(), json!({"command": server}));
+        }
+        let mut data = BTreeMap::from([
+            ("server", STANDARD.encode(&server)),
+            ("config", STANDARD.encode(config.to_string())),
+        ]);
+        data.insert(key, STANDARD.encode(&value));
+        let raw = json!({"metadata": {"name": "a", "namespace": "b"}, "data": data}).to_string();
+        for asked in [None, Some(key)] {
+            let Some(named) = Named::in_secret(raw.as_bytes(), asked).unwrap() else { continue };
+            let Ok(text) = named.kubeconfig else { continue };
+            let given = Given::new("secret b/a", text, Allowed::default());
+            // What stands for a Secret of Argo CD is a kubeconfig; it runs nothing, whatever it says.
+            if asked.is_none() && key == "other" {
+                let read = Kubeconfig::from_yaml(given.text()).unwrap();
+                let runs = read.auth_infos[0].auth_info.as_ref().is_some_and(|user| user.exec.is_some());
+                prop_assert!(!runs || endpoint(&Access::Given(given.clone())).is_err());
+            }
+            let _ = endpoint(&Access::Given(given));
+        }
+        // What is no Secret at all is refused.
+        let _ = Named::in_secret(config.to_string().as_bytes(), None);
+    }
 }
