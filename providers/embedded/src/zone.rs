@@ -163,7 +163,7 @@ impl Zone {
             }
             if let Some((RecordSet { ttl, data, .. }, mark)) = change.after() {
                 let Some(mark) = mark else {
-                    let problem = "the embedded server holds no record that is not fleetdns's; leave the zone out of dns.conf";
+                    let problem = "the embedded server holds no record that is not fleetdns's; give the zone up with its records";
                     return Err(Written::Rejected(problem.to_owned()));
                 };
                 let set = Stored::new(*ttl, data.clone(), Some(mark.clone()));

@@ -168,7 +168,7 @@ pub trait Halve: Backend {
 }
 
 /// One test for each case, in a module. The list says what of the backend can be reached or disturbed from outside:
-/// `marks` ([`Marked`]), `theirs` ([`Theirs`]), `hands` (records can change hands), `cut` ([`Cut`]), `forbid` ([`Forbid`]), `vanish` ([`Vanish`]), `storm` ([`Storm`]), `refuse`
+/// `marks` ([`Marked`]), `theirs` ([`Theirs`]), `owner` and `release` (records can get another owner, and none), `cut` ([`Cut`]), `forbid` ([`Forbid`]), `vanish` ([`Vanish`]), `storm` ([`Storm`]), `refuse`
 /// ([`Refuse`]), `blind` and `stall` ([`Blind`], each way of it) and `half` ([`Halve`]), such as
 /// `conformance!(bind, Bind, [marks, cut, forbid, vanish])`.
 ///
@@ -199,9 +199,8 @@ macro_rules! conformance {
     (@theirs $backend:ty) => {
         $crate::conformance!(@tests $backend, handover: [external_dns_adopted, external_dns_was_faster,]);
     };
-    (@hands $backend:ty) => {
-        $crate::conformance!(@tests $backend, handover: [another_owner_adopted, zone_given_up,]);
-    };
+    (@owner $backend:ty) => { $crate::conformance!(@tests $backend, handover: [another_owner_adopted,]); };
+    (@release $backend:ty) => { $crate::conformance!(@tests $backend, handover: [zone_given_up,]); };
     (@cut $backend:ty) => { $crate::conformance!(@tests $backend, faults: [cut_in_a_write,]); };
     (@forbid $backend:ty) => { $crate::conformance!(@tests $backend, faults: [forbidden,]); };
     (@vanish $backend:ty) => { $crate::conformance!(@tests $backend, faults: [zone_gone,]); };
