@@ -106,7 +106,14 @@ fn by_sockets(setup: Setup) -> engine::Setup<impl Fn(ProbeKey) -> Probing, impl 
         let timeout = timing.with(&key.spec.pace).timeout;
         Box::pin(attempt::probe(key, trusts.clone(), Arc::clone(&addresses), timeout))
     };
-    let lookup = move |name| -> Looking { Box::pin(servers.clone().lookup(name)) };
+    let bounds = settings.answer_ttl;
+    let lookup = move |name| -> Looking {
+        let looking = servers.clone().lookup(name);
+        Box::pin(async move {
+            let (name, answer) = looking.await;
+            (name, resolve::within(bounds, answer))
+        })
+    };
     engine::Setup { settings, canaries, probe, lookup }
 }
 

@@ -20,8 +20,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::flight::{Due, Flight};
 
 /// Bounds of the time after which a good answer is asked for again.
-const SHORTEST: Duration = Duration::from_secs(5);
-const LONGEST: Duration = Duration::from_secs(300);
+pub(crate) const SHORTEST: Duration = Duration::from_secs(5);
+pub(crate) const LONGEST: Duration = Duration::from_secs(300);
 /// A name that is said to have no address is asked for once more after this, before it is believed.
 const CONFIRM: Duration = Duration::from_secs(1);
 /// How long a name without addresses is left alone. Short: most often its load balancer is being made.
@@ -60,6 +60,15 @@ pub(crate) struct Resolved {
     /// `None` while it is not known, or not believed yet.
     pub(crate) addresses: Option<OrdSet<IpAddr>>,
     pub(crate) error: Option<String>,
+}
+
+/// An answer whose TTL is within these bounds.
+pub(crate) fn within((shortest, longest): (Duration, Duration), (v4, v6): Families) -> Families {
+    let bound = |family| match family {
+        Family::Found(found, ttl) => Family::Found(found, ttl.max(shortest).min(longest)),
+        other => other,
+    };
+    (bound(v4), bound(v6))
 }
 
 /// What is known of one name.
@@ -374,6 +383,15 @@ mod tests {
         assert_eq!(pauses, [5, 5, 5, 5, 10, 20, 40, 60, 60]);
         assert_eq!(known.addresses().unwrap().len(), MOST_ADDRESSES);
         assert_eq!(pause(&mut known, answer(0x0a00_0001 + 8 * 1000)), 5, "the same twice");
+    }
+
+    #[test]
+    fn the_ttl_of_an_answer_stays_within_its_bounds() {
+        let bounds = (Duration::from_secs(30), Duration::from_secs(60));
+        for (ttl, expected) in [(0, 30), (30, 30), (45, 45), (u32::MAX, 60)] {
+            let (answer, silent) = within(bounds, (found("10.0.0.1", ttl.into()), failed()));
+            assert_eq!((answer, silent), (found("10.0.0.1", expected), failed()), "{ttl}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

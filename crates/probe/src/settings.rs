@@ -35,6 +35,8 @@ pub struct ProbeSettings {
     pub namespace_rate: NonZeroU32,
     /// Name servers for load balancer host names; empty means the system's.
     pub nameservers: Vec<SocketAddr>,
+    /// The shortest and the longest time for which a name server's answer counts, whatever its TTL.
+    pub answer_ttl: (Duration, Duration),
     /// What becomes of an endpoint that cannot be probed from here.
     pub unprobeable_policy: UnprobeablePolicy,
     /// How long a correlation holds what failed together; `None`: until it recovers or an operator confirms it.
@@ -72,6 +74,7 @@ impl Default for ProbeSettings {
             max_inflight: 10_000,
             namespace_rate: NAMESPACE_RATE,
             nameservers: Vec::new(),
+            answer_ttl: (crate::resolve::SHORTEST, crate::resolve::LONGEST),
             unprobeable_policy: UnprobeablePolicy::default(),
             correlation_hold: Some(CORRELATION_HOLD),
             addresses: Arc::default(),

@@ -47,10 +47,21 @@ pub(super) fn probe(reader: &mut Reader<'_>, outside: &Outside<'_>) -> Probe {
         unprobeable_policy: reader
             .parse("unprobeable", "publish or hold", unprobeable_policy)
             .unwrap_or_default(),
+        answer_ttl: answer_ttl(reader, default.answer_ttl),
         nameservers: reader.list("nameservers", "an IP address with or without a port", parse::nameserver),
         ..default
     };
     Probe { defaults, settings }
+}
+
+/// The bounds of what a name server says of its answers.
+fn answer_ttl(reader: &mut Reader<'_>, (least, most): (Duration, Duration)) -> (Duration, Duration) {
+    let mut bound = |key, usual| duration(reader, key, least..=most).unwrap_or(usual);
+    let (shortest, longest) = (bound("min-ttl", least), bound("max-ttl", most));
+    if longest < shortest {
+        reader.fault("max-ttl", format!("{longest:?} is less than min-ttl, {shortest:?}"));
+    }
+    (shortest, longest)
 }
 
 /// The keys of a cluster, over those of all. `None` where it has none.

@@ -140,6 +140,8 @@ pub const PROBE: SectionSpec = SectionSpec {
         key("insecure", "whether https and grpcs probes accept any certificate: on or off"),
         key("unprobeable", "what becomes of addresses that cannot be probed from here: publish or hold"),
         key("nameservers", "resolvers for load balancer host names; the system's unless said otherwise"),
+        key("min-ttl", "the shortest time for which an answer of a resolver counts, whatever its TTL"),
+        key("max-ttl", "the longest"),
     ],
 };
 

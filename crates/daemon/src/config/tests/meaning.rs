@@ -46,7 +46,7 @@ fn every_key_reaches_its_field() {
                 probe-fall = 6\nprobe-rise = 7\nprobe-ca-file = /west.pem\n\
                 [cluster \"east\"]\nprobe-insecure = on\n[cluster \"north\"]\ncontext = n\nkubeconfig = /n\n\
                 [probe]\nprotocol = https\nport = 8443\npath = /ok\nservice = c.D\nexpect = 200,404\nhost = WWW.example.com\ninterval = 10s\n\
-                min-interval = 4s\nfast-interval = 3s\ntimeout = 1s\nfall = 4\nrise = 5\nca-file = /ca.pem\nnameservers = 9.9.9.9\nunprobeable = hold\n\
+                min-interval = 4s\nfast-interval = 3s\ntimeout = 1s\nfall = 4\nrise = 5\nca-file = /ca.pem\nnameservers = 9.9.9.9\nmin-ttl = 20s\nmax-ttl = 1m\nunprobeable = hold\n\
                 [brakes]\nmin-kept = 2\nall-down = all\nmax-delete = 10%\nstartup-timeout = 7s\ngrace = 8s\ndrift = 9s\n\
                 anchors = 9.9.9.9:53, www.Example.com:443\ncorrelation-hold = forever\n\
                 [limits]\nnamespace-probes = 7\n[admin]\nlisten = off\nsocket = ~/s\nlog = json\n";
@@ -104,6 +104,7 @@ fn every_key_reaches_its_field() {
     let of: Vec<_> = settings.trust_of.iter().map(|(name, trust)| (name.as_str(), trust.clone())).collect();
     assert_eq!(of, [("east", trust(None, true)), ("west", trust(Some("/west.pem"), false))]);
     assert_eq!(settings.nameservers.len(), 1);
+    assert_eq!(settings.answer_ttl, (seconds(20), seconds(60)));
     let brakes = &config.brakes;
     assert_eq!(
         (brakes.brakes.min_kept, brakes.brakes.all_down, brakes.brakes.max_delete),
