@@ -42,15 +42,22 @@ async fn external_dns<B: Theirs>() -> B {
         (NAME, "A", "203.0.113.2"),
         (NAME, "AAAA", "2001:db8::1"),
         ("alias.example.com", "CNAME", "lb-1.example.net"),
+        ("half.example.com", "A", "203.0.113.1"),
+        ("half.example.com", "AAAA", "2001:db8::5"),
         ("nobody.example.com", "A", "198.51.100.1"),
         ("theirs.example.com", "A", "198.51.100.2"),
         ("by-hand.example.com", "A", "198.51.100.3"),
     ] {
         backend.put_as_external_dns(name, record_type, value).await;
     }
-    for name in
-        [NAME, "a-web.example.com", "aaaa-web.example.com", "cname-alias.example.com", "a-nobody.example.com"]
-    {
+    for name in [
+        NAME,
+        "a-web.example.com",
+        "aaaa-web.example.com",
+        "cname-alias.example.com",
+        "a-nobody.example.com",
+        "a-half.example.com",
+    ] {
         backend.put_text(name, &mark_of("me")).await;
     }
     backend.put_text("a-theirs.example.com", &mark_of("you")).await;
@@ -61,6 +68,7 @@ fn fleet() -> Fleet {
     Fleet::of(&[
         (NAME, &["203.0.113.1", "203.0.113.3"]),
         ("alias.example.com", &["lb-1.example.net"]),
+        ("half.example.com", &["203.0.113.1"]),
         ("theirs.example.com", &["203.0.113.1"]),
         ("by-hand.example.com", &["203.0.113.1"]),
     ])
@@ -86,7 +94,9 @@ pub async fn external_dns_adopted<B: Theirs>() {
     let listing = list(&*provider).await;
     assert_eq!(values(&listing), values(&before));
     let owned: Vec<&str> = listing.observed.owned().map(DnsName::as_str).collect();
-    assert_eq!(owned, ["alias.example.com", NAME]);
+    assert_eq!(owned, ["alias.example.com", "half.example.com", NAME]);
+    let half = ["foreign 30 AAAA 2001:db8::5", "ours 30 A 203.0.113.1"];
+    assert_eq!(at(&listing, "half.example.com"), half, "by hand stands what has no ownership record");
     let texts = || shown(&listing).into_iter().filter(|line| line.contains(" TXT ")).collect::<Vec<_>>();
     let names: Vec<String> =
         texts().iter().map(|line| line.split(' ').next().unwrap_or_default().to_owned()).collect();
@@ -98,6 +108,7 @@ pub async fn external_dns_adopted<B: Theirs>() {
     assert_eq!(at(&listing, NAME), ["ours 30 A 203.0.113.1 203.0.113.3"]);
     let (listing, _) = converge(&*provider, &Fleet::new()).await;
     assert!(listing.observed.at(&super::cases::name(NAME)).is_empty());
+    assert_eq!(at(&listing, "half.example.com"), half[..1]);
 }
 
 /// A record that external-dns changed since the plan was made stays as it is, and its own; so does its ownership record.
