@@ -153,7 +153,7 @@ mod tests {
         std::os::unix::fs::symlink("data/dns.conf", path("dns.conf")).unwrap();
         std::fs::write(path("secret"), "a").unwrap();
         let names = ["dns.conf", "secret", "missing"].map(&path);
-        let (_files, followed) = watch::channel(look(BTreeSet::from(names)).await);
+        let (files, followed) = watch::channel(look(BTreeSet::from(names)).await);
         let (reload, mut asked) = ReloadSender::new();
         let stop = CancellationToken::new();
         let task = tokio::spawn(follow_files(followed, reload, stop.clone()));
@@ -175,6 +175,12 @@ mod tests {
             std::fs::write(path("secret"), "c".repeat(length)).unwrap();
             assert!(tokio::time::timeout(LOOK + LOOK / 2, asked.recv()).await.is_err(), "{length}");
         }
+        assert_eq!(next(&mut asked).await, Some(()));
+        // A reload names a file that has changed since it was read.
+        std::fs::write(path("new"), "1").unwrap();
+        let read = look(BTreeSet::from([path("new")])).await;
+        std::fs::write(path("new"), "22").unwrap();
+        files.send_replace(read);
         assert_eq!(next(&mut asked).await, Some(()));
         stop.cancel();
         task.await.unwrap();
