@@ -24,6 +24,7 @@
 //! | name servers that lie in another zone | daemon, `zone::tests::refused` |
 //! | shared names | `hostile_names::services_share_…` |
 //! | a name over an absence and a restart | `hostile_names::a_name_stays_…` |
+//! | what decides where nothing remembers, and that it is said | planner, `planner::tests::holder` |
 //!
 //! **Addresses and probes**
 //!
@@ -32,8 +33,8 @@
 //! | denied addresses in a status or an annotation, their mapped forms, the hosts file | `hostile_tenant`; core, `policy` |
 //! | denied addresses, and very many, that a host name resolves to | `hostile_resolving::what_a_name_…` |
 //! | the daemon's own listeners, by address and by name; in every form | `hostile_resolving::what_a_name_…`; core, `policy` |
-//! | Host, port and interval of a probe; probes of one namespace at one address | `hostile_probes` |
-//! | TTLs of names that are resolved | probe, `resolve` |
+//! | Host, port and interval of a probe; probes of one namespace, at one address and in all | `hostile_probes` |
+//! | TTLs of names that are resolved, and their bounds | probe, `resolve` |
 //!
 //! **Fair shares**
 //!

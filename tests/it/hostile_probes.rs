@@ -28,9 +28,10 @@ const STOLEN: [(&str, &str); 3] = [
 const RATE: usize = 100;
 const SEEN: Duration = Duration::from_secs(30);
 
-/// A member in which every Service has this address, and asks for a probe of its own each second.
-async fn member(address: IpAddr) -> Hostile {
+/// A member in which each Service has the address that belongs to its number, and asks for a probe of its own each second.
+async fn member(address: impl Fn(usize) -> IpAddr) -> Hostile {
     let service = |at: usize| {
+        let address = address(at);
         let mut annotations = json!({
             "fleetdns.io/probe": "http", "fleetdns.io/probe-path": format!("/{at}"), "fleetdns.io/probe-interval": "1s",
         });
@@ -77,7 +78,7 @@ async fn many_services_at_one_address_have_the_probes_of_one_namespace() {
     let calm = dies(&fleet, "calm").await;
 
     let target = Endpoint::on_port(PORT);
-    let evil = member(target.ip()).await;
+    let evil = member(|_| target.ip()).await;
     daemon.write_conf(&fleet.conf().cluster("evil", &evil.kubeconfig(folder.path(), "evil")));
     let put_off = |status: &Value| status["probes_put_off"].to_string().contains("tenant");
     daemon.status_shows("probes of the tenant that were put off", SEEN, put_off).await;
@@ -100,4 +101,28 @@ async fn many_services_at_one_address_have_the_probes_of_one_namespace() {
         assert!(refused, "no {key} of {service} in {status}");
     }
     tokio::task::block_in_place(|| drop(target));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_addresses_of_one_namespace_have_its_probes_and_no_more() {
+    const RATE: usize = 50;
+    let (fleet, folder) = (Fleet::start().await, tempfile::tempdir().unwrap());
+    let conf = fleet.conf().more(&format!("[limits]\nnamespace-probes = {RATE}\n"));
+    let daemon = Daemon::start(&conf).await;
+    let calm = dies(&fleet, "calm").await;
+
+    let targets: Vec<Endpoint> = (0..SERVICES).map(|_| Endpoint::on_port(PORT)).collect();
+    let evil = member(|at| targets[at].ip()).await;
+    daemon.write_conf(&conf.clone().cluster("evil", &evil.kubeconfig(folder.path(), "evil")));
+    let put_off = |status: &Value| status["probes_put_off"].to_string().contains("tenant");
+    daemon.status_shows("probes of the tenant that were put off", SEEN, put_off).await;
+    let probes = || targets.iter().map(Endpoint::connections).sum::<usize>();
+    let (before, began) = (probes(), Instant::now());
+    let beside = dies(&fleet, "beside").await;
+    let (probes, span) = (probes() - before, began.elapsed());
+    eprintln!("{probes} probes in {span:.1?}; from death to removal {calm:.1?} alone, {beside:.1?} beside");
+    // Both are within REFUSED.
+    let most = RATE as f64 * (span.as_secs_f64() + 2.0);
+    assert!(probes > RATE && (probes as f64) < most, "{probes} probes in {span:.1?}");
+    tokio::task::block_in_place(|| drop(targets));
 }
