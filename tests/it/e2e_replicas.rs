@@ -25,21 +25,20 @@ const SOON: Duration = Duration::from_secs(10);
 const SERVICE: &str = "calculatorlb";
 
 /// Two replicas.
-struct Pair {
-    fleet: Fleet,
-    replicas: [Daemon; 2],
+pub(crate) struct Pair {
+    pub(crate) replicas: [Daemon; 2],
 }
 
 impl Pair {
-    async fn start(fleet: Fleet, ha: &str) -> Self {
+    async fn start(fleet: &Fleet, ha: &str) -> Self {
         let conf = |replica: &str| fleet.conf().more(&format!("[ha]\n{ha}\nreplica = {replica}\n"));
         let (one, other) = (conf("one"), conf("other"));
         let (one, other) = tokio::join!(Daemon::start(&one), Daemon::start(&other));
-        Self { fleet, replicas: [one, other] }
+        Self { replicas: [one, other] }
     }
 
     /// Waits until one leads, and the other follows it; returns the place of the leader.
-    async fn leader(&mut self) -> usize {
+    pub(crate) async fn leader(&self) -> usize {
         let race = Race::start("one replica leads", LEASE + SOON);
         loop {
             let leads = [0, 1].map(|place| {
@@ -54,39 +53,37 @@ impl Pair {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
 
-    /// East publishes another address; says how long it takes to be answered.
-    async fn moves(&self, what: &str, budget: Duration, address: &str) -> Duration {
-        let start = Instant::now();
-        self.fleet.east.patch_status("default", SERVICE, &[address]).await;
-        let race = Race::start(what, budget);
-        race.answers(self.fleet.server(), &name(SERVICE, "eastus"), "A", &[address]).await;
-        race.done();
-        start.elapsed()
-    }
+/// East publishes another address, and DNS has it within the budget.
+async fn moves(fleet: &Fleet, what: &str, budget: Duration, address: &str) {
+    let race = Race::start(what, budget);
+    fleet.east.patch_status("default", SERVICE, &[address]).await;
+    race.answers(fleet.server(), &name(SERVICE, "eastus"), "A", &[address]).await;
+    race.done();
 }
 
 /// A leader that ends, is killed or frozen is followed; what is drained stays so.
-async fn hand_over(fleet: Fleet, ha: &str) -> Pair {
+async fn hand_over(fleet: &Fleet, ha: &str) -> Pair {
     let mut pair = Pair::start(fleet, ha).await;
     let [in_west, in_east, moved] = [(); 3].map(|()| Endpoint::on_port(5001));
     let [west, east, new] = [&in_west, &in_east, &moved].map(|endpoint| endpoint.ip().to_string());
-    pair.fleet.publish(&NewService::new("default", SERVICE).port(5001), &west, &east).await;
-    both(&Race::start("published", BACK), pair.fleet.server(), SERVICE, &west, &east).await;
+    fleet.publish(&NewService::new("default", SERVICE).port(5001), &west, &east).await;
+    both(&Race::start("published", BACK), fleet.server(), SERVICE, &west, &east).await;
 
     // The one that follows takes orders, and what it was told outlives it.
     let leader = pair.leader().await;
     let drained = pair.replicas[1 - leader].command(&["drain", "eastus", "--reason", "kernel"]).await;
     assert_eq!(drained.code, Some(0), "{drained:?}");
     let race = Race::start("drained by the one that follows", SOON);
-    without_east(&race, pair.fleet.server(), SERVICE, &west).await;
+    without_east(&race, fleet.server(), SERVICE, &west).await;
 
     let race = Race::start("after SIGTERM the other writes", SIGTERM);
     pair.replicas[leader].ask_to_end();
     let leader = 1 - leader;
     let undrained = pair.replicas[leader].command(&["undrain", "eastus"]).await;
     assert_eq!(undrained.code, Some(0), "{undrained:?}");
-    both(&race, pair.fleet.server(), SERVICE, &west, &east).await;
+    both(&race, fleet.server(), SERVICE, &west, &east).await;
     race.done();
     assert!(pair.replicas[1 - leader].log().contains("lease given back"));
     pair.replicas[1 - leader].start_again();
@@ -95,21 +92,21 @@ async fn hand_over(fleet: Fleet, ha: &str) -> Pair {
     // A leader that is killed, and a change meanwhile.
     assert_eq!(pair.leader().await, leader);
     pair.replicas[leader].kill();
-    pair.moves("after kill -9 the other writes", LEASE + Duration::from_secs(1), &new).await;
+    moves(fleet, "after kill -9 the other writes", LEASE + Duration::from_secs(1), &new).await;
     pair.replicas[leader].start_again();
     pair.replicas[leader].ready(SOON * 2).await;
 
     // A leader that is frozen, while an endpoint dies: it writes nothing when it wakes.
     let leader = pair.leader().await;
     pair.replicas[leader].freeze();
-    pair.moves("after SIGSTOP the other writes", LEASE + Duration::from_secs(1), &east).await;
+    moves(fleet, "after SIGSTOP the other writes", LEASE + Duration::from_secs(1), &east).await;
     let leader = 1 - leader;
     pair.replicas[1 - leader].thaw();
     let told =
         |status: &serde_json::Value| status["replica"].as_str().unwrap_or_default().contains("follows");
     pair.replicas[1 - leader].status_shows("that it follows", SOON, told).await;
     assert!(pair.replicas[1 - leader].log().contains("this replica writes no more"));
-    both(&Race::start("nothing is undone", SOON), pair.fleet.server(), SERVICE, &west, &east).await;
+    both(&Race::start("nothing is undone", SOON), fleet.server(), SERVICE, &west, &east).await;
 
     // A cluster that dies while the leader is killed is out within the budget and the lease time.
     let mut in_east = in_east;
@@ -117,12 +114,12 @@ async fn hand_over(fleet: Fleet, ha: &str) -> Pair {
     pair.replicas[leader].kill();
     tokio::task::block_in_place(|| in_east.set(Mode::Refuse));
     let race = Race::start("what dies during the hand-over is out", REFUSED + LEASE);
-    without_east(&race, pair.fleet.server(), SERVICE, &west).await;
+    without_east(&race, fleet.server(), SERVICE, &west).await;
     race.done();
     tokio::task::block_in_place(|| in_east.recover());
     pair.replicas[leader].start_again();
     pair.replicas[leader].ready(SOON * 2).await;
-    both(&Race::start("it returns", BACK), pair.fleet.server(), SERVICE, &west, &east).await;
+    both(&Race::start("it returns", BACK), fleet.server(), SERVICE, &west, &east).await;
     pair
 }
 
@@ -140,12 +137,12 @@ async fn without_engine(pair: &Pair) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_elect_a_leader_by_a_lease() {
-    let fleet = Fleet::start().await;
+    let mut fleet = Fleet::start().await;
     fleet.west.create_namespace("fleetdns").await;
-    let mut pair = hand_over(fleet, "lease = fleetdns/fleetdns-ha\ncluster = westus").await;
-    pair.fleet.west.kill_api();
+    let pair = hand_over(&fleet, "lease = fleetdns/fleetdns-ha\ncluster = westus").await;
+    fleet.west.kill_api();
     without_engine(&pair).await;
-    pair.fleet.west.restart_api().await;
+    fleet.west.restart_api().await;
     pair.leader().await;
 }
 
@@ -154,31 +151,30 @@ async fn replicas_elect_a_leader_by_etcd() {
     let fleet = Fleet::start().await;
     let mut engine = Etcd::start("replicas").await;
     let keys = format!("etcd-endpoints = {}", engine.endpoint());
-    let mut pair = hand_over(fleet, &keys).await;
+    let pair = hand_over(&fleet, &keys).await;
     let [in_east] = [(); 1].map(|()| Endpoint::on_port(5001));
     let new = in_east.ip().to_string();
     // The clusters answer, and nobody writes.
     engine.process().stop();
     without_engine(&pair).await;
-    pair.fleet.east.patch_status("default", SERVICE, &[&new]).await;
+    fleet.east.patch_status("default", SERVICE, &[&new]).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let answer =
-        fleetdns_tests::dns::query(pair.fleet.server(), &name(SERVICE, "eastus"), "A").await.unwrap();
+    let answer = fleetdns_tests::dns::query(fleet.server(), &name(SERVICE, "eastus"), "A").await.unwrap();
     assert!(!answer.values("A").contains(&new), "{answer:?}");
     engine.process().cont();
     pair.leader().await;
     let race = Race::start("what changed meanwhile is written", SOON);
-    race.answers(pair.fleet.server(), &name(SERVICE, "eastus"), "A", &[&new]).await;
+    race.answers(fleet.server(), &name(SERVICE, "eastus"), "A", &[&new]).await;
 }
 
 /// A way to one server that can be cut: then nothing comes through, and no connection ends.
-struct Road {
-    address: SocketAddr,
-    open: tokio::sync::watch::Sender<bool>,
+pub(crate) struct Road {
+    pub(crate) address: SocketAddr,
+    pub(crate) open: tokio::sync::watch::Sender<bool>,
 }
 
 impl Road {
-    async fn to(server: SocketAddr) -> Self {
+    pub(crate) async fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, open) = (listener.local_addr().unwrap(), tokio::sync::watch::Sender::new(true));
         let roads = open.clone();
@@ -219,11 +215,11 @@ async fn a_leader_that_is_cut_off_from_the_engine_stops_before_the_other_begins(
     };
     let (one, other) = (conf(0), conf(1));
     let (one, other) = tokio::join!(Daemon::start(&one), Daemon::start(&other));
-    let mut pair = Pair { fleet, replicas: [one, other] };
+    let pair = Pair { replicas: [one, other] };
     let [in_west, in_east, moved] = [(); 3].map(|()| Endpoint::on_port(5001));
     let [west, east, new] = [&in_west, &in_east, &moved].map(|endpoint| endpoint.ip().to_string());
-    pair.fleet.publish(&NewService::new("default", SERVICE).port(5001), &west, &east).await;
-    both(&Race::start("published", BACK), pair.fleet.server(), SERVICE, &west, &east).await;
+    fleet.publish(&NewService::new("default", SERVICE).port(5001), &west, &east).await;
+    both(&Race::start("published", BACK), fleet.server(), SERVICE, &west, &east).await;
 
     let leader = pair.leader().await;
     roads[leader].open.send_replace(false);
@@ -236,12 +232,12 @@ async fn a_leader_that_is_cut_off_from_the_engine_stops_before_the_other_begins(
     let began = since.elapsed();
     eprintln!("cut off: the leader stopped after {stopped:.2?}, the other began after {began:.2?}");
     assert!(stopped < began, "{stopped:?} {began:?}");
-    pair.moves("the other writes", SIGTERM, &new).await;
+    moves(&fleet, "the other writes", SIGTERM, &new).await;
     roads[leader].open.send_replace(true);
     let told =
         |status: &serde_json::Value| status["replica"].as_str().unwrap_or_default().contains("follows");
     pair.replicas[leader].status_shows("that it follows", SOON, told).await;
-    pair.moves("nothing is undone", SIGTERM, &east).await;
+    moves(&fleet, "nothing is undone", SIGTERM, &east).await;
 }
 
 /// So many Services change, twenty times a second all together.

@@ -24,6 +24,7 @@ mod e2e_rfc2136;
 mod e2e_route53;
 mod e2e_webhook;
 mod e2e_why;
+mod hand_over_times;
 mod harness;
 mod hostile;
 mod hostile_backends;

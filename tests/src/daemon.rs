@@ -199,6 +199,15 @@ impl Daemon {
         self.process.terminate();
     }
 
+    /// Waits for its end after it was asked to.
+    ///
+    /// # Panics
+    /// When it has not ended after 30 s.
+    pub async fn terminated(&mut self) {
+        let ended = async || self.process.exited().ok_or("it still runs");
+        eventually("fleetdns to end", COMMAND, PAUSE, ended).await;
+    }
+
     /// SIGHUP.
     pub fn hang_up(&self) {
         self.process.hang_up();
