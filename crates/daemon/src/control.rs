@@ -164,7 +164,7 @@ async fn confirm_outage(
     State(operator): State<Arc<Operator>>,
     Extension(Caller(caller)): Extension<Caller>,
 ) -> Response {
-    match operator.confirm_outage(&caller) {
+    match operator.confirm_outage(&caller).await {
         Ok(confirmed) => Json(Confirmed { confirmed }).into_response(),
         Err(error) => refuse(&error),
     }

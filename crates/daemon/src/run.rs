@@ -80,7 +80,8 @@ async fn start(
     let (reload, asked) = ReloadSender::new();
 
     let replica = ha::make(&config);
-    let overrides = keep_overrides(&config, replica.as_ref().map(|(_, engine)| engine.clone()), tasks);
+    let engine = replica.as_ref().map(|(_, engine)| engine.clone());
+    let overrides = keep_overrides(&config, engine, confirm_outage.clone(), tasks);
     let (fence, standing) = match replica {
         Some((replica, _)) => take_part(replica, overrides.clone(), tasks),
         None => (Fence::open(), watch::channel(Standing::Alone).1),
@@ -195,10 +196,16 @@ async fn serve_http(
 }
 
 /// Starts the override store of what is drained and forced, with what the replicas or a state directory have of it.
-fn keep_overrides(config: &Config, engine: Option<Engine>, tasks: &mut Tasks) -> OverrideSender {
+fn keep_overrides(
+    config: &Config,
+    engine: Option<Engine>,
+    confirm_outage: watch::Sender<u64>,
+    tasks: &mut Tasks,
+) -> OverrideSender {
     let file = || config.fleet.state_dir.as_deref().map(StateFile::at);
     let keeper = engine.map(Keeper::shared).or_else(|| file().map(Keeper::File)).unwrap_or(Keeper::Marks);
     let (store_task, overrides) = OverrideStore::new(keeper, Clock::system());
+    let store_task = store_task.with_listener(confirm_outage);
     tasks.spawn_sound("overrides", store_task.run(tasks.stop.clone()));
     overrides
 }

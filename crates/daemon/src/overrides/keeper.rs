@@ -30,12 +30,14 @@ pub enum Keeper {
 pub struct Shared {
     engine: Engine,
     version: Option<Arc<str>>,
+    /// How often an outage was confirmed.
+    confirmed: Option<u64>,
 }
 
 impl Keeper {
     /// In an engine.
     pub const fn shared(engine: Engine) -> Self {
-        Self::Shared(Shared { engine, version: None })
+        Self::Shared(Shared { engine, version: None, confirmed: None })
     }
 
     /// Changes what is kept; returns it with what the change says of itself. `known`: what counts where nothing is kept.
@@ -56,15 +58,23 @@ impl Keeper {
                 // The thread ends without an answer only when the runtime does.
                 written.unwrap_or(Ok(())).map(|()| changed)
             }
-            Self::Shared(shared) => {
-                let changed = shared.change(known, change).await;
-                if changed.is_err() {
-                    // What was read on the way is not in force yet: it is news at the next look.
-                    shared.version = None;
-                }
-                changed
-            }
+            Self::Shared(shared) => shared.change(known, change, false).await,
         }
+    }
+
+    /// How often an outage was confirmed, as far as was read.
+    pub(super) const fn confirmed(&self) -> Option<u64> {
+        if let Self::Shared(shared) = self { shared.confirmed } else { None }
+    }
+
+    /// Tells other replicas that an outage is confirmed; returns how often that was done, where there are any.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub(super) async fn confirm(&mut self, known: &Overrides) -> Result<Option<u64>, StoreError> {
+        let Self::Shared(shared) = self else { return Ok(None) };
+        shared.change(known, |known| (known.clone(), ()), true).await?;
+        Ok(shared.confirmed)
     }
 }
 
@@ -95,6 +105,21 @@ impl Shared {
         &mut self,
         known: &Overrides,
         change: impl Fn(&Overrides) -> (Overrides, T),
+        confirms: bool,
+    ) -> Result<(Overrides, T), StoreError> {
+        let changed = self.try_change(known, change, confirms).await;
+        if changed.is_err() {
+            // What was read on the way is not in force yet: it is news at the next look.
+            self.version = None;
+        }
+        changed
+    }
+
+    async fn try_change<T>(
+        &mut self,
+        known: &Overrides,
+        change: impl Fn(&Overrides) -> (Overrides, T),
+        confirms: bool,
     ) -> Result<(Overrides, T), StoreError> {
         for _ in 0..TRIES {
             let kept = self.read().await?;
@@ -102,10 +127,11 @@ impl Shared {
                 return Err(damage);
             }
             let changed = change(&kept.overrides.unwrap_or_else(|| known.clone()));
-            let text = text(&changed.0).map_err(|error| self.fault(error.to_string()))?;
+            let confirmed = if confirms { Some(kept.confirmed.unwrap_or(0) + 1) } else { kept.confirmed };
+            let text = text(&changed.0, confirmed).map_err(|error| self.fault(error.to_string()))?;
             match self.engine.write(Document::Overrides, text, self.version.clone()).await {
                 Ok(Some(version)) => {
-                    self.version = Some(version);
+                    (self.version, self.confirmed) = (Some(version), confirmed);
                     return Ok(changed);
                 }
                 Ok(None) => {}

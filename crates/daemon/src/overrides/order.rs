@@ -191,11 +191,12 @@ impl Operator {
     ///
     /// # Errors
     /// When no correlation is in force.
-    pub fn confirm_outage(&self, by: &str) -> Result<String, OrderError> {
+    pub async fn confirm_outage(&self, by: &str) -> Result<String, OrderError> {
         let self_check = self.view.inputs.current().health().self_check.clone();
         let Some(self_check @ SelfCheckFailure::Correlation { .. }) = self_check else {
             return Err(OrderError::NoCorrelation);
         };
+        self.overrides.confirm().await?;
         info!(by, %self_check, "mass failure confirmed by operator");
         self.confirm_outage.send_modify(|turn| *turn = turn.wrapping_add(1));
         Ok(self_check.to_string())

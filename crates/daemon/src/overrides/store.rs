@@ -90,6 +90,9 @@ pub enum StoreError {
 struct Content<T> {
     version: u32,
     overrides: Vec<T>,
+    /// How often an outage was confirmed: replicas tell each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    confirmed: Option<u64>,
 }
 
 /// Any version has this.
@@ -105,11 +108,13 @@ pub struct Kept {
     pub overrides: Option<Overrides>,
     /// Why not all of it could be read.
     pub damage: Option<StoreError>,
+    /// How often an outage was confirmed.
+    pub(super) confirmed: Option<u64>,
 }
 
 impl Kept {
     const fn damaged(damage: StoreError) -> Self {
-        Self { overrides: None, damage: Some(damage) }
+        Self { overrides: None, damage: Some(damage), confirmed: None }
     }
 
     /// What a text says. `path`: where it stands, for people.
@@ -126,7 +131,7 @@ impl Kept {
             Ok(content) => content,
             Err(error) => return broken(error),
         };
-        let mut kept = Self::default();
+        let mut kept = Self { confirmed: content.confirmed, ..Self::default() };
         let mut overrides = Overrides::default();
         for entry in content.overrides.into_iter().map(serde_json::from_value::<Override>) {
             match entry {
@@ -142,9 +147,9 @@ impl Kept {
 }
 
 /// The text that keeps overrides.
-pub(super) fn text(overrides: &Overrides) -> serde_json::Result<String> {
+pub(super) fn text(overrides: &Overrides, confirmed: Option<u64>) -> serde_json::Result<String> {
     let entries = overrides.iter().collect::<Vec<_>>();
-    serde_json::to_string_pretty(&Content { version: VERSION, overrides: entries })
+    serde_json::to_string_pretty(&Content { version: VERSION, overrides: entries, confirmed })
 }
 
 /// The file in its directory.
@@ -243,7 +248,7 @@ impl StateFile {
     pub fn write(&self, overrides: &Overrides) -> Result<(), StoreError> {
         let write = || {
             let mut file = self.temporary()?;
-            writeln!(file, "{}", text(overrides)?)?;
+            writeln!(file, "{}", text(overrides, None)?)?;
             file.as_file().sync_all()?;
             file.persist(&self.file)?;
             File::open(&self.directory)?.sync_all()

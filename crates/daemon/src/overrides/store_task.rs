@@ -89,6 +89,7 @@ pub enum OverrideError {
 enum Request {
     Say(OverrideRequest, oneshot::Sender<Result<Vec<OverrideChange>, OverrideError>>),
     Adopt { zone: DnsName, changes: Overrides, done: oneshot::Sender<()> },
+    Confirm(oneshot::Sender<Result<(), OverrideError>>),
 }
 
 /// What the rest of the daemon has of the override store: the overrides in force, and a way to ask for others.
@@ -154,6 +155,16 @@ impl OverrideSender {
         }
     }
 
+    /// Tells other replicas that an outage is confirmed.
+    ///
+    /// # Errors
+    /// [`OverrideError`]: they were not told.
+    pub async fn confirm(&self) -> Result<(), OverrideError> {
+        let (done, wait) = oneshot::channel();
+        self.requests.send(Request::Confirm(done)).await.map_err(|_| OverrideError::Ending)?;
+        wait.await.map_err(|_| OverrideError::Ending)?
+    }
+
     /// Asks for a change; returns what became of each subject.
     ///
     /// # Errors
@@ -162,6 +173,27 @@ impl OverrideSender {
         let (done, wait) = oneshot::channel();
         self.requests.send(Request::Say(request, done)).await.map_err(|_| OverrideError::Ending)?;
         wait.await.map_err(|_| OverrideError::Ending)?
+    }
+}
+
+/// How often an outage was confirmed, as far as this replica knows, and who listens here.
+#[derive(Debug, Default)]
+struct Confirmed {
+    count: Option<u64>,
+    listener: Option<watch::Sender<u64>>,
+}
+
+impl Confirmed {
+    /// Takes in how often it was confirmed. What was confirmed before this replica started concerned something else.
+    fn hear(&mut self, count: Option<u64>, concerns_us: bool) {
+        if count <= self.count {
+            return;
+        }
+        self.count = count;
+        if let Some(listener) = self.listener.as_ref().filter(|_| concerns_us) {
+            info!("mass failure confirmed at another replica");
+            listener.send_modify(|turn| *turn = turn.wrapping_add(1));
+        }
     }
 }
 
@@ -180,6 +212,7 @@ pub struct OverrideStore {
     fault: watch::Sender<Option<Arc<str>>>,
     /// Whether what is kept has been read.
     known: watch::Sender<bool>,
+    confirmed: Confirmed,
 }
 
 impl OverrideStore {
@@ -198,9 +231,18 @@ impl OverrideStore {
         let (overrides, receiver) = watch::channel(kept.overrides.unwrap_or_default());
         let (sender, requests) = mpsc::channel(16);
         let taken_back = BTreeMap::new();
-        let store_task = Self { overrides, requests, keeper, adopts, taken_back, clock, fault, known };
+        let confirmed = Confirmed::default();
+        let store_task =
+            Self { overrides, requests, keeper, adopts, taken_back, clock, fault, known, confirmed };
         let sender = OverrideSender { requests: sender, overrides: receiver, fault: faulty, known: is_known };
         (store_task, sender)
+    }
+
+    /// With the prober's ear for an outage that was confirmed at another replica.
+    #[must_use]
+    pub fn with_listener(mut self, listener: watch::Sender<u64>) -> Self {
+        self.confirmed.listener = Some(listener);
+        self
     }
 
     /// Works until `shutdown`.
@@ -234,6 +276,7 @@ impl OverrideStore {
         let first = !self.known.send_replace(true);
         let is_whole = kept.damage.is_none();
         self.tell_fault(kept.damage.as_ref().map_or(Ok(()), Err));
+        self.confirmed.hear(kept.confirmed, !first);
         match kept.overrides {
             Some(overrides) => {
                 self.adopts &= !(first && is_whole);
@@ -285,6 +328,13 @@ impl OverrideStore {
                 let answer = self.request(&request).await;
                 // Whoever asked has gone away: the change stands all the same.
                 let _ = done.send(answer);
+            }
+            Request::Confirm(done) => {
+                let known = self.overrides.borrow().clone();
+                let result = self.keeper.confirm(&known).await;
+                self.tell_fault(result.as_ref().map(drop));
+                let count = result.map(|count| self.confirmed.count = count.max(self.confirmed.count));
+                let _ = done.send(count.map_err(OverrideError::from));
             }
             Request::Adopt { zone, changes, done } => {
                 if self.adopts {
@@ -377,6 +427,8 @@ impl OverrideStore {
             _ => self.keeper.change(&known, change).await,
         };
         self.tell_fault(result.as_ref().map(drop));
+        // A change reads what others have written on its way.
+        self.confirmed.hear(self.keeper.confirmed(), *self.known.borrow());
         let (next, said) = result?;
         self.overrides.send_if_modified(|known| {
             let other = *known != next;

@@ -55,10 +55,12 @@ impl ZoneTask {
             return;
         }
         let (zone, owner) = (&self.planner.zone().zone, &self.planner.zone().owner);
-        let what = if self.yields() {
+        let what = if self.yields() && writer.is_replica() {
+            "it is one of several replicas; this one writes no more until they have written nothing for ten minutes"
+        } else if self.yields() {
             "this one started later and writes no more until the other has written nothing for ten minutes"
         } else {
-            "this one goes on; the other started later and should stop"
+            "this one goes on; the other should stop"
         };
         warn!(%zone, %owner, other = %writer, what, "another daemon writes this zone with the same owner");
         let told = format!(

@@ -71,6 +71,8 @@ pub(crate) struct Running {
     pub(crate) overrides: OverrideSender,
     pub(crate) standing: watch::Receiver<Standing>,
     pub(crate) status: watch::Receiver<ZoneStatus>,
+    /// How often an outage was confirmed at another replica.
+    pub(crate) confirmed: watch::Receiver<u64>,
     pub(crate) freezer: Freezer,
     tasks: Vec<JoinHandle<()>>,
     shutdown: CancellationToken,
@@ -89,6 +91,8 @@ impl Running {
             Keeper::shared(engine.clone())
         };
         let (store, overrides) = OverrideStore::new(keeper, wall);
+        let (confirm, confirmed) = watch::channel(0);
+        let store = store.with_listener(confirm);
         let (freezer, shutdown) = (Freezer::default(), CancellationToken::new());
         let replica = Replica::new(name, engine, LEASE_TIME, clock);
         let (fence, standing) = (replica.fence(), replica.standing());
@@ -126,6 +130,7 @@ impl Running {
             overrides,
             standing,
             status,
+            confirmed,
             freezer,
             tasks,
             shutdown,

@@ -403,7 +403,8 @@ impl Group {
             2 if count < 4 => self.start(),
             3 | 4 => {
                 let (freezer, name) = (self.replicas[one].freezer.clone(), self.replicas[one].name.clone());
-                let span = Duration::from_secs(self.rng.between(1, 60));
+                let longest = if self.rng.chance(20) { 300 } else { 60 };
+                let span = Duration::from_secs(self.rng.between(1, longest));
                 self.with(|world| world.say(&format!("{name} freezes for {span:?}")));
                 freezer.freeze();
                 tokio::spawn(async move {
@@ -603,4 +604,21 @@ async fn of_two_daemons_with_one_owner_the_later_one_stops_and_both_say_so() {
     group.set_dead("203.0.113.6".parse().unwrap(), true);
     sleep(Duration::from_secs(60)).await;
     assert!(!group.with(|world| world.values()).contains(&"203.0.113.6".parse().unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_is_confirmed_at_one_replica_is_confirmed_at_all() {
+    let (mut group, _) = settled(1).await;
+    group.order(1, "east", true).await;
+    group.replicas[0].overrides.confirm().await.unwrap();
+    // What one is told of members leaves it as it is.
+    group.order(2, "east", false).await;
+    group.start();
+    sleep(Duration::from_secs(5)).await;
+    let told: Vec<u64> = group.replicas.iter().map(|replica| *replica.confirmed.borrow()).collect();
+    assert_eq!(
+        told,
+        [0, 1, 1, 0],
+        "the one that was asked tells its own prober; one that starts later has no part"
+    );
 }
