@@ -37,7 +37,7 @@ async fn a_member_that_joins_is_published_and_one_that_unjoins_leaves() {
 
     // What the config would refuse is refused, all at once, and nothing is written.
     let kubeconfig = fleet.east.kubeconfig().display().to_string();
-    let with = ["--kubeconfig", &kubeconfig, "--host-cluster-context=westus", "--secret-name=east"];
+    let with = ["--kubeconfig", &kubeconfig, "--host-cluster-context=westus", "--secret-name=east", "--v=4"];
     let bad = [&["join", "eastus", "--cluster-context=nosuch", "--zones=a b"][..], &with].concat();
     let refused = daemon.command(&bad).await;
     assert_eq!(refused.code, Some(2), "{refused:?}");
@@ -71,6 +71,7 @@ async fn a_member_that_joins_is_published_and_one_that_unjoins_leaves() {
     for (words, expected) in [
         (&["drain", "-c", &conf, "cluster/"][..], "cluster/eastus\ncluster/westus\n"),
         (&["drain", "-c", &conf, "service/"], "service/default/calculatorlb\n"),
+        (&["release-zone", "-c", &conf, "s"], "syncweek.com\n"),
         (
             &["why", "-c", &conf, "calculatorlb.default.myfederation.svc.s"],
             "calculatorlb.default.myfederation.svc.syncweek.com\n",

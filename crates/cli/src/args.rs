@@ -388,7 +388,7 @@ pub struct AdoptArgs {
 #[derive(Debug, Args)]
 pub struct ReleaseArgs {
     /// The zone, one of dns.conf.
-    #[arg(value_name = "ZONE")]
+    #[arg(value_name = "ZONE", add = ArgValueCandidates::new(completion::zones))]
     pub zone: String,
     /// Remove the records too.
     #[arg(long)]

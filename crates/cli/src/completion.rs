@@ -55,6 +55,12 @@ pub fn clusters() -> Vec<CompletionCandidate> {
     candidates(status.into_iter().flat_map(|status| status.clusters).map(|line| line.name))
 }
 
+/// Names of the zones.
+pub fn zones() -> Vec<CompletionCandidate> {
+    let status: Option<Status> = of_daemon("/v1/status");
+    candidates(status.into_iter().flat_map(|status| status.zones).map(|line| line.name))
+}
+
 /// What can be drained and forced: clusters, and Services that have a record.
 pub fn subjects() -> Vec<CompletionCandidate> {
     let status: Option<Status> = of_daemon("/v1/status");

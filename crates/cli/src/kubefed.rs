@@ -5,7 +5,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use fleetdns_daemon::config::Flags;
 
 /// Flags with a value.
-const FLAGS: [&str; 18] = [
+const FLAGS: [&str; 24] = [
     "api-server-advertise-address",
     "api-server-port",
     "api-server-service-type",
@@ -21,13 +21,24 @@ const FLAGS: [&str; 18] = [
     "image",
     "image-pull-policy",
     "image-pull-secrets",
+    "log-backtrace-at",
+    "log-dir",
+    "log-flush-frequency",
     "node-selector",
     "secret-name",
     "service-account-name",
+    "stderrthreshold",
+    "v",
+    "vmodule",
 ];
 /// Flags that are on or off.
-const SWITCHES: [&str; 3] =
-    ["apiserver-enable-basic-auth", "apiserver-enable-token-auth", "etcd-persistent-storage"];
+const SWITCHES: [&str; 5] = [
+    "alsologtostderr",
+    "apiserver-enable-basic-auth",
+    "apiserver-enable-token-auth",
+    "etcd-persistent-storage",
+    "logtostderr",
+];
 /// Arguments of kubefed's controller manager, of which `--zone-id` and `--service-dns-suffix` have a meaning here.
 const CONTROLLER_MANAGER: &str = "controllermanager-arg-overrides";
 
