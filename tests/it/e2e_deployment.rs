@@ -15,12 +15,13 @@ use fleetdns_tests::manifest::NewService;
 use fleetdns_tests::ports;
 use fleetdns_tests::race::Race;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Node, Secret, Service, ServiceAccount};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Secret, Service, ServiceAccount};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::Value;
 
-use crate::e2e_endpoint::{BACK, both};
+use crate::e2e_endpoint::{BACK, both, without_east};
 
 fn config(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(path)
@@ -73,9 +74,12 @@ async fn the_manifests_apply_and_their_rights_are_enough_and_no_more() {
     let conf = Conf::new(&fleet.dns.etcd_endpoint()).cluster("westus", &west).cluster("eastus", &east);
     // As in deployment.yaml.
     let conf = conf.more("[ha]\nlease = fleetdns/fleetdns-ha\ncluster = westus\n");
-    let daemon = Daemon::start(&conf).await;
+    let mut daemon = Daemon::start(&conf).await;
     let check = daemon.command(&["check"]).await;
     assert_eq!(check.code, Some(0), "{check:?}");
+    let follower = Daemon::start(&conf).await;
+    let follows = |status: &Value| status["replica"].as_str().unwrap_or_default().contains("follows");
+    follower.status_shows("that the second replica follows", BACK, follows).await;
     let [in_west, in_east] = [(); 2].map(|()| Endpoint::on_port(5001));
     let [one, other] = [&in_west, &in_east].map(|endpoint| endpoint.ip().to_string());
     fleet.publish(&NewService::new("default", "calculatorlb").port(5001), &one, &other).await;
@@ -83,13 +87,30 @@ async fn the_manifests_apply_and_their_rights_are_enough_and_no_more() {
     let race = Race::start("published with the rights of the manifests", BACK);
     both(&race, fleet.server(), "calculatorlb", &one, &other).await;
     race.done();
+    // The one that follows takes an order, and the lease.
+    let drained = follower.command(&["drain", "eastus"]).await;
+    assert_eq!(drained.code, Some(0), "{drained:?}");
+    let race = Race::start("drained with the rights of the manifests", BACK);
+    without_east(&race, fleet.server(), "calculatorlb", &one).await;
+    daemon.terminate().await;
+    let leads = |status: &Value| status["leads"] == true;
+    follower.status_shows("that the second replica leads", BACK, leads).await;
 
+    let code = |error: kube::Error| match error {
+        kube::Error::Api(status) => status.code,
+        other => panic!("{other}"),
+    };
+    let maps: Api<ConfigMap> = Api::namespaced(client(&west).await, "fleetdns");
+    assert!(maps.get("fleetdns-ha").await.is_ok());
+    assert_eq!(maps.get("fleetdns").await.map_err(code).unwrap_err(), 403, "the configuration of the pods");
+    let deleted = maps.delete("fleetdns-ha", &DeleteParams::default()).await;
+    assert_eq!(deleted.map_err(code).unwrap_err(), 403);
+    let leases: Api<Lease> = Api::namespaced(client(&west).await, "fleetdns");
+    assert_eq!(leases.get("other").await.map_err(code).unwrap_err(), 403);
+    let deleted = leases.delete("fleetdns-ha", &DeleteParams::default()).await;
+    assert_eq!(deleted.map_err(code).unwrap_err(), 403);
     for kubeconfig in [&west, &east] {
         let client = client(kubeconfig).await;
-        let code = |error: kube::Error| match error {
-            kube::Error::Api(status) => status.code,
-            other => panic!("{other}"),
-        };
         let secrets: Api<Secret> = Api::all(client.clone());
         assert_eq!(secrets.list(&ListParams::default()).await.map_err(code).unwrap_err(), 403);
         let nodes: Api<Node> = Api::all(client.clone());

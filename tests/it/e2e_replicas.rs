@@ -96,7 +96,7 @@ async fn hand_over(fleet: &Fleet, ha: &str) -> Pair {
     pair.replicas[leader].start_again();
     pair.replicas[leader].ready(SOON * 2).await;
 
-    // A leader that is frozen, while an endpoint dies: it writes nothing when it wakes.
+    // A leader that is frozen, while an address changes: it writes nothing when it wakes.
     let leader = pair.leader().await;
     pair.replicas[leader].freeze();
     moves(fleet, "after SIGSTOP the other writes", LEASE + Duration::from_secs(1), &east).await;
@@ -107,6 +107,9 @@ async fn hand_over(fleet: &Fleet, ha: &str) -> Pair {
     pair.replicas[1 - leader].status_shows("that it follows", SOON, told).await;
     assert!(pair.replicas[1 - leader].log().contains("this replica writes no more"));
     both(&Race::start("nothing is undone", SOON), fleet.server(), SERVICE, &west, &east).await;
+    let global = name(SERVICE, "");
+    let span = Duration::from_secs(5);
+    fleetdns_tests::dns::assert_stays(fleet.server(), &global, "A", &[&west, &east], span).await;
 
     // A cluster that dies while the leader is killed is out within the budget and the lease time.
     let mut in_east = in_east;
@@ -224,6 +227,8 @@ async fn a_leader_that_is_cut_off_from_the_engine_stops_before_the_other_begins(
     let leader = pair.leader().await;
     roads[leader].open.send_replace(false);
     let since = Instant::now();
+    moves(&fleet, "it writes while the lease is its own", Duration::from_secs(4), &new).await;
+    moves(&fleet, "it writes while the lease is its own", Duration::from_secs(4), &east).await;
     let told = |status: &serde_json::Value| status["leads"] == false;
     pair.replicas[leader].status_shows("that it writes no more", LEASE, told).await;
     let stopped = since.elapsed();
@@ -288,6 +293,8 @@ async fn three_replicas_are_restarted_in_turn_and_no_change_is_lost() {
         while !done.load(Ordering::Relaxed) {
             let answer = fleetdns_tests::dns::query(server, &name("steady", "eastus"), "A").await.unwrap();
             assert_eq!(answer.values("A"), ["198.51.100.1".to_owned()].into(), "nothing else is touched");
+            let answer = fleetdns_tests::dns::query(server, &name(&names[0], "eastus"), "A").await.unwrap();
+            assert_eq!(answer.values("A").len(), 1, "a name that changes is never empty");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };

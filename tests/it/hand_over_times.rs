@@ -126,7 +126,8 @@ async fn hand_over_times() {
             join_all(all.iter_mut().zip(&leaders).map(|(one, leader)| one.end(event, *leader))).await;
         }
         times.sort();
-        let (count, at) = (times.len(), |percent: usize| times[(times.len() - 1) * percent / 100]);
+        let (count, at) =
+            (times.len(), |percent: usize| times[(times.len() * percent).div_ceil(100).max(1) - 1]);
         eprintln!(
             "{event:?}: {count} hand-overs, p50 {:.2?}, p99 {:.2?}, longest {:.2?}",
             at(50),
