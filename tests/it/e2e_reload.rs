@@ -99,6 +99,13 @@ async fn a_bad_file_changes_nothing_and_is_said_until_it_is_mended() {
     race.done();
     let status = daemon.status().await;
     assert_eq!(status["config_faults"], json!([]), "{status:#}");
+    let metrics = daemon.metrics();
+    let reloads = |result| format!("fleetdns_config_reloads_total{{result=\"{result}\"}} ");
+    assert!(metrics.contains(&(reloads("taken-up") + "1.0\n")), "{metrics}");
+    assert!(
+        metrics.contains(&reloads("fault")) && !metrics.contains(&(reloads("fault") + "0.0\n")),
+        "{metrics}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

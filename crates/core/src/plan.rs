@@ -263,6 +263,27 @@ pub enum Refusal {
     Invalid(Arc<str>),
 }
 
+impl Refusal {
+    /// All kinds.
+    pub const KINDS: [&str; 9] =
+        ["foreign", "claimed", "wildcard", "apex", "overlap", "limit", "zone-cut", "backend", "invalid"];
+
+    /// The reason in one word, such as `foreign`: its text begins with it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Foreign { .. } => "foreign",
+            Self::Claimed { .. } | Self::Shared { .. } | Self::Kept { .. } => "claimed",
+            Self::Wildcard => "wildcard",
+            Self::ApexCname => "apex",
+            Self::Overlap { .. } => "overlap",
+            Self::TooManyValues { .. } => "limit",
+            Self::ZoneCut { .. } => "zone-cut",
+            Self::Backend(_) => "backend",
+            Self::Invalid(_) => "invalid",
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,11 +1,13 @@
 //! The heartbeats of the tasks that matter: zone loops, prober, watch. `/livez` and systemd's watchdog depend on them.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fleetdns_core::MemberName;
 use fleetdns_core::heartbeat::{Hanging, LastBeats};
+use fleetdns_watch::Turn;
 use tokio::time::Instant;
 
 /// How often a task that has nothing to do takes a turn all the same.
@@ -79,11 +81,11 @@ impl Heartbeat {
     }
 }
 
-/// The heartbeats of the watch of each cluster that is configured.
+/// The heartbeats of the watch of each cluster that is configured, and when it was last listed.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterBeats {
     all: Heartbeats,
-    watched: Arc<Mutex<BTreeSet<MemberName>>>,
+    watched: Arc<Mutex<BTreeMap<MemberName, Option<Instant>>>>,
 }
 
 impl ClusterBeats {
@@ -94,20 +96,36 @@ impl ClusterBeats {
 
     /// These clusters are watched, and no others.
     pub fn configure(&self, members: BTreeSet<MemberName>) {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.difference(&members).for_each(|gone| self.all.forget(&task_of(gone)));
-        for new in members.difference(&watched) {
-            let _ = self.all.of(task_of(new), WATCH);
+        let mut watched = self.watched();
+        watched.keys().filter(|name| !members.contains(*name)).for_each(|gone| {
+            self.all.forget(&task_of(gone));
+        });
+        watched.retain(|name, _| members.contains(name));
+        for member in members {
+            if let Entry::Vacant(new) = watched.entry(member) {
+                let _ = self.all.of(task_of(new.key()), WATCH);
+                new.insert(None);
+            }
         }
-        *watched = members;
     }
 
     /// The watch of a cluster takes a turn. One that is ending, as it is configured no more, is not listened to.
-    pub fn beat(&self, member: &MemberName) {
-        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        if watched.contains(member) {
+    pub fn turn(&self, member: &MemberName, turn: Turn) {
+        if let Some(listed_at) = self.watched().get_mut(member) {
             let _ = self.all.of(task_of(member), WATCH);
+            if turn == Turn::Listed {
+                *listed_at = Some(Instant::now());
+            }
         }
+    }
+
+    /// When each cluster was last listed.
+    pub fn listed_at(&self) -> BTreeMap<MemberName, Option<Instant>> {
+        self.watched().clone()
+    }
+
+    fn watched(&self) -> MutexGuard<'_, BTreeMap<MemberName, Option<Instant>>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,19 +4,22 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use fleetdns_core::Hold;
 use fleetdns_core::{Measure, MeasureKind, OverrideKind, Verdict};
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, prometheus_text, text};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
+use tokio::time::Instant;
 
 use crate::journal::{Kind, Stats};
 use crate::view::{Status, View, ZoneMeasure};
 use crate::zone::ZoneStatus;
+
+mod dead;
+mod zones;
 
 /// Media type of OpenMetrics, without its parameters.
 pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text";
@@ -29,8 +32,10 @@ const OPEN_METRICS_1: &str = "application/openmetrics-text; version=1.0.0; chars
 pub(crate) fn render(view: &View, open: bool) -> Result<(&'static str, String), fmt::Error> {
     let mut all = Metrics(Registry::with_prefix("fleetdns"));
     let zones: Vec<ZoneStatus> = view.zones.iter().map(|zone| zone.borrow().clone()).collect();
-    all.zones(&zones);
+    all.zones(&zones, &view.inputs.current(), view.standing.borrow().writes());
     all.fleet(&view.status());
+    all.config(view);
+    all.lists(view);
     all.journal(&view.journal.stats());
     all.measures(view.measures());
     let mut body = String::new();
@@ -77,56 +82,11 @@ impl Metrics {
         self.0.register(name, help, Family(series.collect()));
     }
 
-    fn zones(&mut self, zones: &[ZoneStatus]) {
-        let label = |status: &ZoneStatus| vec![("zone", status.settings.zone.to_string())];
-        let of =
-            |value: fn(&ZoneStatus) -> f64| zones.iter().map(move |status| (label(status), value(status)));
-        let owned =
-            |status: &ZoneStatus| status.observed.as_ref().map_or(0.0, |all| all.owned_count() as f64);
-        self.gauge("zone_owned_names", "Names in the zone that are ours", of(owned));
-        self.counter("zone_written", "Names written since the start", of(|status| status.written as f64));
-        self.counter(
-            "zone_failed",
-            "Names not written because of a fault",
-            of(|status| status.failed as f64),
-        );
-        let held = zones.iter().flat_map(|status| {
-            let mut names: BTreeMap<&str, f64> = Hold::KINDS.iter().map(|kind| (*kind, 0.0)).collect();
-            for held in status.held.values() {
-                *names.entry(held.reason.kind()).or_default() += 1.0;
-            }
-            let labels = |kind: &str| [label(status), vec![("reason", kind.to_owned())]].concat();
-            names.into_iter().map(move |(kind, names)| (labels(kind), names)).collect::<Vec<_>>()
-        });
-        self.gauge("zone_held_names", "Names kept by a brake", held);
-        let refused = |status: &ZoneStatus| {
-            status.refused.values().chain(status.faults.values()).map(Vec::len).sum::<usize>() as f64
-        };
-        self.gauge("zone_refused_names", "Names wanted and not written", of(refused));
-        let fault = |status: &ZoneStatus| f64::from(u8::from(status.fault.is_some()));
-        self.gauge("zone_fault", "1 while the zone cannot be read or written", of(fault));
-        let other = |status: &ZoneStatus| f64::from(u8::from(status.other_writer.is_some()));
-        let help = "1 while another daemon writes the zone with the same owner";
-        self.gauge("zone_other_writer", help, of(other));
-        let list: fn(&ZoneStatus) -> Histogram = |status| status.times.list.clone();
-        let apply: fn(&ZoneStatus) -> Histogram = |status| status.times.apply.clone();
-        for (name, help, histogram) in [
-            ("zone_list_seconds", "Seconds that reading the zone took", list),
-            ("zone_apply_seconds", "Seconds that writing a batch took", apply),
-        ] {
-            let series = zones.iter().map(|status| (label(status), histogram(status)));
-            self.0.register(name, help, Family(series.collect()));
-        }
-    }
-
     fn fleet(&mut self, status: &Status) {
         let build = vec![("version", status.version.clone())];
         self.gauge("build_info", "1, with the version of the daemon", [(build, 1.0)]);
         let leads = ConstGauge::new(u32::from(status.replica.is_none() || status.leads));
         self.0.register("leader", "1 while this replica leads and writes, or is the only one", leads);
-        let taken_up = ConstGauge::new(u32::from(status.config_faults.is_empty()));
-        let help = "1 unless the configuration on disk has faults and was not taken up";
-        self.0.register("config_last_reload_successful", help, taken_up);
         let help = "What is wrong with the sources of clusters of [discovery]";
         self.gauge("discovery_faults", help, [(vec![], status.source_faults.len() as f64)]);
         let overrides = [OverrideKind::Drain, OverrideKind::ForceIn, OverrideKind::ForceOut].map(|kind| {
@@ -162,6 +122,23 @@ impl Metrics {
         self.gauge("cluster_endpoints", "Addresses by verdict", endpoints);
     }
 
+    fn config(&mut self, view: &View) {
+        let taken_up = ConstGauge::new(u32::from(view.reloaded.faults.is_empty()));
+        let help = "1 unless the configuration on disk has faults and was not taken up";
+        self.0.register("config_last_reload_successful", help, taken_up);
+        let reloads = [("taken-up", view.reloads.taken_up), ("fault", view.reloads.failed)]
+            .map(|(result, count)| (vec![("result", result.to_owned())], count as f64));
+        self.counter("config_reloads", "Reloads of the configuration since the start", reloads);
+    }
+
+    /// When the clusters were listed.
+    fn lists(&mut self, view: &View) {
+        let listed = view.beats.listed_at();
+        let listed = listed.iter().map(|(name, at)| (vec![("cluster", name.to_string())], timestamp(*at)));
+        let help = "Unix time of the last complete list of the cluster's Services";
+        self.gauge("cluster_last_list_timestamp_seconds", help, listed);
+    }
+
     fn journal(&mut self, stats: &Stats) {
         let events = Kind::ALL.map(|kind| {
             let count = stats.events.get(&kind).copied().unwrap_or_default();
@@ -194,61 +171,18 @@ impl Metrics {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(fill: impl FnOnce(&mut Metrics)) -> String {
-        let mut all = Metrics(Registry::with_prefix("fleetdns"));
-        fill(&mut all);
-        let mut text = String::new();
-        prometheus_text::encode(&mut text, &all.0).unwrap();
-        text
-    }
-
-    #[test]
-    fn what_providers_measure_is_one_family_for_all_zones() {
-        let measure = |zone: &str, name, kind, value| ZoneMeasure {
-            zone: zone.to_owned(),
-            measure: Measure { kind, name, help: "How long", value },
-        };
-        let shown = text(|all| {
-            all.measures(vec![
-                measure("a.example", "insync_seconds", MeasureKind::Gauge, 2.0),
-                measure("a.example", "cut", MeasureKind::Counter, 3.0),
-                measure("b\"\n\\", "insync_seconds", MeasureKind::Gauge, 0.5),
-            ]);
-        });
-        assert_eq!(
-            shown,
-            "# HELP fleetdns_zone_cut_total How long.\n# TYPE fleetdns_zone_cut_total counter\n\
-             fleetdns_zone_cut_total{zone=\"a.example\"} 3.0\n\
-             # HELP fleetdns_zone_insync_seconds How long.\n# TYPE fleetdns_zone_insync_seconds gauge\n\
-             fleetdns_zone_insync_seconds{zone=\"a.example\"} 2.0\n\
-             fleetdns_zone_insync_seconds{zone=\"b\\\"\\n\\\\\"} 0.5\n"
-        );
-    }
-
-    #[tokio::test]
-    async fn series_exist_from_the_start_in_both_formats() {
-        let view = View::empty();
-        let (kind, old) = render(&view, false).unwrap();
-        assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
-        for series in [
-            "fleetdns_overrides{kind=\"force-in\"} 0.0\n",
-            "fleetdns_self_check_failed{kind=\"vantage\"} 0.0\n",
-            "fleetdns_events_total{kind=\"zone-fault\"} 0.0\n",
-            "fleetdns_probes_put_off 0\n",
-            "fleetdns_leader 1\n",
-            "fleetdns_audit_lost_total 0\n",
-        ] {
-            assert!(old.contains(series), "no {series} in {old}");
-        }
-        let (kind, open) = render(&view, true).unwrap();
-        assert!(kind.starts_with(OPEN_METRICS) && open.ends_with("# EOF\n"), "{kind} {open}");
-        assert!(
-            open.contains("# TYPE fleetdns_events counter\n") && open.contains("fleetdns_events_total{"),
-            "{open}"
-        );
-    }
+/// Unix time in seconds; 0 for what never was.
+fn timestamp(at: Option<Instant>) -> f64 {
+    let unix = |at: Instant| {
+        let then = SystemTime::now().checked_sub(at.elapsed())?;
+        then.duration_since(UNIX_EPOCH).ok()
+    };
+    at.and_then(unix).map_or(0.0, |since| since.as_secs() as f64)
 }
+
+const fn flag(on: bool) -> f64 {
+    if on { 1.0 } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,25 @@ impl Reloaded {
     }
 }
 
+/// How many reloads there were of the files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReloadCount {
+    /// Taken up.
+    pub taken_up: u64,
+    /// Not taken up because of a fault.
+    pub failed: u64,
+}
+
+impl ReloadCount {
+    /// One more.
+    pub(crate) const fn add(&mut self, reloaded: &Reloaded) {
+        match reloaded.faults.is_empty() {
+            true => self.taken_up += 1,
+            false => self.failed += 1,
+        }
+    }
+}
+
 /// Who asks for a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asker {

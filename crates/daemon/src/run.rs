@@ -20,7 +20,7 @@ use crate::inputs::Inputs;
 use crate::journal::{self, Journal};
 use crate::overrides::order::Operator;
 use crate::overrides::{Clock, Keeper, OverrideSender, OverrideStore, StateFile};
-use crate::reload::{self, Asked, Asker, ReloadSender, Reloaded, Source};
+use crate::reload::{self, Asked, Asker, ReloadCount, ReloadSender, Reloaded, Source};
 use crate::running::{Outputs, Running, Shared};
 use crate::self_checks::canaries;
 use crate::tasks::Tasks;
@@ -89,6 +89,7 @@ async fn start(
     let inputs = Inputs::new(snapshots.clone(), health, overrides.receiver());
     let journal = start_journal(&config, inputs.clone(), reload.clone(), tasks);
     let heartbeats = Heartbeats::default();
+    let beats = ClusterBeats::new(heartbeats.clone());
     let beating = heartbeats.of("prober", heartbeats::PROBER);
     let prober = Prober::default().with_turns(heartbeats::TICK, Arc::new(move || beating.beat()));
     let mut view = View {
@@ -99,11 +100,13 @@ async fn start(
         reports: prober.reports(),
         zones: Vec::new(),
         journal,
-        heartbeats: heartbeats.clone(),
+        heartbeats,
+        beats: beats.clone(),
         brakes: config.brakes.brakes.clone(),
         template: config.fleet.template.clone(),
         policy: Arc::clone(&config.hostnames),
         reloaded: Arc::new(Reloaded { source_faults: config.source_faults.clone(), ..Reloaded::default() }),
+        reloads: ReloadCount::default(),
         origins: Arc::new(config.origins()),
         joined: Arc::default(),
         standing,
@@ -141,10 +144,9 @@ async fn start(
     }
     let probing = prober.run(setups, snapshots, health_out, confirmed, tasks.stop.clone());
     tasks.spawn("probe", async move { probing.await.map_err(|error| crate::chain(&error)) });
-    let beats = ClusterBeats::new(heartbeats);
     beats.configure(running.configured());
     let (told, stop) = (beats.clone(), tasks.stop.clone());
-    let turns: Turns = (heartbeats::TICK, Arc::new(move |member: &MemberName| told.beat(member)));
+    let turns: Turns = (heartbeats::TICK, Arc::new(move |member: &MemberName, turn| told.turn(member, turn)));
     let watching = fleetdns_watch::run_until(members, adopted, snapshot_out, turns, stop);
     tasks.spawn("watch", async move { watching.await.map_err(|error| crate::chain(&error)) });
     let ((remotes_out, remotes), (heard_out, heard)) =

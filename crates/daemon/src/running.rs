@@ -139,6 +139,9 @@ impl Running {
         out.operators.send_modify(|operator| {
             let operator = Arc::make_mut(operator);
             operator.view.reloaded = Arc::new(reloaded.clone());
+            if asker != Asker::Source {
+                operator.view.reloads.add(&reloaded);
+            }
         });
         reloaded
     }

@@ -20,10 +20,10 @@ use tokio::time::Instant;
 
 use crate::denied::{RuleLine, by_rule};
 use crate::ha::Standing;
-use crate::heartbeats::Heartbeats;
+use crate::heartbeats::{ClusterBeats, Heartbeats};
 use crate::inputs::Inputs;
 use crate::journal::Journal;
-use crate::reload::Reloaded;
+use crate::reload::{ReloadCount, Reloaded};
 use crate::self_checks::{CanaryLine, SelfCheckLine};
 use crate::zone::ZoneStatus;
 
@@ -54,6 +54,8 @@ pub struct View {
     pub journal: Journal,
     /// The tasks that have to take turns.
     pub heartbeats: Heartbeats,
+    /// Of the clusters, with when each was last listed.
+    pub beats: ClusterBeats,
     /// The brakes.
     pub brakes: Brakes,
     /// Host name for every Service.
@@ -62,6 +64,8 @@ pub struct View {
     pub policy: Arc<HostnamePolicy>,
     /// What became of the last reload.
     pub reloaded: Arc<Reloaded>,
+    /// How many there were.
+    pub reloads: ReloadCount,
     /// Where each member comes from.
     pub origins: Arc<BTreeMap<MemberName, String>>,
     /// When members joined that were not there at the start.
@@ -154,10 +158,12 @@ impl View {
             zones: Vec::new(),
             journal: Journal::default(),
             heartbeats: Heartbeats::default(),
+            beats: ClusterBeats::default(),
             brakes: Brakes::default(),
             template: None,
             policy: Arc::default(),
             reloaded: Arc::default(),
+            reloads: ReloadCount::default(),
             origins: Arc::default(),
             joined: Arc::default(),
             standing: watch::channel(Standing::Alone).1,

@@ -38,16 +38,19 @@ mod pending;
 mod reading;
 mod report;
 mod status;
+mod unwritten;
 
 pub use configure::{ZoneChange, ZoneTerms};
 pub use name_servers::NameServers;
 pub use status::{Measures, Times, ZoneStatus};
+pub use unwritten::ByVerb;
 
 use batch::Batch;
 use other_writer::OtherWriter;
 use pause::{Access, at};
 use pending::Pending;
 use reading::Reading;
+use unwritten::Unwritten;
 
 /// What the task of one zone needs.
 pub struct ZoneTask {
@@ -66,6 +69,8 @@ pub struct ZoneTask {
     reading: Reading,
     writing: Access,
     pending: Pending,
+    /// Changes that were planned and are not written yet.
+    unwritten: Unwritten,
     /// How many names are handed to the provider at once.
     batch: Batch,
     /// What the brakes remember.
@@ -148,6 +153,7 @@ impl ZoneTask {
             reading: Reading::new(),
             writing: Access::new("write"),
             pending: Pending::default(),
+            unwritten: Unwritten::default(),
             batch: Batch::default(),
             memory: Memory::default(),
             turn_at: None,

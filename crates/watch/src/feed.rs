@@ -23,7 +23,7 @@ use crate::error::{Fault, Said};
 use crate::limits::{Pace, too_many};
 use crate::lines::Lines;
 use crate::once::complete;
-use crate::settings::{Turns, WatchSettings};
+use crate::settings::{Turn, Turns, WatchSettings};
 use crate::wire::{self, Event, Item};
 
 /// A watch that lasted so long was a watch.
@@ -115,9 +115,9 @@ impl<'a> Feed<'a> {
         }
     }
 
-    fn beat(&self) {
-        let (_, beat) = &self.turns;
-        beat(self.entry.name());
+    fn report(&self, turn: Turn) {
+        let (_, report) = &self.turns;
+        report(self.entry.name(), turn);
     }
 
     /// Waits until the pause is over.
@@ -125,7 +125,7 @@ impl<'a> Feed<'a> {
         let (tick, _) = self.turns;
         let mut left = pause;
         while !left.is_zero() {
-            self.beat();
+            self.report(Turn::Taken);
             let part = left.min(tick);
             sleep(part).await;
             left = left.saturating_sub(part);
@@ -134,11 +134,11 @@ impl<'a> Feed<'a> {
 
     /// A list, when one is due, and one watch.
     async fn round(&mut self) -> Result<(), Fault> {
-        self.beat();
+        self.report(Turn::Taken);
         let api = self.connect().await?;
         let fresh = self.list_at() <= Instant::now();
         let version = self.begin(&api, fresh).await?;
-        self.beat();
+        self.report(Turn::Taken);
         let mut lines = match api.watch(&version, self.settings.watch_time).await {
             Ok(lines) => lines,
             Err(fault @ Fault::Expired { .. }) => {
@@ -209,7 +209,7 @@ impl<'a> Feed<'a> {
     async fn list(&mut self, api: &Api) -> Result<String, Fault> {
         let mut list = complete(api, self.settings).await;
         if matches!(list, Err(Fault::Expired { .. })) {
-            self.beat();
+            self.report(Turn::Taken);
             list = complete(api, self.settings).await;
         }
         let list = list?;
@@ -218,6 +218,7 @@ impl<'a> Feed<'a> {
         }
         let version = list.version.clone();
         self.entry.listed(list);
+        self.report(Turn::Listed);
         self.relist_at = Instant::now() + self.backoff.spread(self.settings.relist);
         Ok(version)
     }
@@ -236,7 +237,7 @@ impl<'a> Feed<'a> {
         let over = round.opened + self.settings.watch_time + OVERTIME.min(self.settings.watch_time / 4);
         let mut felt: Option<Felt> = None;
         loop {
-            self.beat();
+            self.report(Turn::Taken);
             let list_at = self.list_at();
             tokio::select! {
                 chunk = paced(lines, round.pace.next()) => {

@@ -62,7 +62,7 @@ pub use limits::Limits;
 pub use once::list_once;
 pub use profile::Providers;
 pub use secret::Named;
-pub use settings::{Completeness, MemberConfig, Members, Origin, Turns, WatchSettings};
+pub use settings::{Completeness, MemberConfig, Members, Origin, Turn, Turns, WatchSettings};
 pub use shared::{LeaseSpec, SharedObjects};
 
 use fleet::Fleet;
@@ -102,7 +102,7 @@ pub async fn run(
 ) -> Result<(), WatchError> {
     let (_unchanged, members) =
         watch::channel(Members { members, settings, completeness: Completeness::Confirmed });
-    let nobody: Turns = (Duration::from_secs(3600), Arc::new(|_| {}));
+    let nobody: Turns = (Duration::from_secs(3600), Arc::new(|_, _| {}));
     run_until(members, adopted, out, nobody, shutdown).await
 }
 

@@ -126,5 +126,14 @@ impl Default for WatchSettings {
     }
 }
 
+/// What a member's task reports of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It goes on.
+    Taken,
+    /// It has listed all Services.
+    Listed,
+}
+
 /// How often a turn of a member's task is told at least, and whom.
-pub type Turns = (Duration, Arc<dyn Fn(&MemberName) + Send + Sync>);
+pub type Turns = (Duration, Arc<dyn Fn(&MemberName, Turn) + Send + Sync>);

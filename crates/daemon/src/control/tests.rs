@@ -16,7 +16,6 @@ use fleetdns_planner::{
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::*;
 use crate::inputs::Inputs;
@@ -138,21 +137,10 @@ impl Rig {
         let (store_task, overrides) = OverrideStore::new(crate::overrides::Keeper::Marks, Clock::system());
         let (confirm_outage, confirmed) = watch::channel(0);
         let view = View {
-            standing: watch::channel(crate::ha::Standing::Alone).1,
-            heartbeats: crate::heartbeats::Heartbeats::default(),
-            fleet: "fed".into(),
-            started: Instant::now(),
             inputs: Inputs::new(snapshots_in, health_in, overrides.receiver()),
             state: overrides.state(),
-            reports: fleetdns_probe::Reports::default(),
             zones: vec![zone_in],
-            journal: crate::journal::Journal::default(),
-            brakes: Brakes::default(),
-            template: None,
-            policy: Arc::default(),
-            reloaded: Arc::default(),
-            origins: Arc::default(),
-            joined: Arc::default(),
+            ..View::empty()
         };
         let configured: BTreeSet<_> =
             ["east", "west", "service/a/b"].map(|name| name.parse().unwrap()).into();

@@ -14,6 +14,7 @@ use super::pause::Access;
 use super::pending::Pending;
 use super::reading::Reading;
 use super::status::Measures;
+use super::unwritten::{ByVerb, Unwritten};
 use super::{ZoneOptions, ZoneTask};
 
 /// How a zone is kept: what a reload may change.
@@ -76,6 +77,7 @@ impl ZoneTask {
         self.reading = Reading::new();
         self.writing = Access::new("write");
         self.pending = Pending::default();
+        self.unwritten = Unwritten::default();
         self.batch = Batch::default();
         self.observed = None;
         self.fence = self.shared_fence.of_zone(&self.provider.capabilities());
@@ -84,7 +86,8 @@ impl ZoneTask {
             status.provider = name.into();
             status.capabilities = capabilities;
             status.measures = measures;
-            (status.observed, status.listed_at) = (None, None);
+            (status.observed, status.listed_at, status.written_at) = (None, None, None);
+            status.unwritten = ByVerb::default();
             (status.fault, status.write_fault) = (None, None);
         });
     }

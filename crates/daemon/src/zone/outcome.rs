@@ -61,7 +61,12 @@ impl ZoneTask {
         self.scope.extend(Scope::Names(sum.again));
         self.report_written(changes, &sum.written, took);
         self.report_moved(moves, &sum.written);
+        let unwritten = self.unwritten.total();
         self.status.send_modify(|status| {
+            status.unwritten = unwritten;
+            if !sum.written.is_empty() {
+                status.written_at = Some(now);
+            }
             status.written += sum.written.len() as u64;
             status.failed += sum.failed;
         });
@@ -86,6 +91,7 @@ impl ZoneTask {
                     info!(%zone, %name, "refused record written now");
                 }
                 self.refuse(name, None);
+                self.unwritten.remove(name);
                 sum.written.insert(name.clone());
             }
             Outcome::Conflict => {
@@ -110,6 +116,7 @@ impl ZoneTask {
                     warn!(%zone, %name, %reason, "record refused by the backend; trying again with growing pauses");
                 }
                 self.refuse(name, Some(reason));
+                self.unwritten.remove(name);
             }
             Outcome::Failed(error) => {
                 sum.again.insert(name.clone());

@@ -40,6 +40,7 @@ impl ZoneTask {
         let Preview { scope, approved, moves, waits, room_at } = self.preview(scope, &observed).await;
         self.turn_at = room_at.map(|at| self.started + at).or(self.turn_at);
         self.settle_pending(&scope, approved.plan(), &waits);
+        self.unwritten.planned(&scope, approved.plan(), &waits);
         self.report(&scope, &approved.plan().held, &approved.plan().refused);
         if !self.memory.undeleted.is_empty() {
             self.recheck_at.get_or_insert_with(|| Instant::now() + RECHECK);
@@ -51,8 +52,9 @@ impl ZoneTask {
         }
         self.report_fault(None);
         let (observed, memory) = (self.observed.clone(), &self.memory);
+        let unwritten = self.unwritten.total();
         self.status.send_modify(|status| {
-            status.observed = observed;
+            (status.observed, status.unwritten) = (observed, unwritten);
             if status.memory != *memory {
                 status.memory.clone_from(memory);
             }

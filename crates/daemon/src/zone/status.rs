@@ -10,6 +10,8 @@ use fleetdns_planner::{Memory, ZoneSettings};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::time::Instant;
 
+use super::unwritten::ByVerb;
+
 /// What the rest of the daemon may know of a zone at any moment.
 #[derive(Debug, Clone)]
 pub struct ZoneStatus {
@@ -23,6 +25,10 @@ pub struct ZoneStatus {
     pub observed: Option<Observed>,
     /// When the zone was last listed.
     pub listed_at: Option<Instant>,
+    /// When a name was last written.
+    pub written_at: Option<Instant>,
+    /// Record sets that are planned to be written and are not written yet, without those that the backend refuses.
+    pub unwritten: ByVerb,
     /// What start-up waits for.
     pub startup: Option<String>,
     /// Why the zone cannot be read or written at the moment.
@@ -91,6 +97,8 @@ impl ZoneStatus {
             capabilities,
             observed: None,
             listed_at: None,
+            written_at: None,
+            unwritten: ByVerb::default(),
             startup: None,
             fault: None,
             write_fault: None,

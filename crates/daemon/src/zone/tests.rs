@@ -13,6 +13,7 @@ mod brakes;
 mod reading;
 mod refused;
 mod rig;
+mod shown;
 
 use rig::*;
 

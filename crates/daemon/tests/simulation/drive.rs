@@ -456,10 +456,12 @@ fn operator(
         template: None,
         policy: Arc::default(),
         reloaded: Arc::default(),
+        reloads: fleetdns_daemon::reload::ReloadCount::default(),
         origins: Arc::default(),
         joined: Arc::default(),
         standing: watch::channel(fleetdns_daemon::ha::Standing::Alone).1,
         heartbeats: fleetdns_daemon::heartbeats::Heartbeats::default(),
+        beats: fleetdns_daemon::heartbeats::ClusterBeats::default(),
     };
     Operator {
         view,

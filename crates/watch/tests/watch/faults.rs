@@ -1,11 +1,11 @@
 //! A member that refuses, hangs or is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fleetdns_core::{Inventory, MemberName, Snapshot};
-use fleetdns_watch::run_until;
+use fleetdns_watch::{Turn, run_until};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
@@ -218,9 +218,13 @@ async fn a_request_that_never_ends_is_a_watch_that_hangs() {
     fleet.settings.request_timeout = Duration::from_secs(3600);
     stuck.cluster().list = How::Hang;
     let turns: Arc<Mutex<BTreeMap<MemberName, Instant>>> = Arc::default();
-    let told = Arc::clone(&turns);
-    let beat = move |member: &MemberName| {
+    let listed: Arc<Mutex<BTreeSet<MemberName>>> = Arc::default();
+    let (told, told_lists) = (Arc::clone(&turns), Arc::clone(&listed));
+    let beat = move |member: &MemberName, turn| {
         told.lock().unwrap().insert(member.clone(), Instant::now());
+        if turn == Turn::Listed {
+            told_lists.lock().unwrap().insert(member.clone());
+        }
     };
     let (out, _snapshot) = watch::channel(Snapshot::default());
     let (_adopted, views) = mpsc::channel(1);
@@ -239,6 +243,7 @@ async fn a_request_that_never_ends_is_a_watch_that_hangs() {
         }
     };
     tokio::time::timeout(BUDGET, seen).await.unwrap();
+    assert_eq!(*listed.lock().unwrap(), BTreeSet::from([name("well")]));
     fleet.shutdown.cancel();
     task.await.unwrap().unwrap();
 }

@@ -17,7 +17,7 @@ impl Fleet {
         let (adopted, views) = mpsc::channel(8);
         let (out, snapshot) = watch::channel(Snapshot::default());
         let (members, configured) = watch::channel(self.all());
-        let nobody: Turns = (Duration::from_secs(3600), Arc::new(|_| {}));
+        let nobody: Turns = (Duration::from_secs(3600), Arc::new(|_, _| {}));
         self.task = Some(tokio::spawn(run_until(configured, views, out, nobody, self.shutdown.clone())));
         (self.adopted, self.snapshot) = (adopted, snapshot);
         (self, members)
