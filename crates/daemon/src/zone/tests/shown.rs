@@ -1,9 +1,15 @@
-//! What `/metrics` shows of a loop.
+//! What `/metrics` shows of a loop, and that `config/` asks for nothing else.
+
+use std::collections::BTreeSet;
 
 use super::*;
 use crate::ha::Standing;
 use crate::metrics::render;
 use crate::view::View;
+
+const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config");
+/// Series that need a canary that was probed.
+const PROBED: &str = "fleetdns_canary_heard";
 
 fn shown(rig: &Rig, standing: Standing) -> String {
     let overrides = watch::channel(fleetdns_core::Overrides::default()).1;
@@ -91,4 +97,74 @@ async fn changes_are_pending_until_they_are_written() {
     rig.publish(&["203.0.113.1"]);
     rig.pass(60).await;
     assert_eq!(pending(Standing::Alone), [""; 0]);
+}
+
+fn file(path: &str) -> String {
+    std::fs::read_to_string(format!("{FILES}/{path}")).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every text under a key, wherever it is.
+fn texts(value: &serde_json::Value, key: &str, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(all) => {
+            found.extend(all.get(key).and_then(serde_json::Value::as_str).map(str::to_owned));
+            all.values().for_each(|inner| texts(inner, key, found));
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|inner| texts(inner, key, found)),
+        _ => {}
+    }
+}
+
+fn all_of(value: &serde_json::Value, key: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    texts(value, key, &mut found);
+    assert!(!found.is_empty(), "no {key}");
+    found
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_dashboard_and_the_alerts_ask_for_metrics_that_there_are() {
+    let rig = Rig::start(Backend::default());
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(10).await;
+    let text = shown(&rig, Standing::Alone);
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let series = text.lines().filter(|line| !line.starts_with('#'));
+    let mut known: BTreeSet<&str> = series.filter_map(|line| line.split(|c| !is_name(c)).next()).collect();
+    known.insert(PROBED);
+    let dashboard: serde_json::Value = serde_json::from_str(&file("grafana/dashboard.json")).unwrap();
+    let rules: serde_json::Value = serde_saphyr::from_str(&file("prometheus/alerts.yaml")).unwrap();
+    let queries = all_of(&dashboard, "query");
+    let asked = [all_of(&dashboard, "expr"), all_of(&rules, "expr"), queries].concat().join("\n");
+    let names = asked.split(|c| !is_name(c)).filter(|name| name.starts_with("fleetdns_"));
+    let missing: BTreeSet<&str> = names.filter(|name| !known.contains(name)).collect();
+    assert!(missing.is_empty(), "the daemon has no {missing:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_metric_and_each_alert_is_written_down() {
+    let rig = Rig::start(Backend::default());
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(10).await;
+    let (text, manual) = (shown(&rig, Standing::Alone), file("README.md"));
+    let (_, table) = manual.split_once("\n### Metrics\n").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let series = |label| text.lines().filter(|line| !line.starts_with('#') && line.contains(label)).count();
+    let (zone, cluster) = (series("zone=\""), series("cluster=\""));
+    let besides = series("") - zone - cluster;
+    assert!(zone <= 90 && cluster <= 8 && besides <= 40, "more than README says: {zone} {cluster} {besides}");
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let unknown: Vec<_> = families.filter(|name| !table.contains(&format!("`{name}`"))).collect();
+    assert!(unknown.is_empty(), "config/README.md does not name {unknown:?}");
+    let rules: serde_json::Value = serde_saphyr::from_str(&file("prometheus/alerts.yaml")).unwrap();
+    let tests: serde_json::Value = serde_saphyr::from_str(&file("prometheus/alerts_test.yaml")).unwrap();
+    let tested = all_of(&tests, "alertname");
+    for alert in all_of(&rules, "alert") {
+        assert!(manual.contains(&format!("\n### {alert}\n")), "{alert} has no paragraph in config/README.md");
+        assert!(tested.contains(&alert), "{alert} has no test in alerts_test.yaml");
+    }
+    for runbook in all_of(&rules, "runbook") {
+        let anchor = runbook.strip_prefix("config/README.md#").unwrap();
+        assert!(manual.to_lowercase().contains(&format!("\n### {anchor}\n")), "{runbook} leads nowhere");
+    }
 }
