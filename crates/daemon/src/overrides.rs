@@ -14,13 +14,13 @@
 
 pub mod clock;
 pub mod effect;
-pub mod keeper;
 pub mod order;
+pub mod storage;
 pub mod store;
 pub mod store_task;
 
 pub use clock::Clock;
 pub use effect::Effect;
-pub use keeper::Keeper;
+pub use storage::Storage;
 pub use store::{StateFile, StoreError, standing};
 pub use store_task::{OverrideChange, OverrideError, OverrideRequest, OverrideSender, OverrideStore};

@@ -19,7 +19,7 @@ use crate::heartbeats::{self, ClusterBeats, Heartbeats};
 use crate::inputs::Inputs;
 use crate::journal::{self, Journal};
 use crate::overrides::order::Operator;
-use crate::overrides::{Clock, Keeper, OverrideSender, OverrideStore, StateFile};
+use crate::overrides::{Clock, OverrideSender, OverrideStore, StateFile, Storage};
 use crate::reload::{self, Asked, Asker, ReloadCount, ReloadSender, Reloaded, Source};
 use crate::running::{Outputs, Running, Shared};
 use crate::self_checks::canaries;
@@ -205,8 +205,8 @@ fn keep_overrides(
     tasks: &mut Tasks,
 ) -> OverrideSender {
     let file = || config.fleet.state_dir.as_deref().map(StateFile::at);
-    let keeper = engine.map(Keeper::shared).or_else(|| file().map(Keeper::File)).unwrap_or(Keeper::Marks);
-    let (store_task, overrides) = OverrideStore::new(keeper, Clock::system());
+    let storage = engine.map(Storage::shared).or_else(|| file().map(Storage::File)).unwrap_or(Storage::Marks);
+    let (store_task, overrides) = OverrideStore::new(storage, Clock::system());
     let store_task = store_task.with_listener(confirm_outage);
     tasks.spawn_sound("overrides", store_task.run(tasks.stop.clone()));
     overrides

@@ -134,7 +134,7 @@ impl Rig {
         let (zone, zone_in) = watch::channel(status);
         let (snapshots, snapshots_in) = watch::channel(snapshot);
         let (health, health_in) = watch::channel(Health::default());
-        let (store_task, overrides) = OverrideStore::new(crate::overrides::Keeper::Marks, Clock::system());
+        let (store_task, overrides) = OverrideStore::new(crate::overrides::Storage::Marks, Clock::system());
         let (confirm_outage, confirmed) = watch::channel(0);
         let view = View {
             inputs: Inputs::new(snapshots_in, health_in, overrides.receiver()),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::clock::Clock;
-use super::keeper::Keeper;
+use super::storage::Storage;
 use super::store::{StateFile, StoreError, marked};
 use crate::chain;
 use fleetdns_core::stamp;
@@ -202,7 +202,7 @@ impl Confirmed {
 pub struct OverrideStore {
     overrides: watch::Sender<Overrides>,
     requests: mpsc::Receiver<Request>,
-    keeper: Keeper,
+    storage: Storage,
     /// Whether the marks of the zones count: only where no file says better.
     adopts: bool,
     /// When a person last took back what was set, since the start: a zone that comes late does not bring it back.
@@ -218,22 +218,22 @@ pub struct OverrideStore {
 impl OverrideStore {
     /// Reads what was kept. A directory that cannot be written stops nothing: what is there counts, and orders are
     /// refused with the reason.
-    pub fn new(keeper: Keeper, clock: Clock) -> (Self, OverrideSender) {
-        let file = if let Keeper::File(file) = &keeper { Some(file) } else { None };
+    pub fn new(storage: Storage, clock: Clock) -> (Self, OverrideSender) {
+        let file = if let Storage::File(file) = &storage { Some(file) } else { None };
         let fault = file.and_then(|file| file.prepare().err()).map(|error| chain(&error));
         if let Some(error) = &fault {
             warn!(error, "orders such as drain are refused: they cannot be kept");
         }
         let (fault, faulty) = watch::channel(fault.map(Arc::from));
         let kept = file.map(StateFile::take_over).unwrap_or_default();
-        let (known, is_known) = watch::channel(!matches!(keeper, Keeper::Shared(_)));
+        let (known, is_known) = watch::channel(!matches!(storage, Storage::Shared(_)));
         let adopts = kept.overrides.is_none() || kept.damage.is_some();
         let (overrides, receiver) = watch::channel(kept.overrides.unwrap_or_default());
         let (sender, requests) = mpsc::channel(16);
         let taken_back = BTreeMap::new();
         let confirmed = Confirmed::default();
         let store_task =
-            Self { overrides, requests, keeper, adopts, taken_back, clock, fault, known, confirmed };
+            Self { overrides, requests, storage, adopts, taken_back, clock, fault, known, confirmed };
         let sender = OverrideSender { requests: sender, overrides: receiver, fault: faulty, known: is_known };
         (store_task, sender)
     }
@@ -253,7 +253,7 @@ impl OverrideStore {
             let next_end = self.overrides.borrow().next_end();
             let pause =
                 next_end.map(|end| Duration::from_secs(end.saturating_sub(self.clock.now())).min(LOOK));
-            let look = matches!(self.keeper, Keeper::Shared(_)).then_some(LOOK_AT_SHARED);
+            let look = matches!(self.storage, Storage::Shared(_)).then_some(LOOK_AT_SHARED);
             let pause = [pause, look].into_iter().flatten().min();
             tokio::select! {
                 biased;
@@ -267,7 +267,7 @@ impl OverrideStore {
 
     /// Takes over what other replicas were told.
     async fn look_at_shared(&mut self) {
-        let Keeper::Shared(shared) = &mut self.keeper else { return };
+        let Storage::Shared(shared) = &mut self.storage else { return };
         let kept = match shared.news().await {
             Ok(None) => return self.tell_fault(Ok(())),
             Ok(Some(kept)) => kept,
@@ -331,7 +331,7 @@ impl OverrideStore {
             }
             Request::Confirm(done) => {
                 let known = self.overrides.borrow().clone();
-                let result = self.keeper.confirm(&known).await;
+                let result = self.storage.confirm(&known).await;
                 self.tell_fault(result.as_ref().map(drop));
                 let count = result.map(|count| self.confirmed.count = count.max(self.confirmed.count));
                 let _ = done.send(count.map_err(OverrideError::from));
@@ -401,7 +401,7 @@ impl OverrideStore {
             return;
         }
         // In a shared document the next change ends it.
-        if !matches!(self.keeper, Keeper::Shared(_))
+        if !matches!(self.storage, Storage::Shared(_))
             && let Err(error) = self.change(ending).await
         {
             // It ends again at the next start.
@@ -422,13 +422,13 @@ impl OverrideStore {
             known.expire(now);
             change(&known)
         };
-        let result = match &self.keeper {
-            Keeper::Shared(_) => self.keeper.change(&known, alive).await,
-            _ => self.keeper.change(&known, change).await,
+        let result = match &self.storage {
+            Storage::Shared(_) => self.storage.change(&known, alive).await,
+            _ => self.storage.change(&known, change).await,
         };
         self.tell_fault(result.as_ref().map(drop));
         // A change reads what others have written on its way.
-        self.confirmed.hear(self.keeper.confirmed(), *self.known.borrow());
+        self.confirmed.hear(self.storage.confirmed(), *self.known.borrow());
         let (next, said) = result?;
         self.overrides.send_if_modified(|known| {
             let other = *known != next;

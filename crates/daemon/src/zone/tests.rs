@@ -297,7 +297,7 @@ async fn one_clusters_worth_goes_at_once_however_much_that_is() {
 #[tokio::test(start_paused = true)]
 async fn an_override_is_in_force_at_once_and_read_back_from_the_marks_before_the_first_plan() {
     let keep = |backend: Backend| {
-        let (store_task, overrides) = OverrideStore::new(crate::overrides::Keeper::Marks, Clock::system());
+        let (store_task, overrides) = OverrideStore::new(crate::overrides::Storage::Marks, Clock::system());
         let keeping = tokio::spawn(store_task.run(CancellationToken::new()));
         (Rig::start_heeding(backend, vec![], overrides.clone()), overrides, keeping)
     };

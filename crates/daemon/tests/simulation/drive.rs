@@ -9,7 +9,7 @@ use fleetdns_core::{
 };
 use fleetdns_daemon::inputs::Inputs;
 use fleetdns_daemon::overrides::order::{Answer, Operator, Order, OrderError};
-use fleetdns_daemon::overrides::{Clock, Keeper, OverrideSender, OverrideStore};
+use fleetdns_daemon::overrides::{Clock, OverrideSender, OverrideStore, Storage};
 use fleetdns_daemon::view::View;
 use fleetdns_daemon::zone::{ZoneChange, ZoneOptions, ZoneStatus, ZoneTask, ZoneTerms};
 use fleetdns_planner::{PublishSettings, ZoneSettings};
@@ -204,7 +204,7 @@ impl Driver {
         let born = self.with(|sim| sim.born);
         let override_sender = self.override_sender.get_or_insert_with(|| {
             let clock = Clock::new(move || 1_700_000_000 + born.elapsed().as_secs());
-            let (store_task, override_sender) = OverrideStore::new(Keeper::Marks, clock);
+            let (store_task, override_sender) = OverrideStore::new(Storage::Marks, clock);
             tokio::spawn(store_task.run(CancellationToken::new()));
             override_sender
         });

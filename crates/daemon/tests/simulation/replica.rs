@@ -11,7 +11,7 @@ use fleetdns_core::ownership::Writer;
 use fleetdns_core::{Brakes, DnsName, Health, Snapshot, Ttl};
 use fleetdns_daemon::ha::{Fence, Replica, Standing, Uptime};
 use fleetdns_daemon::inputs::Inputs;
-use fleetdns_daemon::overrides::{Clock, Keeper, OverrideSender, OverrideStore};
+use fleetdns_daemon::overrides::{Clock, OverrideSender, OverrideStore, Storage};
 use fleetdns_daemon::zone::{NameServers, ZoneOptions, ZoneStatus, ZoneTask};
 use fleetdns_planner::ZoneSettings;
 use tokio::sync::{mpsc, watch};
@@ -85,12 +85,12 @@ impl Running {
         let clock = Uptime::new(move || born.elapsed() * rate / 1000);
         let engine = World::engine(world, name);
         let wall = Clock::new(move || 1_700_000_000 + born.elapsed().as_secs());
-        let keeper = if matches!(broken, Broken::Forgets | Broken::Strangers) {
-            Keeper::Marks
+        let storage = if matches!(broken, Broken::Forgets | Broken::Strangers) {
+            Storage::Marks
         } else {
-            Keeper::shared(engine.clone())
+            Storage::shared(engine.clone())
         };
-        let (store, overrides) = OverrideStore::new(keeper, wall);
+        let (store, overrides) = OverrideStore::new(storage, wall);
         let (confirm, confirmed) = watch::channel(0);
         let store = store.with_listener(confirm);
         let (freezer, shutdown) = (Freezer::default(), CancellationToken::new());

@@ -15,7 +15,7 @@ fn clock() -> Clock {
 }
 
 fn start(store: Option<StateFile>) -> (OverrideSender, CancellationToken) {
-    let (store_task, overrides) = OverrideStore::new(store.map_or(Keeper::Marks, Keeper::File), clock());
+    let (store_task, overrides) = OverrideStore::new(store.map_or(Storage::Marks, Storage::File), clock());
     let shutdown = CancellationToken::new();
     tokio::spawn(store_task.run(shutdown.clone()));
     (overrides, shutdown)
@@ -135,7 +135,7 @@ async fn a_state_directory_keeps_overrides_over_a_restart() {
 
     // The time of the other one was over while nobody looked.
     let over = Clock::new(|| START + 90);
-    let (store_task, mut overrides) = OverrideStore::new(Keeper::File(store.clone()), over);
+    let (store_task, mut overrides) = OverrideStore::new(Storage::File(store.clone()), over);
     assert_eq!(subjects(&mut overrides).len(), 2);
     tokio::spawn(store_task.run(CancellationToken::new()));
     overrides.changed().await.unwrap();

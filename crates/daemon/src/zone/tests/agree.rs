@@ -122,7 +122,7 @@ async fn run(
 
 /// Sets an override as an operator does.
 async fn setting(subject: &Subject, kind: OverrideKind) -> (OverrideSender, Overrides) {
-    let (store, sender) = OverrideStore::new(crate::overrides::Keeper::Marks, Clock::new(|| 1_700_000_000));
+    let (store, sender) = OverrideStore::new(crate::overrides::Storage::Marks, Clock::new(|| 1_700_000_000));
     tokio::spawn(store.run(CancellationToken::new()));
     let (by, reason) = ("alice".to_owned(), String::new());
     let request =

@@ -31,7 +31,7 @@ async fn after_mass_deletion(overrides: OverrideSender) -> Rig {
 
 #[tokio::test(start_paused = true)]
 async fn max_delete_holds_deletions_and_nothing_else() {
-    let (store_task, overrides) = OverrideStore::new(crate::overrides::Keeper::Marks, Clock::system());
+    let (store_task, overrides) = OverrideStore::new(crate::overrides::Storage::Marks, Clock::system());
     tokio::spawn(store_task.run(CancellationToken::new()));
     let rig = after_mass_deletion(overrides.clone()).await;
     assert_eq!(rig.backend(|b| b.observed.owned_count()), 40);

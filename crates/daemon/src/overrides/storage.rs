@@ -16,7 +16,7 @@ const TRIES: u32 = 5;
 
 /// Where overrides are kept.
 #[derive(Debug)]
-pub enum Keeper {
+pub enum Storage {
     /// The ownership records of the zones have to do.
     Marks,
     /// The file of the state directory.
@@ -34,7 +34,7 @@ pub struct Shared {
     confirmed: Option<u64>,
 }
 
-impl Keeper {
+impl Storage {
     /// In an engine.
     pub const fn shared(engine: Engine) -> Self {
         Self::Shared(Shared { engine, version: None, confirmed: None })
