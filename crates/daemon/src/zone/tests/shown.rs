@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use fleetdns_core::{Override, Overrides, Subject};
+
 use super::*;
 use crate::ha::Standing;
 use crate::metrics::render;
@@ -12,7 +14,11 @@ const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config");
 const PROBED: &str = "fleetdns_canary_heard";
 
 fn shown(rig: &Rig, standing: Standing) -> String {
-    let overrides = watch::channel(fleetdns_core::Overrides::default()).1;
+    shown_with(rig, standing, Overrides::default())
+}
+
+fn shown_with(rig: &Rig, standing: Standing, overrides: Overrides) -> String {
+    let overrides = watch::channel(overrides).1;
     let view = View {
         inputs: Inputs::new(rig.snapshots.subscribe(), rig.health.subscribe(), overrides),
         zones: vec![rig.status.clone()],
@@ -21,6 +27,12 @@ fn shown(rig: &Rig, standing: Standing) -> String {
     };
     view.beats.configure(["east".parse().unwrap()].into());
     render(&view, false).unwrap().1
+}
+
+fn forced(address: &str) -> Override {
+    let subject = Subject::Address(address.parse::<std::net::IpAddr>().unwrap().into());
+    let kind = OverrideKind::ForceIn;
+    Override { subject, kind, by: String::new(), reason: String::new(), since: 0, until: None }
 }
 
 /// The series of a family that are not zero, without their prefix and the zone.
@@ -45,6 +57,15 @@ async fn a_dead_address_in_dns_is_counted_with_its_reason() {
     rig.pass(10).await;
     assert_eq!(dead(Standing::Alone), ["reason=\"write-fault\"} 1.0"]);
     assert_eq!(dead(Standing::Follows("b".into())), ["reason=\"not-leader\"} 1.0"]);
+    let text = shown_with(
+        &rig,
+        Standing::Alone,
+        [forced("203.0.113.1"), forced("203.0.113.2")].into_iter().collect(),
+    );
+    assert!(
+        text.contains("fleetdns_zone_dead_addresses{zone=\"example.com\",reason=\"force-in\"} 1.0\n"),
+        "{text}"
+    );
     rig.backend(|b| b.apply_faults.clear());
     rig.pass(60).await;
     assert_eq!(rig.values(GLOBAL), ["203.0.113.2"]);
