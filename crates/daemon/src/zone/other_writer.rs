@@ -1,7 +1,7 @@
 //! Another daemon that writes the same zone with the same owner: found by what it writes.
 //!
-//! Without replicas that know of each other two daemons would undo each other's work. The one that started later stops,
-//! and both say so.
+//! Without replicas that know of each other two daemons would undo each other's work. The one that started later stops.
+//! Each says so that has seen writes of the other: one that stops before it has written anything is not found.
 
 use std::time::Duration;
 
