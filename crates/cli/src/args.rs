@@ -250,6 +250,13 @@ pub enum Command {
         /// The shell; source what is printed, such as `source <(fleetdns completion bash)`.
         shell: Shell,
     },
+    /// Write the man pages of these commands, for packages.
+    #[command(hide = true, after_help = "Examples:\n  fleetdns man /usr/local/share/man/man1")]
+    Man {
+        /// A directory that is there.
+        #[arg(value_name = "DIRECTORY")]
+        directory: PathBuf,
+    },
     /// Print the version of this program.
     #[command(after_help = "Examples:\n  fleetdns version -o json")]
     Version(#[command(flatten)] Output),

@@ -112,6 +112,7 @@ async fn dispatch(command: Command) -> Result<Exit, CommandError> {
             commands::simulate::simulate(&daemon, file.as_deref(), &down).await
         }
         Command::Completion { shell } => completion::script(shell),
+        Command::Man { directory } => commands::man::pages(&directory),
         Command::Version(output) => commands::version::version(output.output),
         Command::Demo { stay } => {
             // The story says what happens; what the daemon says of it would be said twice.

@@ -8,6 +8,7 @@ pub mod events;
 pub mod get;
 pub mod health;
 pub mod init;
+pub mod man;
 pub mod members;
 pub mod overrides;
 pub mod plan;

@@ -189,6 +189,13 @@ fn the_examples_load() {
     );
 }
 
+#[test]
+fn the_configuration_of_the_package_loads_once_it_is_no_comment_any_more() {
+    let text = file("debian/dns.conf");
+    assert!(text.lines().all(|line| line.is_empty() || line.starts_with('#')), "{text}");
+    assert_eq!(connected(&case(&everything(&text))).members.len(), 1);
+}
+
 /// The documents of a manifest.
 fn manifest(name: &str) -> Vec<serde_json::Value> {
     let text = file(&format!("kubernetes/{name}"));
