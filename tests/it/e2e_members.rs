@@ -127,8 +127,12 @@ fn on_terminal(words: &[&str], typed: &str, kubeconfig: &str) -> String {
     let mut command = Command::new("script");
     command.args(["-qec", &line, "/dev/null"]).env("KUBECONFIG", kubeconfig);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
-    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    // `script` ends before its command does when its input ends.
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(typed.as_bytes()).unwrap();
+    let shown = child.wait_with_output().unwrap().stdout;
+    drop(input);
+    String::from_utf8(shown).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
