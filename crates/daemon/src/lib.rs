@@ -42,7 +42,6 @@ pub mod why;
 pub mod zone;
 
 use std::error::Error;
-use std::fmt::Write;
 
 /// Characters of an error that are shown: it may name a remedy beside what failed, on what and why.
 const MOST_OF_ERROR: usize = 1000;
@@ -50,12 +49,6 @@ const MOST_OF_ERROR: usize = 1000;
 /// An error with everything that caused it, in one line: escaped, cut at 1,000 characters, and without secrets that a
 /// server has echoed. No error's own text repeats its source's.
 pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        // Writing to a String cannot fail.
-        let _ = write!(text, ": {error}");
-        source = error.source();
-    }
+    let text = fleetdns_core::text::with_causes(error.to_string(), error.source());
     fleetdns_core::text::printable_within(&text, MOST_OF_ERROR).into_owned()
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aws_sdk_route53::error::SdkError;
 use fleetdns_core::ProviderError;
 use fleetdns_core::redact::backend_text;
+use fleetdns_core::text::with_causes;
 use thiserror::Error;
 
 use crate::said::Said;
@@ -76,7 +77,7 @@ impl Fault {
             let said = Said::read(answer.raw().body().bytes().unwrap_or_default());
             return Self::said(answer.raw().status().as_u16(), said);
         }
-        let reason = chain(error);
+        let reason = with_causes(error.to_string(), error.source());
         if reason.contains("credential") {
             return Self::of_credentials(error);
         }
@@ -94,7 +95,7 @@ impl Fault {
     pub(crate) fn of_credentials(error: &dyn StdError) -> Self {
         let remedy = "set profile and credentials-file, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the \
                       machine or the pod a role; with role-arn, let its trust policy name us";
-        Self::new(Kind::Denied(remedy.to_owned()), chain(error))
+        Self::new(Kind::Denied(remedy.to_owned()), with_causes(error.to_string(), error.source()))
     }
 
     fn said(status: u16, said: Said) -> Self {
@@ -168,20 +169,6 @@ impl Whom<'_> {
              \"route53:ListHostedZonesByName\",\"Resource\":\"*\"}}{change}]}}"
         )
     }
-}
-
-/// The messages of an error and of all its sources, in one line.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let message = error.to_string();
-        if !message.is_empty() && !text.contains(&message) {
-            text = format!("{text}: {message}");
-        }
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::Path;
 use etcd_client::Error;
 use fleetdns_core::ProviderError;
 use fleetdns_core::redact::backend_text;
+use fleetdns_core::text::with_causes;
 use thiserror::Error;
 
 /// A library's reason, its whole chain in one line.
@@ -114,19 +115,12 @@ impl Fault {
 
 /// The messages of an error and of all its sources. A gRPC status prints its metadata too, which nobody wants.
 fn chain(error: &Error) -> String {
-    let (mut text, mut source) = match error {
+    let (text, source) = match error {
         Error::GRpcStatus(status) => (status.message().to_owned(), status.source()),
         Error::TransportError(transport) => (transport.to_string(), transport.source()),
         other => (other.to_string(), None),
     };
-    while let Some(error) = source {
-        let message = error.to_string();
-        if !message.is_empty() && !text.contains(&message) {
-            text = format!("{text}: {message}");
-        }
-        source = error.source();
-    }
-    text
+    with_causes(text, source)
 }
 
 fn is_cut_off(reason: &str) -> bool {
