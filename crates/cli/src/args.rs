@@ -9,10 +9,16 @@ use std::time::Duration;
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::{ArgValueCandidates, Shell};
 use fleetdns_core::text;
-use fleetdns_daemon::config::{DEFAULT_FILE, Flags};
+use fleetdns_daemon::config::Flags;
 
 use crate::completion;
 use crate::kubefed::Kubefed;
+
+mod adopt;
+mod members;
+
+pub use adopt::{AdoptArgs, Program, ReleaseArgs};
+pub use members::{InitArgs, JoinArgs, UnjoinArgs};
 
 /// Keeps DNS zones in step with the LoadBalancer Services of many Kubernetes clusters.
 #[derive(Debug, Parser)]
@@ -70,6 +76,7 @@ pub enum Command {
     },
     /// Write a first dns.conf, and print what to apply in each cluster.
     #[command(
+        override_usage = "fleetdns init [OPTIONS] --dns-provider <PROVIDER>\n                     --dns-zone-name <ZONE> <NAME>",
         after_help = "Examples:\n  fleetdns init myfederation --dns-provider=azure-azuredns --dns-zone-name=syncweek.com --dns-provider-config=azure.conf\n  fleetdns init myfederation --dns-provider coredns --dns-zone-name example.com --dns-provider-config coredns.conf -c dns.conf"
     )]
     Init(#[command(flatten)] Box<InitArgs>),
@@ -102,6 +109,7 @@ pub enum Command {
     /// Only names that a Service with an address asks for are taken. Values stay as they are; the next pass of the daemon changes
     /// them. A daemon may run meanwhile: every write is conditional.
     #[command(
+        override_usage = "fleetdns adopt [OPTIONS] <--from <PROGRAM>|--from-owner <OLD>|--orphans>\n                      [NAME]...",
         after_help = "Examples:\n  fleetdns adopt --from external-dns --owner prod\n  fleetdns adopt --from external-dns --owner prod --txt-prefix reg. web.example.com --apply\n  fleetdns adopt --from kubefed\n  fleetdns adopt --from-owner oldfleet --apply\n  fleetdns adopt --orphans"
     )]
     Adopt(#[command(flatten)] Box<AdoptArgs>),
@@ -228,7 +236,7 @@ pub enum Command {
         after_help = "Examples:\n  fleetdns simulate --down eastus\n  fleetdns simulate -f fleet.json --down address/203.0.113.7"
     )]
     Simulate {
-        /// JSON file, or - for standard input; without, the daemon is asked, and only what changes is printed.
+        /// JSON or YAML file, or - for standard input; without, the daemon is asked, and only what changes is printed.
         #[arg(short, long, value_name = "FILE")]
         file: Option<PathBuf>,
         /// Take this for dead: a cluster, service/NAMESPACE/NAME[@CLUSTER] or address/ADDRESS; may be repeated.
@@ -343,168 +351,6 @@ pub struct OverrideArgs {
     pub operate: Operate,
 }
 
-/// Another program that owns records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Program {
-    /// external-dns with its TXT registry.
-    ExternalDns,
-    /// kubefed, which must have ended: all records at federation names are taken for its own.
-    Kubefed,
-}
-
-/// What is taken over.
-#[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("whose").required(true).args(["from", "from_owner", "orphans"]))]
-pub struct AdoptArgs {
-    /// Take over what this program owns.
-    #[arg(long, value_enum, value_name = "PROGRAM", requires_if("external-dns", "owner"))]
-    pub from: Option<Program>,
-    /// Owner id of external-dns, its flag --txt-owner-id.
-    #[arg(long, value_name = "ID", requires = "from")]
-    pub owner: Option<String>,
-    /// external-dns's flag of the same name.
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, requires = "from")]
-    pub txt_prefix: String,
-    /// external-dns's flag of the same name.
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, requires = "from")]
-    pub txt_suffix: String,
-    /// external-dns's flag of the same name.
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, requires = "from")]
-    pub txt_wildcard_replacement: String,
-    /// Take over what stands under this owner id of fleetdns: the one before `owner` of dns.conf was changed.
-    #[arg(long, value_name = "OLD")]
-    pub from_owner: Option<String>,
-    /// List records of ours that nobody claims any more.
-    #[arg(long, conflicts_with_all = ["apply", "names"])]
-    pub orphans: bool,
-    /// Only these names.
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
-    /// Write it.
-    #[arg(long)]
-    pub apply: bool,
-    /// The config.
-    #[command(flatten)]
-    pub flags: Flags,
-    /// How to print.
-    #[command(flatten)]
-    pub output: Output,
-}
-
-/// A zone that is given up.
-#[derive(Debug, Args)]
-pub struct ReleaseArgs {
-    /// The zone, one of dns.conf.
-    #[arg(value_name = "ZONE", add = ArgValueCandidates::new(completion::zones))]
-    pub zone: String,
-    /// Remove the records too.
-    #[arg(long)]
-    pub records: bool,
-    /// What stands under another owner id of fleetdns than that of dns.conf.
-    #[arg(long, value_name = "OLD")]
-    pub owner: Option<String>,
-    /// Write it.
-    #[arg(long)]
-    pub apply: bool,
-    /// The config.
-    #[command(flatten)]
-    pub flags: Flags,
-    /// How to print.
-    #[command(flatten)]
-    pub output: Output,
-}
-
-/// A fleet that begins.
-#[derive(Debug, Args)]
-pub struct InitArgs {
-    /// Name of the fleet, a label of every federation name.
-    #[arg(value_name = "NAME")]
-    pub name: String,
-    /// Who serves the zone: coredns, embedded, azure-azuredns, ...
-    #[arg(long, value_name = "PROVIDER")]
-    pub dns_provider: String,
-    /// The zone to write.
-    #[arg(long, value_name = "ZONE")]
-    pub dns_zone_name: String,
-    /// File with the keys of the provider under [Global], as for kubefed; it is copied.
-    #[arg(long, value_name = "FILE")]
-    pub dns_provider_config: Option<PathBuf>,
-    /// The provider's id of the zone.
-    #[arg(long, value_name = "ID")]
-    pub zone_id: Option<String>,
-    /// What federation names end in, unless it is the zone.
-    #[arg(long, value_name = "SUFFIX")]
-    pub service_dns_suffix: Option<String>,
-    /// File to write; it must not be there.
-    #[arg(long, short = 'c', value_name = "FILE", default_value = DEFAULT_FILE)]
-    pub config: PathBuf,
-    /// Look for faults, and write nothing.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Taken from kubefed; not needed.
-    #[arg(long, hide = true)]
-    pub kubeconfig: Option<PathBuf>,
-    /// Flags of kubefed.
-    #[command(flatten)]
-    pub kubefed: Kubefed,
-}
-
-/// A cluster that joins.
-#[derive(Debug, Args)]
-pub struct JoinArgs {
-    /// Name of the cluster in dns.conf.
-    #[arg(value_name = "CLUSTER")]
-    pub name: String,
-    /// Context of the cluster in the kubeconfig [default: the name of the cluster].
-    #[arg(long, value_name = "CONTEXT", add = ArgValueCandidates::new(completion::contexts))]
-    pub cluster_context: Option<String>,
-    /// Kubeconfig, as the daemon can read it [default: KUBECONFIG, or ~/.kube/config].
-    #[arg(long, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
-    /// Region of the cluster [default: what its nodes say].
-    #[arg(long, value_name = "REGION")]
-    pub region: Option<String>,
-    /// Zones of the region, separated by commas [default: what its nodes say].
-    #[arg(long, value_name = "ZONES")]
-    pub zones: Option<String>,
-    /// Print what to apply in the cluster, for `kubectl apply -f -`, and change nothing.
-    #[arg(long)]
-    pub print_rbac: bool,
-    /// Apply it with this context, and make a kubeconfig of its token beside dns.conf, without a question [default: asked on
-    /// a terminal, unless --kubeconfig names a file].
-    #[arg(long)]
-    pub yes: bool,
-    /// Print the section, and change nothing.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Flags of kubefed.
-    #[command(flatten)]
-    pub kubefed: Kubefed,
-    /// The daemon.
-    #[command(flatten)]
-    pub operate: Operate,
-}
-
-/// A cluster that leaves.
-#[derive(Debug, Args)]
-pub struct UnjoinArgs {
-    /// Name of the cluster in dns.conf.
-    #[arg(value_name = "CLUSTER", add = ArgValueCandidates::new(completion::clusters))]
-    pub name: String,
-    /// Taken from kubefed; not needed.
-    #[arg(long, hide = true)]
-    pub cluster_context: Option<String>,
-    /// Taken from kubefed; not needed.
-    #[arg(long, hide = true)]
-    pub kubeconfig: Option<PathBuf>,
-    /// Flags of kubefed.
-    #[command(flatten)]
-    pub kubefed: Kubefed,
-    /// The daemon.
-    #[command(flatten)]
-    pub operate: Operate,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -515,12 +361,24 @@ mod tests {
         cli.clone().debug_assert();
         for command in cli.get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let help = help.replace("\\\n", "");
             let examples: Vec<&str> = help.lines().skip(1).map(str::trim).collect();
             assert!(!examples.is_empty(), "{}", command.get_name());
             for example in examples {
                 assert!(example.starts_with(&format!("fleetdns {}", command.get_name())), "{example}");
-                Cli::try_parse_from(example.split(' ')).unwrap();
+                Cli::try_parse_from(example.split_whitespace()).unwrap();
             }
+        }
+    }
+
+    #[test]
+    fn help_fits_80_columns() {
+        let mut cli = <Cli as clap::CommandFactory>::command().term_width(80);
+        cli.build();
+        for command in cli.get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            let long: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
+            assert!(long.is_empty(), "{}: {long:#?}", command.get_name());
         }
     }
 
