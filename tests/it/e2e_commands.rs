@@ -76,11 +76,13 @@ async fn the_commands_say_what_is_what_was_and_what_would_be() {
 
     // What would be without east is what is without it.
     let snapshot = daemon.conf_path().with_file_name("fleet.json").display().to_string();
-    let written = daemon.command(&["snapshot", "-f", &snapshot]).await;
-    assert_eq!((written.code, written.out.as_str()), (Some(0), ""), "{written:?}");
-    let same = fleetdns(&["simulate", "-f", &snapshot, "-o", "json"]).await.json();
-    assert_eq!(same["plan"], json!([]), "{same:#}");
-    assert_eq!(sets(&same["desired"]), sets(&records));
+    for format in ["yaml", "json"] {
+        let written = daemon.command(&["snapshot", "-f", &snapshot, "-o", format]).await;
+        assert_eq!((written.code, written.out.as_str()), (Some(0), ""), "{written:?}");
+        let same = fleetdns(&["simulate", "-f", &snapshot, "-o", "json"]).await.json();
+        assert_eq!(same["plan"], json!([]), "{format}: {same:#}");
+        assert_eq!(sets(&same["desired"]), sets(&records));
+    }
     let down = fleetdns(&["simulate", "-f", &snapshot, "--down", "eastus", "-o", "json"]).await.json();
     tokio::task::block_in_place(|| in_east.set(Mode::Refuse));
     let race = Race::start("what was simulated happens", REFUSED);

@@ -15,10 +15,7 @@ pub fn show<T: Serialize>(
     text: impl FnOnce(&mut Text<'_>) -> io::Result<()>,
 ) -> Result<bool, CommandError> {
     let done = match format {
-        Format::Text | Format::Wide => {
-            let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0);
-            text(&mut Text { out: &mut anstream::stdout().lock(), width, wide: format == Format::Wide })
-        }
+        Format::Text | Format::Wide => on_terminal(format == Format::Wide, text),
         Format::Json => {
             let mut out = io::stdout().lock();
             let written = serde_json::to_writer_pretty(&mut out, value);
@@ -32,6 +29,15 @@ pub fn show<T: Serialize>(
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(CommandError::failed(&error)),
     }
+}
+
+/// Writes what people read to the terminal, or to a pipe.
+///
+/// # Errors
+/// When the output is closed.
+pub fn on_terminal(wide: bool, text: impl FnOnce(&mut Text<'_>) -> io::Result<()>) -> io::Result<()> {
+    let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0);
+    text(&mut Text { out: &mut anstream::stdout().lock(), width, wide })
 }
 
 /// A value as a YAML document.
@@ -77,17 +83,33 @@ impl Text<'_> {
         let mut table = Table::new();
         let filled = |cell: String| if cell.is_empty() { "-".to_owned() } else { cell };
         table.set_header(headings).add_rows(rows.into_iter().map(|row| row.map(filled)));
+        for (column, heading) in table.column_iter_mut().zip(headings) {
+            if !self.wide && wide.contains(&heading) {
+                column.set_constraint(ColumnConstraint::Hidden);
+            }
+        }
+        self.fit(table)
+    }
+
+    /// Writes a line whose rest folds under itself at the edge of a terminal, beside its `start`.
+    ///
+    /// # Errors
+    /// When the output is closed.
+    pub fn line(&mut self, start: &str, rest: &str) -> io::Result<()> {
+        let mut table = Table::new();
+        table.add_row([start, rest]);
+        self.fit(table)
+    }
+
+    fn fit(&mut self, mut table: Table) -> io::Result<()> {
         table.load_style(comfy_table::presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Disabled);
         if let Some(width) = self.width {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
         }
-        for (column, heading) in table.column_iter_mut().zip(headings) {
+        table.column_iter_mut().for_each(|column| {
             column.set_padding((0, 2));
-            if !self.wide && wide.contains(&heading) {
-                column.set_constraint(ColumnConstraint::Hidden);
-            }
-        }
+        });
         table.lines().try_for_each(|line| writeln!(self.out, "{}", line.trim_end()))
     }
 }
@@ -147,6 +169,17 @@ mod tests {
             );
             assert_eq!(text.matches("203.0.113.1").count(), 50, "no address is broken at {width}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_long_line_folds_beside_its_start() {
+        let rest =
+            "removed  web.example.com  203.0.113.7  (eastus)  unhealthy, 3 failures, connection refused";
+        let text = |width| printed(width, false, |out| out.line("2026-01-02T03:04:05Z", rest));
+        assert_eq!(text(None), format!("2026-01-02T03:04:05Z  {rest}\n"));
+        let (first, second) =
+            ("removed  web.example.com  203.0.113.7  (eastus)", "unhealthy, 3 failures, connection refused");
+        assert_eq!(text(Some(80)), format!("2026-01-02T03:04:05Z  {first}\n{:22}{second}\n", ""));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ask::ask;
 use crate::args::{Daemon, Format};
 use crate::error::{CommandError, Exit};
-use crate::output::yaml;
+use crate::output::{on_terminal, yaml};
 use fleetdns_daemon::journal::Page;
 
 /// How long one question waits for an event; shorter than the daemon may take to answer.
@@ -66,15 +66,20 @@ pub async fn events(
 }
 
 fn print(format: Format, page: &Page) -> std::io::Result<()> {
+    if matches!(format, Format::Text | Format::Wide) {
+        return on_terminal(false, |out| {
+            page.events.iter().try_for_each(|event| out.line(&event.time, &event.what.to_string()))?;
+            out.flush()
+        });
+    }
     let mut out = std::io::stdout().lock();
     for event in &page.events {
         match format {
-            Format::Text | Format::Wide => writeln!(out, "{event}")?,
             Format::Json => {
                 serde_json::to_writer(&mut out, event)?;
                 writeln!(out)?;
             }
-            Format::Yaml => write!(out, "---\n{}", yaml(event)?)?,
+            _ => write!(out, "---\n{}", yaml(event)?)?,
         }
     }
     out.flush()

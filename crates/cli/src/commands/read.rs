@@ -10,9 +10,9 @@ use fleetdns_planner::{HeldLine, Reason};
 
 use super::ask::ask;
 use super::overrides::override_table;
-use crate::args::Daemon;
+use crate::args::{Daemon, Format};
 use crate::error::{CommandError, Exit};
-use crate::output::{Text, age, show};
+use crate::output::{Text, age, show, yaml};
 use fleetdns_daemon::self_checks::CanaryLine;
 use fleetdns_daemon::view::{ClusterLine, NeverAnsweredLine, RecordLine, Status, ZoneLine};
 
@@ -235,8 +235,11 @@ fn reasons(out: &mut Text<'_>, heading: &str, reasons: &[Reason]) -> std::io::Re
 /// When the daemon cannot be asked or the file cannot be written.
 pub async fn snapshot(daemon: &Daemon, file: Option<&Path>) -> Result<Exit, CommandError> {
     let scenario: Scenario = ask(daemon, "/v1/snapshot").await?;
-    let mut text = serde_json::to_string_pretty(&scenario).map_err(|error| CommandError::failed(&error))?;
-    text.push('\n');
+    let text = match daemon.output.output {
+        Format::Yaml => yaml(&scenario),
+        _ => serde_json::to_string_pretty(&scenario).map(|text| text + "\n").map_err(std::io::Error::from),
+    };
+    let text = text.map_err(|error| CommandError::failed(&error))?;
     match file {
         Some(file) => std::fs::write(file, text).map_err(|error| {
             CommandError::Failed(format!("{} cannot be written: {error}", file.display()))

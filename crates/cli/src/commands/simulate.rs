@@ -46,7 +46,10 @@ pub(super) fn read(file: &Path) -> Result<Scenario, CommandError> {
         std::fs::read_to_string(file)
     };
     let text = text.map_err(|error| failed(file, &error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| failed(file, &error.to_string()))
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(&text).map_err(|error| failed(file, &error.to_string()));
+    }
+    serde_saphyr::from_str(&text).map_err(|error| failed(file, &error.to_string()))
 }
 
 pub(super) fn failed(file: &Path, problem: &str) -> CommandError {

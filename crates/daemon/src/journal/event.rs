@@ -194,8 +194,14 @@ pub struct Event {
 /// One line for people.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let What { kind, zone, name, address, clusters, cause, evidence, answer, .. } = &self.what;
-        write!(f, "{}  {kind:<11}", self.time)?;
+        write!(f, "{}  {}", self.time, self.what)
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, zone, name, address, clusters, cause, evidence, answer, .. } = self;
+        write!(f, "{kind:<11}")?;
         if let Some(name) = name.as_ref().or(zone.as_ref()) {
             write!(f, "  {name}")?;
         }
