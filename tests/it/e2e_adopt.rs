@@ -55,7 +55,7 @@ impl Watcher {
     }
 }
 
-fn assert_printed(printed: &Printed, code: i32, parts: &[&str]) {
+pub(crate) fn assert_printed(printed: &Printed, code: i32, parts: &[&str]) {
     assert_eq!(printed.code, Some(code), "{printed:?}");
     let all = format!("{}{}", printed.out, printed.err);
     assert!(parts.iter().all(|part| all.contains(part)), "{parts:?}: {printed:?}");

@@ -237,6 +237,30 @@ async fn a_first_sync_shows_on_a_terminal_how_far_it_is() {
     tokio::task::block_in_place(|| drop(endpoint));
 }
 
+/// Each says on a terminal what it waits for, and clears that before its answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn plan_check_and_adopt_show_on_a_terminal_what_they_wait_for() {
+    let (fleet, folder) = (Fleet::start().await, tempfile::tempdir().unwrap());
+    let path = folder.path().join("dns.conf");
+    fs::write(&path, fleet.conf().text()).unwrap();
+    let file = path.display().to_string();
+    for (words, waits, answer) in [
+        (&["plan"][..], "reading zones", "0 names change"),
+        (&["check"], "clusters", "config"),
+        (&["adopt", "--orphans"], "reading zones", "every record of ours is claimed"),
+    ] {
+        let words = words.iter().copied().chain(["-c", &file]).map(str::to_owned);
+        let words: Vec<String> = words.collect();
+        let shown = tokio::task::spawn_blocking(move || {
+            on_terminal(&words.iter().map(|word| &**word).collect::<Vec<_>>(), "", "")
+        });
+        let shown = shown.await.unwrap();
+        let (waiting, rest) = shown.split_once(waits).unwrap_or_else(|| panic!("no {waits:?} in {shown:?}"));
+        assert!(!waiting.contains(answer) && rest.contains(answer), "{shown:?}");
+        assert!(!rest.rsplit_once("\u{1b}[2K").unwrap().1.contains("reading"), "{shown:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_section_does_not_remove_the_members_of_a_kubeconfig() {
     let fleet = Fleet::start().await;

@@ -1,14 +1,16 @@
 //! The configuration changes while the daemon runs: what changed is taken up, and nothing else is disturbed.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
-use fleetdns_tests::conf::{Conf, name};
+use fleetdns_tests::conf::{Conf, ZONE, name};
 use fleetdns_tests::daemon::{Daemon, cluster};
 use fleetdns_tests::dns;
 use fleetdns_tests::endpoint::{Endpoint, Mode};
 use fleetdns_tests::fleet::Fleet;
 use fleetdns_tests::manifest::NewService;
+use fleetdns_tests::nameserver::{KEY, NameServer, Rights, SECRET, Software};
 use fleetdns_tests::race::Race;
 use serde_json::{Value, json};
 
@@ -220,4 +222,45 @@ async fn a_kubeconfig_and_a_config_that_are_swapped_as_kubernetes_does_it_are_ta
     fs::rename(path("new"), path("..data")).unwrap();
     both(&Race::start("the kubeconfig is swapped", NOTICED), server, "calculatorlb", &west, &east).await;
     assert_eq!(listed(&daemon), lists + 1, "{}", daemon.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_and_an_authority_that_are_replaced_in_their_files_are_taken_up() {
+    let fleet = Fleet::start().await;
+    let bind = NameServer::start(Software::Bind, ZONE, Rights::default()).await;
+    let [in_west, in_east] = [(); 2].map(|()| Endpoint::on_port(5001));
+    let [west, east] = [&in_west, &in_east].map(|endpoint| endpoint.ip().to_string());
+    fleet.publish(&NewService::new("default", "calculatorlb").port(5001), &west, &east).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let of = |member: &Path| -> Value { serde_json::from_str(&fs::read_to_string(member).unwrap()).unwrap() };
+    let authority = |member: &Path| {
+        let file = of(member)["clusters"][0]["cluster"]["certificate-authority"].as_str().unwrap().to_owned();
+        fs::read(file).unwrap()
+    };
+    let mut of_east = of(&fleet.east.kubeconfig());
+    of_east["clusters"][0]["cluster"]["certificate-authority"] = json!("ca.crt");
+    fs::write(path("kubeconfig"), of_east.to_string()).unwrap();
+    // Both are those of others at first.
+    fs::write(path("ca.crt"), authority(&fleet.west.kubeconfig())).unwrap();
+    fs::write(path("secret"), "d3Jvbmc=").unwrap();
+    let keys = format!(
+        "provider = rfc2136\nserver = {}\ntsig-key-name = {KEY}\ntsig-secret-file = {}\n",
+        bind.address(),
+        path("secret").display()
+    );
+    let conf = Conf::with_zone(&keys)
+        .cluster("westus", &fleet.west.kubeconfig())
+        .cluster("eastus", &path("kubeconfig"));
+    let daemon = Daemon::spawn(&conf.more("[brakes]\nstartup-timeout = 1s"), &[]);
+    let faults = |status: &Value| {
+        status["zones"][0]["fault"].is_string() && cluster(status, "eastus")["fault"].is_string()
+    };
+    daemon.status_shows("the faults", BACK, faults).await;
+
+    fs::write(path("secret"), SECRET).unwrap();
+    dns::wait_for(bind.address(), &name("calculatorlb", ""), "A", &[&west], NOTICED).await;
+    fs::write(path("ca.crt"), authority(&fleet.east.kubeconfig())).unwrap();
+    let race = Race::start("the authority is replaced", NOTICED);
+    both(&race, bind.address(), "calculatorlb", &west, &east).await;
 }

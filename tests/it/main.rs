@@ -4,6 +4,7 @@
 mod bad_input;
 mod e2e_adopt;
 mod e2e_adopt_external_dns;
+mod e2e_adopt_kubefed;
 mod e2e_api_away;
 mod e2e_commands;
 mod e2e_deployment;
