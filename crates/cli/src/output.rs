@@ -114,16 +114,6 @@ impl Text<'_> {
     }
 }
 
-/// Seconds as `45s`, `12m`, `3h` or `2d`.
-pub fn age(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7200 => format!("{}m", seconds / 60),
-        7200..172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
-
 /// What `text` writes to a terminal of `width` columns, or to a pipe.
 #[cfg(test)]
 pub(crate) fn printed(
@@ -191,10 +181,5 @@ mod tests {
         let text = yaml(&value).unwrap();
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
         assert_eq!(serde_saphyr::from_str::<serde_json::Value>(&text).unwrap(), value, "{text}");
-    }
-
-    #[test]
-    fn an_age_has_one_unit() {
-        assert_eq!([0, 119, 120, 7200, 200_000].map(age).join(" "), "0s 119s 2m 2h 2d");
     }
 }

@@ -108,6 +108,16 @@ pub fn switch(text: &str) -> Option<bool> {
     }
 }
 
+/// Seconds as `45s`, `12m`, `3h` or `2d`.
+pub fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
 /// A duration with its units, largest first, of which the last may have a fraction: `500ms`, `90s`, `1m30s`, `1.5m`, `3d`
 /// (24 hours each). `None` when it is none, or longer than some thousand years.
 pub fn duration(text: &str) -> Option<Duration> {
@@ -183,6 +193,11 @@ mod tests {
             assert_eq!(redacted(&redacted(text)), shown, "twice");
         }
         assert_eq!(printable("key AKIAIOSFODNN7EXAMPLE\n"), "key [secret]\\n");
+    }
+
+    #[test]
+    fn an_age_has_one_unit() {
+        assert_eq!([0, 119, 120, 7200, 200_000].map(age).join(" "), "0s 119s 2m 2h 2d");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use fleetdns_core::Finding;
+use fleetdns_core::text::age;
 use fleetdns_watch::Origin;
 use futures::FutureExt;
 use futures::future::join_all;
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use crate::args::Format;
 use crate::error::{CommandError, Exit};
-use crate::output::{age, show};
+use crate::output::show;
 use crate::progress::Progress;
 use fleetdns_daemon::config::{Config, Flags};
 use fleetdns_daemon::denied::by_rule;

@@ -1,12 +1,13 @@
 //! `fleetdns get clusters`: the table that `kubectl get clusters` printed for kubefed.
 
+use fleetdns_core::text::age;
 use fleetdns_daemon::view::{ClusterLine, Status};
 use serde::Serialize;
 
 use super::ask::ask;
 use crate::args::Daemon;
 use crate::error::{CommandError, Exit};
-use crate::output::{Text, age, show};
+use crate::output::{Text, show};
 
 /// A member, as kubefed showed it.
 #[derive(Debug, PartialEq, Serialize)]

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use fleetdns_core::text::age;
 use fleetdns_core::{OverrideKind, stamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::ask::ask;
 use crate::args::{Daemon, Operate, OverrideArgs};
 use crate::error::{CommandError, Exit};
-use crate::output::{Text, age, show};
+use crate::output::{Text, show};
 use fleetdns_daemon::config::{Socket, Whereabouts};
 use fleetdns_daemon::control::{Confirmed, Refusal};
 use fleetdns_daemon::overrides::effect::count;

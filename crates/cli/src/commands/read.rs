@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use fleetdns_core::text::age;
 use fleetdns_planner::simulate::Scenario;
 use fleetdns_planner::{HeldLine, Reason};
 
@@ -12,7 +13,7 @@ use super::ask::ask;
 use super::overrides::override_table;
 use crate::args::{Daemon, Format};
 use crate::error::{CommandError, Exit};
-use crate::output::{Text, age, show, yaml};
+use crate::output::{Text, show, yaml};
 use fleetdns_daemon::self_checks::CanaryLine;
 use fleetdns_daemon::view::{ClusterLine, NeverAnsweredLine, RecordLine, Status, ZoneLine};
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::explanation::{AddressLine, Explanation, Giver, HeldSet, LastProbe, ProbeLine, routing_in_words};
 use crate::lines::SetLine;
+use fleetdns_core::text::age;
 
 const WIDTH: usize = 100;
 /// Where the text of a line with a label begins.
@@ -136,16 +137,6 @@ fn last_text(last: &LastProbe) -> String {
         None => format!("answered {when}"),
         Some(error) if *conclusive => format!("failed {when}: {error}"),
         Some(error) => format!("said nothing {when}: {error}"),
-    }
-}
-
-/// Seconds as `45s`, `12m`, `3h` or `2d`.
-fn age(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7200 => format!("{}m", seconds / 60),
-        7200..172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
     }
 }
 
