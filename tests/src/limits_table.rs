@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Constants that bound input from outside: file, name, the beginning of their row in SECURITY.md, and how it shows them.
 #[rustfmt::skip]
-const LIMITS: [(&str, &str, &str, &str); 85] = [
+const LIMITS: [(&str, &str, &str, &str); 88] = [
     ("crates/core/src/limits.rs", "ANSWER_BYTES", "answer of a backend", "64 MiB"),
     ("crates/core/src/limits.rs", "BYTES", "answer of a backend", "1 GiB"),
     ("crates/core/src/limits.rs", "RECORDS", "answer of a backend", "2,000,000 record sets"),
@@ -37,6 +37,9 @@ const LIMITS: [(&str, &str, &str, &str); 85] = [
     ("crates/daemon/src/lib.rs", "MOST_OF_ERROR", "text from outside", "1,000"),
     ("crates/daemon/src/overrides/order.rs", "LONGEST_REASON", "body of an order", "200 characters"),
     ("crates/daemon/src/overrides/order.rs", "LONGEST_SPAN", "body of an order", "366 days"),
+    ("crates/daemon/src/page/serve.rs", "AT_ONCE", "readers that the status page", "2"),
+    ("crates/daemon/src/page/stream.rs", "STREAMS", "readers that the status page", "16"),
+    ("crates/daemon/src/page/text.rs", "MOST", "text from outside", "1,000"),
     ("crates/daemon/src/zone/pass.rs", "LONGEST_APPLY", "one write of a zone", "4 minutes"),
     ("crates/daemon/src/zone/pause.rs", "LONGEST_ASKED", "pause that a backend asks for", "1 hour"),
     ("crates/daemon/src/zone/reading.rs", "LONGEST_LIST", "one list of a zone", "10 minutes"),

@@ -1,5 +1,6 @@
 //! The admin API: reading, over HTTP on loopback; and the listener for probes of pods and for metrics.
 //!
+//! `GET /` is the status page, in `page`.
 //! `GET /livez` (the tasks that matter take their turns; 503 names those that do not), `/readyz` (zones and members were
 //! read; 503 names what was not), `/v1/status`, `/v1/records[?all=true]`, `/v1/why?name=NAME`,
 //! `/v1/events[?after=SEQ&run=RUN&wait=SECONDS&name=NAME&cluster=CLUSTER]`, `/v1/overrides`, `/v1/snapshot`, `/metrics`
@@ -30,6 +31,7 @@ use crate::http::{self, Limits};
 use crate::journal;
 use crate::metrics;
 use crate::overrides::order::Operator;
+use crate::page;
 use crate::view::View;
 
 /// The view, as it is since the last reload.
@@ -61,6 +63,7 @@ pub async fn serve(listener: TcpListener, views: Views, names: Vec<String>, shut
         .route("/v1/events", get(move |state, query| events(state, query, ending)))
         .route("/v1/snapshot", get(async |State(view): State<View>| Json(view.scenario())))
         .merge(probes())
+        .merge(page::routes(views.clone(), shutdown.clone()))
         .layer(from_fn_with_state(Arc::new(known), only_known_names))
         .with_state(views);
     http::serve(listener, routes, ADMIN.within_descriptors(), meet, shutdown).await;

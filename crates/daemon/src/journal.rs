@@ -171,6 +171,16 @@ impl Journal {
         }
     }
 
+    /// All events that are kept, oldest first.
+    pub(crate) fn kept(&self) -> Vec<Arc<Event>> {
+        self.state().ring.after(0).cloned().collect()
+    }
+
+    /// The number of the last event, whenever there is another one.
+    pub(crate) fn last(&self) -> watch::Receiver<u64> {
+        self.0.last.subscribe()
+    }
+
     /// Numbers since the start.
     pub fn stats(&self) -> Stats {
         self.state().stats.clone()

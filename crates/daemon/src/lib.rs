@@ -30,6 +30,7 @@ pub mod journal;
 mod metrics;
 pub mod notify;
 pub mod overrides;
+mod page;
 pub mod registry;
 pub mod reload;
 pub mod run;
@@ -37,6 +38,8 @@ mod running;
 pub mod self_checks;
 mod suggestion;
 mod tasks;
+#[cfg(test)]
+mod test_fleet;
 pub mod view;
 pub mod why;
 pub mod zone;

@@ -15,6 +15,7 @@
 pub mod clock;
 pub mod effect;
 pub mod order;
+pub(crate) mod outlook;
 pub mod storage;
 pub mod store;
 pub mod store_task;

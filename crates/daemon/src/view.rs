@@ -371,7 +371,8 @@ fn addresses_of(snapshot: &Snapshot, overrides: &Overrides) -> BTreeMap<Subject,
     found
 }
 
-fn unprobeable(health: &Health) -> Vec<UnprobeableLine> {
+/// Addresses that cannot be probed from here, by family.
+pub(crate) fn unprobeable(health: &Health) -> Vec<UnprobeableLine> {
     let count = |six: bool| health.unprobeable.iter().filter(|key| key.address.is_ipv6() == six).count();
     let line = |(family, addresses): (&str, usize)| UnprobeableLine {
         family: family.to_owned(),

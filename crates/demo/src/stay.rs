@@ -17,7 +17,9 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Goes on until `quit`, or until the caller drops it. The end of the input is not the end: there may be no terminal.
 pub(super) async fn stay(screen: &mut Screen<'_>, scene: &mut Scene) -> Result<(), DemoError> {
-    screen.heading("It keeps running. In another terminal:")?;
+    screen.heading("It keeps running. The status page, in a browser:")?;
+    screen.hint(&format!("http://{}/", scene.admin))?;
+    screen.heading("In another terminal:")?;
     screen.hint(&dig(scene, &names::global()))?;
     screen.hint(&dig(scene, &names::zone(scene.east.name)))?;
     for member in scene.members() {

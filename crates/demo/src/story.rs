@@ -62,6 +62,7 @@ fn introduce(screen: &mut Screen<'_>, scene: &Scene) -> io::Result<()> {
         scene.dns.port(),
         names::DNS_ZONE
     ))?;
+    screen.say(&format!("status page      http://{}/", scene.admin))?;
     screen.say("fleetdns probes and writes with its default settings.")
 }
 

@@ -5,45 +5,17 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use fleetdns_core::{
-    Applied, ApprovedPlan, Brakes, DnsName, Finding, Health, Ingress, Inventory, Listing, MemberView,
-    Observed, ObservedSet, Overrides, Port, Provider, ProviderError, SelfCheckFailure, Service, Snapshot,
-    Ttl, Version,
-};
-use fleetdns_planner::{
-    Input, Planner, ProbeDefaults, Protocol, PublishSettings, Scope, ZoneSettings, publish,
-};
+use fleetdns_core::{Brakes, Health, Inventory, MemberView, SelfCheckFailure, Snapshot};
+use fleetdns_planner::Protocol;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::*;
 use crate::inputs::Inputs;
 use crate::overrides::{Clock, OverrideSender, OverrideStore};
+use crate::test_fleet::{member, unread_zone, written};
 use crate::view::View;
-use crate::zone::{Measures, ZoneStatus};
-
-/// Nobody writes here: what orders do to a zone is worked out beforehand.
-struct Nowhere;
-
-#[async_trait]
-impl Provider for Nowhere {
-    fn capabilities(&self) -> fleetdns_core::Capabilities {
-        fleetdns_core::Capabilities::default()
-    }
-
-    async fn list(&self) -> Result<Listing, ProviderError> {
-        Ok(Listing { observed: Observed::default(), unreadable: vec![] })
-    }
-
-    async fn apply(&self, _: &ApprovedPlan) -> Applied {
-        Applied { names: vec![] }
-    }
-
-    async fn check(&self, _suffix: &DnsName) -> Vec<Finding> {
-        vec![]
-    }
-}
+use crate::zone::ZoneStatus;
 
 /// A socket with an operator behind it, for a zone in which two clusters publish `default/web` and one `default/api`.
 struct Rig {
@@ -56,81 +28,19 @@ struct Rig {
     stop: CancellationToken,
 }
 
-fn settings() -> ZoneSettings {
-    ZoneSettings {
-        zone: "example.com".parse().unwrap(),
-        suffix: "example.com".parse().unwrap(),
-        other_zones: vec![],
-        owner: "fed".parse().unwrap(),
-        fleet: Some("fed".parse().unwrap()),
-        ttl: Ttl::DEFAULT,
-        routing: fleetdns_core::Routing::All,
-        priorities: Arc::default(),
-        policy: Arc::default(),
-    }
-}
-
-fn member(name: &str, services: &[(&str, &str)]) -> (fleetdns_core::MemberName, Arc<MemberView>) {
-    let settings = PublishSettings {
-        fleet: Some("fed".parse().unwrap()),
-        zones: vec![("example.com".parse().unwrap(), "example.com".parse().unwrap())],
-        probe: ProbeDefaults { protocol: Some(Protocol::None), ..ProbeDefaults::default() },
-        ..PublishSettings::default()
-    };
-    let mut view = MemberView::pending(name.parse().unwrap());
-    view.inventory = Inventory::Live;
-    view.listed = true;
-    for (name, ip) in services {
-        let service = Service {
-            namespace: "default".into(),
-            name: (*name).into(),
-            ports: vec![Port { port: 80, protocol: "TCP".into() }],
-            ingress: Some(vec![Ingress { ip: Some((*ip).into()), hostname: None }]),
-            ..Service::default()
-        };
-        let published = publish(Arc::new(service), &settings).unwrap();
-        view.services.insert(published.key.clone(), Arc::new(published));
-    }
-    (view.name.clone(), Arc::new(view))
-}
-
-/// The zone with everything written that is wanted.
-fn written(snapshot: &Snapshot) -> Observed {
-    let mut planner = Planner::new(settings(), fleetdns_core::Capabilities::default(), Brakes::default());
-    planner.update(&Input::new(snapshot, &Health::default(), &Overrides::default()));
-    let mut observed = Observed::default();
-    for change in planner.plan(&Scope::All, &Observed::default()).changes {
-        for (set, mark) in change.changes.iter().filter_map(fleetdns_core::Change::after) {
-            let set = ObservedSet {
-                ttl: set.ttl,
-                content: fleetdns_core::Content::Known(set.data.clone()),
-                claim: mark.map_or(fleetdns_core::Owner::Foreign, fleetdns_core::Owner::of),
-                version: Version::default(),
-            };
-            observed.push(change.name.clone(), set);
-        }
-    }
-    observed
-}
-
 impl Rig {
     async fn start(keeps: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let snapshot = Snapshot {
             members: [
-                member("east", &[("web", "203.0.113.2"), ("api", "203.0.113.3")]),
-                member("west", &[("web", "203.0.113.1")]),
+                member("east", Protocol::None, &[("web", "203.0.113.2"), ("api", "203.0.113.3")]),
+                member("west", Protocol::None, &[("web", "203.0.113.1")]),
             ]
             .into_iter()
             .collect(),
         };
-        let mut status = ZoneStatus::new(
-            settings(),
-            "none",
-            fleetdns_core::Capabilities::default(),
-            Measures(Arc::new(Nowhere)),
-        );
-        status.observed = Some(written(&snapshot));
+        let mut status = unread_zone();
+        status.observed = Some(written(&snapshot, &Health::default()));
         let (zone, zone_in) = watch::channel(status);
         let (snapshots, snapshots_in) = watch::channel(snapshot);
         let (health, health_in) = watch::channel(Health::default());

@@ -1,16 +1,17 @@
 //! What a change of overrides will do to the zones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fleetdns_core::plan::Refusal;
 use fleetdns_core::{
-    Address, Brakes, DnsName, MemberView, Observed, OverrideKind, Overrides, Published, RecordData,
-    ServiceKey, Snapshot, Subject,
+    Address, Brakes, DnsName, MemberView, OverrideKind, Overrides, Published, RecordData, ServiceKey,
+    Snapshot, Subject,
 };
-use fleetdns_planner::{Input, Planner, Reason, Scope};
+use fleetdns_planner::{Input, Planner, Reason};
 use serde::{Deserialize, Serialize};
 
+use super::outlook::Outlook;
 use crate::view::View;
 use crate::zone::ZoneStatus;
 
@@ -111,13 +112,6 @@ impl Scene {
     }
 }
 
-/// What becomes of a zone.
-#[derive(Debug, Clone)]
-struct Outlook {
-    sets: BTreeMap<DnsName, Vec<RecordData>>,
-    held: BTreeMap<DnsName, String>,
-}
-
 /// With the overrides of before, and with those of after.
 #[derive(Debug, Clone)]
 struct Step {
@@ -128,34 +122,6 @@ struct Step {
 impl Step {
     fn changes(&self, name: &DnsName) -> bool {
         self.was.sets.get(name) != self.will.sets.get(name)
-    }
-}
-
-impl Outlook {
-    fn of(
-        planner: &mut Planner,
-        zone: &ZoneStatus,
-        services: &BTreeSet<ServiceKey>,
-        observed: &Observed,
-    ) -> Self {
-        // A name that stands for a Service which is left out here is that one's.
-        let others = |name: &DnsName| {
-            let marks = observed.at(name).iter().filter_map(|set| set.claim.ownership());
-            marks.into_iter().any(|mark| !mark.services().iter().all(|service| services.contains(*service)))
-        };
-        let names: BTreeSet<DnsName> = planner.names().filter(|name| !others(name)).cloned().collect();
-        let scope = Scope::Names(names.clone());
-        let preview = planner.preview(&scope, observed, &mut zone.memory.clone(), zone.started.elapsed());
-        let mut sets = BTreeMap::new();
-        for name in names {
-            let after: Vec<RecordData> = preview.after(&name, observed).into_iter().cloned().collect();
-            if !after.is_empty() {
-                sets.insert(name, after);
-            }
-        }
-        let held = &preview.approved.plan().held;
-        let held = held.iter().map(|one| (one.name.clone(), one.reason.to_string())).collect();
-        Self { sets, held }
     }
 }
 

@@ -1,0 +1,165 @@
+//! The addresses of one Service: in DNS or out, since when, and why.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use fleetdns_core::text::age;
+use fleetdns_core::{Address, Inventory, MemberView, ProbeKey, Published, Verdict};
+use fleetdns_planner::Input;
+use fleetdns_planner::desired::address_verdict;
+use fleetdns_probe::Report;
+
+use super::services::NameRow;
+use super::text::{Level, Text};
+use crate::journal::{Event, Kind};
+
+/// One address of one cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AddressRow {
+    pub(super) level: Level,
+    pub(super) address: Text,
+    pub(super) cluster: Text,
+    /// Whether any name of the Service holds it.
+    pub(super) in_dns: bool,
+    /// When it came or went, as far as that is remembered.
+    pub(super) since: Option<Text>,
+    pub(super) why: Text,
+    pub(super) probe: Text,
+    /// How the last probe ended.
+    pub(super) last: Option<Text>,
+}
+
+/// What the rows are made of, beside the cluster's own word.
+pub(super) struct Facts<'a> {
+    pub(super) input: &'a Input,
+    /// The last probe of a key.
+    pub(super) report: &'a dyn Fn(&ProbeKey) -> Option<Report>,
+    /// When an address last came to a name or left it.
+    pub(super) moves: &'a Moves,
+    pub(super) now: SystemTime,
+}
+
+/// The last move of each address at each name.
+#[derive(Debug, Default)]
+pub(super) struct Moves(BTreeMap<(String, String), Arc<Event>>);
+
+impl Moves {
+    /// Of these names.
+    pub(super) fn of(events: &[Arc<Event>], names: &BTreeSet<&str>) -> Self {
+        let mut found = BTreeMap::new();
+        // The later one replaces the earlier one.
+        for event in events.iter().filter(|event| matches!(event.what.kind, Kind::In | Kind::Out)) {
+            if let (Some(name), Some(address)) = (&event.what.name, &event.what.address)
+                && names.contains(name.as_str())
+            {
+                found.insert((name.clone(), address.clone()), Arc::clone(event));
+            }
+        }
+        Self(found)
+    }
+
+    /// The last one at any of the names that brought the address to where it is.
+    fn last(&self, names: &[NameRow], values: &BTreeSet<String>, in_dns: bool) -> Option<&Event> {
+        let kind = if in_dns { Kind::In } else { Kind::Out };
+        let each = names.iter().flat_map(|name| values.iter().map(move |value| (name, value)));
+        let moves = each.filter_map(|(name, value)| self.0.get(&(name.key.clone(), value.clone())));
+        moves.filter(|event| event.what.kind == kind).max_by_key(|event| event.seq).map(|event| &**event)
+    }
+}
+
+impl Facts<'_> {
+    /// What one cluster has of a Service, with the names that the Service wants.
+    pub(super) fn rows(
+        &self,
+        member: &MemberView,
+        service: &Published,
+        names: &[NameRow],
+    ) -> Vec<AddressRow> {
+        let row = |address: &Address| self.row(member, service, names, address);
+        service.addresses.iter().flatten().map(row).collect()
+    }
+
+    fn row(
+        &self,
+        member: &MemberView,
+        service: &Published,
+        names: &[NameRow],
+        address: &Address,
+    ) -> AddressRow {
+        let health = self.input.health();
+        let resolved = address.hostname().and_then(|name| health.resolved.get(name));
+        let mut ips: Vec<_> = resolved.into_iter().flatten().copied().collect();
+        ips.extend(address.ip());
+        let mut values: BTreeSet<String> = ips.iter().map(ToString::to_string).collect();
+        values.insert(address.to_string());
+        let holding: Vec<&NameRow> = names.iter().filter(|name| !name.values.is_disjoint(&values)).collect();
+        let in_dns = !holding.is_empty();
+        let verdict = address_verdict(health, &member.name, address, &service.probe);
+        let key = |ip| ProbeKey { address: ip, spec: Arc::clone(&service.probe) };
+        // Of a host name with several addresses the one that fails.
+        let report =
+            ips.iter().filter_map(|ip| (self.report)(&key(*ip))).max_by_key(|report| report.failures);
+        let since = self.moves.last(names, &values, in_dns).map(|event| Text::of(&event.time));
+        let entry = self.input.overrides().concerning(&member.name, &service.key, address).next();
+        let mut why = entry.map_or_else(|| in_words(verdict, report.as_ref()), ToString::to_string);
+        if member.inventory != Inventory::Live {
+            why.push_str(&format!("; inventory of the cluster {}", member.inventory));
+        }
+        why.push_str(&but(verdict, names, &holding).unwrap_or_default());
+        let belongs = verdict.is_in().is_none_or(|is_in| is_in == in_dns);
+        AddressRow {
+            level: if belongs { Level::of(verdict) } else { Level::of(verdict).max(Level::Warning) },
+            address: Text::of(address),
+            cluster: Text::of(&member.name),
+            in_dns,
+            since,
+            why: Text::of(why),
+            probe: Text::of(&service.probe),
+            last: report.as_ref().map(|report| Text::of(last(report, self.now))),
+        }
+    }
+}
+
+/// Why DNS is not as the verdict is.
+fn but(verdict: Verdict, names: &[NameRow], holding: &[&NameRow]) -> Option<String> {
+    match (verdict.is_in()?, holding.is_empty()) {
+        (false, false) => {
+            let held = holding.iter().find_map(|name| name.held.as_ref());
+            Some(held.map_or_else(|| "; not removed yet".to_owned(), |held| format!("; held: {held}")))
+        }
+        (true, true) => {
+            let refused = names.iter().find_map(|name| name.refused.first());
+            Some(
+                refused.map_or_else(|| "; not written yet".to_owned(), |why| format!("; not written: {why}")),
+            )
+        }
+        _ => None,
+    }
+}
+
+fn in_words(verdict: Verdict, report: Option<&Report>) -> String {
+    let Some(report) = report else {
+        return match verdict {
+            Verdict::Unknown => "no verdict yet".to_owned(),
+            other => format!("{other}, not probed by itself"),
+        };
+    };
+    let Report { failures, successes, fall, rise, .. } = report;
+    match verdict {
+        Verdict::Healthy => "healthy".to_owned(),
+        Verdict::Recovering => format!("recovering: {successes} of {rise} successes"),
+        Verdict::Suspect => format!("suspect: {failures} of {fall} failures"),
+        Verdict::Unhealthy => format!("unhealthy: {failures} failures in a row"),
+        Verdict::Suspended => "held: it failed while probe results were distrusted".to_owned(),
+        Verdict::Unknown => "no verdict yet".to_owned(),
+    }
+}
+
+fn last(report: &Report, now: SystemTime) -> String {
+    let ago = age(now.duration_since(report.at).unwrap_or_default().as_secs());
+    match report.last.error() {
+        None => format!("answered {ago} ago, after {} ms", report.took.as_millis()),
+        Some(error) => format!("failed {ago} ago: {error}"),
+    }
+}
