@@ -77,6 +77,86 @@ async fn the_admin_api_is_read_under_its_own_names_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_status_page_is_shown_under_its_own_names_and_loads_nothing_else() {
+    let (daemon, metrics) = daemon().await;
+    let (admin, port) = (daemon.admin(), daemon.admin().port());
+    let get = |path: &str, host: &str| ask(admin, &format!("GET {path} HTTP/1.1\r\nHost: {host}"));
+    for path in ["/", "/preview?cluster=westus", "/assets/live.js", "/assets/style.css", "/assets/icon.svg"] {
+        let answer = get(path, &format!("localhost:{port}"));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        let head = answer.split("\r\n\r\n").next().unwrap().to_ascii_lowercase();
+        for header in [
+            "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self';",
+            "x-content-type-options: nosniff",
+            "x-frame-options: deny",
+            "referrer-policy: no-referrer",
+            "cache-control: no-store",
+        ] {
+            assert!(head.contains(header), "{path}: no {header} in {head}");
+        }
+        for (host, more) in [("rebound.evil.example", ""), ("localhost", "\r\nOrigin: https://evil.example")]
+        {
+            let answer = get(path, &format!("{host}:{port}{more}"));
+            assert!(
+                answer.starts_with("HTTP/1.1 403") && !answer.contains("myfederation"),
+                "{path}: {answer}"
+            );
+        }
+        let outside = ask(metrics, &format!("GET {path} HTTP/1.1\r\nHost: 10.0.0.9:8054"));
+        assert!(outside.starts_with("HTTP/1.1 404"), "{path}: {outside}");
+    }
+    assert!(get("/stream", "rebound.evil.example").starts_with("HTTP/1.1 403"));
+    for missing in [
+        "/service/default/nothing",
+        "/service/default/..%2f..",
+        "/preview?cluster=none",
+        "/assets/..%2fCargo.toml",
+    ] {
+        assert!(get(missing, "localhost").starts_with("HTTP/1.1 404"), "{missing}");
+    }
+    for wrong in ["POST / HTTP/1.1", "DELETE /service/default/web HTTP/1.1"] {
+        let answer = ask(admin, &format!("{wrong}\r\nHost: localhost"));
+        assert!(answer.starts_with("HTTP/1.1 405"), "{wrong}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_of_the_status_page_that_read_nothing_hold_up_nobody() {
+    let (daemon, _) = daemon().await;
+    let admin = daemon.admin();
+    let mut readers: Vec<TcpStream> = (0..16)
+        .map(|_| {
+            let mut stream = TcpStream::connect(admin).unwrap();
+            stream.write_all(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            stream.set_read_timeout(Some(HEAD)).unwrap();
+            let mut head = [0; 12];
+            stream.read_exact(&mut head).unwrap();
+            assert_eq!(&head, b"HTTP/1.1 200");
+            stream
+        })
+        .collect();
+    let one_more = ask(admin, "GET /stream HTTP/1.1\r\nHost: localhost");
+    assert!(one_more.starts_with("HTTP/1.1 503"), "{one_more}");
+    assert!(ask(admin, "GET / HTTP/1.1\r\nHost: localhost").starts_with("HTTP/1.1 200"));
+    // One that goes makes room.
+    drop(readers.pop());
+    let deadline = Instant::now() + HEAD;
+    let again = || {
+        let mut stream = TcpStream::connect(admin).unwrap();
+        stream.write_all(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).is_ok() && &head == b"HTTP/1.1 200"
+    };
+    while !again() {
+        assert!(Instant::now() < deadline, "its place stays taken");
+    }
+    // They end with the daemon.
+    let mut daemon = daemon;
+    let (status, took) = daemon.terminate().await;
+    assert!(status.success() && took < Duration::from_secs(4), "{status} after {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn probes_are_answered_with_reasons_and_nothing_else_is() {
     let (daemon, metrics) = daemon().await;
     let get = |path: &str| ask(metrics, &format!("GET {path} HTTP/1.1\r\nHost: 10.0.0.9:8054"));

@@ -38,3 +38,4 @@ mod hostile_probes;
 mod hostile_resolving;
 mod hostile_tenant;
 mod hostile_text;
+mod status_page;

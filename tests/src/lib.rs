@@ -16,6 +16,7 @@
 )]
 
 pub mod access;
+pub mod browser;
 pub mod certs;
 pub mod conf;
 pub mod coredns;

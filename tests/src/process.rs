@@ -213,7 +213,7 @@ static STARTER: LazyLock<Mutex<Sender<Job>>> = LazyLock::new(|| {
 });
 
 /// Starts `program` so that it cannot outlive this process.
-fn spawn_bound(program: &Path, prepare: impl FnOnce(&mut Command)) -> io::Result<Child> {
+pub(crate) fn spawn_bound(program: &Path, prepare: impl FnOnce(&mut Command)) -> io::Result<Child> {
     // setpriv would say of a missing program that setpriv failed.
     File::open(program)?;
     let mut command = match setpriv() {

@@ -53,6 +53,28 @@ impl Server {
     }
 }
 
+/// The file of axe-core, which checks a page for what keeps people out; `tests/setup` fetches it.
+///
+/// # Panics
+/// When it is not there.
+pub fn axe() -> PathBuf {
+    let places: Vec<PathBuf> =
+        target_folders().iter().map(|target| target.join("servers/axe.min.js")).collect();
+    let found = places.iter().find(|path| path.is_file()).cloned();
+    found.unwrap_or_else(|| panic!("none of {places:?} is there: run tests/setup and test again"))
+}
+
+/// A folder of Cargo's target folder for what a test leaves to look at.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn results(name: &str) -> PathBuf {
+    let target = target_folders().into_iter().next().expect("there is a target folder");
+    let folder = target.join(name);
+    std::fs::create_dir_all(&folder).unwrap_or_else(|e| panic!("cannot make {}: {e}", folder.display()));
+    folder
+}
+
 /// Cargo's target folder: as told, as this test binary stands in it, or as it is by default.
 fn target_folders() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> =
