@@ -29,11 +29,14 @@ const AT_ONCE: usize = 2;
 #[derive(Clone)]
 struct Pages {
     views: Views,
-    latest: Arc<Mutex<Option<(Instant, Arc<Overview>)>>>,
+    latest: Arc<Mutex<Option<Latest>>>,
     work: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     ending: CancellationToken,
 }
+
+/// An overview, and when it was begun.
+type Latest = (Instant, Arc<Overview>);
 
 impl FromRef<Pages> for View {
     fn from_ref(pages: &Pages) -> Self {
