@@ -23,16 +23,16 @@ use serde_json::Value;
 
 use crate::e2e_endpoint::{BACK, both, without_east};
 
-fn config(path: &str) -> PathBuf {
+pub(crate) fn config(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(path)
 }
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(config(path)).unwrap_or_else(|e| panic!("config/{path}: {e}"))
 }
 
 /// A kubeconfig with a token that the API made for a service account of namespace `fleetdns`.
-async fn kubeconfig_of(member: &Member, account: &str, folder: &Path) -> PathBuf {
+pub(crate) async fn kubeconfig_of(member: &Member, account: &str, folder: &Path) -> PathBuf {
     let accounts: Api<ServiceAccount> = Api::namespaced(member.client(), "fleetdns");
     let request = TokenRequest {
         spec: TokenRequestSpec { expiration_seconds: Some(600), ..TokenRequestSpec::default() },
@@ -62,6 +62,9 @@ async fn the_manifests_apply_and_their_rights_are_enough_and_no_more() {
         "sidecar.yaml",
         "member-rbac.yaml",
         "discovery-rbac.yaml",
+        // By kubectl.
+        "kustomization.yaml",
+        "member-kubeconfig",
     ];
     for file in fs::read_dir(config("kubernetes")).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();

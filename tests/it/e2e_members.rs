@@ -106,7 +106,7 @@ async fn a_member_that_joins_is_published_and_one_that_unjoins_leaves() {
 const ACCOUNT: &str = "fleetdns-reader";
 
 /// What the token controller of a cluster does: the Secret of the account gets its token.
-async fn fill(client: Client) {
+pub(crate) async fn fill(client: Client) {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), "fleetdns");
     let accounts: Api<ServiceAccount> = Api::namespaced(client, "fleetdns");
     while secrets.get(ACCOUNT).await.is_err() {

@@ -12,6 +12,7 @@ mod e2e_discovery;
 mod e2e_endpoint;
 mod e2e_etcd_away;
 mod e2e_faults;
+mod e2e_install;
 mod e2e_journey;
 mod e2e_members;
 mod e2e_others;

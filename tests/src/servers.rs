@@ -13,6 +13,10 @@ pub enum Server {
     CoreDns,
     /// `webhook`: external-dns's webhook server with providers of its own
     Webhook,
+    /// `helm`
+    Helm,
+    /// `kubectl`
+    Kubectl,
     /// `external-dns`, only there after `tests/setup --bench`
     ExternalDns,
 }
@@ -25,6 +29,8 @@ impl Server {
             Self::Etcd => "etcd",
             Self::CoreDns => "coredns",
             Self::Webhook => "webhook",
+            Self::Helm => "helm",
+            Self::Kubectl => "kubectl",
             Self::ExternalDns => "external-dns",
         }
     }

@@ -196,6 +196,25 @@ fn the_configuration_of_the_package_loads_once_it_is_no_comment_any_more() {
     assert_eq!(connected(&case(&everything(&text))).members.len(), 1);
 }
 
+#[test]
+fn the_configs_of_kustomizations_load() {
+    for (name, provider) in [("aks", "azure-azuredns"), ("eks", "aws-route53")] {
+        let text = file(&format!("kustomize/{name}/dns.conf"));
+        assert!(text.contains(&format!("provider = {provider}\n")), "{text}");
+        // As the pod's environment says.
+        let id = "00000000-0000-0000-0000-000000000000";
+        let environment = format!("\ntenant-id = {id}\nclient-id = {id}\ntoken-file = /token\n");
+        let text = text.replace("\ncredential = workload\n", &(environment + "credential = workload\n"));
+        let config = connected(&case(&text).file("/token", "x"));
+        assert_eq!(config.members[0].access, Access::InCluster, "{name}");
+        // What it reads is what is mounted.
+        let kustomization = file(&format!("kustomize/{name}/kustomization.yaml"));
+        let Access::Kubeconfig { paths, .. } = &config.members[1].access else { panic!("{name}") };
+        let mounted = paths[0].strip_prefix("/run/secrets/fleetdns").unwrap().display().to_string();
+        assert!(kustomization.contains(&format!("files: [{mounted}]")), "{name}");
+    }
+}
+
 /// The documents of a manifest.
 fn manifest(name: &str) -> Vec<serde_json::Value> {
     let text = file(&format!("kubernetes/{name}"));
@@ -287,6 +306,9 @@ fn pods_are_probed_over_http_where_the_daemon_listens() {
         {
             let asks = &container[probe]["httpGet"];
             assert_eq!((&asks["path"], &asks["port"]), (&path.into(), &"metrics".into()), "{name} {probe}");
+            for container in pod["containers"].as_array().unwrap() {
+                assert!(container[probe]["httpGet"]["path"].is_string(), "{name} {probe} {container}");
+            }
         }
     }
 }
