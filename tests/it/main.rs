@@ -1,6 +1,7 @@
 //! Everything that needs real servers; `tests/setup` builds them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod alerts;
 mod bad_input;
 mod e2e_adopt;
 mod e2e_adopt_external_dns;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// A program that `tests/setup` builds.
+/// A program that `tests/setup` builds or fetches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
     /// `kube-apiserver`
@@ -19,6 +19,8 @@ pub enum Server {
     Kubectl,
     /// `external-dns`, only there after `tests/setup --bench`
     ExternalDns,
+    /// `promtool`, Prometheus's own: it tests the alert rules, and serves nothing
+    Promtool,
 }
 
 impl Server {
@@ -32,6 +34,7 @@ impl Server {
             Self::Helm => "helm",
             Self::Kubectl => "kubectl",
             Self::ExternalDns => "external-dns",
+            Self::Promtool => "promtool",
         }
     }
 
@@ -39,7 +42,8 @@ impl Server {
         matches!(self, Self::KubeApiserver | Self::Etcd)
     }
 
-    /// The path of its binary: in `KUBEBUILDER_ASSETS` if that is set and has it, else in `target/servers`.
+    /// The path of its binary: in `KUBEBUILDER_ASSETS` if that is set and has it, else in `target/servers`; of `promtool` on
+    /// `PATH`, if it is installed.
     ///
     /// # Panics
     /// When it is in neither, with what to do about it.
@@ -49,6 +53,9 @@ impl Server {
         if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS").filter(|_| self.in_kubebuilder_assets())
         {
             places.push(PathBuf::from(assets));
+        }
+        if self == Self::Promtool {
+            places.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
         }
         places.extend(target_folders().into_iter().map(|target| target.join("servers")));
         if let Some(found) = places.iter().map(|place| place.join(name)).find(|path| path.is_file()) {

@@ -81,11 +81,20 @@ impl Heartbeat {
     }
 }
 
-/// The heartbeats of the watch of each cluster that is configured, and when it was last listed.
+/// When a cluster was last heard of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Contact {
+    /// Its last complete list.
+    pub listed_at: Option<Instant>,
+    /// The last answer of its API.
+    pub answered_at: Option<Instant>,
+}
+
+/// The heartbeats of the watch of each cluster that is configured, and when it was last heard of.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterBeats {
     all: Heartbeats,
-    watched: Arc<Mutex<BTreeMap<MemberName, Option<Instant>>>>,
+    watched: Arc<Mutex<BTreeMap<MemberName, Contact>>>,
 }
 
 impl ClusterBeats {
@@ -104,27 +113,30 @@ impl ClusterBeats {
         for member in members {
             if let Entry::Vacant(new) = watched.entry(member) {
                 let _ = self.all.of(task_of(new.key()), WATCH);
-                new.insert(None);
+                new.insert(Contact::default());
             }
         }
     }
 
     /// The watch of a cluster takes a turn. One that is ending, as it is configured no more, is not listened to.
     pub fn turn(&self, member: &MemberName, turn: Turn) {
-        if let Some(listed_at) = self.watched().get_mut(member) {
+        if let Some(contact) = self.watched().get_mut(member) {
             let _ = self.all.of(task_of(member), WATCH);
-            if turn == Turn::Listed {
-                *listed_at = Some(Instant::now());
+            let now = Some(Instant::now());
+            match turn {
+                Turn::Taken => {}
+                Turn::Answered => contact.answered_at = now,
+                Turn::Listed => *contact = Contact { listed_at: now, answered_at: now },
             }
         }
     }
 
-    /// When each cluster was last listed.
-    pub fn listed_at(&self) -> BTreeMap<MemberName, Option<Instant>> {
+    /// When each cluster was last heard of.
+    pub fn contacts(&self) -> BTreeMap<MemberName, Contact> {
         self.watched().clone()
     }
 
-    fn watched(&self) -> MutexGuard<'_, BTreeMap<MemberName, Option<Instant>>> {
+    fn watched(&self) -> MutexGuard<'_, BTreeMap<MemberName, Contact>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

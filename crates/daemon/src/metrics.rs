@@ -1,12 +1,15 @@
 //! `GET /metrics`: what the daemon shows, for Prometheus.
 //!
 //! Invariant: a series exists from the start, with zero, unless nothing is known of its subject.
+//! Invariant: a scrape costs what there is of clusters, zones, canaries, overrides and names with something held, refused or
+//! dead; it never looks at every Service or record.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use fleetdns_core::{Measure, MeasureKind, OverrideKind, Verdict};
+use fleetdns_core::{Inventory, Measure, MeasureKind, MemberName, OverrideKind, SelfCheckFailure};
+use fleetdns_planner::Input;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, prometheus_text, text};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -14,12 +17,16 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
+use crate::heartbeats::Contact;
 use crate::journal::{Kind, Stats};
-use crate::view::{Status, View, ZoneMeasure};
-use crate::zone::ZoneStatus;
+use crate::view::{View, ZoneMeasure};
 
 mod dead;
+mod prober;
+mod process;
 mod zones;
+
+use zones::Zone;
 
 /// Media type of OpenMetrics, without its parameters.
 pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text";
@@ -30,20 +37,24 @@ const OPEN_METRICS_1: &str = "application/openmetrics-text; version=1.0.0; chars
 /// # Errors
 /// None: writing to a text does not fail.
 pub(crate) fn render(view: &View, open: bool) -> Result<(&'static str, String), fmt::Error> {
-    let mut all = Metrics(Registry::with_prefix("fleetdns"));
-    let zones: Vec<ZoneStatus> = view.zones.iter().map(|zone| zone.borrow().clone()).collect();
-    all.zones(&zones, &view.inputs.current(), view.standing.borrow().writes());
-    all.fleet(&view.status());
+    let mut registry = Registry::default();
+    process::add(&mut registry);
+    let mut all = Metrics(registry.sub_registry_with_prefix("fleetdns"));
+    let (input, writes) = (view.inputs.current(), view.standing.borrow().writes());
+    let zones: Vec<Zone> = view.zones.iter().map(|zone| Zone::of(&zone.borrow(), writes)).collect();
+    all.zones(&zones);
+    all.fleet(view, &input, writes);
+    all.clusters(view, &input);
     all.config(view);
-    all.lists(view);
+    all.prober(&view.reports.stats());
     all.journal(&view.journal.stats());
     all.measures(view.measures());
     let mut body = String::new();
     if open {
-        text::encode(&mut body, &all.0)?;
+        text::encode(&mut body, &registry)?;
         return Ok((OPEN_METRICS_1, body));
     }
-    prometheus_text::encode(&mut body, &all.0)?;
+    prometheus_text::encode(&mut body, &registry)?;
     Ok((prometheus_text::CONTENT_TYPE, body))
 }
 
@@ -68,9 +79,9 @@ impl<M: EncodeMetric + TypedMetric> EncodeMetric for Family<M> {
     }
 }
 
-struct Metrics(Registry);
+struct Metrics<'a>(&'a mut Registry);
 
-impl Metrics {
+impl Metrics<'_> {
     fn gauge(&mut self, name: &str, help: &str, series: impl IntoIterator<Item = (Labels, f64)>) {
         let series = series.into_iter().map(|(labels, value)| (labels, ConstGauge::new(value)));
         self.0.register(name, help, Family(series.collect()));
@@ -82,61 +93,62 @@ impl Metrics {
         self.0.register(name, help, Family(series.collect()));
     }
 
-    fn fleet(&mut self, status: &Status) {
-        let build = vec![("version", status.version.clone())];
+    fn fleet(&mut self, view: &View, input: &Input, writes: bool) {
+        let build = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
         self.gauge("build_info", "1, with the version of the daemon", [(build, 1.0)]);
-        let leads = ConstGauge::new(u32::from(status.replica.is_none() || status.leads));
-        self.0.register("leader", "1 while this replica leads and writes, or is the only one", leads);
-        let help = "What is wrong with the sources of clusters of [discovery]";
-        self.gauge("discovery_faults", help, [(vec![], status.source_faults.len() as f64)]);
+        let help = "1 while this replica leads and writes, or is the only one";
+        self.0.register("leader", help, ConstGauge::new(u32::from(writes)));
         let overrides = [OverrideKind::Drain, OverrideKind::ForceIn, OverrideKind::ForceOut].map(|kind| {
-            let count = status.overrides.iter().filter(|line| line.entry.kind == kind).count();
+            let count = input.overrides().iter().filter(|entry| entry.kind == kind).count();
             (vec![("kind", kind.to_string())], count as f64)
         });
         self.gauge("overrides", "Operator overrides in force, by kind", overrides);
-        let self_checks = ["vantage", "correlation"].map(|kind| {
-            let failed = status.self_check.as_ref().is_some_and(|failed| failed.kind == kind);
-            (vec![("kind", kind.to_owned())], f64::from(u8::from(failed)))
-        });
+        let failed = input.health().self_check.as_ref().map(SelfCheckFailure::kind);
+        let self_checks = ["vantage", "correlation"]
+            .map(|kind| (vec![("kind", kind.to_owned())], flag(failed.is_some_and(|failed| failed == kind))));
         let help = "1 while the self-check of the prober fails and its removals are suspended";
         self.gauge("self_check_failed", help, self_checks);
-        let put_off: u64 = status.probes_put_off.iter().map(|of| of.probes).sum();
+        let put_off: u64 = view.reports.put_offs().iter().map(|of| of.probes).sum();
         let help = "Probes that waited for the limits of their namespaces, while these act";
         self.0.register("probes_put_off", help, ConstGauge::new(put_off));
-        let heard = status.canaries.iter().filter_map(|canary| {
-            Some((vec![("canary", canary.name.clone())], f64::from(u8::from(canary.heard?))))
-        });
-        self.gauge("canary_heard", "1 while the canary was heard when last probed", heard);
-        let label = |name: &str| vec![("cluster", name.to_owned())];
-        let live = status
-            .clusters
+        let canaries = view.reports.canaries();
+        let heard = canaries
             .iter()
-            .map(|cluster| (label(&cluster.name), f64::from(u8::from(cluster.inventory == "live"))));
+            .filter_map(|one| Some((vec![("canary", one.canary.to_string())], flag(one.heard()?))));
+        self.gauge("canary_heard", "1 while the canary was heard when last probed", heard);
+    }
+
+    fn clusters(&mut self, view: &View, input: &Input) {
+        let members = &input.fleet().members;
+        let label = |name: &MemberName| vec![("cluster", name.to_string())];
+        let live = members.values().map(|one| (label(&one.name), flag(one.inventory == Inventory::Live)));
         self.gauge("cluster_live", "1 while the cluster's inventory is fresh", live);
-        let endpoints = status.clusters.iter().flat_map(|cluster| {
-            Verdict::ALL.map(|verdict| {
-                let count = cluster.verdicts.get(verdict.as_str()).copied().unwrap_or_default();
-                ([label(&cluster.name), vec![("verdict", verdict.to_string())]].concat(), count as f64)
+        let endpoints = members.keys().flat_map(|name| {
+            input.addresses_by_verdict(name).map(|(verdict, count)| {
+                ([label(name), vec![("verdict", verdict.to_string())]].concat(), count as f64)
             })
         });
         self.gauge("cluster_endpoints", "Addresses by verdict", endpoints);
+        let contacts = view.beats.contacts();
+        let of = |at: fn(&Contact) -> Option<Instant>| {
+            contacts.iter().map(move |(name, contact)| (label(name), timestamp(at(contact))))
+        };
+        let help = "Unix time of the last complete list of the cluster's Services";
+        self.gauge("cluster_last_list_timestamp_seconds", help, of(|contact| contact.listed_at));
+        let help = "Unix time of the last answer of the cluster's API: its inventory is as old as that";
+        self.gauge("cluster_last_answer_timestamp_seconds", help, of(|contact| contact.answered_at));
     }
 
     fn config(&mut self, view: &View) {
         let taken_up = ConstGauge::new(u32::from(view.reloaded.faults.is_empty()));
         let help = "1 unless the configuration on disk has faults and was not taken up";
         self.0.register("config_last_reload_successful", help, taken_up);
+        let help = "What is wrong with the sources of clusters of [discovery]";
+        let faults = view.reloaded.source_faults.len();
+        self.gauge("discovery_faults", help, [(vec![], faults as f64)]);
         let reloads = [("taken-up", view.reloads.taken_up), ("fault", view.reloads.failed)]
             .map(|(result, count)| (vec![("result", result.to_owned())], count as f64));
         self.counter("config_reloads", "Reloads of the configuration since the start", reloads);
-    }
-
-    /// When the clusters were listed.
-    fn lists(&mut self, view: &View) {
-        let listed = view.beats.listed_at();
-        let listed = listed.iter().map(|(name, at)| (vec![("cluster", name.to_string())], timestamp(*at)));
-        let help = "Unix time of the last complete list of the cluster's Services";
-        self.gauge("cluster_last_list_timestamp_seconds", help, listed);
     }
 
     fn journal(&mut self, stats: &Stats) {

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use fleetdns_core::HostnamePolicy;
 use fleetdns_core::{
     Address, Brakes, Health, Inventory, Measure, MemberName, MemberView, Observed, Override, Overrides,
-    ProbeKey, RecordData, Snapshot, Subject, Verdict,
+    ProbeKey, RecordData, Snapshot, Subject,
 };
-use fleetdns_planner::desired::address_verdict;
 use fleetdns_planner::simulate::Scenario;
-use fleetdns_planner::{HeldLine, Reason};
+use fleetdns_planner::{HeldLine, Input, Reason};
 use fleetdns_probe::Reports;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -183,7 +182,7 @@ impl View {
             uptime_seconds: self.started.elapsed().as_secs(),
             replica: self.replica(),
             leads: self.standing.borrow().writes(),
-            clusters: snapshot.members.values().map(|member| self.cluster_line(member, health)).collect(),
+            clusters: self.clusters(&input),
             zones: self.zones.iter().map(|zone| zone_line(&zone.borrow())).collect(),
             overrides: self.overrides(),
             config_faults: self.reloaded.faults.clone(),
@@ -212,10 +211,14 @@ impl View {
         joined.extend(now.difference(before).map(|name| (name.clone(), Instant::now())));
     }
 
-    fn cluster_line(&self, member: &MemberView, health: &Health) -> ClusterLine {
+    fn clusters(&self, input: &Input) -> Vec<ClusterLine> {
+        input.fleet().members.values().map(|member| self.cluster_line(member, input)).collect()
+    }
+
+    fn cluster_line(&self, member: &MemberView, input: &Input) -> ClusterLine {
         let since = self.joined.get(&member.name).copied().unwrap_or(self.started);
         let source = self.origins.get(&member.name).cloned().unwrap_or_default();
-        ClusterLine { age_seconds: since.elapsed().as_secs(), source, ..cluster_line(member, health) }
+        ClusterLine { age_seconds: since.elapsed().as_secs(), source, ..cluster_line(member, input) }
     }
 
     fn never_answered(&self, snapshot: &Snapshot, health: &Health) -> Vec<NeverAnsweredLine> {
@@ -383,25 +386,18 @@ pub(crate) fn unprobeable(health: &Health) -> Vec<UnprobeableLine> {
     families.into_iter().filter(|(_, addresses)| *addresses > 0).map(line).collect()
 }
 
-fn cluster_line(member: &MemberView, health: &Health) -> ClusterLine {
-    let whole = health.clusters.get(&member.name).copied().unwrap_or_default();
-    let mut verdicts = BTreeMap::new();
-    let mut endpoints = 0;
-    for service in member.services.values() {
-        for address in service.addresses.iter().flatten() {
-            endpoints += 1;
-            let verdict: Verdict = address_verdict(health, &member.name, address, &service.probe);
-            *verdicts.entry(verdict.to_string()).or_default() += 1;
-        }
-    }
+fn cluster_line(member: &MemberView, input: &Input) -> ClusterLine {
+    let whole = input.health().clusters.get(&member.name).copied().unwrap_or_default();
+    let by_verdict = input.addresses_by_verdict(&member.name);
+    let there = by_verdict.iter().filter(|(_, count)| *count > 0);
     ClusterLine {
         name: member.name.to_string(),
         inventory: member.inventory.to_string(),
         region: member.region.as_ref().map(ToString::to_string).unwrap_or_default(),
         zones: member.zones.iter().map(ToString::to_string).collect(),
         services: member.services.len(),
-        endpoints,
-        verdicts,
+        endpoints: by_verdict.iter().map(|(_, count)| count).sum(),
+        verdicts: there.map(|(verdict, count)| (verdict.to_string(), *count)).collect(),
         health: whole.to_string(),
         fault: member.fault.as_deref().map(str::to_owned),
         age_seconds: 0,

@@ -27,7 +27,9 @@ use crate::journal::{EventRecorder, Journal};
 use crate::overrides::OverrideSender;
 
 mod batch;
+mod calls;
 mod configure;
+mod dead;
 mod listed;
 mod name_servers;
 mod other_writer;
@@ -40,9 +42,11 @@ mod report;
 mod status;
 mod unwritten;
 
+pub use calls::{CallError, Calls};
 pub use configure::{ZoneChange, ZoneTerms};
+pub use dead::{Dead, DeadNames};
 pub use name_servers::NameServers;
-pub use status::{Measures, Times, ZoneStatus};
+pub use status::{CallsByKind, Measures, Times, ZoneStatus};
 pub use unwritten::ByVerb;
 
 use batch::Batch;
@@ -64,6 +68,10 @@ pub struct ZoneTask {
     status: watch::Sender<ZoneStatus>,
     /// Names to look at.
     scope: Scope,
+    /// Names at which dead addresses are looked for.
+    changed: Scope,
+    /// When a change came in that the loop has not taken in yet.
+    changed_at: Option<Instant>,
     /// The zone as it was last read, with what was written since.
     observed: Option<Observed>,
     reading: Reading,
@@ -149,6 +157,8 @@ impl ZoneTask {
             adopted,
             status,
             scope: Scope::All,
+            changed: Scope::All,
+            changed_at: None,
             observed: None,
             reading: Reading::new(),
             writing: Access::new("write"),
@@ -211,12 +221,20 @@ impl ZoneTask {
             }
             self.forget_other_writer();
             self.collect_due();
-            let changed = self.planner.update(&inputs.latest());
-            self.scope.extend(changed);
+            self.take_changes(&mut inputs);
             self.report_clusters();
             self.report_left_out();
             self.pass(&inputs).await;
+            self.look_for_dead().await;
         }
+    }
+
+    /// Takes in what is known now.
+    fn take_changes(&mut self, inputs: &mut Inputs) {
+        let changed = self.planner.update(&inputs.latest());
+        self.unwritten.changed(&changed, self.changed_at.take().unwrap_or_else(Instant::now));
+        self.changed.extend(changed.clone());
+        self.scope.extend(changed);
     }
 
     /// Another replica has written until now: everything is planned, and what it has changed is read.

@@ -1,4 +1,5 @@
-//! The verdict on a member as a whole, over its endpoints: what an endpoint that cannot be probed itself goes by.
+//! The verdict on a member as a whole, over its endpoints: what an endpoint that cannot be probed itself goes by. And its
+//! addresses, counted by verdict.
 //!
 //! Invariant: counting what changed returns the same as counting everything.
 
@@ -11,8 +12,10 @@ use imbl::OrdMap;
 use fleetdns_core::address::Address;
 use fleetdns_core::member::{ClusterVerdict, Health, Inventory, MemberView, Snapshot};
 use fleetdns_core::member_name::MemberName;
-use fleetdns_core::probe::{ProbeKey, Target, Verdict};
+use fleetdns_core::probe::{Check, ProbeKey, Target, Verdict};
 use fleetdns_core::service::{Published, ServiceKey};
+
+use crate::desired::address_health;
 
 /// The verdict on one member, from all of its endpoints.
 #[cfg(test)]
@@ -30,11 +33,48 @@ struct Tally {
     alive: usize,
     out: usize,
     unknown: usize,
+    addresses: Addresses,
+}
+
+/// Addresses of a member, as its Services publish them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Addresses {
+    /// In the order of [`Verdict::ALL`].
+    by_verdict: [usize; Verdict::ALL.len()],
+    /// Those that go by the verdict on the member.
+    following: usize,
+}
+
+impl Addresses {
+    fn of(service: &Arc<Published>, health: &Health) -> Self {
+        let mut counts = Self::default();
+        for address in service.addresses.iter().flatten() {
+            let (verdict, _) = address_health(None, address, &service.probe, health);
+            if service.probe.check == Check::Cluster && verdict == Verdict::Healthy {
+                counts.following += 1;
+            } else {
+                counts.count(verdict, 1);
+            }
+        }
+        counts
+    }
+
+    fn count(&mut self, verdict: Verdict, addresses: usize) {
+        let all = Verdict::ALL.iter().zip(&mut self.by_verdict);
+        all.filter(|(one, _)| **one == verdict).for_each(|(_, count)| *count += addresses);
+    }
+
+    fn zip(&mut self, other: &Self, by: impl Fn(usize, usize) -> usize) {
+        self.following = by(self.following, other.following);
+        for (mine, theirs) in self.by_verdict.iter_mut().zip(other.by_verdict) {
+            *mine = by(*mine, theirs);
+        }
+    }
 }
 
 impl Tally {
     fn of(member: &MemberView, service: &Arc<Published>, health: &Health) -> Self {
-        let mut tally = Self::default();
+        let mut tally = Self { addresses: Addresses::of(service, health), ..Self::default() };
         if member.inventory == Inventory::Removed || !service.probe.is_probed() {
             return tally;
         }
@@ -77,13 +117,15 @@ impl Tally {
         }
     }
 
-    const fn add(&mut self, other: &Self) {
+    fn add(&mut self, other: &Self) {
+        self.addresses.zip(&other.addresses, usize::wrapping_add);
         self.alive += other.alive;
         self.out += other.out;
         self.unknown += other.unknown;
     }
 
-    const fn subtract(&mut self, other: &Self) {
+    fn subtract(&mut self, other: &Self) {
+        self.addresses.zip(&other.addresses, usize::saturating_sub);
         self.alive = self.alive.saturating_sub(other.alive);
         self.out = self.out.saturating_sub(other.out);
         self.unknown = self.unknown.saturating_sub(other.unknown);
@@ -102,13 +144,20 @@ impl Tally {
 /// A snapshot, and what probing says of it.
 pub(crate) type Moment<'a> = (&'a Snapshot, &'a Health);
 
-/// The verdicts on all members, kept up to date from one moment to the next.
+/// The verdicts on all members and their addresses, kept up to date from one moment to the next.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clusters(BTreeMap<MemberName, Tally>);
 
 impl Clusters {
     /// Counts the services again that are not as they were, or of which an endpoint has another verdict.
     pub(crate) fn update(&mut self, before: Moment<'_>, after: Moment<'_>, services: &BTreeSet<&ServiceKey>) {
+        let ((_, old), (snapshot, new)) = (before, after);
+        if old.unprobeable_policy != new.unprobeable_policy || old.addresses != new.addresses {
+            // Any of them may have another verdict.
+            self.0.clear();
+            let all = snapshot.members.values().flat_map(|member| member.services.keys()).collect();
+            return self.recount(after, &all, Tally::add);
+        }
         self.recount(before, services, Tally::subtract);
         self.recount(after, services, Tally::add);
         self.0.retain(|_, tally| *tally != Tally::default());
@@ -134,6 +183,16 @@ impl Clusters {
     /// The verdicts as they stand; a member that is missing has no endpoint that can be probed.
     pub(crate) fn verdicts(&self) -> OrdMap<MemberName, ClusterVerdict> {
         self.0.iter().map(|(name, tally)| (name.clone(), tally.verdict())).collect()
+    }
+
+    /// The addresses of a member by verdict, every verdict once.
+    pub(crate) fn addresses(&self, member: &MemberName) -> [(Verdict, usize); Verdict::ALL.len()] {
+        let tally = self.0.get(member).copied().unwrap_or_default();
+        let mut counts = tally.addresses;
+        counts.count(tally.verdict().verdict(), counts.following);
+        let mut all = Verdict::ALL.map(|verdict| (verdict, 0));
+        all.iter_mut().zip(counts.by_verdict).for_each(|(one, count)| one.1 = count);
+        all
     }
 }
 

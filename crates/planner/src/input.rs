@@ -14,7 +14,7 @@ use fleetdns_core::member::{Health, Inventory, MemberView, Snapshot};
 use fleetdns_core::member_name::MemberName;
 use fleetdns_core::name::DnsName;
 use fleetdns_core::overrides::Overrides;
-use fleetdns_core::probe::ProbeKey;
+use fleetdns_core::probe::{ProbeKey, Verdict};
 use fleetdns_core::self_check::SelfCheckFailure;
 use fleetdns_core::service::{Published, ServiceKey};
 
@@ -106,6 +106,11 @@ impl Input {
     /// Verdicts, with the verdict on each member.
     pub const fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// The addresses of a member by verdict, every verdict once. Costs nothing: they are counted as they change.
+    pub fn addresses_by_verdict(&self, member: &MemberName) -> [(Verdict, usize); Verdict::ALL.len()] {
+        self.clusters.addresses(member)
     }
 
     /// Overrides in force.

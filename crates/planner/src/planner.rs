@@ -129,6 +129,11 @@ impl Planner {
         &self.zone
     }
 
+    /// What was taken in last.
+    pub const fn input(&self) -> &Input {
+        &self.input
+    }
+
     /// What start-up still waits for.
     pub fn startup(&self) -> Option<&str> {
         self.input.startup()

@@ -22,7 +22,7 @@ use fleetdns_core::probe::{Check, Expect, HttpCheck};
 use fleetdns_core::{
     Address, AddressPolicies, DnsName, Health, ProbeSpec, Published, Service, ServiceKey, Verdict,
 };
-use fleetdns_probe::{LAG_CLASSES, ProbeSettings, Prober, Setup, Stats};
+use fleetdns_probe::{DURATION_CLASSES, ProbeSettings, Prober, Setup, Stats};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -147,7 +147,8 @@ async fn measure(targets: u32, seconds: u32, dead: u32, good: u16, hole: u16) ->
         resident()?
     );
     println!("start lag p50 <= {} ms, p99 <= {} ms", quantile(&old, &new, 0.5), quantile(&old, &new, 0.99));
-    println!("passed {}, failed {}, unclear {}, stalls {}", new.passed, new.failed, new.unclear, new.stalls);
+    let [passed, failed, inconclusive] = new.totals();
+    println!("passed {passed}, failed {failed}, inconclusive {inconclusive}, stalls {}", new.stalls);
     let mut wrong = 0;
     for (key, verdict) in &health.borrow().verdicts {
         let expected = if key.spec.port() == Some(hole) { Verdict::Unhealthy } else { Verdict::Healthy };
@@ -181,18 +182,19 @@ async fn false_removals(mut health: watch::Receiver<Health>, good: u16) -> usize
     removed.len()
 }
 
-const fn total(stats: &Stats) -> u64 {
-    stats.passed + stats.failed + stats.unclear
+fn total(stats: &Stats) -> u64 {
+    stats.totals().iter().sum()
 }
 
 fn quantile(old: &Stats, new: &Stats, share: f64) -> String {
-    let counts: Vec<u64> = new.start_lag.iter().zip(old.start_lag).map(|(new, old)| new - old).collect();
+    let counts: Vec<u64> =
+        new.start_lag.classes.iter().zip(old.start_lag.classes).map(|(new, old)| new - old).collect();
     let desired = (counts.iter().sum::<u64>() as f64 * share).ceil() as u64;
     let mut sum = 0;
     for (index, count) in counts.into_iter().enumerate() {
         sum += count;
         if sum >= desired {
-            return LAG_CLASSES.get(index).map_or("more".to_owned(), ToString::to_string);
+            return DURATION_CLASSES.get(index).map_or("more".to_owned(), ToString::to_string);
         }
     }
     "?".to_owned()

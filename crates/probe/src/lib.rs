@@ -43,6 +43,7 @@ mod schedule;
 mod self_check;
 mod settings;
 mod stall;
+mod stats;
 mod sweep;
 mod targets;
 #[cfg(test)]
@@ -54,8 +55,9 @@ pub use answer::{Answer, Failure, Snag};
 pub use canary::Canary;
 pub use error::ProbeError;
 pub use put_off::{Limit, PutOff};
-pub use report::{CanaryReport, LAG_CLASSES, Report, Reports, Stats};
+pub use report::{CanaryReport, Report, Reports};
 pub use settings::{CORRELATION_HOLD, ProbeSettings, TrustSettings};
+pub use stats::{DURATION_CLASSES, Durations, KindStats, ProbeKind, Stats};
 pub use transport::Transport;
 
 use crate::engine::Engine;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +14,7 @@ use tokio::time::Instant;
 use crate::answer::Answer;
 use crate::canary::{Canary, KnownCanary};
 use crate::put_off::{Limit, PutOff, Waits};
+use crate::stats::{Counters, Stats};
 
 /// The last probe of a key, and what follows from all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,31 +81,6 @@ impl CanaryReport {
     }
 }
 
-/// Upper ends of the classes of [`Stats::start_lag`] in milliseconds; the last class has none.
-pub const LAG_CLASSES: [u64; 11] = [1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 2500];
-
-/// Numbers since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Probes that succeeded.
-    pub passed: u64,
-    /// Probes that failed.
-    pub failed: u64,
-    /// Probes that were inconclusive.
-    pub unclear: u64,
-    /// Times that the prober itself stood still.
-    pub stalls: u64,
-    /// Probes by how late they started, in the classes of [`LAG_CLASSES`].
-    pub start_lag: [u64; LAG_CLASSES.len() + 1],
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    outcomes: [AtomicU64; 3],
-    stalls: AtomicU64,
-    start_lag: [AtomicU64; LAG_CLASSES.len() + 1],
-}
-
 #[derive(Debug, Default)]
 struct Shared {
     probes: RwLock<HashMap<ProbeKey, Report>>,
@@ -166,22 +141,11 @@ impl Reports {
 
     /// Numbers since the start.
     pub fn stats(&self) -> Stats {
-        let counters = &self.0.counters;
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let [passed, failed, unclear] = counters.outcomes.each_ref().map(read);
-        let start_lag = counters.start_lag.each_ref().map(read);
-        Stats { passed, failed, unclear, stalls: read(&counters.stalls), start_lag }
+        self.0.counters.read()
     }
 
     pub(crate) fn put(&self, key: &ProbeKey, report: Report) {
-        let outcome = match report.last.outcome() {
-            Outcome::Pass => 0,
-            Outcome::Fail => 1,
-            Outcome::Inconclusive => 2,
-        };
-        if let Some(counter) = self.0.counters.outcomes.get(outcome) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
+        self.0.counters.probe(&key.spec.check, report.last.outcome(), report.took);
         let mut probes = self.0.probes.write().unwrap_or_else(PoisonError::into_inner);
         match probes.get_mut(key) {
             Some(old) => *old = Report { answered: report.answered || old.answered, ..report },
@@ -220,13 +184,10 @@ impl Reports {
     }
 
     pub(crate) fn count_start(&self, lag: Duration) {
-        let class = LAG_CLASSES.partition_point(|end| Duration::from_millis(*end) < lag);
-        if let Some(counter) = self.0.counters.start_lag.get(class) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
+        self.0.counters.start(lag);
     }
 
     pub(crate) fn count_stall(&self) {
-        self.0.counters.stalls.fetch_add(1, Ordering::Relaxed);
+        self.0.counters.stall();
     }
 }

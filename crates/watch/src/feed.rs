@@ -120,6 +120,12 @@ impl<'a> Feed<'a> {
         report(self.entry.name(), turn);
     }
 
+    /// The API answered, and knows of nothing else than what is known.
+    fn alive(&self) {
+        self.entry.alive();
+        self.report(Turn::Answered);
+    }
+
     /// Waits until the pause is over.
     async fn rest(&self, pause: Duration) {
         let (tick, _) = self.turns;
@@ -148,7 +154,7 @@ impl<'a> Feed<'a> {
             Err(fault) => return Err(fault),
         };
         if self.vain == 0 {
-            self.entry.alive();
+            self.alive();
         }
         let now = Instant::now();
         let next_pulse = now + self.pulse_after();
@@ -251,7 +257,7 @@ impl<'a> Feed<'a> {
                     round.next_pulse = Instant::now() + self.pulse_after();
                     match pulse {
                         Some(Ok(pulse)) if self.is_another(&pulse) => return Ok(End::Lost),
-                        Some(Ok(_)) => self.entry.alive(),
+                        Some(Ok(_)) => self.alive(),
                         // Credentials that are refused may have been renewed by now: the watch ends with them.
                         Some(Err(fault @ Fault::Unauthorized { .. })) => return Err(fault),
                         Some(Err(fault)) => {
@@ -312,6 +318,9 @@ impl<'a> Feed<'a> {
             break;
         }
         round.pace.take(count, lines.len(), Instant::now());
+        if !events.is_empty() {
+            self.report(Turn::Answered);
+        }
         if !events.is_empty() && !self.entry.events(events) {
             // What was left out is in no version: only a list can tell.
             self.version = None;

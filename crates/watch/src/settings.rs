@@ -131,6 +131,8 @@ impl Default for WatchSettings {
 pub enum Turn {
     /// It goes on.
     Taken,
+    /// The API answered: what is known of the member is as it is now.
+    Answered,
     /// It has listed all Services.
     Listed,
 }

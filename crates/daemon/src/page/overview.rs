@@ -79,7 +79,7 @@ impl Overview {
 }
 
 fn cluster_rows(view: &View, input: &Input, survey: &Survey, now: Instant) -> Vec<ClusterRow> {
-    let listed = view.beats.listed_at();
+    let contacts = view.beats.contacts();
     let since = |at: Instant| now.saturating_duration_since(at).as_secs();
     let members = input.fleet().members.values();
     let mut rows: Vec<ClusterRow> = members
@@ -87,7 +87,7 @@ fn cluster_rows(view: &View, input: &Input, survey: &Survey, now: Instant) -> Ve
             let name = &member.name;
             let ages = Ages {
                 joined: since(view.joined.get(name).copied().unwrap_or(view.started)),
-                listed: listed.get(name).copied().flatten().map(since),
+                listed: contacts.get(name).and_then(|contact| contact.listed_at).map(since),
             };
             let health = input.health().clusters.get(name).copied().unwrap_or_default();
             let verdicts = survey.clusters.get(name).copied().unwrap_or_default();

@@ -12,7 +12,7 @@ async fn a_member_is_as_old_as_its_time_in_the_fleet() {
     let ages = |view: &View| {
         ["a", "b"].map(|name| {
             let member = MemberView::pending(name.parse().unwrap());
-            view.cluster_line(&member, &Health::default()).age_seconds
+            view.cluster_line(&member, &Input::default()).age_seconds
         })
     };
     tokio::time::advance(Duration::from_secs(100)).await;

@@ -10,10 +10,11 @@ use tokio::sync::mpsc;
 use tracing::info;
 
 use super::batch::Batch;
+use super::dead::DeadNames;
 use super::pause::Access;
 use super::pending::Pending;
 use super::reading::Reading;
-use super::status::Measures;
+use super::status::{Measures, Times};
 use super::unwritten::{ByVerb, Unwritten};
 use super::{ZoneOptions, ZoneTask};
 
@@ -68,7 +69,7 @@ impl ZoneTask {
         self.status.send_modify(|status| status.settings = settings);
         (self.drift, self.says_clusters) = (drift, says_clusters);
         self.configured = configured;
-        self.scope = Scope::All;
+        (self.scope, self.changed) = (Scope::All, Scope::All);
     }
 
     /// Nothing is known of what another backend holds, and nothing has failed there.
@@ -88,6 +89,8 @@ impl ZoneTask {
             status.measures = measures;
             (status.observed, status.listed_at, status.written_at) = (None, None, None);
             status.unwritten = ByVerb::default();
+            (status.times, status.calls) = (Times::default(), Arc::default());
+            status.dead = DeadNames::new();
             (status.fault, status.write_fault) = (None, None);
         });
     }

@@ -20,6 +20,7 @@ impl ZoneTask {
     pub(super) async fn take_list(&mut self, listed: Listed) {
         let Listed { result, began, written, outdated } = listed;
         let zone = self.planner.zone().zone.clone();
+        self.status.borrow().calls.list.listed(result.as_ref().err());
         let Listing { mut observed, unreadable } = match result {
             Ok(listing) => listing,
             Err(error) => {
@@ -45,6 +46,7 @@ impl ZoneTask {
         self.reading.drift_at = Instant::now() + drift;
         self.reading.lists = self.reading.lists.wrapping_add(1);
         let looked_at = self.names_to_recheck(&observed);
+        self.changed.extend(looked_at.clone());
         self.scope.extend(looked_at);
         self.scope.extend(Scope::Names(self.pending.read(began)));
         self.observed = Some(observed.clone());

@@ -91,7 +91,11 @@ impl ZoneTask {
                     info!(%zone, %name, "refused record written now");
                 }
                 self.refuse(name, None);
-                self.unwritten.remove(name);
+                if let Some(since) = self.unwritten.remove(name) {
+                    let took = now.saturating_duration_since(since);
+                    self.status.borrow().times.change.observe(took.as_secs_f64());
+                }
+                self.changed.extend(Scope::Names(BTreeSet::from([name.clone()])));
                 sum.written.insert(name.clone());
             }
             Outcome::Conflict => {

@@ -1,6 +1,7 @@
 //! One pass: plan → approve → apply.
 
 use std::collections::{BTreeSet, HashMap};
+use std::pin::pin;
 use std::time::Duration;
 
 use fleetdns_core::{Applied, ApprovedPlan, DnsName, NameChange, Observed, Outcome, Plan, ProviderError};
@@ -35,12 +36,13 @@ impl ZoneTask {
         let Some(observed) = self.observed.clone().filter(|_| !rests && !self.scope.is_empty()) else {
             return self.report_startup();
         };
-        let scope = std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new()));
+        let (scope, now) =
+            (std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new())), Instant::now());
         self.planner.next_pass();
         let Preview { scope, approved, moves, waits, room_at } = self.preview(scope, &observed).await;
         self.turn_at = room_at.map(|at| self.started + at).or(self.turn_at);
         self.settle_pending(&scope, approved.plan(), &waits);
-        self.unwritten.planned(&scope, approved.plan(), &waits);
+        self.unwritten.planned(&scope, approved.plan(), &waits, now);
         self.report(&scope, &approved.plan().held, &approved.plan().refused);
         if !self.memory.undeleted.is_empty() {
             self.recheck_at.get_or_insert_with(|| Instant::now() + RECHECK);
@@ -118,7 +120,7 @@ impl ZoneTask {
             first = false;
             let alike = if left > refused { left - refused } else { left };
             let count = alike.min(self.batch.0);
-            self.apply(&approved.take_first(count), moves).await;
+            self.apply(&approved.take_first(count), moves, inputs).await;
         }
     }
 
@@ -132,12 +134,13 @@ impl ZoneTask {
     }
 
     /// The one place from which anything is written.
-    async fn apply(&mut self, approved: &ApprovedPlan, moves: &[Move]) {
+    async fn apply(&mut self, approved: &ApprovedPlan, moves: &[Move], inputs: &Inputs) {
         let changes = &approved.plan().changes;
         let started = Instant::now();
         self.heartbeat.beat();
-        let write = self.fence.write(self.provider.apply(approved));
-        let applied = match timeout(LONGEST_APPLY, write).await {
+        let write = timeout(LONGEST_APPLY, self.fence.write(self.provider.apply(approved)));
+        let written = noting(write, inputs, &mut self.changed_at).await;
+        let applied = match written {
             Ok(Some(applied)) => applied,
             // What of it took place is read by whoever leads next.
             Ok(None) => return self.leave_unwritten(approved.plan()),
@@ -148,7 +151,10 @@ impl ZoneTask {
         };
         self.reading.note_written(changes.iter().map(|change| &change.name));
         let took = started.elapsed();
-        self.status.borrow().times.apply.observe(took.as_secs_f64());
+        let status = self.status.borrow();
+        status.times.apply.observe(took.as_secs_f64());
+        status.calls.apply.applied(&applied);
+        drop(status);
         self.batch.learn(changes.len(), took);
         self.recorder.moves(moves, &applied);
         self.settle_velocity(moves, &applied);
@@ -175,6 +181,18 @@ impl ZoneTask {
         }
         if self.memory.velocity.finish(&left, &stayed) {
             self.turn_at = self.turn_at.map(|_| Instant::now());
+        }
+    }
+}
+
+/// Waits for a write, and notes when the first change comes in meanwhile.
+async fn noting<T>(write: impl Future<Output = T>, inputs: &Inputs, changed_at: &mut Option<Instant>) -> T {
+    let (mut write, mut inputs) = (pin!(write), inputs.clone());
+    loop {
+        tokio::select! {
+            biased;
+            written = &mut write => return written,
+            Some(()) = inputs.changed(), if changed_at.is_none() => *changed_at = Some(Instant::now()),
         }
     }
 }

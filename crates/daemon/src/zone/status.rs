@@ -10,6 +10,8 @@ use fleetdns_planner::{Memory, ZoneSettings};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::time::Instant;
 
+use super::calls::Calls;
+use super::dead::DeadNames;
 use super::unwritten::ByVerb;
 
 /// What the rest of the daemon may know of a zone at any moment.
@@ -53,8 +55,12 @@ pub struct ZoneStatus {
     pub failed: u64,
     /// What the provider measures, as it is at the moment of reading.
     pub measures: Measures,
-    /// How long its lists and batches took.
+    /// What of this provider took how long.
     pub times: Times,
+    /// Calls of this provider.
+    pub calls: Arc<CallsByKind>,
+    /// Names with dead addresses.
+    pub dead: DeadNames,
 }
 
 /// Durations since the start, in seconds.
@@ -64,6 +70,23 @@ pub struct Times {
     pub list: Histogram,
     /// Of writing a batch.
     pub apply: Histogram,
+    /// From a change in the fleet to the written name.
+    pub change: Histogram,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { list: seconds(), apply: seconds(), change: seconds() }
+    }
+}
+
+/// Calls of a provider.
+#[derive(Debug, Default)]
+pub struct CallsByKind {
+    /// That read the zone.
+    pub list: Calls,
+    /// That write a batch.
+    pub apply: Calls,
 }
 
 /// A provider of which no more can be had than its measures.
@@ -111,7 +134,9 @@ impl ZoneStatus {
             written: 0,
             failed: 0,
             measures,
-            times: Times { list: seconds(), apply: seconds() },
+            times: Times::default(),
+            calls: Arc::default(),
+            dead: DeadNames::new(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fleetdns_core::{DnsName, NameChange, Plan};
 use fleetdns_planner::Scope;
+use tokio::time::Instant;
 
 /// Record sets by what becomes of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,31 +41,49 @@ impl ByVerb {
 /// Invariant: `total` is the sum over `names`.
 #[derive(Debug, Default)]
 pub(super) struct Unwritten {
-    names: BTreeMap<DnsName, ByVerb>,
+    /// What becomes of a name, and since when.
+    names: BTreeMap<DnsName, (ByVerb, Instant)>,
     total: ByVerb,
+    /// Since when names wait to be planned, because something that they depend on has changed.
+    changed: BTreeMap<DnsName, Instant>,
 }
 
 impl Unwritten {
-    /// These names were planned. A name that waits for the zone to be read stays as it was.
-    pub(super) fn planned(&mut self, scope: &Scope, plan: &Plan, waits: &BTreeSet<DnsName>) {
-        let over: Vec<DnsName> = match scope {
-            Scope::All => self.names.keys().filter(|name| !waits.contains(*name)).cloned().collect(),
-            Scope::Names(names) => names.difference(waits).cloned().collect(),
-        };
-        over.iter().for_each(|name| self.remove(name));
-        for change in &plan.changes {
-            self.remove(&change.name);
-            let verbs = ByVerb::of(change);
-            self.total.add(verbs);
-            self.names.insert(change.name.clone(), verbs);
+    /// Something that these names depend on changed at this moment.
+    pub(super) fn changed(&mut self, scope: &Scope, at: Instant) {
+        if let Scope::Names(names) = scope {
+            for name in names {
+                self.changed.entry(name.clone()).or_insert(at);
+            }
         }
     }
 
-    /// A name is written, or the backend refuses it.
-    pub(super) fn remove(&mut self, name: &DnsName) {
-        if let Some(verbs) = self.names.remove(name) {
-            self.total.subtract(verbs);
+    /// These names were planned. A name that waits for the zone to be read stays as it was.
+    pub(super) fn planned(&mut self, scope: &Scope, plan: &Plan, waits: &BTreeSet<DnsName>, now: Instant) {
+        let over: Vec<DnsName> = match scope {
+            Scope::All => self.names.keys().chain(self.changed.keys()).cloned().collect(),
+            Scope::Names(names) => names.iter().cloned().collect(),
+        };
+        let mut since: BTreeMap<DnsName, Instant> = BTreeMap::new();
+        for name in over.into_iter().filter(|name| !waits.contains(name)) {
+            let changed = self.changed.remove(&name);
+            if let Some(at) = self.remove(&name).or(changed) {
+                since.insert(name, at);
+            }
         }
+        for change in &plan.changes {
+            let verbs = ByVerb::of(change);
+            let since = self.remove(&change.name).or_else(|| since.remove(&change.name)).unwrap_or(now);
+            self.total.add(verbs);
+            self.names.insert(change.name.clone(), (verbs, since));
+        }
+    }
+
+    /// A name is written, or the backend refuses it. Returns since when it was to be written.
+    pub(super) fn remove(&mut self, name: &DnsName) -> Option<Instant> {
+        let (verbs, since) = self.names.remove(name)?;
+        self.total.subtract(verbs);
+        Some(since)
     }
 
     pub(super) const fn total(&self) -> ByVerb {

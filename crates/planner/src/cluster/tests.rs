@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use fleetdns_core::probe::ProbeSpec;
+use crate::desired::address_verdict;
+use fleetdns_core::probe::{ProbeSpec, UnprobeablePolicy};
 use fleetdns_core::service::Service;
 
 fn published(name: &str, address: &str, probe: &str) -> Arc<Published> {
@@ -102,7 +103,7 @@ proptest! {
         let (mut snapshot, mut health) = (Snapshot::default(), Health::default());
         let mut clusters = Clusters::default();
         for (at, service, address, what, inventory) in steps {
-            let (old, judged) = (snapshot.clone(), health.clone());
+            let (old, judged, old_policy) = (snapshot.clone(), health.clone(), health.unprobeable_policy);
             let name: MemberName = ["west", "east"][at].parse().unwrap();
             let mut view = snapshot.members.get(&name).map_or_else(|| member(["west", "east"][at], &[]), |m| (**m).clone());
             let ip = format!("10.0.0.{address}");
@@ -115,15 +116,32 @@ proptest! {
                 2 if inventory == 3 => view.inventory = Inventory::Removed,
                 2 => view.inventory = Inventory::Stale,
                 3 if inventory == 0 => drop(health.unprobeable.insert(key(&ip))),
+                3 if inventory == 1 => health.unprobeable_policy = match health.unprobeable_policy {
+                    UnprobeablePolicy::Hold => UnprobeablePolicy::Publish,
+                    UnprobeablePolicy::Publish => UnprobeablePolicy::Hold,
+                },
                 _ => drop(health.verdicts.insert(key(&ip), verdicts[(what + inventory) % 5].parse().unwrap())),
             }
             snapshot.members.insert(name, Arc::new(view));
+            // A policy changes no Service.
+            let names = if old_policy == health.unprobeable_policy { &names[..] } else { &[] };
             let all: Vec<ServiceKey> = names.iter().map(|name| ServiceKey::new("default", name).unwrap()).collect();
             // A service more than had to be counted does no harm.
             clusters.update((&old, &judged), (&snapshot, &health), &all.iter().collect());
             let kept = clusters.verdicts();
             for (name, view) in &snapshot.members {
                 prop_assert_eq!(kept.get(name).copied().unwrap_or_default(), verdict(view, &health), "{}", name);
+            }
+            let shown = Health { clusters: kept, ..health.clone() };
+            for view in snapshot.members.values() {
+                let count = |verdict: Verdict| {
+                    let addresses = view.services.values().flat_map(|service| {
+                        service.addresses.iter().flatten().map(move |one| (one, &service.probe))
+                    });
+                    let each = addresses.map(|(one, probe)| address_verdict(&shown, &view.name, one, probe));
+                    (verdict, each.filter(|one| *one == verdict).count())
+                };
+                prop_assert_eq!(clusters.addresses(&view.name), Verdict::ALL.map(count), "{}", &view.name);
             }
         }
     }
