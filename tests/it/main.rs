@@ -8,6 +8,7 @@ mod e2e_adopt_external_dns;
 mod e2e_adopt_kubefed;
 mod e2e_api_away;
 mod e2e_commands;
+mod e2e_copies;
 mod e2e_deployment;
 mod e2e_discovery;
 mod e2e_endpoint;

@@ -196,6 +196,10 @@ pub trait Provider: Send + Sync + 'static {
     /// a right for that part of the zone is enough. Returns at least one finding.
     async fn check(&self, suffix: &DnsName) -> Vec<Finding>;
 
+    /// Start-up of the daemon has converged: what was written so far is all that it found for the zone. A backend of which
+    /// each process has a copy of its own answers from now on, though it had nothing to answer from before.
+    async fn converged(&self) {}
+
     /// What is measured of the zone at the moment, without asking anybody.
     fn measures(&self) -> Vec<Measure> {
         Vec::new()

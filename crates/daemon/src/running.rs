@@ -324,6 +324,7 @@ impl Running {
             name_servers: self.shared.name_servers.clone(),
             fence: self.shared.fence.clone(),
             writer: Some(self.shared.writer),
+            startup_timeout: self.config.brakes.startup_timeout,
         }
     }
 

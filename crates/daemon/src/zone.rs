@@ -39,6 +39,7 @@ mod pause;
 mod pending;
 mod reading;
 mod report;
+mod start_up;
 mod status;
 mod unwritten;
 
@@ -54,6 +55,7 @@ use other_writer::OtherWriter;
 use pause::{Access, at};
 use pending::Pending;
 use reading::Reading;
+use start_up::StartUp;
 use unwritten::Unwritten;
 
 /// What the task of one zone needs.
@@ -88,6 +90,9 @@ pub struct ZoneTask {
     /// When the deletions that `max-delete` holds are looked at again.
     recheck_at: Option<Instant>,
     started: Instant,
+    /// Until the provider is told that start-up has converged.
+    start_up: Option<StartUp>,
+    startup_timeout: Duration,
     recorder: EventRecorder,
     heartbeat: Heartbeat,
     /// What each namespace may put into the log.
@@ -129,6 +134,8 @@ pub struct ZoneOptions {
     pub fence: Fence,
     /// This process, as the marks of what it writes name it.
     pub writer: Option<Writer>,
+    /// How long start-up waits for a member.
+    pub startup_timeout: Duration,
 }
 
 impl ZoneTask {
@@ -144,6 +151,7 @@ impl ZoneTask {
         let capabilities = provider.capabilities();
         let measures = Measures(Arc::clone(&provider));
         let fence = options.fence.of_zone(&capabilities);
+        let start_up = StartUp::of(&capabilities, options.startup_timeout);
         let initial = ZoneStatus::new(settings.clone(), provider_name, capabilities.clone(), measures);
         let (status, receiver) = watch::channel(initial);
         let recorder = EventRecorder::new(options.journal, options.reports, settings.zone.clone());
@@ -169,6 +177,8 @@ impl ZoneTask {
             turn_at: None,
             recheck_at: None,
             started: Instant::now(),
+            start_up,
+            startup_timeout: options.startup_timeout,
             recorder,
             heartbeat: Heartbeat::default(),
             lines: Lines::default(),
@@ -226,6 +236,7 @@ impl ZoneTask {
             self.report_left_out();
             self.pass(&inputs).await;
             self.look_for_dead().await;
+            self.end_start_up().await;
         }
     }
 
@@ -255,7 +266,8 @@ impl ZoneTask {
         if !self.scope.is_empty() {
             return Some(now);
         }
-        [self.pending.next_try(), self.turn_at, self.recheck_at, self.other_writer_until()]
+        let start_up = self.start_up.as_ref().map(|start_up| start_up.look_at);
+        [self.pending.next_try(), self.turn_at, self.recheck_at, self.other_writer_until(), start_up]
             .into_iter()
             .flatten()
             .min()

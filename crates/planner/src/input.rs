@@ -9,6 +9,7 @@ use imbl::ordset::DiffItem as SetDiffItem;
 use smallvec::SmallVec;
 
 use crate::cluster::Clusters;
+use crate::desired::address_verdict;
 use fleetdns_core::address::Address;
 use fleetdns_core::member::{Health, Inventory, MemberView, Snapshot};
 use fleetdns_core::member_name::MemberName;
@@ -122,6 +123,20 @@ impl Input {
     /// Service keeps the start open for another.
     pub fn startup(&self) -> Option<&str> {
         self.startup.as_deref()
+    }
+
+    /// Whether each address that a member publishes has a verdict.
+    pub fn is_decided(&self) -> bool {
+        let listed = self.fleet.members.values().filter(|member| member.inventory != Inventory::Removed);
+        listed.into_iter().all(|member| {
+            member.services.values().all(|service| {
+                let mut addresses = service.addresses.iter().flatten();
+                addresses.all(|address| {
+                    let verdict = address_verdict(&self.health, &member.name, address, &service.probe);
+                    verdict.is_in().is_some()
+                })
+            })
+        })
     }
 
     /// The same with other overrides.

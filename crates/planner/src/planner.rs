@@ -139,6 +139,11 @@ impl Planner {
         self.input.startup()
     }
 
+    /// Whether start-up waits for nothing any more, nor any name for a verdict on one of its addresses.
+    pub fn has_converged(&self) -> bool {
+        self.startup().is_none() && self.input.is_decided()
+    }
+
     /// Takes in what is known now; returns the names that may have to change.
     pub fn update(&mut self, input: &Input) -> Scope {
         let Changes { services, verdicts, clusters, everything } = input.changes_since(&self.input);

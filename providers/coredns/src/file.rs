@@ -44,6 +44,17 @@ struct Inner {
     name_servers: Vec<DnsName>,
     /// One writer at a time.
     writing: Mutex<()>,
+    draft: Mutex<Draft>,
+}
+
+/// A file that is not there is made when start-up has converged: CoreDNS answers SERVFAIL without one, and would say of a name
+/// that was not found yet that it does not exist.
+#[derive(Debug)]
+enum Draft {
+    /// What the file will hold.
+    Kept(Option<String>),
+    /// Start-up has converged.
+    Over,
 }
 
 /// What became of the names of a plan.
@@ -52,7 +63,8 @@ type Outcomes = BTreeMap<DnsName, Outcome>;
 impl FileZone {
     pub(crate) fn new(zone: DnsName, owner: Label, settings: FileSettings) -> Self {
         let FileSettings { file, name_servers } = settings;
-        Self(Arc::new(Inner { zone, owner, file, name_servers, writing: Mutex::default() }))
+        let draft = Mutex::new(Draft::Kept(None));
+        Self(Arc::new(Inner { zone, owner, file, name_servers, writing: Mutex::default(), draft }))
     }
 
     /// Runs `work` where it may block.
@@ -93,6 +105,11 @@ impl Provider for FileZone {
         }
     }
 
+    async fn converged(&self) {
+        // What could not be written is missing at the next list, and written again.
+        let _ = self.blocking("write the zone", Inner::converged).await;
+    }
+
     async fn check(&self, _suffix: &DnsName) -> Vec<Finding> {
         match self.blocking("check the zone", Inner::check).await {
             Ok(findings) => findings,
@@ -128,9 +145,38 @@ impl Inner {
 
     fn list(&self) -> Result<Listing, ProviderError> {
         const ACTION: &str = "list the zone";
-        match self.text().map_err(|error| self.subject().failed(ACTION, error))? {
+        let text = self.text().map_err(|error| self.subject().failed(ACTION, error))?;
+        match text.or_else(|| self.draft()) {
             Some(text) => Ok(self.parse(ACTION, &text)?.listing()),
             None => Ok(Listing::default()),
+        }
+    }
+
+    /// What a file will hold that is not there yet.
+    fn draft(&self) -> Option<String> {
+        match &*self.draft.lock().unwrap_or_else(PoisonError::into_inner) {
+            Draft::Kept(text) => text.clone(),
+            Draft::Over => None,
+        }
+    }
+
+    /// Writes the file; while start-up goes on, one that is not there is kept for its end.
+    fn write(&self, before: Option<&str>, text: &str) -> io::Result<Replaced> {
+        if before.is_none()
+            && let Draft::Kept(kept) = &mut *self.draft.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            *kept = Some(text.to_owned());
+            return Ok(Replaced::Done);
+        }
+        replace(&self.file, before, text)
+    }
+
+    fn converged(&self) {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept =
+            std::mem::replace(&mut *self.draft.lock().unwrap_or_else(PoisonError::into_inner), Draft::Over);
+        if let Draft::Kept(Some(text)) = kept {
+            let _ = replace(&self.file, None, &text);
         }
     }
 
@@ -161,7 +207,8 @@ impl Inner {
         if before.is_none() && self.name_servers.is_empty() {
             return Err(Failure::NoNameServers);
         }
-        let start = before.clone().unwrap_or_else(|| ZoneText::new_zone(&self.zone, &self.name_servers, now));
+        let known = before.clone().or_else(|| self.draft());
+        let start = known.unwrap_or_else(|| ZoneText::new_zone(&self.zone, &self.name_servers, now));
         let zone = self.take_apart(&start).map_err(Failure::Damaged)?;
         if !zone.has_soa() {
             return Err(Failure::NoSoa);
@@ -186,7 +233,7 @@ impl Inner {
         let mut after = listing;
         if ours != zone.ours {
             let text = zone.render(&ours, &leaving, &self.owner, now);
-            match replace(&self.file, before.as_deref(), &text).map_err(Failure::Io)? {
+            match self.write(before.as_deref(), &text).map_err(Failure::Io)? {
                 Replaced::Done => {}
                 Replaced::Changed => return Ok(None),
             }

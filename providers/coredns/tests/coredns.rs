@@ -103,6 +103,7 @@ async fn the_file_plugins_answer_what_was_written() {
         ]);
         let (_, plan) = common::plan(&*provider, &first).await;
         provider.apply(&plan).await;
+        provider.converged().await;
         let directive = match plugin {
             "file" => format!("file {} example.com {{\n reload 1s\n }}", file.display()),
             _ => {

@@ -46,7 +46,7 @@ impl Reply {
 
 /// Answers a question. `rotation` says with which address of a set the answer begins.
 ///
-/// A chain of aliases ends at a name outside of all zones, at a name that was there before, or after [`MAX_CHAIN`] of
+/// A chain of aliases ends at a name outside of all zones that are complete, at a name that was there before, or after [`MAX_CHAIN`] of
 /// them; what was found until then is the answer, and the client goes on from there.
 pub(crate) fn answer(catalog: &Catalog, query: &Query, rotation: usize) -> Reply {
     if query.query_class() != DNSClass::IN
@@ -59,6 +59,10 @@ pub(crate) fn answer(catalog: &Catalog, query: &Query, rotation: usize) -> Reply
     let Some(mut zone) = catalog.zone_of(&seen[0]) else {
         return Reply::error(ResponseCode::Refused);
     };
+    // Resolvers ask another server, and remember no name as missing.
+    if !zone.complete {
+        return Reply::error(ResponseCode::ServFail);
+    }
     let mut reply = Reply { authoritative: true, ..Reply::default() };
     while let Some(key) = seen.last() {
         let Some(Alias { key: target, name: next }) =
@@ -69,7 +73,7 @@ pub(crate) fn answer(catalog: &Catalog, query: &Query, rotation: usize) -> Reply
         if seen.len() > MAX_CHAIN || seen.iter().any(|key| **key == *target) {
             break;
         }
-        let Some(found) = catalog.zone_of(&target) else { break };
+        let Some(found) = catalog.zone_of(&target).filter(|zone| zone.complete) else { break };
         zone = found;
         name = next;
         seen.push(target.to_vec());

@@ -11,6 +11,8 @@
 //! one record set (RFC 8482 §4.1). Names of no zone, classes other than IN, AXFR and IXFR (from loopback too), NOTIFY
 //! and UPDATE are refused. There is no DNSSEC.
 //!
+//! Invariant: nothing is answered from a zone that may lack names: without a whole state file it is SERVFAIL until start-up
+//! has converged.
 //! Invariant: an answer is made from one snapshot of a zone, which is swapped whole; a plan is seen whole or not at all.
 //! Invariant: the cost of an answer depends on the labels of the name, never on the size of the zone.
 //! Invariant: no client takes more than its share: of connections, of time, and of what a forged address would be sent.

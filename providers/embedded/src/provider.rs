@@ -71,6 +71,11 @@ impl Provider for Embedded {
         Applied { names: names.collect() }
     }
 
+    async fn converged(&self) {
+        self.store.complete();
+        self.store.save().await;
+    }
+
     fn measures(&self) -> Vec<Measure> {
         self.site.counters.measures()
     }

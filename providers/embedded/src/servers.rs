@@ -210,6 +210,7 @@ fn open(settings: Settings) -> Store {
     let Some(kept) = loaded else { return Store::new(zone, None) };
     zone.serial = now.max(kept.serial.wrapping_add(1));
     zone.changes = kept.changes;
+    zone.complete = kept.complete;
     for entry in kept.entries {
         zone.restore(entry);
     }

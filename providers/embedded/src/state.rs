@@ -5,7 +5,8 @@
 //! web.example.com 16 30 A 203.0.113.1,203.0.113.2 v=1 owner=fed service=default/web member=…
 //! ```
 //!
-//! The fields of a line are name, version, TTL in seconds, type, values, and the ownership text.
+//! The first line ends with `incomplete` while the process that wrote it was starting without a state of its own. The fields
+//! of the others are name, version, TTL in seconds, type, values, and the ownership text.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -25,6 +26,8 @@ pub(crate) struct State {
     pub(crate) serial: u32,
     pub(crate) changes: u64,
     pub(crate) entries: Vec<Entry>,
+    /// Whether it was written when start-up had converged.
+    pub(crate) complete: bool,
     /// Why not all of the file could be read; the rest counts.
     pub(crate) damage: Option<Damage>,
 }
@@ -98,7 +101,8 @@ pub(crate) fn directory(path: &Path) -> &Path {
 fn print(zone: &Zone) -> Result<String, fmt::Error> {
     let mut text = String::new();
     let Zone { settings, serial, changes, .. } = zone;
-    writeln!(text, "fleetdns-zone 1 {} serial {serial} changes {changes}", settings.zone)?;
+    let rest = if zone.complete { "" } else { INCOMPLETE };
+    writeln!(text, "fleetdns-zone 1 {} serial {serial} changes {changes}{rest}", settings.zone)?;
     for entry in zone.entries() {
         for Stored { ttl, data, mark, .. } in &entry.sets {
             let Some(mark) = mark else { continue };
@@ -109,9 +113,13 @@ fn print(zone: &Zone) -> Result<String, fmt::Error> {
     Ok(text)
 }
 
+/// Ends the first line of a file that does not hold all that the zone should.
+const INCOMPLETE: &str = " incomplete";
+
 fn parse(text: &str, zone: &DnsName) -> State {
     let mut lines = text.lines().enumerate();
-    let head = lines.next().map_or("", |(_, line)| line);
+    let line = lines.next().map_or("", |(_, line)| line);
+    let head = line.strip_suffix(INCOMPLETE).unwrap_or(line);
     let numbers = head
         .strip_prefix(&format!("fleetdns-zone 1 {zone} serial "))
         .and_then(|rest| rest.split_once(" changes "))
@@ -135,7 +143,8 @@ fn parse(text: &str, zone: &DnsName) -> State {
         }
     }
     let damage = first.map(|(line, problem)| Damage::Lines { line, problem, count });
-    State { serial, changes, entries: entries.into_values().collect(), damage }
+    let complete = head == line && damage.is_none();
+    State { serial, changes, entries: entries.into_values().collect(), complete, damage }
 }
 
 fn record_set(line: &str, zone: &DnsName) -> Result<(DnsName, u64, Stored), String> {

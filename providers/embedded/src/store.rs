@@ -50,6 +50,9 @@ impl Store {
     /// could not be read is set aside, with what could be read of it in its place.
     pub(crate) fn take_over(&self) {
         let zone = self.snapshot();
+        if !zone.complete {
+            info!(zone = %zone.settings.zone, "nothing to answer from yet: SERVFAIL until start-up has converged");
+        }
         let Some(path) = zone.settings.state_file.as_deref() else { return };
         state::sweep(path);
         let Some(damage) = &self.damage else { return };
@@ -76,6 +79,19 @@ impl Store {
         let (next, outcomes) = self.snapshot().after(&plan.changes, owner, now());
         *self.zone.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
         outcomes
+    }
+
+    /// From now on the zone is answered from what it holds.
+    pub(crate) fn complete(&self) {
+        let _turn = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut zone = (*self.snapshot()).clone();
+        if zone.complete {
+            return;
+        }
+        info!(zone = %zone.settings.zone, names = zone.entries().count(), "zone complete: questions are answered");
+        // The state file says so too.
+        (zone.complete, zone.changes) = (true, zone.changes.wrapping_add(1));
+        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(zone);
     }
 
     /// Writes the state file, when there is one and it is old. A fault here is said and no more: answers do not depend

@@ -42,6 +42,8 @@ pub(crate) struct Zone {
     pub(crate) serial: u32,
     /// Highest version that was given.
     pub(crate) changes: u64,
+    /// Whether it holds all that it should: a whole state file was read, or start-up has converged.
+    pub(crate) complete: bool,
     apex: Key,
     nodes: HashMap<Key, Arc<Node>>,
 }
@@ -50,7 +52,8 @@ impl Zone {
     /// A zone with SOA, NS and the addresses of its name servers.
     pub(crate) fn new(settings: Arc<Settings>, serial: u32) -> Self {
         let apex = wire::of_name(&settings.zone);
-        let mut zone = Self { settings: settings.clone(), serial, changes: 0, apex, nodes: HashMap::new() };
+        let nodes = HashMap::new();
+        let mut zone = Self { settings: settings.clone(), serial, changes: 0, complete: false, apex, nodes };
         zone.fix(&settings.zone, Vec::new());
         for (name, addresses) in settings.glue() {
             zone.fix(name, glue(&addresses));
@@ -62,6 +65,7 @@ impl Zone {
     pub(crate) fn with_settings(&self, settings: Settings) -> Self {
         let mut zone = Self::new(Arc::new(settings), self.serial.wrapping_add(1));
         zone.changes = self.changes.wrapping_add(1);
+        zone.complete = self.complete;
         self.entries().for_each(|entry| zone.restore((**entry).clone()));
         zone
     }

@@ -119,6 +119,11 @@ impl OverrideSender {
         let _ = self.known.clone().wait_for(|known| *known).await;
     }
 
+    /// Whether what is kept has been read.
+    pub fn is_known(&self) -> bool {
+        *self.known.borrow()
+    }
+
     /// Why overrides cannot be kept in the state directory.
     pub fn state(&self) -> watch::Receiver<Option<Arc<str>>> {
         self.fault.clone()

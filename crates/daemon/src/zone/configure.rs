@@ -14,6 +14,7 @@ use super::dead::DeadNames;
 use super::pause::Access;
 use super::pending::Pending;
 use super::reading::Reading;
+use super::start_up::StartUp;
 use super::status::{Measures, Times};
 use super::unwritten::{ByVerb, Unwritten};
 use super::{ZoneOptions, ZoneTask};
@@ -82,6 +83,7 @@ impl ZoneTask {
         self.batch = Batch::default();
         self.observed = None;
         self.fence = self.shared_fence.of_zone(&self.provider.capabilities());
+        self.start_up = StartUp::of(&self.provider.capabilities(), self.startup_timeout);
         let (capabilities, measures) = (self.provider.capabilities(), Measures(Arc::clone(&self.provider)));
         self.status.send_modify(|status| {
             status.provider = name.into();

@@ -14,6 +14,7 @@ mod reading;
 mod refused;
 mod rig;
 mod shown;
+mod start_up;
 
 use rig::*;
 

@@ -507,6 +507,7 @@ fn options(sim: &Sim, override_sender: OverrideSender) -> ZoneOptions {
             number: u32::try_from(sim.steps).unwrap_or_default(),
             pass: 0,
         }),
+        startup_timeout: Duration::from_secs(30),
     }
 }
 

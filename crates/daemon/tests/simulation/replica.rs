@@ -179,5 +179,6 @@ fn options(overrides: OverrideSender, fence: Fence, writer: Writer) -> ZoneOptio
         name_servers: NameServers::default(),
         fence,
         writer: Some(writer),
+        startup_timeout: Duration::from_secs(30),
     }
 }

@@ -4,7 +4,7 @@ use hickory_proto::op::{OpCode, Query};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 
 use crate::support::{
-    ZONE, ask, create, plan, question, say, serial, serve, serve_records, tcp, udp, update,
+    ZONE, ask, create, plan, question, say, serial, serve, serve_records, start, tcp, udp, update,
 };
 
 const NODATA: &str = "NoError aa |  | example.com 30 SOA";
@@ -174,6 +174,19 @@ async fn case_is_ignored_and_comes_back_as_it_was_asked() {
     let (reply, _) = udp(server.address, &question("wEb.eXample.COM. A")).await;
     assert!(reply.queries[0].name().eq_case(&Name::from_ascii("wEb.eXample.COM.").unwrap()));
     assert_eq!(say(&reply), "NoError aa | wEb.eXample.COM 60 A 192.0.2.1 | ");
+}
+
+#[tokio::test]
+async fn an_alias_is_not_followed_into_a_zone_that_may_lack_names() {
+    let server = start(&[ZONE, "example.net"], &[]).await;
+    create(&*server.zones[0], &["www.example.com CNAME web.example.net"]).await;
+    server.zones[0].converged().await;
+    let alias = "NoError aa | www.example.com 60 CNAME web.example.net | ";
+    assert_eq!(ask(server.address, "www.example.com. A").await, alias);
+    server.zones[1].converged().await;
+    assert!(
+        ask(server.address, "www.example.com. A").await.starts_with("NXDomain aa | www.example.com 60 CNAME")
+    );
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use std::path::Path;
 use fleetdns_core::Provider;
 use fleetdns_embedded::Servers;
 
-use crate::support::{ZONE, create, creation, deletion, keys, listed, owner, plan, words};
+use crate::support::{
+    ZONE, ask, create, creation, deletion, keys, listed, owner, plan, question, say, start, tcp, words,
+};
 
 fn open(file: &Path) -> Result<Box<dyn Provider>, String> {
     let keys = keys(&[("listen", "127.0.0.1:0"), ("state-file", file.to_str().unwrap())]);
@@ -89,6 +91,53 @@ async fn a_damaged_file_is_set_aside_and_what_can_be_read_of_it_counts() {
         );
         std::fs::remove_file(directory.path().join(aside[0])).unwrap();
     }
+}
+
+#[tokio::test]
+async fn without_state_every_question_is_servfail_until_start_up_has_converged() {
+    let server = start(&[ZONE], &[]).await;
+    create(&*server.zones[0], &["web.example.com A 192.0.2.1"]).await;
+    for text in ["web.example.com. A", "web.example.com. AAAA", "none.example.com. A", "example.com. SOA"] {
+        assert_eq!(ask(server.address, text).await, "ServFail |  | ", "{text}");
+        assert_eq!(say(&tcp(server.address, &question(text)).await), "ServFail |  | ", "{text} over TCP");
+    }
+    assert_eq!(ask(server.address, "example.org. A").await, "Refused |  | ", "a name of no zone");
+    server.zones[0].converged().await;
+    let answer = ask(server.address, "web.example.com. A").await;
+    assert_eq!(answer, "NoError aa | web.example.com 60 A 192.0.2.1 | ");
+    assert!(ask(server.address, "none.example.com. A").await.starts_with("NXDomain aa"));
+    assert!(ask(server.address, "example.com. SOA").await.starts_with("NoError aa"));
+}
+
+#[tokio::test]
+async fn only_a_whole_state_file_of_a_start_up_that_had_converged_is_answered_from_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("zone");
+    let started = async || start(&[ZONE], &[("state-file", file.to_str().unwrap())]).await;
+    let question = "web.example.com. A";
+    let whole = "NoError aa | web.example.com 60 A 192.0.2.1 | ";
+    let first = started().await;
+    create(&*first.zones[0], &["web.example.com A 192.0.2.1", "www.example.com A 192.0.2.1"]).await;
+    // It ends before start-up has converged: what the next one finds may be a part.
+    let second = started().await;
+    assert_eq!(listed(&*second.zones[0], "web.example.com").await.len(), 1, "what it wrote is kept");
+    assert_eq!(ask(second.address, question).await, "ServFail |  | ");
+    second.zones[0].converged().await;
+    assert_eq!(ask(second.address, question).await, whole);
+    let third = started().await;
+    assert_eq!(ask(third.address, question).await, whole);
+    let good = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, good.replace("www.example.com ", "www.example.org ")).unwrap();
+    let fourth = started().await;
+    assert_eq!(ask(fourth.address, question).await, "ServFail |  | ", "a line is lost");
+    let fifth = started().await;
+    assert_eq!(
+        ask(fifth.address, question).await,
+        "ServFail |  | ",
+        "it was set aside, and the rest is a part"
+    );
+    fifth.zones[0].converged().await;
+    assert_eq!(ask(fifth.address, question).await, whole);
 }
 
 #[tokio::test]

@@ -33,9 +33,19 @@ pub(crate) struct Running {
     _shutdown: DropGuard,
 }
 
+/// Zones of a daemon whose start-up has converged.
 pub(crate) async fn serve(zones: &[&str]) -> Running {
+    let running = start(zones, &[]).await;
+    for zone in &running.zones {
+        zone.converged().await;
+    }
+    running
+}
+
+/// Zones of a daemon that has just started.
+pub(crate) async fn start(zones: &[&str], more: &[(&str, &str)]) -> Running {
     let servers = Servers::new();
-    let keys = keys(&[("listen", "127.0.0.1:0")]);
+    let keys = keys(&[&[("listen", "127.0.0.1:0")], more].concat());
     let zones: Vec<_> =
         zones.iter().map(|zone| servers.connect(&zone.parse().unwrap(), &owner(), &keys).unwrap()).collect();
     let bound = servers.bind().await.unwrap();

@@ -44,6 +44,10 @@ pub(super) struct Backend {
     pub(super) patience: Option<usize>,
     /// Somebody else is always faster.
     pub(super) contested: bool,
+    /// Whether each process has a zone of its own.
+    pub(super) own_copy: bool,
+    /// The addresses at [`GLOBAL`] whenever start-up was said to have converged.
+    pub(super) converged: Vec<Vec<String>>,
     /// Done to the zone between a list and the next apply.
     pub(super) meddle: Option<fn(&mut Self)>,
 }
@@ -60,6 +64,11 @@ pub(super) fn throttled() -> ProviderError {
 }
 
 impl Backend {
+    fn values(&self, name: &str) -> Vec<String> {
+        let sets = self.observed.at(&name.parse().unwrap());
+        sets.iter().filter_map(ObservedSet::ours).flat_map(RecordData::values).collect()
+    }
+
     pub(super) fn write(&mut self, change: &NameChange) -> Outcome {
         if self.refuses.contains(&change.name) {
             self.refusals += 1;
@@ -99,7 +108,13 @@ impl Backend {
 #[async_trait]
 impl Provider for StrictZone {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
+        Capabilities { own_copy: self.0.lock().unwrap().own_copy, ..Capabilities::default() }
+    }
+
+    async fn converged(&self) {
+        let mut backend = self.0.lock().unwrap();
+        let values = backend.values(GLOBAL);
+        backend.converged.push(values);
     }
 
     async fn list(&self) -> Result<Listing, ProviderError> {
@@ -218,6 +233,7 @@ impl Rig {
             name_servers: NameServers::default(),
             fence: Fence::open(),
             writer: None,
+            startup_timeout: Duration::from_secs(30),
         };
         let (adopted_out, mut said) = mpsc::channel::<Adopted>(4);
         let (taken, adopted) = mpsc::channel(4);
@@ -301,10 +317,7 @@ impl Rig {
     }
 
     pub(super) fn values(&self, name: &str) -> Vec<String> {
-        let name = name.parse().unwrap();
-        self.backend(|b| {
-            b.observed.at(&name).iter().filter_map(ObservedSet::ours).flat_map(RecordData::values).collect()
-        })
+        self.backend(|backend| backend.values(name))
     }
 
     /// Lets time pass; the loop does all that is due.
