@@ -200,8 +200,13 @@ impl View {
     }
 
     fn replica(&self) -> Option<String> {
-        let standing = self.standing.borrow();
-        (*standing != Standing::Alone).then(|| standing.to_string())
+        let standing = self.standing.borrow().clone();
+        let ages = self.zones.iter().filter_map(|zone| zone.borrow().age_of_others_writes());
+        Some(match (&standing, ages.max()) {
+            (Standing::Alone, _) => return None,
+            (Standing::Follows(_), Some(age)) => format!("{standing}, and last read its zones {age} s ago"),
+            _ => standing.to_string(),
+        })
     }
 
     /// Remembers when members join.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use fleetdns_core::plan::{Refusal, Title};
+use fleetdns_core::text::printable;
 use fleetdns_core::{DnsName, MemberName, Observed, ProbeKey, ServiceKey};
 use fleetdns_health::state::Outcome;
 use fleetdns_planner::explain::{Facts, LastProbe, names_of, similar};
@@ -11,6 +12,7 @@ use fleetdns_planner::{Explanation, explain};
 use fleetdns_probe::Report;
 use serde::{Deserialize, Serialize};
 
+use crate::ha::Standing;
 use crate::view::View;
 use crate::zone::ZoneStatus;
 
@@ -130,6 +132,13 @@ impl View {
         };
         let mut said = explain(facts, name);
         said.provider = Some(zone.provider.to_string());
+        if let Standing::Follows(leader) = &*self.standing.borrow()
+            && let Some(age) = zone.age_of_others_writes()
+        {
+            let leader = printable(leader);
+            said.notes
+                .push(format!("{leader} leads and writes; this replica last read the zone {age} s ago"));
+        }
         match (&zone.observed, zone.listed_at) {
             (None, _) => said.notes.push("the zone has not been read yet".to_owned()),
             (_, Some(at)) if at.elapsed().as_secs() > 120 => {

@@ -38,6 +38,10 @@ pub async fn records(daemon: &Daemon, all: bool) -> Result<Exit, CommandError> {
         let wide: &[&str] = if all { &["CLUSTERS"] } else { &["SERVICE", "CLUSTERS"] };
         out.table(headings, wide, lines.iter().map(row))
     })?;
+    let status: Status = ask(daemon, "/v1/status").await?;
+    if let Some(replica) = status.replica.filter(|_| !status.leads) {
+        eprintln!("{replica}");
+    }
     Ok(Exit::Done)
 }
 

@@ -2,7 +2,7 @@
 
 use fleetdns_watch::MemberConfig;
 
-use super::{Config, ZoneConfig};
+use super::{Config, HaEngine, ZoneConfig};
 
 impl Config {
     /// What another configuration changes, for people.
@@ -67,6 +67,17 @@ impl Config {
             ("[ha]", old.ha != new.ha),
             ("[fleet] state-dir", old.fleet.state_dir != new.fleet.state_dir),
         ];
-        keys.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key.to_owned()).collect()
+        let keys = keys.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key.to_owned());
+        keys.chain(old.moved_lease(new)).collect()
+    }
+
+    /// The cluster that has the lease, when it is reached otherwise. Replicas that took that up one after the other might elect a
+    /// leader in two places.
+    fn moved_lease(&self, new: &Self) -> Option<String> {
+        let HaEngine::Lease { cluster, .. } = &self.ha.as_ref()?.engine else { return None };
+        let access = |config: &Self| {
+            config.members.iter().find(|member| member.name == *cluster).map(|member| member.access.clone())
+        };
+        (access(self) != access(new)).then(|| format!("[cluster \"{cluster}\"] for the lease of [ha]"))
     }
 }

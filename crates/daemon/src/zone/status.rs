@@ -107,6 +107,11 @@ impl fmt::Debug for Measures {
 }
 
 impl ZoneStatus {
+    /// For how many seconds it is not known what other replicas have written; `None` where each has a copy of its own.
+    pub(crate) fn age_of_others_writes(&self) -> Option<u64> {
+        self.listed_at.filter(|_| !self.capabilities.own_copy).map(|at| at.elapsed().as_secs())
+    }
+
     /// Before anything is known.
     pub(crate) fn new(
         settings: ZoneSettings,

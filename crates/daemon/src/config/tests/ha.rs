@@ -43,3 +43,16 @@ fn what_cannot_elect_a_leader_is_refused() {
         case(&format!("{TWO}{keys}")).faults(&[expected]);
     }
 }
+
+/// A kubeconfig at another place may be that of another API server.
+#[test]
+fn another_way_to_the_cluster_that_has_the_lease_takes_effect_at_the_next_start() {
+    let config = |text: &str, engine: &str| case(&format!("{text}{engine}")).config();
+    let at_restart = |from: &str, to: &str, engine: &str| {
+        config(TWO, engine).at_restart(&config(&TWO.replace(from, to), engine))
+    };
+    let lease = "lease = ns/x\ncluster = b";
+    assert_eq!(at_restart("= /b", "= /c", lease), ["[cluster \"b\"] for the lease of [ha]"]);
+    assert!(at_restart("= /a", "= /c", lease).is_empty(), "the other cluster is taken up at once");
+    assert!(at_restart("= /b", "= /c", "etcd-endpoints = http://a:2379").is_empty());
+}
