@@ -1,6 +1,8 @@
 //! Replicas of which each serves a copy of the zone of its own.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fleetdns_tests::conf::{Conf, ZONE, name};
@@ -12,6 +14,7 @@ use fleetdns_tests::manifest::NewService;
 use fleetdns_tests::race::Race;
 
 use crate::e2e_endpoint::{BACK, REFUSED};
+use crate::e2e_replicas::Pair;
 
 const SERVICE: &str = "calculatorlb";
 
@@ -106,4 +109,78 @@ async fn a_replica_that_starts_without_state_answers_servfail_until_it_knows_the
     assert!(refused > 50, "{refused}");
     eprintln!("SERVFAIL {refused} times, the whole answer after {:.2?}", began.elapsed());
     fleetdns_tests::dns::wait_for(servers[1], &format!("none.{ZONE}"), "A", &[], BACK).await;
+}
+
+/// What a zone file says, without its serial, and the serial.
+fn content(file: &Path) -> (Vec<String>, u64) {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let soa = text.lines().find(|line| line.contains("SOA")).unwrap_or_default();
+    let serial = soa.split_whitespace().rev().nth(4).and_then(|serial| serial.parse().ok()).unwrap_or(0);
+    let mut lines: Vec<String> =
+        text.lines().filter(|line| !line.contains("SOA")).map(str::to_owned).collect();
+    lines.sort();
+    (lines, serial)
+}
+
+/// Waits until all files say the same, and something of these addresses and no others; returns their serials.
+async fn alike(what: &str, budget: Duration, files: &[&Path], there: &[&str], gone: &[&str]) -> Vec<u64> {
+    let holds = |lines: &[String], address: &str| lines.iter().any(|line| line.contains(address));
+    fleetdns_tests::eventually(what, budget, Duration::from_millis(20), async || {
+        let all: Vec<(Vec<String>, u64)> = files.iter().map(|file| content(file)).collect();
+        let same = all.iter().all(|(lines, _)| {
+            *lines == all[0].0
+                && there.iter().all(|address| holds(lines, address))
+                && !gone.iter().any(|address| holds(lines, address))
+        });
+        if same { Ok(all.iter().map(|(_, serial)| *serial).collect()) } else { Err(format!("{all:?}")) }
+    })
+    .await
+    .0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_replica_keeps_a_zone_file_of_its_own_and_serials_only_grow_over_a_hand_over() {
+    let fleet = Fleet::start().await;
+    fleet.west.create_namespace("fleetdns").await;
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["one", "other"].map(|name| folder.path().join(name));
+    let conf = |place: usize| {
+        let file = files[place].display();
+        Conf::with_zone(&format!("provider = coredns\nzone-file = {file}\nns = ns1.example.net\n"))
+            .cluster("westus", &fleet.west.kubeconfig())
+            .cluster("eastus", &fleet.east.kubeconfig())
+            .more(&format!("[ha]\nlease = fleetdns/ha\ncluster = westus\nreplica = r{place}\n"))
+    };
+    let (one, other) = (conf(0), conf(1));
+    let (one, other) = tokio::join!(Daemon::start(&one), Daemon::start(&other));
+    let mut pair = Pair { replicas: [one, other] };
+    let [in_west, in_east, moved] = [(); 3].map(|()| Endpoint::on_port(5001));
+    let [west, east, new] = [&in_west, &in_east, &moved].map(|endpoint| endpoint.ip().to_string());
+    fleet.publish(&NewService::new("default", SERVICE).port(5001), &west, &east).await;
+    let both: [&Path; 2] = [&files[0], &files[1]];
+    let first = alike("both files to be alike", BACK, &both, &[&west, &east], &[]).await;
+
+    let leader = pair.leader().await;
+    pair.replicas[leader].kill();
+    fleet.east.patch_status("default", SERVICE, &[&new]).await;
+    let left = files[1 - leader].as_path();
+    let second =
+        alike("the one that is left to write its own", BACK, &[left], &[&west, &new], &[&east]).await;
+    assert!(second[0] > first[1 - leader], "{first:?} {second:?}");
+    pair.replicas[leader].start_again();
+    pair.replicas[leader].ready(BACK * 2).await;
+    let third = alike("the other one to catch up", BACK * 2, &both, &[&west, &new], &[&east]).await;
+    assert!(
+        third[leader] > first[leader] && third[1 - leader] >= second[0],
+        "{first:?} {second:?} {third:?}"
+    );
+    // Whoever leads now.
+    pair.leader().await;
+    fleet.east.patch_status("default", SERVICE, &[&east]).await;
+    let fourth = alike("both to follow", BACK, &both, &[&west, &east], &[&new]).await;
+    assert!(fourth.iter().zip(&third).all(|(now, before)| now > before), "{third:?} {fourth:?}");
+    let coredns = fleetdns_tests::coredns::CoreDns::with_zone_file(ZONE, left).await;
+    Race::start("CoreDNS serves it", BACK)
+        .answers(coredns.address(), &name(SERVICE, ""), "A", &[&west, &east])
+        .await;
 }

@@ -1,6 +1,8 @@
 //! How long it takes until another replica has written a change, by what became of the leader. A measurement:
-//! `cargo test -p fleetdns-tests --test it hand_over_times -- --ignored --nocapture`, with `HAND_OVERS=50` for more.
+//! `cargo test -p fleetdns-tests --test it hand_over_times -- --ignored --nocapture`, with `HAND_OVERS=50` for more, and with
+//! `HAND_OVER_ENGINE=lease` for a Lease in place of etcd.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use etcd_client::GetOptions;
@@ -8,9 +10,10 @@ use fleetdns_tests::daemon::Daemon;
 use fleetdns_tests::etcd::Etcd;
 use fleetdns_tests::fleet::Fleet;
 use fleetdns_tests::manifest::NewService;
+use fleetdns_tests::road::{ByRoad, Road};
 use futures::future::join_all;
 
-use crate::e2e_replicas::{Pair, Road};
+use crate::e2e_replicas::Pair;
 
 /// Pairs that are measured at one time, each with a zone and a lease of its own.
 const PAIRS: usize = 5;
@@ -25,31 +28,68 @@ enum Event {
     CutOff,
 }
 
+/// By which a replica reaches the engine.
+enum Way {
+    Etcd(Road),
+    Lease(ByRoad),
+}
+
+impl Way {
+    async fn to(fleet: &Fleet, engine: Option<&Etcd>) -> Self {
+        match engine {
+            Some(etcd) => {
+                Self::Etcd(Road::to(etcd.endpoint().trim_start_matches("http://").parse().unwrap()).await)
+            }
+            None => Self::Lease(ByRoad::to(&fleet.west).await),
+        }
+    }
+
+    const fn road(&self) -> &Road {
+        match self {
+            Self::Etcd(road) => road,
+            Self::Lease(way) => &way.road,
+        }
+    }
+
+    /// The keys of `[ha]` for one pair, and the kubeconfig of west.
+    fn keys(&self, fleet: &Fleet, number: usize) -> (String, PathBuf) {
+        match self {
+            Self::Etcd(road) => {
+                let keys =
+                    format!("etcd-endpoints = http://{}\netcd-prefix = /ha/pair{number}", road.address);
+                (keys, fleet.west.kubeconfig())
+            }
+            Self::Lease(way) => {
+                (format!("lease = fleetdns/pair{number}\ncluster = westus"), way.kubeconfig().to_owned())
+            }
+        }
+    }
+}
+
 struct Measured {
     pair: Pair,
-    roads: [Road; 2],
+    ways: [Way; 2],
     path: String,
 }
 
 impl Measured {
-    async fn start(fleet: &Fleet, engine: &Etcd, number: usize) -> Self {
+    async fn start(fleet: &Fleet, engine: Option<&Etcd>, number: usize) -> Self {
         let path = format!("/pair{number}");
-        let server = engine.endpoint().trim_start_matches("http://").parse().unwrap();
-        let roads = [Road::to(server).await, Road::to(server).await];
+        let ways = [Way::to(fleet, engine).await, Way::to(fleet, engine).await];
         let conf = |place: usize| {
-            let ha = format!("etcd-endpoints = http://{}\netcd-prefix = /ha{path}", roads[place].address);
+            let (ha, west) = ways[place].keys(fleet, number);
             let zone = format!(
                 "provider = coredns\netcd-endpoints = {}\netcd-path = {path}",
                 fleet.dns.etcd_endpoint()
             );
             fleetdns_tests::conf::Conf::with_zone(&zone)
-                .cluster("westus", &fleet.west.kubeconfig())
+                .cluster("westus", &west)
                 .cluster("eastus", &fleet.east.kubeconfig())
                 .more(&format!("[ha]\n{ha}\nreplica = r{place}\n"))
         };
         let (one, other) = (conf(0), conf(1));
         let (one, other) = tokio::join!(Daemon::start(&one), Daemon::start(&other));
-        Self { pair: Pair { replicas: [one, other] }, roads, path }
+        Self { pair: Pair { replicas: [one, other] }, ways, path }
     }
 
     /// How long after `since` the zone has an address.
@@ -72,7 +112,7 @@ impl Measured {
             Event::Terminated => replica.ask_to_end(),
             Event::Killed => replica.kill(),
             Event::Frozen => replica.freeze(),
-            Event::CutOff => drop(self.roads[leader].open.send_replace(false)),
+            Event::CutOff => self.ways[leader].road().cut(),
         }
     }
 
@@ -86,7 +126,7 @@ impl Measured {
                 replica.start_again();
             }
             Event::Frozen => replica.thaw(),
-            Event::CutOff => drop(self.roads[leader].open.send_replace(true)),
+            Event::CutOff => self.ways[leader].road().mend(),
         }
         replica.ready(LONGEST).await;
         self.pair.leader().await;
@@ -98,7 +138,10 @@ impl Measured {
 async fn hand_over_times() {
     let rounds =
         std::env::var("HAND_OVERS").ok().and_then(|text| text.parse::<usize>().ok()).unwrap_or(PAIRS);
-    let (fleet, engine) = (Fleet::start().await, Etcd::start("replicas").await);
+    let fleet = Fleet::start().await;
+    let lease = std::env::var("HAND_OVER_ENGINE").is_ok_and(|engine| engine == "lease");
+    let engine = if lease { None } else { Some(Etcd::start("replicas").await) };
+    fleet.west.create_namespace("fleetdns").await;
     let client = fleetdns_tests::within(
         "client",
         LONGEST,
@@ -107,7 +150,7 @@ async fn hand_over_times() {
     let client = client.await.unwrap();
     let service = NewService::new("default", "moves").port(5001).annotation("fleetdns.io/probe", "none");
     fleet.east.create_published(&service, &["198.51.100.1"]).await;
-    let mut all = join_all((0..PAIRS).map(|number| Measured::start(&fleet, &engine, number))).await;
+    let mut all = join_all((0..PAIRS).map(|number| Measured::start(&fleet, engine.as_ref(), number))).await;
     let mut moved = 0;
     for event in [Event::Terminated, Event::Killed, Event::Frozen, Event::CutOff] {
         let mut times = Vec::new();

@@ -37,6 +37,7 @@ pub mod process;
 pub mod proxy;
 pub mod race;
 pub mod resolver;
+pub mod road;
 pub mod secure;
 pub mod servers;
 

@@ -56,12 +56,27 @@ pub struct Election {
     /// What was seen is to be read again before it is built on.
     unsure: bool,
     until: Option<Duration>,
+    /// Our write of which nobody knows whether it took place, and when it was sent.
+    sent: Option<(Record, Duration)>,
+    /// The most take-overs that a record has counted.
+    transitions: Option<u32>,
+    /// When the record was last read or written.
+    known_at: Option<Duration>,
 }
 
 impl Election {
     /// For a replica with a name that no other process ever has.
     pub const fn new(me: String, terms: Terms) -> Self {
-        Self { me, terms, seen: None, unsure: true, until: None }
+        Self {
+            me,
+            terms,
+            seen: None,
+            unsure: true,
+            until: None,
+            sent: None,
+            transitions: None,
+            known_at: None,
+        }
     }
 
     /// Until when this replica may write; `None`: it may not.
@@ -74,30 +89,42 @@ impl Election {
         self.seen.as_ref()?.found.as_ref()?.record.holder.as_deref()
     }
 
-    fn is_mine(&self) -> bool {
-        self.holder() == Some(&*self.me)
+    fn leads(&self, now: Duration) -> bool {
+        self.until.is_some_and(|until| now < until)
     }
 
-    /// What to do at this turn, or after a read in it.
+    /// Whether the record is what this replica wrote. That it names this replica does not say so: a record of a former time may
+    /// have been put back from a backup, and another replica leads.
+    fn is_mine(&self, now: Duration) -> bool {
+        let record = self.seen.as_ref().and_then(|seen| seen.found.as_ref()).map(|found| &found.record);
+        let wrote = |(sent, at): &(Record, Duration)| Some(sent) == record && now < *at + self.terms.hold;
+        self.holder() == Some(&*self.me) && (self.leads(now) || self.sent.as_ref().is_some_and(wrote))
+    }
+
+    /// What to do at this turn, or after a read in it. Who does not lead reads before every write.
     pub fn next(&self, now: Duration) -> Next {
+        let ended = self.until.is_some() && !self.leads(now);
         match &self.seen {
-            Some(seen) if !self.unsure && (self.is_mine() || now >= seen.at + seen.respected) => {
+            Some(seen)
+                if !self.unsure && !ended && (self.is_mine(now) || now >= seen.at + seen.respected) =>
+            {
                 let before = seen.found.as_ref().map(|found| &found.record);
-                let transitions = before.map_or(0, |record| record.transitions);
-                let record = Record {
-                    holder: Some(self.me.clone()),
-                    seconds: self.terms.seconds,
-                    transitions: transitions.saturating_add((before.is_some() && !self.is_mine()).into()),
+                let transitions = match before {
+                    Some(record) if self.is_mine(now) => record.transitions,
+                    _ => self.transitions.map_or(0, |most| most.saturating_add(1)),
                 };
+                let record =
+                    Record { holder: Some(self.me.clone()), seconds: self.terms.seconds, transitions };
                 Next::Write(record, seen.found.as_ref().map(|found| Arc::clone(&found.version)))
             }
             _ => Next::Read,
         }
     }
 
-    /// From now to the next turn.
-    pub fn pause(&self, now: Duration) -> Duration {
-        let over = self.seen.as_ref().filter(|_| !self.is_mine()).map(|seen| seen.at + seen.respected);
+    /// Ends a turn; returns the time from now to the next one.
+    pub fn pause(&mut self, now: Duration) -> Duration {
+        let over = self.seen.as_ref().filter(|_| self.until.is_none()).map(|seen| seen.at + seen.respected);
+        self.unsure |= self.until.is_none();
         let left = over.map(|over| over.saturating_sub(now)).filter(|left| !left.is_zero());
         left.map_or(self.terms.period, |left| left.min(self.terms.period))
     }
@@ -105,19 +132,42 @@ impl Election {
     /// Takes in what a read returned that ended just now.
     pub fn found(&mut self, now: Duration, found: Option<Found>) {
         self.unsure = false;
-        if self.seen.as_ref().is_none_or(|seen| seen.found != found) {
-            let respected = match (&found, &self.seen) {
-                (Some(Found { record: Record { holder: None, .. }, .. }), _) => Duration::ZERO,
-                (Some(found), _) => Duration::from_secs(found.record.seconds.into()).min(LONGEST),
-                // Somebody deleted it: whoever leads writes it again at once.
-                (None, Some(_)) if self.is_mine() => Duration::ZERO,
-                (None, Some(seen)) => seen.respected,
-                (None, None) => self.terms.period * 2,
-            };
+        let record = found.as_ref().map(|found| &found.record);
+        self.sent.take_if(|(sent, _)| Some(&*sent) != record);
+        // What is as it was may have been changed and put back where nobody looked for a while; only a leader finds its own.
+        let blind = self.known_at.is_none_or(|at| now > at + self.terms.period * 3);
+        let is_own = self.holder() == Some(&*self.me);
+        self.known_at = Some(now);
+        if blind && !is_own || self.seen.as_ref().is_none_or(|seen| seen.found != found) {
+            let respected = self.respected(now, record);
+            self.transitions = self.transitions.max(record.map(|record| record.transitions));
             self.seen = Some(Seen { found, at: now, respected });
         }
-        if !self.is_mine() {
+        if !self.is_mine(now) || !self.leads(now) {
             self.until = None;
+        }
+    }
+
+    /// For how long a record that is new is left alone. One that is missing or goes back in time says nothing of who leads.
+    fn respected(&self, now: Duration, record: Option<&Record>) -> Duration {
+        let usual = Duration::from_secs(self.terms.seconds.into());
+        match record {
+            Some(Record { holder: None, transitions, .. }) if self.transitions <= Some(*transitions) => {
+                Duration::ZERO
+            }
+            Some(Record { holder: None, .. } | Record { seconds: 0, .. }) => usual,
+            Some(record) => Duration::from_secs(record.seconds.into()).min(LONGEST),
+            // Somebody deleted it: whoever leads writes it again at once.
+            None if self.leads(now) => Duration::ZERO,
+            None => self.seen.as_ref().map_or(usual, |seen| seen.respected.max(usual)),
+        }
+    }
+
+    /// A write is sent now: whether it takes place is not known until [`Election::written`].
+    pub fn sends(&mut self, now: Duration, record: &Record) {
+        self.unsure = true;
+        if self.sent.as_ref().is_none_or(|(sent, _)| sent != record) {
+            self.sent = Some((record.clone(), now));
         }
     }
 
@@ -127,8 +177,9 @@ impl Election {
             self.until = Some(sent + self.terms.hold);
         }
         let respected = Duration::from_secs(record.seconds.into());
+        (self.unsure, self.sent, self.known_at) = (false, None, Some(sent));
+        self.transitions = self.transitions.max(Some(record.transitions));
         self.seen = Some(Seen { found: Some(Found { record, version }), at: sent, respected });
-        self.unsure = false;
     }
 
     /// Our write did not take place, or nobody knows: another has written, or an earlier write of ours that was taken for
@@ -139,9 +190,10 @@ impl Election {
 
     /// What gives the lease back, to be written when nothing else is being written any more.
     pub fn release(&mut self) -> Option<(Record, Arc<str>)> {
-        self.until = None;
-        let found = self.seen.as_ref()?.found.as_ref().filter(|_| self.is_mine())?;
-        Some((Record { holder: None, ..found.record.clone() }, Arc::clone(&found.version)))
+        self.until.take()?;
+        let found = self.seen.as_ref()?.found.as_ref()?;
+        let record = Record { holder: None, ..found.record.clone() };
+        (self.holder() == Some(&*self.me)).then(|| (record, Arc::clone(&found.version)))
     }
 }
 

@@ -13,8 +13,11 @@
 //! the clocks of two machines are never compared. Our own counts from before we sent it, and ends for us a margin before
 //! it ends for others.
 //!
+//! A record that is missing, or older than one that was seen, was deleted or put back from a backup: it is no reason to lead.
+//!
 //! Invariant: as long as no clock runs faster than another by more than a tenth, and writes of the record are
-//! conditional, there is one leader at most at any moment.
+//! conditional, there is one leader at most at any moment; also when the record is deleted or put back from a backup, unless that one was
+//! given back and a replica that has just started is the first to read it.
 //! Invariant: this crate does no I/O and reads no clock.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]

@@ -117,7 +117,7 @@ impl Replica {
         let sent = self.clock.now();
         let text = serde_json::to_string(&record).map_err(|error| error.to_string())?;
         // A turn that is cut off here leaves a write of which nobody knows.
-        self.election.not_written();
+        self.election.sends(sent, &record);
         if let Some(version) = self.engine.write(Document::Lease, text, over).await? {
             self.election.written(sent, record, version);
         }

@@ -32,12 +32,16 @@ pub struct Shared {
     version: Option<Arc<str>>,
     /// How often an outage was confirmed.
     confirmed: Option<u64>,
+    /// How often the document had been changed that is in force here.
+    changes: u64,
+    /// When that was last found to be what is shared, in seconds of Unix time.
+    agreed: u64,
 }
 
 impl Storage {
     /// In an engine.
     pub const fn shared(engine: Engine) -> Self {
-        Self::Shared(Shared { engine, version: None, confirmed: None })
+        Self::Shared(Shared { engine, version: None, confirmed: None, changes: 0, agreed: 0 })
     }
 
     /// Changes what is kept; returns it with what the change says of itself. `known`: what counts where nothing is kept.
@@ -47,6 +51,7 @@ impl Storage {
     pub(super) async fn change<T>(
         &mut self,
         known: &Overrides,
+        now: u64,
         change: impl Fn(&Overrides) -> (Overrides, T),
     ) -> Result<(Overrides, T), StoreError> {
         match self {
@@ -58,7 +63,7 @@ impl Storage {
                 // The thread ends without an answer only when the runtime does.
                 written.unwrap_or(Ok(())).map(|()| changed)
             }
-            Self::Shared(shared) => shared.change(known, change, false).await,
+            Self::Shared(shared) => shared.change(known, now, change, false).await,
         }
     }
 
@@ -71,9 +76,9 @@ impl Storage {
     ///
     /// # Errors
     /// When it cannot be told.
-    pub(super) async fn confirm(&mut self, known: &Overrides) -> Result<Option<u64>, StoreError> {
+    pub(super) async fn confirm(&mut self, known: &Overrides, now: u64) -> Result<Option<u64>, StoreError> {
         let Self::Shared(shared) = self else { return Ok(None) };
-        shared.change(known, |known| (known.clone(), ()), true).await?;
+        shared.change(known, now, |known| (known.clone(), ()), true).await?;
         Ok(shared.confirmed)
     }
 }
@@ -90,8 +95,42 @@ impl Shared {
     pub(super) async fn news(&mut self) -> Result<Option<Kept>, StoreError> {
         let before = self.version.clone();
         let kept = self.read().await?;
-        let same = self.version == before && before.is_some() && kept.damage.is_none();
+        // Versions come again when a backup was put back.
+        let same = self.version == before && before.is_some() && kept.changes == self.changes;
+        let same = same && kept.damage.is_none();
         Ok((!same).then_some(kept))
+    }
+
+    /// What a document says is what is shared, and in force here from now on.
+    pub(super) fn agree(&mut self, changes: u64, now: u64) {
+        (self.changes, self.agreed) = (changes, now);
+    }
+
+    /// How often the document had been changed that is in force here.
+    pub(super) const fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Whether a document follows on what is in force here. One that does not was put back from a backup.
+    pub(super) fn follows(&self, kept: &Kept, known: &Overrides) -> bool {
+        kept.changes > self.changes
+            || (kept.changes == self.changes && kept.overrides.as_ref() == Some(known))
+    }
+
+    /// What a change starts from. A document that was put back is as old as its backup: what is in force here counts, and what
+    /// another replica was told since.
+    fn base(&self, kept: &Kept, known: &Overrides) -> Overrides {
+        match &kept.overrides {
+            None => known.clone(),
+            Some(overrides) if self.follows(kept, known) => overrides.clone(),
+            Some(overrides) => {
+                let mut base = known.clone();
+                for entry in overrides.iter().filter(|entry| entry.since >= self.agreed) {
+                    base.set_newer(entry);
+                }
+                base
+            }
+        }
     }
 
     async fn read(&mut self) -> Result<Kept, StoreError> {
@@ -104,10 +143,11 @@ impl Shared {
     async fn change<T>(
         &mut self,
         known: &Overrides,
+        now: u64,
         change: impl Fn(&Overrides) -> (Overrides, T),
         confirms: bool,
     ) -> Result<(Overrides, T), StoreError> {
-        let changed = self.try_change(known, change, confirms).await;
+        let changed = self.try_change(known, now, change, confirms).await;
         if changed.is_err() {
             // What was read on the way is not in force yet: it is news at the next look.
             self.version = None;
@@ -118,6 +158,7 @@ impl Shared {
     async fn try_change<T>(
         &mut self,
         known: &Overrides,
+        now: u64,
         change: impl Fn(&Overrides) -> (Overrides, T),
         confirms: bool,
     ) -> Result<(Overrides, T), StoreError> {
@@ -126,22 +167,27 @@ impl Shared {
             if let Some(damage) = kept.damage {
                 return Err(damage);
             }
-            let changed = change(&kept.overrides.unwrap_or_else(|| known.clone()));
-            let confirmed = if confirms { Some(kept.confirmed.unwrap_or(0) + 1) } else { kept.confirmed };
-            let text = text(&changed.0, confirmed).map_err(|error| self.fault(error.to_string()))?;
+            let changed = change(&self.base(&kept, known));
+            let changes = kept.changes.max(self.changes).saturating_add(1);
+            let confirmed = kept.confirmed.max(self.confirmed);
+            let confirmed = if confirms { Some(confirmed.unwrap_or(0).saturating_add(1)) } else { confirmed };
+            let text =
+                text(&changed.0, confirmed, Some(changes)).map_err(|error| self.fault(error.to_string()))?;
             match self.engine.write(Document::Overrides, text, self.version.clone()).await {
                 Ok(Some(version)) => {
                     (self.version, self.confirmed) = (Some(version), confirmed);
+                    self.agree(changes, now);
                     return Ok(changed);
                 }
                 Ok(None) => {}
                 Err(problem) => {
                     // It may have been written, and only the answer lost.
-                    let found = self.read().await.ok().and_then(|kept| kept.overrides);
-                    return if found.as_ref() == Some(&changed.0) {
-                        Ok(changed)
-                    } else {
-                        Err(self.fault(problem))
+                    return match self.read().await {
+                        Ok(kept) if kept.overrides.as_ref() == Some(&changed.0) => {
+                            self.agree(kept.changes, now);
+                            Ok(changed)
+                        }
+                        _ => Err(self.fault(problem)),
                     };
                 }
             }

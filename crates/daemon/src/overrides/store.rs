@@ -93,6 +93,9 @@ struct Content<T> {
     /// How often an outage was confirmed: replicas tell each other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     confirmed: Option<u64>,
+    /// How often replicas have changed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changes: Option<u64>,
 }
 
 /// Any version has this.
@@ -110,11 +113,13 @@ pub struct Kept {
     pub damage: Option<StoreError>,
     /// How often an outage was confirmed.
     pub(super) confirmed: Option<u64>,
+    /// How often replicas have changed it.
+    pub(super) changes: u64,
 }
 
 impl Kept {
     const fn damaged(damage: StoreError) -> Self {
-        Self { overrides: None, damage: Some(damage), confirmed: None }
+        Self { overrides: None, damage: Some(damage), confirmed: None, changes: 0 }
     }
 
     /// What a text says. `path`: where it stands, for people.
@@ -131,7 +136,11 @@ impl Kept {
             Ok(content) => content,
             Err(error) => return broken(error),
         };
-        let mut kept = Self { confirmed: content.confirmed, ..Self::default() };
+        let mut kept = Self {
+            confirmed: content.confirmed,
+            changes: content.changes.unwrap_or_default(),
+            ..Self::default()
+        };
         let mut overrides = Overrides::default();
         for entry in content.overrides.into_iter().map(serde_json::from_value::<Override>) {
             match entry {
@@ -147,9 +156,13 @@ impl Kept {
 }
 
 /// The text that keeps overrides.
-pub(super) fn text(overrides: &Overrides, confirmed: Option<u64>) -> serde_json::Result<String> {
-    let entries = overrides.iter().collect::<Vec<_>>();
-    serde_json::to_string_pretty(&Content { version: VERSION, overrides: entries, confirmed })
+pub(super) fn text(
+    overrides: &Overrides,
+    confirmed: Option<u64>,
+    changes: Option<u64>,
+) -> serde_json::Result<String> {
+    let overrides = overrides.iter().collect::<Vec<_>>();
+    serde_json::to_string_pretty(&Content { version: VERSION, overrides, confirmed, changes })
 }
 
 /// The file in its directory.
@@ -248,7 +261,7 @@ impl StateFile {
     pub fn write(&self, overrides: &Overrides) -> Result<(), StoreError> {
         let write = || {
             let mut file = self.temporary()?;
-            writeln!(file, "{}", text(overrides, None)?)?;
+            writeln!(file, "{}", text(overrides, None, None)?)?;
             file.as_file().sync_all()?;
             file.persist(&self.file)?;
             File::open(&self.directory)?.sync_all()

@@ -273,27 +273,36 @@ impl OverrideStore {
     /// Takes over what other replicas were told.
     async fn look_at_shared(&mut self) {
         let Storage::Shared(shared) = &mut self.storage else { return };
+        let now = self.clock.now();
         let kept = match shared.news().await {
-            Ok(None) => return self.tell_fault(Ok(())),
+            Ok(None) => {
+                shared.agree(shared.changes(), now);
+                return self.tell_fault(Ok(()));
+            }
             Ok(Some(kept)) => kept,
             Err(error) => return self.tell_fault(Err(&error)),
         };
         let first = !self.known.send_replace(true);
+        let follows = first || shared.follows(&kept, &self.overrides.borrow());
+        if follows {
+            shared.agree(kept.changes, now);
+        }
         let is_whole = kept.damage.is_none();
         self.tell_fault(kept.damage.as_ref().map_or(Ok(()), Err));
         self.confirmed.hear(kept.confirmed, !first);
         match kept.overrides {
-            Some(overrides) => {
+            Some(overrides) if follows => {
                 self.adopts &= !(first && is_whole);
                 self.take_over(overrides);
             }
-            // Somebody deleted it, or nobody has written it yet.
-            None if is_whole && !self.overrides.borrow().is_empty() => {
+            None if self.overrides.borrow().is_empty() => {}
+            // Somebody deleted it, or put back an old one, or nobody has written it yet.
+            _ if is_whole => {
                 if let Err(error) = self.change(|known| (known.clone(), ())).await {
                     self.tell_fault(Err(&error));
                 }
             }
-            None => {}
+            _ => {}
         }
     }
 
@@ -336,7 +345,7 @@ impl OverrideStore {
             }
             Request::Confirm(done) => {
                 let known = self.overrides.borrow().clone();
-                let result = self.storage.confirm(&known).await;
+                let result = self.storage.confirm(&known, self.clock.now()).await;
                 self.tell_fault(result.as_ref().map(drop));
                 let count = result.map(|count| self.confirmed.count = count.max(self.confirmed.count));
                 let _ = done.send(count.map_err(OverrideError::from));
@@ -428,8 +437,8 @@ impl OverrideStore {
             change(&known)
         };
         let result = match &self.storage {
-            Storage::Shared(_) => self.storage.change(&known, alive).await,
-            _ => self.storage.change(&known, change).await,
+            Storage::Shared(_) => self.storage.change(&known, now, alive).await,
+            _ => self.storage.change(&known, now, change).await,
         };
         self.tell_fault(result.as_ref().map(drop));
         // A change reads what others have written on its way.

@@ -126,7 +126,6 @@ impl ZoneTask {
 
     /// Leaves to another replica what it wants to be written too; without another one it is tried again.
     fn leave_unwritten(&mut self, plan: &Plan) {
-        self.reading.note_written(plan.changes.iter().map(|change| &change.name));
         if self.fence.standing().writes() {
             self.writing.rest(Instant::now());
             self.scope.extend(Scope::Names(plan.changes.iter().map(|change| change.name.clone()).collect()));
@@ -143,7 +142,10 @@ impl ZoneTask {
         let applied = match written {
             Ok(Some(applied)) => applied,
             // What of it took place is read by whoever leads next.
-            Ok(None) => return self.leave_unwritten(approved.plan()),
+            Ok(None) => {
+                self.reading.note_written(changes.iter().map(|change| &change.name));
+                return self.leave_unwritten(approved.plan());
+            }
             Err(_) => {
                 self.batch.shrink(changes.len());
                 endless(changes)

@@ -29,7 +29,6 @@ mod network;
 mod orders;
 mod outage;
 mod proof;
-mod replica;
 mod replicas;
 mod rng;
 mod scenarios;

@@ -19,7 +19,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::replicas::{Broken, MEMBERS, World, Written};
+use super::Broken;
+use super::backend::Way;
+use super::fleet::MEMBERS;
+use super::world::World;
 
 /// Within this another replica takes over.
 pub(crate) const LEASE_TIME: Duration = Duration::from_secs(15);
@@ -84,7 +87,8 @@ impl Running {
         let born = Instant::now();
         let clock = Uptime::new(move || born.elapsed() * rate / 1000);
         let engine = World::engine(world, name);
-        let wall = Clock::new(move || 1_700_000_000 + born.elapsed().as_secs());
+        let begin = world.lock().unwrap().born;
+        let wall = Clock::new(move || 1_700_000_000 + begin.elapsed().as_secs());
         let storage = if matches!(broken, Broken::Forgets | Broken::Strangers) {
             Storage::Marks
         } else {
@@ -96,6 +100,7 @@ impl Running {
         let (freezer, shutdown) = (Freezer::default(), CancellationToken::new());
         let replica = Replica::new(name, engine, LEASE_TIME, clock);
         let (fence, standing) = (replica.fence(), replica.standing());
+        world.lock().unwrap().fences.insert(name.to_owned(), fence.clone());
         let fence =
             if matches!(broken, Broken::Unfenced | Broken::Strangers) { Fence::open() } else { fence };
         let number = name.trim_start_matches('r').parse().unwrap();
@@ -104,13 +109,16 @@ impl Running {
         let (snapshots, snapshots_in) = watch::channel(Snapshot::default());
         let (health, health_in) = watch::channel(Health::default());
         let (adopted, mut taken) = mpsc::channel(4);
-        let way = Box::new(Written { world: Arc::clone(world), by: name.to_owned() });
+        let way = Box::new(Way { world: Arc::clone(world), by: name.to_owned(), broken });
         let (zone, status) =
             ZoneTask::new(settings(), "strict", way, options(overrides.clone(), fence, writer), adopted);
         let inputs = Inputs::new(snapshots_in, health_in, overrides.receiver());
         let (known, stop) = (overrides.clone(), shutdown.clone());
         let part = async move {
             known.known().await;
+            if broken == Broken::Abstains {
+                return stop.cancelled().await;
+            }
             replica.run(stop).await;
         };
         let tasks = vec![
