@@ -117,6 +117,8 @@ async fn the_status_page_follows_a_cluster_that_dies_and_a_daemon_that_restarts(
         ] {
             browser.open(&format!("{url}{path}"));
             browser.until(&format!("document.body.innerText.includes('{text}')"), SHOWN);
+            let follows = browser.value("document.querySelector('main[data-live]') !== null");
+            assert_eq!(follows, name != "preview", "a preview is worked out once");
             accessible(&mut browser, path);
             pictures(&mut browser, name);
         }

@@ -170,6 +170,8 @@ async fn the_banner_names_the_worst_first_with_what_to_type() {
     rig.health.self_check = Some(SelfCheckFailure::Correlation { keys: 3, bad: 2, members: Arc::from([]) });
     rig.zone.fault = Some("away".to_owned());
     rig.zone.write_fault = Some("away".to_owned());
+    let name: fleetdns_core::DnsName = WEB.parse().unwrap();
+    rig.zone.held.insert(name.clone(), HeldChange { name, reason: Hold::Velocity });
     rig.change("west", |member| member.inventory = Inventory::Stale);
     for address in ["203.0.113.2", "203.0.113.3"] {
         rig.verdict(address, Verdict::Unhealthy);
@@ -185,7 +187,7 @@ async fn the_banner_names_the_worst_first_with_what_to_type() {
     .into_iter()
     .collect();
     let overview = rig.overview();
-    assert_eq!(overview.headline, "3 problems, 1 warning");
+    assert_eq!(overview.headline, "3 problems, 2 warnings");
     let lines: Vec<String> = overview
         .notices
         .iter()
@@ -200,6 +202,7 @@ async fn the_banner_names_the_worst_first_with_what_to_type() {
             "problem prober self-check failed $fleetdns confirm-outage",
             "problem zone fault",
             "problem cluster down",
+            format!("warning brake $fleetdns why {WEB}").as_str(),
             "warning cluster API away",
             "note override $fleetdns undrain cluster/west",
         ]

@@ -69,4 +69,4 @@ const listen = () => {
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && again) refresh();
 });
-listen();
+if (document.querySelector("main[data-live]")) listen();
