@@ -173,7 +173,7 @@ async fn replicas_elect_a_leader_by_etcd() {
 }
 
 /// Two replicas of which each reaches the engine by a road of its own.
-async fn cut_off(fleet: &Fleet, roads: &[Road; 2], confs: [Conf; 2]) {
+async fn cut_off(fleet: &Fleet, roads: [&Road; 2], confs: [Conf; 2]) {
     let (one, other) = tokio::join!(Daemon::start(&confs[0]), Daemon::start(&confs[1]));
     let pair = Pair { replicas: [one, other] };
     pair.leader().await;
@@ -219,7 +219,7 @@ async fn a_leader_that_is_cut_off_from_etcd_stops_before_the_other_begins() {
         let address = roads[place].address;
         fleet.conf().more(&format!("[ha]\netcd-endpoints = http://{address}\nreplica = r{place}\n"))
     };
-    cut_off(&fleet, &roads, [conf(0), conf(1)]).await;
+    cut_off(&fleet, roads.each_ref(), [conf(0), conf(1)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,8 +234,7 @@ async fn a_leader_that_is_cut_off_from_the_api_with_the_lease_stops_before_the_o
             .more(&format!("[ha]\nlease = fleetdns/fleetdns-ha\ncluster = westus\nreplica = r{place}\n"))
     };
     let confs = [conf(0), conf(1)];
-    let roads = ways.map(|way| way.road);
-    cut_off(&fleet, &roads, confs).await;
+    cut_off(&fleet, ways.each_ref().map(|way| &way.road), confs).await;
 }
 
 /// So many Services change, twenty times a second all together.
