@@ -391,14 +391,15 @@ async fn a_page_of_100_000_services_takes_less_than_half_a_second() {
         let size = work();
         let took = started.elapsed();
         eprintln!("{what}: {took:.0?}, {size} bytes");
-        assert!(took < Duration::from_millis(500), "{what}: {took:?}");
+        took
     };
-    timed("overview", &|| Overview::of(&view).services.len());
+    let whole = timed("overview", &|| Overview::of(&view).services.len());
     let overview = Overview::of(&view);
     for q in ["", "app4999-19", "app0001-3.default.fed.svc.example.com"] {
-        timed(&format!("page '{q}'"), &|| {
+        let page = timed(&format!("page '{q}'"), &|| {
             templates::index(&overview, &view, &search(q, 1), &Filter::default(), false).unwrap().len()
         });
+        assert!(whole + page < Duration::from_millis(500), "{whole:?} and {page:?}");
     }
     timed("service", &|| {
         templates::service(&overview, &view, &"default/app0001-3".parse().unwrap()).unwrap().unwrap().len()
