@@ -67,7 +67,7 @@ async fn zone(fleet: &mut Fleet) -> Vec<(String, String)> {
 }
 
 /// A host name of both clusters that external-dns has with the address of one that is no member, and one that nobody asks for.
-async fn external_dns(fleet: &mut Fleet) {
+pub(crate) async fn external_dns(fleet: &mut Fleet) {
     let mut etcd = fleet.dns.etcd().client().await;
     let mark =
         r#"\"heritage=external-dns,external-dns/owner=prod,external-dns/resource=service/default/web\""#;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod alerts;
+mod api;
 mod bad_input;
 mod e2e_adopt;
 mod e2e_adopt_external_dns;
@@ -42,4 +43,5 @@ mod hostile_probes;
 mod hostile_resolving;
 mod hostile_tenant;
 mod hostile_text;
+mod manual;
 mod status_page;

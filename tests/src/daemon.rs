@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::conf::Conf;
+use crate::openapi;
 use crate::process::Process;
 use crate::{eventually, ports, within};
 
@@ -61,11 +62,17 @@ pub async fn fleetdns_with(arguments: &[&str], environment: &[(&str, &str)]) -> 
     command.envs(environment.iter().copied());
     let done = within(&what, COMMAND, tokio::task::spawn_blocking(move || command.output())).await;
     let output = done.expect("the thread does not panic").unwrap_or_else(|e| panic!("{what}: {e}"));
-    Printed {
+    let printed = Printed {
         code: output.status.code(),
         out: String::from_utf8(output.stdout).expect("UTF-8"),
         err: String::from_utf8(output.stderr).expect("UTF-8"),
+    };
+    // Whatever a test asks for: JSON is as the API's description says.
+    let schema = arguments.first().copied().and_then(openapi::schema_of);
+    if let (Some(schema), Ok(answer)) = (schema, serde_json::from_str(&printed.out)) {
+        openapi::assert_is(schema, &answer);
     }
+    printed
 }
 
 /// The binary that `cargo build -p fleetdns` puts beside this test.
@@ -294,6 +301,17 @@ impl Daemon {
         let printed = self.command(arguments).await;
         assert_eq!(printed.code, Some(0), "{arguments:?}: {printed:?}");
         printed.json()
+    }
+
+    /// The JSON that a path of the admin API answers with.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn get(&self, path: &str) -> Value {
+        let answer = get(self.admin, path).expect("the admin address answers");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.starts_with("HTTP/1.1 200") && head.contains("application/json"), "{answer}");
+        serde_json::from_str(body).unwrap_or_else(|e| panic!("{path}: {e}: {answer}"))
     }
 
     /// `GET /metrics`

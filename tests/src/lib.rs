@@ -32,6 +32,7 @@ pub mod kube;
 mod limits_table;
 pub mod manifest;
 pub mod nameserver;
+pub mod openapi;
 pub mod ports;
 pub mod process;
 pub mod proxy;

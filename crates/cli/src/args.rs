@@ -372,6 +372,24 @@ mod tests {
     }
 
     #[test]
+    fn the_command_lines_of_the_pages_are_understood() {
+        let pages = [include_str!("../../../README.md"), include_str!("../../../config/README.md")];
+        let lines: Vec<String> = pages
+            .iter()
+            .flat_map(|page| page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()))
+            .map(|block| block.replace("\\\n", " "))
+            .flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>())
+            .filter(|line| line.trim_start().starts_with("fleetdns "))
+            .collect();
+        assert!(lines.len() > 20, "{lines:?}");
+        for line in &lines {
+            let ours = line.split(['#', '|', '&']).next().unwrap_or_default();
+            let parsed = Cli::try_parse_from(ours.split_whitespace());
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
+    }
+
+    #[test]
     fn help_fits_80_columns() {
         let mut cli = <Cli as clap::CommandFactory>::command().term_width(80);
         cli.build();

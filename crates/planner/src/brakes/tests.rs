@@ -74,5 +74,19 @@ fn the_reference_of_operators_has_a_row_for_each_brake() {
         Hold::Floor,
         deleted,
     ];
-    assert_eq!(rows, brakes.map(|hold| hold.kind()));
+    assert_eq!(rows, brakes.each_ref().map(Hold::kind));
+    let shown = text.split_once("| `status`, `why` and the log say | what to do |").unwrap().1;
+    for hold in brakes {
+        let (kind, why, until) = (hold.kind(), hold.why(), hold.until());
+        // What has numbers, names or a key of the configuration in it is another text each time.
+        let line = match hold {
+            Hold::StartUp(_) => format!("`{kind}: waiting for …; until {until}`"),
+            Hold::MaxDelete { .. } => {
+                format!("`{kind}: 6 of 9 names would be deleted, more than 50 %; until {until}`")
+            }
+            Hold::Correlation => format!("`{kind}: {why}; until …`"),
+            _ => format!("`{hold}`"),
+        };
+        assert!(shown.contains(&format!("| {line} |")), "no row {line}");
+    }
 }

@@ -344,3 +344,31 @@ fn the_unit_is_one_that_systemd_takes() {
     );
     assert!(said.iter().any(|line| line.contains("NoNewPrivilege")), "verify sees faults: {said:?}");
 }
+
+/// What stands around a part of a file that a page shows.
+const AROUND: &str =
+    "[fleet]\nname = myfederation\n[zone \"example.com\"]\nprovider = embedded\n[cluster \"mgmt\"]\n";
+
+#[test]
+fn what_the_pages_show_can_be_read() {
+    for (page, least) in [("../README.md", 1), ("README.md", 8)] {
+        let text = file(page);
+        let blocks = text.split("```ini\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let mut read = 0;
+        for block in blocks {
+            let mut around = AROUND.to_owned();
+            if block.contains("[zone") {
+                around.clear();
+                if !block.contains("[cluster") {
+                    around.push_str("[cluster \"mgmt\"]\n");
+                }
+            }
+            let case = case(&format!("{block}\n{around}"))
+                .variable("TSIG_SECRET", "eA==")
+                .variable("AZURE_CLIENT_SECRET", "x");
+            connected(&case);
+            read += 1;
+        }
+        assert!(read >= least, "{page}: {read}");
+    }
+}
