@@ -54,7 +54,7 @@ async fn the_manifests_apply_and_their_rights_are_enough_and_no_more() {
     for file in ["rbac.yaml", "ha-rbac.yaml", "deployment.yaml", "sidecar.yaml"] {
         fleet.west.apply_yaml(&read(&format!("kubernetes/{file}"))).await;
     }
-    // The last one is applied where clusters are discovered.
+    // The last two are applied where clusters are discovered, and where they are written to.
     let tried = [
         "rbac.yaml",
         "ha-rbac.yaml",
@@ -65,6 +65,7 @@ async fn the_manifests_apply_and_their_rights_are_enough_and_no_more() {
         // By kubectl.
         "kustomization.yaml",
         "member-kubeconfig",
+        "member-events-rbac.yaml",
     ];
     for file in fs::read_dir(config("kubernetes")).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();

@@ -17,6 +17,7 @@ mod e2e_etcd_away;
 mod e2e_faults;
 mod e2e_install;
 mod e2e_journey;
+mod e2e_kubernetes;
 mod e2e_members;
 mod e2e_other_writer;
 mod e2e_others;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Constants that bound input from outside: file, name, the beginning of their row in SECURITY.md, and how it shows them.
 #[rustfmt::skip]
-const LIMITS: [(&str, &str, &str, &str); 88] = [
+const LIMITS: [(&str, &str, &str, &str); 93] = [
     ("crates/core/src/limits.rs", "ANSWER_BYTES", "answer of a backend", "64 MiB"),
     ("crates/core/src/limits.rs", "BYTES", "answer of a backend", "1 GiB"),
     ("crates/core/src/limits.rs", "RECORDS", "answer of a backend", "2,000,000 record sets"),
@@ -94,6 +94,11 @@ const LIMITS: [(&str, &str, &str, &str); 88] = [
     ("providers/rfc2136/src/client.rs", "ANSWER", "one call of a backend", "20 s"),
     ("providers/route53/src/client.rs", "DEADLINE", "one call of a backend", "30 s"),
     ("providers/webhook/src/settings.rs", "TIMEOUT", "one call of a backend", "30 s"),
+    ("crates/daemon/src/kubernetes/queue.rs", "MOST", "Events that wait for a cluster", "2,000"),
+    ("crates/daemon/src/kubernetes/correlator.rs", "BURST", "Events about one Service", "25 at once"),
+    ("crates/daemon/src/kubernetes/correlator.rs", "REFILL", "Events about one Service", "5 min"),
+    ("crates/daemon/src/kubernetes/correlator.rs", "MOST", "Events about one Service", "4,096"),
+    ("crates/daemon/src/kubernetes/text.rs", "LONGEST", "Events about one Service", "1,000 characters"),
     ("crates/probe/src/settings.rs", "NAMESPACE_RATE", "`[limits] namespace-probes`", "5,000"),
 ];
 

@@ -29,7 +29,7 @@ pub use follow::follow;
 pub use query::Query;
 pub use recorder::EventRecorder;
 
-use ring::Ring;
+pub(crate) use ring::Ring;
 
 /// Events that can be read back.
 pub const KEPT: usize = 10_000;
@@ -181,6 +181,12 @@ impl Journal {
         self.0.last.subscribe()
     }
 
+    /// Follows what is recorded from now on.
+    pub(crate) fn follower(&self) -> Follower {
+        let last = self.0.last.subscribe();
+        Follower { journal: self.clone(), seen: self.state().next, last }
+    }
+
     /// Numbers since the start.
     pub fn stats(&self) -> Stats {
         self.state().stats.clone()
@@ -190,6 +196,31 @@ impl Journal {
     pub fn reopen(&self) {
         self.0.reopen.store(true, std::sync::atomic::Ordering::Relaxed);
         self.0.work.notify_one();
+    }
+}
+
+/// Reads each event once, of those that are kept.
+pub(crate) struct Follower {
+    journal: Journal,
+    seen: u64,
+    last: watch::Receiver<u64>,
+}
+
+impl Follower {
+    /// What was recorded since this was last asked.
+    pub(crate) fn news(&mut self) -> Vec<Arc<Event>> {
+        self.last.mark_unchanged();
+        let state = self.journal.state();
+        let news = state.ring.after(self.seen).cloned().collect();
+        self.seen = state.next;
+        news
+    }
+
+    /// Returns when something was recorded.
+    pub(crate) async fn changed(&mut self) {
+        if self.last.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub mod heartbeats;
 pub mod http;
 pub mod inputs;
 pub mod journal;
+pub mod kubernetes;
 mod metrics;
 pub mod notify;
 pub mod overrides;

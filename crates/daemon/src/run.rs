@@ -26,7 +26,7 @@ use crate::self_checks::canaries;
 use crate::tasks::Tasks;
 use crate::view::View;
 use crate::zone::NameServers;
-use crate::{admin, discovery, first_sync, notify};
+use crate::{admin, discovery, first_sync, kubernetes, notify};
 
 pub use crate::tasks::RunError;
 
@@ -99,7 +99,7 @@ async fn start(
         state: overrides.state(),
         reports: prober.reports(),
         zones: Vec::new(),
-        journal,
+        journal: journal.clone(),
         heartbeats,
         beats: beats.clone(),
         brakes: config.brakes.brakes.clone(),
@@ -113,12 +113,12 @@ async fn start(
     };
     let reports = prober.reports();
     let shared = Shared {
-        inputs,
+        inputs: inputs.clone(),
         overrides: overrides.clone(),
         adopted: adopted_out,
         reports,
         name_servers: NameServers::default(),
-        fence,
+        fence: fence.clone(),
         writer: ha::writer(&config),
     };
     let show = source.as_mut().and_then(|source| source.show.take());
@@ -144,6 +144,15 @@ async fn start(
     }
     let probing = prober.run(setups, snapshots, health_out, confirmed, tasks.stop.clone());
     tasks.spawn("probe", async move { probing.await.map_err(|error| crate::chain(&error)) });
+    let (kubernetes_out, settings) = watch::channel(config.kubernetes);
+    let sources = kubernetes::Sources {
+        settings,
+        members: members.clone(),
+        inputs: inputs.clone(),
+        journal: journal.clone(),
+        fence: fence.clone(),
+    };
+    tasks.spawn_sound("kubernetes", kubernetes::run(sources, tasks.stop.clone()));
     beats.configure(running.configured());
     let (told, stop) = (beats.clone(), tasks.stop.clone());
     let turns: Turns = (heartbeats::TICK, Arc::new(move |member: &MemberName, turn| told.turn(member, turn)));
@@ -166,6 +175,7 @@ async fn start(
     let outputs = Outputs {
         members: members_out,
         setups: setup_out,
+        kubernetes: kubernetes_out,
         operators: operators_out,
         files: files_out,
         remotes: remotes_out,

@@ -18,6 +18,7 @@ use crate::config::{Config, Fault, Heard, Loaded, Remote, Stamps, ZoneConfig};
 use crate::ha::Fence;
 use crate::heartbeats::{self, ClusterBeats};
 use crate::inputs::Inputs;
+use crate::kubernetes;
 use crate::overrides::OverrideSender;
 use crate::overrides::order::Operator;
 use crate::registry::Registry;
@@ -55,6 +56,7 @@ pub(crate) struct Shared {
 pub(crate) struct Outputs {
     pub(crate) members: watch::Sender<Members>,
     pub(crate) setups: watch::Sender<Setup>,
+    pub(crate) kubernetes: watch::Sender<kubernetes::Settings>,
     pub(crate) operators: watch::Sender<Arc<Operator>>,
     pub(crate) files: watch::Sender<Stamps>,
     pub(crate) remotes: watch::Sender<Vec<Remote>>,
@@ -224,6 +226,7 @@ impl Running {
         operator.configure(&self.config, self.statuses());
         out.operators.send_replace(Arc::new(operator));
         out.setups.send_replace(setup);
+        out.kubernetes.send_replace(self.config.kubernetes);
         out.members.send_replace(self.config.members());
         out.remotes.send_if_modified(|remotes| {
             let changed = *remotes != self.config.remotes;

@@ -253,6 +253,7 @@ impl ZoneTask {
         if self.fence.standing().writes() {
             self.scope = Scope::All;
             self.reading.soon();
+            self.record_refused();
         }
     }
 

@@ -259,7 +259,8 @@ fn insert(keys: &mut Keys, key: &ServiceKey) {
     }
 }
 
-fn changed_services(before: &Snapshot, now: &Snapshot) -> BTreeSet<ServiceKey> {
+/// Services that a member has otherwise than before, or that only one of the two has.
+pub fn changed_services(before: &Snapshot, now: &Snapshot) -> BTreeSet<ServiceKey> {
     let mut changed = BTreeSet::new();
     for difference in before.members.diff(&now.members) {
         match difference {

@@ -38,7 +38,7 @@ pub mod simulate;
 pub use brakes::Velocity;
 pub use desired::ZoneSettings;
 pub use explain::{Explanation, explain};
-pub use input::Input;
+pub use input::{Input, changed_services};
 pub use lines::{HeldLine, Reason, SetLine};
 pub use planner::{
     Handover, Leave, Memory, Move, MoveCause, Orphan, Pass, Planner, Preview, Scope, Way, release,

@@ -258,7 +258,12 @@ impl Planner {
 
     /// The namespace of whoever wants a name, whether it can have it or not.
     pub fn namespace_at(&self, name: &DnsName) -> Option<Arc<str>> {
-        self.claims.at(name).first().map(|claim| Arc::clone(claim.service.namespace()))
+        self.service_at(name).map(|service| Arc::clone(service.namespace()))
+    }
+
+    /// The first Service that wants a name, whether it can have it or not.
+    pub fn service_at(&self, name: &DnsName) -> Option<ServiceKey> {
+        self.claims.at(name).first().map(|claim| claim.service.clone())
     }
 
     /// Services whose faults are others since this was last asked, each with its faults as they are now: what a Service

@@ -177,8 +177,14 @@ pub(crate) enum Fault {
 
 /// What lets a reader in.
 fn grant(action: &str) -> &'static str {
-    if action.ends_with("secrets") || action.ends_with("clusterprofiles") { GRANT_DISCOVERY } else { GRANT }
+    match action {
+        "write events" | "patch services" => GRANT_EVENTS,
+        _ if action.ends_with("secrets") || action.ends_with("clusterprofiles") => GRANT_DISCOVERY,
+        _ => GRANT,
+    }
 }
+
+const GRANT_EVENTS: &str = "config/kubernetes/member-events-rbac.yaml has the rights to grant";
 
 const GRANT_DISCOVERY: &str = "config/kubernetes/discovery-rbac.yaml has the rights to grant";
 const GRANT: &str = "grant it with a ClusterRole: kubectl create clusterrole fleetdns \

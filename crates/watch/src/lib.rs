@@ -40,6 +40,7 @@ mod proxy;
 mod route;
 mod secret;
 mod secrets;
+mod service_writer;
 mod settings;
 mod shared;
 mod state;
@@ -62,6 +63,7 @@ pub use limits::Limits;
 pub use once::list_once;
 pub use profile::Providers;
 pub use secret::Named;
+pub use service_writer::{Note, ServiceWriter, WriteError};
 pub use settings::{Completeness, MemberConfig, Members, Origin, Turn, Turns, WatchSettings};
 pub use shared::{LeaseSpec, SharedObjects};
 

@@ -40,6 +40,7 @@ impl Config {
             ("[brakes]", old.brakes != new.brakes),
             ("[admin] log-level", old.admin.level != new.admin.level),
             ("[limits]", old.limits != new.limits),
+            ("[kubernetes]", old.kubernetes != new.kubernetes),
             ("[hostnames]", old.hostnames != new.hostnames),
             ("address-allow and address-deny", old.addresses != new.addresses),
         ];

@@ -67,6 +67,7 @@ pub use zones::ZoneConfig;
 pub(crate) use files::{Stamps, stamp};
 pub(crate) use remote::{Heard, Remote};
 
+use crate::kubernetes;
 use fault::sort;
 use membership::Listing;
 use reader::Reader;
@@ -99,6 +100,8 @@ pub struct Config {
     pub limits: Limits,
     /// Which namespaces may ask for which host names.
     pub hostnames: Arc<HostnamePolicy>,
+    /// What is written into the clusters.
+    pub kubernetes: kubernetes::Settings,
     /// Several replicas; `None`: there is one.
     pub ha: Option<Ha>,
     /// Admin API and log.
@@ -197,6 +200,7 @@ impl Config {
             limits::namespace_rate(&mut Reader::new(&raw, "limits", file, &mut faults))
                 .unwrap_or(probe.settings.namespace_rate);
         let admin = settings::admin(&mut Reader::new(&raw, "admin", file, &mut faults), outside);
+        let kubernetes = settings::kubernetes(&mut Reader::new(&raw, "kubernetes", file, &mut faults));
         let ha = ha::read(&raw, file, fleet.as_ref(), &named, outside, &mut faults, &mut notes);
         let addresses = Arc::new(addresses::read(&raw, file, &zones, &admin, &mut faults));
         sort(&mut faults);
@@ -216,6 +220,7 @@ impl Config {
                     brakes,
                     limits,
                     hostnames,
+                    kubernetes,
                     ha,
                     admin,
                     addresses,

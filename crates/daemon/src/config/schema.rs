@@ -180,6 +180,16 @@ pub const LIMITS: SectionSpec = SectionSpec {
 /// Which namespaces may ask for which host names: its keys are namespaces, and are taken as they stand.
 pub const HOSTNAMES: SectionSpec = SectionSpec { kind: "hostnames", label: None, keys: &[] };
 
+/// What is written into the clusters.
+pub const KUBERNETES: SectionSpec = SectionSpec {
+    kind: "kubernetes",
+    label: None,
+    keys: &[
+        key("events", "whether Events about Services are written into their clusters: on or off"),
+        key("service-ingresses", "whether kubefed's annotation is set on Services: on or off"),
+    ],
+};
+
 /// Several replicas of one daemon.
 pub const HA: SectionSpec = SectionSpec {
     kind: "ha",
@@ -221,8 +231,20 @@ pub const ADMIN: SectionSpec = SectionSpec {
 };
 
 /// All sections.
-pub const SECTIONS: [&SectionSpec; 11] =
-    [&GLOBAL, &FLEET, &ZONE, &CLUSTER, &DISCOVERY, &PROBE, &BRAKES, &HOSTNAMES, &LIMITS, &HA, &ADMIN];
+pub const SECTIONS: [&SectionSpec; 12] = [
+    &GLOBAL,
+    &FLEET,
+    &ZONE,
+    &CLUSTER,
+    &DISCOVERY,
+    &PROBE,
+    &BRAKES,
+    &HOSTNAMES,
+    &LIMITS,
+    &KUBERNETES,
+    &HA,
+    &ADMIN,
+];
 
 /// What may be added to the name of a secret key, and is said by the value then.
 pub(super) const SECRET_FORMS: [&str; 2] = ["-file", "-env"];

@@ -1,4 +1,4 @@
-//! The sections `[brakes]` and `[admin]`.
+//! The sections `[brakes]`, `[kubernetes]` and `[admin]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use tracing::Level;
 use super::outside::Outside;
 use super::parse;
 use super::reader::Reader;
+use crate::kubernetes;
 
 /// What a plan has to pass, and how long we wait for what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +122,12 @@ pub(super) fn duration(
 pub(super) fn count(reader: &mut Reader<'_>, key: &str, largest: u32) -> Option<u32> {
     let right = format!("a number from 1 to {largest}");
     reader.parse(key, &right, |text| text.parse().ok().filter(|number| (1..=largest).contains(number)))
+}
+
+/// `[kubernetes]`.
+pub(super) fn kubernetes(reader: &mut Reader<'_>) -> kubernetes::Settings {
+    let mut on = |key| reader.parse(key, "on or off", text::switch).unwrap_or_default();
+    kubernetes::Settings { events: on("events"), service_ingresses: on("service-ingresses") }
 }
 
 /// `[brakes]`.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fleetdns_core::{MemberName, Verdict};
+use fleetdns_core::{MemberName, ServiceKey, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::query::Query;
@@ -17,6 +17,8 @@ pub enum Kind {
     In,
     /// An address left a name.
     Out,
+    /// A name that is wanted is not written.
+    Refused,
     /// A brake keeps something at a name.
     Held,
     /// No brake keeps anything at a name any more.
@@ -41,10 +43,11 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Started,
         Self::In,
         Self::Out,
+        Self::Refused,
         Self::Held,
         Self::Released,
         Self::SelfCheckFailed,
@@ -63,6 +66,7 @@ impl Kind {
             Self::Started => "started",
             Self::In => "in",
             Self::Out => "out",
+            Self::Refused => "refused",
             Self::Held => "held",
             Self::Released => "released",
             Self::SelfCheckFailed => "self-check-failed",
@@ -112,6 +116,9 @@ pub struct What {
     /// The namespace of the Service for which the name stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
+    /// The name of that Service in its namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// The address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -136,6 +143,7 @@ impl What {
             zone: None,
             name: None,
             namespace: None,
+            service: None,
             address: None,
             clusters: Vec::new(),
             cause: cause.into(),
@@ -163,6 +171,13 @@ impl What {
     pub fn namespace(mut self, namespace: Option<&str>) -> Self {
         self.namespace = namespace.map(str::to_owned);
         self
+    }
+
+    /// Of a Service, when it is known.
+    #[must_use]
+    pub fn service(mut self, service: Option<&ServiceKey>) -> Self {
+        self.service = service.map(|service| service.name().to_owned());
+        self.namespace(service.map(|service| &**service.namespace()))
     }
 
     /// Of clusters.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use fleetdns_core::hold::Hold;
-use fleetdns_core::plan::HeldChange;
-use fleetdns_core::{Address, Applied, DnsName, Outcome, ProbeKey};
+use fleetdns_core::plan::{HeldChange, Refused};
+use fleetdns_core::{Address, Applied, DnsName, Outcome, ProbeKey, ServiceKey};
 use fleetdns_planner::planner::{Move, Way};
 use fleetdns_probe::Reports;
 
@@ -67,6 +67,7 @@ impl EventRecorder {
         };
         let mut what =
             What::new(kind, one.cause.as_str()).zone(&self.zone).name(&one.name).clusters(&one.members);
+        what.service = one.service.as_ref().map(|service| service.name().to_owned());
         what.namespace = one.namespace.as_deref().map(str::to_owned);
         what.address = Some(one.address.to_string());
         what.evidence = one.probe.as_ref().and_then(|key| self.evidence(key));
@@ -109,6 +110,15 @@ impl EventRecorder {
             }
         }
         self.journal.record(events);
+    }
+
+    /// What is newly refused, each with the Service that it concerns.
+    pub fn refused<'a>(&self, news: impl IntoIterator<Item = (Option<ServiceKey>, &'a Refused)>) {
+        let event = |(service, one): (Option<ServiceKey>, &Refused)| {
+            let what = What::new(Kind::Refused, one.reason.to_string());
+            what.zone(&self.zone).name(&one.name).service(service.as_ref())
+        };
+        self.journal.record(news.into_iter().map(event));
     }
 
     /// The zone cannot be read or written.

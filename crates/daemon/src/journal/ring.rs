@@ -9,7 +9,7 @@ use super::Event;
 
 /// Events by number, bounded.
 #[derive(Debug)]
-pub(super) struct Ring {
+pub(crate) struct Ring {
     most: usize,
     events: BTreeMap<u64, Arc<Event>>,
     /// The numbers of the events of each namespace; what is of none has a share too.
@@ -19,7 +19,7 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self { most, events: BTreeMap::new(), shares: HashMap::new(), sizes: BTreeSet::new() }
     }
 
@@ -40,7 +40,7 @@ impl Ring {
     }
 
     /// Keeps an event; whether another one had to make room.
-    pub(super) fn push(&mut self, event: Arc<Event>) -> bool {
+    pub(crate) fn push(&mut self, event: Arc<Event>) -> bool {
         self.change(&event.what.namespace.clone(), |numbers| {
             numbers.insert(event.seq);
         });
@@ -54,7 +54,7 @@ impl Ring {
     }
 
     /// Takes out the oldest events.
-    pub(super) fn take(&mut self, count: usize) -> Vec<Arc<Event>> {
+    pub(crate) fn take(&mut self, count: usize) -> Vec<Arc<Event>> {
         let numbers: Vec<u64> = self.events.keys().take(count).copied().collect();
         numbers.into_iter().filter_map(|seq| self.remove(seq)).collect()
     }

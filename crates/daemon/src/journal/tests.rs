@@ -210,6 +210,7 @@ fn moved(way: Way) -> Move {
         cause: MoveCause::Unhealthy,
         members: ["east".parse().unwrap()].into(),
         namespace: Some("default".into()),
+        service: None,
         probe: None,
     }
 }

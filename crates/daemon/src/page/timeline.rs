@@ -83,7 +83,7 @@ fn row(event: &Event) -> EventRow {
     }
     let level = match what.kind {
         Kind::SelfCheckFailed | Kind::ZoneFault | Kind::Lost => Level::Problem,
-        Kind::Out | Kind::Held => Level::Warning,
+        Kind::Out | Kind::Refused | Kind::Held => Level::Warning,
         Kind::In | Kind::Released | Kind::SelfCheckPassed | Kind::ZoneMended => Level::Good,
         Kind::Started | Kind::Override | Kind::OverrideOver | Kind::Cluster => Level::Note,
     };

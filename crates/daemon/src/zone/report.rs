@@ -9,7 +9,7 @@ use fleetdns_core::lines::Lines;
 use fleetdns_core::plan::{HeldChange, Refusal, Refused};
 use fleetdns_core::stamp::span_ms;
 use fleetdns_core::text::printable;
-use fleetdns_core::{ClusterVerdict, DnsName, NameChange};
+use fleetdns_core::{ClusterVerdict, DnsName, NameChange, ServiceKey};
 use fleetdns_planner::{Move, Scope, Way};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -125,15 +125,22 @@ impl ZoneTask {
                 }
             }
             for (name, all) in &new_refused {
-                let namespace = name.parse().ok().and_then(|name| self.planner.namespace_at(&name));
-                news.extend(added(old.get(name), all).into_iter().map(|one| (namespace.clone(), one)));
-            }
-            for (service, all) in &faults {
-                let namespace = Some(Arc::clone(service.namespace()));
+                let service = name.parse().ok().and_then(|name| self.planner.service_at(&name));
                 news.extend(
-                    added(status.faults.get(service), all).into_iter().map(|one| (namespace.clone(), one)),
+                    added(old.get(name), all).into_iter().map(|one| (concerned(one, service.as_ref()), one)),
                 );
             }
+            for (service, all) in &faults {
+                let one = |one| (Some(service.clone()), one);
+                news.extend(added(status.faults.get(service), all).into_iter().map(one));
+            }
+            if self.fence.standing().writes() {
+                self.recorder.refused(news.iter().cloned());
+            }
+            let mut news: Vec<_> = news
+                .into_iter()
+                .map(|(service, one)| (service.map(|key| Arc::clone(key.namespace())), one))
+                .collect();
             news.retain(|(namespace, _)| admit(&mut self.lines, namespace.clone(), self.started));
             in_turn(&mut news);
             report_refused(zone, &news);
@@ -162,6 +169,10 @@ impl ZoneTask {
                 return true;
             };
             let one = by_backend(name, &reason);
+            let is_news = known.as_ref().is_none_or(|all| !all.contains(&one));
+            if is_news {
+                self.recorder.refused([(self.planner.service_at(name), &one)]);
+            }
             match known {
                 Some(all) if all.contains(&one) => return false,
                 Some(all) => {
@@ -172,6 +183,18 @@ impl ZoneTask {
             }
             true
         });
+    }
+
+    /// Records what is refused once this replica leads: as long as it follows, another one does.
+    pub(super) fn record_refused(&self) {
+        let status = self.status.borrow();
+        let by_name = status.refused.iter().flat_map(|(name, all)| {
+            let service = name.parse().ok().and_then(|name| self.planner.service_at(&name));
+            all.iter().map(move |one| (concerned(one, service.as_ref()), one))
+        });
+        let by_service =
+            status.faults.iter().flat_map(|(key, all)| all.iter().map(move |one| (Some(key.clone()), one)));
+        self.recorder.refused(by_name.chain(by_service));
     }
 
     /// Says what is wrong with the zone as a whole. `news`: a fault that was not there before.
@@ -238,6 +261,16 @@ impl ZoneTask {
 /// Whether a line that this namespace causes may be written; what is of none shares one share.
 fn admit(lines: &mut Lines, namespace: Option<Arc<str>>, started: Instant) -> bool {
     lines.admit(&namespace.unwrap_or_else(|| "".into()), started.elapsed())
+}
+
+/// The Service that a refusal concerns: the one that asks in vain, where another one has the name.
+fn concerned(one: &Refused, service: Option<&ServiceKey>) -> Option<ServiceKey> {
+    match &one.reason {
+        Refusal::Claimed { asked_by, .. }
+        | Refusal::Shared { asked_by, .. }
+        | Refusal::Kept { asked_by, .. } => Some(asked_by.clone()),
+        _ => service.cloned(),
+    }
 }
 
 fn by_backend(name: &DnsName, reason: &Arc<str>) -> Refused {

@@ -72,6 +72,8 @@ pub struct Move {
     pub members: BTreeSet<MemberName>,
     /// Namespace of the Service that has the name; none when nobody wants it any more.
     pub namespace: Option<Arc<str>>,
+    /// The Service that has the name in the first of these members.
+    pub service: Option<ServiceKey>,
     /// How it is probed; `None` for a host name and for what nobody returns any more.
     pub probe: Option<ProbeKey>,
 }
@@ -124,8 +126,8 @@ impl Planner {
             let probe = self.probe_of(desired.as_ref(), address, &members);
             let service = desired.as_ref().map(|desired| desired.service_in(members.first()));
             let namespace = service.map(|service| Arc::clone(service.namespace()));
-            let (name, address) = (name.clone(), address.clone());
-            moves.push(Move { name, address, way, cause, members, namespace, probe });
+            let (name, address, service) = (name.clone(), address.clone(), service.cloned());
+            moves.push(Move { name, address, way, cause, members, namespace, service, probe });
         };
         for address in before.difference(&after).filter(real) {
             add(address, Way::Out, self.why_out(desired.as_ref(), address, &was, change));

@@ -33,7 +33,7 @@ fn all_faults_come_at_once_by_line() {
             "dns.conf:7: [zone \"example.com\"] provider: unknown provider 'azure'; expected one of coredns, embedded, \
              azure-azuredns, azure-private-dns, rfc2136, aws-route53, webhook",
             "dns.conf:8: [probes]: is no section that is known; there are [Global], [fleet], [zone \"NAME\"], \
-             [cluster \"NAME\"], [discovery], [probe], [brakes], [hostnames], [limits], [ha], [admin]; did you mean 'probe'?",
+             [cluster \"NAME\"], [discovery], [probe], [brakes], [hostnames], [limits], [kubernetes], [ha], [admin]; did you mean 'probe'?",
             "dns.conf:9: [cluster \"a b\"]: 'a b' cannot name a cluster",
             "dns.conf:11: [probe] intervall: is not a key of this section; did you mean 'interval'?",
         ],

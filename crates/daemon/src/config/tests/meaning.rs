@@ -8,6 +8,7 @@ use fleetdns_probe::TrustSettings;
 
 use super::*;
 use crate::config::{LogFormat, Socket};
+use crate::kubernetes::Settings;
 use fleetdns_watch::Access;
 
 #[test]
@@ -30,6 +31,7 @@ fn what_is_not_said_has_a_default() {
     assert_eq!(config.brakes.drift, seconds(60));
     assert_eq!(config.admin.listen.map(|a| a.to_string()).as_deref(), Some("127.0.0.1:8053"));
     assert_eq!(config.admin.log, LogFormat::Text);
+    assert_eq!(config.kubernetes, Settings { events: false, service_ingresses: false });
     assert!(config.notes.is_empty());
 }
 
@@ -49,8 +51,9 @@ fn every_key_reaches_its_field() {
                 min-interval = 4s\nfast-interval = 3s\ntimeout = 1s\nfall = 4\nrise = 5\nca-file = /ca.pem\nnameservers = 9.9.9.9\nmin-ttl = 20s\nmax-ttl = 1m\nunprobeable = hold\n\
                 [brakes]\nmin-kept = 2\nall-down = all\nmax-delete = 10%\nstartup-timeout = 7s\ngrace = 8s\ndrift = 9s\n\
                 anchors = 9.9.9.9:53, www.Example.com:443\ncorrelation-hold = forever\n\
-                [limits]\nnamespace-probes = 7\n[admin]\nlisten = off\nsocket = ~/s\nlog = json\n";
+                [limits]\nnamespace-probes = 7\n[kubernetes]\nevents = on\n[admin]\nlisten = off\nsocket = ~/s\nlog = json\n";
     let config = case(text).variable("HOME", "/home/x").file("/ca.pem", "").file("/west.pem", "").config();
+    assert_eq!(config.kubernetes, Settings { events: true, service_ingresses: false });
     let fleet = &config.fleet;
     assert_eq!((fleet.name.as_str(), fleet.owner.as_str(), fleet.federation_names), ("fed", "blue", false));
     assert_eq!(fleet.namespaces.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "b"]);
