@@ -122,7 +122,7 @@ async fn a_file_that_is_not_there_is_made_when_start_up_has_converged() {
     let started = || provider(&[("zone-file", file.to_str().unwrap()), ("ns", "ns1.example.net")]);
     let (www, web) = (("www.example.com", a(&["203.0.113.1"])), ("web.example.com", a(&["203.0.113.2"])));
     let first = started();
-    make(&*first, &desired(&[www.clone()])).await;
+    make(&*first, &desired(std::slice::from_ref(&www))).await;
     make(&*first, &desired(&[www.clone(), web.clone()])).await;
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is there yet");
     first.converged().await;
@@ -130,11 +130,11 @@ async fn a_file_that_is_not_there_is_made_when_start_up_has_converged() {
     assert!(text.contains("203.0.113.1") && text.contains("203.0.113.2"), "{text}");
     // One that is there is written at once.
     let second = started();
-    make(&*second, &desired(&[www.clone()])).await;
+    make(&*second, &desired(std::slice::from_ref(&www))).await;
     assert!(!fs::read_to_string(&file).unwrap().contains("203.0.113.2"));
     // One that is gone later is made again at once, and so is one that somebody makes meanwhile left as it is.
     fs::remove_file(&file).unwrap();
-    make(&*first, &desired(&[web.clone()])).await;
+    make(&*first, &desired(std::slice::from_ref(&web))).await;
     assert!(fs::read_to_string(&file).unwrap().contains("203.0.113.2"));
     fs::remove_file(&file).unwrap();
     let third = started();
