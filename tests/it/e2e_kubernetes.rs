@@ -20,6 +20,8 @@ use crate::e2e_endpoint::{BACK, REFUSED, both, without_east};
 
 const ANNOTATION: &str = "federation.kubernetes.io/service-ingresses";
 const SERVICE: &str = "calculatorlb";
+/// One lease, and what it takes to see that it is over.
+const ELECTED: Duration = Duration::from_secs(30);
 /// The way over the journal and the queue of a cluster, and a request.
 const WRITTEN: Duration = Duration::from_secs(10);
 
@@ -87,6 +89,11 @@ async fn a_cluster_shows_what_became_of_its_service_with_the_rights_that_are_wri
         .more(&format!("[kubernetes]\nevents = on\nservice-ingresses = on\n[ha]\netcd-endpoints = {etcd}\n"));
     let daemon = Daemon::start(&conf).await;
     let other_daemon = Daemon::start(&conf).await;
+    // A first write of the lease that took too long counts for as long as a lease.
+    let elected = |status: &Value| {
+        status["leads"] == true || status["replica"].as_str().unwrap_or_default().contains("follows")
+    };
+    daemon.status_shows("who leads", ELECTED, elected).await;
 
     let (in_west, mut in_east) = (Endpoint::on_port(5001), Endpoint::on_port(5001));
     let (one, other) = (in_west.ip().to_string(), in_east.ip().to_string());
