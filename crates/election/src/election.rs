@@ -134,11 +134,11 @@ impl Election {
         self.unsure = false;
         let record = found.as_ref().map(|found| &found.record);
         self.sent.take_if(|(sent, _)| Some(&*sent) != record);
-        // What is as it was may have been changed and put back where nobody looked for a while; only a leader finds its own.
+        // What is as it was may have been changed and put back where nobody looked for a while: a backup may name this replica
+        // too, while another one leads.
         let blind = self.known_at.is_none_or(|at| now > at + self.terms.period * 3);
-        let is_own = self.holder() == Some(&*self.me);
         self.known_at = Some(now);
-        if blind && !is_own || self.seen.as_ref().is_none_or(|seen| seen.found != found) {
+        if blind && !self.leads(now) || self.seen.as_ref().is_none_or(|seen| seen.found != found) {
             let respected = self.respected(now, record);
             self.transitions = self.transitions.max(record.map(|record| record.transitions));
             self.seen = Some(Seen { found, at: now, respected });

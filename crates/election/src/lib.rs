@@ -17,7 +17,7 @@
 //!
 //! Invariant: as long as no clock runs faster than another by more than a tenth, and writes of the record are
 //! conditional, there is one leader at most at any moment; also when the record is deleted or put back from a backup, unless that one was
-//! given back and a replica that has just started is the first to read it.
+//! given back and a replica that has just started is the first to read it, or it happens again within three lease times.
 //! Invariant: this crate does no I/O and reads no clock.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
