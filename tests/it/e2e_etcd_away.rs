@@ -13,8 +13,8 @@ use fleetdns_tests::race::Race;
 use crate::e2e_endpoint::{BACK, both};
 
 const AWAY: Duration = Duration::from_secs(30);
-/// A call returns up after 5 s.
-const NOTICED: Duration = Duration::from_secs(10);
+/// A write returns after 5 s, and so does the reading that follows it.
+const NOTICED: Duration = Duration::from_secs(15);
 /// Pauses between attempts grow to 30 s, and an attempt may just have begun.
 const MADE_UP: Duration = Duration::from_secs(40);
 
