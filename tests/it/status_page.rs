@@ -37,7 +37,7 @@ fn accessible(browser: &mut Browser, what: &str) {
     }
 }
 
-/// Writes what it looks like on a phone, a tablet and a desk, by day and by night; nothing is wider than the window.
+/// Writes what it looks like on a phone, a tablet and a wide screen, light and dark; nothing is wider than the window.
 fn pictures(browser: &mut Browser, name: &str) {
     let folder = servers::results("status-page");
     for (width, height) in [(390, 844), (820, 1180), (1440, 1000)] {

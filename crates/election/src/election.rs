@@ -148,7 +148,7 @@ impl Election {
         }
     }
 
-    /// For how long a record that is new is left alone. One that is missing or goes back in time says nothing of who leads.
+    /// For how long a record that is new is left alone. One that is missing or goes back in time does not show who leads.
     fn respected(&self, now: Duration, record: Option<&Record>) -> Duration {
         let usual = Duration::from_secs(self.terms.seconds.into());
         match record {

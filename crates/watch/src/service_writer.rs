@@ -24,7 +24,7 @@ const WRITE_EVENTS: &str = "write events";
 const ANNOTATE: &str = "patch services";
 /// Of one request.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Who says it.
+/// The component that Events name.
 const COMPONENT: &str = "fleetdns";
 
 /// An Event about a Service.
@@ -34,7 +34,7 @@ pub struct Note {
     pub warning: bool,
     /// One word in `CamelCase`.
     pub reason: &'static str,
-    /// For people.
+    /// What happened, in a sentence.
     pub message: String,
 }
 
@@ -52,7 +52,7 @@ pub enum WriteError {
     Failed {
         /// What is wrong.
         problem: String,
-        /// How long the server asks to wait.
+        /// The pause that the server wants before the next try.
         retry_after: Duration,
     },
 }

@@ -47,8 +47,8 @@ struct Inner {
     draft: Mutex<Draft>,
 }
 
-/// A file that is not there is made when start-up has converged: CoreDNS answers SERVFAIL without one, and would say of a name
-/// that was not found yet that it does not exist.
+/// A file that is not there is made when start-up has converged: CoreDNS answers SERVFAIL without one, and NXDOMAIN for a name
+/// that a file does not hold yet.
 #[derive(Debug)]
 enum Draft {
     /// What the file will hold.

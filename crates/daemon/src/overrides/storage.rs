@@ -44,7 +44,7 @@ impl Storage {
         Self::Shared(Shared { engine, version: None, confirmed: None, changes: 0, agreed: 0 })
     }
 
-    /// Changes what is kept; returns it with what the change says of itself. `known`: what counts where nothing is kept.
+    /// Changes what is kept; returns it with what the change returned. `known`: what counts where nothing is kept.
     ///
     /// # Errors
     /// When it cannot be kept: nothing has changed then.
@@ -149,7 +149,7 @@ impl Shared {
     ) -> Result<(Overrides, T), StoreError> {
         let changed = self.try_change(known, now, change, confirms).await;
         if changed.is_err() {
-            // What was read on the way is not in force yet: it is news at the next look.
+            // What was read on the way is not in force yet: the next look takes it in.
             self.version = None;
         }
         changed

@@ -243,7 +243,7 @@ impl OverrideStore {
         (store_task, sender)
     }
 
-    /// With the prober's ear for an outage that was confirmed at another replica.
+    /// Tells the prober of an outage that was confirmed at another replica.
     #[must_use]
     pub fn with_listener(mut self, listener: watch::Sender<u64>) -> Self {
         self.confirmed.listener = Some(listener);
