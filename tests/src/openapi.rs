@@ -1,6 +1,9 @@
 //! `config/openapi.yaml`, and whether answers are as it says.
 
-use boon::{Compiler, Schemas};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::Value;
 
 const FILE: &str = include_str!("../../config/openapi.yaml");
@@ -14,17 +17,30 @@ pub fn document() -> Value {
     serde_saphyr::from_str(FILE).unwrap()
 }
 
+/// Every schema of the description, ready to use: compiling one takes longer than most answers.
+fn compiled() -> &'static (Schemas, BTreeMap<String, SchemaIndex>) {
+    static COMPILED: OnceLock<(Schemas, BTreeMap<String, SchemaIndex>)> = OnceLock::new();
+    COMPILED.get_or_init(|| {
+        let (document, mut schemas, mut compiler) = (document(), Schemas::new(), Compiler::new());
+        compiler.enable_format_assertions();
+        compiler.add_resource(URL, document.clone()).unwrap();
+        let names = document["components"]["schemas"].as_object().unwrap().keys();
+        let compile = |name: &String| {
+            let place = format!("{URL}#/components/schemas/{name}");
+            (name.clone(), compiler.compile(&place, &mut schemas).unwrap())
+        };
+        let all = names.map(compile).collect();
+        (schemas, all)
+    })
+}
+
 /// Fails unless an answer is as a schema says, down to each field.
 ///
 /// # Panics
 /// With what differs.
 pub fn assert_is(schema: &str, answer: &Value) {
-    let mut compiler = Compiler::new();
-    compiler.enable_format_assertions();
-    compiler.add_resource(URL, document()).unwrap();
-    let mut schemas = Schemas::new();
-    let place = compiler.compile(&format!("{URL}#/components/schemas/{schema}"), &mut schemas).unwrap();
-    if let Err(error) = schemas.validate(answer, place) {
+    let (schemas, all) = compiled();
+    if let Err(error) = schemas.validate(answer, all[schema]) {
         panic!("not a {schema} of config/openapi.yaml: {error:#}\n{answer:#}");
     }
 }
