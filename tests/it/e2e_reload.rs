@@ -8,6 +8,7 @@ use fleetdns_tests::conf::{Conf, ZONE, name};
 use fleetdns_tests::daemon::{Daemon, cluster};
 use fleetdns_tests::dns;
 use fleetdns_tests::endpoint::{Endpoint, Mode};
+use fleetdns_tests::eventually;
 use fleetdns_tests::fleet::Fleet;
 use fleetdns_tests::manifest::NewService;
 use fleetdns_tests::nameserver::{KEY, NameServer, Rights, SECRET, Software};
@@ -253,6 +254,12 @@ async fn a_secret_and_an_authority_that_are_replaced_in_their_files_are_taken_up
         .cluster("westus", &fleet.west.kubeconfig())
         .cluster("eastus", &path("kubeconfig"));
     let daemon = Daemon::spawn(&conf.more("[brakes]\nstartup-timeout = 1s"), &[]);
+    // It is not ready before its zone is read.
+    let answers = async || match daemon.command(&["health"]).await {
+        health if health.code == Some(0) => Ok(()),
+        health => Err(health.err),
+    };
+    eventually("the daemon to answer", BACK, Duration::from_millis(50), answers).await;
     let faults = |status: &Value| {
         status["zones"][0]["fault"].is_string() && cluster(status, "eastus")["fault"].is_string()
     };
