@@ -19,6 +19,7 @@ use kube::api::{GetParams, ListParams, WatchParams};
 use kube::client::Body;
 use kube::core::Request;
 use serde::Deserialize;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use crate::access::Connection;
@@ -188,6 +189,8 @@ impl Api {
                 take(item).map_err(PageFault::Broken)
             });
             taken.map_err(fault)?;
+            // A list that comes without end takes no turn of the other members.
+            yield_now().await;
         }
         splitter.end().map_err(fault)
     }

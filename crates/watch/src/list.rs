@@ -58,8 +58,8 @@ impl Splitter {
         bytes: &[u8],
         mut take: impl FnMut(&[u8]) -> Result<(), PageFault>,
     ) -> Result<(), PageFault> {
-        let (mut from, mut part) = (0, Part::Between);
-        for (at, byte) in bytes.iter().enumerate() {
+        let (mut from, mut at, mut part) = (0, 0, Part::Between);
+        while let Some(byte) = bytes.get(at) {
             let (next, ended) = self.step(*byte)?;
             if next != part {
                 self.keep(bytes.get(from..at).unwrap_or_default(), part)?;
@@ -71,8 +71,18 @@ impl Splitter {
                 self.item.clear();
                 from = at + 1;
             }
+            at += 1;
+            at += self.plain(bytes.get(at..).unwrap_or_default());
         }
         self.keep(bytes.get(from..).unwrap_or_default(), part)
+    }
+
+    /// How many of the next bytes are in the middle of a text: most of a large list is text.
+    fn plain(&self, bytes: &[u8]) -> usize {
+        if !self.in_string || self.escaped || self.depth <= 1 {
+            return 0;
+        }
+        bytes.iter().position(|byte| matches!(byte, b'"' | b'\\')).unwrap_or(bytes.len())
     }
 
     /// What stood around the items, when the page has ended.
