@@ -16,8 +16,10 @@
 //! A record that is missing, or older than one that was seen, was deleted or put back from a backup: it is no reason to lead.
 //!
 //! Invariant: as long as no clock runs faster than another by more than a tenth, and writes of the record are
-//! conditional, there is one leader at most at any moment; also when the record is deleted or put back from a backup, unless that one was
-//! given back and a replica that has just started is the first to read it, or it happens again within three lease times.
+//! conditional, there is one leader at most at any moment. This holds also when the record is deleted or put back from a
+//! backup, with three exceptions: no other replica has read the record since it stopped being like that (a second or two);
+//! it happens again within three lease times; or the backup has a lease that was given back, and a replica that has just
+//! started reads it first.
 //! Invariant: this crate does no I/O and reads no clock.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]

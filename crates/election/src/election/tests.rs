@@ -203,10 +203,12 @@ struct World {
     stored: Option<Found>,
     writes: u64,
     backup: (Option<Found>, u64),
+    /// When all was last as in the backup.
+    kept: u64,
+    /// When there was last no document.
+    absent: u64,
     /// When a document was deleted or put back last.
     meddled: u64,
-    /// Who has it, and since when it was seen so.
-    holder: (Option<String>, u64),
 }
 
 impl World {
@@ -244,18 +246,23 @@ fn what_was_not_looked_at_for_a_while_counts_from_now() {
 const MEDDLES: u64 = 45_000;
 
 /// What becomes of the engine's documents: they are deleted, or put back as they once were, and versions come again. Not so
-/// soon after somebody has taken over that others have not seen it, and not again before the replicas are over it.
+/// soon after they were like that that others have seen nothing else, and not again before the replicas are over it.
 fn meddle(world: &mut World, now: u64, dice: u16) {
-    let holder = |found: &Option<Found>| found.as_ref().and_then(|found| found.record.holder.clone());
-    if holder(&world.stored) != world.holder.0 {
-        world.holder = (holder(&world.stored), now);
+    let backup = world.backup.clone();
+    if world.writes == backup.1 {
+        world.kept = now;
     }
-    let kept = world.backup.clone();
+    if world.stored.is_none() {
+        world.absent = now;
+    }
     match dice % 64 {
         12 | 13 => world.backup = (world.stored.clone(), world.writes),
-        11 | 14 if now < world.holder.1 + 4_000 || now < world.meddled + MEDDLES => {}
-        11 => (world.stored, world.meddled) = (None, now),
-        14 => ((world.stored, world.writes), world.meddled) = (kept, now),
+        11 if now >= world.meddled.saturating_add(MEDDLES).max(world.absent + 4_000) => {
+            (world.stored, world.meddled) = (None, now);
+        }
+        14 if now >= world.meddled.saturating_add(MEDDLES).max(world.kept + 4_000) => {
+            ((world.stored, world.writes), world.meddled) = (backup, now);
+        }
         _ => {}
     }
 }
