@@ -105,6 +105,7 @@ async fn the_chart_installs_a_daemon_with_its_rights_and_leaves_nothing() {
         ("mode=agent", "/mode"),
         ("ha.cluster=", "ha.cluster is missing"),
         ("config=[admin]", "which the chart adds"),
+        ("config=[kubernetes]", "which the chart adds"),
         ("config=", "config is missing"),
     ] {
         let refused = helm(west, &["template", "fleetdns", &chart, "-f", &values, "--set", set]);
@@ -121,6 +122,14 @@ async fn the_chart_installs_a_daemon_with_its_rights_and_leaves_nothing() {
     assert_eq!(rules(&rendered, "ClusterRole"), rules(&plain("rbac.yaml"), "ClusterRole"));
     assert_eq!(rules(&rendered, "Role"), rules(&plain("ha-rbac.yaml"), "Role"));
     assert_eq!(rules(&member, "ClusterRole"), rules(&plain("member-rbac.yaml"), "ClusterRole"));
+    let writes = "kubernetes.events=true,kubernetes.serviceIngresses=true";
+    let writing =
+        helm(west, &["template", "fleetdns", &chart, "--set", &format!("mode=member,{writes}")]).unwrap();
+    let each = |all: &[Value]| -> Vec<Value> {
+        rules(all, "ClusterRole").iter().flat_map(|rules| rules.as_array().unwrap().clone()).collect()
+    };
+    let both = [each(&plain("member-rbac.yaml")), each(&plain("member-events-rbac.yaml"))].concat();
+    assert_eq!(each(&documents(&writing)), both);
     let find = |all: &[Value], kind| all.iter().find(|one| one["kind"] == kind).cloned().unwrap();
     let pod = |all: &[Value]| find(all, "Deployment")["spec"]["template"]["spec"]["containers"][0].clone();
     let (ours, theirs) = (pod(&rendered), pod(&plain("deployment.yaml")));
@@ -140,18 +149,18 @@ async fn the_chart_installs_a_daemon_with_its_rights_and_leaves_nothing() {
     let deployments: Api<Deployment> = Api::namespaced(api.clone(), "fleetdns");
     let replicas = async || deployments.get("fleetdns").await.unwrap().spec.unwrap().replicas;
     assert_eq!(replicas().await, Some(2));
-    helm(west, &[&install[..], &["--set", "replicas=3"]].concat()).unwrap();
+    helm(west, &[&install[..], &["--set", &format!("replicas=3,{writes}")]].concat()).unwrap();
     assert_eq!(replicas().await, Some(3));
 
     // What the pods would read, run here with the rights of their account.
     let maps: Api<ConfigMap> = Api::namespaced(api.clone(), "fleetdns");
     let written = maps.get("fleetdns").await.unwrap().data.unwrap()["dns.conf"].clone();
     assert!(written.starts_with(CONF.trim_end()), "{written}");
-    let (_, ha) = written.split_once("[ha]\n").unwrap();
-    assert!(ha.contains("lease = fleetdns/fleetdns-ha"), "{written}");
+    let (_, more) = written.split_once("[kubernetes]\n").unwrap();
+    assert!(more.contains("lease = fleetdns/fleetdns-ha"), "{written}");
     let kubeconfig = kubeconfig_of(west, "fleetdns", folder.path()).await;
     let conf = Conf::new(&fleet.dns.etcd_endpoint()).cluster("westus", &kubeconfig);
-    let daemon = Daemon::start(&conf.more(&format!("[ha]\n{ha}"))).await;
+    let daemon = Daemon::start(&conf.more(&format!("[kubernetes]\n{more}"))).await;
     let check = daemon.command(&["check"]).await;
     assert_eq!(check.code, Some(0), "{check:?}");
     // The first lease of all is left alone for as long as one lasts.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use fleetdns_core::{MemberName, ServiceKey, Snapshot};
 use fleetdns_planner::changed_services;
-use fleetdns_watch::{Access, Members, ServiceWriter};
+use fleetdns_watch::{Access, Members, ServiceWriter, Write};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -44,6 +44,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What is written, to be checked.
+    pub fn writes(self) -> Vec<Write> {
+        let all = [(self.events, Write::Events), (self.service_ingresses, Write::Annotation)];
+        all.into_iter().filter_map(|(on, write)| on.then_some(write)).collect()
+    }
+
     /// Nothing unless this replica leads.
     const fn filter(self, leads: bool) -> Self {
         Self { events: self.events && leads, service_ingresses: self.service_ingresses && leads }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fleetdns_core::Finding;
+use futures::future::try_join_all;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
@@ -14,24 +15,51 @@ use tokio::time::timeout;
 use crate::access::Connector;
 use crate::api::{Api, LIST, LIST_NODES, WATCH};
 use crate::error::Fault;
+use crate::service_writer::{ANNOTATE, WRITE_EVENTS};
 use crate::settings::{MemberConfig, WatchSettings};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const VERSION: &str = "ask for its version";
 const REVIEW: &str = "ask for our rights";
 
-/// Looks whether a member can be reached and read; at least one finding, within about ten seconds.
-pub async fn check(member: &MemberConfig, settings: &WatchSettings) -> Vec<Finding> {
+/// What is written into a cluster beside what is read there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// Events about Services.
+    Events,
+    /// An annotation of Services.
+    Annotation,
+}
+
+impl Write {
+    /// What it does, and the rights that this needs: verbs on a resource.
+    const fn needs(self) -> (&'static str, &'static str, [&'static str; 2]) {
+        match self {
+            Self::Events => (WRITE_EVENTS, "events", ["create", "patch"]),
+            Self::Annotation => (ANNOTATE, "services", ["get", "patch"]),
+        }
+    }
+}
+
+/// Looks whether a member can be reached and read, and whether it grants what `writes` need; at least one finding, within
+/// about ten seconds.
+pub async fn check(member: &MemberConfig, settings: &WatchSettings, writes: &[Write]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let step = settings.request_timeout.min(DEADLINE / 2);
-    if timeout(DEADLINE, look(member, settings, step, &mut findings)).await.is_err() {
+    if timeout(DEADLINE, look(member, settings, writes, step, &mut findings)).await.is_err() {
         let text = format!("no end within {} s; the rest was not looked at", DEADLINE.as_secs());
         findings.push(Finding { good: false, text });
     }
     findings
 }
 
-async fn look(member: &MemberConfig, settings: &WatchSettings, step: Duration, findings: &mut Vec<Finding>) {
+async fn look(
+    member: &MemberConfig,
+    settings: &WatchSettings,
+    writes: &[Write],
+    step: Duration,
+    findings: &mut Vec<Finding>,
+) {
     let mut say = |good, text: String| findings.push(Finding { good, text });
     let connection = match Connector::new(member.access.clone()).connect(step).await {
         Ok(connection) => connection,
@@ -63,6 +91,14 @@ async fn look(member: &MemberConfig, settings: &WatchSettings, step: Duration, f
             say(member.region.is_some(), text);
         }
     }
+    for write in writes {
+        let (action, resource, verbs) = write.needs();
+        let granted = try_join_all(verbs.map(|verb| granted(&api, verb, resource, action))).await;
+        match granted {
+            Ok(_) => say(true, format!("may {action}")),
+            Err(fault) => say(false, fault.to_string()),
+        }
+    }
 }
 
 async fn version(api: &Api) -> Result<String, Fault> {
@@ -88,6 +124,16 @@ async fn reviewed(api: &Api, review: &SelfSubjectAccessReview) -> Result<SelfSub
 
 /// Asks for a right; where that cannot be asked, tries.
 async fn may(api: &Api, verb: &str, resource: &str, action: &'static str) -> Result<(), Fault> {
+    match granted(api, verb, resource, action).await {
+        Err(Fault::Forbidden { action: REVIEW, .. } | Fault::Status { .. } | Fault::Broken { .. }) => {
+            attempt(api, action).await
+        }
+        asked => asked,
+    }
+}
+
+/// Asks whether a right is granted in all namespaces.
+async fn granted(api: &Api, verb: &str, resource: &str, action: &'static str) -> Result<(), Fault> {
     let attributes = ResourceAttributes {
         resource: Some(resource.to_owned()),
         verb: Some(verb.to_owned()),
@@ -100,20 +146,14 @@ async fn may(api: &Api, verb: &str, resource: &str, action: &'static str) -> Res
         },
         ..SelfSubjectAccessReview::default()
     };
-    match reviewed(api, &review).await {
-        Ok(review) => match review.status {
-            Some(status) if status.allowed => Ok(()),
-            status => {
-                let reason = status.and_then(|status| status.reason).filter(|reason| !reason.is_empty());
-                let message = reason.unwrap_or_else(|| format!("no right to {action} in all namespaces"));
-                let message = api.peer().brief(&message);
-                Err(Fault::Forbidden { peer: api.peer().clone(), action, message })
-            }
-        },
-        Err(Fault::Forbidden { .. } | Fault::Status { .. } | Fault::Broken { .. }) => {
-            attempt(api, action).await
+    match reviewed(api, &review).await?.status {
+        Some(status) if status.allowed => Ok(()),
+        status => {
+            let reason = status.and_then(|status| status.reason).filter(|reason| !reason.is_empty());
+            let message = reason.unwrap_or_else(|| format!("no right to {action} in all namespaces"));
+            let message = api.peer().brief(&message);
+            Err(Fault::Forbidden { peer: api.peer().clone(), action, message })
         }
-        Err(fault) => Err(fault),
     }
 }
 

@@ -55,7 +55,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, contexts, endpoint, files, server};
 pub use account::{Account, AccountError, AccountKubeconfig};
-pub use check::check;
+pub use check::{Write, check};
 pub use discover::{Objects, Query};
 pub use error::{AccessError, WatchError};
 pub use given::{Allowed, Given, Text};

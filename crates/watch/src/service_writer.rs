@@ -20,8 +20,8 @@ use crate::error::Fault;
 use crate::limits::Limits;
 
 const GET: &str = "get services";
-const WRITE_EVENTS: &str = "write events";
-const ANNOTATE: &str = "patch services";
+pub(crate) const WRITE_EVENTS: &str = "write events";
+pub(crate) const ANNOTATE: &str = "patch services";
 /// Of one request.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The component that Events name.

@@ -31,10 +31,20 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- end -}}
 
-{{- define "fleetdns.reads" -}}
+{{- define "fleetdns.rights" -}}
 - apiGroups: [""]
   resources: ["services"{{ if .Values.rbac.nodes }}, "nodes"{{ end }}]
   verbs: ["get", "list", "watch"]
+{{- if .Values.kubernetes.events }}
+- apiGroups: [""]
+  resources: ["events"]
+  verbs: ["create", "patch"]
+{{- end }}
+{{- if .Values.kubernetes.serviceIngresses }}
+- apiGroups: [""]
+  resources: ["services"]
+  verbs: ["patch"]
+{{- end }}
 {{- end -}}
 
 {{/* The Secret with files, if there is one. */}}

@@ -82,10 +82,10 @@ pub async fn check(flags: &Flags, format: Format) -> Result<Exit, CommandError> 
     }));
 
     let members = config.members.clone();
-    let settings = config.watch_settings();
+    let (settings, writes) = (config.watch_settings(), config.kubernetes.writes());
     let progress = Progress::start("checking clusters and zones", members.len() + config.zones.len());
     let asked = members.iter().map(|member| async {
-        let findings = fleetdns_watch::check(member, &settings).await;
+        let findings = fleetdns_watch::check(member, &settings, &writes).await;
         let origin = match member.origin {
             Origin::Config => String::new(),
             ref other => format!(" ({other})"),

@@ -6,7 +6,7 @@ use crate::Fleet;
 use crate::fake::{Fake, How};
 
 async fn findings(fleet: &Fleet) -> (bool, String) {
-    let found = check(&fleet.members[0], &fleet.settings).await;
+    let found = check(&fleet.members[0], &fleet.settings, &[]).await;
     let text = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert!(!found.is_empty() && !text.contains("top-secret"), "{text}");
     (found.iter().all(|finding| finding.good), text)

@@ -132,7 +132,7 @@ async fn a_token_that_a_server_echoes_is_not_shown() {
     east.cluster().pulse = How::Status(500);
     east.cluster().review = How::Status(500);
     fleet.settings.request_timeout = Duration::from_secs(5);
-    for finding in fleetdns_watch::check(&fleet.members[0], &fleet.settings).await {
+    for finding in fleetdns_watch::check(&fleet.members[0], &fleet.settings, &[]).await {
         assert!(!finding.to_string().contains("top-secret"), "{finding}");
     }
 }
