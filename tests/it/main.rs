@@ -4,6 +4,7 @@
 mod alerts;
 mod api;
 mod bad_input;
+mod chaos;
 mod e2e_adopt;
 mod e2e_adopt_external_dns;
 mod e2e_adopt_kubefed;

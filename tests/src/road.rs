@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,7 +18,15 @@ use crate::kube::Member;
 pub struct Road {
     /// Where it begins.
     pub address: SocketAddr,
-    open: watch::Sender<bool>,
+    there: watch::Sender<Lane>,
+    back: watch::Sender<Lane>,
+}
+
+/// One direction.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lane {
+    is_cut: bool,
+    delay: Duration,
 }
 
 impl Road {
@@ -28,34 +37,53 @@ impl Road {
     pub async fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let open = watch::Sender::new(true);
-        let roads = open.clone();
+        let (there, back) = (watch::Sender::<Lane>::default(), watch::Sender::<Lane>::default());
+        let lanes = (there.clone(), back.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(server) = TcpStream::connect(server).await else { continue };
                 let (from, to) = (client.into_split(), server.into_split());
-                tokio::spawn(carry(from.0, to.1, roads.subscribe()));
-                tokio::spawn(carry(to.0, from.1, roads.subscribe()));
+                tokio::spawn(carry(from.0, to.1, lanes.0.subscribe()));
+                tokio::spawn(carry(to.0, from.1, lanes.1.subscribe()));
             }
         });
-        Self { address, open }
+        Self { address, there, back }
     }
 
     /// Nothing comes through from now on.
     pub fn cut(&self) {
-        self.open.send_replace(false);
+        self.there.send_modify(|lane| lane.is_cut = true);
+        self.cut_answers();
     }
 
-    /// Everything comes through again.
+    /// Requests come through, and answers do not.
+    pub fn cut_answers(&self) {
+        self.back.send_modify(|lane| lane.is_cut = true);
+    }
+
+    /// Everything takes so much longer, each way.
+    pub fn delay(&self, delay: Duration) {
+        for lane in [&self.there, &self.back] {
+            lane.send_modify(|lane| lane.delay = delay);
+        }
+    }
+
+    /// Everything comes through again, at once.
     pub fn mend(&self) {
-        self.open.send_replace(true);
+        self.there.send_replace(Lane::default());
+        self.back.send_replace(Lane::default());
     }
 }
 
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut open: watch::Receiver<bool>) {
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut lane: watch::Receiver<Lane>) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if open.wait_for(|open| *open).await.is_err() || to.write_all(&buffer[..count]).await.is_err() {
+        let delay = lane.borrow().delay;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        if lane.wait_for(|lane| !lane.is_cut).await.is_err() || to.write_all(&buffer[..count]).await.is_err()
+        {
             return;
         }
     }
