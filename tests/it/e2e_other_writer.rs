@@ -31,12 +31,13 @@ async fn of_two_daemons_with_one_owner_the_later_one_stops_and_both_say_so() {
     let fleet = Fleet::start().await;
     let conf = fleet.conf().more(OFTEN);
     let first = Daemon::start(&conf).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let second = Daemon::start(&conf).await;
     let [in_west, in_east] = [(); 2].map(|()| Endpoint::on_port(5001));
     let [west, east] = [&in_west, &in_east].map(|endpoint| endpoint.ip().to_string());
     fleet.publish(&NewService::new("default", SERVICE).port(5001), &west, &east).await;
     both(&Race::start("published", BACK), fleet.server(), SERVICE, &west, &east).await;
+    // Later, by the clock that they compare. It finds all as it should be: what it is told is its first write.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let second = Daemon::start(&conf).await;
     // Each is told something that the other undoes, until one of them stops.
     for (daemon, cluster) in [(&second, "westus"), (&first, "eastus")] {
         let drained = daemon.command(&["drain", cluster]).await;
@@ -60,7 +61,7 @@ async fn of_two_daemons_with_one_owner_the_later_one_stops_and_both_say_so() {
 
 /// Whichever of them was there first: replicas follow each other, and a daemon without them has nobody to take over.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_without_replicas_gives_way_to_a_group_and_both_say_so() {
+async fn a_daemon_without_replicas_gives_way_to_a_group_and_says_so() {
     let fleet = Fleet::start().await;
     let engine = Etcd::start("replicas").await;
     let alone = Daemon::start(&fleet.conf().more(OFTEN)).await;
@@ -77,8 +78,8 @@ async fn a_daemon_without_replicas_gives_way_to_a_group_and_both_say_so() {
         assert_eq!(drained.code, Some(0), "{drained:?}");
     }
     alone.status_shows("that it stops", SOON * 2, told("writes no more")).await;
-    leader.status_shows("that it goes on", SOON * 2, told("this one goes on")).await;
-    [&alone, leader].into_iter().for_each(says_so);
+    // The group says so too if it has seen two writes of the other before that stopped, which nobody can promise.
+    says_so(&alone);
     let race = Race::start("what the group was told is in force", SOON);
     without_east(&race, fleet.server(), SERVICE, &west).await;
     let (name, span) = (name(SERVICE, ""), Duration::from_secs(10));

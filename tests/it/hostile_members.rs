@@ -153,7 +153,7 @@ fn fault(status: &Value, name: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_members_are_contained_and_the_honest_one_keeps_its_times() {
-    let (fleet, folder) = (Fleet::start().await, tempfile::tempdir().unwrap());
+    let (fleet, folder) = (Fleet::start_alone().await, tempfile::tempdir().unwrap());
     let zone_file = folder.path().join("db.files.example");
     let zone = format!(
         "[zone \"files.example\"]\nprovider = coredns\nzone-file = {}\nns = ns1.example.net\n",

@@ -166,7 +166,7 @@ async fn asks_for_what_is_not_its_own(fleet: &Fleet, daemon: &Daemon) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_that_does_all_it_can_changes_no_time_of_another() {
-    let fleet = Fleet::start().await;
+    let fleet = Fleet::start_alone().await;
     let mut daemon = Daemon::start(&fleet.conf()).await;
     tokio::join!(fleet.west.create_namespace(TENANT), fleet.east.create_namespace(TENANT));
     let mut victims = Vec::new();

@@ -24,6 +24,9 @@ pub struct MemberOptions {
     pub bulk: bool,
 }
 
+/// A start takes a fifth less CPU time when Go collects its garbage later.
+const FEW_COLLECTIONS: [(&str, &str); 1] = [("GOGC", "400")];
+
 /// A running member cluster. Dropping it ends both of its servers.
 ///
 /// Creating and changing its objects is in [`crate::manifest`].
@@ -60,7 +63,7 @@ impl Member {
             format!("kube-apiserver of {name}"),
             Server::KubeApiserver.path(),
             arguments(folder.path(), &files, &etcd.endpoint(), port, name, options),
-            &[],
+            &FEW_COLLECTIONS,
             folder.path().join("kube-apiserver.log"),
         );
         let kubeconfig = access::write_kubeconfig(folder.path(), &files, &url(port), name, Access::Admin);
@@ -161,7 +164,7 @@ impl Member {
                 &self.name,
                 self.options,
             ),
-            &[],
+            &FEW_COLLECTIONS,
             self.api.log_path(),
         );
         self.ready().await;
