@@ -181,9 +181,10 @@ fn head(text: &[u8]) -> Result<Head, String> {
         #[serde(borrow)]
         kind: Cow<'a, str>,
         metadata: Meta,
-        /// Go writes an empty list as `null` or `[]`; without the key it is no list.
+        /// Go writes an empty list as `null` or `[]`; without the key it is no list. Items that the splitter has not seen,
+        /// under a key with an escape in it, are a fault: they would be missing.
         #[serde(rename = "items", deserialize_with = "Option::deserialize")]
-        _items: Option<Vec<IgnoredAny>>,
+        _items: Option<[IgnoredAny; 0]>,
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -261,6 +262,12 @@ mod tests {
         ] {
             assert!(matches!(good(bad), Err(PageFault::Broken(_))), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_key_with_an_escape_does_not_make_a_full_list_an_empty_one() {
+        let page = r#"{"kind":"ServiceList","metadata":{"resourceVersion":"7"},"\u0069tems":[{}]}"#;
+        assert!(matches!(split(page, 5, 100), Err(PageFault::Broken(_))));
     }
 
     #[test]
