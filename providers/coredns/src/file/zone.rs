@@ -166,13 +166,18 @@ impl ZoneText {
 }
 
 fn write_sets(text: &mut String, ours: &Ours) {
+    let mut above = false;
     for (name, sets) in ours {
         let mut last: Option<&OwnershipRecord> = None;
         for OurSet { ttl, data, mark } in sets.values() {
             if let Some(mark) = mark.as_ref().filter(|mark| last != Some(*mark)) {
                 let _ = writeln!(text, "; {}", mark.as_str());
+            } else if mark.is_none() && above {
+                // Without a line between them it would be read with the mark of the set above.
+                text.push_str("; no ownership record\n");
             }
             last = mark.as_ref();
+            above = mark.is_some();
             let dot = if matches!(data, RecordData::Cname(_)) { "." } else { "" };
             for value in data.values() {
                 let _ = writeln!(text, "{name}.\t{ttl}\tIN\t{}\t{value}{dot}", data.record_type());

@@ -116,6 +116,24 @@ fn a_set_that_is_not_as_we_write_it_has_no_mark() {
 }
 
 #[test]
+fn a_set_without_a_mark_does_not_get_that_of_the_set_above_it() {
+    let mut ours = one("www.example.com", "10.0.0.1");
+    let marked = ours.values().next().unwrap()[&RecordType::A].clone();
+    let v6 = RecordData::Aaaa(NonEmpty::new(["2001:db8::1".parse().unwrap()]).unwrap());
+    let unmarked = OurSet { data: v6, mark: None, ..marked.clone() };
+    let other = OurSet { mark: None, ..marked.clone() };
+    let both = BTreeMap::from([(RecordType::A, marked), (RecordType::Aaaa, unmarked)]);
+    ours.insert("x.example.com".parse().unwrap(), both);
+    ours.insert(
+        "y.example.com".parse().unwrap(),
+        one("y.example.com", "10.0.0.2").into_values().next().unwrap(),
+    );
+    ours.insert("z.example.com".parse().unwrap(), BTreeMap::from([(RecordType::A, other)]));
+    let text = read(FOREIGN).render(&ours, &Leaving::default(), &owner(), 1);
+    assert_eq!(read(&text).ours, ours, "{text}");
+}
+
+#[test]
 fn a_damaged_file_is_not_half_read() {
     let damage = |text: &str| read_in(text).unwrap_err();
     assert_eq!(damage("a TXT \"x\n"), Damage::Unclosed(1));
