@@ -14,6 +14,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use fleetdns_core::text::printable;
 use fleetdns_core::{DnsName, NonEmpty, OwnershipRecord, RecordData, RecordType, Ttl};
 use thiserror::Error;
 
@@ -98,7 +99,7 @@ pub(crate) fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn print(zone: &Zone) -> Result<String, fmt::Error> {
+pub(crate) fn print(zone: &Zone) -> Result<String, fmt::Error> {
     let mut text = String::new();
     let Zone { settings, serial, changes, .. } = zone;
     let rest = if zone.complete { "" } else { INCOMPLETE };
@@ -116,7 +117,7 @@ fn print(zone: &Zone) -> Result<String, fmt::Error> {
 /// Ends the first line of a file that does not hold all that the zone should.
 const INCOMPLETE: &str = " incomplete";
 
-fn parse(text: &str, zone: &DnsName) -> State {
+pub(crate) fn parse(text: &str, zone: &DnsName) -> State {
     let mut lines = text.lines().enumerate();
     let line = lines.next().map_or("", |(_, line)| line);
     let head = line.strip_suffix(INCOMPLETE).unwrap_or(line);
@@ -138,7 +139,7 @@ fn parse(text: &str, zone: &DnsName) -> State {
             }
             Err(problem) => {
                 count += 1;
-                first.get_or_insert((index + 1, problem));
+                first.get_or_insert_with(|| (index + 1, printable(&problem).into_owned()));
             }
         }
     }
@@ -187,6 +188,14 @@ mod tests {
 
     use super::*;
     use crate::settings::Settings;
+
+    #[test]
+    fn a_damaged_line_is_told_without_what_a_terminal_would_act_on() {
+        let line = "a.example.com 1 30 CNAME \u{202e}\u{1b}[2Jx v=1 owner=fed service=a/b";
+        let text = format!("fleetdns-zone 1 example.com serial 7 changes 9\n{line}\n");
+        let damage = parse(&text, &"example.com".parse().unwrap()).damage.unwrap().to_string();
+        assert!(!damage.contains(fleetdns_core::text::is_hidden), "{damage:?}");
+    }
 
     proptest::proptest! {
         /// Whatever text asks to be a name, a target or a part of a mark: it is refused, or comes back as itself from a
