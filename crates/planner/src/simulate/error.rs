@@ -1,6 +1,10 @@
 //! What cannot be understood in a scenario.
 
+use fleetdns_core::text::printable_within;
 use thiserror::Error;
+
+/// Characters of a place and of a problem: a snapshot may come from somebody else.
+const LONGEST: usize = 1_000;
 
 /// What cannot be understood in a scenario.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -13,7 +17,8 @@ pub struct ScenarioError {
 }
 
 pub(super) fn fail<T>(place: impl Into<String>, problem: impl ToString) -> Result<T, ScenarioError> {
-    Err(ScenarioError { place: place.into(), problem: problem.to_string() })
+    let shown = |text: &str| printable_within(text, LONGEST).into_owned();
+    Err(ScenarioError { place: shown(&place.into()), problem: shown(&problem.to_string()) })
 }
 
 pub(super) fn parse<T: std::str::FromStr<Err: ToString>>(
