@@ -11,6 +11,9 @@ pub mod address;
 pub mod annotations;
 pub mod backoff;
 pub mod brakes;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod heartbeat;
 pub mod hold;
 pub mod hostnames;

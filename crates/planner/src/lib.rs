@@ -29,6 +29,9 @@ mod decide;
 pub mod desired;
 pub mod explain;
 mod federation;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod input;
 mod lines;
 pub mod planner;
