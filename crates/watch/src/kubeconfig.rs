@@ -178,14 +178,14 @@ fn same(one: &Chosen, other: &Chosen) -> bool {
     equal(&one.cluster, &other.cluster) && equal(&one.user, &other.user)
 }
 
-fn equal<T: Serialize>(one: &T, other: &T) -> bool {
+pub(crate) fn equal<T: Serialize>(one: &T, other: &T) -> bool {
     match (serde_json::to_value(one), serde_json::to_value(other)) {
         (Ok(one), Ok(other)) => one == other,
         _ => false,
     }
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<Kubeconfig, AccessError> {
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Kubeconfig, AccessError> {
     let syntax = |place: String| AccessError::Syntax { path: path.to_owned(), place };
     let text = text(bytes).ok_or_else(|| syntax(": it is neither UTF-8 nor UTF-16".to_owned()))?;
     let mut file = Kubeconfig::from_yaml(&text).map_err(|error| match error {

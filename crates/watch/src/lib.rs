@@ -25,6 +25,9 @@ mod entry;
 mod error;
 mod feed;
 mod fleet;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod given;
 mod kubeconfig;
 mod limits;

@@ -24,6 +24,9 @@ mod client;
 mod credential;
 mod envelope;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod listing;
 mod ownership;
 mod pace;

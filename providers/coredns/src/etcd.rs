@@ -5,6 +5,8 @@ mod changes;
 mod check;
 mod client;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod layout;
 mod listing;
 mod pack;

@@ -17,6 +17,9 @@
 
 mod etcd;
 mod file;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod settings;
 
 use fleetdns_core::keys::{KeyFault, Keys};

@@ -28,6 +28,9 @@ mod check;
 mod client;
 mod dial;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod listing;
 mod ownership;
 mod pack;

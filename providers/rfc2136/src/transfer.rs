@@ -63,25 +63,25 @@ async fn receive(link: &mut Link<'_>, apex: &DnsName, max_records: usize) -> Res
 }
 
 /// Records as they come: the zone's SOA, everything else, the SOA again (RFC 5936 §2.2).
-struct Records<'a> {
+pub(crate) struct Records<'a> {
     apex: &'a DnsName,
     max_records: usize,
-    zone: Zone,
-    serial: Option<u32>,
+    pub(crate) zone: Zone,
+    pub(crate) serial: Option<u32>,
     octets: usize,
     ended: bool,
 }
 
 impl<'a> Records<'a> {
-    fn new(apex: &'a DnsName, max_records: usize) -> Self {
+    pub(crate) fn new(apex: &'a DnsName, max_records: usize) -> Self {
         Self { apex, max_records, zone: Zone::default(), serial: None, octets: 0, ended: false }
     }
 
-    const fn end(&self) -> bool {
+    pub(crate) const fn end(&self) -> bool {
         self.ended
     }
 
-    fn add(&mut self, part: &Part) -> Result<(), Fault> {
+    pub(crate) fn add(&mut self, part: &Part) -> Result<(), Fault> {
         let nonsense = |text: &str| Err(Fault::Nonsense(text.to_owned()));
         if part.message.answers.is_empty() {
             return nonsense("a transfer with an empty message");

@@ -30,6 +30,9 @@ mod check;
 mod client;
 mod error;
 mod filter;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod listing;
 mod ownership;
 mod proof;
