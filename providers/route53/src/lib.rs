@@ -31,6 +31,9 @@ mod changes;
 mod check;
 mod client;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod insync;
 mod listing;
 mod names;
