@@ -4,7 +4,12 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use fleetdns_core::text::printable_within;
+
 use super::schema::spelling;
+
+/// Characters of a section and of a problem that are shown.
+const LONGEST: usize = 4_000;
 
 /// Where something was written: a line of a file, a whole file, a flag, or an environment variable.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,7 +93,8 @@ impl Fault {
     pub fn new(at: &Place, section: &str, key: &str, problem: impl Into<String>) -> Self {
         let typed = at.typed.as_deref().filter(|typed| spelling(typed) == key);
         let key = typed.unwrap_or(key).to_owned();
-        Self { at: at.clone(), section: section.to_owned(), key, problem: problem.into() }
+        let shown = |text: &str| printable_within(text, LONGEST).into_owned();
+        Self { at: at.clone(), section: shown(section), key, problem: shown(&problem.into()) }
     }
 }
 
@@ -135,5 +141,13 @@ mod tests {
         assert_eq!(Fault::new(&line, "probe", "fall", "x").to_string(), "dns.conf:7: [probe] fall: x");
         assert_eq!(Fault::new(&line, "probe", "", "x").to_string(), "dns.conf:7: [probe]: x");
         assert_eq!(Fault::new(&line, "", "", "x").to_string(), "dns.conf:7: x");
+    }
+
+    #[test]
+    fn a_fault_shows_nothing_that_a_terminal_would_act_on() {
+        let fault =
+            Fault::new(&Place::line("dns.conf", 7), "zone \"\u{202e}a\"", "ttl", "'\u{1b}[2J' is no TTL");
+        let shown = r#"dns.conf:7: [zone "\u{202e}a"] ttl: '\u{1b}[2J' is no TTL"#;
+        assert_eq!(fault.to_string(), shown);
     }
 }
