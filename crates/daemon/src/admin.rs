@@ -53,9 +53,21 @@ const PROBES: Limits =
 
 /// Serves the admin API until `shutdown`, under loopback names, its address and these names.
 pub async fn serve(listener: TcpListener, views: Views, names: Vec<String>, shutdown: CancellationToken) {
+    let address = listener.local_addr().ok().map(|address| address.ip());
+    let routes = routes(views, address, names, shutdown.clone());
+    http::serve(listener, routes, ADMIN.within_descriptors(), meet, shutdown).await;
+}
+
+/// What can be asked for, under loopback names, this address and these names.
+pub(crate) fn routes(
+    views: Views,
+    address: Option<IpAddr>,
+    names: Vec<String>,
+    shutdown: CancellationToken,
+) -> Router {
     let ending = shutdown.clone();
-    let known = Known { address: listener.local_addr().ok().map(|address| address.ip()), names };
-    let routes = Router::new()
+    let known = Known { address, names };
+    Router::new()
         .route("/v1/status", get(async |State(view): State<View>| Json(view.status())))
         .route("/v1/records", get(records))
         .route("/v1/overrides", get(async |State(view): State<View>| Json(view.overrides())))
@@ -63,10 +75,9 @@ pub async fn serve(listener: TcpListener, views: Views, names: Vec<String>, shut
         .route("/v1/events", get(move |state, query| events(state, query, ending)))
         .route("/v1/snapshot", get(async |State(view): State<View>| Json(view.scenario())))
         .merge(probes())
-        .merge(page::routes(views.clone(), shutdown.clone()))
+        .merge(page::routes(views.clone(), shutdown))
         .layer(from_fn_with_state(Arc::new(known), only_known_names))
-        .with_state(views);
-    http::serve(listener, routes, ADMIN.within_descriptors(), meet, shutdown).await;
+        .with_state(views)
 }
 
 /// Serves `/livez`, `/readyz` and `/metrics` until `shutdown`.

@@ -35,7 +35,7 @@ pub use bind::{BindError, Bound};
 
 /// Who called, as the kernel says.
 #[derive(Debug, Clone, Copy)]
-struct Peer(Option<u32>);
+pub(crate) struct Peer(pub(crate) Option<u32>);
 
 impl Peer {
     fn of(stream: &UnixStream) -> Self {
@@ -85,15 +85,19 @@ impl FromRef<Control> for Arc<Operator> {
 /// Serves until `shutdown`, then removes the socket.
 pub async fn serve(bound: Bound, control: Control, shutdown: CancellationToken) {
     let (listener, _file) = bound.into_parts();
-    let routes = Router::new()
+    let meet = |stream: &UnixStream, _: &SocketAddr| ((), Peer::of(stream));
+    http::serve(listener, routes(control), LIMITS.within_descriptors(), meet, shutdown).await;
+}
+
+/// What can be asked for; a request has its [`Peer`] as extension.
+pub(crate) fn routes(control: Control) -> Router {
+    Router::new()
         .route("/v1/overrides", post(overrides))
         .route("/v1/confirm-outage", post(confirm_outage))
         .route("/v1/reload", post(reload))
         .layer(DefaultBodyLimit::max(ORDER))
         .layer(from_fn(only_the_owner))
-        .with_state(control);
-    let meet = |stream: &UnixStream, _: &SocketAddr| ((), Peer::of(stream));
-    http::serve(listener, routes, LIMITS.within_descriptors(), meet, shutdown).await;
+        .with_state(control)
 }
 
 async fn only_the_owner(

@@ -22,6 +22,9 @@ pub mod control;
 pub mod denied;
 mod discovery;
 mod first_sync;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod ha;
 pub mod heartbeats;
 pub mod http;
@@ -39,7 +42,7 @@ mod running;
 pub mod self_checks;
 mod suggestion;
 mod tasks;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod test_fleet;
 pub mod view;
 pub mod why;

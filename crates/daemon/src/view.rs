@@ -140,7 +140,7 @@ pub struct ZoneMeasure {
     pub measure: Measure,
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl View {
     /// Of a fleet without members and zones.
     pub(crate) fn empty() -> Self {

@@ -24,6 +24,8 @@ mod fault;
 mod files;
 mod flags;
 mod fleet;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod ha;
 mod hostnames;
 mod ini;
