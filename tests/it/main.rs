@@ -46,4 +46,5 @@ mod hostile_resolving;
 mod hostile_tenant;
 mod hostile_text;
 mod manual;
+mod secrets;
 mod status_page;

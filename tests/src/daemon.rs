@@ -253,6 +253,19 @@ impl Daemon {
         self.folder.path().join(SOCKET)
     }
 
+    /// Its process id.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn pid(&self) -> u32 {
+        self.process.pid().expect("it runs")
+    }
+
+    /// The body that a path of the admin address answers with, whatever its status and type; `None` when nobody answers.
+    pub fn page(&self, path: &str) -> Option<String> {
+        get(self.admin, path).ok()
+    }
+
     /// A number of its `/proc/PID/status` in KiB: `VmRSS` is the memory that it has, `VmHWM` the most that it had.
     ///
     /// # Panics

@@ -33,6 +33,7 @@ mod limits_table;
 pub mod manifest;
 pub mod nameserver;
 pub mod openapi;
+pub mod planted;
 pub mod ports;
 pub mod process;
 pub mod proxy;

@@ -37,6 +37,7 @@ pub mod record;
 pub mod redact;
 pub mod refusals;
 pub mod routing;
+pub mod secrets;
 pub mod self_check;
 pub mod service;
 pub mod service_fault;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo};
 
+use crate::secrets::{self, SECRET};
+
 /// Characters of a text from outside that are shown; the rest is cut.
 pub const MAX_SHOWN: usize = 200;
 
@@ -28,12 +30,16 @@ pub fn printable_within(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// What stands in the place of a secret.
-const SECRET: &str = "[secret]";
-
-/// Takes out what looks like a secret that a server has echoed: what follows `Bearer`, JSON web tokens (Azure, service
-/// accounts), and key ids of AWS. Applying it twice changes nothing.
+/// Takes out the secrets in use ([`crate::secrets`]), and what looks like a secret that a server has echoed: what follows
+/// `Bearer`, JSON web tokens (Azure, service accounts), and key ids of AWS. Applying it twice changes nothing.
 pub fn redacted(text: &str) -> Cow<'_, str> {
+    match secrets::without(text) {
+        Cow::Borrowed(text) => without_tokens(text),
+        Cow::Owned(text) => Cow::Owned(without_tokens(&text).into_owned()),
+    }
+}
+
+fn without_tokens(text: &str) -> Cow<'_, str> {
     let in_token = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
     let (mut shown, mut from, mut rest, mut bearer) = (String::new(), 0, 0, false);
     while let Some(start) =

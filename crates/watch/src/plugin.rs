@@ -5,6 +5,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use fleetdns_core::secrets::{KeptOut, keep_out};
 use k8s_openapi::jiff::Timestamp;
 use kube::config::{ExecAuthCluster, ExecConfig};
 use secrecy::SecretString;
@@ -90,6 +91,9 @@ impl Plugin {
         })?;
         if !done.status.success() {
             let said = String::from_utf8_lossy(&done.stderr);
+            // What the kubeconfig puts into its environment may be a secret.
+            let values = self.exec.env.iter().flatten().filter_map(|pair| pair.get("value"));
+            let _env: Vec<KeptOut> = values.map(|value| keep_out(value)).collect();
             let said = brief(said.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing"));
             return Err(format!(
                 "its credential plugin '{}' ended with {} and said: {said}",

@@ -3,32 +3,34 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use fleetdns_core::secrets::{KeptOut, keep_out};
+
 /// Tokens that are kept out of texts: the last ones.
 const REMEMBERED: usize = 8;
 
 /// Tokens and passwords in use, to be kept out of every text.
 #[derive(Clone, Default)]
-pub(crate) struct Secrets(Arc<Mutex<VecDeque<String>>>);
+pub(crate) struct Secrets(Arc<Mutex<VecDeque<(String, KeptOut)>>>);
 
 /// What is shorter would tear up texts, and is no secret.
 const SHORTEST_SECRET: usize = 6;
 
 impl Secrets {
-    /// Keeps a text out from now on.
+    /// Keeps a text out from now on, of the texts of libraries too.
     pub(crate) fn add(&self, secret: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if secret.len() < SHORTEST_SECRET || known.iter().any(|other| other == secret) {
+        if secret.len() < SHORTEST_SECRET || known.iter().any(|(other, _)| other == secret) {
             return;
         }
         known.truncate(REMEMBERED - 1);
-        known.push_front(secret.to_owned());
+        known.push_front((secret.to_owned(), keep_out(secret)));
     }
 
     /// The text without what a server echoes of our credentials: those that are known, whatever stands behind `Bearer`
     /// or `Basic`, and everything that looks like a JSON web token.
     pub(crate) fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for secret in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for (secret, _) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             text = text.replace(secret.as_str(), "...");
         }
         let mut after_scheme = false;

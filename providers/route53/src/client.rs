@@ -9,6 +9,7 @@
 )]
 
 use std::future::Future;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -19,10 +20,12 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_sdk_route53::Client;
 use aws_sdk_route53::config::SharedCredentialsProvider;
 use aws_sdk_route53::error::SdkError;
 use aws_sdk_route53::types::ChangeStatus;
+use fleetdns_core::secrets::{KeptOut, keep_out};
 use fleetdns_core::stamp::span_ms;
 use tokio::sync::OnceCell;
 use tracing::debug;
@@ -119,7 +122,7 @@ async fn connect(settings: &Settings) -> Connection {
         }
         loader = loader.credentials_provider(provider.build());
     }
-    let base = loader.load().await;
+    let base = guarded(loader.load().await);
     let credentials = credentials(settings, &base).await;
     let timeouts =
         TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(DEADLINE).build();
@@ -173,5 +176,41 @@ async fn credentials(settings: &Settings, base: &SdkConfig) -> Option<SharedCred
     if let Some(id) = &role.external_id {
         provider = provider.external_id(id);
     }
-    Some(SharedCredentialsProvider::new(provider.build().await))
+    Some(Guarded::provider(provider.build().await))
+}
+
+/// Those that were found are kept out of texts.
+fn guarded(base: SdkConfig) -> SdkConfig {
+    match base.credentials_provider() {
+        Some(found) => base.into_builder().credentials_provider(Guarded::provider(found)).build(),
+        None => base,
+    }
+}
+
+/// Credentials that are kept out of texts: a server may echo the session token, and the SDK logs answers.
+#[derive(Debug)]
+struct Guarded<P> {
+    found: P,
+    kept: Mutex<Vec<KeptOut>>,
+}
+
+impl<P: ProvideCredentials + 'static> Guarded<P> {
+    fn provider(found: P) -> SharedCredentialsProvider {
+        SharedCredentialsProvider::new(Self { found, kept: Mutex::default() })
+    }
+}
+
+impl<P: ProvideCredentials> ProvideCredentials for Guarded<P> {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async move {
+            let credentials = self.found.provide_credentials().await?;
+            let secrets = [Some(credentials.secret_access_key()), credentials.session_token()];
+            let kept = secrets.into_iter().flatten().map(keep_out).collect();
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+            Ok(credentials)
+        })
+    }
 }

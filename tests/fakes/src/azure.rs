@@ -82,6 +82,9 @@ pub struct World {
     pub zones: Vec<Zone>,
     pub calls: Vec<Call>,
     pub tokens: Vec<String>,
+    /// The password of the application in place of [`SECRET`], and what its tokens begin with.
+    pub password: Option<String>,
+    pub token: Option<String>,
     /// Largest `$top`, and what is given without one.
     pub page: (usize, usize),
     pub limits: Option<Limits>,

@@ -1,6 +1,7 @@
 //! Values for a provider, and where a secret may come from: the section itself, a file, or a variable.
 
 use fleetdns_core::keys::KeySpec;
+use fleetdns_core::secrets::keep_out;
 use fleetdns_core::text::is_blank;
 
 use super::fault::{Fault, Place};
@@ -53,7 +54,12 @@ impl Sources<'_> {
             variable(&value.text, self.outside)
         };
         match fetched {
-            Ok(text) => Some((text, value.at.clone())),
+            Ok(text) => {
+                if spec.secret {
+                    keep_out(&text).forever();
+                }
+                Some((text, value.at.clone()))
+            }
             Err(problem) => {
                 self.fault(&name, value, problem);
                 None

@@ -43,7 +43,7 @@ pub(super) fn serve(world: &mut World, call: &Call) -> Answer {
     let assertion = field("client_assertion");
     let by_assertion = (assertion == ASSERTION || is_signed(world, assertion))
         && field("client_assertion_type") == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-    if field("client_secret") != SECRET && !by_assertion {
+    if field("client_secret") != world.password.as_deref().unwrap_or(SECRET) && !by_assertion {
         return refuse("AADSTS7000215", "Invalid client secret provided.");
     }
     let token = token(world);
@@ -75,7 +75,7 @@ fn is_signed(world: &World, assertion: &str) -> bool {
 }
 
 fn token(world: &mut World) -> String {
-    let token = format!("token-{}", world.tokens.len());
+    let token = format!("{}-{}", world.token.as_deref().unwrap_or("token"), world.tokens.len());
     world.tokens.push(token.clone());
     token
 }
