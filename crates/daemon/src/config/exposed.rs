@@ -5,12 +5,12 @@ use std::path::Path;
 use super::fault::Fault;
 use super::outside::Outside;
 use super::raw::{Raw, RawValue, Section};
-use super::schema::{DISCOVERY, SECRET_FORMS};
+use super::schema::{DISCOVERY, HA, SECRET_FORMS};
 use crate::registry::providers;
 
 /// The right of others to read a file.
 const OTHERS: u32 = 0o004;
-/// Keys of providers whose files hold private keys or tokens.
+/// Keys of providers and of `[ha]` whose files hold private keys or tokens.
 const PRIVATE: [&str; 4] = ["etcd-key-file", "certificate-file", "token-file", "credentials-file"];
 
 /// A note for each such file: of the config with a secret in it, and of every file that it names.
@@ -49,19 +49,20 @@ pub(super) fn files(path: &Path, outside: &Outside<'_>, mode: impl Fn(&Path) -> 
     notes
 }
 
-fn of_provider(section: &Section) -> bool {
-    section.kind == "zone" || section.kind == "global"
+/// The keys of providers, and of `[ha]`, where etcd has the same.
+fn of_backend(section: &Section) -> bool {
+    ["zone", "global", HA.kind].contains(&&*section.kind)
 }
 
 /// Whether the value itself is a secret.
 fn is_secret(section: &Section, key: &str) -> bool {
-    let mut keys = providers().flat_map(|provider| provider.keys);
-    of_provider(section) && keys.any(|spec| spec.secret && spec.name == key)
+    let mut keys = providers().flat_map(|provider| provider.keys).chain(HA.keys);
+    of_backend(section) && keys.any(|spec| spec.secret && spec.name == key)
 }
 
 /// Whether the value names files with secrets.
 fn holds_secrets(section: &Section, key: &str) -> bool {
     let from_file = key.strip_suffix(SECRET_FORMS[0]).is_some_and(|key| is_secret(section, key));
-    let private = of_provider(section) && PRIVATE.contains(&key);
+    let private = of_backend(section) && PRIVATE.contains(&key);
     from_file || private || (section.kind == "cluster" && key == "kubeconfig")
 }

@@ -94,8 +94,41 @@ impl Fault {
         let typed = at.typed.as_deref().filter(|typed| spelling(typed) == key);
         let key = typed.unwrap_or(key).to_owned();
         let shown = |text: &str| printable_within(text, LONGEST).into_owned();
-        Self { at: at.clone(), section: shown(section), key, problem: shown(&problem.into()) }
+        Self {
+            at: at.clone(),
+            section: shown(section),
+            key,
+            problem: shown(&without_secrets(&problem.into())),
+        }
     }
+}
+
+/// What looks like a secret is one that was written in the place of another value, most likely.
+fn without_secrets(problem: &str) -> String {
+    let apart = |c: char| c.is_whitespace() || "'\"`,;:@()[]{}<>".contains(c);
+    let mut shown = String::with_capacity(problem.len());
+    for word in problem.split_inclusive(apart) {
+        let end = word.trim_end_matches(apart);
+        let hidden = is_opaque(end);
+        shown.push_str(if hidden { HIDDEN } else { end });
+        shown.push_str(word.get(end.len()..).unwrap_or_default());
+    }
+    shown
+}
+
+/// What stands in the place of what looks like a secret.
+const HIDDEN: &str = "[secret]";
+/// Characters of the shortest that is generated.
+const SHORTEST: usize = 20;
+
+/// Whether a word looks generated: long, of small letters, capitals and digits. A path does not.
+fn is_opaque(word: &str) -> bool {
+    let has = |kind: fn(&u8) -> bool| word.as_bytes().iter().any(kind);
+    word.len() >= SHORTEST
+        && !word.starts_with(['/', '.', '~', '-'])
+        && has(u8::is_ascii_lowercase)
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_digit)
 }
 
 impl fmt::Display for Fault {

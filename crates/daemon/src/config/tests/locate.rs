@@ -72,7 +72,8 @@ fn files_that_do_not_exist_are_faults_beside_the_others() {
 fn files_with_secrets_that_everybody_can_read_are_said() {
     let text = "[zone \"a.example\"]\nprovider = rfc2136\ntsigSecret = abc\nserver = 192.0.2.1\n\
                 [zone \"b.example\"]\nprovider = coredns\netcd-password-file = /open\netcd-key-file = /closed\n\
-                [cluster \"w\"]\nkubeconfig = /closed:/open\n[discovery]\ndirectory = /\n";
+                [cluster \"w\"]\nkubeconfig = /closed:/open\n[discovery]\ndirectory = /\n\
+                [ha]\netcd-password = def\netcd-key-file = /open\n";
     let read = |_: &Path| Ok(text.as_bytes().to_vec());
     let list = |_: &Path| {
         Ok(["open", "closed"].map(|name| DirectoryFile { name: name.to_owned(), size: 1 }).to_vec())
@@ -91,7 +92,9 @@ fn files_with_secrets_that_everybody_can_read_are_said() {
         notes.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let open = said(0o644);
-    assert_eq!(open.len(), 4, "{open:?}");
+    assert_eq!(open.len(), 6, "{open:?}");
+    assert!(open[4].contains("[ha] etcd-key-file: /open has"), "{open:?}");
+    assert!(open[5].contains("[ha] etcd-password: dns.conf has"), "{open:?}");
     assert!(open[3].contains("[discovery] directory: /open has a secret"), "{open:?}");
     assert!(
         open[0].starts_with("dns.conf:3: [zone \"a.example\"] tsigSecret: dns.conf has a secret"),
@@ -102,6 +105,9 @@ fn files_with_secrets_that_everybody_can_read_are_said() {
         "{open:?}"
     );
     assert!(open[2].contains("kubeconfig: /open has"), "{open:?}");
-    assert!(!open.iter().any(|line| line.contains("abc")), "the secret itself is not said");
-    assert_eq!(said(0o640).len(), 3);
+    assert!(
+        !open.iter().any(|line| line.contains("abc") || line.contains("def")),
+        "the secret itself is not said"
+    );
+    assert_eq!(said(0o640).len(), 4);
 }

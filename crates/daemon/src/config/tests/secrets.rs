@@ -1,6 +1,8 @@
 //! Secrets: where they come from, and that they go nowhere else.
 
 use super::*;
+use crate::config::schema::{SECTIONS, key_names};
+use crate::registry::providers;
 
 const AZURE: &str = "[fleet]\nname = fed\n[zone \"example.com\"]\nprovider = azure-azuredns\n[cluster \"here\"]\n[Global]\n\
                      subscription-id = s\ntenant-id = t\nclient-id = c\nresource-group = r\n";
@@ -176,4 +178,53 @@ fn a_provider_that_repeats_a_secret_is_cut_short() {
     let fault = fleetdns_core::keys::KeyFault { key: "secret".to_owned(), problem };
     let shown = config.zones[0].fault(&fault).to_string();
     assert_eq!(shown, "dns.conf:11: [Global] secret: '...' is not accepted");
+}
+
+/// A file in which `key` of a section has a value, with what else has to be there.
+fn with_key(kind: &str, provider: &str, key: &str, value: &str) -> String {
+    let head = |kind: &str, more: &str| match kind {
+        "zone" => format!("[zone \"example.com\"]\nprovider = {provider}\n{more}"),
+        "cluster" => format!("[cluster \"here\"]\n{more}"),
+        other => format!("[{other}]\n{more}"),
+    };
+    let name = if key == "name" { "" } else { "name = fed\n" };
+    let fleet = if kind == "fleet" { format!("{name}{key} = {value}\n") } else { name.to_owned() };
+    let others = ["zone", "cluster"].iter().filter(|other| **other != kind).map(|other| head(other, ""));
+    let section = if kind == "fleet" { String::new() } else { head(kind, &format!("{key} = {value}\n")) };
+    format!("[fleet]\n{fleet}{}{section}", others.collect::<String>())
+}
+
+#[test]
+fn a_secret_in_the_place_of_any_other_value_is_not_in_its_fault() {
+    let generated = "c8Q~Xk0RrT7vN2bLwZ4yPsJ9dHfGmA1e";
+    let sections =
+        SECTIONS.iter().flat_map(|section| section.keys.iter().map(|key| (section.kind, "embedded", key)));
+    let providers = providers().flat_map(|one| one.keys.iter().map(|key| ("zone", one.name, key)));
+    let (mut keys, mut bad) = (0, 0);
+    for (kind, provider, spec) in sections.chain(providers) {
+        for name in key_names(spec) {
+            keys += 1;
+            for value in [
+                generated.to_owned(),
+                format!("{generated} # x"),
+                format!("a, {generated}"),
+                format!("https://operator:{generated}@dns.example/x"),
+                format!("5{generated}"),
+            ] {
+                let text = with_key(kind, provider, &name, &value);
+                let shown = match case(&text).parse() {
+                    Ok(config) => lines(&config.notes),
+                    Err(faults) => {
+                        bad += 1;
+                        lines(&faults)
+                    }
+                };
+                assert!(!shown.contains(&generated[8..]), "{shown}\nof\n{text}");
+            }
+        }
+    }
+    assert!(keys > 150 && bad > 300, "{keys} keys, {bad} bad files: these are not all");
+    // What a person writes is repeated.
+    let fault = case(&with_key("probe", "embedded", "interval", "soon")).parse().unwrap_err();
+    assert!(lines(&fault).contains("'soon' is not"), "{}", lines(&fault));
 }
