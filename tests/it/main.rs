@@ -13,6 +13,7 @@ mod e2e_commands;
 mod e2e_copies;
 mod e2e_deployment;
 mod e2e_discovery;
+mod e2e_ending;
 mod e2e_endpoint;
 mod e2e_etcd_away;
 mod e2e_faults;

@@ -58,8 +58,7 @@ pub async fn run(
         },
         Err(error) => Err(error),
     };
-    tasks.stop.cancel();
-    if tokio::time::timeout(SHUTDOWN_GRACE, tasks.all_ended()).await.is_err() {
+    if !tasks.end(SHUTDOWN_GRACE).await {
         error!("some tasks did not end in time");
     }
     ended
@@ -257,8 +256,8 @@ fn start_journal(config: &Config, inputs: Inputs, reload: ReloadSender, tasks: &
     let journal = Journal::default();
     if let Some(path) = config.admin.audit.clone() {
         journal.start_audit();
-        let (writing, stop) = (journal.clone(), tasks.stop.clone());
-        tasks.spawn_sound("audit", async move { writing.audit(path, stop).await });
+        let writing = journal.clone();
+        tasks.spawn_last("audit", |stop| writing.audit(path, stop));
     }
     tasks.spawn("SIGHUP", on_hangup(journal.clone(), reload, tasks.stop.clone()));
     let following = journal::follow(journal.clone(), inputs, tasks.stop.clone());

@@ -2,11 +2,13 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use fleetdns_embedded::Servers;
 use fleetdns_probe::ProbeError;
 use thiserror::Error;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Fault;
@@ -51,8 +53,12 @@ pub enum RunError {
 /// The tasks of the daemon.
 pub(crate) struct Tasks {
     set: JoinSet<Ending>,
-    /// Ends all of them.
+    /// Ends all of them but for the last ones.
     pub(crate) stop: CancellationToken,
+    /// Ends those that write down what the others did, once these have ended.
+    last: CancellationToken,
+    /// How many of them there are.
+    of_last: usize,
 }
 
 struct Ending {
@@ -65,12 +71,32 @@ struct Ending {
 impl Tasks {
     /// None yet.
     pub(crate) fn new(stop: CancellationToken) -> Self {
-        Self { set: JoinSet::new(), stop }
+        Self { set: JoinSet::new(), stop, last: CancellationToken::new(), of_last: 0 }
     }
 
-    /// Waits until all have ended, after they were asked to.
-    pub(crate) async fn all_ended(&mut self) {
-        while self.set.join_next().await.is_some() {}
+    /// Asks all to end, and waits until they have: each half for no longer than `grace`. Returns whether they did.
+    pub(crate) async fn end(&mut self, grace: Duration) -> bool {
+        self.stop.cancel();
+        let others = async {
+            while self.set.len() > self.of_last {
+                self.set.join_next().await;
+            }
+        };
+        let others_ended = timeout(grace, others).await.is_ok();
+        self.last.cancel();
+        let all = async { while self.set.join_next().await.is_some() {} };
+        // Those of the others that did not end in time would not now.
+        others_ended && timeout(grace, all).await.is_ok()
+    }
+
+    /// A task that ends after all others. `running` takes what asks it to.
+    pub(crate) fn spawn_last<F>(&mut self, task: &'static str, running: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.of_last += 1;
+        let running = running(self.last.clone());
+        self.spawn_sound(task, running);
     }
 
     /// A task that has to run until all end.

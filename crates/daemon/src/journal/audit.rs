@@ -50,7 +50,7 @@ impl Journal {
                 () = pause => {}
             }
         }
-        // Whatever the other tasks said last.
+        // Whatever the other tasks, which have ended, said last.
         let rest = tokio::time::timeout(SHUTDOWN_GRACE, self.write_all(file)).await;
         if let Ok((file, done)) = rest {
             self.tell(&file.path, &done);

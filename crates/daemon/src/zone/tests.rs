@@ -188,6 +188,20 @@ async fn a_foreign_record_is_left_alone_and_said() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_end_waits_for_the_write_in_flight_and_begins_no_other() {
+    let rig = Rig::start(Backend { write_time: Duration::from_secs(3), ..Backend::default() });
+    rig.publish(&["203.0.113.1"]);
+    rig.pass(1).await;
+    assert_eq!((rig.values(GLOBAL).len(), rig.backend(|b| b.applies)), (0, 0), "it is under way");
+    rig.publish(&["203.0.113.1", "203.0.113.2"]);
+    rig.shutdown.cancel();
+    rig.pass(60).await;
+    assert_eq!(rig.values(GLOBAL), ["203.0.113.1"]);
+    assert_eq!(rig.backend(|b| b.applies), 1);
+    assert!(rig.status.borrow().written > 0, "its outcome was taken in");
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_restart_the_zone_says_what_a_silent_member_had() {
     let first = Rig::start(Backend::default());
     first.publish(&["203.0.113.1"]);
