@@ -10,7 +10,10 @@ use crate::record::RecordType;
 use crate::text::is_hidden;
 
 /// Name, how many variations are tried in the gate, and what is run.
-pub const TARGETS: &[(&str, usize, fn(&[u8]))] =
+pub type Target = (&'static str, usize, fn(&[u8]));
+
+/// All of this crate.
+pub const TARGETS: &[Target] =
     &[("dns_name", 8_000, dns_name), ("ownership", 1_500, ownership), ("external_dns", 10_000, external_dns)];
 
 /// Faults are shown to people.

@@ -23,7 +23,10 @@ use crate::test_fleet::{member, unread_zone, written};
 use crate::view::View;
 
 /// Name, how many variations are tried in the gate, and what is run.
-pub const TARGETS: &[(&str, usize, fn(&[u8]))] = &[
+pub type Target = (&'static str, usize, fn(&[u8]));
+
+/// All of this crate.
+pub const TARGETS: &[Target] = &[
     ("ini", 800, config::fuzz::ini),
     ("admin_request", 500, admin_request),
     ("socket_request", 300, socket_request),

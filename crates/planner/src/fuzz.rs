@@ -11,8 +11,10 @@ use crate::publish::{Before, PublishSettings, publish, publish_after};
 use crate::simulate::{Scenario, simulate};
 
 /// Name, how many variations are tried in the gate, and what is run.
-pub const TARGETS: &[(&str, usize, fn(&[u8]))] =
-    &[("annotations", 3_000, annotations), ("snapshot", 4_000, snapshot)];
+pub type Target = (&'static str, usize, fn(&[u8]));
+
+/// All of this crate.
+pub const TARGETS: &[Target] = &[("annotations", 3_000, annotations), ("snapshot", 4_000, snapshot)];
 
 /// A Service whose annotations are the lines `NAME: VALUE`; `ip`, `host` and `port` are of its status and spec.
 fn service(data: &[u8]) -> Service {

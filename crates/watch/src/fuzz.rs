@@ -20,7 +20,10 @@ use crate::normal::{check, normalise};
 use crate::wire::{self, Event, Item};
 
 /// Name, how many variations are tried in the gate, and what is run.
-pub const TARGETS: &[(&str, usize, fn(&[u8]))] =
+pub type Target = (&'static str, usize, fn(&[u8]));
+
+/// All of this crate.
+pub const TARGETS: &[Target] =
     &[("kubeconfig", 700, kubeconfig), ("kube_list", 5_000, kube_list), ("kube_watch", 1_200, kube_watch)];
 
 /// A kubeconfig that is normal stays so, and is read back as it is printed; a context that can be used stays so; one that

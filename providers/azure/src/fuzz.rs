@@ -11,8 +11,10 @@ use crate::ownership::{self, Metadata};
 use crate::settings::Service;
 
 /// Name, how many variations are tried in the gate, and what is run.
-pub const TARGETS: &[(&str, usize, fn(&[u8]))] =
-    &[("ownership.azure", 5_000, mark), ("arm_answer", 8_000, answer)];
+pub type Target = (&'static str, usize, fn(&[u8]));
+
+/// All of this crate.
+pub const TARGETS: &[Target] = &[("ownership.azure", 5_000, mark), ("arm_answer", 8_000, answer)];
 
 /// A mark is read back from the metadata as it was written, beside the entries of others.
 fn mark(data: &[u8]) {

@@ -3,7 +3,10 @@
 use crate::{etcd, file};
 
 /// Name, how many variations are tried in the gate, and what is run.
-pub const TARGETS: &[(&str, usize, fn(&[u8]))] = &[
+pub type Target = (&'static str, usize, fn(&[u8]));
+
+/// All of this crate.
+pub const TARGETS: &[Target] = &[
     ("ownership.etcd", 1_500, etcd::fuzz::mark),
     ("etcd_answer", 500, etcd::fuzz::answer),
     ("zone_file", 2_000, file::fuzz::zone_file),

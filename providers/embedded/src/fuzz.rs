@@ -16,8 +16,10 @@ use crate::store::{Catalog, Store};
 use crate::zone::Zone;
 
 /// Name, how many variations are tried in the gate, and what is run.
-pub const TARGETS: &[(&str, usize, fn(&[u8]))] =
-    &[("dns_packet", 15_000, dns_packet), ("zone_state", 3_000, zone_state)];
+pub type Target = (&'static str, usize, fn(&[u8]));
+
+/// All of this crate.
+pub const TARGETS: &[Target] = &[("dns_packet", 15_000, dns_packet), ("zone_state", 3_000, zone_state)];
 
 const RECORDS: &str = "fleetdns-zone 1 example.com serial 7 changes 9
 web.example.com 1 30 A 203.0.113.1,203.0.113.2 v=1 owner=fed service=default/web

@@ -12,8 +12,10 @@ use crate::ownership::{self, Txt};
 use crate::transfer::Records;
 
 /// Name, how many variations are tried in the gate, and what is run.
-pub const TARGETS: &[(&str, usize, fn(&[u8]))] =
-    &[("ownership.rfc2136", 1_500, mark), ("axfr_answer", 4_000, answer)];
+pub type Target = (&'static str, usize, fn(&[u8]));
+
+/// All of this crate.
+pub const TARGETS: &[Target] = &[("ownership.rfc2136", 1_500, mark), ("axfr_answer", 4_000, answer)];
 
 /// A mark is read back from TXT records as it was written, wherever its strings end, and by its owner alone.
 fn mark(data: &[u8]) {

@@ -13,7 +13,10 @@ use crate::said::{Said, blamed};
 use crate::shape::Shapes;
 
 /// Name, how many variations are tried in the gate, and what is run.
-pub const TARGETS: &[(&str, usize, fn(&[u8]))] =
+pub type Target = (&'static str, usize, fn(&[u8]));
+
+/// All of this crate.
+pub const TARGETS: &[Target] =
     &[("ownership.route53", 1_500, mark), ("route53_answer", 3_000, answer), ("route53_error", 3_000, error)];
 
 /// A mark is read back from the values of a TXT set as it was written, in any order; so is any text and any name.

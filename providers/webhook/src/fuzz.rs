@@ -11,7 +11,10 @@ use crate::ownership::{self, Sets, Stored};
 use crate::wire::{Domains, Endpoint};
 
 /// Name, how many variations are tried in the gate, and what is run.
-pub const TARGETS: &[(&str, usize, fn(&[u8]))] = &[
+pub type Target = (&'static str, usize, fn(&[u8]));
+
+/// All of this crate.
+pub const TARGETS: &[Target] = &[
     ("ownership.webhook", 1_500, mark),
     ("webhook_records", 5_000, records),
     ("webhook_filter", 10_000, filter),
