@@ -144,7 +144,8 @@ fn a_kubeconfig_that_explodes_or_is_none_is_refused_without_its_text() {
         let said = refused(&given(text, Allowed::default()));
         assert!(said.contains("secret a/b") && !said.contains("top-secret"), "{said}");
     }
-    assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
+    // Written out, it would be 10^12 texts: no machine is that fast, and none is so slow that the rest takes a minute.
+    assert!(started.elapsed() < std::time::Duration::from_secs(60), "{:?}", started.elapsed());
 }
 
 /// JSON as somebody may write it where something else is meant.
