@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Constants that bound input from outside: file, name, the beginning of their row in SECURITY.md, and how it shows them.
 #[rustfmt::skip]
-const LIMITS: [(&str, &str, &str, &str); 93] = [
+const LIMITS: [(&str, &str, &str, &str); 95] = [
     ("crates/core/src/limits.rs", "ANSWER_BYTES", "answer of a backend", "64 MiB"),
     ("crates/core/src/limits.rs", "BYTES", "answer of a backend", "1 GiB"),
     ("crates/core/src/limits.rs", "RECORDS", "answer of a backend", "2,000,000 record sets"),
@@ -23,6 +23,8 @@ const LIMITS: [(&str, &str, &str, &str); 93] = [
     ("crates/core/src/annotations.rs", "LARGEST_ANNOTATION", "`[limits] max-annotation`", "64 KiB"),
     ("crates/daemon/src/config/membership.rs", "LARGEST", "members that `[discovery]` names", "1 MiB"),
     ("crates/daemon/src/config/membership.rs", "MOST", "members that `[discovery]` names", "1,000"),
+    ("crates/daemon/src/config/fault.rs", "LONGEST", "text from outside", "4,000"),
+    ("crates/planner/src/simulate/error.rs", "LONGEST", "text from outside", "1,000"),
     ("crates/daemon/src/control.rs", "ORDER", "body of an order", "256 KiB"),
     ("crates/daemon/src/ha/engine.rs", "LARGEST", "what replicas share", "200,000 bytes"),
     ("crates/daemon/src/heartbeats.rs", "PROBER", "turn of a zone's loop", "30 s"),
