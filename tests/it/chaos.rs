@@ -258,7 +258,7 @@ impl World {
 }
 
 impl World {
-    /// Prints what is wrong, and what the daemons say of it.
+    /// Prints what is wrong, and each daemon's explanation.
     async fn explain(&self, difference: Option<&String>) {
         let Some(difference) = difference else { return };
         let name = difference.split(':').next().unwrap_or_default();

@@ -123,8 +123,7 @@ fn converged(status: &Value) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_at_a_silent_name_server_keep_nobody_elses_load_balancer_out() {
-    let (fleet, folder, resolver) =
-        (Fleet::start().await, tempfile::tempdir().unwrap(), resolver().await);
+    let (fleet, folder, resolver) = (Fleet::start().await, tempfile::tempdir().unwrap(), resolver().await);
     let mut daemon = Daemon::start(&conf(&fleet, &resolver)).await;
     let calm = Times::measure(&fleet, "calm").await;
 
@@ -152,8 +151,7 @@ async fn names_at_a_silent_name_server_keep_nobody_elses_load_balancer_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_always_change_flood_neither_the_log_nor_the_zone() {
-    let (fleet, folder, resolver) =
-        (Fleet::start().await, tempfile::tempdir().unwrap(), resolver().await);
+    let (fleet, folder, resolver) = (Fleet::start().await, tempfile::tempdir().unwrap(), resolver().await);
     let mut daemon = Daemon::start(&conf(&fleet, &resolver)).await;
     let mut victim = Victim::publish(&fleet).await;
     let calm = victim.changes(&fleet).await;
