@@ -64,7 +64,7 @@ fn failing(status: &'static str, headers: &str, text: &str) -> Reply {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_backends_are_contained_and_another_zone_keeps_its_times() {
-    let fleet = Fleet::start().await;
+    let fleet = Fleet::start_alone().await;
     let conf = fleet.conf().more("[brakes]\ndrift = 2s");
     let mut daemon = Daemon::start(&conf).await;
     let mut victim = Victim::publish(&fleet).await;

@@ -104,7 +104,7 @@ async fn touched(etcd: &mut Client, values: &[(String, Vec<u8>)]) -> Vec<String>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_values_in_etcd_stay_as_they_are_and_cost_nobody_time() {
-    let mut fleet = Fleet::start().await;
+    let mut fleet = Fleet::start_alone().await;
     let mut daemon = Daemon::start(&fleet.conf().more("[brakes]\ndrift = 2s")).await;
     let mut victim = Victim::publish(&fleet).await;
     let calm = victim.changes(&fleet).await;

@@ -80,7 +80,7 @@ fn numbers(events: &[Value]) -> Vec<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_noisy_tenant_pushes_out_neither_events_nor_log_lines_of_another() {
-    let (fleet, folder) = (Fleet::start().await, tempfile::tempdir().unwrap());
+    let (fleet, folder) = (Fleet::start_alone().await, tempfile::tempdir().unwrap());
     let audit = folder.path().join("audit.jsonl");
     let quiet = Arc::new(AtomicBool::new(false));
     let evil = member(Arc::clone(&quiet)).await;

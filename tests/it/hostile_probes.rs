@@ -73,7 +73,7 @@ async fn dies(fleet: &Fleet, service: &str) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_services_at_one_address_have_the_probes_of_one_namespace() {
-    let (fleet, folder) = (Fleet::start().await, tempfile::tempdir().unwrap());
+    let (fleet, folder) = (Fleet::start_alone().await, tempfile::tempdir().unwrap());
     let daemon = Daemon::start(&fleet.conf()).await;
     let calm = dies(&fleet, "calm").await;
 
@@ -106,7 +106,7 @@ async fn many_services_at_one_address_have_the_probes_of_one_namespace() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_addresses_of_one_namespace_have_its_probes_and_no_more() {
     const RATE: usize = 50;
-    let (fleet, folder) = (Fleet::start().await, tempfile::tempdir().unwrap());
+    let (fleet, folder) = (Fleet::start_alone().await, tempfile::tempdir().unwrap());
     let conf = fleet.conf().more(&format!("[limits]\nnamespace-probes = {RATE}\n"));
     let daemon = Daemon::start(&conf).await;
     let calm = dies(&fleet, "calm").await;

@@ -123,7 +123,8 @@ fn converged(status: &Value) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_at_a_silent_name_server_keep_nobody_elses_load_balancer_out() {
-    let (fleet, folder, resolver) = (Fleet::start().await, tempfile::tempdir().unwrap(), resolver().await);
+    let (fleet, folder, resolver) =
+        (Fleet::start_alone().await, tempfile::tempdir().unwrap(), resolver().await);
     let mut daemon = Daemon::start(&conf(&fleet, &resolver)).await;
     let calm = Times::measure(&fleet, "calm").await;
 
@@ -151,7 +152,8 @@ async fn names_at_a_silent_name_server_keep_nobody_elses_load_balancer_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_always_change_flood_neither_the_log_nor_the_zone() {
-    let (fleet, folder, resolver) = (Fleet::start().await, tempfile::tempdir().unwrap(), resolver().await);
+    let (fleet, folder, resolver) =
+        (Fleet::start_alone().await, tempfile::tempdir().unwrap(), resolver().await);
     let mut daemon = Daemon::start(&conf(&fleet, &resolver)).await;
     let mut victim = Victim::publish(&fleet).await;
     let calm = victim.changes(&fleet).await;
@@ -189,7 +191,7 @@ async fn answers_that_always_change_flood_neither_the_log_nor_the_zone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_name_resolves_to_is_checked_and_bounded() {
-    let (fleet, resolver) = (Fleet::start().await, resolver().await);
+    let (fleet, resolver) = (Fleet::start_alone().await, resolver().await);
     let daemon = Daemon::start(&conf(&fleet, &resolver)).await;
     fleet.west.create_namespace(TENANT).await;
     let metadata = ["169.254.169.254", "100.100.100.200", "168.63.129.16", "224.0.0.1", "0.0.0.0"];
