@@ -122,10 +122,12 @@ pub(crate) async fn fill(client: Client) {
 
 /// A command on a terminal, with these lines typed; what the terminal shows.
 fn on_terminal(words: &[&str], typed: &str, kubeconfig: &str) -> String {
-    // Nothing here runs longer.
-    let line = format!("timeout 18 {} {}", binary().display(), words.join(" "));
+    // Nothing here runs longer. A shell that waits for its command would leave it in the background without --foreground, and
+    // the terminal stops what reads there.
+    let line = format!("timeout --foreground 18 {} {}", binary().display(), words.join(" "));
     let mut command = Command::new("script");
-    command.args(["-qec", &line, "/dev/null"]).env("KUBECONFIG", kubeconfig);
+    command.args(["-qec", &line, "/dev/null"]);
+    command.envs([("KUBECONFIG", kubeconfig), ("SHELL", "/bin/sh"), ("TERM", "xterm")]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     // `script` ends before its command does when its input ends.
     let mut input = child.stdin.take().unwrap();
@@ -204,9 +206,8 @@ async fn join_makes_an_account_and_its_kubeconfig() {
     let words = ["join", "eastus", "-c", &path];
     let no = on_terminal(&words, "n\n", &admin);
     assert!(no.contains("ClusterRoleBinding fleetdns-reader") && no.contains("Make it? [y/N]"), "{no}");
-    assert!(
-        fs::read_to_string(&conf).unwrap().contains(&format!("kubeconfig = {admin}\n")) && !made.exists()
-    );
+    let written = fs::read_to_string(&conf).unwrap();
+    assert!(written.contains(&format!("kubeconfig = {admin}\n")) && !made.exists(), "{no}\n{written}");
     daemon.command(&["unjoin", "eastus"]).await;
     let yes = on_terminal(&words, "y\n", &admin);
     assert!(yes.contains("account made") && yes.contains("cluster eastus joined"), "{yes}");
