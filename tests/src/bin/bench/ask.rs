@@ -118,16 +118,27 @@ impl Asker {
     fn send(&mut self, question: &mut [u8]) {
         self.id = self.id.wrapping_add(1);
         question[..2].copy_from_slice(&self.id.to_be_bytes());
-        self.socket.send(question).unwrap_or_else(|e| panic!("CoreDNS is gone: {e}"));
+        match self.socket.send(question) {
+            // A server that does not listen yet: its refusal comes with the next call.
+            Err(e) if e.kind() != io::ErrorKind::ConnectionRefused => panic!("cannot ask: {e}"),
+            _ => {}
+        }
     }
 
     /// The next answer, if it comes in time.
     fn receive(&mut self) -> Option<Message> {
         let mut buffer = [0; 4_096];
         match self.socket.recv(&mut buffer) {
-            Ok(length) => Some(Message::from_vec(&buffer[..length]).expect("CoreDNS speaks DNS")),
-            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => None,
-            Err(e) => panic!("CoreDNS is gone: {e}"),
+            Ok(length) => Some(Message::from_vec(&buffer[..length]).expect("the server speaks DNS")),
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::ConnectionRefused
+                ) =>
+            {
+                None
+            }
+            Err(e) => panic!("cannot ask: {e}"),
         }
     }
 }

@@ -17,6 +17,7 @@ mod outage;
 mod patches;
 mod peer;
 mod report;
+mod scale;
 mod stats;
 mod usage;
 
@@ -31,12 +32,14 @@ use peer::Peer;
 /// Numbers of Services.
 const SIZES: [usize; 2] = [1, 1_000];
 
-const USAGE: &str = "usage: tests/bench [--quick] [--only NAME] [--logs FOLDER], or tests/bench --clouds [NAME]
+const USAGE: &str = "usage: tests/bench [--quick] [--only NAME] [--logs FOLDER], tests/bench --clouds [NAME], or
+       tests/bench --scale [SERVICES MEMBERS]...
 
   --quick        fewer patches: under 3 minutes instead of about 6, once all is built
   --only NAME    measure only programs whose name contains this, such as fleetdns or fastest
   --logs FOLDER  keep dns.conf and the logs of the measured programs there
-  --clouds       calls and seconds on the strict servers of Azure DNS and Route 53 instead; --clouds --help says more";
+  --clouds       calls and seconds on the strict servers of Azure DNS and Route 53 instead; --clouds --help says more
+  --scale        memory and times of one daemon with up to 100,000 Services over 200 members; --scale --help says more";
 
 /// How many of each.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +74,11 @@ fn main() -> ExitCode {
     let mut counts = FULL;
     let mut only = String::new();
     let mut logs = None;
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    LazyLock::force(&BEGIN);
+    if arguments.next_if(|first| first == "--scale").is_some() {
+        return scale::main(arguments);
+    }
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--quick" => counts = QUICK,
@@ -87,7 +94,6 @@ fn main() -> ExitCode {
             }
         }
     }
-    LazyLock::force(&BEGIN);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     print!("{}", runtime.block_on(bench(counts, &only, logs)));
     ExitCode::SUCCESS

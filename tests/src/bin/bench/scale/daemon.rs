@@ -1,0 +1,84 @@
+//! The release build as a process of its own, with one embedded zone, probes off, and what it and its commands take.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fleetdns_tests::ports;
+use fleetdns_tests::process::Process;
+
+use super::{Size, ZONE};
+use crate::peer;
+
+pub(super) struct Daemon {
+    pub(super) process: Process,
+    pub(super) dns: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Daemon {
+    pub(super) fn start(folder: &Path, size: Size, api: SocketAddr) -> Self {
+        let (dns, admin) = (ports::free_address(), ports::free_address());
+        fs::create_dir_all(folder).expect("the folder can be made");
+        let (config, kubeconfig) = (folder.join("dns.conf"), folder.join("kubeconfig"));
+        fs::write(&kubeconfig, contexts(size, api)).expect("the folder can be written to");
+        let mut text = format!(
+            "[fleet]\nname = scale\n\n[zone \"{ZONE}\"]\nprovider = embedded\nlisten = {dns}\n\
+             ns = ns1.{ZONE} 127.0.0.1\n\n[probe]\nprotocol = none\n\n[admin]\nlisten = {admin}\nsocket = {}\n\n",
+            folder.join("socket").display()
+        );
+        for member in 0..size.members {
+            let path = kubeconfig.display();
+            let _ = writeln!(
+                text,
+                "[cluster \"m{member}\"]\nkubeconfig = {path}\ncontext = m{member}\nregion = r{member}\n"
+            );
+        }
+        fs::write(&config, text).expect("the folder can be written to");
+        let arguments = ["run".to_owned(), "--config".to_owned(), config.display().to_string()];
+        let log = folder.join("fleetdns.log");
+        Self { process: Process::start("fleetdns", peer::fleetdns(), arguments, &[], log), dns, admin }
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.process.pid().expect("it was not killed")
+    }
+
+    /// How long a command of the client takes, its process included.
+    pub(super) fn command(&self, arguments: &[&str]) -> Duration {
+        let begin = Instant::now();
+        let mut command = Command::new(peer::fleetdns());
+        let admin = format!("http://{}", self.admin);
+        command.args(arguments).args(["--admin", &admin]).stdout(Stdio::null()).stderr(Stdio::piped());
+        let output = command.output().expect("the program can be started");
+        let took = begin.elapsed();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        took
+    }
+
+    /// How long the first page of the status page takes.
+    pub(super) fn page(&self) -> Duration {
+        let begin = Instant::now();
+        let mut stream = TcpStream::connect(self.admin).expect("the admin API listens");
+        write!(stream, "GET / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin)
+            .expect("the admin API reads");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("the admin API answers");
+        let took = begin.elapsed();
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+        took
+    }
+}
+
+fn contexts(size: Size, api: SocketAddr) -> String {
+    let each = |form: &dyn Fn(usize) -> String| (0..size.members).map(form).collect::<String>();
+    format!(
+        "apiVersion: v1\nkind: Config\nclusters:\n{}contexts:\n{}users:\n- name: none\n  user: {{}}\n",
+        each(&|m| format!("- name: m{m}\n  cluster:\n    server: http://{api}/{m}\n")),
+        each(&|m| format!("- name: m{m}\n  context:\n    cluster: m{m}\n    user: none\n")),
+    )
+}
