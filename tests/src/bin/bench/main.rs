@@ -11,6 +11,7 @@
     reason = "a benchmark: without its servers there is nothing to measure"
 )]
 
+mod answers;
 mod ask;
 mod fleet;
 mod outage;
@@ -32,13 +33,14 @@ use peer::Peer;
 /// Numbers of Services.
 const SIZES: [usize; 2] = [1, 1_000];
 
-const USAGE: &str = "usage: tests/bench [--quick] [--only NAME] [--logs FOLDER], tests/bench --clouds [NAME], or
-       tests/bench --scale [SERVICES MEMBERS]...
+const USAGE: &str = "usage: tests/bench [--quick] [--only NAME] [--logs FOLDER], tests/bench --clouds [NAME],
+       tests/bench --answers, or tests/bench --scale [SERVICES MEMBERS]...
 
   --quick        fewer patches: under 3 minutes instead of about 6, once all is built
   --only NAME    measure only programs whose name contains this, such as fleetdns or fastest
   --logs FOLDER  keep dns.conf and the logs of the measured programs there
   --clouds       calls and seconds on the strict servers of Azure DNS and Route 53 instead; --clouds --help says more
+  --answers      the embedded DNS server beside CoreDNS and Knot
   --scale        memory and times of one daemon with up to 100,000 Services over 200 members; --scale --help says more";
 
 /// How many of each.
@@ -78,6 +80,9 @@ fn main() -> ExitCode {
     LazyLock::force(&BEGIN);
     if arguments.next_if(|first| first == "--scale").is_some() {
         return scale::main(arguments);
+    }
+    if arguments.next_if(|first| first == "--answers").is_some() {
+        return answers::main(arguments);
     }
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
