@@ -18,6 +18,7 @@
 pub mod access;
 pub mod browser;
 pub mod certs;
+pub mod cloud;
 pub mod conf;
 pub mod coredns;
 pub mod daemon;

@@ -12,7 +12,6 @@
     reason = "a benchmark: without its servers there is nothing to measure"
 )]
 
-mod cloud;
 mod fleet;
 mod ours;
 mod theirs;
@@ -22,8 +21,8 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use cloud::{Azure, Cloud, Route53};
-use fleet::{Fleet, NAMES};
+use fleet::{Fleet, NAMES, hostname};
+use fleetdns_tests::cloud::{Azure, Calls, Cloud, Route53};
 
 const USAGE: &str = "usage: tests/bench --clouds [NAME]
 
@@ -38,7 +37,7 @@ struct Row {
     program: &'static str,
     step: usize,
     took: Duration,
-    calls: cloud::Calls,
+    calls: Calls,
     /// Runs of external-dns until the zone was right; nothing for a daemon that stays.
     runs: Option<usize>,
 }
@@ -47,10 +46,16 @@ fn say(text: &str) {
     eprintln!("clouds: {text}");
 }
 
+/// Whether each name has exactly these addresses.
+fn has(cloud: &impl Cloud, desired: &[BTreeSet<String>]) -> bool {
+    let names: Vec<String> = (0..desired.len()).map(hostname).collect();
+    cloud.addresses(names.iter().map(String::as_str)) == desired
+}
+
 /// Waits until the zone has these addresses at each name; returns when that was.
 async fn complete(cloud: &impl Cloud, desired: &[BTreeSet<String>]) -> Instant {
     loop {
-        if cloud.has(desired) {
+        if has(cloud, desired) {
             return Instant::now();
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
+use fleetdns_tests::cloud::Cloud;
 use fleetdns_tests::conf::Conf;
 use fleetdns_tests::daemon::Daemon;
 use fleetdns_tests::endpoint::Mode;
 
-use crate::cloud::Cloud;
 use crate::fleet::Fleet;
 use crate::{Row, STEPS, complete, say};
 

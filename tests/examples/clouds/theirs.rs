@@ -5,13 +5,13 @@ use std::fs::File;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use fleetdns_tests::cloud::Cloud;
 use fleetdns_tests::conf::ZONE;
 use fleetdns_tests::ports;
 use fleetdns_tests::servers::Server;
 
-use crate::cloud::Cloud;
 use crate::fleet::Fleet;
-use crate::{Row, STEPS, say};
+use crate::{Row, STEPS, has, say};
 
 /// Runs after which it is given up.
 const MOST: usize = 20;
@@ -33,7 +33,7 @@ pub(crate) async fn run<C: Cloud>(fleet: Fleet) -> Vec<Row> {
             }
         };
         let (mut runs, mut took) = (0, Duration::ZERO);
-        while runs == 0 || !cloud.has(&desired) {
+        while runs == 0 || !has(&cloud, &desired) {
             assert!(runs < MOST, "{what}: the zone is not right after {runs} runs");
             took += once(&cloud, &fleet, folder.path(), step, runs).await;
             runs += 1;

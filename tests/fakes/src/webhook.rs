@@ -19,7 +19,7 @@ pub use rules::Key;
 
 /// The media type of the protocol.
 pub const MEDIA_TYPE: &str = "application/external.dns.webhook+json;version=1";
-/// The zone that the server has.
+/// The zone that the server has, unless it was started with another one.
 pub const ZONE: &str = "example.com";
 
 /// A call of the protocol.
@@ -98,6 +98,8 @@ pub struct Ways {
 /// What the server knows.
 #[derive(Debug, Default)]
 pub struct State {
+    /// What it takes names in.
+    zone: &'static str,
     /// Endpoints as they were written, by name, type and set identifier.
     pub records: BTreeMap<Key, Value>,
     /// Calls by route, refused ones too.
@@ -135,8 +137,16 @@ impl Webhook {
     /// # Panics
     /// When there is no port.
     pub async fn start() -> Self {
-        let state = Arc::new(Mutex::new(State::default()));
-        state.lock().expect("nobody else has it").ways.filter = json!({ "include": [ZONE] });
+        Self::with_zone(ZONE).await
+    }
+
+    /// An empty zone of another name.
+    ///
+    /// # Panics
+    /// When there is no port.
+    pub async fn with_zone(zone: &'static str) -> Self {
+        let ways = Ways { filter: json!({ "include": [zone] }), ..Ways::default() };
+        let state = Arc::new(Mutex::new(State { zone, ways, ..State::default() }));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("it listens"));
         let router = api::router(Arc::clone(&state));

@@ -262,7 +262,7 @@ fn changed(
     let ops = ops(changes, ways).map_err(|reason| (400, reason))?;
     let mut records = state.records.clone();
     for op in ops.iter().take(half.unwrap_or(usize::MAX)) {
-        apply(&mut records, op, ways).map_err(|reason| (500, reason))?;
+        apply(&mut records, op, ways, state.zone).map_err(|reason| (500, reason))?;
     }
     Ok(records)
 }

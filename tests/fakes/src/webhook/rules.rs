@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::Value;
 
-use super::{Ways, ZONE};
+use super::Ways;
 
 /// Name, type, set identifier.
 pub type Key = (String, String, String);
@@ -73,7 +73,12 @@ pub(super) fn ops(changes: &Value, ways: &Ways) -> Result<Vec<Op>, String> {
 }
 
 /// Does one operation, or says why not.
-pub(super) fn apply(records: &mut BTreeMap<Key, Value>, op: &Op, ways: &Ways) -> Result<(), String> {
+pub(super) fn apply(
+    records: &mut BTreeMap<Key, Value>,
+    op: &Op,
+    ways: &Ways,
+    zone: &str,
+) -> Result<(), String> {
     let key = op.new.as_ref().or(op.old.as_ref()).map(key).unwrap_or_default();
     match (&op.old, records.get(&key)) {
         (None, Some(_)) => return Err(format!("{key:?} exists")),
@@ -90,7 +95,7 @@ pub(super) fn apply(records: &mut BTreeMap<Key, Value>, op: &Op, ways: &Ways) ->
             records.remove(&key);
         }
         Some(new) => {
-            valid(new)?;
+            valid(new, zone)?;
             let mut new = new.clone();
             let ttl = new["recordTTL"].as_i64().unwrap_or_default();
             new["recordTTL"] = ttl.max(ways.silent_ttl).into();
@@ -125,7 +130,7 @@ fn same(old: &Value, there: &Value, ways: &Ways) -> bool {
 }
 
 /// What every backend wants of a record.
-fn valid(endpoint: &Value) -> Result<(), String> {
+fn valid(endpoint: &Value, zone: &str) -> Result<(), String> {
     let (name, record_type) = (text(endpoint, "dnsName"), text(endpoint, "recordType"));
     let bad = |why: &str| Err(format!("{name} {record_type}: {why}"));
     const FIELDS: [&str; 7] =
@@ -135,7 +140,7 @@ fn valid(endpoint: &Value) -> Result<(), String> {
     {
         return bad(&format!("an unknown field {field}"));
     }
-    if name != ZONE && !name.ends_with(&format!(".{ZONE}")) {
+    if name != zone && !name.ends_with(&format!(".{zone}")) {
         return bad("not in the zone");
     }
     let label_is_bad = |(index, label): (usize, &str)| {
@@ -156,7 +161,7 @@ fn valid(endpoint: &Value) -> Result<(), String> {
     let good = |target: &&str| match record_type {
         "A" => target.parse::<Ipv4Addr>().is_ok(),
         "AAAA" => target.parse::<Ipv6Addr>().is_ok(),
-        "CNAME" => all.len() == 1 && name != ZONE && !target.ends_with('.') && target.len() <= 253,
+        "CNAME" => all.len() == 1 && name != zone && !target.ends_with('.') && target.len() <= 253,
         // In quotes, and within one character string with them.
         "TXT" => {
             let inner = target.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));

@@ -1,16 +1,13 @@
-//! The two strict servers, and how each program is pointed at one.
-
-use fleetdns_fakes::azure;
-use fleetdns_fakes::route53;
+//! The strict servers of Azure DNS and Route 53 with the rate limits of the real ones, and how each program is pointed at one.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use fleetdns_tests::conf::ZONE;
+use fleetdns_fakes::{azure, route53};
 use serde_json::json;
 
-use crate::fleet::hostname;
+use crate::conf::ZONE;
 
 /// What Azure counts by.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -23,19 +20,24 @@ const RATE: (f64, f64) = (50.0, 10.0);
 
 /// Calls since the last time.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Calls {
-    pub(crate) all: usize,
-    pub(crate) writes: usize,
-    pub(crate) refused: usize,
+pub struct Calls {
+    /// Of any kind.
+    pub all: usize,
+    /// Those that change something.
+    pub writes: usize,
+    /// Those that a rate limit refused.
+    pub refused: usize,
 }
 
-/// A service with an empty zone.
-pub(crate) trait Cloud: Sized {
+/// A service with an empty zone [`ZONE`].
+pub trait Cloud: Sized {
+    /// What people call it.
     const NAME: &'static str;
     /// After so long without calls, limits are as they were in the beginning.
     const REST: Duration;
 
-    async fn start() -> Self;
+    /// Starts it.
+    fn start() -> impl Future<Output = Self> + Send;
 
     /// The zone section of `dns.conf`.
     fn conf(&self) -> String;
@@ -43,14 +45,15 @@ pub(crate) trait Cloud: Sized {
     /// Arguments and environment of external-dns; files go to `folder`.
     fn external_dns(&self, folder: &Path) -> (Vec<String>, Vec<(&'static str, String)>);
 
-    /// Whether each name has exactly these addresses.
-    fn has(&self, desired: &[BTreeSet<String>]) -> bool;
+    /// The values of the A record set at each of these names; empty where there is none.
+    fn addresses<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<BTreeSet<String>>;
 
     /// Returns the calls since the last time, and forgets them.
     fn take(&self) -> Calls;
 }
 
-pub(crate) struct Azure(azure::Fake);
+/// Azure DNS with the limits of a public zone, 50 ms away.
+pub struct Azure(azure::Fake);
 
 impl Cloud for Azure {
     const NAME: &'static str = "Azure DNS";
@@ -108,16 +111,16 @@ impl Cloud for Azure {
         (arguments, environment)
     }
 
-    fn has(&self, desired: &[BTreeSet<String>]) -> bool {
+    fn addresses<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<BTreeSet<String>> {
         let world = self.0.world();
         let sets = &world.zones[0].sets;
-        desired.iter().enumerate().all(|(index, desired)| {
-            let relative = hostname(index).trim_end_matches(ZONE).trim_end_matches('.').to_owned();
-            let Some(set) = sets.get(&("A".to_owned(), relative)) else { return false };
-            let values = set.properties["ARecords"].as_array().into_iter().flatten();
-            let addresses = values.filter_map(|value| value["ipv4Address"].as_str());
-            addresses.map(str::to_owned).collect::<BTreeSet<_>>() == *desired
-        })
+        let at = |name: &str| {
+            let relative = name.trim_end_matches(ZONE).trim_end_matches('.').to_owned();
+            let set = sets.get(&("A".to_owned(), relative));
+            let values = set.and_then(|set| set.properties["ARecords"].as_array()).into_iter().flatten();
+            values.filter_map(|value| value["ipv4Address"].as_str().map(str::to_owned)).collect()
+        };
+        names.into_iter().map(at).collect()
     }
 
     fn take(&self) -> Calls {
@@ -129,7 +132,8 @@ impl Cloud for Azure {
     }
 }
 
-pub(crate) struct Route53(route53::Fake);
+/// Route 53 with the limits of an account, where a change takes 200 ms.
+pub struct Route53(route53::Fake);
 
 /// The only zone.
 const ID: &str = "Z0000000000000BENCH";
@@ -165,13 +169,14 @@ impl Cloud for Route53 {
         (vec!["--provider=aws".to_owned()], environment)
     }
 
-    fn has(&self, desired: &[BTreeSet<String>]) -> bool {
+    fn addresses<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<BTreeSet<String>> {
         let state = self.0.state();
         let sets = &state.zones[ID].sets;
-        desired.iter().enumerate().all(|(index, desired)| {
-            let key = route53::Set::simple(&hostname(index), "A", 0, &[]).key();
-            sets.get(&key).is_some_and(|set| set.values.iter().cloned().collect::<BTreeSet<_>>() == *desired)
-        })
+        let at = |name: &str| {
+            let set = sets.get(&route53::Set::simple(name, "A", 0, &[]).key());
+            set.into_iter().flat_map(|set| set.values.iter().cloned()).collect()
+        };
+        names.into_iter().map(at).collect()
     }
 
     fn take(&self) -> Calls {
