@@ -75,16 +75,16 @@ pub async fn fleetdns_with(arguments: &[&str], environment: &[(&str, &str)]) -> 
     printed
 }
 
-/// The binary that `cargo build -p fleetdns` puts beside this test.
+/// The binary that `cargo build -p fleetdns` puts beside this test, or this benchmark.
 ///
 /// # Panics
 /// When it is not there.
 pub fn binary() -> PathBuf {
     let this = std::env::current_exe().expect("this test has a path");
-    // target/[TRIPLE/]PROFILE/deps/TEST
-    let path = this.ancestors().nth(2).expect("a test lies in target/PROFILE/deps").join("fleetdns");
-    assert!(path.is_file(), "no {}: run cargo build -p fleetdns first", path.display());
-    path
+    // target/[TRIPLE/]PROFILE/BENCHMARK, or one folder below.
+    let mut folders = this.ancestors().skip(1).take(2);
+    let found = folders.find_map(|folder| Some(folder.join("fleetdns")).filter(|path| path.is_file()));
+    found.unwrap_or_else(|| panic!("no fleetdns for {}: run cargo build -p fleetdns first", this.display()))
 }
 
 /// A running daemon. Dropping it kills it; if the test is panicking, the end of its log goes to stderr.

@@ -1,6 +1,6 @@
 //! The benchmark that `tests/bench` runs: fleetdns beside external-dns, on the same servers in the same minutes.
 //!
-//! Reads: the release build of fleetdns beside it, and the servers that `tests/setup --bench` builds.
+//! Reads: the build of fleetdns beside it, and the servers that `tests/setup --bench` builds.
 //! Returns: a Markdown report on stdout, progress on stderr.
 //!
 //! Invariant: a budget that is missed is told, never asserted; what does not work at all is a panic.
@@ -13,6 +13,7 @@
 
 mod answers;
 mod ask;
+mod failover;
 mod fleet;
 mod outage;
 mod patches;
@@ -21,26 +22,31 @@ mod report;
 mod scale;
 mod stats;
 mod usage;
+mod zone;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::LazyLock;
-use std::time::Instant;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use fleet::Fleet;
+use outage::Scene;
 use peer::Peer;
+use zone::Zone;
 
 /// Numbers of Services.
 const SIZES: [usize; 2] = [1, 1_000];
 
 const USAGE: &str = "usage: tests/bench [--quick] [--only NAME] [--logs FOLDER], tests/bench --clouds [NAME],
-       tests/bench --answers, or tests/bench --scale [SERVICES MEMBERS]...
+       tests/bench --answers, tests/bench --failover [--only NAME] [--times N], or
+       tests/bench --scale [SERVICES MEMBERS]...
 
   --quick        fewer patches: under 3 minutes instead of about 6, once all is built
   --only NAME    measure only programs whose name contains this, such as fleetdns or fastest
   --logs FOLDER  keep dns.conf and the logs of the measured programs there
   --clouds       calls and seconds on the strict servers of Azure DNS and Route 53 instead; --clouds --help says more
   --answers      the embedded DNS server beside CoreDNS and Knot
+  --failover     how long the death of an endpoint takes to reach each provider; --failover --help says more
   --scale        memory and times of one daemon with up to 100,000 Services over 200 members; --scale --help says more";
 
 /// How many of each.
@@ -84,6 +90,9 @@ fn main() -> ExitCode {
     if arguments.next_if(|first| first == "--answers").is_some() {
         return answers::main(arguments);
     }
+    if arguments.next_if(|first| first == "--failover").is_some() {
+        return failover::main(arguments);
+    }
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--quick" => counts = QUICK,
@@ -122,7 +131,11 @@ async fn bench(counts: Counts, only: &str, logs: Option<PathBuf>) -> String {
             let started = patches::measure(peer, &mut fleet, counts.of(peer), &folder).await;
             if peer == Peer::Fleetdns && Some(&size) == SIZES.last() {
                 say("breaking endpoints");
-                outages = outage::measure(&fleet.member, started.coredns.address(), counts.outages).await;
+                let members = [Arc::clone(&fleet.member)];
+                let subjects = outage::publish(&members, &report::WAYS, counts.outages).await;
+                let zones = vec![Arc::new(Zone::Dns(started.coredns.address()))];
+                let (scene, abreast) = (Scene { zones, name: peer::global }, subjects.len());
+                outages = scene.measure(subjects, Duration::ZERO, abreast).await.remove(0);
             }
             runs.push(started.run);
         }

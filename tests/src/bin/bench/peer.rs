@@ -1,19 +1,28 @@
 //! The programs that are measured, and how each is started.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use fleetdns_tests::coredns::CoreDns;
+/// The build of fleetdns, which stands beside this program.
+pub(crate) use fleetdns_tests::daemon::binary as fleetdns;
 use fleetdns_tests::kube::Member;
 use fleetdns_tests::ports;
 use fleetdns_tests::process::Process;
 use fleetdns_tests::servers::Server;
 
+use crate::fleet::NAMESPACE;
+
 /// The zone that all of them write, each in a CoreDNS of its own.
 pub(crate) const ZONE: &str = "bench.example.org";
 /// The fleet's name.
 pub(crate) const FLEET: &str = "bench";
+
+/// The global name of a Service.
+pub(crate) fn global(service: &str) -> String {
+    format!("{service}.{NAMESPACE}.{FLEET}.svc.{ZONE}")
+}
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,14 +69,6 @@ impl Peer {
     }
 }
 
-/// The release build, which stands beside this program.
-pub(crate) fn fleetdns() -> PathBuf {
-    let this = std::env::current_exe().expect("the path of this program");
-    let path = this.with_file_name("fleetdns");
-    assert!(path.is_file(), "no {}: run tests/bench, which builds it", path.display());
-    path
-}
-
 fn fleetdns_arguments(folder: &Path, member: &Member, coredns: &CoreDns) -> Vec<String> {
     let config = folder.join("dns.conf");
     let text = format!(
@@ -105,21 +106,27 @@ fn external_dns_arguments(member: &Member, more: &[&str]) -> Vec<String> {
 
 /// What the programs say of their versions, one line each.
 pub(crate) fn versions() -> Vec<String> {
-    let first_line = |name: &str, program: PathBuf, argument: &str| {
-        let output = Command::new(&program).arg(argument).output();
-        let output = output.unwrap_or_else(|e| panic!("cannot run {}: {e}", program.display()));
-        // external-dns says it on stderr.
-        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        let line = text.lines().find(|line| !line.is_empty()).unwrap_or("?").trim();
-        // Most say their name themselves.
-        let version = line.rsplit([' ', '-']).next().unwrap_or(line);
-        format!("{name} {version}")
-    };
     vec![
-        first_line("fleetdns", fleetdns(), "--version"),
-        first_line("external-dns", Server::ExternalDns.path(), "--version"),
-        first_line("kube-apiserver", Server::KubeApiserver.path(), "--version"),
-        first_line("etcd", Server::Etcd.path(), "--version"),
-        first_line("CoreDNS", Server::CoreDns.path(), "-version"),
+        fleetdns_version(),
+        version("external-dns", &Server::ExternalDns.path(), "--version"),
+        version("kube-apiserver", &Server::KubeApiserver.path(), "--version"),
+        version("etcd", &Server::Etcd.path(), "--version"),
+        version("CoreDNS", &Server::CoreDns.path(), "-version"),
     ]
+}
+
+/// The same of fleetdns alone.
+pub(crate) fn fleetdns_version() -> String {
+    version("fleetdns", &fleetdns(), "--version")
+}
+
+fn version(name: &str, program: &Path, argument: &str) -> String {
+    let output = Command::new(program).arg(argument).output();
+    let output = output.unwrap_or_else(|e| panic!("cannot run {}: {e}", program.display()));
+    // external-dns says it on stderr.
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let line = text.lines().find(|line| !line.is_empty()).unwrap_or("?").trim();
+    // Most say their name themselves.
+    let version = line.rsplit([' ', '-']).next().unwrap_or(line);
+    format!("{name} {version}")
 }

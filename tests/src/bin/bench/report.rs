@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::time::Duration;
 
-use crate::outage::Outages;
+use crate::outage::{Outages, Way};
 use crate::patches::Run;
 use crate::peer::{self, Peer};
 use crate::stats::percentile;
@@ -12,8 +12,9 @@ use crate::stats::percentile;
 /// Budgets of `fleetdns`.
 const P50: Duration = Duration::from_millis(10);
 const P99: Duration = Duration::from_millis(50);
-const REFUSED: Duration = Duration::from_secs(10);
-const BLACK_HOLED: Duration = Duration::from_secs(12);
+
+/// How endpoints die beside 1,000 Services; `--failover` has all ways.
+pub(crate) const WAYS: [Way; 2] = [Way::Refused, Way::Silent];
 
 /// The machine, and how busy it is before anything starts.
 pub(crate) fn machine() -> String {
@@ -148,19 +149,19 @@ fn dead(text: &mut String, outages: &Outages) {
          it. external-dns has no row: it does not look at endpoints and never takes one out.\n\n\
          | | runs | min | median | max | budget | met |\n|---|---:|---:|---:|---:|---:|---|"
     );
-    for (what, values, budget) in
-        [("refused", &outages.refused, REFUSED), ("black-holed", &outages.black_holed, BLACK_HOLED)]
-    {
+    for way in WAYS {
+        let values = outages.out(way);
         let at = |percent| percentile(values.iter().copied(), percent);
         let _ = writeln!(
             text,
-            "| {what} | {} | {} | {} | {} | ≤ {} | {} |",
+            "| {} | {} | {} | {} | {} | ≤ {} | {} |",
+            way.name(),
             values.len(),
             time(at(0)),
             time(at(50)),
             time(at(100)),
-            time(budget),
-            met(at(100) <= budget),
+            time(way.budget()),
+            met(at(100) <= way.budget()),
         );
     }
 }
@@ -182,9 +183,9 @@ fn budgets(text: &mut String, runs: &[Run], outages: &Outages) {
             line(what, answered(run, percent), budget);
         }
     }
-    let worst = |values: &[Duration]| percentile(values.iter().copied(), 100);
-    line("refused endpoint → out, max".to_owned(), worst(&outages.refused), REFUSED);
-    line("black-holed endpoint → out, max".to_owned(), worst(&outages.black_holed), BLACK_HOLED);
+    for way in WAYS {
+        line(format!("{} endpoint → out, max", way.name()), percentile(outages.out(way), 100), way.budget());
+    }
 }
 
 fn met(yes: bool) -> &'static str {
@@ -201,6 +202,11 @@ fn time(duration: Duration) -> String {
         0.01.. => format!("{:.1} ms", seconds * 1e3),
         _ => format!("{:.2} ms", seconds * 1e3),
     }
+}
+
+/// Seconds, with one digit after the point.
+pub(crate) fn seconds(duration: Duration) -> String {
+    format!("{:.1}", duration.as_secs_f64())
 }
 
 fn kib(kib: u64) -> f64 {
