@@ -5,6 +5,7 @@
 
 mod alias;
 mod api;
+mod policy;
 mod rules;
 pub mod xml;
 
@@ -16,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use alias::Alias;
+pub use policy::Policy;
 pub use rules::{Key, Set};
 
 /// What goes wrong with the next call of an action.
@@ -51,6 +53,8 @@ pub struct State {
     pub faults: HashMap<&'static str, VecDeque<Fault>>,
     /// Actions that the caller has no right to.
     pub denied: BTreeSet<&'static str>,
+    /// What the caller has a right to; everything without.
+    pub policy: Option<Policy>,
     /// A batch that touches this name is answered 500.
     pub broken: Option<String>,
     /// Names that the policy lets be written (`route53:ChangeResourceRecordSetsNormalizedRecordNames`); all without.
@@ -167,6 +171,7 @@ impl Fake {
             throttled: 0,
             faults: HashMap::new(),
             denied: BTreeSet::new(),
+            policy: None,
             allowed: None,
             broken: None,
             rate: None,

@@ -11,6 +11,7 @@ mod insync;
 mod marks;
 mod moto;
 mod numbers;
+mod policy;
 mod refusals;
 mod zones;
 

@@ -76,6 +76,7 @@ fn cut() -> Response {
 async fn admit(
     server: &Server,
     action: &'static str,
+    resource: &str,
     headers: &HeaderMap,
 ) -> Result<Option<Fault>, Response> {
     let fault = {
@@ -99,7 +100,9 @@ async fn admit(
                 "The security token included in the request is invalid.",
             ));
         }
-        if state.denied.contains(action) {
+        if state.denied.contains(action)
+            || state.policy.as_ref().is_some_and(|it| !it.grants(action, resource))
+        {
             return Err(forbidden(action));
         }
         state.faults.get_mut(action).and_then(std::collections::VecDeque::pop_front)
@@ -127,7 +130,7 @@ fn hosted(id: &str, zone: &Zone) -> String {
 }
 
 async fn zone(Shared(server): Shared<Server>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    if let Err(answer) = admit(&server, "GetHostedZone", &headers).await {
+    if let Err(answer) = admit(&server, "GetHostedZone", &format!("hostedzone/{id}"), &headers).await {
         return answer;
     }
     let state = server.lock().unwrap();
@@ -141,7 +144,7 @@ async fn zone(Shared(server): Shared<Server>, Path(id): Path<String>, headers: H
 
 /// In the order of their ids, from a marker on.
 async fn zones(Shared(server): Shared<Server>, Query(asked): Parameters, headers: HeaderMap) -> Response {
-    if let Err(answer) = admit(&server, "ListHostedZones", &headers).await {
+    if let Err(answer) = admit(&server, "ListHostedZones", "", &headers).await {
         return answer;
     }
     let state = server.lock().unwrap();
@@ -164,7 +167,7 @@ async fn zones_by_name(
     Query(asked): Parameters,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(answer) = admit(&server, "ListHostedZonesByName", &headers).await {
+    if let Err(answer) = admit(&server, "ListHostedZonesByName", "", &headers).await {
         return answer;
     }
     let state = server.lock().unwrap();
@@ -215,7 +218,7 @@ async fn list(
     Query(asked): Parameters,
     headers: HeaderMap,
 ) -> Response {
-    match admit(&server, "ListResourceRecordSets", &headers).await {
+    match admit(&server, "ListResourceRecordSets", &format!("hostedzone/{id}"), &headers).await {
         Err(answer) => return answer,
         Ok(Some(_)) => return cut(),
         Ok(None) => {}
@@ -255,7 +258,8 @@ async fn write(
     headers: HeaderMap,
     body: String,
 ) -> Response {
-    let fault = match admit(&server, "ChangeResourceRecordSets", &headers).await {
+    let fault = match admit(&server, "ChangeResourceRecordSets", &format!("hostedzone/{id}"), &headers).await
+    {
         Err(answer) => return answer,
         Ok(fault) => fault,
     };
@@ -326,7 +330,7 @@ fn change_info(id: &str, status: &str) -> String {
 }
 
 async fn get_change(Shared(server): Shared<Server>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    if let Err(answer) = admit(&server, "GetChange", &headers).await {
+    if let Err(answer) = admit(&server, "GetChange", &format!("change/{id}"), &headers).await {
         return answer;
     }
     let state = server.lock().unwrap();
