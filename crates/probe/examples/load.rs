@@ -5,13 +5,16 @@
 //! only the prober is measured. Dead targets are black holes: their server never accepts, and its queue is full.
 //! With a folder of a CPU cgroup in `FLEETDNS_CGROUP` the prober, and not the server, moves there: `tests/soak` starves it
 //! so. A false removal is a target that answers, and was unhealthy at any moment.
+//!
+//! A fourth word `sensitive` probes as often as `interval = 1s`, `timeout = 500ms`, `fall = 2` say, lets some more targets die
+//! in that time, every other one silently, and prints how long each took to be unhealthy.
 
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,6 +33,37 @@ use tokio_util::sync::CancellationToken;
 
 type Failed = Box<dyn Error + Send + Sync>;
 
+/// Targets that die while a sensitive prober is measured.
+const MORTALS: usize = 20;
+/// How long it is waited until one of them is unhealthy.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// The ports of the server.
+struct Ports {
+    good: u16,
+    hole: u16,
+    /// One for each target that will die.
+    mortals: Vec<u16>,
+}
+
+impl Ports {
+    fn read(line: &str) -> Result<Self, Failed> {
+        let mut all = line.split_whitespace().map(str::parse).collect::<Result<Vec<u16>, _>>()?.into_iter();
+        let mut next = || all.next().ok_or("the server says no ports");
+        Ok(Self { good: next()?, hole: next()?, mortals: all.collect() })
+    }
+}
+
+/// What is measured.
+#[derive(Clone, Copy)]
+struct Load {
+    targets: u32,
+    seconds: u32,
+    /// Percent of the targets.
+    dead: u32,
+    sensitive: bool,
+}
+
 fn main() -> Result<(), Failed> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -37,28 +71,62 @@ fn main() -> Result<(), Failed> {
         return runtime.block_on(serve());
     }
     let number = |index: usize, default: u32| words.get(index).map_or(Ok(default), |word| word.parse());
-    let (targets, seconds, dead) = (number(0, 10_000)?, number(1, 40)?, number(2, 0)?);
-    let mut server = Command::new(std::env::current_exe()?).arg("serve").stdout(Stdio::piped()).spawn()?;
+    let sensitive = words.get(3).is_some_and(|word| word == "sensitive");
+    let load = Load { targets: number(0, 10_000)?, seconds: number(1, 40)?, dead: number(2, 0)?, sensitive };
+    let mut server = Command::new(std::env::current_exe()?)
+        .arg("serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
     let mut ports = String::new();
     BufReader::new(server.stdout.take().ok_or("no output of the server")?).read_line(&mut ports)?;
-    let (good, hole) = ports.trim().split_once(' ').ok_or("the server says no ports")?;
+    let killer = server.stdin.take().ok_or("no input of the server")?;
     if let Some(folder) = std::env::var_os("FLEETDNS_CGROUP") {
         std::fs::write(std::path::Path::new(&folder).join("cgroup.procs"), std::process::id().to_string())?;
     }
-    let result = runtime.block_on(measure(targets, seconds, dead, good.parse()?, hole.parse()?));
+    let result = runtime.block_on(measure(load, Ports::read(&ports)?, killer));
     server.kill()?;
     server.wait()?;
     result
 }
 
 async fn serve() -> Result<(), Failed> {
+    let (hole, _held) = black_hole().await?;
+    let good = listen()?;
+    let mut ports = format!("{} {}", good.local_addr()?.port(), hole.local_addr()?.port());
+    let mut mortals = Vec::new();
+    for _ in 0..MORTALS {
+        let listener = Arc::new(listen()?);
+        ports += &format!(" {}", listener.local_addr()?.port());
+        mortals.push((tokio::spawn(answer(Arc::clone(&listener))), Some(listener)));
+    }
+    println!("{ports}");
+    tokio::spawn(answer(Arc::new(good)));
+    // Each line is the number of a target that dies from now on: of an even one the port is closed, an odd one is mute. It
+    // ends with the input.
+    let (kill, mut killed) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        std::io::stdin().lines().map_while(Result::ok).all(|line| kill.send(line).is_ok())
+    });
+    while let Some(line) = killed.recv().await {
+        let number: usize = line.parse()?;
+        let Some((answering, listener)) = mortals.get_mut(number) else { continue };
+        answering.abort();
+        if number.is_multiple_of(2) {
+            *listener = None;
+        }
+    }
+    Ok(())
+}
+
+fn listen() -> Result<TcpListener, Failed> {
     let socket = TcpSocket::new_v4()?;
     socket.bind("0.0.0.0:0".parse()?)?;
-    let listener = socket.listen(4096)?;
-    let (hole, _held) = black_hole().await?;
-    println!("{} {}", listener.local_addr()?.port(), hole.local_addr()?.port());
-    loop {
-        let (mut stream, _) = listener.accept().await?;
+    Ok(socket.listen(4096)?)
+}
+
+async fn answer(listener: Arc<TcpListener>) {
+    while let Ok((mut stream, _)) = listener.accept().await {
         tokio::spawn(async move {
             let mut request = [0; 1024];
             let _ = stream.read(&mut request).await.ok()?;
@@ -80,21 +148,23 @@ async fn black_hole() -> Result<(TcpListener, Vec<TcpStream>), Failed> {
     Ok((listener, held))
 }
 
-fn fleet(targets: u32, dead: u32, good: u16, hole: u16) -> Result<Snapshot, Failed> {
+fn fleet(load: Load, ports: &Ports) -> Result<Snapshot, Failed> {
     let host: DnsName = "www.example.com".parse()?;
     let spec = |port| {
         let (path, host) = ("/healthz".into(), host.clone());
         let http = HttpCheck { port, tls: None, path, host, expect: Expect::default() };
         Arc::new(ProbeSpec::of(Check::Http(Box::new(http))))
     };
-    let (good, hole) = (spec(good), spec(hole));
+    let (good, hole) = (spec(ports.good), spec(ports.hole));
+    let of_index = |index: u32| if index % 100 < load.dead { &hole } else { &good };
+    let probes = (0..load.targets).map(|index| Arc::clone(of_index(index)));
+    let mortals = ports.mortals.iter().filter(|_| load.sensitive).map(|&port| spec(port));
     let mut member = MemberView::pending("load".parse()?);
     (member.inventory, member.listed) = (Inventory::Live, true);
     let bare = Arc::new(Service::default());
-    for index in 0..targets {
+    for (index, probe) in (0..).zip(probes.chain(mortals)) {
         let address = IpAddr::V4(Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 0).to_bits() + index));
         let key = ServiceKey::new("default", &format!("service-{index}"))?;
-        let probe = if index % 100 < dead { &hole } else { &good };
         let published = Published {
             key: key.clone(),
             service: Arc::clone(&bare),
@@ -102,7 +172,7 @@ fn fleet(targets: u32, dead: u32, good: u16, hole: u16) -> Result<Snapshot, Fail
             hostnames: [].into(),
             shared: [].into(),
             ttl: None,
-            probe: Arc::clone(probe),
+            probe,
             routing: None,
             faults: Vec::new(),
         };
@@ -113,29 +183,50 @@ fn fleet(targets: u32, dead: u32, good: u16, hole: u16) -> Result<Snapshot, Fail
     Ok(snapshot)
 }
 
-async fn measure(targets: u32, seconds: u32, dead: u32, good: u16, hole: u16) -> Result<(), Failed> {
-    let settings = ProbeSettings {
-        interval: Duration::from_secs(10),
+fn settings(sensitive: bool) -> ProbeSettings {
+    let defaults = ProbeSettings::default();
+    let second = Duration::from_secs(1);
+    let (interval, fast_interval, timeout, fall) = if sensitive {
+        (second, second, second / 2, 2)
+    } else {
+        (second * 10, defaults.fast_interval, defaults.timeout, defaults.fall)
+    };
+    ProbeSettings {
+        interval,
+        fast_interval,
+        timeout,
+        fall,
         addresses: Arc::new(AddressPolicies::unrestricted()),
         // All targets are of one namespace.
         namespace_rate: NonZeroU32::MAX,
-        ..ProbeSettings::default()
-    };
+        ..defaults
+    }
+}
+
+async fn measure(load: Load, ports: Ports, mut killer: ChildStdin) -> Result<(), Failed> {
+    let Load { targets, seconds, dead, sensitive } = load;
+    let settings = settings(sensitive);
     let empty = resident()?;
-    let snapshot = fleet(targets, dead, good, hole)?;
+    let snapshot = fleet(load, &ports)?;
     let before = resident()?;
     let (_snapshots, receiver) = watch::channel(snapshot);
     let (out, health) = watch::channel(Health::default());
     let prober = Prober::default();
     let (_setup, setups) = watch::channel(Setup::new(settings)?);
     let reports = prober.reports();
-    let removals = tokio::spawn(false_removals(health.clone(), good));
+    let removals = tokio::spawn(false_removals(health.clone(), ports.good));
     let (_release, confirmed) = watch::channel(0);
     let run = tokio::spawn(prober.run(setups, receiver, out, confirmed, CancellationToken::new()));
     // The start, and the time until all that is dead has been found out.
     tokio::time::sleep(Duration::from_secs(25)).await;
     let (start, cpu, old) = (Instant::now(), cpu_time()?, reports.stats());
-    tokio::time::sleep(Duration::from_secs(u64::from(seconds))).await;
+    let end = tokio::time::sleep(Duration::from_secs(u64::from(seconds)));
+    let deaths = if sensitive {
+        deaths(&ports.mortals, &mut killer, health.clone(), seconds).await?
+    } else {
+        Vec::new()
+    };
+    end.await;
     let share = (cpu_time()? - cpu).as_secs_f64() / start.elapsed().as_secs_f64();
     let new = reports.stats();
     run.abort();
@@ -151,13 +242,52 @@ async fn measure(targets: u32, seconds: u32, dead: u32, good: u16, hole: u16) ->
     println!("passed {passed}, failed {failed}, inconclusive {inconclusive}, stalls {}", new.stalls);
     let mut wrong = 0;
     for (key, verdict) in &health.borrow().verdicts {
-        let expected = if key.spec.port() == Some(hole) { Verdict::Unhealthy } else { Verdict::Healthy };
+        let answers = key.spec.port() == Some(ports.good);
+        let expected = if answers { Verdict::Healthy } else { Verdict::Unhealthy };
         wrong += usize::from(*verdict != expected);
     }
     println!("verdicts {}, wrong {wrong}", health.borrow().verdicts.len());
+    for (way, remainder) in [("refused", 0), ("mute", 1)].into_iter().filter(|_| sensitive) {
+        let mut times: Vec<u128> =
+            deaths.iter().skip(remainder).step_by(2).map(Duration::as_millis).collect();
+        times.sort_unstable();
+        println!("{way}: out after {} ms, worst {} ms", times[times.len() / 2], times[times.len() - 1]);
+    }
     // It ends with the prober, which alone can send.
     println!("false removals {}", removals.await?);
     Ok(())
+}
+
+/// Lets one target after the other die; returns how long each took to be unhealthy.
+async fn deaths(
+    mortals: &[u16],
+    killer: &mut ChildStdin,
+    health: watch::Receiver<Health>,
+    seconds: u32,
+) -> Result<Vec<Duration>, Failed> {
+    // Not in step with the interval, and the last one is found before the end.
+    let pause = Duration::from_secs(u64::from(seconds)).mul_f64(0.8 / mortals.len() as f64);
+    let mut waiting = Vec::new();
+    for (number, &port) in mortals.iter().enumerate() {
+        tokio::time::sleep(pause).await;
+        let begin = Instant::now();
+        writeln!(killer, "{number}")?;
+        let mut health = health.clone();
+        waiting.push(tokio::spawn(async move {
+            let is_out = |health: &Health| {
+                let mut verdicts = health.verdicts.iter();
+                verdicts.any(|(key, verdict)| key.spec.port() == Some(port) && *verdict == Verdict::Unhealthy)
+            };
+            // A starved prober may find it later or never.
+            let _ = tokio::time::timeout(LONGEST, health.wait_for(is_out)).await;
+            begin.elapsed()
+        }));
+    }
+    let mut times = Vec::new();
+    for one in waiting {
+        times.push(one.await?);
+    }
+    Ok(times)
 }
 
 /// Targets that answer, and were unhealthy at any moment until the prober ended.
