@@ -3,6 +3,7 @@
 
 mod answer;
 mod limits;
+mod role;
 mod route;
 mod rules;
 mod sets;
@@ -23,6 +24,7 @@ use tempfile::TempDir;
 
 pub use answer::Answer;
 pub use limits::Limits;
+pub use role::Role;
 pub use sets::{Kind, Set, Zone};
 pub use token::{IDENTITY_HEADER, IDENTITY_PATH};
 
@@ -88,6 +90,8 @@ pub struct World {
     /// Largest `$top`, and what is given without one.
     pub page: (usize, usize),
     pub limits: Option<Limits>,
+    /// The one role that the caller has; every right without.
+    pub role: Option<Role>,
     pub latency: Duration,
     /// Calls that are never answered.
     pub stalled: Option<fn(&Call) -> bool>,

@@ -11,4 +11,5 @@ mod list;
 mod numbers;
 mod private;
 mod refusals;
+mod role;
 mod support;

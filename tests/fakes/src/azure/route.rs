@@ -32,6 +32,9 @@ pub(super) fn serve(world: &mut World, call: &Call) -> Served {
     if !token.is_some_and(|token| world.tokens.iter().any(|known| known == token)) {
         return Err(Answer::arm(401, "AuthenticationFailed", "Authentication failed."));
     }
+    if let Some(refusal) = world.role.as_ref().and_then(|role| role.refuse(call)) {
+        return Err(refusal);
+    }
     let parts = parts(call);
     let is = |index: usize, text: &str| parts.get(index).is_some_and(|part| part.eq_ignore_ascii_case(text));
     // All zones of the subscription, or of a resource group.
