@@ -7,8 +7,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fleetdns_tests::conf::Conf;
-use fleetdns_tests::daemon::{Daemon, binary};
+use fleetdns_tests::daemon::{Daemon, binary, fleetdns};
 use fleetdns_tests::endpoint::Endpoint;
+use fleetdns_tests::eventually;
 use fleetdns_tests::fleet::Fleet;
 use fleetdns_tests::kube::{Member, client};
 use fleetdns_tests::manifest::NewService;
@@ -17,6 +18,7 @@ use fleetdns_tests::race::Race;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Secret, Service, ServiceAccount};
+use k8s_openapi::api::rbac::v1::Role;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::Value;
@@ -81,6 +83,10 @@ async fn the_manifests_apply_and_their_rights_are_enough_and_no_more() {
     let mut daemon = Daemon::start(&conf).await;
     let check = daemon.command(&["check"]).await;
     assert_eq!(check.code, Some(0), "{check:?}");
+    assert!(
+        check.out.contains("fleetdns/fleetdns-ha in cluster westus can be read and written"),
+        "{check:?}"
+    );
     // The first lease of all is left alone for as long as one lasts.
     let leads = |status: &Value| status["leads"] == true;
     daemon.status_shows("that the first replica leads", BACK * 2, leads).await;
@@ -126,6 +132,44 @@ async fn the_manifests_apply_and_their_rights_are_enough_and_no_more() {
         let deleted = services.delete("calculatorlb", &DeleteParams::default()).await;
         assert_eq!(deleted.map_err(code).unwrap_err(), 403);
     }
+}
+
+/// Each rule of the Role is needed, and `check` says so before anybody has written a Lease or a ConfigMap.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_names_a_right_of_the_replicas_that_is_missing() {
+    let member = Member::start("westus").await;
+    for file in ["rbac.yaml", "ha-rbac.yaml"] {
+        member.apply_yaml(&read(&format!("kubernetes/{file}"))).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = kubeconfig_of(&member, "fleetdns", folder.path()).await;
+    let zone = format!("provider = embedded\nlisten = {}\n", ports::free_address());
+    let conf = Conf::with_zone(&zone).cluster("westus", &kubeconfig);
+    let path = folder.path().join("dns.conf");
+    fs::write(&path, conf.more("[ha]\nlease = fleetdns/fleetdns-ha\ncluster = westus\n").text()).unwrap();
+    // The API reads a changed Role a moment later.
+    let checked = async |code: i32, words: &str| {
+        eventually(words, BACK, Duration::from_millis(200), async || {
+            let said = fleetdns(&["check", "-c", &path.display().to_string()]).await;
+            let right = said.code == Some(code) && said.out.contains(words);
+            if right { Ok(()) } else { Err(format!("{said:?}")) }
+        })
+        .await;
+    };
+    let roles: Api<Role> = Api::namespaced(member.client(), "fleetdns");
+    let mut whole = roles.get("fleetdns-ha").await.unwrap();
+    whole.metadata.resource_version = None;
+    for (rule, plural) in ["leases", "configmaps", "leases", "configmaps"].into_iter().enumerate() {
+        let mut role = whole.clone();
+        role.rules.as_mut().unwrap().remove(rule);
+        roles.replace("fleetdns-ha", &PostParams::default(), &role).await.unwrap();
+        checked(1, &format!("grant get, patch and create of {plural} in namespace fleetdns with a Role"))
+            .await;
+        roles.replace("fleetdns-ha", &PostParams::default(), &whole).await.unwrap();
+        checked(0, "can be read and written; nobody has the lease").await;
+    }
+    let leases: Api<Lease> = Api::namespaced(member.client(), "fleetdns");
+    assert!(leases.list(&ListParams::default()).await.unwrap().items.is_empty(), "check writes nothing");
 }
 
 #[test]

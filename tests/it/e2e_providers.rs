@@ -6,6 +6,7 @@ use fleetdns_fakes::route53;
 
 use std::fs;
 
+use etcd_client::{Client, ConnectOptions, DeleteOptions, Permission};
 use fleetdns_tests::conf::{Conf, ZONE, name};
 use fleetdns_tests::daemon::{Daemon, Printed, fleetdns};
 use fleetdns_tests::etcd::Etcd;
@@ -42,6 +43,25 @@ impl<'a> Site<'a> {
             assert!(!printed.out.contains(value) && !printed.err.contains(value), "{key} is printed");
         }
         printed
+    }
+
+    /// With `[ha]` in the same etcd one prefix more is needed; `check` names it, and writes nothing.
+    async fn replicas_share(&self, keys: &[(&str, &str)], client: &mut Client) {
+        let shared = keys.iter().filter(|(key, _)| *key != "provider");
+        let lines: String = shared.map(|(key, value)| format!("{key} = {value}\n")).collect();
+        let path = self.folder.path().join("dns.conf");
+        fs::write(&path, self.conf(keys).more(&format!("[ha]\n{lines}")).text()).unwrap();
+        let check = async || fleetdns(&["check", "-c", path.to_str().unwrap()]).await;
+        let refused = check().await;
+        let grant = "etcdctl role grant-permission ROLE --prefix=true readwrite /fleetdns/myfederation";
+        assert!(refused.code == Some(1) && refused.out.contains(grant), "{refused:?}");
+        let prefix = "/fleetdns/myfederation/";
+        client.role_grant_permission("dns", Permission::read(prefix).with_prefix()).await.unwrap();
+        let refused = check().await;
+        assert!(refused.code == Some(1) && refused.out.contains(grant), "{refused:?}");
+        client.role_grant_permission("dns", role_of_the_manual(prefix, prefix)).await.unwrap();
+        let good = check().await;
+        assert!(good.code == Some(0) && good.out.contains("can be read and written"), "{good:?}");
     }
 
     /// All is well: `check` says so, `plan` has one name to create, the daemon writes it, and `plan` has nothing more.
@@ -162,6 +182,14 @@ async fn rfc2136_names_what_to_do() {
     }
 }
 
+/// What a command of the manual grants on a prefix, on another one.
+fn role_of_the_manual(prefix: &str, other: &str) -> Permission {
+    let manual = include_str!("../../config/README.md");
+    let command = format!("etcdctl role grant-permission fleetdns --prefix=true readwrite {prefix}");
+    assert!(manual.lines().any(|line| line == command), "the manual has no {command}");
+    Permission::read_write(other).with_prefix()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn coredns_names_what_to_do() {
     let member = member().await;
@@ -182,6 +210,14 @@ async fn coredns_names_what_to_do() {
     let powerless = with(&keys, &[("etcd-username", "dns"), ("etcd-password", "secret")]);
     let grant = "etcdctl role grant-permission ROLE --prefix=true readwrite /skydns/com/syncweek";
     site.both_say(&powerless, &[&endpoint, "give dns a role", grant]).await;
+    let root = ConnectOptions::new().with_user("root", "secret");
+    let mut client = Client::connect([&endpoint], Some(root)).await.unwrap();
+    let zone = role_of_the_manual("/skydns/com/example", "/skydns/com/syncweek");
+    client.role_grant_permission("dns", zone).await.unwrap();
+    // What the first daemon wrote is removed, so that there is something to write.
+    client.delete("/skydns/com/syncweek", Some(DeleteOptions::new().with_prefix())).await.unwrap();
+    site.good(&powerless).await;
+    site.replicas_share(&powerless, &mut client).await;
 
     let file = site.folder.path().join("db");
     let keys = [("provider", "coredns"), ("zone-file", file.to_str().unwrap())];

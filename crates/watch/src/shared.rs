@@ -147,6 +147,36 @@ impl SharedObjects {
         self.put(CONFIG_MAP, json!({ "data": { KEY: text } }), over).await
     }
 
+    /// Asks the API to make and to change both, and to keep nothing of it.
+    ///
+    /// # Errors
+    /// Which right is missing, and what grants it, in words. What else fails is left to [`SharedObjects::lease`].
+    pub async fn may_write(&self) -> Result<(), String> {
+        for kind in [LEASE, CONFIG_MAP] {
+            let (body, url) = (self.object(kind, json!({})), Request::new(self.url(kind)));
+            let create = PostParams { dry_run: true, ..PostParams::default() };
+            let created = serde_json::to_vec(&body)
+                .map_err(RequestError::SerializeBody)
+                .and_then(|body| url.create(&create, body));
+            let change = PatchParams { dry_run: true, ..PatchParams::default() };
+            let changed = url.patch(&self.name, &change, &Patch::Merge(&body));
+            for request in [created, changed] {
+                if let Err(fault @ Fault::Forbidden { .. }) = self.answer::<Any>(WRITE, request).await {
+                    return Err(self.words(&fault, kind));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An object of our name with more in it.
+    fn object(&self, kind: Kind, mut body: Value) -> Value {
+        body["apiVersion"] = kind.version.into();
+        body["kind"] = kind.kind.into();
+        body["metadata"] = json!({ "name": self.name, "namespace": self.namespace });
+        body
+    }
+
     fn url(&self, kind: Kind) -> String {
         format!("{}/namespaces/{}/{}", kind.path, self.namespace, kind.plural)
     }
@@ -160,10 +190,8 @@ impl SharedObjects {
         }
     }
 
-    async fn put(&self, kind: Kind, mut body: Value, over: Option<&str>) -> Result<Option<Arc<str>>, String> {
-        body["apiVersion"] = kind.version.into();
-        body["kind"] = kind.kind.into();
-        body["metadata"] = json!({ "name": self.name, "namespace": self.namespace });
+    async fn put(&self, kind: Kind, body: Value, over: Option<&str>) -> Result<Option<Arc<str>>, String> {
+        let mut body = self.object(kind, body);
         let url = Request::new(self.url(kind));
         let request = match over {
             Some(version) => {

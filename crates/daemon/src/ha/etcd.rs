@@ -29,6 +29,12 @@ pub(super) fn engine(store: Store) -> Engine {
     )
 }
 
+/// Whether both may be written.
+pub(super) async fn may_write(store: &Store) -> Result<(), String> {
+    store.may_write(key(Document::Lease)).await?;
+    store.may_write(key(Document::Overrides)).await
+}
+
 const fn key(document: Document) -> &'static str {
     match document {
         Document::Lease => "lease",

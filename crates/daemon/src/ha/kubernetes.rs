@@ -26,6 +26,11 @@ pub(super) fn engine(access: Access, cluster: &MemberName, namespace: &str, name
     )
 }
 
+/// Whether both may be written.
+pub(super) async fn may_write(access: Access, namespace: &str, name: &str) -> Result<(), String> {
+    SharedObjects::new(access, namespace, name).may_write().await
+}
+
 async fn read(objects: &SharedObjects, document: Document) -> Result<Option<Stored>, String> {
     match document {
         Document::Lease => {

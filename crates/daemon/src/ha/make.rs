@@ -21,21 +21,21 @@ pub fn make(config: &Config) -> Option<(Replica, Engine)> {
     Some((Replica::new(&name, engine.clone(), ha.lease_time, Uptime::system()), engine))
 }
 
-/// Reads what the replicas share, and says who leads; `None` without `[ha]`.
+/// Reads what the replicas share, and says who leads and whether this one may write it; `None` without `[ha]`.
 ///
 /// # Errors
-/// Why it cannot be read, and what to do, in words.
+/// Why it cannot be read or written, and what to do, in words.
 pub async fn look(config: &Config) -> Option<Result<String, String>> {
     let engine = engine(config)?;
     let (lease, overrides) = tokio::join!(engine.read(Document::Lease), engine.read(Document::Overrides));
     let lease = lease.and_then(|stored| stored.map(Found::try_from).transpose());
-    Some(match (lease, overrides) {
-        (Ok(lease), Ok(_)) => {
+    Some(match (lease, overrides, may_write(config).await) {
+        (Ok(lease), Ok(_), Ok(())) => {
             let holder = lease.and_then(|found| found.record.holder);
             let leads = holder.map_or_else(|| "nobody".to_owned(), |holder| printable(&holder).into_owned());
-            Ok(format!("{} can be read; {leads} has the lease", engine.name()))
+            Ok(format!("{} can be read and written; {leads} has the lease", engine.name()))
         }
-        (Err(error), _) | (_, Err(error)) => Err(error),
+        (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => Err(error),
     })
 }
 
@@ -47,6 +47,21 @@ fn engine(config: &Config) -> Option<Engine> {
         }
         HaEngine::Etcd(keys) => etcd(&usual_prefix(Some(&config.fleet)), keys)?,
     })
+}
+
+/// Whether the engine lets this one write, found without a write.
+async fn may_write(config: &Config) -> Result<(), String> {
+    match config.ha.as_ref().map(|ha| &ha.engine) {
+        Some(HaEngine::Lease { cluster, namespace, name }) => {
+            let member = config.members.iter().find(|member| member.name == *cluster);
+            match member {
+                Some(member) => kubernetes::may_write(member.access.clone(), namespace, name).await,
+                None => Ok(()),
+            }
+        }
+        Some(HaEngine::Etcd(keys)) => etcd_may_write(&usual_prefix(Some(&config.fleet)), keys).await,
+        None => Ok(()),
+    }
 }
 
 /// This process, as the marks of what it writes name it.
@@ -72,6 +87,19 @@ pub fn identity(replica: Option<&str>) -> String {
 /// Where in etcd a fleet keeps what its replicas share, unless the configuration says so.
 pub(crate) fn usual_prefix(fleet: Option<&Fleet>) -> String {
     format!("/fleetdns/{}", fleet.map_or("fleetdns", |fleet| fleet.owner.as_str()))
+}
+
+#[cfg(feature = "coredns")]
+async fn etcd_may_write(usual_prefix: &str, keys: &Keys) -> Result<(), String> {
+    match fleetdns_coredns::Store::new(usual_prefix, keys) {
+        Ok(store) => super::etcd::may_write(&store).await,
+        Err(_) => Ok(()),
+    }
+}
+
+#[cfg(not(feature = "coredns"))]
+async fn etcd_may_write(_: &str, _: &Keys) -> Result<(), String> {
+    Ok(())
 }
 
 #[cfg(feature = "coredns")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use etcd_client::{Compare, CompareOp, Txn, TxnOp};
+use etcd_client::{Compare, CompareOp, Txn, TxnOp, TxnResponse};
 use fleetdns_core::keys::{KeyFault, Keys};
 
 use super::client::Link;
@@ -70,14 +70,28 @@ impl Store {
         let revision: i64 =
             over.map_or(Ok(0), str::parse).map_err(|_| format!("{key} has no such revision"))?;
         let same = Compare::mod_revision(key.as_str(), CompareOp::Equal, revision);
-        let transaction = Txn::new().when([same]).and_then([TxnOp::put(key.as_str(), text, None)]);
+        let done = self.put_if(same, &key, text).await?;
+        let revision = done.header().map_or(0, etcd_client::ResponseHeader::revision);
+        Ok(done.succeeded().then(|| revision.to_string().into()))
+    }
+
+    /// Asks for a write on a condition that is never true: etcd looks at the right first.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn may_write(&self, name: &str) -> Result<(), String> {
+        let key = self.key(name);
+        let never = Compare::create_revision(key.as_str(), CompareOp::Less, 0);
+        self.put_if(never, &key, "").await.map(drop)
+    }
+
+    async fn put_if(&self, condition: Compare, key: &str, text: &str) -> Result<TxnResponse, String> {
+        let transaction = Txn::new().when([condition]).and_then([TxnOp::put(key, text, None)]);
         let call = |client| {
             let (mut kv, transaction) = (kv(&client), transaction.clone());
             async move { kv.txn(transaction).await }
         };
-        let done = self.link.call(call).await.map_err(|fault| words(fault, WRITE))?;
-        let revision = done.header().map_or(0, etcd_client::ResponseHeader::revision);
-        Ok(done.succeeded().then(|| revision.to_string().into()))
+        self.link.call(call).await.map_err(|fault| words(fault, WRITE))
     }
 }
 
