@@ -1,4 +1,4 @@
-//! The release build as a process of its own, with one embedded zone, probes off, and what it and its commands take.
+//! The release build as a process of its own, with one zone, probes off, and what it and its commands take.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,24 +11,24 @@ use std::time::{Duration, Instant};
 use fleetdns_tests::ports;
 use fleetdns_tests::process::Process;
 
-use super::{Size, ZONE};
+use super::Size;
+use super::backend::Backend;
 use crate::peer;
 
 pub(super) struct Daemon {
     pub(super) process: Process,
-    pub(super) dns: SocketAddr,
     admin: SocketAddr,
 }
 
 impl Daemon {
-    pub(super) fn start(folder: &Path, size: Size, api: SocketAddr) -> Self {
-        let (dns, admin) = (ports::free_address(), ports::free_address());
+    pub(super) fn start(folder: &Path, size: Size, api: SocketAddr, backend: &Backend) -> Self {
+        let admin = ports::free_address();
         fs::create_dir_all(folder).expect("the folder can be made");
         let (config, kubeconfig) = (folder.join("dns.conf"), folder.join("kubeconfig"));
         fs::write(&kubeconfig, contexts(size, api)).expect("the folder can be written to");
         let mut text = format!(
-            "[fleet]\nname = scale\n\n[zone \"{ZONE}\"]\nprovider = embedded\nlisten = {dns}\n\
-             ns = ns1.{ZONE} 127.0.0.1\n\n[probe]\nprotocol = none\n\n[admin]\nlisten = {admin}\nsocket = {}\n\n",
+            "[fleet]\nname = scale\n\n{}\n[probe]\nprotocol = none\n\n[admin]\nlisten = {admin}\nsocket = {}\n\n",
+            backend.section(),
             folder.join("socket").display()
         );
         for member in 0..size.members {
@@ -41,7 +41,7 @@ impl Daemon {
         fs::write(&config, text).expect("the folder can be written to");
         let arguments = ["run".to_owned(), "--config".to_owned(), config.display().to_string()];
         let log = folder.join("fleetdns.log");
-        Self { process: Process::start("fleetdns", peer::fleetdns(), arguments, &[], log), dns, admin }
+        Self { process: Process::start("fleetdns", peer::fleetdns(), arguments, &[], log), admin }
     }
 
     pub(super) fn pid(&self) -> u32 {
