@@ -6,16 +6,25 @@ use std::cmp::Ordering;
 /// names does little else than this.
 pub(super) fn canonical(one: &str, other: &str) -> Ordering {
     let (one, other) = (one.as_bytes(), other.as_bytes());
-    let pairs = one.iter().rev().zip(other.iter().rev());
-    let octets = pairs.take_while(|(a, b)| a == b).count();
+    let octets = alike(one, other);
     let begins_label = |name: &[u8]| name.len() == octets || name[name.len() - octets - 1] == b'.';
     let labels = if begins_label(one) && begins_label(other) {
         octets
     } else {
-        let alike = &one[one.len() - octets..];
-        alike.iter().position(|octet| *octet == b'.').map_or(0, |dot| octets - dot - 1)
+        let same = &one[one.len() - octets..];
+        same.iter().position(|octet| *octet == b'.').map_or(0, |dot| octets - dot - 1)
     };
     next_label(one, labels).cmp(&next_label(other, labels))
+}
+
+/// How many octets at the end are the same in both; eight at a time.
+fn alike(one: &[u8], other: &[u8]) -> usize {
+    let ((_, eights), (_, others)) = (one.as_rchunks::<8>(), other.as_rchunks::<8>());
+    let pairs = eights.iter().rev().zip(others.iter().rev());
+    let octets = 8 * pairs.take_while(|(a, b)| a == b).count();
+    let rest = |name: &[u8]| name.len() - octets;
+    let pairs = one[..rest(one)].iter().rev().zip(other[..rest(other)].iter().rev());
+    octets + pairs.take_while(|(a, b)| a == b).count()
 }
 
 /// The label that comes before the last `octets` of a name, which are whole labels.
@@ -39,9 +48,9 @@ mod tests {
 
         #[test]
         fn it_is_the_order_of_the_labels_from_the_right(
-            one in proptest::collection::vec("[ab-]{1,3}", 1..5),
-            other in proptest::collection::vec("[ab-]{1,3}", 1..5),
-            shared in proptest::collection::vec("[ab-]{1,3}", 0..3),
+            one in proptest::collection::vec("[ab-]{1,3}", 1..9),
+            other in proptest::collection::vec("[ab-]{1,3}", 1..9),
+            shared in proptest::collection::vec("[ab-]{1,3}", 0..9),
         ) {
             let labels = |own: Vec<String>| -> Vec<String> { own.into_iter().chain(shared.clone()).collect() };
             let (one, other) = (labels(one), labels(other));
