@@ -232,6 +232,11 @@ impl OwnershipRecord {
         self.0.rsplit_once(WRITER)?.1.parse().ok()
     }
 
+    /// Whether it is one of this owner.
+    pub fn is_of(&self, owner: &Label) -> bool {
+        claims_owner(&self.0, owner)
+    }
+
     /// The owner id in it.
     pub fn owner(&self) -> Option<Label> {
         self.0.split(' ').find_map(|part| part.strip_prefix("owner=")?.parse().ok())

@@ -59,14 +59,18 @@ pub(crate) fn service(raw: &[u8]) -> Result<Item, String> {
     if gone {
         return Ok(Item::Known(Listed::Gone(key)));
     }
-    let ingress = object.status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress);
+    let balancer = object.status.and_then(|status| status.load_balancer);
+    let (mut ports, mut ingress) = (spec.ports.unwrap_or_default(), balancer.and_then(|one| one.ingress));
+    // They are kept for as long as the Service is there.
+    ports.shrink_to_fit();
+    ingress.iter_mut().for_each(Vec::shrink_to_fit);
     Ok(Item::Known(Listed::Service(Service {
         namespace: object.metadata.namespace.into_owned(),
         name: object.metadata.name.into_owned(),
         annotations: object.metadata.annotations.0,
         too_long: BTreeSet::new(),
         created: object.metadata.creation_timestamp.map(Cow::into_owned),
-        ports: spec.ports.unwrap_or_default(),
+        ports,
         ingress,
     })))
 }

@@ -108,7 +108,7 @@ fn one_name(
         return None;
     };
     push(&mut reply.answers, name, set, rotation);
-    set.alias.clone()
+    set.alias.as_deref().cloned()
 }
 
 fn apex(zone: &Zone, desired: RecordType, reply: &mut Reply) {

@@ -21,8 +21,8 @@ pub(crate) struct Alias {
 pub(crate) struct Stored {
     pub(crate) ttl: Ttl,
     pub(crate) data: RecordData,
-    /// For a CNAME.
-    pub(crate) alias: Option<Alias>,
+    /// For a CNAME; most sets are none.
+    pub(crate) alias: Option<Box<Alias>>,
     /// `None` for the addresses of the zone's own name servers.
     pub(crate) mark: Option<OwnershipRecord>,
 }
@@ -32,7 +32,7 @@ impl Stored {
         let alias = match &data {
             RecordData::Cname(target) => {
                 let name = wire::to_message(target).map_err(|e| e.to_string())?;
-                Some(Alias { key: wire::of_name(target), name })
+                Some(Box::new(Alias { key: wire::of_name(target), name }))
             }
             _ => None,
         };
@@ -40,7 +40,11 @@ impl Stored {
     }
 
     fn observed(&self, owner: &Label, version: u64) -> ObservedSet {
-        let claim = Owner::read(self.mark.as_ref().map(OwnershipRecord::as_str), owner);
+        let claim = match &self.mark {
+            // It can be read, and its text is shared with whoever lists the zone.
+            Some(mark) if mark.is_of(owner) => Owner::of(mark),
+            _ => Owner::Foreign,
+        };
         let content = Content::Known(self.data.clone());
         ObservedSet { ttl: self.ttl, content, claim, version: text(version) }
     }

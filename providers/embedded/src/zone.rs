@@ -188,6 +188,8 @@ impl Zone {
             return Err(Written::Conflict);
         }
         kept.append(&mut written);
+        // Almost always there is one, and a zone may have many names.
+        kept.shrink_to_fit();
         Ok(kept)
     }
 
