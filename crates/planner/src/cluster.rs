@@ -16,6 +16,7 @@ use fleetdns_core::probe::{Check, ProbeKey, Target, Verdict};
 use fleetdns_core::service::{Published, ServiceKey};
 
 use crate::desired::address_health;
+use crate::holders::Holders;
 
 /// The verdict on one member, from all of its endpoints.
 #[cfg(test)]
@@ -141,8 +142,8 @@ impl Tally {
     }
 }
 
-/// A snapshot, and what probing says of it.
-pub(crate) type Moment<'a> = (&'a Snapshot, &'a Health);
+/// A snapshot, what probing says of it, and which members have a Service in it.
+pub(crate) type Moment<'a> = (&'a Snapshot, &'a Health, &'a Holders);
 
 /// The verdicts on all members and their addresses, kept up to date from one moment to the next.
 #[derive(Debug, Clone, Default)]
@@ -151,7 +152,7 @@ pub(crate) struct Clusters(BTreeMap<MemberName, Tally>);
 impl Clusters {
     /// Counts the services again that are not as they were, or of which an endpoint has another verdict.
     pub(crate) fn update(&mut self, before: Moment<'_>, after: Moment<'_>, services: &BTreeSet<&ServiceKey>) {
-        let ((_, old), (snapshot, new)) = (before, after);
+        let ((_, old, _), (snapshot, new, _)) = (before, after);
         if old.unprobeable_policy != new.unprobeable_policy || old.addresses != new.addresses {
             // Any of them may have another verdict.
             self.0.clear();
@@ -165,18 +166,16 @@ impl Clusters {
 
     fn recount(
         &mut self,
-        (snapshot, health): Moment<'_>,
+        (snapshot, health, holders): Moment<'_>,
         services: &BTreeSet<&ServiceKey>,
         by: impl Fn(&mut Tally, &Tally),
     ) {
-        for (name, member) in &snapshot.members {
-            let mut sum = Tally::default();
-            for service in services.iter().filter_map(|key| member.services.get(*key)) {
-                sum.add(&Tally::of(member, service, health));
-            }
-            if sum != Tally::default() {
-                by(self.0.entry(name.clone()).or_default(), &sum);
-            }
+        let mut sums: BTreeMap<&MemberName, Tally> = BTreeMap::new();
+        for (name, (member, service)) in services.iter().flat_map(|key| holders.parts(snapshot, key)) {
+            sums.entry(name).or_default().add(&Tally::of(member, service, health));
+        }
+        for (name, sum) in sums.into_iter().filter(|(_, sum)| *sum != Tally::default()) {
+            by(self.0.entry(name.clone()).or_default(), &sum);
         }
     }
 

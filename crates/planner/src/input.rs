@@ -9,7 +9,8 @@ use imbl::ordset::DiffItem as SetDiffItem;
 use smallvec::SmallVec;
 
 use crate::cluster::Clusters;
-use crate::desired::address_verdict;
+use crate::desired::{Part, address_verdict};
+use crate::holders::Holders;
 use fleetdns_core::address::Address;
 use fleetdns_core::member::{Health, Inventory, MemberView, Snapshot};
 use fleetdns_core::member_name::MemberName;
@@ -38,6 +39,7 @@ pub struct Input {
     pub(crate) unlisted: BTreeSet<MemberName>,
     clusters: Clusters,
     index: Index,
+    holders: Holders,
 }
 
 impl Default for Input {
@@ -51,6 +53,7 @@ impl Default for Input {
             unlisted: BTreeSet::new(),
             clusters: Clusters::default(),
             index: Index::default(),
+            holders: Holders::default(),
         }
     }
 }
@@ -80,12 +83,14 @@ impl Input {
         let before = self.clone();
         let services = changed_services(&before.snapshot, snapshot);
         let resolved = self.index.resolved(&before.health, health);
+        self.holders.update(&before.snapshot, snapshot);
         for key in services.iter().chain(resolved.difference(&services)) {
-            self.index.add(key, snapshot, health);
+            self.index.add(key, (snapshot, health), &self.holders);
         }
         let verdicts = self.index.judged(&before.health, health);
         let counted = services.iter().chain(&verdicts).chain(&resolved).collect();
-        self.clusters.update((&before.snapshot, &before.health), (snapshot, health), &counted);
+        let moments = (&before.snapshot, &before.health, &before.holders);
+        self.clusters.update(moments, (snapshot, health, &self.holders), &counted);
         let clusters = health.clusters.clone().union(self.clusters.verdicts());
         self.snapshot = snapshot.clone();
         self.fleet = snapshot.clone();
@@ -95,7 +100,7 @@ impl Input {
         // Start-up converges once.
         self.startup = self.startup.take().and_then(|_| waiting_for(snapshot));
         if self.index.is_overgrown() {
-            self.index.rebuild(snapshot, health);
+            self.index.rebuild((snapshot, health), &self.holders);
         }
     }
 
@@ -166,6 +171,11 @@ impl Input {
         Self { snapshot: Snapshot { members: members.collect() }, ..self.clone() }
     }
 
+    /// Members that have a Service, with what they have of it.
+    pub(crate) fn parts<'a>(&'a self, key: &'a ServiceKey) -> Vec<Part<'a>> {
+        self.holders.parts(&self.snapshot, key).map(|(_, part)| part).collect()
+    }
+
     /// What is otherwise than before.
     pub(crate) fn changes_since(&self, before: &Self) -> Changes {
         let services = changed_services(&before.snapshot, &self.snapshot);
@@ -177,8 +187,10 @@ impl Input {
             verdicts.extend(self.index.resolved(&before.health, &self.health));
         }
         let kind = |input: &Self| input.health.self_check.as_ref().map(SelfCheckFailure::kind);
+        // Until each member was listed nothing is removed at all, whatever any of them may still want.
+        let unlisted = before.unlisted != self.unlisted && self.startup.is_none();
         let everything = kind(before) != kind(self)
-            || before.unlisted != self.unlisted
+            || unlisted
             || before.startup.is_some() != self.startup.is_some()
             || before.overrides != self.overrides;
         let clusters = before.health.clusters.diff(&self.health.clusters);
@@ -205,8 +217,8 @@ struct Index {
 type Keys = SmallVec<[ServiceKey; 1]>;
 
 impl Index {
-    fn add(&mut self, key: &ServiceKey, snapshot: &Snapshot, health: &Health) {
-        for (_, service) in parts(snapshot, key) {
+    fn add(&mut self, key: &ServiceKey, (snapshot, health): (&Snapshot, &Health), holders: &Holders) {
+        for (_, (_, service)) in holders.parts(snapshot, key) {
             for address in service.addresses.iter().flatten() {
                 let ips: Vec<_> = match address {
                     Address::Hostname(name) => {
@@ -244,11 +256,11 @@ impl Index {
     }
 
     /// Drops what it holds of Services that are gone.
-    fn rebuild(&mut self, snapshot: &Snapshot, health: &Health) {
+    fn rebuild(&mut self, (snapshot, health): (&Snapshot, &Health), holders: &Holders) {
         *self = Self::default();
         let keys: BTreeSet<&ServiceKey> =
             snapshot.members.values().flat_map(|member| member.services.keys()).collect();
-        keys.into_iter().for_each(|key| self.add(key, snapshot, health));
+        keys.into_iter().for_each(|key| self.add(key, (snapshot, health), holders));
         self.limit = 2 * (self.probed.len() + self.resolved.len());
     }
 }
@@ -284,12 +296,6 @@ pub fn changed_services(before: &Snapshot, now: &Snapshot) -> BTreeSet<ServiceKe
 fn same_place(old: &MemberView, new: &MemberView) -> bool {
     let removed = |member: &MemberView| member.inventory == Inventory::Removed;
     old.region == new.region && old.zones == new.zones && removed(old) == removed(new)
-}
-
-/// Members that have a Service, with what they have of it.
-pub(crate) fn parts<'a>(snapshot: &'a Snapshot, key: &ServiceKey) -> Vec<crate::desired::Part<'a>> {
-    let members = snapshot.members.values();
-    members.filter_map(|member| member.services.get(key).map(|service| (&**member, service))).collect()
 }
 
 fn unlisted(snapshot: &Snapshot) -> BTreeSet<MemberName> {

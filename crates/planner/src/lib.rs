@@ -32,6 +32,7 @@ mod federation;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+mod holders;
 mod input;
 mod lines;
 pub mod planner;

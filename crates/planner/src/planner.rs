@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::brakes::{BrakeInputs, Removal, budget};
 use crate::decide::{Answer, Current, NameDecision, decide};
 use crate::desired::{Desired, Part, ZoneSettings, names};
-use crate::input::{Changes, Input, parts};
+use crate::input::{Changes, Input};
 use fleetdns_core::ClusterVerdict;
 use fleetdns_core::address::Address;
 use fleetdns_core::brakes::Brakes;
@@ -200,7 +200,7 @@ impl Planner {
     fn regroup(&mut self, key: &ServiceKey) -> Vec<DnsName> {
         let snapshot = &self.input.snapshot;
         let absent = snapshot.members.values().filter_map(|member| member.absent.get(key));
-        self.claims.replace(key, names(key, &parts(snapshot, key), absent, &self.zone))
+        self.claims.replace(key, names(key, &self.input.parts(key), absent, &self.zone))
     }
 
     /// Plans the names in scope against what exists.

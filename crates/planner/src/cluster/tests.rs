@@ -101,13 +101,17 @@ proptest! {
         let names = ["a", "b", "c"];
         let verdicts = ["unknown", "healthy", "suspect", "unhealthy", "recovering"];
         let (mut snapshot, mut health) = (Snapshot::default(), Health::default());
-        let mut clusters = Clusters::default();
+        let (mut clusters, mut holders) = (Clusters::default(), Holders::default());
         for (at, service, address, what, inventory) in steps {
             let (old, judged, old_policy) = (snapshot.clone(), health.clone(), health.unprobeable_policy);
             let name: MemberName = ["west", "east"][at].parse().unwrap();
             let mut view = snapshot.members.get(&name).map_or_else(|| member(["west", "east"][at], &[]), |m| (**m).clone());
             let ip = format!("10.0.0.{address}");
             match what {
+                0 if inventory == 3 => {
+                    snapshot.members.remove(&name);
+                    view.services.clear();
+                }
                 0 => drop(view.services.remove(&ServiceKey::new("default", names[service]).unwrap())),
                 1 => {
                     let one = published(names[service], &ip, ["tcp:80", "cluster", "none", "tcp:80"][inventory]);
@@ -127,7 +131,13 @@ proptest! {
             let names = if old_policy == health.unprobeable_policy { &names[..] } else { &[] };
             let all: Vec<ServiceKey> = names.iter().map(|name| ServiceKey::new("default", name).unwrap()).collect();
             // A service more than had to be counted does no harm.
-            clusters.update((&old, &judged), (&snapshot, &health), &all.iter().collect());
+            let before = holders.clone();
+            holders.update(&old, &snapshot);
+            for key in &all {
+                let had = snapshot.members.values().filter_map(|member| Some((&**member, member.services.get(key)?)));
+                prop_assert!(holders.parts(&snapshot, key).map(|(_, part)| part).eq(had), "{}", key);
+            }
+            clusters.update((&old, &judged, &before), (&snapshot, &health, &holders), &all.iter().collect());
             let kept = clusters.verdicts();
             for (name, view) in &snapshot.members {
                 prop_assert_eq!(kept.get(name).copied().unwrap_or_default(), verdict(view, &health), "{}", name);

@@ -215,7 +215,7 @@ impl Planner {
     /// Whether probing in this way works: a majority of the Services' endpoints that are probed so answer.
     fn proven(&self, ownership: &Ownership, spec: &ProbeSpec) -> bool {
         let services = ownership.services().into_iter();
-        let parts = services.flat_map(|key| parts(&self.input.snapshot, key));
+        let parts = services.flat_map(|key| self.input.parts(key));
         let here = parts
             .filter(|(member, service)| member.inventory != Inventory::Removed && *service.probe == *spec);
         let verdicts: Vec<bool> = here

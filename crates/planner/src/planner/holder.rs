@@ -105,13 +105,15 @@ impl Planner {
         let inputs = HealthInputs { health: &self.input.health, overrides: &self.input.overrides };
         let at = |key: &ServiceKey, parts: &[Part<'_>]| desired_at(key, parts, &self.zone, inputs, name);
         if holders.len() == 1 {
-            return (at(&first.service, &parts(&self.input.snapshot, &first.service)), refused);
+            return (at(&first.service, &self.input.parts(&first.service)), refused);
         }
         let mut desired: Option<Desired> = None;
         let seats = self.seats(name, &holders, there);
         for claim in holders {
             let key = &claim.service;
-            let (own, taken): (Vec<Part<'_>>, Vec<Part<'_>>) = parts(&self.input.snapshot, key)
+            let (own, taken): (Vec<Part<'_>>, Vec<Part<'_>>) = self
+                .input
+                .parts(key)
                 .into_iter()
                 .filter(|(_, service)| service.hostnames.contains(name))
                 .partition(|(member, _)| seats.get(&member.name) == Some(&key));
@@ -140,7 +142,7 @@ impl Planner {
         let marked = ownership(there);
         let mut seats = std::collections::BTreeMap::new();
         for claim in holders {
-            let parts = parts(&self.input.snapshot, &claim.service);
+            let parts = self.input.parts(&claim.service);
             for (member, _) in parts.iter().filter(|(member, service)| {
                 member.inventory != Inventory::Removed && service.hostnames.contains(name)
             }) {
@@ -164,7 +166,7 @@ impl Planner {
 
     /// Orders Services by age, those of unknown age last.
     fn age(&self, claim: &HostnameClaim) -> (bool, Option<String>) {
-        let parts = parts(&self.input.snapshot, &claim.service);
+        let parts = self.input.parts(&claim.service);
         let created = parts.iter().filter_map(|(_, service)| service.service.created.clone()).min();
         (created.is_none(), created)
     }

@@ -90,8 +90,9 @@ proptest! {
             view.services.insert(key.clone(), Arc::new(published));
             snapshot.members.insert(name, Arc::new(view));
         }
-        let parts = parts(&snapshot, &key);
         let (health, overrides) = (Health::default(), Overrides::default());
+        let input = Input::new(&snapshot, &health, &overrides);
+        let parts = input.parts(&key);
         let inputs = crate::desired::HealthInputs { health: &health, overrides: &overrides };
         for (name, among) in names(&key, &parts, std::iter::empty(), &zone()).names {
             let alone = wanted_at_name(&key, &parts, inputs, &name);
