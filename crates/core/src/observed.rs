@@ -1,5 +1,6 @@
 //! What a provider says exists in a zone.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
@@ -136,7 +137,7 @@ pub struct Unwritable {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
     /// Almost always there is one set at a name.
-    names: OrdMap<DnsName, Arc<SmallVec<[ObservedSet; 1]>>>,
+    names: OrdMap<DnsName, Sets>,
     owned: usize,
     /// Names that only the provider knows to be impossible: whether all below them are too, and why.
     unwritable: Arc<BTreeMap<DnsName, (bool, Arc<str>)>>,
@@ -239,6 +240,13 @@ impl Observed {
         self.iter().filter(|(_, sets)| owned(sets)).map(|(name, _)| name)
     }
 
+    /// Those that come after a name in canonical order; all of them after none.
+    pub fn owned_after<'a>(&'a self, last: Option<&DnsName>) -> impl Iterator<Item = &'a DnsName> + use<'a> {
+        let from = last.map_or(Bound::Unbounded, |name| Bound::Excluded(name.clone()));
+        let names = self.names.range::<_, DnsName>((from, Bound::Unbounded));
+        names.filter(|(_, sets)| owned(sets)).map(|(name, _)| name)
+    }
+
     /// How many names [`Observed::owned`] returns, without counting them.
     pub const fn owned_count(&self) -> usize {
         self.owned
@@ -258,6 +266,67 @@ impl Observed {
         // In canonical order whatever lies below a name follows it directly.
         let (next, _) = self.names.range::<_, DnsName>((Bound::Excluded(name), Bound::Unbounded)).next()?;
         next.is_below(name).then_some(next)
+    }
+}
+
+type Sets = Arc<SmallVec<[ObservedSet; 1]>>;
+
+/// Puts a listing into the memory of what is known already, as far as the two are alike: whoever compares them afterwards
+/// pays for what differs. In parts, since a zone may be large.
+#[derive(Debug)]
+pub struct SharedListing {
+    listed: Observed,
+    known: Observed,
+    shared: OrdMap<DnsName, Sets>,
+    /// The name that was compared last, in canonical order.
+    last: Option<DnsName>,
+}
+
+impl SharedListing {
+    /// Nothing is compared yet.
+    pub fn new(listed: Observed, known: Observed) -> Self {
+        Self { shared: known.names.clone(), listed, known, last: None }
+    }
+
+    /// Compares the next names; returns whether there are more.
+    pub fn step(&mut self, names: usize) -> bool {
+        let from = || self.last.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut listed = self.listed.names.range::<_, DnsName>((from(), Bound::Unbounded)).peekable();
+        let mut known = self.known.names.range::<_, DnsName>((from(), Bound::Unbounded)).peekable();
+        let (mut last, mut changed) = (None, Vec::new());
+        for _ in 0..names {
+            let order = match (listed.peek(), known.peek()) {
+                (Some((one, _)), Some((other, _))) => one.cmp(other),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => break,
+            };
+            let is = if order.is_le() { listed.next() } else { None };
+            let was = if order.is_ge() { known.next() } else { None };
+            let name = is.or(was).map(|(name, _)| name);
+            let (is, was) = (is.map(|(_, sets)| sets), was.map(|(_, sets)| sets));
+            if is != was {
+                changed.extend(name.map(|name| (name.clone(), is.cloned())));
+            }
+            last = name;
+        }
+        let last = last.cloned();
+        for (name, sets) in changed {
+            match sets {
+                Some(sets) => drop(self.shared.insert(name, sets)),
+                None => drop(self.shared.remove(&name)),
+            }
+        }
+        let more = last.is_some();
+        self.last = last;
+        more
+    }
+
+    /// The listing, and its own memory, which takes its time to give back.
+    pub fn finish(self) -> (Observed, impl Send + 'static) {
+        let (shared, mut listed) = (self.shared, self.listed);
+        let memory = std::mem::replace(&mut listed.names, shared);
+        (listed, (memory, self.known))
     }
 }
 
@@ -302,6 +371,8 @@ impl FromIterator<(DnsName, ObservedSet)> for Observed {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn observed(types: &[(&str, &str)]) -> Observed {
@@ -338,6 +409,27 @@ mod tests {
         }
         observed.replace("apps.example.com".parse().unwrap(), vec![]);
         assert_eq!(observed.cut(&zone, &"web.apps.example.com".parse().unwrap()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_listing_that_shares_memory_is_the_listing(
+            known in proptest::collection::btree_map("[a-f]{1,2}", 0..3_usize, 0..20),
+            listed in proptest::collection::btree_map("[a-f]{1,2}", 0..3_usize, 0..20),
+            part in 1..7_usize,
+        ) {
+            let read = |sets: &BTreeMap<String, usize>| {
+                let sets: Vec<(&str, &str)> = sets.iter().map(|(name, kind)| (name.as_str(), ["NS", "MX", "A"][*kind])).collect();
+                observed(&sets)
+            };
+            let (known, listed) = (read(&known), read(&listed));
+            let mut sharing = SharedListing::new(listed.clone(), known.clone());
+            while sharing.step(part) {}
+            let (shared, _) = sharing.finish();
+            prop_assert_eq!(&shared, &listed);
+            let changed = |other: &Observed| known.changed(other).cloned().collect::<Vec<_>>();
+            prop_assert_eq!(changed(&shared), changed(&listed));
+        }
     }
 
     #[test]

@@ -213,7 +213,7 @@ impl ZoneTask {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                listed = self.reading.next(&self.provider, asked) => {
+                listed = self.reading.next(&self.provider, self.observed.as_ref(), asked) => {
                     tokio::select! {
                         biased;
                         () = shutdown.cancelled() => return,

@@ -7,7 +7,8 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::{DnsName, Listing, Provider, ProviderError};
+use fleetdns_core::{DnsName, Listing, Observed, Provider, ProviderError, SharedListing};
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -15,6 +16,8 @@ use super::pause::{Access, FIRST_PAUSE, at};
 
 /// While a name waits for a read, no pause is longer than this, however long or often reading has failed.
 const ASKED_PAUSE: Duration = Duration::from_secs(2);
+/// Names that are compared before other tasks have their turn.
+const AT_ONCE: usize = 1000;
 /// A list that takes longer has failed.
 const LONGEST_LIST: Duration = Duration::from_secs(600);
 
@@ -73,16 +76,22 @@ impl Reading {
         }
     }
 
-    /// Starts a list when it is time, and returns when it has ended. Can be dropped at any moment: the list goes on.
-    pub(super) async fn next(&mut self, provider: &Arc<dyn Provider>, asked: Option<Instant>) -> Listed {
+    /// Starts a list when it is time, and returns when it has ended. Can be dropped at any moment: the list goes on. Where it
+    /// is as `known` is, it has its memory, so that the zone's task pays for what differs alone.
+    pub(super) async fn next(
+        &mut self,
+        provider: &Arc<dyn Provider>,
+        known: Option<&Observed>,
+        asked: Option<Instant>,
+    ) -> Listed {
         if self.running.is_none() {
             let drift = self.drift_at.max(self.earliest);
             let due = asked.map_or(drift, |asked| asked.max(self.earliest_asked).min(drift));
             let longest = asked.map(|_| self.earliest_asked + ASKED_PAUSE);
             let rests = self.access.rests_until_at_most(longest, Instant::now());
             at(Some(rests.map_or(due, |until| until.max(due)))).await;
-            let provider = Arc::clone(provider);
-            let task = AbortOnDropHandle::new(tokio::spawn(async move { provider.list().await }));
+            let task = list(Arc::clone(provider), known.cloned());
+            let task = AbortOnDropHandle::new(tokio::spawn(task));
             let began = Instant::now();
             self.running = Some(Running { task, began, written: BTreeSet::new(), outdated: false });
         }
@@ -109,4 +118,16 @@ impl Reading {
         };
         Listed { result, began, written, outdated }
     }
+}
+
+async fn list(provider: Arc<dyn Provider>, known: Option<Observed>) -> Result<Listing, ProviderError> {
+    let listing = provider.list().await?;
+    let Some(known) = known else { return Ok(listing) };
+    let mut sharing = SharedListing::new(listing.observed, known);
+    while sharing.step(AT_ONCE) {
+        yield_now().await;
+    }
+    let (observed, memory) = sharing.finish();
+    drop(spawn_blocking(move || drop(memory)));
+    Ok(Listing { observed, ..listing })
 }
