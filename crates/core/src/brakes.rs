@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::hold::Hold;
+use crate::name::DnsName;
 use crate::plan::{Cause, Change, HeldChange, NameChange, Plan};
 use crate::quota::Limits;
 use crate::service::ServiceKey;
@@ -78,6 +79,13 @@ impl ApprovedPlan {
     /// Puts the changes in another order. Changes of the same rank keep theirs.
     pub fn sort_by_rank<R: Ord>(&mut self, rank: impl Fn(&NameChange) -> R) {
         self.0.changes.sort_by_cached_key(rank);
+    }
+
+    /// Leaves out what is planned for these names: fewer changes are approved too.
+    pub fn leave_out(&mut self, names: &BTreeSet<DnsName>) {
+        if !names.is_empty() {
+            self.0.changes.retain(|change| !names.contains(&change.name));
+        }
     }
 
     /// Takes the first changes out, as a plan of their own: a part of what was approved is approved too.

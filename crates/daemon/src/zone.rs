@@ -83,6 +83,10 @@ pub struct ZoneTask {
     unwritten: Unwritten,
     /// How many names are handed to the provider at once.
     batch: Batch,
+    /// How many names are planned before what has changed meanwhile has its turn.
+    at_once: usize,
+    /// How often in a row a long pass had to begin again.
+    restarts: u8,
     /// What the brakes remember.
     memory: Memory,
     /// When what waits for its turn is looked at again.
@@ -173,6 +177,8 @@ impl ZoneTask {
             pending: Pending::default(),
             unwritten: Unwritten::default(),
             batch: Batch::default(),
+            at_once: pass::AT_ONCE,
+            restarts: 0,
             memory: Memory::default(),
             turn_at: None,
             recheck_at: None,
@@ -205,6 +211,12 @@ impl ZoneTask {
         Self { changes: Some(changes), ..self }
     }
 
+    /// Plans so many names before what has changed meanwhile has its turn.
+    #[must_use]
+    pub fn with_parts(self, names: usize) -> Self {
+        Self { at_once: names.max(1), ..self }
+    }
+
     /// Works until `shutdown`.
     pub async fn run(mut self, mut inputs: Inputs, shutdown: CancellationToken) {
         loop {
@@ -234,7 +246,7 @@ impl ZoneTask {
             self.take_changes(&mut inputs);
             self.report_clusters();
             self.report_left_out();
-            self.pass(&inputs).await;
+            self.pass(&mut inputs).await;
             self.look_for_dead().await;
             self.end_start_up().await;
         }

@@ -45,6 +45,6 @@ pub use explain::{Explanation, explain};
 pub use input::{Input, changed_services};
 pub use lines::{HeldLine, Reason, SetLine};
 pub use planner::{
-    Handover, Leave, Memory, Move, MoveCause, Orphan, Pass, Planner, Preview, Scope, Way, release,
+    Bench, Handover, Leave, Memory, Move, MoveCause, Orphan, Pass, Planner, Preview, Scope, Way, release,
 };
 pub use publish::{ProbeDefaults, Protocol, PublishSettings, publish};

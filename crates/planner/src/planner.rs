@@ -32,7 +32,7 @@ mod pass;
 pub use handover::{Handover, Leave, Orphan, release};
 pub(crate) use moves::addresses_of;
 pub use moves::{Move, MoveCause, Way};
-pub use pass::{Memory, Pass, Preview};
+pub use pass::{Bench, Memory, Pass, Preview};
 
 use claims::Claims;
 

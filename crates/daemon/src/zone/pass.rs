@@ -4,16 +4,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
 use std::time::Duration;
 
-use fleetdns_core::{Applied, ApprovedPlan, DnsName, NameChange, Observed, Outcome, Plan, ProviderError};
-use fleetdns_planner::{Move, MoveCause, Preview, Scope, Way};
+use fleetdns_core::{Applied, ApprovedPlan, DnsName, NameChange, Outcome, Plan, ProviderError};
+use fleetdns_planner::{Bench, Move, MoveCause, Pass, Preview, Scope, Way};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
 use super::ZoneTask;
 use crate::inputs::Inputs;
 
-/// Names that are planned before other tasks have their turn: a few milliseconds.
-const AT_ONCE: usize = 1000;
+/// Names that are planned before what has changed meanwhile has its turn: some milliseconds.
+pub(super) const AT_ONCE: usize = 500;
+/// A long pass that had to begin again so often is made without a pause.
+const MOST_RESTARTS: u8 = 3;
 /// A write that takes longer has failed, and what it wrote is not known: shorter than a turn of the loop may last.
 const LONGEST_APPLY: Duration = Duration::from_secs(240);
 /// How often deletions that `max-delete` holds are looked at again when nothing changes.
@@ -29,17 +31,81 @@ enum Rank {
     Refused,
 }
 
+/// What becomes of single addresses, by name.
+type Moves = HashMap<DnsName, Vec<Move>>;
+
 impl ZoneTask {
     /// Plans and writes what is in scope. Nothing happens while writing rests after a fault of the zone.
-    pub(super) async fn pass(&mut self, inputs: &Inputs) {
+    pub(super) async fn pass(&mut self, inputs: &mut Inputs) {
         let rests = self.writing.rests_until(Instant::now()).is_some();
-        let Some(observed) = self.observed.clone().filter(|_| !rests && !self.scope.is_empty()) else {
+        if rests || self.observed.is_none() || self.scope.is_empty() {
             return self.report_startup();
-        };
-        let (scope, now) =
-            (std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new())), Instant::now());
+        }
         self.planner.next_pass();
-        let Preview { scope, approved, moves, waits, room_at } = self.preview(scope, &observed).await;
+        let mut pass = Pass::new(std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new())));
+        while self.step(&mut pass) {
+            yield_now().await;
+            if self.restarts == MOST_RESTARTS {
+                continue;
+            }
+            match self.interlude(inputs).await {
+                Some(names) => pass.again(&names),
+                // Another brake may act at every name: what was planned so far counts no more.
+                None => {
+                    self.restarts += 1;
+                    return self.scope.extend(Scope::All);
+                }
+            }
+        }
+        self.restarts = 0;
+        let (scope, approved, moves) = self.approve(pass);
+        self.write(approved, moves, inputs).await;
+        self.end_pass(&scope);
+    }
+
+    /// Plans and writes what has changed while a long pass is under way: nothing that is dead waits for it. Returns the
+    /// names that the long pass has to plan after this, or nothing when those are all of them.
+    async fn interlude(&mut self, inputs: &mut Inputs) -> Option<BTreeSet<DnsName>> {
+        if inputs.has_changed() {
+            self.take_changes(inputs);
+        }
+        let names = match std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new())) {
+            Scope::All => return None,
+            Scope::Names(names) => names,
+        };
+        let rests = self.writing.rests_until(Instant::now()).is_some();
+        // Many names are approved with those of the long pass.
+        if !names.is_empty() && names.len() <= self.at_once && !rests {
+            self.heartbeat.beat();
+            self.planner.next_pass();
+            let mut pass = Pass::new(Scope::Names(names.clone()));
+            while self.step(&mut pass) {
+                yield_now().await;
+            }
+            let (scope, approved, moves) = self.approve(pass);
+            self.write_few(approved, moves, inputs).await;
+            self.end_pass(&scope);
+        }
+        Some(names)
+    }
+
+    /// Plans the next part of a pass, so that other tasks have their turn. Changes that have to wait by themselves are
+    /// left out.
+    fn step(&mut self, pass: &mut Pass) -> bool {
+        let Some(observed) = &self.observed else { return false };
+        let (now, elapsed) = (Instant::now(), self.started.elapsed());
+        let (planner, memory) = (&mut self.planner, &mut self.memory);
+        let mut bench = Bench { planner, observed, memory, now: elapsed };
+        pass.step(&mut bench, self.at_once, |change| self.pending.holds_back(change, now))
+    }
+
+    /// Lets a plan pass the last brake, and says what is held and refused.
+    fn approve(&mut self, pass: Pass) -> (Scope, ApprovedPlan, Moves) {
+        let (now, elapsed) = (Instant::now(), self.started.elapsed());
+        let observed = self.observed.clone().unwrap_or_default();
+        let (planner, memory) = (&mut self.planner, &mut self.memory);
+        let preview = pass.finish(&mut Bench { planner, observed: &observed, memory, now: elapsed });
+        let Preview { scope, approved, moves, waits, room_at } = preview;
         self.turn_at = room_at.map(|at| self.started + at).or(self.turn_at);
         self.settle_pending(&scope, approved.plan(), &waits);
         self.unwritten.planned(&scope, approved.plan(), &waits, now);
@@ -47,8 +113,16 @@ impl ZoneTask {
         if !self.memory.undeleted.is_empty() {
             self.recheck_at.get_or_insert_with(|| Instant::now() + RECHECK);
         }
-        self.write(approved, &moves, inputs).await;
-        if scope == Scope::All && self.scope.is_empty() && self.pending.is_empty() {
+        let mut by_name = Moves::new();
+        for one in moves {
+            by_name.entry(one.name.clone()).or_default().push(one);
+        }
+        (scope, approved, by_name)
+    }
+
+    /// Says what came of a pass.
+    fn end_pass(&mut self, scope: &Scope) {
+        if *scope == Scope::All && self.scope.is_empty() && self.pending.is_empty() {
             self.recorder.forget_unwritten();
             self.writing.works(&self.planner.zone().zone);
         }
@@ -62,16 +136,6 @@ impl ZoneTask {
             }
         });
         self.report_startup();
-    }
-
-    /// Plans in parts, so that other tasks have their turn. Changes that have to wait by themselves are left out.
-    async fn preview(&mut self, scope: Scope, observed: &Observed) -> Preview {
-        let (now, elapsed) = (Instant::now(), self.started.elapsed());
-        let mut pass = self.planner.pass(scope, observed, &mut self.memory, elapsed);
-        while pass.step(AT_ONCE, |change| self.pending.holds_back(change, now)) {
-            yield_now().await;
-        }
-        pass.finish()
     }
 
     /// Forgets the refusals of names that were looked at and of which nothing is written any more: it is as it is wanted,
@@ -88,40 +152,82 @@ impl ZoneTask {
     }
 
     /// Writes an approved plan: what takes dead addresses out first, and what the backend has refused before by itself
-    /// in the end. Between two parts it looks whether anything has changed, and leaves the rest to the next pass then.
-    async fn write(&mut self, mut approved: ApprovedPlan, moves: &[Move], inputs: &Inputs) {
-        let removals: BTreeSet<&DnsName> =
-            moves.iter().filter(|one| is_urgent(one)).map(|one| &one.name).collect();
-        let rank = |change: &NameChange| {
+    /// in the end. Between two parts it plans and writes what has changed.
+    async fn write(&mut self, mut approved: ApprovedPlan, mut moves: Moves, inputs: &mut Inputs) {
+        self.sort(&mut approved, &moves);
+        let mut first = true;
+        while self.may_write(&approved) {
+            if !first {
+                match self.interlude(inputs).await {
+                    Some(names) if names.len() <= self.at_once => approved.leave_out(&names),
+                    Some(names) => return self.leave_to_next(&approved, Scope::Names(names)),
+                    None => return self.leave_to_next(&approved, Scope::All),
+                }
+                if !self.may_write(&approved) {
+                    return;
+                }
+            }
+            first = false;
+            self.write_part(&mut approved, &mut moves, inputs).await;
+        }
+    }
+
+    /// Writes an approved plan of few names. When anything changes meanwhile, the rest is left to the next pass.
+    async fn write_few(&mut self, mut approved: ApprovedPlan, mut moves: Moves, inputs: &Inputs) {
+        self.sort(&mut approved, &moves);
+        let mut first = true;
+        while self.may_write(&approved) {
+            if !first && inputs.has_changed() {
+                return self.leave_to_next(&approved, Scope::Names(BTreeSet::new()));
+            }
+            first = false;
+            self.write_part(&mut approved, &mut moves, inputs).await;
+        }
+    }
+
+    fn sort(&self, approved: &mut ApprovedPlan, moves: &Moves) {
+        approved.sort_by_rank(|change| {
             if self.pending.was_refused(change) {
                 Rank::Refused
-            } else if removals.contains(&change.name) {
+            } else if moves.get(&change.name).is_some_and(|moves| moves.iter().any(is_urgent)) {
                 Rank::Removal
             } else {
                 Rank::Other
             }
-        };
-        let refused = approved.plan().changes.iter().filter(|one| rank(one) == Rank::Refused).count();
-        approved.sort_by_rank(rank);
-        let mut first = true;
-        while !approved.plan().is_empty() {
-            let left = approved.plan().changes.len();
-            if self.yields() {
-                return;
-            }
-            if !self.fence.is_open() {
-                return self.leave_unwritten(approved.plan());
-            }
-            let rests = self.writing.rests_until(Instant::now()).is_some();
-            if rests || (!first && inputs.has_changed()) {
-                let rest = approved.plan().changes.iter().map(|change| change.name.clone());
-                return self.scope.extend(Scope::Names(rest.collect()));
-            }
-            first = false;
-            let alike = if left > refused { left - refused } else { left };
-            let count = alike.min(self.batch.0);
-            self.apply(&approved.take_first(count), moves, inputs).await;
+        });
+    }
+
+    /// Whether there is anything to write, and it may be written now; what may not is left to others.
+    fn may_write(&mut self, approved: &ApprovedPlan) -> bool {
+        if approved.plan().is_empty() || self.yields() {
+            return false;
         }
+        if !self.fence.is_open() {
+            self.leave_unwritten(approved.plan());
+            return false;
+        }
+        let rests = self.writing.rests_until(Instant::now()).is_some();
+        if rests {
+            self.leave_to_next(approved, Scope::Names(BTreeSet::new()));
+        }
+        !rests
+    }
+
+    /// Leaves what is not written, and these names, to the next pass.
+    fn leave_to_next(&mut self, approved: &ApprovedPlan, more: Scope) {
+        let rest = approved.plan().changes.iter().map(|change| change.name.clone());
+        self.scope.extend(Scope::Names(rest.collect()));
+        self.scope.extend(more);
+    }
+
+    async fn write_part(&mut self, approved: &mut ApprovedPlan, moves: &mut Moves, inputs: &Inputs) {
+        let changes = &approved.plan().changes;
+        let refused = changes.iter().rev().take_while(|change| self.pending.was_refused(change)).count();
+        let alike = if changes.len() > refused { changes.len() - refused } else { changes.len() };
+        let part = approved.take_first(alike.min(self.batch.0));
+        let names = part.plan().changes.iter().map(|change| &change.name);
+        let moves: Vec<Move> = names.filter_map(|name| moves.remove(name)).flatten().collect();
+        self.apply(&part, &moves, inputs).await;
     }
 
     /// Leaves to another replica what it wants to be written too; without another one it is tried again.

@@ -1,8 +1,8 @@
 //! The loop in paused time, against a strict zone in memory.
 
 use fleetdns_core::{
-    Content, DnsName, Inventory, NonEmpty, ObservedSet, OverrideKind, Owner, ProviderError, RecordData, Ttl,
-    Verdict, Version,
+    Content, DnsName, Inventory, NonEmpty, ObservedSet, OverrideKind, Owner, ProviderError, RecordData,
+    SelfCheckFailure, Ttl, Verdict, Version,
 };
 
 use super::*;
@@ -10,6 +10,7 @@ use crate::overrides::{Clock, OverrideRequest, OverrideStore};
 
 mod agree;
 mod brakes;
+mod long;
 mod reading;
 mod refused;
 mod rig;

@@ -165,7 +165,8 @@ impl Driver {
         let terms = options.terms(settings.clone());
         let (zone, status) = ZoneTask::new(settings, "strict", Box::new(way), options, adopted_out);
         let (changes, changed) = mpsc::unbounded_channel();
-        let zone = zone.with_changes(changed);
+        let parts = 1 + usize::try_from(self.rng.below(9)).unwrap();
+        let zone = zone.with_changes(changed).with_parts(parts);
         let reload = Reload { terms, changes };
         let transport = transport(&self.sim);
         let token = shutdown.clone();

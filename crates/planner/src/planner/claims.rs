@@ -160,6 +160,12 @@ impl Claims {
         self.desired.by_name.keys()
     }
 
+    /// The names that come after one in canonical order; all of them after none.
+    pub(super) fn names_after(&self, last: Option<&DnsName>) -> impl Iterator<Item = &DnsName> {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        self.desired.by_name.range::<DnsName, _>((from, Bound::Unbounded)).map(|(name, _)| name)
+    }
+
     /// Names below a name with their claims.
     pub(super) fn below(&self, name: &DnsName) -> impl Iterator<Item = (&DnsName, &[HostnameClaim])> {
         // In canonical order whatever lies below a name follows it directly.

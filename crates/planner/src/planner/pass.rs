@@ -1,5 +1,7 @@
 //! One pass over a zone: the one way to a plan, for the zone's task and for everybody who asks what it would do.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::Duration;
 
 use super::*;
@@ -53,22 +55,45 @@ impl Preview {
     }
 }
 
-/// A pass under way, so that a long one can be made in parts.
+/// A pass under way, so that a long one can be made in parts, and short ones in between.
+///
+/// Invariant: what is planned of a name is planned after everything that it depends on was told to [`Pass::again`].
 #[derive(Debug)]
-pub struct Pass<'a> {
-    planner: &'a mut Planner,
-    observed: &'a Observed,
-    memory: &'a mut Memory,
-    /// Any clock that does not run backwards.
-    now: Duration,
+pub struct Pass {
     scope: Scope,
-    names: Vec<DnsName>,
-    /// How many of them are planned.
-    done: usize,
-    plan: Plan,
-    moves: Vec<Move>,
-    waits: BTreeSet<DnsName>,
+    /// The name that was planned last, in canonical order.
+    last: Option<DnsName>,
+    /// Whether every name in scope was planned once.
+    through: bool,
+    /// Names to be planned once more.
+    again: BTreeSet<DnsName>,
+    planned: BTreeMap<DnsName, Planned>,
+    /// What the velocity brake holds in this pass.
+    waiting: BTreeSet<Address>,
     room_at: Option<Duration>,
+}
+
+/// What a pass has for a name.
+#[derive(Debug, Default)]
+struct Planned {
+    change: Option<NameChange>,
+    held: Vec<HeldChange>,
+    refused: Vec<Refused>,
+    moves: Vec<Move>,
+    waits: bool,
+}
+
+/// What a part of a pass is planned with.
+#[derive(Debug)]
+pub struct Bench<'a> {
+    /// The planner of the zone.
+    pub planner: &'a mut Planner,
+    /// The zone as it is known now.
+    pub observed: &'a Observed,
+    /// What the brakes remember.
+    pub memory: &'a mut Memory,
+    /// Any clock that does not run backwards.
+    pub now: Duration,
 }
 
 impl Planner {
@@ -80,117 +105,183 @@ impl Planner {
         memory: &mut Memory,
         now: Duration,
     ) -> Preview {
-        let mut pass = self.pass(scope.clone(), observed, memory, now);
-        while pass.step(usize::MAX, |_| false) {}
-        pass.finish()
+        let mut pass = Pass::new(scope.clone());
+        let mut bench = Bench { planner: self, observed, memory, now };
+        while pass.step(&mut bench, usize::MAX, |_| false) {}
+        pass.finish(&mut bench)
     }
 
+    /// The next names of a scope in canonical order, at most so many: of everything, those that somebody wants and those
+    /// that are ours.
+    fn names_after(
+        &self,
+        scope: &Scope,
+        last: Option<&DnsName>,
+        observed: &Observed,
+        count: usize,
+    ) -> Vec<DnsName> {
+        match scope {
+            Scope::All => {
+                let (mut wanted, mut ours) =
+                    (self.claims.names_after(last).peekable(), observed.owned_after(last).peekable());
+                let next = std::iter::from_fn(|| match (wanted.peek(), ours.peek()) {
+                    (Some(one), Some(other)) if one == other => ours.next().and(wanted.next()),
+                    (Some(one), Some(other)) if one > other => ours.next(),
+                    (None, _) => ours.next(),
+                    _ => wanted.next(),
+                });
+                next.take(count).cloned().collect()
+            }
+            Scope::Names(names) => {
+                let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+                names.range::<DnsName, _>((from, Bound::Unbounded)).take(count).cloned().collect()
+            }
+        }
+    }
+}
+
+impl Pass {
     /// Begins a pass over these names.
-    pub fn pass<'a>(
-        &'a mut self,
-        scope: Scope,
-        observed: &'a Observed,
-        memory: &'a mut Memory,
-        now: Duration,
-    ) -> Pass<'a> {
-        let plan = self.empty_plan(observed);
-        let names = self.look_at(&scope, observed);
-        self.waiting.clear();
-        Pass {
-            planner: self,
-            observed,
-            memory,
-            now,
+    pub const fn new(scope: Scope) -> Self {
+        Self {
             scope,
-            names,
-            done: 0,
-            plan,
-            moves: Vec::new(),
-            waits: BTreeSet::new(),
+            last: None,
+            through: false,
+            again: BTreeSet::new(),
+            planned: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             room_at: None,
         }
     }
 
-    fn look_at(&mut self, scope: &Scope, observed: &Observed) -> Vec<DnsName> {
-        let names = self.in_scope(scope, observed);
-        self.remember(&names, observed);
-        names
+    /// Plans these names after this: something that they depend on has changed, or they were written.
+    pub fn again(&mut self, names: &BTreeSet<DnsName>) {
+        if let Scope::Names(scope) = &mut self.scope {
+            scope.extend(names.iter().cloned());
+        }
+        let passed = |name: &&DnsName| self.through || self.last.as_ref().is_some_and(|last| *name <= last);
+        for name in names.iter().filter(passed) {
+            self.planned.remove(name);
+            self.again.insert(name.clone());
+        }
     }
-}
 
-impl Pass<'_> {
     /// Plans the next names, and again those that a brake has to hold; returns whether there is more to do. Changes that
     /// `holds_back` names are left out: they wait by themselves.
-    pub fn step(&mut self, names: usize, holds_back: impl Fn(&NameChange) -> bool) -> bool {
-        let end = self.done.saturating_add(names).min(self.names.len());
-        let mut part = self.planner.empty_plan(self.observed);
-        for name in self.names.get(self.done..end).unwrap_or_default() {
-            self.planner.plan_name(name, self.observed, &mut part);
+    pub fn step(
+        &mut self,
+        bench: &mut Bench<'_>,
+        names: usize,
+        holds_back: impl Fn(&NameChange) -> bool,
+    ) -> bool {
+        let Bench { planner, observed, .. } = &mut *bench;
+        planner.waiting.clone_from(&self.waiting);
+        let names = self.next(planner, observed, names);
+        planner.remember(&names, observed);
+        for name in names {
+            self.plan(planner, observed, name, &holds_back);
         }
-        let waits = &mut self.waits;
-        part.changes.retain(|change| {
-            let waiting = holds_back(change);
-            if waiting {
-                waits.insert(change.name.clone());
-            }
-            !waiting
-        });
-        self.moves.extend(self.planner.moves(&part, self.observed));
-        self.plan.changes.append(&mut part.changes);
-        self.plan.held.append(&mut part.held);
-        self.plan.refused.append(&mut part.refused);
-        self.done = end;
-        if self.done < self.names.len() {
+        if !self.through || !self.again.is_empty() {
             return true;
         }
-        let again = self.counts_more() || self.waits_more();
+        let again = self.counts_more(bench.memory) || self.waits_more(bench);
         if again {
-            self.plan = self.planner.empty_plan(self.observed);
-            self.done = 0;
-            self.moves.clear();
-            self.waits.clear();
+            self.planned.clear();
+            (self.last, self.through) = (None, false);
         }
         again
     }
 
+    fn next(&mut self, planner: &Planner, observed: &Observed, count: usize) -> Vec<DnsName> {
+        if self.through {
+            return std::iter::from_fn(|| self.again.pop_first()).take(count).collect();
+        }
+        let names = planner.names_after(&self.scope, self.last.as_ref(), observed, count);
+        self.through = names.len() < count;
+        self.last = names.last().cloned().or(self.last.take());
+        names
+    }
+
+    fn plan(
+        &mut self,
+        planner: &Planner,
+        observed: &Observed,
+        name: DnsName,
+        holds_back: impl Fn(&NameChange) -> bool,
+    ) {
+        let mut part = planner.empty_plan(observed);
+        planner.plan_name(&name, observed, &mut part);
+        let before = part.changes.len();
+        part.changes.retain(|change| !holds_back(change));
+        let planned = Planned {
+            waits: part.changes.len() < before,
+            moves: planner.moves(&part, observed),
+            change: part.changes.pop(),
+            held: part.held,
+            refused: part.refused,
+        };
+        if planned.is_anything() {
+            self.planned.insert(name, planned);
+        }
+    }
+
     /// Lets the plan pass the last brake.
-    pub fn finish(self) -> Preview {
-        let approved = approve(self.plan, &self.planner.brakes);
-        let scope = &self.scope;
-        self.memory.undeleted.retain(|name| !scope.contains(name));
+    pub fn finish(self, bench: &mut Bench<'_>) -> Preview {
+        let Bench { planner, observed, memory, .. } = bench;
+        let mut plan = planner.empty_plan(observed);
+        let (mut moves, mut waits) = (Vec::new(), BTreeSet::new());
+        for (name, mut planned) in self.planned {
+            plan.changes.extend(planned.change);
+            plan.held.append(&mut planned.held);
+            plan.refused.append(&mut planned.refused);
+            moves.append(&mut planned.moves);
+            if planned.waits {
+                waits.insert(name);
+            }
+        }
+        let (scope, approved) = (self.scope, approve(plan, &planner.brakes));
+        planner.waiting = self.waiting;
+        memory.undeleted.retain(|name| !scope.contains(name));
         let held = approved.plan().held.iter().filter(|held| matches!(held.reason, Hold::MaxDelete { .. }));
-        self.memory.undeleted.extend(held.map(|held| held.name.clone()));
-        Preview { scope: self.scope, approved, moves: self.moves, waits: self.waits, room_at: self.room_at }
+        memory.undeleted.extend(held.map(|held| held.name.clone()));
+        Preview { scope, approved, moves, waits, room_at: self.room_at }
     }
 
     /// Where names are deleted, the deletions that `max-delete` holds already count with them.
-    fn counts_more(&mut self) -> bool {
-        let undeleted = &self.memory.undeleted;
+    fn counts_more(&mut self, memory: &Memory) -> bool {
+        let undeleted = &memory.undeleted;
         let known = undeleted.iter().all(|name| self.scope.contains(name));
-        if known || !self.plan.changes.iter().any(NameChange::vanishes) {
+        let mut changes = self.planned.values().filter_map(|planned| planned.change.as_ref());
+        if known || !changes.any(NameChange::vanishes) {
             return false;
         }
         self.scope.extend(Scope::Names(undeleted.clone()));
-        self.names = self.planner.look_at(&self.scope, self.observed);
         true
     }
 
     /// When more would leave because of probes than may within a minute, the rest waits, until nothing leaves that was
     /// not let go.
-    fn waits_more(&mut self) -> bool {
-        let dead = |one: &&Move| one.is_death() && !self.planner.waiting.contains(&one.address);
+    fn waits_more(&mut self, bench: &mut Bench<'_>) -> bool {
+        let dead = |one: &&Move| one.is_death() && !self.waiting.contains(&one.address);
         let mut leaving = Leaving::new();
-        for one in self.moves.iter().filter(dead) {
+        for one in self.planned.values().flat_map(|planned| &planned.moves).filter(dead) {
             leaving.entry(one.address.clone()).or_default().extend(one.namespace.clone());
         }
         if leaving.is_empty() {
             return false;
         }
-        let budget = self.planner.removal_budget();
-        let more = self.memory.velocity.admit(self.now, &leaving, budget);
+        let budget = bench.planner.removal_budget();
+        let velocity = &mut bench.memory.velocity;
+        let more = velocity.admit(bench.now, &leaving, budget);
         let any = !more.is_empty();
-        self.planner.waiting.extend(more);
-        self.room_at = self.memory.velocity.room_at().filter(|_| any).or(self.room_at);
+        self.waiting.extend(more);
+        self.room_at = velocity.room_at().filter(|_| any).or(self.room_at);
         any
+    }
+}
+
+impl Planned {
+    fn is_anything(&self) -> bool {
+        self.waits || self.change.is_some() || !self.held.is_empty() || !self.refused.is_empty()
     }
 }

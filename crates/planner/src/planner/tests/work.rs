@@ -3,6 +3,8 @@
 use super::*;
 use crate::desired::PREVIEWS;
 use fleetdns_core::member::{Inventory, MemberView};
+use fleetdns_core::record::NonEmpty;
+use std::time::Duration;
 
 /// A Service of five members, each in a region and two zones of its own, that asks for so many host names.
 fn asking(names: usize) -> Snapshot {
@@ -111,4 +113,54 @@ fn wanted_at_name(
     name: &DnsName,
 ) -> Option<Desired> {
     crate::desired::desired_at(key, parts, &zone(), inputs, name)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_pass_in_parts_is_a_pass_whatever_is_planned_again(
+        asks in 0..12_usize,
+        steps in proptest::collection::vec((1..9_usize, proptest::collection::btree_set(0..12_usize, 0..4)), 0..20),
+    ) {
+        let mut planner = planner();
+        planner.update(&Input::new(&asking(asks), &Health::default(), &Overrides::default()));
+        // Half of it exists, and one name that nobody wants.
+        let foreign = ObservedSet {
+            ttl: Ttl::DEFAULT,
+            content: Content::Known("203.0.113.200".parse().map(|ip| RecordData::A(NonEmpty::new([ip]).unwrap())).unwrap()),
+            claim: Owner::Ours(None),
+            version: Version::default(),
+        };
+        let names = (0..asks / 2).map(|n| format!("n{n}.example.com")).chain(["old.example.com".to_owned()]);
+        let observed: Observed = names.map(|name| (name.parse().unwrap(), foreign.clone())).collect();
+        for scope in [Scope::All, Scope::Names((0..8).map(|n| format!("n{n}.example.com").parse().unwrap()).collect())] {
+            let mut memory = Memory::default();
+            let whole = planner.preview(&scope, &observed, &mut memory.clone(), Duration::ZERO);
+            let mut pass = Pass::new(scope);
+            let mut bench = Bench { planner: &mut planner, observed: &observed, memory: &mut memory, now: Duration::ZERO };
+            let mut steps = steps.iter();
+            let mut all = BTreeSet::new();
+            loop {
+                let (names, again) = steps.next().cloned().unwrap_or((7, BTreeSet::new()));
+                let more = pass.step(&mut bench, names, |_| false);
+                let again: BTreeSet<DnsName> = again.iter().filter(|n| **n < asks).map(|n| format!("n{n}.example.com").parse().unwrap()).collect();
+                if !more {
+                    break;
+                }
+                pass.again(&again);
+                all.extend(again);
+            }
+            let parts = pass.finish(&mut bench);
+            if whole.scope == Scope::All {
+                prop_assert_eq!(&parts, &whole);
+            } else {
+                let scope = whole.scope.clone();
+                let Scope::Names(mut names) = scope else { unreachable!() };
+                names.extend(all);
+                let more = planner.preview(&Scope::Names(names), &observed, &mut Memory::default(), Duration::ZERO);
+                prop_assert_eq!(&parts, &more);
+            }
+        }
+    }
 }
