@@ -34,8 +34,8 @@ const START_BUDGET: Duration = Duration::from_secs(600);
 const CHANGE_BUDGET: Duration = Duration::from_secs(60);
 /// What start-up leaves behind is done by then.
 const SETTLE: Duration = Duration::from_secs(10);
-/// Between two changes.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Between two changes: with the default number of them they go on for longer than the zone is left unread.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// How large a fleet is. Each Service has a global and a regional name, and every second one a host name.
 #[derive(Clone, Copy, Debug)]
