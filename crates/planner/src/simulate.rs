@@ -29,6 +29,16 @@ pub fn simulate(scenario: &Scenario, down: &[String]) -> Result<Report, Scenario
     Ok(World::read(scenario, down)?.report())
 }
 
+/// What follows when everything in `down` is dead, beyond what the scenario becomes anyway. Of a zone that is in order it
+/// plans all names once, and then those that depend on what is dead.
+///
+/// # Errors
+/// The first thing in the scenario that cannot be understood.
+pub fn consequences(scenario: &Scenario, down: &[String]) -> Result<Report, ScenarioError> {
+    let world = World::read(scenario, &[])?;
+    Ok(world.beyond(&world.without(scenario, down)?))
+}
+
 /// Says why a name would hold what it would hold.
 ///
 /// # Errors
@@ -45,3 +55,6 @@ pub(crate) fn parts_of(
     let World { zones, input, .. } = World::read(scenario, &[]).unwrap();
     (zones[0].0.clone(), input.snapshot)
 }
+
+#[cfg(test)]
+mod tests;

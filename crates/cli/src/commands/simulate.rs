@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
-use fleetdns_planner::simulate::{Report, Scenario, simulate as plan};
+use fleetdns_planner::simulate::{Report, Scenario, consequences, simulate as plan};
 
 use super::ask::ask;
 use crate::args::Daemon;
@@ -23,9 +23,8 @@ pub async fn simulate(daemon: &Daemon, file: Option<&Path>, down: &[String]) -> 
         None => {
             let scenario: Scenario = ask(daemon, "/v1/snapshot").await?;
             let fail = |error| CommandError::failed(&error);
-            let base =
-                if down.is_empty() { Report::default() } else { plan(&scenario, &[]).map_err(fail)? };
-            plan(&scenario, down).map_err(fail)?.beyond(&base)
+            let report = if down.is_empty() { plan(&scenario, &[]) } else { consequences(&scenario, down) };
+            report.map_err(fail)?
         }
     };
     show(daemon.output.output, &report, |out| {
