@@ -53,7 +53,14 @@ impl Provider for Embedded {
     }
 
     async fn list(&self) -> Result<Listing, ProviderError> {
-        let observed = self.store.snapshot().observed(&self.owner);
+        let (zone, owner) = (self.store.snapshot(), self.owner.clone());
+        // A large zone takes its time.
+        let observed = tokio::task::spawn_blocking(move || zone.observed(&owner)).await;
+        let observed = observed.map_err(|error| ProviderError::Unavailable {
+            endpoint: "the embedded server".into(),
+            action: "list the zone",
+            source: Some(Box::new(error)),
+        })?;
         Ok(Listing { observed, unreadable: Vec::new() })
     }
 
