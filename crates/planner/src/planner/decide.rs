@@ -29,7 +29,19 @@ impl Planner {
         if !self.zone.takes(name) {
             return;
         }
-        let (decision, refused) = self.decide(name, observed);
+        let (desired, refused) = self.desired_at(name, observed);
+        self.plan_desired(name, (desired.as_ref(), refused), observed, plan);
+    }
+
+    /// Plans a name at which this is wanted.
+    pub(super) fn plan_desired(
+        &self,
+        name: &DnsName,
+        wanted: (Option<&Desired>, Vec<Refused>),
+        observed: &Observed,
+        plan: &mut Plan,
+    ) {
+        let (decision, refused) = self.decide_desired(name, wanted, observed);
         plan.refused.extend(refused);
         let there = observed.at(name);
         let Some(decision) = decision else {
@@ -131,9 +143,18 @@ impl Planner {
 
     /// What should stand at a name; `None` when nobody wants it or it cannot be served at all.
     pub(super) fn decide(&self, name: &DnsName, observed: &Observed) -> (Option<Decision>, Vec<Refused>) {
+        let (desired, refused) = self.desired_at(name, observed);
+        self.decide_desired(name, (desired.as_ref(), refused), observed)
+    }
+
+    fn decide_desired(
+        &self,
+        name: &DnsName,
+        (desired, mut refused): (Option<&Desired>, Vec<Refused>),
+        observed: &Observed,
+    ) -> (Option<Decision>, Vec<Refused>) {
         let refuse = |reason| Refused { name: name.as_str().into(), reason };
         let there = observed.at(name);
-        let (desired, mut refused) = self.desired_at(name, observed);
         let Some(desired) = desired else { return (None, refused) };
         if let Some(reason) = self.unservable(name, observed) {
             refused.push(refuse(reason));
@@ -151,13 +172,13 @@ impl Planner {
             works
         };
         let brakes = self.brakes(&proven);
-        let denied = self.denied_target(&desired);
+        let denied = self.denied_target(desired);
         refused.extend(denied.clone().map(|why| refuse(Refusal::Invalid(why))));
         let bare = denied.is_some()
             || *name == self.zone.zone
-                && !sole_hostname(&desired)
+                && !sole_hostname(desired)
                     .is_some_and(|(target, _)| self.capabilities.serves_as_alias(target));
-        let NameDecision { answer, ownership, hold } = decide(&desired, there, bare, &brakes);
+        let NameDecision { answer, ownership, hold } = decide(desired, there, bare, &brakes);
         let mut decision =
             Decision { sets: Vec::new(), ownership, hold, cause: Cause::TypeChange, as_it_is: false };
         let ttl = desired.ttl.clamp(self.capabilities.ttl.0, self.capabilities.ttl.1);
@@ -170,7 +191,7 @@ impl Planner {
                 decision.cause = if sets.iter().any(|data| data.record_type() == RecordType::Cname) {
                     Cause::TypeChange
                 } else {
-                    family_cause(&desired)
+                    family_cause(desired)
                 };
                 let limit = self.capabilities.max_values.min(self.brakes.max_addresses);
                 for data in sets {
@@ -186,7 +207,7 @@ impl Planner {
             Answer::AsItIs => {
                 decision.as_it_is = true;
                 decision.sets = there.iter().filter_map(|set| as_set(name, set)).collect();
-                if bare && unresolved(&desired) {
+                if bare && unresolved(desired) {
                     refused.push(refuse(Refusal::ApexCname));
                 }
             }

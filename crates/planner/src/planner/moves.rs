@@ -90,7 +90,8 @@ impl Planner {
     pub fn moves(&self, plan: &Plan, observed: &Observed) -> Vec<Move> {
         let mut moves = Vec::new();
         for change in &plan.changes {
-            self.moves_at(change, observed, &mut moves);
+            let (desired, _) = self.desired_at(&change.name, observed);
+            self.moves_at(change, desired.as_ref(), observed, &mut moves);
         }
         moves
     }
@@ -107,7 +108,14 @@ impl Planner {
         budget(all.len(), largest, self.brakes.max_removals)
     }
 
-    fn moves_at(&self, change: &NameChange, observed: &Observed, moves: &mut Vec<Move>) {
+    /// The moves of one change, at a name at which this is wanted.
+    pub(super) fn moves_at(
+        &self,
+        change: &NameChange,
+        desired: Option<&Desired>,
+        observed: &Observed,
+        moves: &mut Vec<Move>,
+    ) {
         let name = &change.name;
         let there = observed.at(name);
         let before: BTreeSet<Address> =
@@ -118,22 +126,21 @@ impl Planner {
             .filter_map(Change::after)
             .flat_map(|(set, _)| addresses_of(&set.data))
             .collect();
-        let (desired, _) = self.desired_at(name, observed);
-        let up = desired.as_ref().and_then(|desired| desired.up.clone()).map(Address::Hostname);
+        let up = desired.and_then(|desired| desired.up.clone()).map(Address::Hostname);
         let was = Current::of(there);
         let real = |address: &&Address| Some(*address) != up.as_ref() && !self.is_level(address);
         let mut add = |address: &Address, way, (cause, members): (MoveCause, BTreeSet<MemberName>)| {
-            let probe = self.probe_of(desired.as_ref(), address, &members);
-            let service = desired.as_ref().map(|desired| desired.service_in(members.first()));
+            let probe = self.probe_of(desired, address, &members);
+            let service = desired.map(|desired| desired.service_in(members.first()));
             let namespace = service.map(|service| Arc::clone(service.namespace()));
             let (name, address, service) = (name.clone(), address.clone(), service.cloned());
             moves.push(Move { name, address, way, cause, members, namespace, service, probe });
         };
         for address in before.difference(&after).filter(real) {
-            add(address, Way::Out, self.why_out(desired.as_ref(), address, &was, change));
+            add(address, Way::Out, self.why_out(desired, address, &was, change));
         }
         for address in after.difference(&before).filter(real) {
-            add(address, Way::In, why_in(desired.as_ref(), address, &was, before.is_empty()));
+            add(address, Way::In, why_in(desired, address, &was, before.is_empty()));
         }
     }
 

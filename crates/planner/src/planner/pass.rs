@@ -209,13 +209,22 @@ impl Pass {
         name: DnsName,
         holds_back: impl Fn(&NameChange) -> bool,
     ) {
+        // A backend may list a zone below this one too: its names are for that zone's own planner.
+        if !planner.zone.takes(&name) {
+            return;
+        }
         let mut part = planner.empty_plan(observed);
-        planner.plan_name(&name, observed, &mut part);
+        let (desired, refused) = planner.desired_at(&name, observed);
+        planner.plan_desired(&name, (desired.as_ref(), refused), observed, &mut part);
         let before = part.changes.len();
         part.changes.retain(|change| !holds_back(change));
+        let mut moves = Vec::new();
+        for change in &part.changes {
+            planner.moves_at(change, desired.as_ref(), observed, &mut moves);
+        }
         let planned = Planned {
             waits: part.changes.len() < before,
-            moves: planner.moves(&part, observed),
+            moves,
             change: part.changes.pop(),
             held: part.held,
             refused: part.refused,
