@@ -142,7 +142,7 @@ impl Tally {
     }
 }
 
-/// A snapshot, what probing says of it, and which members have a Service in it.
+/// A snapshot, its probe verdicts, and which members have each Service.
 pub(crate) type Moment<'a> = (&'a Snapshot, &'a Health, &'a Holders);
 
 /// The verdicts on all members and their addresses, kept up to date from one moment to the next.

@@ -126,7 +126,7 @@ impl Report {
         if !plan.is_empty() || !plan.held.is_empty() || plan.refused.iter().any(refused) {
             return None;
         }
-        // What stands at a name that is in order is what is desired there.
+        // A name that is in order holds what is desired there.
         let sets = |name: &DnsName| observed.at(name).iter().filter_map(|set| as_set(name, set)).collect();
         let desired = names.iter().flat_map(|name| -> Vec<RecordSet> { sets(name) });
         let base = Self { desired: desired.map(|set| SetLine::from(&set)).collect(), ..Self::default() };

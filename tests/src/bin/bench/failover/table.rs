@@ -1,4 +1,4 @@
-//! What was measured, beside what others say of themselves, as one table in Markdown.
+//! What was measured, beside what other products document, as one table in Markdown.
 
 use std::fmt::Write;
 use std::time::Duration;
