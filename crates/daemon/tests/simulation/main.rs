@@ -28,6 +28,7 @@ mod names;
 mod network;
 mod orders;
 mod outage;
+mod process;
 mod proof;
 mod replicas;
 mod rng;

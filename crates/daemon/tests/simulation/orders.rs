@@ -7,8 +7,9 @@ use fleetdns_core::Hold;
 use fleetdns_core::routing::Routing;
 use fleetdns_core::{Address, DnsName, OverrideKind, Subject};
 
-use crate::drive::{Driver, Told};
+use crate::drive::Driver;
 use crate::names::Meaning;
+use crate::process::Told;
 use crate::sim::Sim;
 use crate::zone::Trouble;
 
