@@ -13,6 +13,7 @@
 
 mod answers;
 mod ask;
+mod counts;
 mod failover;
 mod fleet;
 mod outage;
@@ -38,8 +39,8 @@ use zone::Zone;
 const SIZES: [usize; 2] = [1, 1_000];
 
 const USAGE: &str = "usage: tests/bench [--quick] [--only NAME] [--logs FOLDER], tests/bench --clouds [NAME],
-       tests/bench --answers, tests/bench --failover [--only NAME] [--times N], or
-       tests/bench --scale [SERVICES MEMBERS]...
+       tests/bench --answers, tests/bench --failover [--only NAME] [--times N],
+       tests/bench --scale [SERVICES MEMBERS]..., or tests/bench --counts [SERVICES]...
 
   --quick        fewer patches: under 3 minutes instead of about 6, once all is built
   --only NAME    measure only programs whose name contains this, such as fleetdns or fastest
@@ -47,7 +48,8 @@ const USAGE: &str = "usage: tests/bench [--quick] [--only NAME] [--logs FOLDER],
   --clouds       calls and seconds on the strict servers of Azure DNS and Route 53 instead; --clouds --help says more
   --answers      the embedded DNS server beside CoreDNS and Knot
   --failover     how long the death of an endpoint takes to reach each provider; --failover --help says more
-  --scale        memory and times of one daemon with up to 100,000 Services over 200 members; --scale --help says more";
+  --scale        memory and times of one daemon with up to 100,000 Services over 200 members; --scale --help says more
+  --counts       instructions of planner, publish and judge in fleets of three sizes; --counts --help says more";
 
 /// How many of each.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +88,9 @@ fn main() -> ExitCode {
     LazyLock::force(&BEGIN);
     if arguments.next_if(|first| first == "--scale").is_some() {
         return scale::main(arguments);
+    }
+    if arguments.next_if(|first| first == "--counts").is_some() {
+        return counts::main(arguments);
     }
     if arguments.next_if(|first| first == "--answers").is_some() {
         return answers::main(arguments);
