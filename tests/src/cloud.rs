@@ -71,19 +71,7 @@ impl Cloud for Azure {
     }
 
     fn conf(&self) -> String {
-        let origin = &self.0.origin;
-        let pairs = [
-            ("provider", "azure-azuredns"),
-            ("subscription-id", azure::SUBSCRIPTION),
-            ("tenant-id", azure::TENANT),
-            ("client-id", azure::CLIENT),
-            ("secret", azure::SECRET),
-            ("resource-group", azure::GROUP),
-            ("resource-manager", origin),
-            ("authority-host", origin),
-            ("ca-file", &self.0.ca_file()),
-        ];
-        pairs.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+        azure_keys(&self.0)
     }
 
     /// By a managed identity: with a client secret it would ask an authority of Microsoft's first.
@@ -130,6 +118,23 @@ impl Cloud for Azure {
         let refused = world.limits.as_mut().map_or(0, |limits| std::mem::take(&mut limits.refused));
         Calls { all, writes, refused }
     }
+}
+
+/// The keys of a zone in this Azure.
+pub fn azure_keys(fake: &azure::Fake) -> String {
+    let origin = &fake.origin;
+    let pairs = [
+        ("provider", "azure-azuredns"),
+        ("subscription-id", azure::SUBSCRIPTION),
+        ("tenant-id", azure::TENANT),
+        ("client-id", azure::CLIENT),
+        ("secret", azure::SECRET),
+        ("resource-group", azure::GROUP),
+        ("resource-manager", origin),
+        ("authority-host", origin),
+        ("ca-file", &fake.ca_file()),
+    ];
+    pairs.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
 }
 
 /// Route 53 with the limits of an account, where a change takes 200 ms.

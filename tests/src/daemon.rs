@@ -230,6 +230,11 @@ impl Daemon {
             .await
     }
 
+    /// Whether somebody else has ended it.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.exited().is_some()
+    }
+
     /// Fails the test when it has ended by itself.
     ///
     /// # Panics

@@ -28,6 +28,7 @@ pub mod etcd;
 pub mod external_dns;
 pub mod fleet;
 pub mod hostile;
+pub mod kill_point;
 pub mod kube;
 #[cfg(test)]
 mod limits_table;
@@ -36,6 +37,7 @@ pub mod nameserver;
 pub mod openapi;
 pub mod planted;
 pub mod ports;
+pub mod preload;
 pub mod process;
 pub mod proxy;
 pub mod race;

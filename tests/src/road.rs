@@ -3,14 +3,17 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use fleetdns_fakes::conformance::Moment;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::kill_point::{Armed, Killed, Protocol, Watched, Which};
 use crate::kube::Member;
 
 /// A way to one server that can be cut: then nothing comes through, and no connection ends.
@@ -20,6 +23,7 @@ pub struct Road {
     pub address: SocketAddr,
     there: watch::Sender<Lane>,
     back: watch::Sender<Lane>,
+    armed: Armed,
 }
 
 /// One direction.
@@ -35,19 +39,48 @@ impl Road {
     /// # Panics
     /// When no port is free.
     pub async fn to(server: SocketAddr) -> Self {
+        Self::open(server, None).await
+    }
+
+    /// To this server, with requests that can be told apart, so that [`kill_at`](Self::kill_at) works.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub async fn speaking(protocol: Protocol, server: SocketAddr) -> Self {
+        Self::open(server, Some(protocol)).await
+    }
+
+    async fn open(server: SocketAddr, protocol: Option<Protocol>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (there, back) = (watch::Sender::<Lane>::default(), watch::Sender::<Lane>::default());
         let lanes = (there.clone(), back.clone());
+        let armed = Armed::default();
+        let arming = armed.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(server) = TcpStream::connect(server).await else { continue };
                 let (from, to) = (client.into_split(), server.into_split());
-                tokio::spawn(carry(from.0, to.1, lanes.0.subscribe()));
-                tokio::spawn(carry(to.0, from.1, lanes.1.subscribe()));
+                let seen = protocol.map(|protocol| Watched::new(protocol, arming.clone()));
+                let seen = Arc::new(Mutex::new(seen));
+                let asked = Arc::clone(&seen);
+                let look = move |bytes: &[u8]| look(&asked, |watched| watched.request(bytes));
+                tokio::spawn(carry(from.0, to.1, lanes.0.subscribe(), look));
+                let look = move |bytes: &[u8]| self::look(&seen, |watched| watched.answer(bytes));
+                tokio::spawn(carry(to.0, from.1, lanes.1.subscribe(), look));
             }
         });
-        Self { address, there, back }
+        Self { address, there, back, armed }
+    }
+
+    /// Kills a process (-9) at the `hit`th request of its kind from now on, counted from 1.
+    pub fn kill_at(&self, which: Which, moment: Moment, hit: usize, pid: u32) {
+        self.armed.arm(which, moment, hit, pid);
+    }
+
+    /// Nothing is killed from now on.
+    pub fn disarm(&self) {
+        self.armed.disarm();
     }
 
     /// Nothing comes through from now on.
@@ -75,9 +108,24 @@ impl Road {
     }
 }
 
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut lane: watch::Receiver<Lane>) {
+fn look(
+    seen: &Mutex<Option<Watched>>,
+    look: impl FnOnce(&mut Watched) -> Result<(), Killed>,
+) -> Result<(), Killed> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map_or(Ok(()), look)
+}
+
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut lane: watch::Receiver<Lane>,
+    look: impl Fn(&[u8]) -> Result<(), Killed>,
+) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        if look(&buffer[..count]).is_err() {
+            return;
+        }
         let delay = lane.borrow().delay;
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;

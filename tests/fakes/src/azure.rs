@@ -19,8 +19,11 @@ pub use axum::body::Body;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::conformance::Moment;
 
 pub use answer::Answer;
 pub use limits::Limits;
@@ -67,6 +70,8 @@ pub enum Mishap {
     Race,
     /// It is done, and what was written has lost its metadata.
     Forget,
+    /// The process that calls is killed, before it is done or before the answer.
+    Kill(Moment, Pid),
 }
 
 type Which = Box<dyn Fn(&Call) -> bool + Send>;
@@ -95,6 +100,8 @@ pub struct World {
     pub latency: Duration,
     /// Calls that are never answered.
     pub stalled: Option<fn(&Call) -> bool>,
+    /// How many there were.
+    pub unanswered: usize,
     /// Calls being served, and the most that ever were.
     pub under_way: (usize, usize),
     /// Code of Entra ID for every token request, such as `AADSTS7000222`.
@@ -198,6 +205,10 @@ impl World {
         match mishap {
             Some(Mishap::Answer(answer)) => return (answer, false),
             Some(Mishap::CutBefore) => return (Answer::of(500, json!({})), true),
+            Some(Mishap::Kill(Moment::Before, caller)) => {
+                kill(caller);
+                return (Answer::of(500, json!({})), true);
+            }
             Some(Mishap::Race) => self.race(call),
             _ => {}
         }
@@ -205,6 +216,10 @@ impl World {
             self.limited(call).unwrap_or_else(|| route::serve(self, call).unwrap_or_else(|refusal| refusal));
         match mishap {
             Some(Mishap::Forget) => (route::forget(self, call, answer), false),
+            Some(Mishap::Kill(Moment::After, caller)) => {
+                kill(caller);
+                (answer, true)
+            }
             mishap => (answer, matches!(mishap, Some(Mishap::CutAfter))),
         }
     }
@@ -223,6 +238,11 @@ impl World {
         let name = relative.clone();
         self.zones[zone].sets.insert(key, Set { name, etag, properties });
     }
+}
+
+fn kill(process: Pid) {
+    // It may have ended by itself.
+    let _ = kill_process(process, Signal::KILL);
 }
 
 async fn serve(State(world): State<Arc<Mutex<World>>>, request: Request) -> Response {
@@ -244,6 +264,7 @@ async fn serve(State(world): State<Arc<Mutex<World>>>, request: Request) -> Resp
     };
     let stalled = world.lock().unwrap().stalled;
     if stalled.is_some_and(|stalled| stalled(&call)) {
+        world.lock().unwrap().unanswered += 1;
         std::future::pending::<()>().await;
     }
     let body = world.lock().unwrap().bodies.as_mut().and_then(|bodies| bodies(&call));

@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use etcd_client::CompactionOptions;
+use fleetdns_fakes::azure::{Answer, Call, Limits, Mishap};
+use fleetdns_tests::preload::Disk;
 
-use super::{Dice, World, fleet_etcd};
+use super::points::Point;
+use super::stores::etcd_of;
+use super::world::{SOON, Site, World};
+use super::{Dice, number};
 
 /// Something that goes wrong; the number is that of a cluster or of a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,15 +31,55 @@ pub(super) enum Fault {
     EtcdMute,
     EtcdSlow,
     EtcdCompacted,
+    BindKilled,
+    BindFrozen,
+    BindMute,
+    AzureSilent,
+    /// Too many requests: 429 with a time to wait.
+    AzureThrottles,
+    /// 503 with a time to wait.
+    AzureUnavailable,
+    /// No zone can be read or written, for `CHAOS_OUTAGE` seconds.
+    Outage,
+    /// One daemon alone reaches no zone and no lease; the other one does.
+    DaemonCut(usize),
     DaemonKilled(usize),
     /// Killed when its requests have arrived and the answers have not.
     DaemonKilledInWrite(usize),
+    /// Killed at one write.
+    DaemonKilledAt(Point, usize),
+    /// Killed before a step of writing its state file.
+    DaemonKilledInStateFile(usize),
     DaemonEnded(usize),
     DaemonFrozen(usize),
+    /// The clock jumps an hour ahead, and later back.
+    ClockAhead(usize),
+    /// The clock jumps an hour back, and later ahead.
+    ClockBack(usize),
+    StateDiskFull(usize),
+    StateDiskReadOnly(usize),
 }
 
+/// What faults happen to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Api,
+    /// The servers of the zones, and the ways to them.
+    Zones,
+    Daemon,
+    /// A daemon's clock and disk.
+    Inside,
+}
+
+const HOUR: i64 = 3600;
+/// In which Azure takes a few calls.
+const WINDOW: Duration = Duration::from_secs(3);
+/// Of the faults that name a daemon that is killed at a step: the file is made, written twice and written to disk.
+const STEPS: usize = 5;
+
 impl Fault {
-    const fn all(one: usize) -> [Self; 17] {
+    fn all(dice: &mut Dice) -> [Self; 31] {
+        let one = dice.below(2);
         [
             Self::ApiKilled(one),
             Self::ApiFrozen(one),
@@ -49,15 +94,29 @@ impl Fault {
             Self::EtcdMute,
             Self::EtcdSlow,
             Self::EtcdCompacted,
+            Self::BindKilled,
+            Self::BindFrozen,
+            Self::BindMute,
+            Self::AzureSilent,
+            Self::AzureThrottles,
+            Self::AzureUnavailable,
+            Self::Outage,
+            Self::DaemonCut(one),
             Self::DaemonKilled(one),
             Self::DaemonKilledInWrite(one),
+            Self::DaemonKilledAt(Point::draw(dice), one),
+            Self::DaemonKilledInStateFile(one),
             Self::DaemonEnded(one),
             Self::DaemonFrozen(one),
+            Self::ClockAhead(one),
+            Self::ClockBack(one),
+            Self::StateDiskFull(one),
+            Self::StateDiskReadOnly(one),
         ]
     }
 
-    /// What it happens to: of two faults each has another.
-    const fn place(self) -> u8 {
+    /// What it happens to: of two faults each has others.
+    const fn places(self) -> &'static [Place] {
         match self {
             Self::ApiKilled(_)
             | Self::ApiFrozen(_)
@@ -65,27 +124,48 @@ impl Fault {
             | Self::ApiMute(_)
             | Self::ApiSlow(_)
             | Self::ApiRebuilt
-            | Self::ApiCompacted(_) => 0,
+            | Self::ApiCompacted(_) => &[Place::Api],
             Self::EtcdKilled
             | Self::EtcdFrozen
             | Self::EtcdCut
             | Self::EtcdMute
             | Self::EtcdSlow
-            | Self::EtcdCompacted => 1,
-            Self::DaemonKilled(_) | Self::DaemonEnded(_) | Self::DaemonFrozen(_) => 2,
-            // It uses the way to etcd.
-            Self::DaemonKilledInWrite(_) => 1,
+            | Self::EtcdCompacted
+            | Self::BindKilled
+            | Self::BindFrozen
+            | Self::BindMute
+            | Self::AzureSilent
+            | Self::AzureThrottles
+            | Self::AzureUnavailable
+            | Self::Outage
+            | Self::DaemonCut(_) => &[Place::Zones],
+            Self::DaemonKilledInWrite(_) | Self::DaemonKilledAt(..) => &[Place::Zones, Place::Daemon],
+            Self::DaemonKilledInStateFile(_) => &[Place::Daemon, Place::Inside],
+            Self::DaemonKilled(_) | Self::DaemonEnded(_) | Self::DaemonFrozen(_) => &[Place::Daemon],
+            Self::ClockAhead(_)
+            | Self::ClockBack(_)
+            | Self::StateDiskFull(_)
+            | Self::StateDiskReadOnly(_) => &[Place::Inside],
         }
     }
 
-    /// One, or two that have to do with different servers.
+    /// One, or two that have to do with different things.
     pub(super) fn draw(dice: &mut Dice) -> Vec<Self> {
         let mut one = || {
-            let number = dice.below(2);
-            Self::all(number)[dice.below(17)]
+            let all = Self::all(dice);
+            all[dice.below(all.len())]
         };
         let (first, second) = (one(), one());
-        if first.place() == second.place() { vec![first] } else { vec![first, second] }
+        let apart = first.places().iter().all(|place| !second.places().contains(place));
+        if apart { vec![first, second] } else { vec![first] }
+    }
+
+    /// At least.
+    pub(super) fn lasts(self) -> Duration {
+        match self {
+            Self::Outage => Duration::from_secs(number("CHAOS_OUTAGE", 10)),
+            _ => Duration::ZERO,
+        }
     }
 
     pub(super) async fn begin(self, world: &mut World) {
@@ -112,23 +192,52 @@ impl Fault {
             }
             Self::EtcdKilled => world.fleet.dns.kill_etcd(),
             Self::EtcdFrozen => world.fleet.dns.stop_etcd(),
-            Self::EtcdCut => world.etcd.cut(),
-            Self::EtcdMute => world.etcd.cut_answers(),
-            Self::EtcdSlow => world.etcd.delay(Duration::from_millis(200)),
-            Self::EtcdCompacted => compact(&mut fleet_etcd(&world.fleet).await).await,
+            Self::EtcdCut => world.sites.iter().for_each(|site| site.etcd.cut()),
+            Self::EtcdMute => world.sites.iter().for_each(|site| site.etcd.cut_answers()),
+            Self::EtcdSlow => {
+                world.sites.iter().for_each(|site| site.etcd.delay(Duration::from_millis(200)));
+            }
+            Self::EtcdCompacted => compact(&mut etcd_of(&world.fleet.dns).await).await,
+            Self::BindKilled => world.stores.bind.process().kill(),
+            Self::BindFrozen => world.stores.bind.process().stop(),
+            Self::BindMute => world.sites.iter().for_each(|site| site.bind.cut_answers()),
+            Self::AzureSilent => world.stores.azure.world().stalled = Some(|_| true),
+            Self::AzureThrottles => {
+                let few = Limits { creates_and_updates: 2, deletes: 1, lists: 1, ..Limits::public(WINDOW) };
+                world.stores.azure.world().limits = Some(few);
+            }
+            Self::AzureUnavailable => {
+                let answer = Answer::arm(503, "ServiceUnavailable", "try again").header("retry-after", 5);
+                world.stores.azure.trap(usize::MAX, Mishap::Answer(answer), Call::is_arm);
+            }
+            Self::Outage => {
+                world.sites.iter().for_each(Site::cut);
+                world.stores.azure.world().stalled = Some(|_| true);
+            }
+            Self::DaemonCut(one) => world.site(one).cut(),
             Self::DaemonKilled(one) => world.daemon(one).kill(),
             Self::DaemonKilledInWrite(one) => {
-                world.etcd.cut_answers();
+                world.sites.iter().for_each(|site| site.etcd.cut_answers());
                 for _ in 0..10 {
                     world.change().await;
                 }
                 let pause = world.dice.millis(1, 400);
                 tokio::time::sleep(pause).await;
                 world.daemon(one).kill();
-                world.etcd.mend();
+                world.sites.iter().for_each(Site::mend);
+            }
+            Self::DaemonKilledAt(point, one) => point.arm(world, one),
+            Self::DaemonKilledInStateFile(one) => {
+                let step = 1 + world.dice.below(STEPS);
+                world.site(one).preload.kill_at(step);
+                world.toggle(SOON).await;
             }
             Self::DaemonEnded(one) => drop(world.daemon(one).terminate().await),
             Self::DaemonFrozen(one) => world.daemon(one).freeze(),
+            Self::ClockAhead(one) => world.site(one).preload.set_clock(HOUR),
+            Self::ClockBack(one) => world.site(one).preload.set_clock(-HOUR),
+            Self::StateDiskFull(one) => world.site(one).preload.set_disk(Disk::Full),
+            Self::StateDiskReadOnly(one) => world.site(one).preload.set_disk(Disk::ReadOnly),
         }
     }
 
@@ -146,11 +255,27 @@ impl Fault {
             Self::ApiRebuilt | Self::ApiCompacted(_) | Self::EtcdCompacted => {}
             Self::EtcdKilled => world.fleet.dns.restart_etcd().await,
             Self::EtcdFrozen => world.fleet.dns.cont_etcd(),
-            Self::EtcdCut | Self::EtcdMute | Self::EtcdSlow => world.etcd.mend(),
+            Self::BindKilled => world.stores.bind.restart().await,
+            Self::BindFrozen => world.stores.bind.process().cont(),
+            Self::EtcdCut | Self::EtcdMute | Self::EtcdSlow | Self::BindMute | Self::DaemonCut(_) => {
+                world.sites.iter().for_each(Site::mend);
+            }
+            Self::AzureSilent => world.stores.azure.world().stalled = None,
+            Self::AzureThrottles => world.stores.azure.world().limits = None,
+            Self::AzureUnavailable => world.stores.azure.world().traps.clear(),
+            Self::Outage => {
+                world.sites.iter().for_each(Site::mend);
+                world.stores.azure.world().stalled = None;
+            }
             Self::DaemonKilled(one) | Self::DaemonKilledInWrite(one) | Self::DaemonEnded(one) => {
                 world.daemon(one).start_again();
             }
+            Self::DaemonKilledAt(..) | Self::DaemonKilledInStateFile(_) => world.disarm(),
             Self::DaemonFrozen(one) => world.daemon(one).thaw(),
+            Self::ClockAhead(one) | Self::ClockBack(one) => world.site(one).preload.set_clock(0),
+            Self::StateDiskFull(one) | Self::StateDiskReadOnly(one) => {
+                world.site(one).preload.set_disk(Disk::Good);
+            }
         }
     }
 }
