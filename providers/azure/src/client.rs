@@ -23,8 +23,11 @@ use crate::settings::{Choice, Settings};
 
 /// Until a connection stands.
 const CONNECT: Duration = Duration::from_secs(10);
-/// Until an answer is there, whole.
+/// Until an answer is there, whole: a page of a listing, a token.
 const ANSWER: Duration = Duration::from_secs(60);
+/// The same for one record set, which is written in a second or two. The zone writes nothing else until each of a pass is
+/// answered, so that an answer that was lost on its way must not be waited for longer.
+const ONE_SET: Duration = Duration::from_secs(20);
 
 /// On what a write depends (RFC 9110 §13.1).
 #[derive(Debug, Clone, Copy)]
@@ -156,7 +159,11 @@ impl Arm {
             request.insert_header("content-type", "application/json");
             request.set_json(body).map_err(|error| Fault::of_error(&error))?;
         }
-        let result = send(pipeline, &mut request).await;
+        let deadline = if operation == Operation::List { ANSWER } else { ONE_SET };
+        let result = match tokio::time::timeout(deadline, send(pipeline, &mut request)).await {
+            Ok(result) => result,
+            Err(_) => Err(Fault::away(format!("no answer within {} s", deadline.as_secs()))),
+        };
         match result {
             Err(Fault { kind: Kind::Throttled(said), problem }) => {
                 let wait = self.pace.throttled(operation, said, Instant::now());

@@ -7,7 +7,7 @@ use fleetdns_core::{Outcome, ProviderError};
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
 
-use crate::support::{ZONE, failure, observed, pass, provider, text};
+use crate::support::{ZONE, failure, observed, pass, provider, sync, text};
 use fleetdns_fakes::azure::{Body, Call, Fake};
 use fleetdns_fakes::plans::{a, desired};
 
@@ -94,4 +94,34 @@ async fn an_answer_has_no_more_time_than_is_given() {
     assert_eq!(observed(&*zone).await.iter().count(), 1, "and it goes on");
     let applied = pass(&*zone, ZONE, &desired(&[("a.example.com", a(&["192.0.2.1"]))])).await;
     assert!(matches!(applied.names[0].1, Outcome::Done(_)), "{}", failure(&applied, "a.example.com"));
+}
+
+/// A connection that breaks in silence, as one does when a load balancer on the way forgets it: the answer of one write is
+/// lost, and all others of the zone would wait with it.
+#[tokio::test]
+async fn an_answer_to_a_write_that_is_lost_holds_the_zone_for_20_s_and_not_for_60() {
+    let fake = Fake::start().await;
+    let zone = provider(&fake);
+    observed(&*zone).await;
+    fake.world().stalled = Some(Call::is_write);
+    let began = Instant::now();
+    let wanted = desired(&[("a.example.com", a(&["192.0.2.1"]))]);
+    let written = tokio::spawn(async move { (pass(&*zone, ZONE, &wanted).await, zone) });
+    while fake.world().unanswered == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // The clock goes on to whatever is waited for.
+    tokio::time::pause();
+    let (applied, zone) = written.await.unwrap();
+    tokio::time::resume();
+    assert!(
+        matches!(applied.names[0].1, Outcome::Incomplete { .. }),
+        "{}",
+        failure(&applied, "a.example.com")
+    );
+    let took = began.elapsed();
+    assert!((Duration::from_secs(20)..Duration::from_secs(25)).contains(&took), "{took:?}");
+
+    fake.world().stalled = None;
+    sync(&*zone, ZONE, &desired(&[("a.example.com", a(&["192.0.2.1"]))])).await;
 }
