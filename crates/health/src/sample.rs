@@ -183,3 +183,101 @@ pub(super) enum Rival {
     /// Of this cell.
     OfCell(u32),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{Membership, State};
+
+    /// One member with these numbers of heard keys, counting keys, speakers and counting speakers.
+    fn of(keys: u32, counting: u32, speakers: u32, voices: u32) -> FleetSample {
+        let group = Group { keys, counting, speakers, voices, ..Group::default() };
+        FleetSample { groups: vec![group], ..FleetSample::default() }
+    }
+
+    fn place(member: &str, namespace: &str) -> Place {
+        Place { member: member.parse().unwrap(), namespace: namespace.into() }
+    }
+
+    #[test]
+    fn speakers_are_lacking_when_half_of_them_are_gone_or_do_not_count_and_there_are_others() {
+        for (sample, lacks) in [
+            (of(0, 0, 0, 0), false),
+            (of(5, 5, 5, 5), false),
+            (of(100, 100, 32, 32), false),
+            (of(100, 100, 16, 16), false),
+            (of(100, 100, 15, 15), true),
+            (of(15, 100, 15, 16), false),
+            (of(16, 0, 15, 0), true),
+            (of(100, 16, 32, 15), true),
+            (of(100, 15, 32, 15), false),
+        ] {
+            assert_eq!(sample.lacks_speakers(), lacks, "{sample:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_speaks_while_its_member_has_too_few_speakers() {
+        for (speakers, heard, speaks) in [(31, true, true), (32, true, false), (0, false, false)] {
+            let mut sample = FleetSample::default();
+            let cell = sample.cell(&place("east", "default"));
+            sample.groups[0].speakers = speakers;
+            assert_eq!(sample.populated(), usize::from(speakers > 0));
+            let seats = [Membership { cell, claims: 1, speaks: false }].into_iter().collect();
+            let mut row = KeyState { seats, was_heard: heard, ..KeyState::default() };
+            sample.appoint(&mut row);
+            assert_eq!(row.speaks(), speaks, "{speakers} {heard}");
+        }
+    }
+
+    #[test]
+    fn a_cell_has_its_member_and_its_namespace() {
+        let mut sample = FleetSample::default();
+        let places = [place("east", "a"), place("west", "a"), place("west", "b")];
+        let cells = places.each_ref().map(|place| sample.cell(place));
+        assert_eq!(places.each_ref().map(|place| sample.cell(place)), cells, "each once");
+        let names = cells.map(|cell| sample.namespace(cell).unwrap());
+        assert_eq!(names.each_ref().map(|name| &**name), ["a", "a", "b"]);
+        assert_eq!(cells.map(|cell| sample.at(cell).unwrap().member), [0, 1, 1]);
+        assert_eq!(sample.members_count(), 2);
+    }
+
+    #[test]
+    fn a_namespace_takes_the_place_of_one_that_has_most_until_it_has_its_share() {
+        // Speakers that count of the cell itself, and of another: with two cells a share is 16.
+        for (own, other, mute, rival) in [
+            (0, 32, 1, Some(Rival::Mute(0))),
+            (0, 32, 0, Some(Rival::OfCell(1))),
+            (15, 17, 0, Some(Rival::OfCell(1))),
+            (15, 16, 0, None),
+            (16, 32, 0, None),
+            (1, 2, 0, None),
+            (1, 3, 0, Some(Rival::OfCell(1))),
+        ] {
+            let mut sample = FleetSample::default();
+            for (namespace, voices) in [("own", own), ("other", other)] {
+                let cell = sample.cell(&place("east", namespace));
+                sample.cells[cell as usize].voices = voices;
+            }
+            sample.groups[0].voices = own + other;
+            sample.groups[0].speakers = own + other + mute;
+            assert_eq!(sample.rival(0), rival, "{own} {other} {mute}");
+        }
+    }
+
+    #[test]
+    fn only_a_speaker_that_counts_is_a_voice() {
+        for (speaks, state, voices) in
+            [(true, State::Good, 1), (false, State::Good, 0), (true, State::Past, 0), (false, State::Past, 0)]
+        {
+            let mut sample = FleetSample::default();
+            let cell = sample.cell(&place("east", "default"));
+            let seats = [Membership { cell, claims: 1, speaks }].into_iter().collect();
+            let row = KeyState { seats, state, was_heard: true, was_healthy: true, ..KeyState::default() };
+            sample.count(&row, true);
+            assert_eq!((sample.cells[0].voices, sample.groups[0].voices), (voices, voices));
+            sample.count(&row, false);
+            assert_eq!((sample.cells[0].voices, sample.groups[0].voices), (0, 0));
+        }
+    }
+}

@@ -317,6 +317,19 @@ mod tests {
     }
 
     #[test]
+    fn a_run_ends_with_the_first_probe_that_ends_otherwise() {
+        let mut health_state = HealthState::default();
+        for (probes, failures, successes) in [("ffi", 2, 0), ("pp", 0, 2), ("i", 0, 2), ("fff", 3, 0)] {
+            for letter in probes.chars() {
+                health_state.record(outcome(letter), Duration::ZERO, &DEFAULTS, false);
+            }
+            assert_eq!((health_state.failures(), health_state.successes()), (failures, successes));
+        }
+        assert!(health_state.hold());
+        assert_eq!(health_state.failures(), 3, "they may yet turn out to be true");
+    }
+
+    #[test]
     fn a_verdict_that_may_turn_is_probed_fast() {
         for (probes, expected) in [
             ("", false),

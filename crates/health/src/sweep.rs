@@ -147,3 +147,82 @@ impl Sweeps {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    const PASSED: Said = Said { reachability: Reachability::Reached, passed: true };
+
+    /// A round that began at second 10, in which two keys are asked.
+    fn round() -> Sweeps {
+        let mut sweeps = Sweeps::new(at(2), at(4));
+        sweeps.failed_first(KeyId(0), at(9));
+        assert_eq!(sweeps.due(), Some(at(9)));
+        sweeps.start(at(10), [KeyId(1), KeyId(2)].into_iter());
+        assert_eq!((sweeps.started(), sweeps.deadline(), sweeps.due()), (Some(at(10)), Some(at(14)), None));
+        sweeps
+    }
+
+    fn report(sweeps: &mut Sweeps, key: u32) {
+        assert!(!sweeps.reported(KeyId(key), PASSED, |_| false));
+    }
+
+    #[test]
+    fn a_key_waits_until_all_who_are_asked_have_said_something() {
+        let mut sweeps = round();
+        assert!(sweeps.reported(KeyId(1), PASSED, |began| began == at(10)), "it has to be asked once more");
+        report(&mut sweeps, 7);
+        report(&mut sweeps, 1);
+        assert!(!sweeps.asked_since(KeyId(0)) && sweeps.asked_since(KeyId(7)));
+        assert_eq!([1, 2, 7].map(|key| sweeps.said(KeyId(key))), [Some(PASSED), None, None]);
+        assert!(!sweeps.is_unread());
+        report(&mut sweeps, 2);
+        assert!(sweeps.asked_since(KeyId(0)));
+        assert_eq!(
+            [sweeps.is_unread(), sweeps.read(), sweeps.read(), sweeps.is_unread()],
+            [true, true, false, false]
+        );
+        assert_eq!((sweeps.deadline(), sweeps.due()), (None, None), "nothing failed since");
+        // What fails later has to wait for the next round, which comes no sooner than the gap.
+        sweeps.failed_first(KeyId(3), at(11));
+        assert!(!sweeps.asked_since(KeyId(3)) && sweeps.asked_since(KeyId(0)));
+        assert_eq!(sweeps.due(), Some(at(12)));
+        sweeps.configure(at(5), at(1));
+        assert_eq!(sweeps.due(), Some(at(15)));
+        sweeps.decision(KeyId(3));
+        assert!(sweeps.asked_since(KeyId(3)), "it fails no more");
+        sweeps.start(at(15), [KeyId(1)].into_iter());
+        assert_eq!((sweeps.deadline(), sweeps.said(KeyId(1))), (Some(at(16)), None));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_key_that_is_gone_or_takes_too_long() {
+        let mut sweeps = round();
+        report(&mut sweeps, 1);
+        sweeps.remove(KeyId(1));
+        assert_eq!(sweeps.said(KeyId(1)), None);
+        assert!(!sweeps.asked_since(KeyId(0)));
+        sweeps.remove(KeyId(2));
+        assert!(sweeps.asked_since(KeyId(0)));
+        let mut sweeps = round();
+        sweeps.expire(at(13));
+        assert!(!sweeps.asked_since(KeyId(0)));
+        sweeps.expire(at(14));
+        assert!(sweeps.asked_since(KeyId(0)));
+    }
+
+    #[test]
+    fn what_fails_at_the_start_of_a_round_was_asked_in_it() {
+        let mut sweeps = round();
+        sweeps.failed_first(KeyId(3), at(10));
+        report(&mut sweeps, 1);
+        report(&mut sweeps, 2);
+        assert!(sweeps.asked_since(KeyId(3)));
+        assert_eq!(sweeps.due(), None);
+    }
+}

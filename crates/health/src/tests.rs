@@ -7,6 +7,7 @@ use schedule::{Prober, Reply, Times, id, ms, place};
 
 mod correlation;
 mod properties;
+mod rounds;
 mod schedule;
 
 /// Members by the number of their keys, and what comes back from key by key; canaries come first.
@@ -72,6 +73,19 @@ fn half_of_the_canaries_are_not_most_of_them() {
     else {
         panic!("{:?}", prober.vantage.self_check())
     };
+}
+
+#[test]
+fn one_key_in_ten_proves_that_we_see_and_fewer_do_not() {
+    for (heard, cut_off) in [(1, true), (2, false)] {
+        let mut prober = fleet(1, &[20]);
+        let network = |key: usize, at: u64| match key {
+            key if at < 30_000 || (1..=heard).contains(&key) => Reply::Pass,
+            _ => Reply::Silent,
+        };
+        prober.run(120_000, &network);
+        assert_eq!(kinds(&prober).contains(&Some("vantage")), cut_off, "{heard} of 20");
+    }
 }
 
 #[test]
@@ -201,9 +215,38 @@ fn a_key_is_an_endpoint_as_long_as_any_claims_it() {
     let mut vantage = VantageMonitor::new(SETTINGS, []);
     assert!(vantage.join(key, &one));
     assert!(!vantage.join(key, &one) && !vantage.join(key, &other));
-    assert!(!vantage.leave(key, &one) && !vantage.leave(key, &other));
-    assert!(vantage.leave(key, &one));
-    assert!(!vantage.leave(key, &one), "it was none any more");
+    assert!(!vantage.leave(key, &one) && !vantage.leave(key, &one));
+    assert!(vantage.leave(key, &other));
+    assert!(!vantage.leave(key, &other), "it was none any more");
+}
+
+#[test]
+fn what_cannot_be_probed_any_more_stays_an_endpoint_and_a_canary() {
+    let (canary, endpoint) = (id(0), id(1));
+    let mut vantage = VantageMonitor::new(SETTINGS, [None]);
+    vantage.set_canary(0, canary, true);
+    vantage.join(endpoint, &place(0, "default"));
+    let probed = |reachability, verdict, failures| Probed {
+        started: ms(0),
+        ended: ms(1),
+        reachability,
+        verdict,
+        failures,
+        calm: true,
+        prompt: true,
+    };
+    vantage.take(endpoint, &probed(Reachability::Reached, fleetdns_core::Verdict::Healthy, 0));
+    vantage.take(canary, &probed(Reachability::Unreached, fleetdns_core::Verdict::Unknown, 1));
+    assert_eq!(vantage.asked(), [canary, endpoint]);
+    vantage.unjudge(canary);
+    vantage.unjudge(endpoint);
+    assert_eq!(vantage.asked(), [canary], "an endpoint of which nothing is known speaks for nobody");
+    assert!(vantage.is_endpoint(endpoint));
+    assert!(matches!(vantage.check(ms(2)), Some(Transition::Began(SelfCheckFailure::Vantage { .. }))));
+    vantage.remove(canary);
+    vantage.remove(endpoint);
+    assert_eq!((vantage.asked(), vantage.is_endpoint(endpoint)), (vec![], false));
+    assert!(matches!(vantage.check(ms(3)), Some(Transition::Ended(_))));
 }
 
 #[test]
@@ -235,7 +278,7 @@ fn canaries_come_and_go_and_only_those_that_stay_are_heard() {
     vantage.set_canary(1, id(2), false);
     vantage.set_unresolved(1, false);
     assert_eq!(vantage.asked(), [id(1)]);
-    vantage.remove_canary(7);
+    vantage.remove_canary(2);
     assert_eq!(vantage.asked(), [id(1)]);
 }
 

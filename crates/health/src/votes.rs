@@ -32,7 +32,7 @@ pub(super) struct Ballot {
     pub(super) namespace: u32,
     /// All keys that count.
     pub(super) keys: u32,
-    /// Those that were asked for them.
+    /// Those that were asked for them, at least one.
     pub(super) speakers: u32,
     /// Speakers that failed in a way that could be our own fault.
     pub(super) bad: u32,
@@ -45,7 +45,7 @@ impl Ballot {
     }
 
     const fn is_hit(&self) -> bool {
-        self.bad > 0 && self.bad * 2 >= self.speakers
+        self.bad * 2 >= self.speakers
     }
 }
 
@@ -148,7 +148,9 @@ mod tests {
         let one = Some(Scope::Only(7));
         assert_eq!(held(&[(0, 7, 1, 1), (1, 7, 1, 0)]), None, "half is not more than half");
         assert_eq!(held(&[(0, 7, 1, 1), (1, 7, 1, 1)]), one);
+        assert_eq!(held(&[(0, 7, 2, 1), (1, 7, 2, 1)]), None, "half is not more, in two members either");
         assert_eq!(held(&[(0, 7, 60, 60), (1, 7, 5, 1)]), None, "one member");
+        assert_eq!(held(&[(0, 7, 60, 60), (1, 7, 3, 1)]), None, "one of three is not half");
         assert_eq!(held(&[(0, 7, 60, 60), (1, 7, 5, 3)]), one);
         assert_eq!(held(&[(0, 7, 4, 4), (1, 7, 4, 4), (2, 7, 9, 0)]), None, "8 of 17");
     }
@@ -162,6 +164,15 @@ mod tests {
         // One namespace that dies everywhere, and one that is well, or dies in one member.
         assert_eq!(held(&[(0, 0, 60, 60), (1, 0, 60, 60), (0, 1, 1, 0)]), None);
         assert_eq!(held(&[(0, 0, 60, 60), (1, 0, 60, 60), (0, 1, 1, 1)]), Some(Scope::Only(0)));
+    }
+
+    #[test]
+    fn a_member_is_hit_when_half_of_its_namespaces_are() {
+        let one_of = |namespaces: u32| {
+            let own = (0..namespaces).map(|one| (1, one, 1, u32::from(one == 0)));
+            held(&own.chain((0..5).map(|one| (0, one, 9, 9))).collect::<Vec<_>>())
+        };
+        assert_eq!([2, 3].map(one_of), [Some(Scope::Only(0)), None]);
     }
 
     #[test]

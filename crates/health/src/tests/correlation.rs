@@ -124,8 +124,9 @@ fn what_answers_wrongly_after_it_was_held_fails_for_the_first_time() {
 
 #[test]
 fn it_ends_after_the_time_that_is_set_and_what_fails_on_goes() {
-    for hold in [60_000, 600_000] {
-        let mut prober = Prober::with(Times::DEFAULT, &[], Some(hold));
+    for (set, hold) in [(60_000, 60_000), (600_000, 600_000), (600_000, 60_000)] {
+        let mut prober = Prober::with(Times::DEFAULT, &[], Some(set));
+        prober.vantage.configure(VantageSettings { hold: Some(ms(hold)), ..SETTINGS });
         let keys: Vec<usize> = (0..4).map(|key| prober.add(&[key % 2], key as u64 * 1237)).collect();
         let down = from(30_000, &keys[..3], Reply::Silent);
         prober.run(hold + 120_000, &down);

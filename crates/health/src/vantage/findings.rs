@@ -9,7 +9,7 @@ use crate::votes::{self, Ballot, Scope};
 use fleetdns_core::SelfCheckFailure;
 use fleetdns_core::member_name::MemberName;
 
-/// Below so many keys none may be heard for us to be cut off; above, one in so many.
+/// We are cut off where fewer than one key in so many is heard.
 const HARDLY: u32 = 10;
 
 /// A key as it is seen at some moment.
@@ -58,10 +58,7 @@ impl VantageMonitor {
                 }
             }
         }
-        let dark = |&(speakers, heard): &(u32, u32)| match speakers < HARDLY {
-            true => heard == 0,
-            false => heard * HARDLY < speakers,
-        };
+        let dark = |&(speakers, heard): &(u32, u32)| heard == 0 || heard * HARDLY < speakers;
         let (canaries, silent) = (self.canaries.len(), answering.silent);
         let self_check = SelfCheckFailure::Vantage { canaries, silent, keys, heard: all_heard };
         members.iter().all(dark).then_some((self_check, Scope::All))
