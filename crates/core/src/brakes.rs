@@ -239,6 +239,28 @@ mod tests {
         assert_eq!(held(9, many(9, |_| None, Cause::ServiceGone), &brakes), 0);
     }
 
+    #[test]
+    fn the_words_for_all_down_are_those_of_the_configuration() {
+        let words = [AllDown::default(), AllDown::All, AllDown::Empty].map(AllDown::as_str);
+        assert_eq!(words, ["keep", "all", "empty"]);
+    }
+
+    #[test]
+    fn what_is_approved_may_be_put_in_order_and_names_left_out() {
+        let zone = "example.com".parse().unwrap();
+        let changes = many(3, |_| None, Cause::MemberDeparted);
+        let plan = Plan { zone, changes, held: vec![], refused: vec![], owned: 3 };
+        let mut approved = approve(plan, &Brakes::default());
+        let names = |approved: &ApprovedPlan| -> Vec<String> {
+            approved.plan().changes.iter().map(|change| change.name.to_string()).collect()
+        };
+        approved.sort_by_rank(|change| std::cmp::Reverse(change.name.to_string()));
+        approved.leave_out(&BTreeSet::new());
+        assert_eq!(names(&approved), ["n2.example.com", "n1.example.com", "n0.example.com"]);
+        approved.leave_out(&["n1.example.com".parse().unwrap()].into());
+        assert_eq!(names(&approved), ["n2.example.com", "n0.example.com"]);
+    }
+
     /// So many deletions of each namespace, of two Services where there are two.
     fn of(namespaces: &[(&str, usize)]) -> Vec<NameChange> {
         let one = |(namespace, count): &(&str, usize)| {

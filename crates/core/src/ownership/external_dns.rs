@@ -253,6 +253,7 @@ mod tests {
             (&["external-dns/owner=me"], Text::Other),
             (&["v=1 owner=me service=default/web"], Text::Other),
             (&[], Text::Other),
+            (&["YWRtaW4="], Text::Other),
             (&[&*sealed], Text::Sealed),
         ] {
             assert_eq!(Text::or_sealed(values.iter().copied()), text, "{values:?}");

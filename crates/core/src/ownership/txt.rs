@@ -241,10 +241,14 @@ mod tests {
     #[test]
     fn a_record_is_read_back_whole_however_long_it_is() {
         assert_eq!([0, 2, 4].map(|members| back(members, NARROW)), [1, 1, 1]);
-        assert!((2..=5).contains(&back(20, NARROW)), "packed and in parts");
+        let parts = back(20, NARROW);
+        assert!((2..=5).contains(&parts), "packed and in parts");
+        assert_eq!(back(20, Room { values: parts, ..NARROW }), parts, "as many as there may be");
+        assert!(write(&ownership(20), &Sets::new(), Room { values: parts - 1, ..NARROW }).is_err());
         assert_eq!([2, 200].map(|members| back(members, WIDE)), [1, 2]);
         let TooLong(characters) = write(&ownership(400), &Sets::new(), NARROW).unwrap_err();
         assert!(characters > NARROW.longest(), "{characters}");
+        assert!((4000..5000).contains(&NARROW.longest()), "20 parts of 250 characters, each with its number");
     }
 
     #[test]

@@ -60,3 +60,17 @@ impl FromStr for Writer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_the_same_in_each_of_its_passes() {
+        let writer = Writer { started: 1_764_421_137, number: 7, pass: u32::MAX };
+        assert_eq!(writer.next(), Writer { pass: 0, ..writer });
+        let others = [writer.next(), Writer { number: 8, ..writer }, Writer { started: 0, ..writer }];
+        assert_eq!(others.map(|other| writer.is_same(other)), [true, false, false]);
+        assert_eq!(others.map(Writer::is_replica), [false, false, true]);
+    }
+}
