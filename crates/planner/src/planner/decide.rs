@@ -1,6 +1,7 @@
 //! The part of the planner that decides one name.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use super::claims::HostnameClaim;
 use super::holder::Ruling;
@@ -161,15 +162,9 @@ impl Planner {
             return (None, refused);
         }
         // Each way of probing once, however many addresses are probed so.
-        let known: RefCell<Vec<(ProbeSpec, bool)>> = RefCell::default();
+        let known: RefCell<BTreeMap<ProbeSpec, bool>> = RefCell::default();
         let proven = |spec: &ProbeSpec| {
-            let mut known = known.borrow_mut();
-            if let Some((_, works)) = known.iter().find(|(one, _)| one == spec) {
-                return *works;
-            }
-            let works = self.proven(&desired.ownership, spec);
-            known.push((spec.clone(), works));
-            works
+            *known.borrow_mut().entry(spec.clone()).or_insert_with(|| self.proven(&desired.ownership, spec))
         };
         let brakes = self.brakes(&proven);
         let denied = self.denied_target(desired);
