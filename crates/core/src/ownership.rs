@@ -23,6 +23,7 @@ use crate::name::Label;
 use crate::overrides::{Override, Overrides};
 use crate::probe::ProbeSpec;
 use crate::service::ServiceKey;
+use crate::small_set::SmallSet;
 use crate::text::printable;
 
 pub use packed::{pack, unpack};
@@ -38,7 +39,7 @@ pub struct Contribution {
     /// How its endpoints are probed.
     pub probe: ProbeSpec,
     /// Its addresses, those that are out of DNS at the moment too: they are probed again after a restart.
-    pub addresses: BTreeSet<Address>,
+    pub addresses: SmallSet<Address>,
     /// The Service that has them there, where it is not the one of the record set: several share the name.
     pub service: Option<ServiceKey>,
 }
@@ -146,8 +147,9 @@ impl FromStr for Ownership {
         for part in parts {
             if let Some(addresses) = part.strip_prefix("unattributed=") {
                 let first = unattributed.is_empty();
-                unattributed =
-                    list(addresses).filter(|all| first && !all.is_empty()).ok_or_else(|| bad(part))?;
+                unattributed = list(addresses)
+                    .filter(|all: &BTreeSet<_>| first && !all.is_empty())
+                    .ok_or_else(|| bad(part))?;
                 continue;
             }
             if let Some(line) = part.strip_prefix(OVERRIDE.trim_start()) {
@@ -182,9 +184,9 @@ fn parse_share(text: &str) -> Option<(MemberName, Contribution)> {
     fields.next().is_none().then_some((name, Contribution { region, zones, probe, addresses, service }))
 }
 
-fn list<T: FromStr + Ord>(text: &str) -> Option<BTreeSet<T>> {
+fn list<T: FromStr, S: FromIterator<T> + Default>(text: &str) -> Option<S> {
     if text.is_empty() {
-        return Some(BTreeSet::new());
+        return Some(S::default());
     }
     text.split(',').map(|item| item.parse().ok()).collect()
 }

@@ -6,10 +6,10 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::name::DnsName;
+use crate::small_set::SmallSet;
 use crate::text::{duration, printable};
 
 /// The record types that are written.
@@ -108,15 +108,12 @@ impl fmt::Display for Ttl {
 ///
 /// Invariant: an empty record set cannot be written down.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NonEmpty<T: Ord>(SmallVec<[T; 1]>);
+pub struct NonEmpty<T: Ord>(SmallSet<T>);
 
 impl<T: Ord> NonEmpty<T> {
     /// `None` for an empty set.
     pub fn new(values: impl IntoIterator<Item = T>) -> Option<Self> {
-        let mut values: SmallVec<[T; 1]> = values.into_iter().collect();
-        values.sort_unstable();
-        values.dedup();
-        values.shrink_to_fit();
+        let values: SmallSet<T> = values.into_iter().collect();
         (!values.is_empty()).then_some(Self(values))
     }
 
@@ -133,7 +130,7 @@ impl<T: Ord> NonEmpty<T> {
 
     /// Whether the value is in the set.
     pub fn contains(&self, value: &T) -> bool {
-        self.0.binary_search(value).is_ok()
+        self.0.contains(value)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::probe::{ProbeSpec, Target};
 use crate::record::Ttl;
 use crate::routing::Routing;
 use crate::service_fault::ServiceFault;
+use crate::small_set::SmallSet;
 use crate::text::{is_blank, printable};
 
 /// Namespace and name: one service of the fleet where both are the same in several members.
@@ -170,17 +171,38 @@ impl Service {
     }
 }
 
+/// A [`Service`] as it is kept in memory: as JSON, which takes a third of the room.
+///
+/// Invariant: the text is that of a [`Service`]; two are equal when their Services are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServiceText(Box<str>);
+
+impl ServiceText {
+    /// The Service that was kept.
+    pub fn read(&self) -> Service {
+        // It is what the line below has written.
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+}
+
+impl From<&Service> for ServiceText {
+    fn from(service: &Service) -> Self {
+        // Text, lists and maps with text as keys can all be written.
+        Self(serde_json::to_string(service).unwrap_or_default().into())
+    }
+}
+
 /// A Service, read and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
     /// Namespace and name.
     pub key: ServiceKey,
     /// As the cluster said it.
-    pub service: Arc<Service>,
+    pub service: ServiceText,
     /// Addresses that can be published; `None` where no load balancer was ever there.
-    pub addresses: Option<BTreeSet<Address>>,
+    pub addresses: Option<SmallSet<Address>>,
     /// Host names asked for by annotation or template, each within one of the zones.
-    pub hostnames: BTreeSet<DnsName>,
+    pub hostnames: SmallSet<DnsName>,
     /// Those of them that other Services may have too.
     pub shared: BTreeMap<DnsName, Sharing>,
     /// TTL asked for by annotation.

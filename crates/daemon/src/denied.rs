@@ -95,7 +95,7 @@ mod tests {
                 let annotations = [("fleetdns.io/hostname".to_owned(), names)].into();
                 let (namespace, name) = (namespace.to_owned(), "web".to_owned());
                 let service = Service { namespace, name, annotations, ..Service::default() };
-                (service.key().unwrap(), Arc::new(publish(Arc::new(service), &settings).unwrap()))
+                (service.key().unwrap(), Arc::new(publish(&service, &settings).unwrap()))
             };
             let many = (0..40).map(|n| format!("n{n}.example.com")).chain(["example.com".to_owned()]);
             let services: [(ServiceKey, _); 2] = [

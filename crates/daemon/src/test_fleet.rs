@@ -79,7 +79,7 @@ pub(crate) fn member(
             ingress: Some(vec![Ingress { ip: Some((*ip).into()), hostname: None }]),
             ..Service::default()
         };
-        let published = publish(Arc::new(service), &settings).unwrap();
+        let published = publish(&service, &settings).unwrap();
         view.services.insert(published.key.clone(), Arc::new(published));
     }
     (view.name.clone(), Arc::new(view))

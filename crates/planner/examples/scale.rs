@@ -103,7 +103,7 @@ fn add(view: &mut MemberView, health: &mut Health, member: u32, number: u32, pub
         ingress: Some(vec![Ingress { ip: Some(address), hostname: None }]),
         ..Service::default()
     };
-    let published = publish(Arc::new(service), publishing).unwrap();
+    let published = publish(&service, publishing).unwrap();
     for address in published.addresses.iter().flatten() {
         let key = ProbeKey { address: address.ip().unwrap(), spec: Arc::clone(&published.probe) };
         health.verdicts.insert(key, Verdict::Healthy);

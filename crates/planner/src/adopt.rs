@@ -12,7 +12,8 @@ use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::Observed;
 use fleetdns_core::ownership::Contribution;
 use fleetdns_core::record::Ttl;
-use fleetdns_core::service::{Ingress, Port, Published, Service, ServiceKey};
+use fleetdns_core::service::{Ingress, Port, Published, Service, ServiceKey, ServiceText};
+use fleetdns_core::small_set::SmallSet;
 
 /// Reads members back from the ownership records of a zone. Members that are configured come back `pending`, to be
 /// replaced by their first own list; all others `removed`, to be drained.
@@ -54,7 +55,7 @@ pub fn both(mine: Option<&Arc<Published>>, theirs: &Arc<Published>) -> Arc<Publi
     both.hostnames.extend(theirs.hostnames.iter().cloned());
     both.shared.extend(theirs.shared.iter().map(|(name, sharing)| (name.clone(), *sharing)));
     both.addresses.get_or_insert_default().extend(theirs.addresses.iter().flatten().cloned());
-    both.service = Arc::new(as_service(&both));
+    both.service = (&as_service(&both)).into();
     Arc::new(both)
 }
 
@@ -102,9 +103,9 @@ fn add_service(
         Some(known) => (**known).clone(),
         None => Published {
             key: key.clone(),
-            service: Arc::new(Service::default()),
-            addresses: Some(BTreeSet::new()),
-            hostnames: BTreeSet::new(),
+            service: ServiceText::default(),
+            addresses: Some(SmallSet::default()),
+            hostnames: SmallSet::default(),
             shared: BTreeMap::new(),
             ttl,
             probe: Arc::new(share.probe.clone()),
@@ -119,7 +120,7 @@ fn add_service(
             published.shared.insert(name.clone(), sharing);
         }
     }
-    published.service = Arc::new(as_service(&published));
+    published.service = (&as_service(&published)).into();
     view.services.insert(key.clone(), Arc::new(published));
 }
 

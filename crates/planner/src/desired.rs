@@ -13,6 +13,7 @@ use fleetdns_core::ownership::{Contribution, Ownership};
 use fleetdns_core::plan::{Refusal, Refused};
 use fleetdns_core::service::{Published, ServiceKey};
 use fleetdns_core::service_fault::ServiceFault;
+use fleetdns_core::small_set::SmallSet;
 
 mod candidate;
 mod desired_name;
@@ -299,7 +300,7 @@ fn sharing(service: &Published, name: &DnsName) -> Sharing {
 
 fn unreadable(service: &Published) -> bool {
     let bad = |fault: &ServiceFault| matches!(fault, ServiceFault::Address { .. });
-    service.addresses.as_ref().is_some_and(BTreeSet::is_empty) && service.faults.iter().any(bad)
+    service.addresses.as_ref().is_some_and(SmallSet::is_empty) && service.faults.iter().any(bad)
 }
 
 fn share(member: &MemberView, service: &Published) -> Contribution {

@@ -1,7 +1,6 @@
 //! What holds of any input: the targets of `tests/fuzz` in this crate. They are built for tests alone.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use fleetdns_core::service::{Ingress, Port, Published, Service};
 use fleetdns_core::text::is_hidden;
@@ -64,7 +63,8 @@ fn annotations(data: &[u8]) {
         template: Some("{name}.{namespace}.example.com".to_owned()),
         ..PublishSettings::default()
     };
-    let Some(published) = publish(Arc::new(service.clone()), &settings) else { return };
+    let Some(published) = publish(&service, &settings) else { return };
+    assert_eq!(published.service.read(), service, "it is kept whole");
     let Published { hostnames, addresses, probe, faults, .. } = &published;
     assert!(hostnames.len() <= settings.limits.service_hostnames);
     assert!(hostnames.iter().all(|name| settings.zones.iter().any(|(zone, _)| name.is_within(zone))));
@@ -75,12 +75,12 @@ fn annotations(data: &[u8]) {
         let text = fault.to_string();
         assert!(text.len() < 3_000 && !text.contains(is_hidden), "{text:?}");
     }
-    let again = publish(Arc::new(turned(&service)), &settings).unwrap();
+    let again = publish(&turned(&service), &settings).unwrap();
     assert_eq!(&again.addresses, addresses);
     let kept = hostnames.len() < settings.limits.service_hostnames;
     assert!(!kept || again.hostnames == *hostnames, "{:?} {hostnames:?}", again.hostnames);
     let before = Before { hostnames, room: hostnames.len() };
-    let after = publish_after(Arc::new(service), &settings, before).unwrap();
+    let after = publish_after(&service, &settings, before).unwrap();
     assert_eq!(after.hostnames, *hostnames);
 }
 

@@ -12,6 +12,7 @@ use fleetdns_core::record::Ttl;
 use fleetdns_core::routing::Routing;
 use fleetdns_core::service::{Ingress, Published, Service};
 use fleetdns_core::service_fault::ServiceFault;
+use fleetdns_core::small_set::SmallSet;
 use fleetdns_core::text::{self, printable};
 
 mod cloud;
@@ -26,37 +27,34 @@ pub use settings::PublishSettings;
 #[derive(Debug, Clone, Copy)]
 pub struct Before<'a> {
     /// Host names that it had.
-    pub hostnames: &'a BTreeSet<DnsName>,
+    pub hostnames: &'a SmallSet<DnsName>,
     /// Host names that it may have for its namespace's sake.
     pub room: usize,
 }
 
 /// Reads a Service that is within bounds. `None` when it is not ours to publish: its namespace is not selected, or it opts
 /// out, or its controller annotation names somebody else, or its name is none of Kubernetes. What cannot be used is left out and said in `faults`.
-pub fn publish(service: Arc<Service>, settings: &PublishSettings) -> Option<Published> {
-    publish_after(service, settings, Before { hostnames: &BTreeSet::new(), room: usize::MAX })
+pub fn publish(service: &Service, settings: &PublishSettings) -> Option<Published> {
+    publish_after(service, settings, Before { hostnames: &SmallSet::default(), room: usize::MAX })
 }
 
 /// The same for a Service that is known: where it asks for more than it may have, it keeps what it had.
-pub fn publish_after(
-    service: Arc<Service>,
-    settings: &PublishSettings,
-    before: Before<'_>,
-) -> Option<Published> {
+pub fn publish_after(service: &Service, settings: &PublishSettings, before: Before<'_>) -> Option<Published> {
     let selected = settings.namespaces.is_empty() || settings.namespaces.contains(&service.namespace);
     let mut faults = Vec::new();
-    if !selected || is_excluded(&service, &mut faults) || is_foreign(&service) {
+    if !selected || is_excluded(service, &mut faults) || is_foreign(service) {
         return None;
     }
     let key = service.key().ok()?;
     let limit = settings.limits.annotation;
     let too_long = |name: &String| ServiceFault::TooLong { annotation: printable(name).into_owned(), limit };
     faults.extend(service.too_long.iter().map(too_long));
-    let (hostnames, shared) = hostnames(&service, settings, before, &mut faults);
-    let probe = Arc::new(probing::probe(&service, &key, &hostnames, settings, &mut faults));
-    let addresses = addresses(&service, &probe, settings, &mut faults);
-    let ttl = ttl(&service, &mut faults);
-    let routing = routing(&service, &mut faults);
+    let (hostnames, shared) = hostnames(service, settings, before, &mut faults);
+    let probe = Arc::new(probing::probe(service, &key, &hostnames, settings, &mut faults));
+    let addresses = addresses(service, &probe, settings, &mut faults);
+    let ttl = ttl(service, &mut faults);
+    let routing = routing(service, &mut faults);
+    let service = service.into();
     Some(Published { key, service, addresses, hostnames, shared, ttl, probe, routing, faults })
 }
 
@@ -100,7 +98,7 @@ fn hostnames(
     settings: &PublishSettings,
     before: Before<'_>,
     faults: &mut Vec<ServiceFault>,
-) -> (BTreeSet<DnsName>, BTreeMap<DnsName, Sharing>) {
+) -> (SmallSet<DnsName>, BTreeMap<DnsName, Sharing>) {
     let (mut names, mut shared, mut bad) = (Vec::new(), BTreeMap::new(), Vec::new());
     let land = Territory { zones: &settings.zones, fleet: settings.fleet.as_ref() };
     let mut ask = |place: &'static str, text: &str| match text.parse::<DnsName>() {
@@ -149,11 +147,11 @@ fn within(
     limits: Limits,
     before: Before<'_>,
     faults: &mut Vec<ServiceFault>,
-) -> BTreeSet<DnsName> {
+) -> SmallSet<DnsName> {
     let limit = limits.service_hostnames.min(before.room);
     let (had, new): (Vec<DnsName>, Vec<DnsName>) =
         names.into_iter().partition(|name| before.hostnames.contains(name));
-    let mut kept = BTreeSet::new();
+    let mut kept = SmallSet::default();
     let mut refused = BTreeSet::new();
     for name in had.into_iter().chain(new) {
         if kept.len() < limit || kept.contains(&name) {
@@ -179,8 +177,8 @@ fn addresses(
     probe: &ProbeSpec,
     settings: &PublishSettings,
     faults: &mut Vec<ServiceFault>,
-) -> Option<BTreeSet<Address>> {
-    let mut good = BTreeSet::new();
+) -> Option<SmallSet<Address>> {
+    let mut good = SmallSet::default();
     let mut take = |place: &'static str, parsed: Result<Address, AddressError>| match parsed {
         Ok(address) => match address.ip().map_or(Ok(()), |ip| settings.addresses.check(ip, probe)) {
             Ok(()) => {

@@ -23,7 +23,7 @@ use imbl::ordmap::DiffItem;
 use fleetdns_core::member::{Inventory, MemberView, Snapshot};
 use fleetdns_core::probe::{Check, Expect, HttpCheck};
 use fleetdns_core::{
-    Address, AddressPolicies, DnsName, Health, ProbeSpec, Published, Service, ServiceKey, Verdict,
+    Address, AddressPolicies, DnsName, Health, ProbeSpec, Published, ServiceKey, ServiceText, Verdict,
 };
 use fleetdns_probe::{DURATION_CLASSES, ProbeSettings, Prober, Setup, Stats};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -161,13 +161,13 @@ fn fleet(load: Load, ports: &Ports) -> Result<Snapshot, Failed> {
     let mortals = ports.mortals.iter().filter(|_| load.sensitive).map(|&port| spec(port));
     let mut member = MemberView::pending("load".parse()?);
     (member.inventory, member.listed) = (Inventory::Live, true);
-    let bare = Arc::new(Service::default());
+    let bare = ServiceText::default();
     for (index, probe) in (0..).zip(probes.chain(mortals)) {
         let address = IpAddr::V4(Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 0).to_bits() + index));
         let key = ServiceKey::new("default", &format!("service-{index}"))?;
         let published = Published {
             key: key.clone(),
-            service: Arc::clone(&bare),
+            service: bare.clone(),
             addresses: Some([Address::from(address)].into()),
             hostnames: [].into(),
             shared: [].into(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fleetdns_core::member::{MemberView, Snapshot};
-use fleetdns_core::{Inventory, MemberName, ProbeKey, Published, Service, ServiceKey, Target};
+use fleetdns_core::{Inventory, MemberName, ProbeKey, Published, ServiceKey, ServiceText, Target};
 
 pub(crate) mod tls;
 
@@ -19,7 +19,7 @@ fn key_of(name: &str) -> ServiceKey {
 pub(crate) fn published((name, address, probe): Words<'_>) -> Published {
     Published {
         key: key_of(name),
-        service: Arc::new(Service::default()),
+        service: ServiceText::default(),
         addresses: Some([address.parse().unwrap()].into()),
         hostnames: [].into(),
         shared: [].into(),

@@ -198,7 +198,7 @@ impl Catalog {
         if has(known) || !has(marked) {
             return;
         }
-        let service = Service { ingress: marked.service.ingress.clone(), ..(*known.service).clone() };
+        let service = Service { ingress: marked.service.read().ingress, ..known.service.read() };
         self.put_into(service, now, changes);
         self.emptied.insert(known.key.clone(), now + self.patience.grace);
     }
@@ -253,7 +253,7 @@ impl Catalog {
             self.emptied.iter().filter(|(_, until)| **until <= now).map(|(key, _)| key.clone()).collect();
         for key in over {
             if let Some(known) = self.services.get(&key) {
-                let mut service = (*known.service).clone();
+                let mut service = known.service.read();
                 service.ingress = None;
                 self.put_into(service, now, &mut changes);
             }
@@ -303,13 +303,13 @@ impl Catalog {
         // What a mark tells of a Service is no more than its addresses.
         let had = self.services.get(&key).map(|had| had.hostnames.clone()).unwrap_or_default();
         let known = self.services.get(&key).filter(|_| !self.recalled.remove(&key));
-        if known.is_some_and(|known| *known.service == service) && !self.crowded.contains(&key) {
+        if known.is_some_and(|known| known.service == (&service).into()) && !self.crowded.contains(&key) {
             return;
         }
         let others = self.hostnames.get(key.namespace()).copied().unwrap_or_default() - had.len();
         let room = self.settings.limits.namespace_hostnames.saturating_sub(others);
         let before = Before { hostnames: &had, room };
-        let Some(published) = publish_after(Arc::new(service), &self.settings, before) else {
+        let Some(published) = publish_after(&service, &self.settings, before) else {
             // It opted out: nothing is kept for it.
             changes.changed |= self.forget(&key, now) | self.absent.back(&key);
             return;
@@ -335,7 +335,7 @@ impl Catalog {
 
     fn store(&mut self, key: &ServiceKey, published: Arc<Published>) {
         let new = published.hostnames.len();
-        let old = self.services.insert(key.clone(), published).map_or(0, |old| old.hostnames.len());
+        let old = self.services.insert(published.key.clone(), published).map_or(0, |old| old.hostnames.len());
         self.recount(key, old, new);
     }
 
@@ -362,7 +362,7 @@ impl Catalog {
             self.emptied.remove(key);
             return given;
         }
-        let had = self.services.get(key)?.service.ingress.as_ref()?;
+        let had = self.services.get(key)?.service.read().ingress?;
         if had.is_empty() {
             return Some(Vec::new());
         }
@@ -371,7 +371,7 @@ impl Catalog {
             self.emptied.remove(key);
             return Some(Vec::new());
         }
-        Some(had.clone())
+        Some(had)
     }
 
     /// Keeps the host names of a Service for it. Returns whether it has any.

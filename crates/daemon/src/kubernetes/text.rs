@@ -74,7 +74,7 @@ pub(super) fn service_ingresses(service: &ServiceKey, fleet: &Snapshot) -> Strin
 mod tests {
     use std::sync::Arc;
 
-    use fleetdns_core::{MemberView, Published, Service};
+    use fleetdns_core::{MemberView, Published, ServiceText};
 
     use super::*;
 
@@ -143,7 +143,7 @@ mod tests {
         let mut member = |name: &str, inventory, addresses: &[&str]| {
             let published = Published {
                 key: key.clone(),
-                service: Arc::new(Service::default()),
+                service: ServiceText::default(),
                 addresses: Some(addresses.iter().map(|address| address.parse().unwrap()).collect()),
                 hostnames: [].into(),
                 shared: [].into(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fleetdns_core::{
     Address, DnsName, Ingress, Inventory, Label, MemberName, MemberView, Port, Published, Service,
-    ServiceKey, Snapshot,
+    ServiceKey, SmallSet, Snapshot,
 };
 use fleetdns_planner::PublishSettings;
 use fleetdns_watch::Completeness;
@@ -129,7 +129,7 @@ impl Member {
     }
 
     /// A mark in the zone says that it gave these addresses.
-    pub(crate) fn remember(&mut self, key: &ServiceKey, addresses: &BTreeSet<Address>) {
+    pub(crate) fn remember(&mut self, key: &ServiceKey, addresses: &SmallSet<Address>) {
         if !self.was_heard_of(key) {
             self.told.entry(key.clone()).or_default().extend(addresses.iter().cloned());
         }

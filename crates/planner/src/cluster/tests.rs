@@ -3,14 +3,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::desired::address_verdict;
 use fleetdns_core::probe::{ProbeSpec, UnprobeablePolicy};
-use fleetdns_core::service::Service;
+use fleetdns_core::service::ServiceText;
 
 fn published(name: &str, address: &str, probe: &str) -> Arc<Published> {
     Arc::new(Published {
         key: ServiceKey::new("default", name).unwrap(),
-        service: Arc::new(Service::default()),
+        service: ServiceText::default(),
         addresses: Some([address.parse().unwrap()].into()),
-        hostnames: BTreeSet::new(),
+        hostnames: [].into(),
         shared: BTreeMap::new(),
         ttl: None,
         probe: Arc::new(probe.parse().unwrap()),

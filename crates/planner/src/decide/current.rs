@@ -10,6 +10,7 @@ use fleetdns_core::observed::ObservedSet;
 use fleetdns_core::ownership::{Contribution, Ownership};
 use fleetdns_core::probe::ProbeSpec;
 use fleetdns_core::record::{RecordData, RecordType};
+use fleetdns_core::small_set::SmallSet;
 
 /// What is ours at a name.
 #[derive(Debug, Default)]
@@ -117,7 +118,7 @@ impl<'a> Current<'a> {
             };
             let service =
                 Some(mark.service_of(old)).filter(|service| **service != ownership.service).cloned();
-            let only = || Contribution { addresses: BTreeSet::new(), service, ..old.clone() };
+            let only = || Contribution { addresses: SmallSet::default(), service, ..old.clone() };
             let share = ownership.members.entry(giver.clone()).or_insert_with(only);
             share.addresses.extend(old.addresses.iter().filter(gave).cloned());
         }

@@ -200,7 +200,7 @@ fn service_of(name: &str, addresses: &[u8], hostname: bool) -> Published {
         zones: vec![(zone.clone(), zone)],
         ..PublishSettings::default()
     };
-    publish(Arc::new(service), &settings).unwrap()
+    publish(&service, &settings).unwrap()
 }
 
 /// What a pass over everything would still change, with the planner's own view of start-up.

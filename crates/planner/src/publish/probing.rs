@@ -1,6 +1,5 @@
 //! How the endpoints of a Service are probed: what its annotations ask for, over what holds for its member.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use fleetdns_core::probe::{
 };
 use fleetdns_core::service::{Port, Service, ServiceKey};
 use fleetdns_core::service_fault::ServiceFault;
+use fleetdns_core::small_set::SmallSet;
 
 const INTERVAL: &str = "a span of time of at most 1h, such as 10s";
 const TIMEOUT: &str = "a span of time from 10ms to 1h that is no longer than the interval, such as 2s";
@@ -32,7 +32,7 @@ fn is_tcp(port: &Port) -> bool {
 /// The names that a Service publishes.
 struct Names<'a> {
     key: &'a ServiceKey,
-    hostnames: &'a BTreeSet<DnsName>,
+    hostnames: &'a SmallSet<DnsName>,
     settings: &'a PublishSettings,
 }
 
@@ -209,7 +209,7 @@ fn count(text: &str) -> Option<NonZeroU8> {
 pub(super) fn probe(
     service: &Service,
     key: &ServiceKey,
-    hostnames: &BTreeSet<DnsName>,
+    hostnames: &SmallSet<DnsName>,
     settings: &PublishSettings,
     faults: &mut Vec<ServiceFault>,
 ) -> ProbeSpec {

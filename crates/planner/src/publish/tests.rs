@@ -3,7 +3,7 @@
 use super::*;
 use fleetdns_core::policy::{AddressPolicies, AddressPolicy};
 use fleetdns_core::probe::Guard;
-use fleetdns_core::service::Port;
+use fleetdns_core::service::{Port, ServiceText};
 
 fn settings() -> PublishSettings {
     let zone: DnsName = "example.com".parse().unwrap();
@@ -26,7 +26,7 @@ fn service(annotations: &[(&str, &str)]) -> Service {
 }
 
 fn read(annotations: &[(&str, &str)]) -> Published {
-    publish(Arc::new(service(annotations)), &settings()).unwrap()
+    publish(&service(annotations), &settings()).unwrap()
 }
 
 #[track_caller]
@@ -68,8 +68,8 @@ fn ttl_is_seconds_or_a_duration() {
 
 /// What annotations ask for, beside what they do not say.
 fn asked(annotations: &[(&str, &str)]) -> Option<Published> {
-    let mut read = publish(Arc::new(service(annotations)), &settings())?;
-    read.service = Arc::default();
+    let mut read = publish(&service(annotations), &settings())?;
+    read.service = ServiceText::default();
     Some(read)
 }
 
@@ -142,14 +142,14 @@ fn the_target_annotation_replaces_the_load_balancer() {
 fn no_load_balancer_yet_is_not_an_emptied_one() {
     let mut one = service(&[]);
     one.ingress = None;
-    assert_eq!(publish(Arc::new(one.clone()), &settings()).unwrap().addresses, None);
+    assert_eq!(publish(&one, &settings()).unwrap().addresses, None);
     one.ingress = Some(vec![]);
-    assert_eq!(publish(Arc::new(one), &settings()).unwrap().addresses, Some(BTreeSet::new()));
+    assert_eq!(publish(&one, &settings()).unwrap().addresses, Some(SmallSet::default()));
 }
 
 #[test]
 fn opting_out_and_other_controllers_and_namespaces_are_not_read() {
-    let out = |pairs: &[(&str, &str)]| publish(Arc::new(service(pairs)), &settings()).is_none();
+    let out = |pairs: &[(&str, &str)]| publish(&service(pairs), &settings()).is_none();
     for (text, excluded) in [
         ("true", true),
         (" true ", true),
@@ -165,15 +165,15 @@ fn opting_out_and_other_controllers_and_namespaces_are_not_read() {
     assert!(out(&[("external-dns.alpha.kubernetes.io/controller", "other")]));
     assert!(!out(&[("external-dns.alpha.kubernetes.io/controller", "dns-controller")]));
     let elsewhere = PublishSettings { namespaces: ["prod".to_owned()].into(), ..settings() };
-    assert!(publish(Arc::new(service(&[])), &elsewhere).is_none());
+    assert!(publish(&service(&[]), &elsewhere).is_none());
 }
 
 #[test]
 fn a_template_names_every_service() {
     let settings =
         PublishSettings { template: Some("{name}-{namespace}.{fleet}.example.com".into()), ..settings() };
-    let read = publish(Arc::new(service(&[])), &settings).unwrap();
-    assert_eq!(read.hostnames.first().unwrap().as_str(), "web-default.fed.example.com");
+    let read = publish(&service(&[]), &settings).unwrap();
+    assert_eq!(read.hostnames.last().unwrap().as_str(), "web-default.fed.example.com");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn nonsense_addresses_are_left_out_with_a_reason() {
         named("localhost"),
         named("lb"),
     ]);
-    let read = publish(Arc::new(one), &settings()).unwrap();
+    let read = publish(&one, &settings()).unwrap();
     assert_eq!(read.addresses.unwrap().len(), 1);
     assert_eq!(read.faults.len(), 5);
 }
@@ -199,7 +199,7 @@ fn a_name_of_the_machine_itself_is_no_target() {
     for target in ["localhost", "LOCALHOST.", "db.localhost", "localhost.localdomain", "fleetdns-host"] {
         let mut one = service(&[("fleetdns.io/target", target)]);
         one.ingress = Some(vec![Ingress { ip: Some("203.0.113.1".into()), hostname: None }]);
-        let read = publish(Arc::new(one), &settings()).unwrap();
+        let read = publish(&one, &settings()).unwrap();
         assert_eq!(read.targets().count(), 0, "{target}: {:?}", read.addresses);
         assert!(read.faults.iter().any(|fault| fault.to_string().contains("local name")), "{target}");
     }
@@ -237,7 +237,7 @@ fn an_address_that_the_policy_denies_is_left_out_and_names_the_line_that_allows_
     let given = |texts: &[&str], settings: &PublishSettings| {
         let ingress = |text: &&str| Ingress { ip: Some((*text).to_owned()), hostname: None };
         let service = Service { ingress: Some(texts.iter().map(ingress).collect()), ..service(&[]) };
-        let read = publish(Arc::new(service), settings).unwrap();
+        let read = publish(&service, settings).unwrap();
         let faults: Vec<String> = read.faults.iter().map(ToString::to_string).collect();
         (read.addresses.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), faults)
     };

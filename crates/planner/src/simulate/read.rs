@@ -257,7 +257,7 @@ pub(super) fn read_members(
             let mut service = service.clone();
             service.bound(settings.limits.annotation);
             let has_ports = !service.ports.is_empty();
-            if let Some(mut published) = publish(Arc::new(service), settings) {
+            if let Some(mut published) = publish(&service, settings) {
                 if *published.probe == ProbeSpec::CLUSTER && !has_ports {
                     // A scenario may leave the ports out and still say that an address is dead.
                     published.probe = Arc::new(ProbeSpec::tcp(80));

@@ -74,8 +74,7 @@ const OLD: &str = "http:80@x.example/old";
 fn marked(names: &str) -> OrdMap<ServiceKey, Arc<Published>> {
     let one = |name: char| {
         let mut published =
-            publish(Arc::new(service(&name.to_string(), &["203.0.113.1"])), &PublishSettings::default())
-                .unwrap();
+            publish(&service(&name.to_string(), &["203.0.113.1"]), &PublishSettings::default()).unwrap();
         // A mark does not tell what the settings make of a Service now.
         published.probe = Arc::new(OLD.parse().unwrap());
         (published.key.clone(), Arc::new(published))

@@ -144,7 +144,7 @@ fn key(service: &str) -> ServiceKey {
 }
 
 fn services(view: &MemberView) -> String {
-    let text = |set: &BTreeSet<fleetdns_core::Address>| {
+    let text = |set: &fleetdns_core::SmallSet<fleetdns_core::Address>| {
         set.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
     };
     let all = view.services.iter().map(|(key, published)| {

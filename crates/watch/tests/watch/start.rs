@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleetdns_core::{Inventory, Label, MemberView, ProbeSpec, Published, Service, Snapshot};
+use fleetdns_core::{Inventory, Label, MemberView, ProbeSpec, Published, ServiceText, Snapshot};
 use fleetdns_watch::list_once;
 
 use crate::fake::{Fake, How, service};
@@ -13,10 +13,10 @@ pub(crate) fn adopted(member: &str, service: &str, ip: &str) -> MemberView {
     view.region = Some("eastus".parse().unwrap());
     let published = Published {
         key: key(service),
-        service: Arc::new(Service::default()),
+        service: ServiceText::default(),
         addresses: Some([ip.parse().unwrap()].into()),
-        hostnames: std::collections::BTreeSet::new(),
-        shared: std::collections::BTreeMap::new(),
+        hostnames: [].into(),
+        shared: [].into(),
         ttl: None,
         probe: Arc::new(ProbeSpec::NONE),
         routing: None,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fleetdns_core::routing::Routing;
 use fleetdns_core::{
     Address, Brakes, Capabilities, DnsName, Health, Inventory, MemberName, MemberView, Observed, Overrides,
-    Plan, ProbeSpec, Published, Service, ServiceKey, Snapshot, Ttl,
+    Plan, ProbeSpec, Published, ServiceKey, ServiceText, Snapshot, Ttl,
 };
 use fleetdns_planner::{Input, Planner, Scope, ZoneSettings};
 
@@ -80,7 +80,7 @@ impl Fleet {
         }
         let published = Published {
             key: key.clone(),
-            service: Arc::new(Service::default()),
+            service: ServiceText::default(),
             addresses: Some(addresses.into_iter().collect()),
             hostnames: [hostname].into(),
             shared: [].into(),

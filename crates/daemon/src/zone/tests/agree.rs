@@ -57,7 +57,7 @@ fn read((cells, verdicts): &World) -> (Snapshot, Health) {
                 ingress: Some(addresses.iter().map(ingress).collect()),
                 ..Service::default()
             };
-            let published = publish(Arc::new(service), &settings).unwrap();
+            let published = publish(&service, &settings).unwrap();
             view.services.insert(published.key.clone(), Arc::new(published));
         }
         snapshot.members.insert(view.name.clone(), Arc::new(view));

@@ -292,7 +292,7 @@ impl Rig {
             ingress: Some(addresses.iter().map(ingress).collect()),
             ..Service::default()
         };
-        let published = publish(Arc::new(service), &settings).unwrap();
+        let published = publish(&service, &settings).unwrap();
         self.health.send_modify(|health| {
             for address in published.addresses.iter().flatten() {
                 let key = ProbeKey { address: address.ip().unwrap(), spec: Arc::clone(&published.probe) };

@@ -217,7 +217,7 @@ async fn cost_of_a_scrape() {
                     ingress: Some(vec![Ingress { ip: Some(ip.to_string()), hostname: None }]),
                     ..Service::default()
                 };
-                let published = publish(Arc::new(service), &settings).unwrap();
+                let published = publish(&service, &settings).unwrap();
                 let key = ProbeKey { address: ip.into(), spec: Arc::clone(&published.probe) };
                 health.verdicts.insert(key, Verdict::Healthy);
                 view.services.insert(published.key.clone(), Arc::new(published));

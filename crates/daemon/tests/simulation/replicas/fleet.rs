@@ -45,7 +45,7 @@ fn published(member: usize) -> Published {
         ingress: Some(ingress.collect()),
         ..Service::default()
     };
-    publish(Arc::new(service), &settings).unwrap()
+    publish(&service, &settings).unwrap()
 }
 
 pub(super) fn snapshot() -> Snapshot {

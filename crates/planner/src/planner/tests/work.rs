@@ -15,7 +15,7 @@ fn asking(names: usize) -> Snapshot {
     };
     let member = |number: usize| {
         let published = publish(
-            Arc::new(Service {
+            &Service {
                 namespace: "default".into(),
                 name: "web".into(),
                 ports: vec![Port { port: 80, protocol: "TCP".into() }],
@@ -24,7 +24,7 @@ fn asking(names: usize) -> Snapshot {
                     hostname: None,
                 }]),
                 ..Service::default()
-            }),
+            },
             &settings,
         );
         let mut published = published.unwrap();

@@ -32,7 +32,7 @@ fn service(ports: &[&str], annotations: &[(&str, &str)]) -> Service {
 }
 
 fn read_with(probe: &ProbeDefaults, ports: &[&str], annotations: &[(&str, &str)]) -> Published {
-    publish(Arc::new(service(ports, annotations)), &settings(probe.clone())).unwrap()
+    publish(&service(ports, annotations), &settings(probe.clone())).unwrap()
 }
 
 /// The probe, when nothing is wrong.

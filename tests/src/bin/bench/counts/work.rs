@@ -32,7 +32,7 @@ pub(crate) enum Work {
 
 /// A work that is ready to be done.
 pub(crate) enum Prepared {
-    Publish(Vec<Arc<Service>>, PublishSettings),
+    Publish(Vec<Service>, PublishSettings),
     FirstPlan(World),
     FullPass(World),
     Change(World),
@@ -78,10 +78,9 @@ impl Work {
 
     pub(crate) fn prepare(self, services: usize) -> Prepared {
         match self {
-            Self::Publish => Prepared::Publish(
-                (0..services).map(|number| Arc::new(service(number, 0))).collect(),
-                reading(),
-            ),
+            Self::Publish => {
+                Prepared::Publish((0..services).map(|number| service(number, 0)).collect(), reading())
+            }
             Self::FirstPlan => Prepared::FirstPlan(World::new(services)),
             Self::FullPass => Prepared::FullPass(World::written(services)),
             Self::Change => Prepared::Change(World::written(services)),
@@ -97,7 +96,7 @@ impl Prepared {
         match self {
             Self::Publish(services, settings) => {
                 for service in services {
-                    std::hint::black_box(publish(Arc::clone(service), settings));
+                    std::hint::black_box(publish(service, settings));
                 }
             }
             Self::FirstPlan(world) => {
@@ -164,7 +163,7 @@ impl World {
                 MemberView { inventory: Inventory::Live, listed: true, ..MemberView::pending(name) };
             view.region = format!("r{member}").parse().ok();
             for number in (member..services).step_by(MEMBERS) {
-                let published = publish(Arc::new(service(number, 0)), &settings).expect("it is published");
+                let published = publish(&service(number, 0), &settings).expect("it is published");
                 view.services.insert(published.key.clone(), Arc::new(published));
             }
             (view.name.clone(), Arc::new(view))
@@ -227,7 +226,7 @@ impl World {
 
     fn change(&mut self, turn: usize) -> usize {
         let number = turn * 48_271 % self.services;
-        let published = publish(Arc::new(service(number, turn)), &reading()).expect("it is published");
+        let published = publish(&service(number, turn), &reading()).expect("it is published");
         self.health.verdicts.extend(published.targets().filter_map(healthy));
         let member: MemberName = format!("m{}", number % MEMBERS).parse().expect("it is a name");
         let view = self.snapshot.members.get_mut(&member).expect("it is a member");
