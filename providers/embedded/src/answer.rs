@@ -70,13 +70,13 @@ pub(crate) fn answer(catalog: &Catalog, query: &Query, rotation: usize) -> Reply
         else {
             break;
         };
-        if seen.len() > MAX_CHAIN || seen.iter().any(|key| **key == *target) {
+        if seen.len() > MAX_CHAIN || seen.iter().any(|key| **key == *target.octets()) {
             break;
         }
-        let Some(found) = catalog.zone_of(&target).filter(|zone| zone.complete) else { break };
+        let Some(found) = catalog.zone_of(target.octets()).filter(|zone| zone.complete) else { break };
         zone = found;
         name = next;
-        seen.push(target.to_vec());
+        seen.push(target.octets().to_vec());
     }
     reply
 }
@@ -120,7 +120,7 @@ fn apex(zone: &Zone, desired: RecordType, reply: &mut Reply) {
         let data = RData::NS(NS(server.target.clone()));
         reply.answers.push(Record::from_rdata(zone.settings.apex.clone(), NS_TTL, data));
         if server.name.is_within(&zone.settings.zone) {
-            let node = zone.find(&wire::of_name(&server.name));
+            let node = zone.find(wire::of_name(&server.name).octets());
             for set in node.into_iter().flat_map(Node::sets) {
                 push(&mut reply.additionals, &server.target, set, 0);
             }

@@ -104,7 +104,8 @@ impl Provider for Embedded {
 fn check_name_servers(zone: &Zone) -> Option<Finding> {
     let settings = &zone.settings;
     let lost = settings.servers.iter().find(|server| {
-        let node = server.name.is_within(&settings.zone).then(|| zone.find(&wire::of_name(&server.name)));
+        let node =
+            server.name.is_within(&settings.zone).then(|| zone.find(wire::of_name(&server.name).octets()));
         node.flatten().is_some_and(|node| node.sets().is_empty())
     })?;
     let name = &lost.name;

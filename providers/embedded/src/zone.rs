@@ -1,5 +1,6 @@
 //! One zone as a value: what is stored, what a name matches, and what a plan makes of it.
 
+use std::iter::successors;
 use std::sync::Arc;
 
 use fleetdns_core::{Change, DnsName, Label, NameChange, Observed, ObservedSet, RecordSet, RecordType};
@@ -14,16 +15,19 @@ use crate::wire::{self, Key};
 pub(crate) struct Node {
     entry: Option<Arc<Entry>>,
     /// What is told as long as nothing was written: addresses of a name server of the zone.
-    glue: Vec<Stored>,
+    glue: Option<Arc<[Stored]>>,
+    /// How many written or fixed names lie below.
+    below: u32,
     /// The apex and the name servers are there even with nothing written.
     fixed: bool,
-    /// How many written or fixed names lie below.
-    below: usize,
 }
 
 impl Node {
     pub(crate) fn sets(&self) -> &[Stored] {
-        self.entry.as_ref().map_or(&self.glue, |entry| &entry.sets)
+        match &self.entry {
+            Some(entry) => &entry.sets,
+            None => self.glue.as_deref().unwrap_or_default(),
+        }
     }
 }
 
@@ -45,7 +49,7 @@ pub(crate) struct Zone {
     /// Whether it holds all that it should: a whole state file was read, or start-up has converged.
     pub(crate) complete: bool,
     apex: Key,
-    nodes: HashMap<Key, Arc<Node>>,
+    nodes: HashMap<Key, Node>,
 }
 
 impl Zone {
@@ -75,13 +79,13 @@ impl Zone {
         if !self.nodes.get(&key).is_some_and(|node| node.fixed) {
             self.count(&key, |below| below + 1);
         }
-        let node = Arc::make_mut(self.nodes.entry(key).or_default());
+        let node = self.nodes.entry(key).or_default();
         node.fixed = true;
-        node.glue = glue;
+        node.glue = (!glue.is_empty()).then(|| glue.into());
     }
 
     pub(crate) fn apex(&self) -> &[u8] {
-        &self.apex
+        self.apex.octets()
     }
 
     /// What answers for a name of the zone: its node, or the wildcard of its closest encloser (RFC 4592 §3.3.1).
@@ -91,7 +95,7 @@ impl Zone {
             return Some(node);
         }
         let encloser = wire::upwards(key).skip(1).find(|name| self.nodes.contains_key(*name))?;
-        self.nodes.get(wire::wildcard_below(encloser).as_slice()).map(|node| &**node)
+        self.nodes.get(wire::wildcard_below(encloser).as_slice())
     }
 
     /// All that was written, in no special order.
@@ -200,7 +204,7 @@ impl Zone {
     }
 
     fn put(&mut self, key: Key, entry: Option<Arc<Entry>>) {
-        let mut node = self.nodes.get(&key).map_or_else(Node::default, |node| (**node).clone());
+        let mut node = self.nodes.get(&key).cloned().unwrap_or_default();
         let (before, after) = (node.entry.is_some() || node.fixed, entry.is_some() || node.fixed);
         node.entry = entry;
         match (before, after) {
@@ -212,19 +216,19 @@ impl Zone {
     }
 
     /// Tells every name above that one more or one less is below it.
-    fn count(&mut self, key: &[u8], by: impl Fn(usize) -> usize) {
-        let above: Vec<&[u8]> =
-            wire::upwards(key).skip(1).take_while(|name| name.len() >= self.apex.len()).collect();
+    fn count(&mut self, key: &Key, by: impl Fn(u32) -> u32) {
+        let shortest = self.apex.octets().len();
+        let above = successors(key.parent(), Key::parent).take_while(|name| name.octets().len() >= shortest);
         for name in above {
-            let mut node = self.nodes.get(name).map_or_else(Node::default, |node| (**node).clone());
+            let mut node = self.nodes.get(&name).cloned().unwrap_or_default();
             node.below = by(node.below);
-            self.keep(name.into(), node);
+            self.keep(name, node);
         }
     }
 
     fn keep(&mut self, key: Key, node: Node) {
         if node.entry.is_some() || node.fixed || node.below > 0 {
-            self.nodes.insert(key, Arc::new(node));
+            self.nodes.insert(key, node);
         } else {
             self.nodes.remove(&key);
         }
@@ -289,7 +293,7 @@ mod tests {
                 }
             }
             let question: DnsName = format!("{question}.z.test").parse().unwrap();
-            let found = zone.find(&wire::of_name(&question)).map(|node| node.entry.as_ref().map(|e| e.version));
+            let found = zone.find(wire::of_name(&question).octets()).map(|node| node.entry.as_ref().map(|e| e.version));
             prop_assert_eq!(found, model(&written, &question));
             prop_assert_eq!(zone.entries().count(), written.len());
             for name in written.into_keys() {
