@@ -356,7 +356,10 @@ mod tests {
     #[test]
     fn a_mark_is_kept_as_it_was_read_and_says_the_same_again() {
         let claim = Owner::read(Some(TEXT), &"fed".parse().unwrap());
-        assert_eq!(claim.mark().unwrap().as_str(), TEXT);
+        let mark = claim.mark().unwrap();
+        assert_eq!((mark.as_str(), mark.to_string().as_str()), (TEXT, TEXT));
+        assert_eq!(mark.owner().unwrap().as_str(), "fed");
+        assert_eq!(["fed", "other"].map(|owner| mark.is_of(&owner.parse().unwrap())), [true, false]);
         assert_eq!(claim, Owner::of(&OwnershipRecord::from(&claim.ownership().unwrap())));
         assert_eq!(claim.overrides().len(), 1);
         let (silent, _) = TEXT.split_once(OVERRIDE).unwrap();
@@ -373,6 +376,7 @@ mod tests {
         assert_eq!(mark.as_str().parse(), Ok(ownership.clone()));
         assert_eq!((mark.writer(), OwnershipRecord::of(&ownership, None).writer()), (Some(writer), None));
         assert_eq!(mark, OwnershipRecord::of(&ownership, None));
+        assert_ne!(mark, "v=1 owner=fed service=default/web".parse().unwrap());
         assert_eq!(Owner::of(&mark).overrides().len(), 1);
         for bad in [
             "",

@@ -150,6 +150,10 @@ mod tests {
         ours.attribute(&"203.0.113.7".parse().unwrap(), &mut now);
         let west = ownership("member=east;;;tcp:80;203.0.113.9 member=west;;;tcp:80;203.0.113.7");
         assert_eq!(now, west, "that one it gave itself");
+        // The name is another Service's now: the mark goes on telling whose address it was.
+        let mut now = Ownership { service: "default/api".parse().unwrap(), members: [].into(), ..west };
+        ours.attribute(&"203.0.113.7".parse().unwrap(), &mut now);
+        assert_eq!(now.members[&"west".parse().unwrap()].service, Some("default/web".parse().unwrap()));
     }
 
     #[test]

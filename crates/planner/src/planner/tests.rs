@@ -15,6 +15,7 @@ use fleetdns_core::record::{RecordData, Ttl};
 use fleetdns_core::routing::Routing;
 use fleetdns_core::service::{Ingress, Port, Published, Service};
 
+mod decide;
 mod handover;
 mod holder;
 mod moves;
