@@ -93,3 +93,34 @@ impl Answering {
         own.unwrap_or(self.answer * 2 > self.all)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether canaries, each of a member or of none, vouch for what is refused in a member.
+    fn vouch_for(member: u32, canaries: &[(Option<u32>, Reachability)]) -> bool {
+        let with_key = |(key, (member, _)): (u32, &(Option<u32>, Reachability))| {
+            let mut canary = Canary::new(*member);
+            canary.set(KeyId(key), true);
+            canary
+        };
+        let all: Vec<Canary> = (0..).zip(canaries).map(with_key).collect();
+        Answering::of(&all, |key| Some(canaries[key.0 as usize].1)).vouch_for([member].into_iter())
+    }
+
+    #[test]
+    fn one_canary_of_a_member_vouches_for_it_and_most_of_all_where_it_has_none() {
+        let (yes, no) = (Reachability::Reached, Reachability::Unreached);
+        for (canaries, vouch) in [
+            (&[(Some(0), yes), (Some(0), no)][..], true),
+            (&[(Some(0), no), (Some(0), yes)], true),
+            (&[(Some(0), no), (Some(0), no), (Some(1), yes), (None, yes), (None, yes)], false),
+            (&[(None, yes), (None, yes), (Some(1), no)], true),
+            (&[(None, yes), (None, no)], false),
+            (&[], false),
+        ] {
+            assert_eq!(vouch_for(0, canaries), vouch, "{canaries:?}");
+        }
+    }
+}

@@ -172,3 +172,35 @@ impl Probed {
         matches!(self.verdict, Verdict::Unhealthy)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_verdict_makes_of_a_key() {
+        for (before, verdict, failures, after) in [
+            (State::New, Verdict::Unknown, 0, State::New),
+            (State::New, Verdict::Unknown, 1, State::Suspect),
+            (State::Past, Verdict::Unknown, 1, State::Past),
+            (State::Past, Verdict::Recovering, 0, State::Past),
+            (State::Past, Verdict::Healthy, 0, State::Good),
+            (State::Good, Verdict::Suspect, 1, State::Suspect),
+            (State::Good, Verdict::Suspended, 3, State::Out),
+            (State::Suspect, Verdict::Unhealthy, 3, State::Out),
+        ] {
+            let probed = Probed {
+                started: Duration::ZERO,
+                ended: Duration::ZERO,
+                reachability: Reachability::Inconclusive,
+                verdict,
+                failures,
+                calm: true,
+                prompt: true,
+            };
+            assert_eq!(probed.state(before), after, "{before:?} {verdict:?} {failures}");
+            assert_eq!(probed.is_out(), verdict == Verdict::Unhealthy);
+            assert_eq!(after.is_bad(), matches!(after, State::Suspect | State::Out), "{after:?}");
+        }
+    }
+}

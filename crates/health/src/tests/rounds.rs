@@ -79,3 +79,40 @@ fn where_nobody_can_be_asked_nobody_is_waited_for() {
     assert!(vantage.may_go_out(id(0)));
     assert_eq!((vantage.ask(ms(20_000)), vantage.next_turn()), (vec![], None));
 }
+
+#[test]
+fn a_correlation_holds_what_has_not_passed_since_it_began() {
+    let mut vantage = two_members();
+    let unclear =
+        |started| Probed { reachability: Reachability::Inconclusive, ..probed(started, true, true) };
+    for key in 0..4 {
+        vantage.take(id(key), &unclear(5_000));
+    }
+    assert_eq!(vantage.check(ms(5_050)), None, "a fault of our own is no failure");
+    for key in 0..3 {
+        vantage.take(id(key), &probed(10_000, false, false));
+    }
+    assert!(matches!(vantage.check(ms(10_050)), Some(Transition::Began(_))));
+    let weight =
+        |vantage: &mut VantageMonitor, key| vantage.weigh(id(key), Reachability::Unreached, ms(30_000));
+    // A wrong answer is no pass, and a probe that failed on our side is none.
+    vantage.take(id(2), &Probed { reachability: Reachability::Reached, ..probed(20_000, false, false) });
+    vantage.take(id(3), &unclear(20_000));
+    assert_eq!([2, 3].map(|key| weight(&mut vantage, key)), [Weight::Held; 2]);
+    vantage.take(id(3), &probed(21_000, true, true));
+    assert_eq!(weight(&mut vantage, 3), Weight::Counts);
+}
+
+#[test]
+fn a_round_does_not_wait_for_a_key_that_went_and_asks_no_key_that_came() {
+    let mut vantage = two_members();
+    vantage.take(id(0), &probed(9_950, false, false));
+    assert_eq!(vantage.ask(ms(10_000)).len(), 3);
+    vantage.take(id(1), &probed(10_000, true, true));
+    vantage.join(id(4), &place(0, "default"));
+    vantage.take(id(4), &probed(10_000, true, true));
+    vantage.take(id(2), &probed(10_000, true, true));
+    assert!(!vantage.may_go_out(id(0)));
+    vantage.leave(id(3), &place(1, "default"));
+    assert!(vantage.may_go_out(id(0)));
+}
