@@ -173,7 +173,7 @@ impl Service {
 
 /// A [`Service`] as it is kept in memory: as JSON, which takes a third of the room.
 ///
-/// Invariant: the text is that of a [`Service`]; two are equal when their Services are.
+/// Invariant: the text is that of a [`Service`]; the empty text stands for the default one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceText(Box<str>);
 

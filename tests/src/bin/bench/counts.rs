@@ -14,7 +14,7 @@ use work::Work;
 
 const USAGE: &str = "usage: tests/bench --counts [SERVICES]...
 
-  SERVICES  sizes of the fleet; 1000, 10000 and 100000 unless given. The largest takes about a quarter of an hour";
+  SERVICES  sizes of the fleet; 1000, 10000 and 100000 unless given";
 
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 
