@@ -11,8 +11,6 @@ use thiserror::Error;
 
 use crate::text::printable;
 
-mod order;
-
 /// Longest name as text without the final dot: 255 octets on the wire (RFC 1035 §2.3.4).
 pub const MAX_NAME: usize = 253;
 /// Longest label in octets (RFC 1035 §2.3.4).
@@ -24,7 +22,10 @@ pub const MAX_LABEL: usize = 63;
 /// other letters become A-labels (RFC 5890). Names compare in canonical order (RFC 4034 §6.1), so that in an
 /// ordered map a name is followed directly by everything below it.
 #[derive(Clone)]
-pub struct DnsName(Arc<str>);
+pub struct DnsName(
+    /// The text, and after it as many octets that compare as names do: the labels from the top, a zero octet between two.
+    Arc<str>,
+);
 
 /// Why a text is not a domain name that can be published.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -81,19 +82,37 @@ pub enum NameError {
 }
 
 impl DnsName {
+    /// Takes a text that was checked.
+    fn of(text: &str) -> Self {
+        let mut both = String::with_capacity(2 * text.len());
+        both.push_str(text);
+        for label in text.rsplit('.') {
+            if both.len() > text.len() {
+                // Less than all that a label has, so that a name comes before what lies below it.
+                both.push('\0');
+            }
+            both.push_str(label);
+        }
+        Self(both.into())
+    }
+
+    fn halves(&self) -> (&str, &str) {
+        self.0.split_at(self.0.len() / 2)
+    }
+
     /// The name as text, lower case, without the final dot.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.halves().0
     }
 
     /// Labels from the leftmost to the top.
     pub fn labels(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.0.split('.')
+        self.as_str().split('.')
     }
 
     /// Whether the leftmost label is `*`.
     pub fn is_wildcard(&self) -> bool {
-        self.0.starts_with("*.") || &*self.0 == "*"
+        self.as_str().starts_with("*.") || self.as_str() == "*"
     }
 
     /// Whether this is `zone` or lies below it.
@@ -103,7 +122,7 @@ impl DnsName {
 
     /// Whether this lies below `other`, and is not `other` itself.
     pub fn is_below(&self, other: &Self) -> bool {
-        self.0.strip_suffix(&*other.0).is_some_and(|rest| rest.ends_with('.') && rest.len() > 1)
+        self.as_str().strip_suffix(other.as_str()).is_some_and(|rest| rest.ends_with('.') && rest.len() > 1)
     }
 
     /// The part in front of `zone`: `None` outside of it, the empty text at its apex.
@@ -111,12 +130,12 @@ impl DnsName {
         if self == zone {
             return Some("");
         }
-        self.0.strip_suffix(&*zone.0).and_then(|rest| rest.strip_suffix('.'))
+        self.as_str().strip_suffix(zone.as_str()).and_then(|rest| rest.strip_suffix('.'))
     }
 
     /// The name without its leftmost label.
     pub fn parent(&self) -> Option<Self> {
-        self.0.split_once('.').map(|(_, rest)| Self(rest.into()))
+        self.as_str().split_once('.').map(|(_, rest)| Self::of(rest))
     }
 
     /// `labels.self`.
@@ -124,11 +143,7 @@ impl DnsName {
     /// # Errors
     /// When the result is not a name, most often because it is too long.
     pub fn prepend(&self, labels: &str) -> Result<Self, NameError> {
-        let mut text = String::with_capacity(labels.len() + 1 + self.0.len());
-        text.push_str(labels);
-        text.push('.');
-        text.push_str(&self.0);
-        text.parse()
+        format!("{labels}.{self}").parse()
     }
 }
 
@@ -143,12 +158,12 @@ impl FromStr for DnsName {
         let plain = text.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) && !text.contains("xn--");
         if plain {
             check(text)?;
-            return Ok(Self(text.into()));
+            return Ok(Self::of(text));
         }
         let ascii = idna::domain_to_ascii_cow(text.as_bytes(), AsciiDenyList::EMPTY)
             .map_err(|_| NameError::Idna { name: printable(text).into_owned() })?;
         check(&ascii)?;
-        Ok(Self(ascii.as_ref().into()))
+        Ok(Self::of(&ascii))
     }
 }
 
@@ -211,13 +226,13 @@ impl Eq for DnsName {}
 
 impl Hash for DnsName {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
+        self.as_str().hash(state);
     }
 }
 
 impl Ord for DnsName {
     fn cmp(&self, other: &Self) -> Ordering {
-        order::canonical(&self.0, &other.0)
+        self.halves().1.cmp(other.halves().1)
     }
 }
 
@@ -229,13 +244,13 @@ impl PartialOrd for DnsName {
 
 impl fmt::Display for DnsName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.as_str())
     }
 }
 
 impl fmt::Debug for DnsName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -270,7 +285,26 @@ impl fmt::Display for Label {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
+
+        #[test]
+        fn names_are_in_the_order_of_their_labels_from_the_right(
+            one in proptest::collection::vec("[ab_]{1,2}(-[ab])?", 1..9),
+            other in proptest::collection::vec("[ab_]{1,2}(-[ab])?", 1..9),
+            shared in proptest::collection::vec("[ab_]{1,2}(-[ab])?", 0..9),
+        ) {
+            let labels = |own: Vec<String>| -> Vec<String> { own.into_iter().chain(shared.clone()).collect() };
+            let (one, other) = (labels(one), labels(other));
+            let expected = one.iter().rev().cmp(other.iter().rev());
+            let name = |labels: &[String]| labels.join(".").parse::<DnsName>().unwrap();
+            prop_assert_eq!(name(&one).cmp(&name(&other)), expected);
+        }
+    }
 
     #[track_caller]
     fn check(input: &str, expected: Result<&str, &str>) {
