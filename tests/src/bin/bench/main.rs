@@ -19,6 +19,7 @@ mod fleet;
 mod outage;
 mod patches;
 mod peer;
+mod probes;
 mod report;
 mod scale;
 mod stats;
@@ -40,7 +41,8 @@ const SIZES: [usize; 2] = [1, 1_000];
 
 const USAGE: &str = "usage: tests/bench [--quick] [--only NAME] [--logs FOLDER], tests/bench --clouds [NAME],
        tests/bench --answers, tests/bench --failover [--only NAME] [--times N],
-       tests/bench --scale [SERVICES MEMBERS]..., or tests/bench --counts [SERVICES]...
+       tests/bench --scale [SERVICES MEMBERS]..., tests/bench --probes [TARGETS]...,
+       or tests/bench --counts [SERVICES]...
 
   --quick        fewer patches: under 3 minutes instead of about 6, once all is built
   --only NAME    measure only programs whose name contains this, such as fleetdns or fastest
@@ -49,6 +51,7 @@ const USAGE: &str = "usage: tests/bench [--quick] [--only NAME] [--logs FOLDER],
   --answers      the embedded DNS server beside CoreDNS and Knot
   --failover     how long the death of an endpoint takes to reach each provider; --failover --help says more
   --scale        memory and times of one daemon with up to 100,000 Services over 200 members; --scale --help says more
+  --probes       CPU and memory of 10,000 and 100,000 HTTP probes beside gdnsd; --probes --help says more
   --counts       instructions of planner, publish and judge in fleets of three sizes; --counts --help says more";
 
 /// How many of each.
@@ -88,6 +91,9 @@ fn main() -> ExitCode {
     LazyLock::force(&BEGIN);
     if arguments.next_if(|first| first == "--scale").is_some() {
         return scale::main(arguments);
+    }
+    if arguments.next_if(|first| first == "--probes").is_some() {
+        return probes::main(arguments);
     }
     if arguments.next_if(|first| first == "--counts").is_some() {
         return counts::main(arguments);

@@ -7,14 +7,18 @@
 //! so. A false removal is a target that answers, and was unhealthy at any moment.
 //!
 //! A fourth word `sensitive` probes as often as `interval = 1s`, `timeout = 500ms`, `fall = 2` say, lets some more targets die
-//! in that time, every other one silently, and prints how long each took to be unhealthy.
+//! in that time, every other one silently, and prints how long each took to be unhealthy. `tls` probes over TLS, and prints
+//! how many handshakes resumed a session. `serve` alone is the server alone, for another prober.
+
+mod serve;
 
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
-use std::process::{ChildStdin, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,36 +27,21 @@ use imbl::ordmap::DiffItem;
 use fleetdns_core::member::{Inventory, MemberView, Snapshot};
 use fleetdns_core::probe::{Check, Expect, HttpCheck};
 use fleetdns_core::{
-    Address, AddressPolicies, DnsName, Health, ProbeSpec, Published, ServiceKey, ServiceText, Verdict,
+    Address, AddressPolicies, DnsName, Health, ProbeSpec, Published, ServiceKey, ServiceText, Trust, Verdict,
 };
-use fleetdns_probe::{DURATION_CLASSES, ProbeSettings, Prober, Setup, Stats};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use fleetdns_probe::{DURATION_CLASSES, ProbeSettings, Prober, Setup, Stats, TrustSettings};
+use serve::{HANDSHAKES, Ports};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 type Failed = Box<dyn Error + Send + Sync>;
 
+/// The published name of all targets.
+const HOST: &str = "www.example.com";
 /// Targets that die while a sensitive prober is measured.
 const MORTALS: usize = 20;
 /// How long it is waited until one of them is unhealthy.
 const LONGEST: Duration = Duration::from_secs(30);
-
-/// The ports of the server.
-struct Ports {
-    good: u16,
-    hole: u16,
-    /// One for each target that will die.
-    mortals: Vec<u16>,
-}
-
-impl Ports {
-    fn read(line: &str) -> Result<Self, Failed> {
-        let mut all = line.split_whitespace().map(str::parse).collect::<Result<Vec<u16>, _>>()?.into_iter();
-        let mut next = || all.next().ok_or("the server says no ports");
-        Ok(Self { good: next()?, hole: next()?, mortals: all.collect() })
-    }
-}
 
 /// What is measured.
 #[derive(Clone, Copy)]
@@ -61,104 +50,87 @@ struct Load {
     seconds: u32,
     /// Percent of the targets.
     dead: u32,
-    sensitive: bool,
+    manner: Manner,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Usual,
+    Sensitive,
+    Tls,
+}
+
+/// The server's process, and its ports.
+struct Server {
+    process: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    ports: Ports,
+}
+
+impl Server {
+    fn start(authority: Option<&PathBuf>) -> Result<Self, Failed> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("serve").args(authority).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn()?;
+        let mut output = BufReader::new(process.stdout.take().ok_or("no output of the server")?);
+        let input = process.stdin.take().ok_or("no input of the server")?;
+        let mut ports = String::new();
+        output.read_line(&mut ports)?;
+        Ok(Self { process, input, output, ports: Ports::read(&ports)? })
+    }
+
+    /// Full handshakes so far, and those that resumed a session.
+    fn handshakes(&mut self) -> Result<String, Failed> {
+        writeln!(self.input, "{HANDSHAKES}")?;
+        let mut counts = String::new();
+        self.output.read_line(&mut counts)?;
+        Ok(counts)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 fn main() -> Result<(), Failed> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if words.first().is_some_and(|word| word == "serve") {
-        return runtime.block_on(serve());
+        return runtime.block_on(serve::serve(words.get(1).map(Path::new)));
     }
     let number = |index: usize, default: u32| words.get(index).map_or(Ok(default), |word| word.parse());
-    let sensitive = words.get(3).is_some_and(|word| word == "sensitive");
-    let load = Load { targets: number(0, 10_000)?, seconds: number(1, 40)?, dead: number(2, 0)?, sensitive };
-    let mut server = Command::new(std::env::current_exe()?)
-        .arg("serve")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut ports = String::new();
-    BufReader::new(server.stdout.take().ok_or("no output of the server")?).read_line(&mut ports)?;
-    let killer = server.stdin.take().ok_or("no input of the server")?;
+    let manner = match words.get(3).map(String::as_str) {
+        None => Manner::Usual,
+        Some("sensitive") => Manner::Sensitive,
+        Some("tls") => Manner::Tls,
+        Some(other) => return Err(format!("unknown word {other}").into()),
+    };
+    let load = Load { targets: number(0, 10_000)?, seconds: number(1, 40)?, dead: number(2, 0)?, manner };
+    let authority = std::env::temp_dir().join(format!("fleetdns-load-{}.pem", std::process::id()));
+    let mut server = Server::start((manner == Manner::Tls).then_some(&authority))?;
     if let Some(folder) = std::env::var_os("FLEETDNS_CGROUP") {
-        std::fs::write(std::path::Path::new(&folder).join("cgroup.procs"), std::process::id().to_string())?;
+        std::fs::write(Path::new(&folder).join("cgroup.procs"), std::process::id().to_string())?;
     }
-    let result = runtime.block_on(measure(load, Ports::read(&ports)?, killer));
-    server.kill()?;
-    server.wait()?;
-    result
-}
-
-async fn serve() -> Result<(), Failed> {
-    let (hole, _held) = black_hole().await?;
-    let good = listen()?;
-    let mut ports = format!("{} {}", good.local_addr()?.port(), hole.local_addr()?.port());
-    let mut mortals = Vec::new();
-    for _ in 0..MORTALS {
-        let listener = Arc::new(listen()?);
-        ports += &format!(" {}", listener.local_addr()?.port());
-        mortals.push((tokio::spawn(answer(Arc::clone(&listener))), Some(listener)));
-    }
-    println!("{ports}");
-    tokio::spawn(answer(Arc::new(good)));
-    // Each line is the number of a target that dies from now on: of an even one the port is closed, an odd one is mute. It
-    // ends with the input.
-    let (kill, mut killed) = tokio::sync::mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        std::io::stdin().lines().map_while(Result::ok).all(|line| kill.send(line).is_ok())
-    });
-    while let Some(line) = killed.recv().await {
-        let number: usize = line.parse()?;
-        let Some((answering, listener)) = mortals.get_mut(number) else { continue };
-        answering.abort();
-        if number.is_multiple_of(2) {
-            *listener = None;
-        }
-    }
-    Ok(())
-}
-
-fn listen() -> Result<TcpListener, Failed> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind("0.0.0.0:0".parse()?)?;
-    Ok(socket.listen(4096)?)
-}
-
-async fn answer(listener: Arc<TcpListener>) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        tokio::spawn(async move {
-            let mut request = [0; 1024];
-            let _ = stream.read(&mut request).await.ok()?;
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await.ok()
-        });
-    }
-}
-
-async fn black_hole() -> Result<(TcpListener, Vec<TcpStream>), Failed> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind("0.0.0.0:0".parse()?)?;
-    let listener = socket.listen(1)?;
-    let address = (Ipv4Addr::LOCALHOST, listener.local_addr()?.port());
-    let mut held = Vec::new();
-    while let Ok(stream) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await
-    {
-        held.push(stream?);
-    }
-    Ok((listener, held))
+    runtime.block_on(measure(load, &mut server, &authority))
 }
 
 fn fleet(load: Load, ports: &Ports) -> Result<Snapshot, Failed> {
-    let host: DnsName = "www.example.com".parse()?;
+    let host: DnsName = HOST.parse()?;
+    let sensitive = load.manner == Manner::Sensitive;
     let spec = |port| {
         let (path, host) = ("/healthz".into(), host.clone());
-        let http = HttpCheck { port, tls: None, path, host, expect: Expect::default() };
+        let tls = (load.manner == Manner::Tls).then_some(Trust::Fleet);
+        let http = HttpCheck { port, tls, path, host, expect: Expect::default() };
         Arc::new(ProbeSpec::of(Check::Http(Box::new(http))))
     };
     let (good, hole) = (spec(ports.good), spec(ports.hole));
     let of_index = |index: u32| if index % 100 < load.dead { &hole } else { &good };
     let probes = (0..load.targets).map(|index| Arc::clone(of_index(index)));
-    let mortals = ports.mortals.iter().filter(|_| load.sensitive).map(|&port| spec(port));
+    let mortals = ports.mortals.iter().filter(|_| sensitive).map(|&port| spec(port));
     let mut member = MemberView::pending("load".parse()?);
     (member.inventory, member.listed) = (Inventory::Live, true);
     let bare = ServiceText::default();
@@ -183,10 +155,11 @@ fn fleet(load: Load, ports: &Ports) -> Result<Snapshot, Failed> {
     Ok(snapshot)
 }
 
-fn settings(sensitive: bool) -> ProbeSettings {
+fn settings(manner: Manner, authority: &Path) -> ProbeSettings {
     let defaults = ProbeSettings::default();
+    let ca_file = (manner == Manner::Tls).then(|| authority.to_owned());
     let second = Duration::from_secs(1);
-    let (interval, fast_interval, timeout, fall) = if sensitive {
+    let (interval, fast_interval, timeout, fall) = if manner == Manner::Sensitive {
         (second, second, second / 2, 2)
     } else {
         (second * 10, defaults.fast_interval, defaults.timeout, defaults.fall)
@@ -196,6 +169,7 @@ fn settings(sensitive: bool) -> ProbeSettings {
         fast_interval,
         timeout,
         fall,
+        trust: TrustSettings { ca_file, insecure: false },
         addresses: Arc::new(AddressPolicies::unrestricted()),
         // All targets are of one namespace.
         namespace_rate: NonZeroU32::MAX,
@@ -203,26 +177,31 @@ fn settings(sensitive: bool) -> ProbeSettings {
     }
 }
 
-async fn measure(load: Load, ports: Ports, mut killer: ChildStdin) -> Result<(), Failed> {
-    let Load { targets, seconds, dead, sensitive } = load;
-    let settings = settings(sensitive);
+async fn measure(load: Load, server: &mut Server, authority: &Path) -> Result<(), Failed> {
+    let Load { targets, seconds, dead, manner } = load;
+    let (settings, sensitive) = (settings(manner, authority), manner == Manner::Sensitive);
+    let setup = Setup::new(settings)?;
+    if manner == Manner::Tls {
+        std::fs::remove_file(authority)?;
+    }
     let empty = resident()?;
-    let snapshot = fleet(load, &ports)?;
+    let snapshot = fleet(load, &server.ports)?;
     let before = resident()?;
     let (_snapshots, receiver) = watch::channel(snapshot);
     let (out, health) = watch::channel(Health::default());
     let prober = Prober::default();
-    let (_setup, setups) = watch::channel(Setup::new(settings)?);
+    let (_setup, setups) = watch::channel(setup);
     let reports = prober.reports();
-    let removals = tokio::spawn(false_removals(health.clone(), ports.good));
+    let removals = tokio::spawn(false_removals(health.clone(), server.ports.good));
     let (_release, confirmed) = watch::channel(0);
     let run = tokio::spawn(prober.run(setups, receiver, out, confirmed, CancellationToken::new()));
     // The start, and the time until all that is dead has been found out.
     tokio::time::sleep(Duration::from_secs(25)).await;
+    let handshakes = server.handshakes()?;
     let (start, cpu, old) = (Instant::now(), cpu_time()?, reports.stats());
     let end = tokio::time::sleep(Duration::from_secs(u64::from(seconds)));
     let deaths = if sensitive {
-        deaths(&ports.mortals, &mut killer, health.clone(), seconds).await?
+        deaths(&server.ports.mortals, &mut server.input, health.clone(), seconds).await?
     } else {
         Vec::new()
     };
@@ -240,9 +219,15 @@ async fn measure(load: Load, ports: Ports, mut killer: ChildStdin) -> Result<(),
     println!("start lag p50 <= {} ms, p99 <= {} ms", quantile(&old, &new, 0.5), quantile(&old, &new, 0.99));
     let [passed, failed, inconclusive] = new.totals();
     println!("passed {passed}, failed {failed}, inconclusive {inconclusive}, stalls {}", new.stalls);
+    if manner == Manner::Tls {
+        let counts = |line: &str| line.split_whitespace().map(str::parse).collect::<Result<Vec<u64>, _>>();
+        let (old, new) = (counts(&handshakes)?, counts(&server.handshakes()?)?);
+        let [full, resumed] = [0, 1].map(|kind: usize| new[kind] - old[kind]);
+        println!("handshakes {full} full, {resumed} resumed");
+    }
     let mut wrong = 0;
     for (key, verdict) in &health.borrow().verdicts {
-        let answers = key.spec.port() == Some(ports.good);
+        let answers = key.spec.port() == Some(server.ports.good);
         let expected = if answers { Verdict::Healthy } else { Verdict::Unhealthy };
         wrong += usize::from(*verdict != expected);
     }
