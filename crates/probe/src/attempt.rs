@@ -46,7 +46,7 @@ pub(crate) async fn probe(
     // On the heap: most of what is in flight at one time hangs in the connect, and should not carry this along.
     let asked = match &key.spec.check {
         Check::None | Check::Cluster | Check::Tcp { .. } => return Answer::Pass,
-        Check::Http(http) => within(deadline, late, Box::pin(ask_http(stream, http, &trusts))).await,
+        Check::Http(http) => within(deadline, late, Box::pin(ask_http(stream, &key, http, &trusts))).await,
         Check::Guess(guess) => {
             let asked = within(deadline, late, Box::pin(ask_guess(stream, guess, key.address))).await;
             asked.map_err(|answer| match answer {
@@ -54,20 +54,25 @@ pub(crate) async fn probe(
                 other => other,
             })
         }
-        Check::Grpc(grpc) => within(deadline, late, Box::pin(ask_grpc(stream, grpc, &trusts))).await,
+        Check::Grpc(grpc) => within(deadline, late, Box::pin(ask_grpc(stream, &key, grpc, &trusts))).await,
     };
     asked.err().unwrap_or(Answer::Pass)
 }
 
-async fn ask_http(stream: TcpStream, http: &HttpCheck, trusts: &Trusts) -> Result<(), Answer> {
-    let status = match &http.tls {
-        Some(trust) => {
-            let stream = trusts.of(trust)?.shake(http.host.as_str(), stream, Alpn::Http1).await?;
-            get(stream, &http.path, &http.host).await?
-        }
-        None => get(stream, &http.path, &http.host).await?,
+async fn ask_http(
+    stream: TcpStream,
+    key: &ProbeKey,
+    http: &HttpCheck,
+    trusts: &Trusts,
+) -> Result<(), Answer> {
+    let Some(trust) = &http.tls else {
+        return expect(get(stream, &http.path, &http.host).await?, &http.expect);
     };
-    expect(status, &http.expect)
+    let tls = trusts.of(trust)?;
+    let (stream, session) = tls.shake((key, http.host.as_str()), stream, Alpn::Http1).await?;
+    expect(get(stream, &http.path, &http.host).await?, &http.expect)?;
+    tls.keep(key, session);
+    Ok(())
 }
 
 /// As the cloud's load balancer asks: it knows addresses, and no names.
@@ -79,14 +84,18 @@ async fn ask_guess(stream: TcpStream, guess: &GuessCheck, address: IpAddr) -> Re
     expect(status, &guess.expect)
 }
 
-async fn ask_grpc(stream: TcpStream, grpc: &GrpcCheck, trusts: &Trusts) -> Result<(), Answer> {
-    match &grpc.tls {
-        Some(trust) => {
-            let stream = trusts.of(trust)?.shake(grpc.host.as_str(), stream, Alpn::Http2).await?;
-            grpc::check(stream, grpc).await
-        }
-        None => grpc::check(stream, grpc).await,
-    }
+async fn ask_grpc(
+    stream: TcpStream,
+    key: &ProbeKey,
+    grpc: &GrpcCheck,
+    trusts: &Trusts,
+) -> Result<(), Answer> {
+    let Some(trust) = &grpc.tls else { return grpc::check(stream, grpc).await };
+    let tls = trusts.of(trust)?;
+    let (stream, session) = tls.shake((key, grpc.host.as_str()), stream, Alpn::Http2).await?;
+    grpc::check(stream, grpc).await?;
+    tls.keep(key, session);
+    Ok(())
 }
 
 fn expect(status: u16, expect: &Expect) -> Result<(), Answer> {

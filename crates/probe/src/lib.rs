@@ -41,6 +41,7 @@ mod resolve;
 mod routes;
 mod schedule;
 mod self_check;
+mod sessions;
 mod settings;
 mod stall;
 mod stats;

@@ -5,18 +5,24 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use fleetdns_core::{MemberName, Trust};
+use fleetdns_core::{MemberName, ProbeKey, Trust};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, SignatureScheme,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::io::InspectReader;
 use tracing::warn;
 
 use crate::answer::{Answer, Failure, Snag, stream_error};
 use crate::error::ProbeError;
+use crate::sessions::{Session, Sessions};
 use crate::settings::TrustSettings;
 
 /// How probes over TLS connect, by whose word on certificates counts. Cheap to clone.
@@ -66,17 +72,21 @@ pub(crate) struct Tls(Option<Connectors>);
 
 #[derive(Clone)]
 struct Connectors {
-    http1: TlsConnector,
-    http2: TlsConnector,
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+    sessions: Arc<Sessions>,
 }
 
 impl Tls {
     pub(crate) fn new(ca_file: Option<&Path>, insecure: bool) -> Result<Self, ProbeError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut provider = aws_lc_rs::default_provider();
+        // A probe has no secret to keep from the quantum computers of later years, which would take more CPU.
+        provider.kx_groups.sort_by_key(|group| group.name() != NamedGroup::X25519);
+        let provider = Arc::new(provider);
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(ProbeError::Tls)?;
-        let mut config = if insecure {
+        let config = if insecure {
             let verifier = Arc::new(Anyone(provider));
             builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
         } else {
@@ -89,14 +99,13 @@ impl Tls {
             }
             builder.with_root_certificates(roots).with_no_client_auth()
         };
-        // A resumed session shows no certificate, and one that has expired would go unseen.
-        config.resumption = Resumption::disabled();
         let speaking = |protocol: &[u8]| {
             let mut config = config.clone();
             config.alpn_protocols = vec![protocol.to_vec()];
-            TlsConnector::from(Arc::new(config))
+            Arc::new(config)
         };
-        Ok(Self(Some(Connectors { http1: speaking(b"http/1.1"), http2: speaking(b"h2") })))
+        let (http1, http2) = (speaking(b"http/1.1"), speaking(b"h2"));
+        Ok(Self(Some(Connectors { http1, http2, sessions: Arc::default() })))
     }
 
     #[cfg(test)]
@@ -104,15 +113,20 @@ impl Tls {
         Self(None)
     }
 
-    /// The handshake over a connection that was made.
+    #[cfg(test)]
+    pub(crate) fn sessions(&self) -> Option<&Sessions> {
+        self.0.as_ref().map(|connectors| &*connectors.sessions)
+    }
+
+    /// The handshake over a connection that was made; it resumes the session of the key's last probe.
     pub(crate) async fn shake<S>(
         &self,
-        host: &str,
+        (key, host): (&ProbeKey, &str),
         stream: S,
         alpn: Alpn,
-    ) -> Result<tokio_rustls::client::TlsStream<S>, Answer>
+    ) -> Result<(TlsStream<impl AsyncRead + AsyncWrite + Unpin + use<S>>, Session), Answer>
     where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+        S: AsyncRead + AsyncWrite + Unpin,
     {
         let connectors = self.0.as_ref().ok_or_else(|| {
             unaskable(
@@ -121,11 +135,25 @@ impl Tls {
         })?;
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| unaskable(format!("'{host}' cannot stand in a certificate")))?;
-        let connector = match alpn {
+        let mut session = connectors.sessions.take(key);
+        let mut config = ClientConfig::clone(match alpn {
             Alpn::Http1 => &connectors.http1,
             Alpn::Http2 => &connectors.http2,
-        };
-        connector.connect(name, stream).await.map_err(|error| handshake_error(&error, host))
+        });
+        config.resumption = Resumption::store(Arc::clone(&session.slot) as _);
+        let slot = Arc::clone(&session.slot);
+        let stream = InspectReader::new(stream, move |data: &[u8]| slot.receive(data));
+        let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
+        let stream = connecting.await.map_err(|error| handshake_error(&error, host))?;
+        session.shaken(stream.get_ref().1.handshake_kind());
+        Ok((stream, session))
+    }
+
+    /// Keeps the session of a probe that has passed for the next one.
+    pub(crate) fn keep(&self, key: &ProbeKey, session: Session) {
+        if let Some(connectors) = &self.0 {
+            connectors.sessions.keep(key, session);
+        }
     }
 }
 

@@ -34,6 +34,18 @@ impl Authority {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2021, 1, 1);
         }
+        self.serving(params)
+    }
+
+    /// The same with a certificate for thousands of names.
+    pub(crate) fn large(&self, name: &str) -> ServerConfig {
+        let more = (0..2_000).map(|number| format!("{number}.example.com"));
+        self.serving(
+            CertificateParams::new(std::iter::once(name.to_owned()).chain(more).collect::<Vec<_>>()).unwrap(),
+        )
+    }
+
+    fn serving(&self, params: CertificateParams) -> ServerConfig {
         let pair = KeyPair::generate().unwrap();
         let certificate = CertificateDer::from(params.signed_by(&pair, &self.issuer).unwrap());
         ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
