@@ -42,7 +42,7 @@ const SIZES: [usize; 2] = [1, 1_000];
 const USAGE: &str = "usage: tests/bench [--quick] [--only NAME] [--logs FOLDER], tests/bench --clouds [NAME],
        tests/bench --answers, tests/bench --failover [--only NAME] [--times N],
        tests/bench --scale [SERVICES MEMBERS]..., tests/bench --probes [TARGETS]...,
-       or tests/bench --counts [SERVICES]...
+       tests/bench --storm [--seconds N], tests/bench --week [--hours N], or tests/bench --counts [SERVICES]...
 
   --quick        fewer patches: under 3 minutes instead of about 6, once all is built
   --only NAME    measure only programs whose name contains this, such as fleetdns or fastest
@@ -52,6 +52,8 @@ const USAGE: &str = "usage: tests/bench [--quick] [--only NAME] [--logs FOLDER],
   --failover     how long the death of an endpoint takes to reach each provider; --failover --help says more
   --scale        memory and times of one daemon with up to 100,000 Services over 200 members; --scale --help says more
   --probes       CPU and memory of 10,000 and 100,000 HTTP probes beside gdnsd; --probes --help says more
+  --storm        5,000 changes a second, and how long another change takes meanwhile; --storm --help says more
+  --week         memory of one daemon after the changes of a week; --week --help says more
   --counts       instructions of planner, publish and judge in fleets of three sizes; --counts --help says more";
 
 /// How many of each.
@@ -94,6 +96,12 @@ fn main() -> ExitCode {
     }
     if arguments.next_if(|first| first == "--probes").is_some() {
         return probes::main(arguments);
+    }
+    if arguments.next_if(|first| first == "--storm").is_some() {
+        return scale::storm::main(arguments);
+    }
+    if arguments.next_if(|first| first == "--week").is_some() {
+        return scale::week::main(arguments);
     }
     if arguments.next_if(|first| first == "--counts").is_some() {
         return counts::main(arguments);

@@ -13,6 +13,8 @@ use crate::{report, say, usage};
 mod api;
 mod backend;
 mod daemon;
+pub(crate) mod storm;
+pub(crate) mod week;
 
 use api::Fleet;
 use backend::{Backend, Kind};

@@ -30,22 +30,37 @@ const FIRST: u32 = u32::from_be_bytes([10, 0, 0, 1]);
 /// All members with all Services.
 pub(super) struct Fleet {
     size: Size,
-    /// The address of each Service object. Object `i` lies in member `i % members`.
+    /// The address of each Service object, 0 where there is none. Object `i` lies in member `i % members`.
     addresses: Vec<AtomicU32>,
+    /// How often each was made again: it is another object then.
+    lives: Vec<AtomicU32>,
     next: AtomicU32,
     /// What changed in each member, and how often: its version is one more.
     changes: Vec<(Mutex<Vec<Change>>, watch::Sender<usize>)>,
 }
 
-/// An object, and its address since.
-type Change = (usize, u32);
+/// An object, and what it is since; `kind` is the word of the watch event.
+#[derive(Clone, Copy)]
+struct Change {
+    kind: &'static str,
+    object: usize,
+    life: u32,
+    address: u32,
+}
 
 impl Fleet {
     pub(super) fn new(size: Size) -> Arc<Self> {
+        Self::with_room(size, 0)
+    }
+
+    /// With so many objects more, which are not made yet.
+    pub(super) fn with_room(size: Size, more: usize) -> Arc<Self> {
         let count = u32::try_from(size.services).expect("fewer than 2^32 Services");
+        let later = (0..more).map(|_| AtomicU32::new(0));
         Arc::new(Self {
             size,
-            addresses: (0..count).map(|index| AtomicU32::new(FIRST + index)).collect(),
+            addresses: (0..count).map(|index| AtomicU32::new(FIRST + index)).chain(later).collect(),
+            lives: (0..size.services + more).map(|_| AtomicU32::new(0)).collect(),
             next: AtomicU32::new(FIRST + count),
             changes: (0..size.members).map(|_| (Mutex::default(), watch::Sender::new(0))).collect(),
         })
@@ -66,24 +81,50 @@ impl Fleet {
 
     /// Gives a Service object an address that none had before; returns both and when the event was sent.
     pub(super) fn change(&self, object: usize) -> (Ipv4Addr, Instant) {
-        let address = self.next.fetch_add(1, Ordering::Relaxed);
-        self.addresses[object].store(address, Ordering::Relaxed);
-        let (log, version) = &self.changes[object % self.size.members];
-        let mut log = log.lock().expect("nobody panics with the lock");
-        log.push((object, address));
-        let now = Instant::now();
-        version.send_replace(log.len());
-        (Ipv4Addr::from_bits(address), now)
+        self.put("MODIFIED", object)
     }
 
-    fn object(&self, object: usize, version: usize, address: u32) -> String {
+    /// Makes a Service object that is not there.
+    pub(super) fn make(&self, object: usize) -> (Ipv4Addr, Instant) {
+        self.lives[object].fetch_add(1, Ordering::Relaxed);
+        self.put("ADDED", object)
+    }
+
+    fn put(&self, kind: &'static str, object: usize) -> (Ipv4Addr, Instant) {
+        let address = self.next.fetch_add(1, Ordering::Relaxed);
+        self.addresses[object].store(address, Ordering::Relaxed);
+        (Ipv4Addr::from_bits(address), self.send(kind, object, address))
+    }
+
+    pub(super) fn delete(&self, object: usize) {
+        let address = self.addresses[object].swap(0, Ordering::Relaxed);
+        self.send("DELETED", object, address);
+    }
+
+    fn send(&self, kind: &'static str, object: usize, address: u32) -> Instant {
+        let (log, version) = &self.changes[object % self.size.members];
+        let mut log = log.lock().expect("nobody panics with the lock");
+        log.push(Change { kind, object, life: self.lives[object].load(Ordering::Relaxed), address });
+        let now = Instant::now();
+        version.send_replace(log.len());
+        now
+    }
+
+    /// The address of a Service object that is there.
+    pub(super) fn address(&self, object: usize) -> Option<Ipv4Addr> {
+        Some(self.addresses[object].load(Ordering::Relaxed))
+            .filter(|&address| address != 0)
+            .map(Ipv4Addr::from_bits)
+    }
+
+    fn object(&self, (object, life): (usize, u32), version: usize, address: u32) -> String {
         let number = self.size.number(object);
         let (namespace, hostname) = (number % NAMESPACES, self.size.hostname(number));
         let hostname = hostname
             .map(|name| format!(r#","annotations":{{"fleetdns.io/hostname":"{name}"}}"#))
             .unwrap_or_default();
         format!(
-            r#"{{"metadata":{{"name":"svc-{number}","namespace":"ns-{namespace}","uid":"{object:032x}","resourceVersion":"{version}","creationTimestamp":"2026-01-01T00:00:00Z","labels":{{"app":"svc-{number}"}}{hostname}}},"spec":{{"type":"LoadBalancer","clusterIP":"172.16.0.1","selector":{{"app":"svc-{number}"}},"ports":[{{"name":"https","port":443,"protocol":"TCP","targetPort":8443,"nodePort":30443}}]}},"status":{{"loadBalancer":{{"ingress":[{{"ip":"{}"}}]}}}}}}"#,
+            r#"{{"metadata":{{"name":"svc-{number}","namespace":"ns-{namespace}","uid":"{life:08x}{object:024x}","resourceVersion":"{version}","creationTimestamp":"2026-01-01T00:00:00Z","labels":{{"app":"svc-{number}"}}{hostname}}},"spec":{{"type":"LoadBalancer","clusterIP":"172.16.0.1","selector":{{"app":"svc-{number}"}},"ports":[{{"name":"https","port":443,"protocol":"TCP","targetPort":8443,"nodePort":30443}}]}},"status":{{"loadBalancer":{{"ingress":[{{"ip":"{}"}}]}}}}}}"#,
             Ipv4Addr::from_bits(address),
         )
     }
@@ -94,12 +135,15 @@ impl Fleet {
 
     fn page(&self, member: usize, limit: usize, from: usize) -> String {
         let version = self.version(member);
-        let mut objects = (member..self.size.services).step_by(self.size.members).skip(from);
+        let alive = |object: &usize| self.addresses[*object].load(Ordering::Relaxed) != 0;
+        let all = (member..self.addresses.len()).step_by(self.size.members);
+        let mut objects = all.filter(alive).skip(from);
         let mut items = String::new();
         for object in objects.by_ref().take(limit) {
             let comma = if items.is_empty() { "" } else { "," };
             let address = self.addresses[object].load(Ordering::Relaxed);
-            let _ = write!(items, "{comma}{}", self.object(object, 1, address));
+            let life = self.lives[object].load(Ordering::Relaxed);
+            let _ = write!(items, "{comma}{}", self.object((object, life), 1, address));
         }
         let next = objects.next().map(|_| format!(r#","continue":"{}""#, from + limit)).unwrap_or_default();
         format!(
@@ -111,9 +155,9 @@ impl Fleet {
     fn events(&self, member: usize, seen: usize) -> (usize, String) {
         let log = self.changes[member].0.lock().expect("nobody panics with the lock");
         let mut lines = String::new();
-        for (turn, (object, address)) in log.iter().enumerate().skip(seen) {
-            let object = self.object(*object, turn + 2, *address);
-            let _ = writeln!(lines, r#"{{"type":"MODIFIED","object":{object}}}"#);
+        for (turn, &Change { kind, object, life, address }) in log.iter().enumerate().skip(seen) {
+            let object = self.object((object, life), turn + 2, address);
+            let _ = writeln!(lines, r#"{{"type":"{kind}","object":{object}}}"#);
         }
         (log.len(), lines)
     }
