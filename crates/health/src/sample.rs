@@ -47,8 +47,6 @@ pub(super) struct FleetSample {
     namespace_names: Vec<Arc<str>>,
     /// Keys that count; one of several cells once.
     pub(super) keys: u32,
-    /// Keys that fail, whether they count or not.
-    pub(super) unwell: u32,
 }
 
 fn number(count: usize) -> u32 {
@@ -150,17 +148,13 @@ impl FleetSample {
 
     /// Adds a key, or takes it away.
     pub(super) fn count(&mut self, row: &KeyState, add: bool) {
-        if row.seats.is_empty() {
+        if row.seats.is_empty() || !row.was_heard {
             return;
         }
         let step = |number: &mut u32, by: bool| {
             let by = u32::from(by);
             *number = if add { number.saturating_add(by) } else { number.saturating_sub(by) };
         };
-        step(&mut self.unwell, row.state.is_bad());
-        if !row.was_heard {
-            return;
-        }
         for membership in &row.seats {
             let Some(cell) = self.cells.get_mut(membership.cell as usize) else { continue };
             step(&mut cell.keys, row.counts());

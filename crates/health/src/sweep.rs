@@ -13,7 +13,7 @@ use super::key::{KeyId, Reachability};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Said {
     pub(super) reachability: Reachability,
-    pub(super) passed: bool,
+    pub(super) fails: bool,
 }
 
 /// Rounds, and who waits for one.
@@ -156,7 +156,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    const PASSED: Said = Said { reachability: Reachability::Reached, passed: true };
+    const PASSED: Said = Said { reachability: Reachability::Reached, fails: false };
 
     /// A round that began at second 10, in which two keys are asked.
     fn round() -> Sweeps {

@@ -1,6 +1,7 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::SelfCheckFailure;
+use fleetdns_core::{SelfCheckFailure, Verdict};
 
 use super::*;
 use schedule::{Prober, Reply, Times, id, ms, place};
@@ -9,6 +10,7 @@ mod correlation;
 mod properties;
 mod rounds;
 mod schedule;
+mod speakers;
 
 /// Members by the number of their keys, and what comes back from key by key; canaries come first.
 fn fleet(canaries: usize, members: &[usize]) -> Prober {
@@ -43,16 +45,16 @@ fn one_healthy_endpoint_proves_that_we_see() {
 
 #[test]
 fn a_refusal_proves_that_we_see_while_its_canary_answers() {
-    for answers in [false, true] {
+    for (answers, member) in [(false, 0), (true, 0), (true, 1)] {
         let mut prober = Prober::with(Times::DEFAULT, &[Some(0), Some(1), None], None);
         for key in 0..6 {
             prober.add(&[key / 3], key as u64 * 1237);
         }
-        // The API of m0 answers, or refuses in the name of a firewall; so does an endpoint of m0.
+        // The API of a member answers, or refuses in the name of a firewall; so does an endpoint of it.
         let network = |key: usize, at: u64| match key {
             _ if at < 30_000 => Reply::Pass,
-            0 if answers => Reply::Pass,
-            0 | 5 => Reply::Refused,
+            key if key == member && answers => Reply::Pass,
+            key if key == member || key == 5 + 3 * member => Reply::Refused,
             _ => Reply::Silent,
         };
         prober.run(120_000, &network);
@@ -84,18 +86,19 @@ fn one_key_in_ten_proves_that_we_see_and_fewer_do_not() {
             _ => Reply::Silent,
         };
         prober.run(120_000, &network);
-        assert_eq!(kinds(&prober).contains(&Some("vantage")), cut_off, "{heard} of 20");
+        let facts = SelfCheckFailure::Vantage { canaries: 1, silent: 1, keys: 20, heard };
+        assert_eq!(prober.vantage.self_check(), cut_off.then_some(&facts), "{heard} of 20");
     }
 }
 
 #[test]
 fn correlation_outlasts_a_minute_and_ends_when_half_is_well_again() {
-    let mut prober = Prober::with(Times::DEFAULT, &[], None);
+    let mut prober = Prober::with(Times::DEFAULT, &[None], None);
     for (key, member) in [0, 0, 1, 1, 2].into_iter().enumerate() {
         prober.add(&[member], key as u64 * 1237);
     }
-    let bad = [0, 1, 2, 3];
-    let down = from(30_000, &bad, Reply::Refused);
+    let bad = [1, 2, 3, 4];
+    let down = from(30_000, &bad, Reply::Silent);
     prober.run(900_000, &down);
     assert_eq!(kinds(&prober), [Some("correlation")]);
     assert_eq!(
@@ -105,12 +108,12 @@ fn correlation_outlasts_a_minute_and_ends_when_half_is_well_again() {
             bad: 4,
             members: ["m0", "m1"].map(|name| name.parse().unwrap()).into(),
         }),
-        "with the facts of its beginning"
+        "with the facts of its beginning, and without the canary"
     );
     // One is back, three of five are not; then two are back, which leaves the minority.
-    prober.run(960_000, &from(30_000, &bad[1..], Reply::Refused));
+    prober.run(960_000, &from(30_000, &bad[1..], Reply::Silent));
     assert!(prober.vantage.self_check().is_some());
-    prober.run(1_020_000, &from(30_000, &bad[2..], Reply::Refused));
+    prober.run(1_020_000, &from(30_000, &bad[2..], Reply::Silent));
     assert_eq!(prober.vantage.self_check(), None);
     assert_eq!(kinds(&prober), [Some("correlation"), None]);
 }
@@ -126,7 +129,7 @@ fn suspects_alone_end_by_themselves() {
     };
     prober.run(120_000, &network);
     assert_eq!(kinds(&prober), [Some("correlation"), None]);
-    assert_eq!(prober.published(0), fleetdns_core::Verdict::Unhealthy);
+    assert_eq!(prober.published(0), Verdict::Unhealthy);
     let held = prober.self_checks[1].0 - prober.self_checks[0].0;
     assert!(held < 20_000, "{held} ms");
 }
@@ -135,6 +138,7 @@ fn suspects_alone_end_by_themselves() {
 fn what_died_long_ago_did_not_die_together_with_what_dies_now() {
     let mut prober = fleet(0, &[2, 2]);
     let network = |key: usize, at: u64| match key {
+        0 | 1 if at > 60_000 => Reply::Refused,
         0 | 1 if at > 30_000 => Reply::Silent,
         2 | 3 if at > 30_000 + 90_000 => Reply::Silent,
         _ => Reply::Pass,
@@ -149,6 +153,20 @@ fn what_died_long_ago_did_not_die_together_with_what_dies_now() {
     };
     prober.run(300_000, &network);
     assert_eq!(kinds(&prober), [Some("correlation")]);
+}
+
+#[test]
+fn what_died_long_ago_stays_out_while_we_are_cut_off() {
+    let mut prober = fleet(1, &[3]);
+    let network = |key: usize, at: u64| match key {
+        1 if at > 30_000 => Reply::Silent,
+        _ if at > 150_000 => Reply::Silent,
+        _ => Reply::Pass,
+    };
+    prober.run(300_000, &network);
+    assert_eq!(kinds(&prober), [Some("vantage")]);
+    let verdicts = [1, 2, 3].map(|key| prober.published(key));
+    assert_eq!(verdicts, [Verdict::Unhealthy, Verdict::Suspended, Verdict::Suspended]);
 }
 
 #[test]
@@ -189,11 +207,12 @@ fn being_cut_off_cannot_be_released() {
 
 #[test]
 fn one_key_of_several_members_is_one_key() {
-    let mut prober = fleet(0, &[]);
+    // Nor does a canary that fails too speak for any member.
+    let mut prober = fleet(3, &[]);
     let shared = prober.add(&[0, 1], 0);
-    prober.run(120_000, &from(30_000, &[shared], Reply::Silent));
+    prober.run(120_000, &from(30_000, &[0, shared], Reply::Silent));
     assert_eq!(prober.self_checks, []);
-    assert_eq!(prober.published(shared), fleetdns_core::Verdict::Unhealthy);
+    assert_eq!(prober.published(shared), Verdict::Unhealthy);
 }
 
 #[test]
@@ -215,7 +234,10 @@ fn a_key_is_an_endpoint_as_long_as_any_claims_it() {
     let mut vantage = VantageMonitor::new(SETTINGS, []);
     assert!(vantage.join(key, &one));
     assert!(!vantage.join(key, &one) && !vantage.join(key, &other));
-    assert!(!vantage.leave(key, &one) && !vantage.leave(key, &one));
+    assert!(vantage.namespaces(key).eq(["default", "default"].map(Arc::from)), "one for each member");
+    assert!(!vantage.leave(key, &one));
+    assert_eq!(vantage.namespaces(key).count(), 2, "it was claimed there twice");
+    assert!(!vantage.leave(key, &one));
     assert!(vantage.leave(key, &other));
     assert!(!vantage.leave(key, &other), "it was none any more");
 }
@@ -235,8 +257,8 @@ fn what_cannot_be_probed_any_more_stays_an_endpoint_and_a_canary() {
         calm: true,
         prompt: true,
     };
-    vantage.take(endpoint, &probed(Reachability::Reached, fleetdns_core::Verdict::Healthy, 0));
-    vantage.take(canary, &probed(Reachability::Unreached, fleetdns_core::Verdict::Unknown, 1));
+    vantage.take(endpoint, &probed(Reachability::Reached, Verdict::Healthy, 0));
+    vantage.take(canary, &probed(Reachability::Unreached, Verdict::Unknown, 1));
     assert_eq!(vantage.asked(), [canary, endpoint]);
     vantage.unjudge(canary);
     vantage.unjudge(endpoint);
@@ -256,7 +278,7 @@ fn canaries_come_and_go_and_only_those_that_stay_are_heard() {
         started: ms(0),
         ended: ms(1),
         reachability: Reachability::Unreached,
-        verdict: fleetdns_core::Verdict::Unknown,
+        verdict: Verdict::Unknown,
         failures: 1,
         calm: true,
         prompt: true,
@@ -289,7 +311,7 @@ fn a_canary_of_several_addresses_is_heard_at_one_and_silent_without_any() {
         started: ms(0),
         ended: ms(1),
         reachability,
-        verdict: fleetdns_core::Verdict::Unknown,
+        verdict: Verdict::Unknown,
         failures: 0,
         calm: true,
         prompt: true,

@@ -186,25 +186,25 @@ impl VantageMonitor {
         let Some(row) = self.rows.get_mut(key.0 as usize) else { return false };
         let (before, state) = (row.state, probed.state(row.state));
         let (fails, is_out, healthy) = (probed.failures > 0, probed.is_out(), state == State::Good);
-        let fails_first = fails && !row.fails && !row.is_out;
+        let fails_first = fails && !row.fails;
+        let goes_out = state == State::Out && before != State::Out;
         let heard = probed.reachability == Reachability::Reached;
         if heard && !fails && matches!(probed.verdict, Verdict::Healthy | Verdict::Recovering) {
             row.passed = probed.started;
             row.held = false;
         }
-        let news = (healthy && !row.was_healthy) || (heard && !row.was_heard);
         let same = (row.state, row.reachability, row.calm) == (state, Some(probed.reachability), probed.calm)
             && (row.fails, row.is_out, row.prompt) == (fails, is_out, probed.prompt);
-        if !same || news {
+        if !same {
             self.change(key, |row| {
                 (row.state, row.reachability, row.calm) = (state, Some(probed.reachability), probed.calm);
                 (row.fails, row.is_out, row.prompt) = (fails, is_out, probed.prompt);
                 (row.was_heard, row.was_healthy) = (row.was_heard || heard, row.was_healthy || healthy);
-                if state == State::Out && before != State::Out {
+                if goes_out {
                     row.since = probed.ended;
                 }
             });
-            if state == State::Out && before != State::Out {
+            if goes_out {
                 self.outs.push_back((probed.ended, key));
             }
             if fails_first && self.is_endpoint(key) {
@@ -212,15 +212,10 @@ impl VantageMonitor {
             } else if healthy {
                 self.sweeps.decision(key);
             }
-        }
-        if news {
             self.make_room(key);
         }
         let calm = probed.calm && heard;
-        let said = Said {
-            reachability: probed.reachability,
-            passed: !fails && probed.verdict != Verdict::Suspended,
-        };
+        let said = Said { reachability: probed.reachability, fails: state.is_bad() };
         self.sweeps.reported(key, said, |sweep| calm && probed.started < sweep)
     }
 
@@ -258,7 +253,7 @@ impl VantageMonitor {
         self.sample.count(row, true);
         let asked = row.is_asked();
         let changed = if asked { self.asked.insert(key) } else { self.asked.remove(&key) };
-        if changed && !asked {
+        if !asked {
             self.sweeps.remove(key);
         }
         self.dirty |= asked || changed;

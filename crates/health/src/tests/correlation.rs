@@ -1,7 +1,6 @@
 //! What a correlation counts, what it holds, and when it ends.
 
 use super::*;
-use fleetdns_core::Verdict;
 
 /// Two members with a canary each, and a key of this many namespaces each.
 fn two_members(namespaces: &[&str]) -> Prober {

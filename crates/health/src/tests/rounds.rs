@@ -1,10 +1,9 @@
 //! Rounds of questions, probe by probe.
 
 use super::*;
-use fleetdns_core::Verdict;
 
 /// A probe of 50 ms that passes or is not answered.
-fn probed(started: u64, passes: bool, calm: bool) -> Probed {
+pub(super) fn probed(started: u64, passes: bool, calm: bool) -> Probed {
     let (reachability, verdict) = match passes {
         true => (Reachability::Reached, Verdict::Healthy),
         false => (Reachability::Unreached, Verdict::Suspect),
@@ -115,4 +114,78 @@ fn a_round_does_not_wait_for_a_key_that_went_and_asks_no_key_that_came() {
     assert!(!vantage.may_go_out(id(0)));
     vantage.leave(id(3), &place(1, "default"));
     assert!(vantage.may_go_out(id(0)));
+}
+
+#[test]
+fn who_answered_in_the_round_that_found_a_correlation_is_no_part_of_it() {
+    // Unless one of those that fail did so too.
+    for (answered, weight) in [(false, Weight::Counts), (true, Weight::Held)] {
+        let mut vantage = two_members();
+        vantage.take(id(0), &probed(9_950, false, false));
+        assert_eq!(vantage.ask(ms(10_000)), [id(1), id(2), id(3)]);
+        vantage.take(id(3), &probed(10_000, true, true));
+        vantage.take(id(2), &probed(10_000, answered, answered));
+        vantage.take(id(2), &probed(10_010, false, false));
+        vantage.take(id(1), &probed(10_000, false, false));
+        assert!(matches!(vantage.check(ms(10_100)), Some(Transition::Began(_))));
+        let weights = [2, 3].map(|key| vantage.weigh(id(key), Reachability::Unreached, ms(20_000)));
+        assert_eq!(weights, [Weight::Held, weight]);
+        // What is no part of it does not keep it going when another recovers.
+        vantage.take(id(3), &probed(20_000, false, false));
+        vantage.take(id(1), &probed(20_000, true, true));
+        assert_eq!(vantage.check(ms(20_100)).is_some(), !answered);
+    }
+}
+
+#[test]
+fn a_failure_that_was_held_is_the_first_again_afterwards() {
+    let mut vantage = two_members();
+    for key in 0..3 {
+        vantage.take(id(key), &probed(9_950, false, false));
+    }
+    assert_eq!(vantage.ask(ms(10_000)), [id(3)]);
+    vantage.take(id(3), &probed(10_000, true, true));
+    assert!(matches!(vantage.check(ms(10_100)), Some(Transition::Began(_))));
+    vantage.take(id(1), &probed(20_000, true, true));
+    assert!(matches!(vantage.check(ms(20_100)), Some(Transition::Ended(_))));
+    assert_eq!((vantage.take_freed(), vantage.take_freed()), (vec![id(0), id(2)], vec![]));
+    assert!(vantage.may_go_out(id(0)));
+    vantage.take(id(0), &probed(21_000, false, false));
+    assert!(!vantage.may_go_out(id(0)), "others are asked again");
+}
+
+#[test]
+fn what_came_back_within_a_minute_counts_as_any_other() {
+    let mut vantage = two_members();
+    let out = Probed { verdict: Verdict::Unhealthy, failures: 3, ..probed(10_000, false, false) };
+    vantage.take(id(0), &out);
+    vantage.take(id(0), &probed(20_000, true, true));
+    assert_eq!(vantage.check(ms(75_000)), None);
+    for key in [1, 2] {
+        vantage.take(id(key), &probed(76_000, false, false));
+    }
+    assert_eq!(vantage.check(ms(76_100)), None, "two of four are not more than half");
+}
+
+#[test]
+fn a_minute_counts_from_when_it_went_out_and_not_from_its_first_failure() {
+    for (others_fail, together) in [(75_000, true), (90_000, false)] {
+        let mut vantage = two_members();
+        vantage.take(id(0), &probed(10_000, false, false));
+        let out = Probed { verdict: Verdict::Unhealthy, failures: 3, ..probed(29_950, false, false) };
+        vantage.take(id(0), &out);
+        assert_eq!(vantage.check(ms(others_fail)), None);
+        for key in [2, 3] {
+            vantage.take(id(key), &probed(others_fail, false, false));
+        }
+        assert_eq!(vantage.check(ms(others_fail + 50)).is_some(), together);
+    }
+}
+
+#[test]
+fn who_may_take_longer_from_now_on_is_not_asked() {
+    let mut vantage = two_members();
+    vantage.take(id(3), &Probed { prompt: false, ..probed(5_000, true, true) });
+    vantage.take(id(0), &probed(9_950, false, false));
+    assert_eq!(vantage.ask(ms(10_000)), [id(1), id(2)]);
 }

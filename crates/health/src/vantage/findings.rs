@@ -124,7 +124,7 @@ impl VantageMonitor {
             return None;
         }
         let seen = |key: KeyId, row: &KeyState| match self.sweeps.said(key) {
-            Some(said) => Seen { reachability: Some(said.reachability), fails: !said.passed },
+            Some(said) => Seen { reachability: Some(said.reachability), fails: said.fails },
             None => Seen { reachability: row.reachability, fails: row.state.is_bad() },
         };
         self.reason(seen)

@@ -78,7 +78,7 @@ impl VantageMonitor {
         }
         self.dirty = false;
         // Read at once: what it says is old as soon as others answer again.
-        let in_round = self.in_round().filter(|_| self.sample.unwell > 0);
+        let in_round = self.in_round();
         let latest =
             |_: KeyId, row: &KeyState| Seen { reachability: row.reachability, fails: row.state.is_bad() };
         match self.reason(latest) {
@@ -110,7 +110,7 @@ impl VantageMonitor {
         let standing = self.episode.now().filter(|standing| !standing.is_vantage())?.clone();
         for index in 0..self.rows.len() {
             let key = KeyId(u32::try_from(index).unwrap_or(u32::MAX));
-            if self.row(key).is_some_and(|row| row.counts() && self.concerns(&standing, row)) {
+            if self.row(key).is_some_and(|row| self.concerns(&standing, row)) {
                 self.change(key, |row| row.state = State::Past);
             }
         }
@@ -150,9 +150,8 @@ impl VantageMonitor {
         let (standing, answering) = (self.episode.now().cloned(), self.answering());
         for index in 0..self.rows.len() {
             let Some(row) = self.rows.get(index) else { continue };
-            let fails = !row.seats.is_empty() && (row.fails || row.state == State::Out);
             let holds = |standing: &Standing| self.holds(standing, row, row.reachability, &answering);
-            let held = fails && standing.as_ref().is_some_and(holds);
+            let held = !row.seats.is_empty() && standing.as_ref().is_some_and(holds);
             let key = KeyId(u32::try_from(index).unwrap_or(u32::MAX));
             let Some(row) = self.rows.get_mut(index) else { continue };
             match (std::mem::replace(&mut row.held, held), held) {
@@ -209,16 +208,15 @@ impl VantageMonitor {
 
     /// What went out long ago did not go out together with what goes out now.
     pub(super) fn expire(&mut self, now: Duration) {
-        let mut spoke = false;
-        while let Some((since, key)) = self.outs.front().copied().filter(|(at, _)| *at + TOGETHER <= now) {
-            self.outs.pop_front();
-            if let Some(row) = self.row(key).filter(|row| row.state == State::Out && row.since == since) {
-                spoke |= row.speaks();
+        let ago = self.outs.partition_point(|(since, _)| *since + TOGETHER <= now);
+        if ago == 0 {
+            return;
+        }
+        for (since, key) in self.outs.drain(..ago).collect::<Vec<_>>() {
+            if self.row(key).is_some_and(|row| row.state == State::Out && row.since == since) {
                 self.change(key, |row| row.state = State::Past);
             }
         }
-        if spoke {
-            self.refill();
-        }
+        self.refill();
     }
 }

@@ -45,20 +45,17 @@ impl VantageMonitor {
 
     /// A speaker of this kind, and the cell for which it speaks.
     pub(super) fn find(&self, rival: Rival) -> Option<(KeyId, u32)> {
-        let of_member = |membership: &Membership, member: u32| {
-            self.sample.at(membership.cell).is_some_and(|cell| cell.member == member)
+        let fits = |row: &KeyState, membership: &Membership| match rival {
+            Rival::Mute(member) => {
+                !row.counts() && self.sample.at(membership.cell).is_some_and(|cell| cell.member == member)
+            }
+            Rival::OfCell(cell) => membership.cell == cell,
         };
         self.asked.iter().rev().find_map(|key| {
             let row = self.row(*key)?;
-            let mut speaking = row.seats.iter().filter(|membership| membership.speaks);
-            let membership = match rival {
-                Rival::Mute(member) if !row.counts() => {
-                    speaking.find(|membership| of_member(membership, member))
-                }
-                Rival::Mute(_) => None,
-                Rival::OfCell(cell) => speaking.find(|membership| membership.cell == cell && row.counts()),
-            };
-            membership.map(|membership| (*key, membership.cell))
+            let membership =
+                row.seats.iter().find(|membership| membership.speaks && fits(row, membership))?;
+            Some((*key, membership.cell))
         })
     }
 }
