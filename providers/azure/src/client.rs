@@ -25,9 +25,10 @@ use crate::settings::{Choice, Settings};
 const CONNECT: Duration = Duration::from_secs(10);
 /// Until an answer is there, whole: a page of a listing, a token.
 const ANSWER: Duration = Duration::from_secs(60);
-/// The same for one record set, which is written in a second or two. The zone writes nothing else until each of a pass is
-/// answered, so that an answer that was lost on its way must not be waited for longer.
-const ONE_SET: Duration = Duration::from_secs(20);
+/// The same for one record set, which is written in a second or two; and until any answer begins, or goes on. The zone
+/// writes nothing else until each write of a pass is answered, and a name of which nobody knows what was written waits
+/// for a listing, so that what was lost on its way must not be waited for longer.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// On what a write depends (RFC 9110 §13.1).
 #[derive(Debug, Clone, Copy)]
@@ -159,7 +160,7 @@ impl Arm {
             request.insert_header("content-type", "application/json");
             request.set_json(body).map_err(|error| Fault::of_error(&error))?;
         }
-        let deadline = if operation == Operation::List { ANSWER } else { ONE_SET };
+        let deadline = if operation == Operation::List { ANSWER } else { SILENCE };
         let result = match tokio::time::timeout(deadline, send(pipeline, &mut request)).await {
             Ok(result) => result,
             Err(_) => Err(Fault::away(format!("no answer within {} s", deadline.as_secs()))),
@@ -197,6 +198,7 @@ impl Arm {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
+            .read_timeout(SILENCE)
             .redirect(reqwest::redirect::Policy::none());
         if matches!(self.settings.credential, Choice::Managed { .. }) {
             // The identity service is on this machine.

@@ -35,8 +35,9 @@ use crate::error::{Fault, Kind};
 use crate::settings::Settings;
 
 const CONNECT: Duration = Duration::from_secs(4);
-/// For each call. A batch of a thousand values takes Route 53 some seconds.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// For each call. A batch of a thousand values takes Route 53 some seconds, and the zone writes nothing else until it is
+/// answered.
+const DEADLINE: Duration = Duration::from_secs(20);
 /// Pauses before a call is made again that Route 53 asked to make later: 8 s together, in which the account's budget
 /// fills up for some 80 calls.
 const PAUSES: [Duration; 5] = [

@@ -110,9 +110,10 @@ impl Link {
     async fn call(&self, call: Call<'_>) -> Result<Response, Fault> {
         let client = self.client.get_or_try_init(|| client(&self.settings)).await?;
         let url = format!("{}{}", self.settings.url, call.path);
+        let timeout = self.settings.timeout(call.method == Method::POST);
         let mut pauses = 0_usize;
         loop {
-            let mut request = client.request(call.method.clone(), &url);
+            let mut request = client.request(call.method.clone(), &url).timeout(timeout);
             if call.accept {
                 request = request.header(ACCEPT, MEDIA_TYPE);
             }
@@ -122,7 +123,7 @@ impl Link {
             if let Some(token) = &self.settings.token {
                 request = request.bearer_auth(token);
             }
-            let answer = request.send().await.map_err(|error| self.lost(&error))?;
+            let answer = request.send().await.map_err(|error| lost(&error, timeout))?;
             if answer.status().is_success() {
                 return Ok(answer);
             }
@@ -171,22 +172,21 @@ impl Link {
             }
         }
     }
+}
 
-    fn lost(&self, error: &reqwest::Error) -> Fault {
-        if error.is_connect() {
-            Fault::Unreachable(chain(error))
-        } else if error.is_timeout() {
-            Fault::silent(self.settings.timeout)
-        } else {
-            Fault::Lost(chain(error))
-        }
+fn lost(error: &reqwest::Error, timeout: Duration) -> Fault {
+    if error.is_connect() {
+        Fault::Unreachable(chain(error))
+    } else if error.is_timeout() {
+        Fault::silent(timeout)
+    } else {
+        Fault::Lost(chain(error))
     }
 }
 
 async fn client(settings: &Settings) -> Result<Client, Fault> {
     let mut builder = Client::builder()
         .connect_timeout(CONNECT)
-        .timeout(settings.timeout)
         // A redirect would lose the token, or send it elsewhere.
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy();

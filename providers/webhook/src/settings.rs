@@ -13,8 +13,8 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec {
         name: "timeout",
         secret: false,
-        help: "how long one call may take; 30s when it is not given. The webhook writes record by record, so that many \
-               take long",
+        help: "how long one call may take; 20s for a write and 30s for any other when it is not given. The webhook writes \
+               record by record, so that many take long",
     },
     KeySpec {
         name: "bearer-token",
@@ -28,13 +28,16 @@ pub const KEYS: &[KeySpec] = &[
     },
 ];
 
+/// For a call that may list the whole zone.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// For a call of a write: the zone writes nothing else until it is answered.
+const WRITE: Duration = Duration::from_secs(20);
 
 /// How the webhook is reached.
 pub(crate) struct Settings {
     /// Without a final slash.
     pub(crate) url: String,
-    pub(crate) timeout: Duration,
+    timeout: Option<Duration>,
     pub(crate) token: Option<String>,
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -42,7 +45,14 @@ pub(crate) struct Settings {
 /// Invariant: without the token.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} within {:?}", self.url, self.timeout)
+        write!(f, "{} within {:?}", self.url, self.timeout(false))
+    }
+}
+
+impl Settings {
+    /// How long a call may take.
+    pub(crate) fn timeout(&self, writes: bool) -> Duration {
+        self.timeout.unwrap_or(if writes { WRITE } else { TIMEOUT })
     }
 }
 
@@ -51,7 +61,7 @@ pub(crate) fn read(keys: &Keys) -> Result<Settings, Vec<KeyFault>> {
     let url = keys.required("url", "http://127.0.0.1:8888", &mut faults).map(url_of);
     let mut good = |key: &str, problem: String| faults.push(KeyFault { key: key.to_owned(), problem });
     let url = url.and_then(|result| result.map_err(|problem| good("url", problem)).ok());
-    let timeout = keys.get("timeout").map_or(Ok(TIMEOUT), timeout_of);
+    let timeout = keys.get("timeout").map(timeout_of).transpose();
     let timeout = timeout.map_err(|problem| good("timeout", problem)).ok();
     let token = keys.get("bearer-token").map(str::trim).filter(|token| !token.is_empty());
     let visible = |token: &&str| token.bytes().all(|byte| byte.is_ascii_graphic());
@@ -104,10 +114,11 @@ mod tests {
     #[test]
     fn a_url_is_enough() {
         let settings = read_pairs(&[("url", "http://127.0.0.1:8888/")]).unwrap();
-        assert_eq!((settings.url.as_str(), settings.timeout), ("http://127.0.0.1:8888", TIMEOUT));
+        assert_eq!(settings.url, "http://127.0.0.1:8888");
+        assert_eq!([false, true].map(|writes| settings.timeout(writes).as_secs()), [30, 20]);
         for (text, seconds) in [("45s", 45), ("2m", 120), ("1m30s", 90)] {
             let settings = read_pairs(&[("url", "https://dns.example/hook"), ("timeout", text)]).unwrap();
-            assert_eq!(settings.timeout.as_secs(), seconds);
+            assert_eq!([false, true].map(|writes| settings.timeout(writes).as_secs()), [seconds; 2]);
         }
     }
 

@@ -66,7 +66,8 @@ async fn one_answer_has_no_more_bytes_and_values_than_are_taken() {
     assert!(sent < tries * 2 * ANSWER_BYTES, "{sent} bytes in {tries} answers");
 }
 
-/// An answer that begins and does not go on: of a list, and of a write.
+/// An answer that begins and does not go on: of a list, and of a write. A page of a list is asked for three times, and
+/// for 20 s each, not 60: a name of which nobody knows what was written waits for the list.
 #[tokio::test]
 async fn an_answer_has_no_more_time_than_is_given() {
     let fake = Fake::start().await;
@@ -88,7 +89,7 @@ async fn an_answer_has_no_more_time_than_is_given() {
     tokio::time::resume();
     assert!(matches!(listed, Err(ProviderError::Unavailable { .. })), "{listed:?}");
     let took = began.elapsed();
-    assert!((Duration::from_secs(60)..Duration::from_secs(300)).contains(&took), "{took:?}");
+    assert!((Duration::from_secs(60)..Duration::from_secs(70)).contains(&took), "{took:?}");
 
     fake.world().bodies = None;
     assert_eq!(observed(&*zone).await.iter().count(), 1, "and it goes on");

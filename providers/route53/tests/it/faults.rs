@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fleetdns_core::{Outcome, ProviderError};
+use tokio::time::Instant;
 
 use crate::{all_done, names, pass, planned};
 use fleetdns_fakes::conformance::{Fleet, OWNER};
@@ -59,6 +60,28 @@ async fn a_connection_cut_in_a_write_is_made_good_by_the_next_pass() {
         assert!(planned(&*provider, &names(2)).await.plan().is_empty());
         assert_eq!(fake.dump().len(), 4);
     }
+}
+
+/// A connection that breaks in silence: the zone writes nothing else until it gives the answer up.
+#[tokio::test]
+async fn an_answer_to_a_write_that_is_lost_holds_the_zone_for_20_s_and_not_for_30() {
+    let fake = Fake::start().await;
+    let provider = fake.provider(OWNER);
+    let plan = planned(&*provider, &names(1)).await;
+    fake.fault("ChangeResourceRecordSets", Fault::Slow(Duration::from_hours(1)));
+    let began = Instant::now();
+    let written = tokio::spawn(async move { (provider.apply(&plan).await, provider) });
+    while fake.calls("ChangeResourceRecordSets") == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // The clock goes on to whatever is waited for.
+    tokio::time::pause();
+    let (applied, provider) = written.await.unwrap();
+    tokio::time::resume();
+    assert!(matches!(applied.names[0].1, Outcome::Incomplete { .. }), "{:?}", applied.names);
+    let took = began.elapsed();
+    assert!((Duration::from_secs(20)..Duration::from_secs(25)).contains(&took), "{took:?}");
+    all_done(&pass(&*provider, &names(1)).await, 1);
 }
 
 #[tokio::test]

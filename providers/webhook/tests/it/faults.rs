@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fleetdns_core::{Outcome, ProviderError};
+use tokio::time::Instant;
 
 use crate::{all_done, checked, name, names, pass, planned, words};
 use fleetdns_fakes::conformance::{Backend, Fleet, OWNER, converge, with_causes};
@@ -110,6 +111,31 @@ async fn a_slow_call_is_not_sent_again() {
 
     hook.fault(Route::Records, Fault::Slow(Duration::from_millis(300)));
     all_done(&pass(&*provider, &names(4)).await, 1);
+}
+
+/// A connection that breaks in silence: the zone writes nothing else until it gives the answer up.
+#[tokio::test]
+async fn an_answer_to_a_write_that_is_lost_holds_the_zone_for_20_s_and_not_for_30() {
+    for route in [Route::Adjust, Route::Apply] {
+        let hook = Webhook::start().await;
+        let provider = hook.provider(OWNER);
+        let plan = planned(&*provider, &names(3)).await;
+        hook.fault(route, Fault::Slow(Duration::from_hours(1)));
+        let began = Instant::now();
+        let written = tokio::spawn(async move { (provider.apply(&plan).await, provider) });
+        while hook.calls(route) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // The clock goes on to whatever is waited for.
+        tokio::time::pause();
+        let (applied, provider) = written.await.unwrap();
+        tokio::time::resume();
+        let words = words(&applied);
+        assert!(words.values().all(|word| word.contains("nothing came for 20 s")), "{words:?}");
+        let took = began.elapsed();
+        assert!((Duration::from_secs(20)..Duration::from_secs(25)).contains(&took), "{route:?}: {took:?}");
+        all_done(&pass(&*provider, &names(3)).await, 3);
+    }
 }
 
 /// The answer is 204 and a record is not there: it is said, and the others are done.
