@@ -35,6 +35,11 @@ fn kinds(prober: &Prober) -> Vec<Option<&'static str>> {
     prober.self_checks.iter().map(|(_, kind)| *kind).collect()
 }
 
+/// The first probe of a canary.
+fn of_canary(reachability: Reachability) -> Probed {
+    Probed { reachability, verdict: Verdict::Unknown, ..rounds::probed(0, false, true) }
+}
+
 #[test]
 fn one_healthy_endpoint_proves_that_we_see() {
     let mut prober = fleet(3, &[3, 3]);
@@ -145,14 +150,6 @@ fn what_died_long_ago_did_not_die_together_with_what_dies_now() {
     };
     prober.run(300_000, &network);
     assert_eq!(prober.self_checks, []);
-    let mut prober = fleet(0, &[2, 2]);
-    let network = |key: usize, at: u64| match key {
-        0 | 1 if at > 30_000 => Reply::Silent,
-        2 | 3 if at > 30_000 + 45_000 => Reply::Silent,
-        _ => Reply::Pass,
-    };
-    prober.run(300_000, &network);
-    assert_eq!(kinds(&prober), [Some("correlation")]);
 }
 
 #[test]
@@ -248,17 +245,8 @@ fn what_cannot_be_probed_any_more_stays_an_endpoint_and_a_canary() {
     let mut vantage = VantageMonitor::new(SETTINGS, [None]);
     vantage.set_canary(0, canary, true);
     vantage.join(endpoint, &place(0, "default"));
-    let probed = |reachability, verdict, failures| Probed {
-        started: ms(0),
-        ended: ms(1),
-        reachability,
-        verdict,
-        failures,
-        calm: true,
-        prompt: true,
-    };
-    vantage.take(endpoint, &probed(Reachability::Reached, Verdict::Healthy, 0));
-    vantage.take(canary, &probed(Reachability::Unreached, Verdict::Unknown, 1));
+    vantage.take(endpoint, &rounds::probed(0, true, true));
+    vantage.take(canary, &of_canary(Reachability::Unreached));
     assert_eq!(vantage.asked(), [canary, endpoint]);
     vantage.unjudge(canary);
     vantage.unjudge(endpoint);
@@ -274,15 +262,7 @@ fn what_cannot_be_probed_any_more_stays_an_endpoint_and_a_canary() {
 #[test]
 fn canaries_come_and_go_and_only_those_that_stay_are_heard() {
     let mut vantage = VantageMonitor::new(SETTINGS, [None]);
-    let silent = Probed {
-        started: ms(0),
-        ended: ms(1),
-        reachability: Reachability::Unreached,
-        verdict: Verdict::Unknown,
-        failures: 1,
-        calm: true,
-        prompt: true,
-    };
+    let silent = of_canary(Reachability::Unreached);
     vantage.set_canary(0, id(0), true);
     vantage.take(id(0), &silent);
     assert!(matches!(vantage.check(ms(1)), Some(Transition::Began(_))));
@@ -291,7 +271,7 @@ fn canaries_come_and_go_and_only_those_that_stay_are_heard() {
         vantage.add_canary(None);
         vantage.set_canary(key, id(key), true);
     }
-    vantage.take(id(1), &Probed { reachability: Reachability::Reached, failures: 0, ..silent });
+    vantage.take(id(1), &of_canary(Reachability::Reached));
     vantage.take(id(2), &silent);
     assert_eq!(vantage.check(ms(2)), None, "two of three are silent");
     // Without the first, one of two is silent. Its key is asked no more, and the numbers of the others move up.
@@ -307,27 +287,18 @@ fn canaries_come_and_go_and_only_those_that_stay_are_heard() {
 #[test]
 fn a_canary_of_several_addresses_is_heard_at_one_and_silent_without_any() {
     let mut vantage = VantageMonitor::new(SETTINGS, [None]);
-    let probed = |reachability| Probed {
-        started: ms(0),
-        ended: ms(1),
-        reachability,
-        verdict: Verdict::Unknown,
-        failures: 0,
-        calm: true,
-        prompt: true,
-    };
     assert_eq!(vantage.check(ms(0)), None, "nobody was asked yet");
     vantage.set_canary(0, id(0), true);
     vantage.set_canary(0, id(1), true);
-    vantage.take(id(0), &probed(Reachability::Reached));
-    vantage.take(id(1), &probed(Reachability::Unreached));
+    vantage.take(id(0), &of_canary(Reachability::Reached));
+    vantage.take(id(1), &of_canary(Reachability::Unreached));
     assert_eq!(vantage.check(ms(1)), None);
     vantage.set_canary(0, id(0), false);
     assert!(matches!(
         vantage.check(ms(2)),
         Some(Transition::Began(SelfCheckFailure::Vantage { silent: 1, .. }))
     ));
-    vantage.take(id(1), &probed(Reachability::Reached));
+    vantage.take(id(1), &of_canary(Reachability::Reached));
     assert!(matches!(vantage.check(ms(3)), Some(Transition::Ended(_))));
     vantage.set_canary(0, id(1), false);
     assert_eq!(vantage.check(ms(4)), None);
