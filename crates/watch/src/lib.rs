@@ -30,6 +30,7 @@ mod fleet;
 pub mod fuzz;
 mod given;
 mod kubeconfig;
+mod lazy_api;
 mod limits;
 mod lines;
 mod list;

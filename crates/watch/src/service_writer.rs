@@ -12,12 +12,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use thiserror::Error;
-use tokio::sync::Mutex;
 
-use crate::access::{Access, Connector};
-use crate::api::Api;
+use crate::access::Access;
 use crate::error::Fault;
-use crate::limits::Limits;
+use crate::lazy_api::LazyApi;
 
 const GET: &str = "get services";
 pub(crate) const WRITE_EVENTS: &str = "write events";
@@ -77,12 +75,7 @@ impl From<Fault> for WriteError {
 pub struct ServiceWriter {
     /// This process.
     instance: Arc<str>,
-    state: Mutex<State>,
-}
-
-struct State {
-    connector: Connector,
-    api: Option<Api>,
+    api: LazyApi,
 }
 
 #[derive(Deserialize)]
@@ -98,8 +91,7 @@ struct Meta {
 impl ServiceWriter {
     /// By this account; `instance` names this process in Events.
     pub fn new(access: Access, instance: &str) -> Self {
-        let state = Mutex::new(State { connector: Connector::new(access), api: None });
-        Self { instance: instance.into(), state }
+        Self { instance: instance.into(), api: LazyApi::new(access, DEADLINE) }
     }
 
     /// Makes an Event about a Service, under a name that no other Event has; `false`: there is no such Service.
@@ -169,29 +161,11 @@ impl ServiceWriter {
         action: &'static str,
         request: Result<http::Request<Vec<u8>>, RequestError>,
     ) -> Result<Option<T>, WriteError> {
-        let api = self.api().await?;
-        let request = request.map_err(|error| api.broken(action, &error.to_string()))?;
-        match api.answer(action, request).await {
+        match self.api.answer(action, request).await {
             Ok(answer) => Ok(Some(answer)),
             Err(Fault::Status { code: 404, .. }) => Ok(None),
-            Err(fault) => {
-                if fault.wants_new_client() {
-                    self.state.lock().await.api = None;
-                }
-                Err(fault.into())
-            }
+            Err(fault) => Err(fault.into()),
         }
-    }
-
-    async fn api(&self) -> Result<Api, Fault> {
-        let mut state = self.state.lock().await;
-        if let Some(api) = &state.api {
-            return Ok(api.clone());
-        }
-        let connection = state.connector.connect(DEADLINE).await?;
-        let api = Api::new(connection, DEADLINE, None, Limits::default());
-        state.api = Some(api.clone());
-        Ok(api)
     }
 }
 

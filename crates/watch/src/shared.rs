@@ -11,12 +11,10 @@ use kube::core::Request;
 use kube::core::request::Error as RequestError;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
-use crate::access::{Access, Connector};
-use crate::api::Api;
+use crate::access::Access;
 use crate::error::Fault;
-use crate::limits::Limits;
+use crate::lazy_api::LazyApi;
 
 const READ: &str = "read what the replicas share";
 const WRITE: &str = "write what the replicas share";
@@ -41,12 +39,7 @@ pub struct LeaseSpec {
 pub struct SharedObjects {
     namespace: String,
     name: String,
-    state: Mutex<State>,
-}
-
-struct State {
-    connector: Connector,
-    api: Option<Api>,
+    api: LazyApi,
 }
 
 /// A kind of object.
@@ -97,8 +90,8 @@ struct Any {
 impl SharedObjects {
     /// In this namespace, and both of this name.
     pub fn new(access: Access, namespace: &str, name: &str) -> Self {
-        let state = State { connector: Connector::new(access), api: None };
-        Self { namespace: namespace.to_owned(), name: name.to_owned(), state: Mutex::new(state) }
+        let api = LazyApi::new(access, DEADLINE);
+        Self { namespace: namespace.to_owned(), name: name.to_owned(), api }
     }
 
     /// The Lease and its version; `None` when there is none.
@@ -161,7 +154,7 @@ impl SharedObjects {
             let change = PatchParams { dry_run: true, ..PatchParams::default() };
             let changed = url.patch(&self.name, &change, &Patch::Merge(&body));
             for request in [created, changed] {
-                if let Err(fault @ Fault::Forbidden { .. }) = self.answer::<Any>(WRITE, request).await {
+                if let Err(fault @ Fault::Forbidden { .. }) = self.api.answer::<Any>(WRITE, request).await {
                     return Err(self.words(&fault, kind));
                 }
             }
@@ -183,7 +176,7 @@ impl SharedObjects {
 
     async fn get<T: for<'a> Deserialize<'a>>(&self, kind: Kind) -> Result<Option<T>, String> {
         let request = Request::new(self.url(kind)).get(&self.name, &GetParams::default());
-        match self.answer(READ, request).await {
+        match self.api.answer(READ, request).await {
             Ok(found) => Ok(Some(found)),
             Err(Fault::Status { code: 404, .. }) => Ok(None),
             Err(fault) => Err(self.words(&fault, kind)),
@@ -202,38 +195,13 @@ impl SharedObjects {
                 .map_err(RequestError::SerializeBody)
                 .and_then(|body| url.create(&PostParams::default(), body)),
         };
-        match self.answer::<Any>(WRITE, request).await {
+        match self.api.answer::<Any>(WRITE, request).await {
             Ok(written) => Ok(Some(written.metadata.resource_version.into())),
             Err(Fault::Status { code: 409, .. }) => Ok(None),
             // It was deleted since it was read.
             Err(Fault::Status { code: 404, .. }) if over.is_some() => Ok(None),
             Err(fault) => Err(self.words(&fault, kind)),
         }
-    }
-
-    async fn answer<T: for<'a> Deserialize<'a>>(
-        &self,
-        action: &'static str,
-        request: Result<http::Request<Vec<u8>>, RequestError>,
-    ) -> Result<T, Fault> {
-        let api = self.api().await?;
-        let request = request.map_err(|error| api.broken(action, &error.to_string()))?;
-        let answer = api.answer(action, request).await;
-        if answer.as_ref().is_err_and(Fault::wants_new_client) {
-            self.state.lock().await.api = None;
-        }
-        answer
-    }
-
-    async fn api(&self) -> Result<Api, Fault> {
-        let mut state = self.state.lock().await;
-        if let Some(api) = &state.api {
-            return Ok(api.clone());
-        }
-        let connection = state.connector.connect(DEADLINE).await?;
-        let api = Api::new(connection, DEADLINE, None, Limits::default());
-        state.api = Some(api.clone());
-        Ok(api)
     }
 
     /// What is wrong, and which right is missing.
