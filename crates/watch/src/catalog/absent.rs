@@ -1,6 +1,6 @@
 //! Services that are gone, for as long as the host names that they had are kept for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ pub(super) struct Absent {
     services: OrdMap<ServiceKey, Arc<Published>>,
     /// When each of them is forgotten.
     until: BTreeMap<ServiceKey, Duration>,
+    /// The same in the order of time: the next one is asked for with every event.
+    order: BTreeSet<(Duration, ServiceKey)>,
     /// Host names of them by namespace.
     hostnames: BTreeMap<Arc<str>, usize>,
 }
@@ -25,7 +27,7 @@ impl Absent {
 
     /// When the next one is forgotten.
     pub(super) fn next(&self) -> Option<Duration> {
-        self.until.values().min().copied()
+        self.order.first().map(|(until, _)| *until)
     }
 
     /// Remembers a Service that has host names, unless its namespace would have more of them than `most`. Returns whether
@@ -41,13 +43,16 @@ impl Absent {
         self.hostnames.insert(Arc::clone(key.namespace()), count);
         self.services.insert(key.clone(), Arc::clone(service));
         self.until.insert(key.clone(), until);
+        self.order.insert((until, key.clone()));
         true
     }
 
     /// Forgets a Service: it is there again, or it was away for too long. Returns whether it was remembered.
     pub(super) fn back(&mut self, key: &ServiceKey) -> bool {
         let Some(service) = self.services.remove(key) else { return false };
-        self.until.remove(key);
+        if let Some(until) = self.until.remove(key) {
+            self.order.remove(&(until, key.clone()));
+        }
         if let Some(count) = self.hostnames.get_mut(key.namespace()) {
             *count = count.saturating_sub(service.hostnames.len());
             if *count == 0 {
@@ -59,8 +64,8 @@ impl Absent {
 
     /// Forgets those whose time is over. Returns whether there were any.
     pub(super) fn tick(&mut self, now: Duration) -> bool {
-        let over: Vec<ServiceKey> =
-            self.until.iter().filter(|(_, until)| **until <= now).map(|(key, _)| key.clone()).collect();
+        let over = self.order.iter().take_while(|(until, _)| *until <= now);
+        let over: Vec<ServiceKey> = over.map(|(_, key)| key.clone()).collect();
         for key in &over {
             self.back(key);
         }
@@ -70,5 +75,6 @@ impl Absent {
     /// Returns all of them as long again, where their member was away.
     pub(super) fn extend(&mut self, until: Duration) {
         self.until.values_mut().for_each(|one| *one = (*one).max(until));
+        self.order = self.until.iter().map(|(key, until)| (*until, key.clone())).collect();
     }
 }
