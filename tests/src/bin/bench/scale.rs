@@ -124,7 +124,7 @@ fn measure(size: Size, backend: Kind, changes: usize, folder: &Path) -> Row {
     say(&format!("{services} Services over {members} members{}", if shared { ", shared names" } else { "" }));
     let backend = Backend::start(backend, &runtime);
     let begin = Instant::now();
-    let mut daemon = Daemon::start(&folder, size, api, &backend);
+    let mut daemon = Daemon::start(&folder, size, (api, &backend), "");
     let mut asker = Asker::new(backend.dns());
     let step = (services / SAMPLE).max(1);
     let last = services - 1;

@@ -21,13 +21,19 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    pub(super) fn start(folder: &Path, size: Size, api: SocketAddr, backend: &Backend) -> Self {
+    /// `more`: sections of `dns.conf` that are needed besides.
+    pub(super) fn start(
+        folder: &Path,
+        size: Size,
+        (api, backend): (SocketAddr, &Backend),
+        more: &str,
+    ) -> Self {
         let admin = ports::free_address();
         fs::create_dir_all(folder).expect("the folder can be made");
         let (config, kubeconfig) = (folder.join("dns.conf"), folder.join("kubeconfig"));
         fs::write(&kubeconfig, contexts(size, api)).expect("the folder can be written to");
         let mut text = format!(
-            "[fleet]\nname = scale\n\n{}\n[probe]\nprotocol = none\n\n[admin]\nlisten = {admin}\nsocket = {}\n\n",
+            "[fleet]\nname = scale\n\n{more}{}\n[probe]\nprotocol = none\n\n[admin]\nlisten = {admin}\nsocket = {}\n\n",
             backend.section(),
             folder.join("socket").display()
         );

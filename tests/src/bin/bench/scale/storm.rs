@@ -76,7 +76,7 @@ fn measure(size: Size, backend: Kind, seconds: usize) -> Storm {
     let api = runtime.block_on(fleet.serve());
     let backend = Backend::start(backend, &runtime);
     let begin = Instant::now();
-    let mut daemon = Daemon::start(folder.path(), size, api, &backend);
+    let mut daemon = Daemon::start(folder.path(), size, (api, &backend), "");
     let mut asker = Asker::new(backend.dns());
     let names: Vec<String> =
         (0..=TIMED_OBJECT).chain([size.services - 1]).map(|object| size.global(object)).collect();

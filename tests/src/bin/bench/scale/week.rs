@@ -27,6 +27,9 @@ const ADDRESSES: usize = 6;
 const REMADE: usize = 1;
 const REPLACED: usize = 1;
 
+/// An hour takes about a second: with the usual two minutes the host names of days would be kept.
+const GRACE: &str = "[brakes]\nhostname-grace = 1s\n\n";
+
 /// Memory at the end of an hour.
 #[derive(Clone, Copy)]
 struct Hour {
@@ -111,7 +114,7 @@ fn measure(size: Size, hours: usize) -> Week {
     let fleet = Fleet::with_room(size, hours * size.services * REPLACED / 24 + hours);
     let api = runtime.block_on(fleet.serve());
     let backend = Backend::start(Kind::Embedded, &runtime);
-    let mut daemon = Daemon::start(folder.path(), size, api, &backend);
+    let mut daemon = Daemon::start(folder.path(), size, (api, &backend), GRACE);
     let mut asker = Asker::new(backend.dns());
     let (mut churn, pid) = (
         Churn { fleet: &fleet, alive: (0..size.services).collect(), fresh: size.services, turn: 0 },
