@@ -8,9 +8,13 @@ use std::os::unix::fs::MetadataExt;
 use anstream::{AutoStream, ColorChoice};
 use fleetdns_core::text::{is_hidden, redacted};
 use fleetdns_daemon::config::LogFormat;
+use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::progress;
 
@@ -25,30 +29,25 @@ pub fn start(format: LogFormat, level: Level) -> SetLevel {
         _ => Some(Mark::Colour),
     };
     let writer = ToLines { to: io::stderr, format, mark };
+    let (targets, handle) = reload::Layer::new(targets(level));
+    let filtered = tracing_subscriber::registry().with(targets);
     // Colours are what a hostile text would begin with: only ours are let through.
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter(level)).with_writer(writer).with_ansi(false);
+    let lines = fmt::layer().with_writer(writer).with_ansi(false);
     // Both fail only where a subscriber is set already, and then that one stays.
-    match format {
-        LogFormat::Text => {
-            let builder = builder.with_filter_reloading();
-            let handle = builder.reload_handle();
-            let _ = builder.try_init();
-            Box::new(move |level| drop(handle.reload(filter(level))))
-        }
-        LogFormat::Json => {
-            let builder = builder.json().flatten_event(true).with_filter_reloading();
-            let handle = builder.reload_handle();
-            let _ = builder.try_init();
-            Box::new(move |level| drop(handle.reload(filter(level))))
-        }
-    }
+    let _ = match format {
+        LogFormat::Text => filtered.with(lines).try_init(),
+        LogFormat::Json => filtered.with(lines.json().flatten_event(true)).try_init(),
+    };
+    Box::new(move |level| drop(handle.reload(self::targets(level))))
 }
 
-fn filter(level: Level) -> EnvFilter {
-    // One library says every query, the other every connection that fails: we say both once, in our own words.
-    let quiet = format!("{level},hickory_server=warn,kube_client=off");
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet))
+fn targets(level: Level) -> Targets {
+    let said = std::env::var("RUST_LOG").ok().filter(|said| !said.is_empty());
+    said.and_then(|said| said.parse().ok()).unwrap_or_else(|| {
+        // One library says every query, the other every connection that fails: we say both once, in our own words.
+        let quiet = [("hickory_server", LevelFilter::WARN), ("kube_client", LevelFilter::OFF)];
+        Targets::new().with_default(level).with_targets(quiet)
+    })
 }
 
 /// Whether systemd passes standard error to its journal (`$JOURNAL_STREAM` in systemd.exec(5)).
