@@ -217,8 +217,10 @@ async fn measure(load: Load, server: &mut Server, authority: &Path) -> Result<()
         resident()?
     );
     println!("start lag p50 <= {} ms, p99 <= {} ms", quantile(&old, &new, 0.5), quantile(&old, &new, 0.99));
-    let [passed, failed, inconclusive] = new.totals();
-    println!("passed {passed}, failed {failed}, inconclusive {inconclusive}, stalls {}", new.stalls);
+    let (now, before) = (new.totals(), old.totals());
+    let [passed, failed, inconclusive] = [0, 1, 2].map(|index: usize| now[index] - before[index]);
+    let stalls = new.stalls - old.stalls;
+    println!("passed {passed}, failed {failed}, inconclusive {inconclusive}, stalls {stalls}");
     if manner == Manner::Tls {
         let counts = |line: &str| line.split_whitespace().map(str::parse).collect::<Result<Vec<u64>, _>>();
         let (old, new) = (counts(&handshakes)?, counts(&server.handshakes()?)?);

@@ -28,8 +28,9 @@ const SIZES: [u32; 2] = [10_000, 100_000];
 struct Row {
     prober: &'static str,
     targets: u32,
-    /// Percent of one core.
+    /// Percent of one core, and the probes in each second that it was for.
     cpu: f64,
+    rate: f64,
     /// KiB.
     resident: f64,
     /// Milliseconds, the upper end of its class, and full and resumed handshakes.
@@ -37,6 +38,13 @@ struct Row {
     handshakes: Option<(f64, f64)>,
     /// Probes that did not pass, and verdicts that were wrong.
     faults: f64,
+}
+
+impl Row {
+    /// Microseconds of CPU for one probe.
+    fn each(&self) -> f64 {
+        self.cpu / 100.0 / self.rate * 1e6
+    }
 }
 
 pub(crate) fn main(mut arguments: impl Iterator<Item = String>) -> ExitCode {
@@ -81,6 +89,7 @@ fn load(targets: u32, seconds: u32, tls: bool) -> Row {
         prober: if tls { "fleetdns, TLS" } else { "fleetdns" },
         targets,
         cpu: facts.of("CPU"),
+        rate: facts.of("dead,"),
         resident: facts.of("RSS"),
         // Slower than the last class: it prints no number there.
         lag: Some(facts.0.get("p99 <=").copied().unwrap_or(f64::INFINITY)),
@@ -95,7 +104,9 @@ fn beside(targets: u32, seconds: u32) -> Row {
     let (cpu, resident) = gdnsd.measure(START, Duration::from_secs(seconds.into()));
     let faults = gdnsd.faults() as f64;
     let (cpu, resident) = (cpu * 100.0, resident as f64);
-    Row { prober: "gdnsd", targets, cpu, resident, lag: None, handshakes: None, faults }
+    // It starts a probe when its time has come, and does not count them.
+    let rate = f64::from(targets) / 10.0;
+    Row { prober: "gdnsd", targets, cpu, rate, resident, lag: None, handshakes: None, faults }
 }
 
 /// The numbers in the text that the example prints, by the words before them.
@@ -122,8 +133,8 @@ impl Facts {
 }
 
 fn table(rows: &[Row]) -> String {
-    let mut text = "| prober | targets | CPU of a core | budget | for one probe | RSS | budget | start lag p99 | budget | did not pass |\n\
-                    |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
+    let mut text = "| prober | targets | probes a second | CPU of a core | budget | for one probe | RSS | budget | start lag p99 | budget | did not pass |\n\
+                    |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
         .to_owned();
     let Some((plain, peer)) = rows.first().zip(rows.get(1)) else { return text };
     for row in rows {
@@ -137,26 +148,29 @@ fn table(rows: &[Row]) -> String {
                 format!("≤ {:.0} MB", 9.0 + 11.0 * f64::from(row.targets.max(10_000)) / 1e4),
             ),
         };
-        let lag = row.lag.map_or(String::new(), |lag| format!("≤ {lag} ms"));
+        let lag = row.lag.map_or(String::new(), |lag| match lag.is_finite() {
+            true => format!("≤ {lag} ms"),
+            false => "> 2.5 s".to_owned(),
+        });
         let budget = row.lag.map_or("", |_| "≤ 20 ms");
         let _ = writeln!(
             text,
-            "| {} | {} | {:.1} % | {cpu} | {:.0} µs | {:.0} MB | {resident} | {lag} | {budget} | {} |",
+            "| {} | {} | {:.0} | {:.1} % | {cpu} | {:.0} µs | {:.0} MB | {resident} | {lag} | {budget} | {} |",
             row.prober,
             row.targets,
+            row.rate,
             row.cpu,
-            // Each target is probed once in 10 s.
-            row.cpu / 100.0 / (f64::from(row.targets) / 10.0) * 1e6,
+            row.each(),
             row.resident * 1_024.0 / 1e6,
             row.faults,
         );
     }
-    let _ = write!(text, "\nfleetdns takes {:.2} × the CPU of gdnsd", plain.cpu / peer.cpu);
+    let _ = write!(text, "\nfleetdns takes {:.2} × the CPU of gdnsd", plain.each() / peer.each());
     if let Some((row, (full, resumed))) = rows.iter().find_map(|row| Some((row, row.handshakes?))) {
         let _ = write!(
             text,
             "; TLS takes {:.1} × plain HTTP, {:.0} of {:.0} handshakes resumed a session",
-            row.cpu / plain.cpu,
+            row.each() / plain.each(),
             resumed,
             full + resumed
         );
@@ -177,5 +191,6 @@ mod tests {
         let facts = Facts::read(text);
         let names = ["CPU", "RSS", "p99 <=", "inconclusive", "handshakes", "full,", "wrong"];
         assert_eq!(names.map(|name| facts.of(name)), [7.7, 16932.0, 5.0, 7.0, 3.0, 17.0, 0.0]);
+        assert_eq!(facts.of("dead,"), 201.0);
     }
 }
