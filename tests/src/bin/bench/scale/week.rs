@@ -30,20 +30,14 @@ const REPLACED: usize = 1;
 /// An hour takes about a second: with the usual two minutes the host names of days would be kept.
 const GRACE: &str = "[brakes]\nhostname-grace = 1s\n\n";
 
-/// Memory at the end of an hour.
-#[derive(Clone, Copy)]
-struct Hour {
-    changes: usize,
-    /// Resident KiB.
-    resident: u64,
-}
-
 struct Week {
     size: Size,
-    rest: u64,
-    hours: Vec<Hour>,
-    /// Resident KiB of the last hour some seconds later.
-    after: u64,
+    hours: usize,
+    events: usize,
+    /// Resident KiB, when nothing had happened for a while: at the start, after the first hour, and after each day.
+    rests: Vec<(String, u64)>,
+    /// The most that it was in between.
+    busy: u64,
     took: Duration,
     cpu: Duration,
 }
@@ -121,23 +115,30 @@ fn measure(size: Size, hours: usize) -> Week {
         daemon.pid(),
     );
     everywhere(&mut asker, size, &churn, START_BUDGET);
-    thread::sleep(SETTLE);
-    let (rest, cpu, begin) = (usage::memory(pid).0, usage::cpu(pid), Instant::now());
-    say(&format!("{} Services answer; the week begins", size.services));
-    let mut measured = Vec::new();
+    let rest = |when: String| {
+        thread::sleep(SETTLE);
+        let resident = usage::memory(pid).0;
+        say(&format!("{when}: RSS {resident} KiB"));
+        (when, resident)
+    };
+    let mut rests = vec![rest("at the start".to_owned())];
+    let (cpu, begin, mut events, mut busy) = (usage::cpu(pid), Instant::now(), 0, 0);
     for hour in 1..=hours {
-        let changes = churn.hour();
+        events += churn.hour();
         caught_up(&mut asker, size, &churn);
-        measured.push(Hour { changes, resident: usage::memory(pid).0 });
-        if hour % 24 == 0 {
-            say(&format!("day {}: RSS {} KiB", hour / 24, usage::memory(pid).0));
+        busy = busy.max(usage::memory(pid).0);
+        match hour {
+            1 => rests.push(rest("after the first hour".to_owned())),
+            _ if hour % 24 == 0 || hour == hours => {
+                rests.push(rest(format!("after {hour} hours")));
+            }
+            _ => {}
         }
     }
     let (took, cpu) = (begin.elapsed(), usage::cpu(pid) - cpu);
     everywhere(&mut asker, size, &churn, CHANGE_BUDGET);
     daemon.process.assert_running();
-    thread::sleep(SETTLE);
-    Week { size, rest, hours: measured, after: usage::memory(pid).0, took, cpu }
+    Week { size, hours, events, rests, busy, took, cpu }
 }
 
 /// Each member's last change is answered, and so all before it were read.
@@ -162,31 +163,27 @@ fn everywhere(asker: &mut Asker, size: Size, churn: &Churn<'_>, budget: Duration
 }
 
 fn table(week: &Week) -> String {
-    let Week { size, rest, hours, after, took, cpu } = week;
-    let changes: usize = hours.iter().map(|hour| hour.changes).sum();
+    let Week { size, hours, events, rests, busy, took, cpu } = week;
     let mut text = format!(
-        "{} Services over {} members, embedded zone, {} hours. In a day each has {ADDRESSES} other addresses, is deleted and made again {REMADE} \
-         ×, and is replaced by one of another name {REPLACED} ×: {changes} events in {:.0} s, {:.0} µs of CPU each. Not simulated: time \
-         itself, so timers fire as often as in those seconds.\n\n| | RSS | to the first hour | budget |\n|---|---:|---:|---:|\n",
+        "{} Services over {} members, embedded zone, {hours} hours. In a day each has {ADDRESSES} other addresses, is deleted and made again {REMADE} \
+         ×, and is replaced by one of another name {REPLACED} ×: {events} events in {:.0} s, {:.0} µs of CPU each. Not simulated: time \
+         itself, so timers fire as often as in those seconds. Each measured {} s after the last event.\n\n\
+         | | RSS | to the first hour | budget |\n|---|---:|---:|---:|\n",
         size.services,
         size.members,
-        hours.len(),
         took.as_secs_f64(),
-        cpu.as_secs_f64() / changes as f64 * 1e6,
+        cpu.as_secs_f64() / *events as f64 * 1e6,
+        SETTLE.as_secs(),
     );
-    let first = hours.first().map_or(*rest, |hour| hour.resident);
+    let first = rests.get(1).map_or(0, |(_, resident)| *resident);
     let mut line = |what: &str, kib: u64, budget: &str| {
         let growth = (kib as f64 / first as f64 - 1.0) * 100.0;
         let _ =
             writeln!(text, "| {what} | {:.1} MB | {growth:+.1} % | {budget} |", kib as f64 * 1_024.0 / 1e6);
     };
-    line("at rest", *rest, "");
-    line("after the first hour", first, "");
-    for (day, hour) in hours.iter().skip(23).step_by(24).enumerate() {
-        line(&format!("after day {}", day + 1), hour.resident, "");
+    for (at, (when, resident)) in rests.iter().enumerate() {
+        line(when, *resident, if at > 1 { "± 5 %" } else { "" });
     }
-    line("most", hours.iter().map(|hour| hour.resident).max().unwrap_or(first), "± 5 %");
-    line("last", hours.last().map_or(first, |hour| hour.resident), "± 5 %");
-    line(&format!("{} s later", SETTLE.as_secs()), *after, "± 5 %");
+    line("most at the end of an hour", *busy, "");
     text
 }
