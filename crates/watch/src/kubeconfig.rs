@@ -4,17 +4,21 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use kube::config::{Context, Kubeconfig, KubeconfigError};
+use kube::config::{Context, Kubeconfig};
 use serde::Serialize;
 
 use crate::chosen::Chosen;
 use crate::error::{AccessError, brief};
 use crate::given::Given;
-use crate::normal::normalise;
+
+mod parse;
+
+pub(crate) use parse::parse;
 
 /// Files of one list, each normalised, in their order.
-pub(crate) struct Files(Vec<(PathBuf, Kubeconfig)>);
+pub(crate) struct Files(Vec<(PathBuf, Arc<Kubeconfig>)>);
 
 impl Files {
     /// Reads the files; those that do not exist are passed over, as kubectl does.
@@ -25,7 +29,7 @@ impl Files {
         let mut files = Vec::new();
         for path in paths {
             match std::fs::read(path) {
-                Ok(bytes) => files.push((path.clone(), parse(path, &bytes)?)),
+                Ok(bytes) => files.push((path.clone(), parse::once(path, bytes)?)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     return Err(AccessError::Unreadable { path: path.clone(), reason: error.to_string() });
@@ -45,7 +49,8 @@ impl Files {
     pub(crate) fn given(given: &Given) -> Result<Self, AccessError> {
         // A relative path in it begins nowhere.
         let label = PathBuf::from(&*given.label);
-        Ok(Self(vec![(label.clone(), parse(&label, given.text().as_bytes())?)]))
+        let file = parse(&label, given.text().as_bytes())?;
+        Ok(Self(vec![(label, file.into())]))
     }
 
     /// Certificates and keys that stand in files of their own.
@@ -182,36 +187,5 @@ pub(crate) fn equal<T: Serialize>(one: &T, other: &T) -> bool {
     match (serde_json::to_value(one), serde_json::to_value(other)) {
         (Ok(one), Ok(other)) => one == other,
         _ => false,
-    }
-}
-
-pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Kubeconfig, AccessError> {
-    let syntax = |place: String| AccessError::Syntax { path: path.to_owned(), place };
-    let text = text(bytes).ok_or_else(|| syntax(": it is neither UTF-8 nor UTF-16".to_owned()))?;
-    let mut file = Kubeconfig::from_yaml(&text).map_err(|error| match error {
-        // The parser's own text shows lines of the file, which may hold a token.
-        KubeconfigError::Parse(error) => syntax(
-            error
-                .location()
-                .map_or_else(String::new, |at| format!(" at line {}, column {}", at.line(), at.column())),
-        ),
-        _ => syntax(String::new()),
-    })?;
-    normalise(&mut file, path.parent().unwrap_or_else(|| Path::new("")));
-    Ok(file)
-}
-
-/// UTF-8 with or without a byte order mark, or UTF-16 with one, as editors of Windows write it.
-fn text(bytes: &[u8]) -> Option<String> {
-    let wide = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
-        let units: Option<Vec<u16>> =
-            rest.chunks(2).map(|pair| <[u8; 2]>::try_from(pair).ok().map(unit)).collect();
-        String::from_utf16(&units?).ok()
-    };
-    match bytes {
-        [0xFF, 0xFE, rest @ ..] => wide(rest, u16::from_le_bytes),
-        [0xFE, 0xFF, rest @ ..] => wide(rest, u16::from_be_bytes),
-        [0xEF, 0xBB, 0xBF, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
-        _ => String::from_utf8(bytes.to_vec()).ok(),
     }
 }
