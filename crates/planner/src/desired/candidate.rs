@@ -1,6 +1,5 @@
 //! The addresses that could stand at a name, and whose word counts for each.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use fleetdns_core::member_name::MemberName;
 use fleetdns_core::overrides::{OverrideKind, Overrides};
 use fleetdns_core::probe::{Check, ProbeKey, ProbeSpec, Target, UnprobeablePolicy, Verdict};
 use fleetdns_core::service::Published;
+use fleetdns_core::small_set::SmallSet;
 
 /// An address that could stand at a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) struct Candidate {
     pub(crate) verdict: Verdict,
     /// The override that counts.
     pub(crate) kind: Option<OverrideKind>,
-    pub(crate) members: BTreeSet<MemberName>,
+    pub(crate) members: SmallSet<MemberName>,
     /// What a host name resolves to, each with its verdict; `None` while it was never resolved.
     pub(crate) resolved: Option<Vec<(IpAddr, Verdict)>>,
     /// What each member says of it, as far as that counts.

@@ -4,6 +4,7 @@ use super::*;
 use crate::desired::Candidate;
 use fleetdns_core::overrides::OverrideKind;
 use fleetdns_core::record::RecordData;
+use fleetdns_core::small_set::SmallSet;
 
 /// Whether an address comes or goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,7 +70,7 @@ pub struct Move {
     /// Why.
     pub cause: MoveCause,
     /// Members that give it, or gave it.
-    pub members: BTreeSet<MemberName>,
+    pub members: SmallSet<MemberName>,
     /// Namespace of the Service that has the name; none when nobody wants it any more.
     pub namespace: Option<Arc<str>>,
     /// The Service that has the name in the first of these members.
@@ -118,9 +119,9 @@ impl Planner {
     ) {
         let name = &change.name;
         let there = observed.at(name);
-        let before: BTreeSet<Address> =
+        let before: SmallSet<Address> =
             change.changes.iter().filter_map(|one| one.before()?.ours()).flat_map(addresses_of).collect();
-        let after: BTreeSet<Address> = change
+        let after: SmallSet<Address> = change
             .changes
             .iter()
             .filter_map(Change::after)
@@ -129,17 +130,17 @@ impl Planner {
         let up = desired.and_then(|desired| desired.up.clone()).map(Address::Hostname);
         let was = Current::of(there);
         let real = |address: &&Address| Some(*address) != up.as_ref() && !self.is_level(address);
-        let mut add = |address: &Address, way, (cause, members): (MoveCause, BTreeSet<MemberName>)| {
+        let mut add = |address: &Address, way, (cause, members): (MoveCause, SmallSet<MemberName>)| {
             let probe = self.probe_of(desired, address, &members);
-            let service = desired.map(|desired| desired.service_in(members.first()));
+            let service = desired.map(|desired| desired.service_in(members.iter().next()));
             let namespace = service.map(|service| Arc::clone(service.namespace()));
             let (name, address, service) = (name.clone(), address.clone(), service.cloned());
             moves.push(Move { name, address, way, cause, members, namespace, service, probe });
         };
-        for address in before.difference(&after).filter(real) {
+        for address in before.iter().filter(|address| !after.contains(address)).filter(real) {
             add(address, Way::Out, self.why_out(desired, address, &was, change));
         }
-        for address in after.difference(&before).filter(real) {
+        for address in after.iter().filter(|address| !before.contains(address)).filter(real) {
             add(address, Way::In, why_in(desired, address, &was, before.is_empty()));
         }
     }
@@ -156,7 +157,7 @@ impl Planner {
         address: &Address,
         was: &Current<'_>,
         change: &NameChange,
-    ) -> (MoveCause, BTreeSet<MemberName>) {
+    ) -> (MoveCause, SmallSet<MemberName>) {
         let found = desired.filter(|desired| !desired.removed).and_then(|desired| {
             let stands = find(&desired.candidates, address).map(|(_, candidate)| (candidate, false));
             stands.or_else(|| find(&desired.standby, address).map(|(_, candidate)| (candidate, true)))
@@ -180,7 +181,7 @@ impl Planner {
         &self,
         desired: Option<&Desired>,
         address: &Address,
-        members: &BTreeSet<MemberName>,
+        members: &SmallSet<MemberName>,
     ) -> Option<ProbeKey> {
         let desired = desired?;
         let service = members
@@ -198,9 +199,9 @@ fn why_in(
     address: &Address,
     was: &Current<'_>,
     nothing_was: bool,
-) -> (MoveCause, BTreeSet<MemberName>) {
+) -> (MoveCause, SmallSet<MemberName>) {
     let found = desired.and_then(|desired| find(&desired.candidates, address));
-    let Some((given, candidate)) = found else { return (MoveCause::New, BTreeSet::new()) };
+    let Some((given, candidate)) = found else { return (MoveCause::New, SmallSet::default()) };
     let known = was.marks.iter().any(|(_, mark)| {
         mark.members
             .values()
