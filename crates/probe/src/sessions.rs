@@ -3,7 +3,8 @@
 //! A server that resumes a session shows no certificate, so one that has expired would go unseen.
 //!
 //! Invariant: a session is offered to the endpoint that it came from and to no other, only after a probe that passed, and
-//! within [`LONGEST`] of the handshake in which the certificate was verified.
+//! within [`LONGEST`] of the handshake in which the certificate was verified. Where a probe that resumed one did not pass, no
+//! other is offered for at least as long: a server may fail at nothing else.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,8 +45,8 @@ struct Generation {
 }
 
 struct Kept {
-    ticket: Tls13ClientSessionValue,
-    verified: Verified,
+    /// None while the probe that it was offered in has not passed.
+    ticket: Option<(Tls13ClientSessionValue, Verified)>,
     size: usize,
 }
 
@@ -60,6 +61,8 @@ struct Verified {
 pub(crate) struct Session {
     pub(crate) slot: Arc<Slot>,
     verified: Option<Verified>,
+    /// The last probe that was offered one did not pass.
+    failed: bool,
 }
 
 /// The ticket of one connection, where rustls takes it from and puts a new one.
@@ -73,47 +76,67 @@ impl Sessions {
     /// The session of a key for its next handshake. It is gone from here until that probe has passed.
     pub(crate) fn take(&self, key: &ProbeKey) -> Session {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).take(key);
-        let kept = kept.filter(|kept| kept.verified.at.elapsed() < LONGEST);
-        let (ticket, verified) = kept.map(|kept| (kept.ticket, kept.verified)).unzip();
-        Session {
-            slot: Arc::new(Slot { ticket: Mutex::new(ticket), received: AtomicUsize::new(0) }),
-            verified,
-        }
+        let failed = kept.as_ref().is_some_and(Option::is_none);
+        let kept = kept.flatten().filter(|(_, verified)| verified.at.elapsed() < LONGEST);
+        let (ticket, verified) = kept.unzip();
+        let slot = Arc::new(Slot { ticket: Mutex::new(ticket), received: AtomicUsize::new(0) });
+        Session { slot, verified, failed }
     }
 
     /// Keeps what the server gave for the next handshake, after a probe that passed.
     pub(crate) fn keep(&self, key: &ProbeKey, session: Session) {
-        let Some((ticket, verified)) = session.slot.take().zip(session.verified) else { return };
+        let kept = session.slot.take().zip(session.verified).filter(|_| !session.failed);
+        let Some((ticket, verified)) = kept else { return };
         let size = verified.received + session.slot.received.load(Ordering::Relaxed) + OVERHEAD;
         if size <= LARGEST {
-            let kept = Kept { ticket, verified, size };
+            let kept = Kept { ticket: Some((ticket, verified)), size };
             self.0.lock().unwrap_or_else(PoisonError::into_inner).put(key, kept);
         }
     }
 }
 
 impl Generations {
-    fn take(&mut self, key: &ProbeKey) -> Option<Kept> {
-        self.young.take(key).or_else(|| self.old.take(key))
+    /// What is kept of a key, and in it the ticket, which is taken out.
+    fn take(&mut self, key: &ProbeKey) -> Option<Option<(Tls13ClientSessionValue, Verified)>> {
+        self.age();
+        if let Some(kept) = self.young.take(key) {
+            return Some(kept);
+        }
+        let ticket = self.old.take(key)?;
+        if ticket.is_some() {
+            self.put(key, Kept { ticket: None, size: OVERHEAD });
+        }
+        Some(ticket)
     }
 
     fn put(&mut self, key: &ProbeKey, kept: Kept) {
-        if self.begin.is_none_or(|begin| begin.elapsed() >= LONGEST) {
-            self.begin = Some(Instant::now());
-            self.old = std::mem::take(&mut self.young);
-        }
+        self.age();
+        self.young.remove(key);
+        self.old.remove(key);
         if self.young.size + kept.size <= ROOM {
             self.young.size += kept.size;
             self.young.kept.insert(key.clone(), kept);
         }
     }
+
+    fn age(&mut self) {
+        if self.begin.is_none_or(|begin| begin.elapsed() >= LONGEST) {
+            self.begin = Some(Instant::now());
+            self.old = std::mem::take(&mut self.young);
+        }
+    }
 }
 
 impl Generation {
-    fn take(&mut self, key: &ProbeKey) -> Option<Kept> {
-        let kept = self.kept.remove(key)?;
-        self.size -= kept.size;
-        Some(kept)
+    fn take(&mut self, key: &ProbeKey) -> Option<Option<(Tls13ClientSessionValue, Verified)>> {
+        let kept = self.kept.get_mut(key)?;
+        self.size -= kept.size - OVERHEAD;
+        kept.size = OVERHEAD;
+        Some(kept.ticket.take())
+    }
+
+    fn remove(&mut self, key: &ProbeKey) {
+        self.size -= self.kept.remove(key).map_or(0, |kept| kept.size);
     }
 }
 

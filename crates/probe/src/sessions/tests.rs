@@ -14,11 +14,12 @@ use crate::attempt::probe;
 use crate::testing::tls::Authority;
 use crate::tls::{Tls, Trusts};
 
-/// A server with tickets, what it saw, and whether it is ill.
+/// A server with tickets, what it saw, whether it is ill, and whether it is when a session is resumed.
 struct Server {
     port: u16,
     seen: Arc<Mutex<Vec<HandshakeKind>>>,
     ill: Arc<AtomicBool>,
+    resumes_ill: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -26,14 +27,22 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (seen, ill) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<AtomicBool>::default());
-        let server = Self { port, seen: Arc::clone(&seen), ill: Arc::clone(&ill) };
+        let resumes_ill = Arc::<AtomicBool>::default();
+        let server = Self {
+            port,
+            seen: Arc::clone(&seen),
+            ill: Arc::clone(&ill),
+            resumes_ill: Arc::clone(&resumes_ill),
+        };
         let acceptor = TlsAcceptor::from(Arc::new(config));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let Ok(mut stream) = acceptor.accept(stream).await else { continue };
-                seen.lock().unwrap().push(stream.get_ref().1.handshake_kind().unwrap());
+                let kind = stream.get_ref().1.handshake_kind().unwrap();
+                seen.lock().unwrap().push(kind);
                 let _ = stream.read(&mut [0; 1024]).await;
-                let status = if ill.load(Ordering::Relaxed) { "503 Ill" } else { "200 OK" };
+                let resumes_ill = kind == HandshakeKind::Resumed && resumes_ill.load(Ordering::Relaxed);
+                let status = if resumes_ill || ill.load(Ordering::Relaxed) { "503 Ill" } else { "200 OK" };
                 let _ = stream.write_all(format!("HTTP/1.1 {status}\r\n\r\n").as_bytes()).await;
                 let _ = stream.flush().await;
             }
@@ -70,9 +79,7 @@ async fn a_session_is_resumed_until_its_certificate_was_verified_a_minute_ago() 
     }
     assert_eq!(server.resumed(), [false, true, true]);
     for seconds in [59, 2] {
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(seconds)).await;
-        tokio::time::resume();
+        pass(Duration::from_secs(seconds)).await;
         assert_eq!(server.probe(&trusts).await, Answer::Pass);
     }
     assert_eq!(server.resumed()[3..], [true, false]);
@@ -87,7 +94,33 @@ async fn after_a_failed_probe_the_certificate_is_verified_again() {
         server.ill.store(ill, Ordering::Relaxed);
         assert_eq!(server.probe(&trusts).await == Answer::Pass, !ill);
     }
-    assert_eq!(server.resumed(), [false, true, false, false, true]);
+    assert_eq!(server.resumed(), [false, true, false, false, false]);
+    for _ in 0..3 {
+        pass(LONGEST).await;
+        server.probe(&trusts).await;
+    }
+    server.probe(&trusts).await;
+    assert_eq!(server.resumed()[5..], [false, false, false, true], "some minutes later one is offered again");
+}
+
+/// It is not taken out of DNS for that, nor kept out.
+#[tokio::test]
+async fn a_server_that_fails_where_a_session_is_resumed_fails_once_and_not_at_every_other_probe() {
+    let authority = Authority::new("resumes-ill");
+    let trusts = Trusts::only(authority.trusted());
+    let server = Server::start(with_tickets(&authority, false)).await;
+    server.resumes_ill.store(true, Ordering::Relaxed);
+    let mut passed = Vec::new();
+    for _ in 0..6 {
+        passed.push(server.probe(&trusts).await == Answer::Pass);
+    }
+    assert_eq!(passed, [true, false, true, true, true, true]);
+}
+
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 /// The servers share the keys of their tickets, as those of one cluster often do.
@@ -130,9 +163,7 @@ async fn keys_that_are_probed_no_more_leave_no_session_behind() {
     gone.probe(&trusts).await;
     assert_eq!(kept(&tls), 1);
     for _ in 0..2 {
-        tokio::time::pause();
-        tokio::time::advance(LONGEST).await;
-        tokio::time::resume();
+        pass(LONGEST).await;
         stays.probe(&trusts).await;
     }
     assert_eq!(kept(&tls), 1);
