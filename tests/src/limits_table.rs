@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Constants that bound input from outside: file, name, the beginning of their row in SECURITY.md, and how it shows them.
 #[rustfmt::skip]
-const LIMITS: [(&str, &str, &str, &str); 97] = [
+const LIMITS: [(&str, &str, &str, &str); 100] = [
     ("crates/core/src/limits.rs", "ANSWER_BYTES", "answer of a backend", "64 MiB"),
     ("crates/core/src/limits.rs", "BYTES", "answer of a backend", "1 GiB"),
     ("crates/core/src/limits.rs", "RECORDS", "answer of a backend", "2,000,000 record sets"),
@@ -60,6 +60,9 @@ const LIMITS: [(&str, &str, &str, &str); 97] = [
     ("crates/probe/src/resolve.rs", "MOST_ADDRESSES", "addresses of one DNS answer", "64 of each family"),
     ("crates/probe/src/resolve.rs", "MOST_IN_FLIGHT", "host names resolved at one time", "256"),
     ("crates/probe/src/resolve.rs", "SHORTEST", "time from one DNS answer", "5 s"),
+    ("crates/probe/src/sessions.rs", "LARGEST", "TLS session of a probe", "16 KiB"),
+    ("crates/probe/src/sessions.rs", "LONGEST", "TLS session of a probe", "1 min"),
+    ("crates/probe/src/sessions.rs", "ROOM", "TLS session of a probe", "32 MiB"),
     ("crates/probe/src/settings.rs", "CORRELATION_HOLD", "`correlation-hold`", "10 min"),
     ("crates/watch/src/api.rs", "LONGEST_ANSWER", "answer of an API server that is not a list", "256 KiB"),
     ("crates/watch/src/api.rs", "LONGEST_PAUSE", "pause that an API server asks for", "60"),
