@@ -9,7 +9,7 @@ use kube::config::{Kubeconfig, KubeconfigError};
 use crate::error::AccessError;
 use crate::normal::normalise;
 
-/// Files that are kept parsed: as many as one list has.
+/// Files that are kept parsed. Fleets have one kubeconfig for all members or a small one for each, which is parsed soon.
 const KEPT: usize = 4;
 
 /// The files that were parsed last. All members of a fleet may stand in one file, and each asks it several times.
