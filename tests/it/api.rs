@@ -29,6 +29,12 @@ async fn answers_are_as_the_description_says() {
     fleet.publish(&service, &west, &east).await;
     let daemon = Daemon::start(&fleet.conf()).await;
     both(&Race::start("published", BACK), server, "web", &west, &east).await;
+    let follows = daemon.get("/v1/consequences?down=westus&down=address/203.0.113.1");
+    assert_is("Consequences", &follows);
+    assert!(follows["problem"].is_string(), "{follows:#}");
+    let follows = daemon.get(&format!("/v1/consequences?down=eastus&down=address/{east}"));
+    assert_is("Consequences", &follows);
+    assert!(!follows["report"]["plan"].as_array().unwrap().is_empty(), "{follows:#}");
     tokio::task::block_in_place(|| in_east.set(Mode::Refuse));
     without_east(&Race::start("a death", REFUSED), server, "web", &west).await;
     let drained =
@@ -46,6 +52,9 @@ async fn answers_are_as_the_description_says() {
         assert_is("Why", &daemon.get(path));
     }
     assert!(daemon.get("/v1/why?name=a..b")["problem"].is_string());
+    let unknown = daemon.get("/v1/consequences?down=nosuch");
+    assert_is("Consequences", &unknown);
+    assert_eq!(unknown["problem"], "--down: there is no member nosuch");
     let explained = &daemon.get(&format!("/v1/why?name={}", name("web", "")))["explanation"];
     assert!(explained["addresses"][0]["entry"].is_object() || explained["addresses"][1]["entry"].is_object());
     for (path, schema) in [

@@ -163,9 +163,15 @@ async fn probes_are_answered_with_reasons_and_nothing_else_is() {
     assert!(get("/livez").starts_with("HTTP/1.1 200"), "{}", get("/livez"));
     assert!(get("/readyz").starts_with("HTTP/1.1 200"), "{}", get("/readyz"));
     assert!(get("/metrics").contains("fleetdns_zone_owned_names"));
-    for hidden in
-        ["/v1/status", "/v1/snapshot", "/v1/records", "/v1/overrides", "/v1/events", "/v1/why?name=a"]
-    {
+    for hidden in [
+        "/v1/status",
+        "/v1/snapshot",
+        "/v1/records",
+        "/v1/overrides",
+        "/v1/events",
+        "/v1/why?name=a",
+        "/v1/consequences",
+    ] {
         assert!(get(hidden).starts_with("HTTP/1.1 404"), "{hidden}");
     }
     let health = daemon.command(&["health"]).await;

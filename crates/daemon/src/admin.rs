@@ -3,7 +3,8 @@
 //! `GET /` is the status page, in `page`.
 //! `GET /livez` (the tasks that matter take their turns; 503 names those that do not), `/readyz` (zones and members were
 //! read; 503 names what was not), `/v1/status`, `/v1/records[?all=true]`, `/v1/why?name=NAME`,
-//! `/v1/events[?after=SEQ&run=RUN&wait=SECONDS&name=NAME&cluster=CLUSTER]`, `/v1/overrides`, `/v1/snapshot`, `/metrics`
+//! `/v1/events[?after=SEQ&run=RUN&wait=SECONDS&name=NAME&cluster=CLUSTER]`, `/v1/overrides`, `/v1/snapshot`,
+//! `/v1/consequences?down=WHAT[&down=…]`, `/metrics`
 //! (OpenMetrics when it is accepted, otherwise the Prometheus text format). The other listener has the first two and `/metrics`, and nothing else.
 //!
 //! Invariant: nothing can be changed here, and no secret is among what is shown.
@@ -24,7 +25,7 @@ use axum::{Json, Router};
 use fleetdns_core::peer_limit::Peer;
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{self, Limits};
@@ -44,6 +45,8 @@ impl FromRef<Views> for View {
     }
 }
 
+/// Answers that take a while which are made at one time.
+const AT_ONCE: usize = 2;
 /// On loopback all are one peer.
 const ADMIN: Limits =
     Limits { connections: 64, of_peer: 64, head: Duration::from_secs(10), life: Duration::from_secs(600) };
@@ -73,7 +76,8 @@ pub(crate) fn routes(
         .route("/v1/overrides", get(async |State(view): State<View>| Json(view.overrides())))
         .route("/v1/why", get(why))
         .route("/v1/events", get(move |state, query| events(state, query, ending)))
-        .route("/v1/snapshot", get(async |State(view): State<View>| Json(view.scenario())))
+        .route("/v1/snapshot", get(snapshot))
+        .route("/v1/consequences", get(consequences))
         .merge(probes())
         .merge(page::routes(views.clone(), shutdown))
         .layer(from_fn_with_state(Arc::new(known), only_known_names))
@@ -187,6 +191,28 @@ struct What {
 
 async fn why(State(view): State<View>, Query(what): Query<What>) -> impl IntoResponse {
     Json(view.why(&what.name))
+}
+
+/// Does work that takes a while in a large fleet beside the tasks that matter, little of it at one time.
+pub(crate) async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StatusCode> {
+    static TURNS: Semaphore = Semaphore::const_new(AT_ONCE);
+    let _turn = TURNS.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    tokio::task::spawn_blocking(work).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+async fn snapshot(State(view): State<View>) -> Result<Response, StatusCode> {
+    beside(move || Json(view.scenario()).into_response()).await
+}
+
+async fn consequences(
+    State(view): State<View>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, StatusCode> {
+    let down: Vec<String> =
+        query.into_iter().filter(|(key, _)| key == "down").map(|(_, what)| what).collect();
+    beside(move || Json(view.consequences(&down)).into_response()).await
 }
 
 /// Waits no longer than the daemon runs.

@@ -10,7 +10,7 @@ use fleetdns_core::{
     Address, Brakes, Health, Inventory, Measure, MemberName, MemberView, Observed, Override, Overrides,
     ProbeKey, RecordData, Snapshot, Subject,
 };
-use fleetdns_planner::simulate::Scenario;
+use fleetdns_planner::simulate::{Report, Scenario, ZoneNow, consequences};
 use fleetdns_planner::{HeldLine, Input, Reason};
 use fleetdns_probe::Reports;
 use serde::{Deserialize, Serialize};
@@ -126,6 +126,16 @@ pub struct Status {
     /// The first of them by cluster and Service.
     #[serde(default)]
     pub never_answered: Vec<NeverAnsweredLine>,
+}
+
+/// `GET /v1/consequences`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consequences {
+    /// Why nothing can be said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// What follows.
+    pub report: Report,
 }
 
 /// Most endpoints of [`Status::never_answered`].
@@ -340,6 +350,23 @@ impl View {
         scenario.add_members(input.fleet(), input.health(), &priorities.unwrap_or_default());
         scenario.overrides.extend(input.overrides().iter().cloned());
         scenario
+    }
+
+    /// What the next passes do when all of this is dead, beyond what they do anyway. May take a while in a large fleet.
+    pub fn consequences(&self, down: &[String]) -> Consequences {
+        let zones: Vec<ZoneStatus> = self.zones.iter().map(|zone| zone.borrow().clone()).collect();
+        let unread = Observed::default();
+        let zones = zones.iter().map(|zone| ZoneNow {
+            settings: &zone.settings,
+            capabilities: &zone.capabilities,
+            observed: zone.observed.as_ref().unwrap_or(&unread),
+            memory: &zone.memory,
+            now: zone.started.elapsed(),
+        });
+        match consequences(&self.inputs.current(), &self.brakes, zones, down) {
+            Ok(report) => Consequences { problem: None, report },
+            Err(error) => Consequences { problem: Some(error.to_string()), report: Report::default() },
+        }
     }
 
     /// What was never read yet: zones, and configured members that were neither listed nor given up on. Empty when the

@@ -216,7 +216,7 @@ impl Planner {
     }
 
     /// The names that a scope covers: of everything, those that somebody wants and those that are ours.
-    fn in_scope(&self, scope: &Scope, observed: &Observed) -> Vec<DnsName> {
+    pub(crate) fn in_scope(&self, scope: &Scope, observed: &Observed) -> Vec<DnsName> {
         match scope {
             Scope::All => {
                 let names: BTreeSet<&DnsName> = self.claims.names().chain(observed.owned()).collect();
@@ -249,6 +249,11 @@ impl Planner {
     /// Names that somebody wants, whether they can have them or not.
     pub fn names(&self) -> impl Iterator<Item = &DnsName> {
         self.claims.names()
+    }
+
+    /// The names that these Services want.
+    pub(crate) fn names_of(&self, services: &BTreeSet<ServiceKey>) -> BTreeSet<DnsName> {
+        services.iter().flat_map(|service| self.claims.of(service)).cloned().collect()
     }
 
     /// What Services say that cannot be used; independent of the zone's state.

@@ -8,6 +8,7 @@ use crate::explain::Explanation;
 use fleetdns_core::name::DnsName;
 
 mod capture;
+mod consequences;
 mod down;
 mod error;
 mod read;
@@ -15,6 +16,7 @@ mod report;
 mod scenario;
 mod world;
 
+pub use consequences::{ZoneNow, consequences, without};
 pub use error::ScenarioError;
 pub use report::{ChangeLine, Report};
 pub use scenario::{BrakeState, CapabilityState, MemberState, Scenario, SetState, VerdictState, ZoneState};
@@ -27,16 +29,6 @@ use world::World;
 /// The first thing in the scenario that cannot be understood.
 pub fn simulate(scenario: &Scenario, down: &[String]) -> Result<Report, ScenarioError> {
     Ok(World::read(scenario, down)?.report())
-}
-
-/// What follows when everything in `down` is dead, beyond what the scenario becomes anyway. Of a zone that is in order it
-/// plans all names once, and then those that depend on what is dead.
-///
-/// # Errors
-/// The first thing in the scenario that cannot be understood.
-pub fn consequences(scenario: &Scenario, down: &[String]) -> Result<Report, ScenarioError> {
-    let world = World::read(scenario, &[])?;
-    Ok(world.beyond(&world.without(scenario, down)?))
 }
 
 /// Says why a name would hold what it would hold.

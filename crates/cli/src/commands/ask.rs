@@ -10,9 +10,20 @@ use fleetdns_daemon::config::Whereabouts;
 
 /// How long the daemon may take to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long when it has to plan first, which takes seconds in a large fleet.
+pub(crate) const PLANNED: Duration = Duration::from_secs(120);
 
 /// Gets a path of the daemon's admin API.
 pub(crate) async fn ask<T: DeserializeOwned>(daemon: &Daemon, path: &str) -> Result<T, CommandError> {
+    ask_within(DEADLINE, daemon, path).await
+}
+
+/// The same with another deadline.
+pub(crate) async fn ask_within<T: DeserializeOwned>(
+    deadline: Duration,
+    daemon: &Daemon,
+    path: &str,
+) -> Result<T, CommandError> {
     let (base, hint) = base(daemon)?;
     let url = format!("{base}{path}");
     let fail = |error: reqwest::Error| {
@@ -21,7 +32,7 @@ pub(crate) async fn ask<T: DeserializeOwned>(daemon: &Daemon, path: &str) -> Res
             "the daemon does not answer at {url}: {why}; is it running? --admin URL names another address{hint}"
         ))
     };
-    let client = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().map_err(fail)?;
+    let client = reqwest::Client::builder().no_proxy().timeout(deadline).build().map_err(fail)?;
     let answer = client.get(&url).send().await.and_then(reqwest::Response::error_for_status).map_err(fail)?;
     answer.json().await.map_err(fail)
 }

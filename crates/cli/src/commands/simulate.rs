@@ -3,9 +3,10 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
-use fleetdns_planner::simulate::{Report, Scenario, consequences, simulate as plan};
+use fleetdns_daemon::view::Consequences;
+use fleetdns_planner::simulate::{Report, Scenario, simulate as plan};
 
-use super::ask::ask;
+use super::ask::{PLANNED, ask, ask_within};
 use crate::args::Daemon;
 use crate::error::{CommandError, Exit};
 use crate::output::show;
@@ -20,11 +21,20 @@ pub async fn simulate(daemon: &Daemon, file: Option<&Path>, down: &[String]) -> 
             let fail = |error: &dyn ToString| failed(file, &error.to_string());
             plan(&read(file)?, down).map_err(|error| fail(&error))?
         }
-        None => {
+        None if down.is_empty() => {
             let scenario: Scenario = ask(daemon, "/v1/snapshot").await?;
-            let fail = |error| CommandError::failed(&error);
-            let report = if down.is_empty() { plan(&scenario, &[]) } else { consequences(&scenario, down) };
-            report.map_err(fail)?
+            plan(&scenario, &[]).map_err(|error| CommandError::failed(&error))?
+        }
+        None => {
+            let query = down.iter().map(|what| ("down", what));
+            let query = reqwest::Url::parse_with_params("http://daemon/v1/consequences", query)
+                .map_err(|error| CommandError::failed(&error))?;
+            let path = format!("/v1/consequences?{}", query.query().unwrap_or_default());
+            let Consequences { problem, report } = ask_within(PLANNED, daemon, &path).await?;
+            if let Some(problem) = problem {
+                return Err(CommandError::Failed(problem));
+            }
+            report
         }
     };
     show(daemon.output.output, &report, |out| {

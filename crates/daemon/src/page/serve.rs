@@ -19,18 +19,14 @@ use super::services::Search;
 use super::stream::{self, PACE, STREAMS};
 use super::templates;
 use super::timeline::Filter;
-use crate::admin::Views;
+use crate::admin::{Views, beside};
 use crate::view::View;
-
-/// Pages that are made at one time.
-const AT_ONCE: usize = 2;
 
 /// What every page needs.
 #[derive(Clone)]
 struct Pages {
     views: Views,
     latest: Arc<Mutex<Option<Latest>>>,
-    work: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     ending: CancellationToken,
 }
@@ -46,13 +42,7 @@ impl FromRef<Pages> for View {
 
 /// The routes of the page. They are asked under known names only, as those of the API are.
 pub(crate) fn routes(views: Views, ending: CancellationToken) -> Router<Views> {
-    let pages = Pages {
-        views,
-        latest: Arc::default(),
-        work: Arc::new(Semaphore::new(AT_ONCE)),
-        streams: Arc::new(Semaphore::new(STREAMS)),
-        ending,
-    };
+    let pages = Pages { views, latest: Arc::default(), streams: Arc::new(Semaphore::new(STREAMS)), ending };
     Router::new()
         .route("/", get(index))
         .route("/service/{namespace}/{name}", get(service))
@@ -98,18 +88,9 @@ impl Pages {
             return Ok(Arc::clone(overview));
         }
         let (at, view) = (Instant::now(), View::from_ref(self));
-        let overview = Arc::new(self.work(move || Overview::of(&view)).await?);
+        let overview = Arc::new(beside(move || Overview::of(&view)).await?);
         *latest = Some((at, Arc::clone(&overview)));
         Ok(overview)
-    }
-
-    /// Does work that takes a while, beside the tasks that matter; few at one time.
-    async fn work<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, StatusCode> {
-        let _turn = self.work.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-        tokio::task::spawn_blocking(work).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// Makes a page of the overview and the view.
@@ -118,7 +99,7 @@ impl Pages {
         render: impl FnOnce(&Overview, &View) -> Result<Option<String>, askama::Error> + Send + 'static,
     ) -> Result<Html<String>, StatusCode> {
         let (overview, view) = (self.overview().await?, View::from_ref(self));
-        match self.work(move || render(&overview, &view)).await? {
+        match beside(move || render(&overview, &view)).await? {
             Ok(Some(page)) => Ok(Html(page)),
             Ok(None) => Err(StatusCode::NOT_FOUND),
             Err(error) => {

@@ -1,12 +1,11 @@
 //! From what a scenario says to what the planner takes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use super::down::Down;
+use super::down::{Down, endpoints};
 use super::error::{ScenarioError, fail, parse};
 use super::scenario::{BrakeState, CapabilityState, Scenario, SetState};
 use crate::desired::{ZoneSettings, standing};
@@ -21,7 +20,7 @@ use fleetdns_core::name::{DnsName, Label};
 use fleetdns_core::observed::{Content, Observed, ObservedSet, Version};
 use fleetdns_core::ownership::Owner;
 use fleetdns_core::policy::{AddressPolicies, AddressPolicy};
-use fleetdns_core::probe::{ProbeKey, ProbeSpec, Target, Verdict};
+use fleetdns_core::probe::{ProbeSpec, Verdict};
 use fleetdns_core::provider::Capabilities;
 use fleetdns_core::record::{NonEmpty, RecordData, RecordType, Ttl};
 use fleetdns_core::routing::Routing;
@@ -316,17 +315,9 @@ pub(super) fn read_health(
 
 /// Writes a verdict down for what an address stands for; of several members' verdicts on one key the best one counts.
 fn health_state(health: &mut Health, service: &Published, address: &Address, verdict: Verdict) {
-    let ips: Vec<IpAddr> = match address {
-        Address::Hostname(name) if !health.resolved.contains_key(name) => {
-            let target = Target { address: address.clone(), spec: Arc::clone(&service.probe) };
-            keep_best(&mut health.named, target, verdict);
-            return;
-        }
-        Address::Hostname(name) => health.resolved.get(name).into_iter().flatten().copied().collect(),
-        other => other.ip().into_iter().collect(),
-    };
-    for ip in ips {
-        keep_best(&mut health.verdicts, ProbeKey { address: ip, spec: Arc::clone(&service.probe) }, verdict);
+    match endpoints(service, address, health) {
+        Ok(keys) => keys.into_iter().for_each(|key| keep_best(&mut health.verdicts, key, verdict)),
+        Err(target) => keep_best(&mut health.named, target, verdict),
     }
 }
 

@@ -1,10 +1,11 @@
 //! The answer to a scenario, for programs and for people.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::desired::ZoneSettings;
 use crate::input::Input;
@@ -13,13 +14,13 @@ use crate::lines::{HeldLine, Reason};
 use crate::planner::{Memory, Planner, Scope};
 use fleetdns_core::brakes::Brakes;
 use fleetdns_core::name::DnsName;
-use fleetdns_core::observed::{Observed, ObservedSet};
-use fleetdns_core::plan::{Change, Plan, Refused};
+use fleetdns_core::observed::Observed;
+use fleetdns_core::plan::{Change, Plan};
 use fleetdns_core::provider::Capabilities;
-use fleetdns_core::record::{RecordData, RecordSet, Ttl};
+use fleetdns_core::record::{RecordData, Ttl};
 
 /// The answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Everything that ought to exist.
     pub desired: Vec<SetLine>,
@@ -32,10 +33,10 @@ pub struct Report {
 }
 
 /// One change.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ChangeLine {
     /// `create`, `update`, `delete`, `adopt` or `release`.
-    pub verb: &'static str,
+    pub verb: Cow<'static, str>,
     /// Owner name.
     pub name: String,
     /// Type.
@@ -48,7 +49,7 @@ pub struct ChangeLine {
     /// Values before; none before a creation.
     pub before: Vec<String>,
     /// Why it is deleted.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
 }
 
@@ -84,59 +85,12 @@ impl Report {
         plan
     }
 
-    /// Adds what one pass over a zone does after a change of what it is decided from, beyond what it does before.
-    pub(super) fn add_beyond(
-        &mut self,
-        of: (&ZoneSettings, &Capabilities, &Brakes),
-        (before, after): (&Input, &Input),
-        observed: &Observed,
-    ) {
-        let mine = match Self::of_changed(of, (before, after), observed) {
-            Some(few) => few,
-            None => {
-                let (mut base, mut mine) = (Self::default(), Self::default());
-                base.add_zone(of, before, observed);
-                mine.add_zone(of, after, observed);
-                mine.beyond(&base)
-            }
-        };
-        self.desired.extend(mine.desired);
-        self.plan.extend(mine.plan);
-        self.held.extend(mine.held);
-        self.refused.extend(mine.refused);
-    }
-
-    /// The same by the names that depend on the change alone, where the zone is in order: a pass over them is then a pass
-    /// over everything.
-    fn of_changed(
-        (zone, capabilities, brakes): (&ZoneSettings, &Capabilities, &Brakes),
-        (before, after): (&Input, &Input),
-        observed: &Observed,
-    ) -> Option<Self> {
-        // A planner is told of no change of these: outside of scenarios there are none.
-        if before.health.named != after.health.named {
-            return None;
-        }
-        let mut planner = Planner::new(zone.clone(), capabilities.clone(), brakes.clone());
-        planner.update(before);
-        let base = planner.preview(&Scope::All, observed, &mut Memory::default(), Duration::ZERO);
-        let plan = base.approved.plan();
-        let Scope::Names(names) = planner.update(after) else { return None };
-        let refused = |one: &Refused| one.name.parse().is_ok_and(|name| names.contains(&name));
-        if !plan.is_empty() || !plan.held.is_empty() || plan.refused.iter().any(refused) {
-            return None;
-        }
-        // A name that is in order holds what is desired there.
-        let sets = |name: &DnsName| observed.at(name).iter().filter_map(|set| as_set(name, set)).collect();
-        let desired = names.iter().flat_map(|name| -> Vec<RecordSet> { sets(name) });
-        let base = Self { desired: desired.map(|set| SetLine::from(&set)).collect(), ..Self::default() };
-        let scope = Scope::Names(names.clone());
-        let preview = planner.preview(&scope, observed, &mut Memory::default(), Duration::ZERO);
-        let mut mine = Self::default();
-        mine.add(preview.approved.plan());
-        let desired = names.iter().flat_map(|name| planner.sets_at(name, observed));
-        mine.desired.extend(desired.map(|set| SetLine::from(&set)));
-        Some(mine.beyond(&base))
+    /// Adds another report.
+    pub(super) fn append(&mut self, other: Self) {
+        self.desired.extend(other.desired);
+        self.plan.extend(other.plan);
+        self.held.extend(other.held);
+        self.refused.extend(other.refused);
     }
 
     /// Adds a plan.
@@ -149,16 +103,12 @@ impl Report {
     }
 }
 
-fn as_set(name: &DnsName, set: &ObservedSet) -> Option<RecordSet> {
-    set.ours().map(|data| RecordSet { name: name.clone(), ttl: set.ttl, data: data.clone() })
-}
-
 fn change_line(name: &DnsName, change: &Change) -> ChangeLine {
     let before = change.before();
     let values_before = before.and_then(|set| set.content.data()).map(RecordData::values).unwrap_or_default();
     let ttl = change.after().map(|(set, _)| set.ttl).or(before.map(|set| set.ttl)).unwrap_or(Ttl::DEFAULT);
     ChangeLine {
-        verb: change.verb(),
+        verb: change.verb().into(),
         name: name.to_string(),
         record_type: change.record_type().to_string(),
         ttl: ttl.seconds(),

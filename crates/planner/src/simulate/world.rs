@@ -37,21 +37,6 @@ impl World {
         Ok(Self { zones, brakes, input: Input::new(&snapshot, &health, &overrides) })
     }
 
-    /// What is decided from when everything in `down` is dead.
-    pub(super) fn without(&self, scenario: &Scenario, down: &[String]) -> Result<Input, ScenarioError> {
-        let health = read_health(scenario, self.input.fleet(), down)?;
-        Ok(Input::new(self.input.fleet(), &health, self.input.overrides()))
-    }
-
-    /// What follows from another input beyond what follows from this world's.
-    pub(super) fn beyond(&self, input: &Input) -> Report {
-        let mut report = Report::default();
-        for (zone, capabilities, observed) in &self.zones {
-            report.add_beyond((zone, capabilities, &self.brakes), (&self.input, input), observed);
-        }
-        report
-    }
-
     pub(super) fn report(&self) -> Report {
         let mut report = Report::default();
         for (zone, capabilities, observed) in &self.zones {

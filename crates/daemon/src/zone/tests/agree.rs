@@ -91,7 +91,7 @@ fn sets(observed: &Observed) -> Sets {
 fn after(mut sets: Sets, plan: &[ChangeLine]) -> Sets {
     for line in plan {
         let key = (line.name.clone(), line.record_type.parse().unwrap());
-        match line.verb {
+        match &*line.verb {
             "delete" => drop(sets.remove(&key)),
             _ => drop(sets.insert(key, line.values.clone())),
         }
