@@ -13,10 +13,10 @@ use fleetdns_core::address::Address;
 use fleetdns_core::member::{ClusterVerdict, Health, Inventory, MemberView, Snapshot};
 use fleetdns_core::member_name::MemberName;
 use fleetdns_core::probe::{Check, ProbeKey, Target, Verdict};
-use fleetdns_core::service::{Published, ServiceKey};
+use fleetdns_core::service::Published;
 
 use crate::desired::address_health;
-use crate::holders::Holders;
+use crate::holders::Place;
 
 /// The verdict on one member, from all of its endpoints.
 #[cfg(test)]
@@ -142,36 +142,39 @@ impl Tally {
     }
 }
 
-/// A snapshot, its probe verdicts, and which members have each Service.
-pub(crate) type Moment<'a> = (&'a Snapshot, &'a Health, &'a Holders);
+/// A snapshot and its probe verdicts.
+pub(crate) type Moment<'a> = (&'a Snapshot, &'a Health);
 
 /// The verdicts on all members and their addresses, kept up to date from one moment to the next.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clusters(BTreeMap<MemberName, Tally>);
 
 impl Clusters {
-    /// Counts the services again that are not as they were, or of which an endpoint has another verdict.
-    pub(crate) fn update(&mut self, before: Moment<'_>, after: Moment<'_>, services: &BTreeSet<&ServiceKey>) {
-        let ((_, old, _), (snapshot, new, _)) = (before, after);
+    /// Counts the Services of members again that are not as they were, or of which an endpoint has another verdict.
+    pub(crate) fn update(&mut self, before: Moment<'_>, after: Moment<'_>, places: &BTreeSet<Place<'_>>) {
+        let ((_, old), (snapshot, new)) = (before, after);
         if old.unprobeable_policy != new.unprobeable_policy || old.addresses != new.addresses {
             // Any of them may have another verdict.
             self.0.clear();
-            let all = snapshot.members.values().flat_map(|member| member.services.keys()).collect();
-            return self.recount(after, &all, Tally::add);
+            let members = snapshot.members.iter();
+            let all = members.flat_map(|(name, member)| member.services.keys().map(move |key| (name, key)));
+            return self.recount(after, all, Tally::add);
         }
-        self.recount(before, services, Tally::subtract);
-        self.recount(after, services, Tally::add);
+        self.recount(before, places.iter().copied(), Tally::subtract);
+        self.recount(after, places.iter().copied(), Tally::add);
         self.0.retain(|_, tally| *tally != Tally::default());
     }
 
-    fn recount(
+    fn recount<'a>(
         &mut self,
-        (snapshot, health, holders): Moment<'_>,
-        services: &BTreeSet<&ServiceKey>,
+        (snapshot, health): Moment<'_>,
+        places: impl Iterator<Item = Place<'a>>,
         by: impl Fn(&mut Tally, &Tally),
     ) {
         let mut sums: BTreeMap<&MemberName, Tally> = BTreeMap::new();
-        for (name, (member, service)) in services.iter().flat_map(|key| holders.parts(snapshot, key)) {
+        for (name, key) in places {
+            let Some(member) = snapshot.members.get(name) else { continue };
+            let Some(service) = member.services.get(key) else { continue };
             sums.entry(name).or_default().add(&Tally::of(member, service, health));
         }
         for (name, sum) in sums.into_iter().filter(|(_, sum)| *sum != Tally::default()) {

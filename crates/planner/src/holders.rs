@@ -9,6 +9,9 @@ use fleetdns_core::member::Snapshot;
 use fleetdns_core::member_name::MemberName;
 use fleetdns_core::service::ServiceKey;
 
+/// A Service in a member.
+pub(crate) type Place<'a> = (&'a MemberName, &'a ServiceKey);
+
 /// Members by Service, in order. Cloning is cheap.
 ///
 /// Invariant: a Service that any member of the snapshot has is here with each of them.
@@ -50,6 +53,11 @@ impl Holders {
         if members.is_empty() {
             self.0.remove(key);
         }
+    }
+
+    /// A Service in each member that has it.
+    pub(crate) fn places<'a>(&'a self, key: &'a ServiceKey) -> impl Iterator<Item = Place<'a>> {
+        self.0.get(key).into_iter().flatten().map(move |name| (name, key))
     }
 
     /// The members of a snapshot that have a Service, with what they have of it, by name.

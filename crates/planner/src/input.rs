@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::cluster::Clusters;
 use crate::desired::{Part, address_verdict};
-use crate::holders::Holders;
+use crate::holders::{Holders, Place};
 use fleetdns_core::address::Address;
 use fleetdns_core::member::{Health, Inventory, MemberView, Snapshot};
 use fleetdns_core::member_name::MemberName;
@@ -81,16 +81,17 @@ impl Input {
     /// Takes in what is known now. Costs what has changed.
     pub fn update(&mut self, snapshot: &Snapshot, health: &Health, overrides: &Overrides) {
         let before = self.clone();
-        let services = changed_services(&before.snapshot, snapshot);
-        let resolved = self.index.resolved(&before.health, health);
         self.holders.update(&before.snapshot, snapshot);
-        for key in services.iter().chain(resolved.difference(&services)) {
-            self.index.add(key, (snapshot, health), &self.holders);
+        let mut places = changed_places(&before.snapshot, snapshot);
+        let resolved = self.index.resolved(&before.health, health);
+        places.extend(resolved.iter().flat_map(|key| self.holders.places(key)));
+        for (member, key) in &places {
+            let service = snapshot.members.get(*member).and_then(|member| member.services.get(*key));
+            service.into_iter().for_each(|service| self.index.add(service, health));
         }
         let verdicts = self.index.judged(&before.health, health);
-        let counted = services.iter().chain(&verdicts).chain(&resolved).collect();
-        let moments = (&before.snapshot, &before.health, &before.holders);
-        self.clusters.update(moments, (snapshot, health, &self.holders), &counted);
+        places.extend(verdicts.iter().flat_map(|key| self.holders.places(key)));
+        self.clusters.update((&before.snapshot, &before.health), (snapshot, health), &places);
         let clusters = health.clusters.clone().union(self.clusters.verdicts());
         self.snapshot = snapshot.clone();
         self.fleet = snapshot.clone();
@@ -100,7 +101,7 @@ impl Input {
         // Start-up converges once.
         self.startup = self.startup.take().and_then(|_| waiting_for(snapshot));
         if self.index.is_overgrown() {
-            self.index.rebuild((snapshot, health), &self.holders);
+            self.index.rebuild(snapshot, health);
         }
     }
 
@@ -217,20 +218,19 @@ struct Index {
 type Keys = SmallVec<[ServiceKey; 1]>;
 
 impl Index {
-    fn add(&mut self, key: &ServiceKey, (snapshot, health): (&Snapshot, &Health), holders: &Holders) {
-        for (_, (_, service)) in holders.parts(snapshot, key) {
-            for address in service.addresses.iter().flatten() {
-                let ips: Vec<_> = match address {
-                    Address::Hostname(name) => {
-                        insert(self.resolved.entry(name.clone()).or_default(), key);
-                        health.resolved.get(name).into_iter().flatten().copied().collect()
-                    }
-                    other => other.ip().into_iter().collect(),
-                };
-                for ip in ips.into_iter().filter(|_| service.probe.is_probed()) {
-                    let probe = ProbeKey { address: ip, spec: Arc::clone(&service.probe) };
-                    insert(self.probed.entry(probe).or_default(), key);
+    fn add(&mut self, service: &Published, health: &Health) {
+        let key = &service.key;
+        for address in service.addresses.iter().flatten() {
+            let ips: Vec<_> = match address {
+                Address::Hostname(name) => {
+                    insert(self.resolved.entry(name.clone()).or_default(), key);
+                    health.resolved.get(name).into_iter().flatten().copied().collect()
                 }
+                other => other.ip().into_iter().collect(),
+            };
+            for ip in ips.into_iter().filter(|_| service.probe.is_probed()) {
+                let probe = ProbeKey { address: ip, spec: Arc::clone(&service.probe) };
+                insert(self.probed.entry(probe).or_default(), key);
             }
         }
     }
@@ -256,11 +256,10 @@ impl Index {
     }
 
     /// Drops what it holds of Services that are gone.
-    fn rebuild(&mut self, (snapshot, health): (&Snapshot, &Health), holders: &Holders) {
+    fn rebuild(&mut self, snapshot: &Snapshot, health: &Health) {
         *self = Self::default();
-        let keys: BTreeSet<&ServiceKey> =
-            snapshot.members.values().flat_map(|member| member.services.keys()).collect();
-        keys.into_iter().for_each(|key| self.add(key, (snapshot, health), holders));
+        let services = snapshot.members.values().flat_map(|member| member.services.values());
+        services.for_each(|service| self.add(service, health));
         self.limit = 2 * (self.probed.len() + self.resolved.len());
     }
 }
@@ -273,20 +272,25 @@ fn insert(keys: &mut Keys, key: &ServiceKey) {
 
 /// Services that a member has otherwise than before, or that only one of the two has.
 pub fn changed_services(before: &Snapshot, now: &Snapshot) -> BTreeSet<ServiceKey> {
+    changed_places(before, now).into_iter().map(|(_, key)| key.clone()).collect()
+}
+
+/// The same, each with the member.
+fn changed_places<'a>(before: &'a Snapshot, now: &'a Snapshot) -> BTreeSet<Place<'a>> {
     let mut changed = BTreeSet::new();
     for difference in before.members.diff(&now.members) {
         match difference {
-            DiffItem::Add(_, member) | DiffItem::Remove(_, member) => {
-                changed.extend(member.services.keys().chain(member.absent.keys()).cloned());
+            DiffItem::Add(name, member) | DiffItem::Remove(name, member) => {
+                changed.extend(member.services.keys().chain(member.absent.keys()).map(|key| (name, key)));
             }
-            DiffItem::Update { old: (_, old), new: (_, new) } if same_place(old, new) => {
+            DiffItem::Update { old: (name, old), new: (_, new) } if same_place(old, new) => {
                 let services = old.services.diff(&new.services);
                 let absent = old.absent.diff(&new.absent);
-                changed.extend(services.chain(absent).map(|item| map_key(&item).clone()));
+                changed.extend(services.chain(absent).map(|item| (name, map_key(&item))));
             }
-            DiffItem::Update { old: (_, old), new: (_, new) } => {
-                let (services, absent) = ([&old.services, &new.services], [&old.absent, &new.absent]);
-                changed.extend(services.into_iter().chain(absent).flat_map(|all| all.keys().cloned()));
+            DiffItem::Update { old: (name, old), new: (_, new) } => {
+                let all = [&old.services, &new.services, &old.absent, &new.absent];
+                changed.extend(all.into_iter().flat_map(|all| all.keys()).map(|key| (name, key)));
             }
         }
     }

@@ -2,8 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::desired::address_verdict;
+use crate::holders::Holders;
 use fleetdns_core::probe::{ProbeSpec, UnprobeablePolicy};
-use fleetdns_core::service::ServiceText;
+use fleetdns_core::service::{ServiceKey, ServiceText};
 
 fn published(name: &str, address: &str, probe: &str) -> Arc<Published> {
     Arc::new(Published {
@@ -131,13 +132,14 @@ proptest! {
             let names = if old_policy == health.unprobeable_policy { &names[..] } else { &[] };
             let all: Vec<ServiceKey> = names.iter().map(|name| ServiceKey::new("default", name).unwrap()).collect();
             // A service more than had to be counted does no harm.
-            let before = holders.clone();
             holders.update(&old, &snapshot);
             for key in &all {
                 let had = snapshot.members.values().filter_map(|member| Some((&**member, member.services.get(key)?)));
                 prop_assert!(holders.parts(&snapshot, key).map(|(_, part)| part).eq(had), "{}", key);
             }
-            clusters.update((&old, &judged, &before), (&snapshot, &health, &holders), &all.iter().collect());
+            let members: Vec<MemberName> = ["west", "east"].map(|name| name.parse().unwrap()).into();
+            let places = members.iter().flat_map(|member| all.iter().map(move |key| (member, key))).collect();
+            clusters.update((&old, &judged), (&snapshot, &health), &places);
             let kept = clusters.verdicts();
             for (name, view) in &snapshot.members {
                 prop_assert_eq!(kept.get(name).copied().unwrap_or_default(), verdict(view, &health), "{}", name);
