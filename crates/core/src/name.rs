@@ -143,7 +143,7 @@ impl DnsName {
     /// # Errors
     /// When the result is not a name, most often because it is too long.
     pub fn prepend(&self, labels: &str) -> Result<Self, NameError> {
-        format!("{labels}.{self}").parse()
+        [labels, ".", self.as_str()].concat().parse()
     }
 }
 
@@ -185,6 +185,12 @@ fn check(text: &str) -> Result<(), NameError> {
 }
 
 fn check_label(label: &str) -> Result<(), NameError> {
+    let bytes = label.as_bytes();
+    let plain = bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if plain && bytes.len() <= MAX_LABEL && !matches!(bytes, [] | [b'-', ..] | [.., b'-']) {
+        return Ok(());
+    }
+    // What is wrong with it.
     if label.is_empty() {
         return Err(NameError::EmptyLabel);
     }

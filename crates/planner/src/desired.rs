@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use crate::federation::global_name;
+use crate::federation::stem;
 use fleetdns_core::address::Address;
 use fleetdns_core::hostnames::Sharing;
 use fleetdns_core::member::{Inventory, MemberView};
@@ -104,11 +104,11 @@ impl<'a> Builder<'a> {
         if listed.is_empty() {
             return;
         }
-        let stem = format!("{}.{}.{fleet}.svc", self.key.name(), self.key.namespace());
+        let stem = stem(self.key, fleet);
         let Some(place) = Place::of(self.only.map(|(name, _)| name), &stem, &self.zone.suffix) else {
             return;
         };
-        let Some(global) = self.named(&stem, global_name(self.key, fleet, &self.zone.suffix)) else { return };
+        let Some(global) = self.level(&stem, matches!(place, Place::Global)) else { return };
         if any_address {
             self.want(&global, (true, None), &listed, removed);
         }
@@ -117,15 +117,15 @@ impl<'a> Builder<'a> {
         for region in regions.into_iter().filter(|region| place.is_in_region(region)) {
             let here: Vec<Part<'_>> =
                 listed.iter().copied().filter(|(member, _)| member.region.as_ref() == Some(region)).collect();
-            let text = format!("{stem}.{region}");
-            let Some(regional) = self.named(&text, self.zone.suffix.prepend(&text)) else { continue };
+            let labels = [&stem, ".", region.as_str()].concat();
+            let Some(regional) = self.level(&labels, matches!(place, Place::Region(_))) else { continue };
             self.want(&regional, (true, Some(&global)), &here, removed);
             let zones: BTreeSet<&Label> = here.iter().flat_map(|(member, _)| &member.zones).collect();
             for zone in zones.into_iter().filter(|zone| place.is_in_zone(zone)) {
                 let there: Vec<Part<'_>> =
                     here.iter().copied().filter(|(member, _)| member.zones.contains(zone)).collect();
-                let text = format!("{stem}.{zone}.{region}");
-                if let Some(zonal) = self.named(&text, self.zone.suffix.prepend(&text)) {
+                let labels = [&stem, ".", zone.as_str(), ".", region.as_str()].concat();
+                if let Some(zonal) = self.level(&labels, matches!(place, Place::Zone(..))) {
                     self.want(&zonal, (true, Some(&regional)), &there, removed);
                 }
             }
@@ -158,6 +158,14 @@ impl<'a> Builder<'a> {
                     self.group.idle.insert(name.clone(), sharing(service, name));
                 }
             }
+        }
+    }
+
+    /// A federation name; the one that is looked at is there already.
+    fn level(&mut self, labels: &str, is_looked_at: bool) -> Option<DnsName> {
+        match self.only.filter(|_| is_looked_at) {
+            Some((name, _)) => self.named(labels, Ok(name.clone())),
+            None => self.named(labels, self.zone.suffix.prepend(labels)),
         }
     }
 
@@ -265,7 +273,7 @@ impl<'a> Place<'a> {
     /// `None` for a name that is none of the Service's names in the tree.
     fn of(only: Option<&'a DnsName>, stem: &str, suffix: &DnsName) -> Option<Self> {
         let Some(name) = only else { return Some(Self::Anywhere) };
-        let rest = name.relative_to(suffix)?.strip_prefix(&*stem.to_ascii_lowercase())?;
+        let rest = name.relative_to(suffix)?.strip_prefix(stem)?;
         if rest.is_empty() {
             return Some(Self::Global);
         }

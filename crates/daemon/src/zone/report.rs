@@ -12,7 +12,7 @@ use fleetdns_core::text::printable;
 use fleetdns_core::{ClusterVerdict, DnsName, NameChange, ServiceKey};
 use fleetdns_planner::{Move, Scope, Way};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{Level, debug, enabled, info, warn};
 
 use super::ZoneTask;
 
@@ -27,11 +27,14 @@ impl ZoneTask {
         took: Duration,
     ) {
         let (logged, took_ms) = (self.logged(written), span_ms(took));
+        let all = enabled!(Level::DEBUG);
         let zone = &self.planner.zone().zone;
         if written.len() > MANY {
             info!(%zone, names = written.len(), took_ms, "many names written");
         }
-        for change in changes.iter().filter(|change| written.contains(&change.name)) {
+        let is_logged =
+            |change: &&NameChange| written.contains(&change.name) && (all || logged.contains(&change.name));
+        for change in changes.iter().filter(is_logged) {
             for one in &change.changes {
                 let (verb, record_type, name) = (one.verb(), one.record_type(), &change.name);
                 let values = one.after().map(|(set, _)| set.data.values().join(" ")).unwrap_or_default();
@@ -56,9 +59,14 @@ impl ZoneTask {
 
     /// Says which addresses came and went, and why.
     pub(super) fn report_moved(&mut self, moves: &[Move], written: &BTreeSet<DnsName>) {
+        let (zone, all) = (&self.planner.zone().zone, enabled!(Level::DEBUG));
+        let is_out = |one: &&Move| written.contains(&one.name) && (all || one.way == Way::Out);
+        let mut moves = moves.iter().filter(is_out).peekable();
+        if moves.peek().is_none() {
+            return;
+        }
         let logged = self.logged(written);
-        let zone = &self.planner.zone().zone;
-        for one in moves.iter().filter(|one| written.contains(&one.name)) {
+        for one in moves {
             let (name, address, cause) = (&one.name, &one.address, one.cause.as_str());
             let members = one.members.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             match one.way {
