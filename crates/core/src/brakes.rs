@@ -91,8 +91,7 @@ impl ApprovedPlan {
     /// Takes the first changes out, as a plan of their own: a part of what was approved is approved too.
     #[must_use]
     pub fn take_first(&mut self, count: usize) -> Self {
-        let rest = self.0.changes.split_off(count.min(self.0.changes.len()));
-        let first = std::mem::replace(&mut self.0.changes, rest);
+        let first = self.0.changes.drain(..count.min(self.0.changes.len())).collect();
         let Plan { zone, owned, .. } = &self.0;
         let (zone, owned) = (zone.clone(), *owned);
         Self(Plan { zone, changes: first, held: Vec::new(), refused: Vec::new(), owned })
@@ -142,7 +141,7 @@ fn too_many(plan: &Plan, percent: u8) -> BTreeMap<Option<Arc<str>>, usize> {
     let mut all: BTreeMap<Option<Arc<str>>, Deletions> = BTreeMap::new();
     for change in plan.changes.iter().filter(|change| counts(change)) {
         let service = service(change);
-        let deletions = all.entry(service.as_ref().map(|key| Arc::clone(key.namespace()))).or_default();
+        let deletions = all.entry(service.as_ref().map(|key| key.namespace().into())).or_default();
         deletions.names += 1;
         deletions.services.insert(service);
     }
@@ -176,7 +175,7 @@ fn service(change: &NameChange) -> Option<ServiceKey> {
 }
 
 fn namespace(change: &NameChange) -> Option<Arc<str>> {
-    service(change).map(|service| Arc::clone(service.namespace()))
+    service(change).map(|service| service.namespace().into())
 }
 
 #[cfg(test)]
@@ -198,7 +197,7 @@ mod tests {
             ttl: Ttl::DEFAULT,
             content: Content::Known(RecordData::A(NonEmpty::new(["203.0.113.1".parse().unwrap()]).unwrap())),
             claim: Owner::Ours(ownership.as_ref().map(OwnershipRecord::from)),
-            version: Version(Arc::from("")),
+            version: Version::default(),
         };
         let change = Change::Delete { before, record_type: RecordType::A, cause };
         NameChange { name: name.parse().unwrap(), changes: vec![change] }

@@ -53,7 +53,7 @@ pub use hostnames::{HostnamePolicy, Sharing};
 pub use member::{ClusterVerdict, Health, Inventory, MemberView, Snapshot};
 pub use member_name::MemberName;
 pub use name::{DnsName, Label};
-pub use observed::{Content, Observed, ObservedSet, SharedListing, Unwritable, Version};
+pub use observed::{Content, Observed, ObservedSet, Sets, SharedListing, Unwritable, Version};
 pub use overrides::{Override, OverrideKind, Overrides, Subject};
 pub use ownership::{Contribution, Owner, Ownership, OwnershipRecord};
 pub use pause::Pause;

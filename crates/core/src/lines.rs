@@ -27,9 +27,9 @@ struct LogShare {
 
 impl Lines {
     /// Whether a line that this namespace causes may be written; counts it otherwise.
-    pub fn admit(&mut self, namespace: &Arc<str>, now: Duration) -> bool {
+    pub fn admit(&mut self, namespace: &str, now: Duration) -> bool {
         let new = LogShare { free_at: now, left_out: 0, since: now };
-        let share = self.0.entry(Arc::clone(namespace)).or_insert(new);
+        let share = self.0.entry(namespace.into()).or_insert(new);
         let free_at = share.free_at.max(now).saturating_add(EACH);
         if free_at.saturating_sub(now) <= EACH * BURST {
             share.free_at = free_at;

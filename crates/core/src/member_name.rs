@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
+use arcstr::ArcStr;
 use thiserror::Error;
 
 use crate::text::printable;
@@ -11,7 +11,7 @@ use crate::text::printable;
 /// Name of a member: a kubeconfig context's, or the one given in the config. Visible ASCII without space, `;`, `,`, `=`
 /// and `"`, which the ownership record needs for itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MemberName(Arc<str>);
+pub struct MemberName(ArcStr);
 
 /// Not usable as the name of a member.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

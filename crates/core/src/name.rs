@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use idna::AsciiDenyList;
 use thiserror::Error;
 
@@ -24,7 +25,7 @@ pub const MAX_LABEL: usize = 63;
 #[derive(Clone)]
 pub struct DnsName(
     /// The text, and after it as many octets that compare as names do: the labels from the top, a zero octet between two.
-    Arc<str>,
+    ArcStr,
 );
 
 /// Why a text is not a domain name that can be published.

@@ -6,9 +6,9 @@ use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use imbl::ordmap::DiffItem;
 use imbl::{OrdMap, OrdSet};
-use smallvec::SmallVec;
 
 use crate::name::DnsName;
 use crate::ownership::{Owner, external_dns};
@@ -17,7 +17,7 @@ use crate::record::{RecordData, RecordType, Ttl};
 /// What a provider needs to prove that a record set is still as it was read: an etag, revisions, the exact values.
 /// Only the provider that made it can read it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Version(pub Arc<str>);
+pub struct Version(pub ArcStr);
 
 /// Longest name of a type; a longer one is none.
 const MOST_OF_A_TYPE: usize = 20;
@@ -32,7 +32,7 @@ pub enum Content {
     Known(RecordData),
     /// The same in a shape that its provider would not give it: half of what it writes for these values, or what an
     /// older version wrote. To be written again even when the values are right.
-    Misshapen(RecordData),
+    Misshapen(Box<RecordData>),
     /// A TXT set that may be the ownership record of another program: its values without quotes, strings put together.
     Text(Arc<[Box<str>]>),
     /// Anything else: only the type is known. Never ours to change.
@@ -59,7 +59,8 @@ impl Content {
     /// The values, when they could be read.
     pub const fn data(&self) -> Option<&RecordData> {
         match self {
-            Self::Known(data) | Self::Misshapen(data) => Some(data),
+            Self::Known(data) => Some(data),
+            Self::Misshapen(data) => Some(data),
             Self::Text(_) | Self::Other(_) => None,
         }
     }
@@ -104,7 +105,8 @@ impl ObservedSet {
     /// Type as text, for a person.
     pub fn type_name(&self) -> &str {
         match &self.content {
-            Content::Known(data) | Content::Misshapen(data) => data.record_type().as_str(),
+            Content::Known(data) => data.record_type().as_str(),
+            Content::Misshapen(data) => data.record_type().as_str(),
             Content::Text(_) => TXT,
             Content::Other(name) => name,
         }
@@ -113,11 +115,9 @@ impl ObservedSet {
 
 impl fmt::Display for ObservedSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.content {
-            Content::Known(data) | Content::Misshapen(data) => {
-                write!(f, "{} {} {}", self.ttl, data.record_type(), data.values().join(" "))
-            }
-            Content::Text(_) | Content::Other(_) => write!(f, "{} {} …", self.ttl, self.type_name()),
+        match self.content.data() {
+            Some(data) => write!(f, "{} {} {}", self.ttl, data.record_type(), data.values().join(" ")),
+            None => write!(f, "{} {} …", self.ttl, self.type_name()),
         }
     }
 }
@@ -133,10 +133,12 @@ pub struct Unwritable {
     pub reason: Arc<str>,
 }
 
+/// The record sets of one name, almost always one: shared by all that know them.
+pub type Sets = Arc<[ObservedSet]>;
+
 /// Every record set of a zone, by name. Cloning is cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// Almost always there is one set at a name.
     names: OrdMap<DnsName, Sets>,
     owned: usize,
     /// Names that only the provider knows to be impossible: whether all below them are too, and why.
@@ -203,25 +205,22 @@ impl Observed {
         if is_cut(&set) {
             self.cuts.insert(name.clone());
         }
-        let sets = Arc::make_mut(self.names.entry(name).or_default());
+        let sets = self.names.entry(name).or_default();
         let before = owned(sets);
-        sets.push(set);
+        *sets = sets.iter().cloned().chain([set]).collect();
         self.owned += usize::from(owned(sets)) - usize::from(before);
     }
 
     /// Replaces all sets of a name; none removes the name.
-    pub fn replace(&mut self, name: DnsName, sets: Vec<ObservedSet>) {
+    pub fn replace(&mut self, name: DnsName, sets: impl Into<Sets>) {
+        let sets = sets.into();
         if sets.iter().any(is_cut) {
             self.cuts.insert(name.clone());
         } else {
             self.cuts.remove(&name);
         }
         self.owned += usize::from(owned(&sets));
-        let old = if sets.is_empty() {
-            self.names.remove(&name)
-        } else {
-            self.names.insert(name, Arc::new(sets.into()))
-        };
+        let old = if sets.is_empty() { self.names.remove(&name) } else { self.names.insert(name, sets) };
         self.owned -= usize::from(old.is_some_and(|sets| owned(&sets)));
     }
 
@@ -232,7 +231,7 @@ impl Observed {
 
     /// All names with their sets, in canonical order.
     pub fn iter(&self) -> impl Iterator<Item = (&DnsName, &[ObservedSet])> {
-        self.names.iter().map(|(name, sets)| (name, sets.as_slice()))
+        self.names.iter().map(|(name, sets)| (name, &**sets))
     }
 
     /// Names at which at least one set is ours.
@@ -268,8 +267,6 @@ impl Observed {
         next.is_below(name).then_some(next)
     }
 }
-
-type Sets = Arc<SmallVec<[ObservedSet; 1]>>;
 
 /// Puts a listing into the memory of what is known already, as far as the two are alike: whoever compares them afterwards
 /// pays for what differs. In parts, since a zone may be large.

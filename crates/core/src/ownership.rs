@@ -13,8 +13,8 @@ mod writer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
+use arcstr::ArcStr;
 use thiserror::Error;
 
 use crate::address::Address;
@@ -204,7 +204,7 @@ fn claims_owner(text: &str, owner: &Label) -> bool {
 /// Invariant: the text is one that can be read.
 /// Invariant: two are equal when they say the same of a record, whoever wrote them.
 #[derive(Debug, Clone)]
-pub struct OwnershipRecord(Arc<str>);
+pub struct OwnershipRecord(ArcStr);
 
 impl PartialEq for OwnershipRecord {
     fn eq(&self, other: &Self) -> bool {

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::brakes::ApprovedPlan;
 use crate::name::DnsName;
-use crate::observed::{Observed, ObservedSet};
+use crate::observed::{Observed, Sets};
 use crate::record::Ttl;
 
 /// What a backend can represent. The planner refuses the rest, visibly.
@@ -68,7 +68,7 @@ pub struct Listing {
 #[derive(Debug)]
 pub enum Outcome {
     /// Written; the record sets at the name now.
-    Done(Vec<ObservedSet>),
+    Done(Sets),
     /// Another writer changed the name: nothing was written, the zone has to be listed again.
     Conflict,
     /// Not written. [`ProviderError::Rejected`] is a fault of this name alone, which is tried again after a pause of its

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -22,11 +23,11 @@ use crate::text::{is_blank, printable};
 /// Namespace and name: one service of the fleet where both are the same in several members.
 ///
 /// Invariant: both are DNS labels as Kubernetes defines them (RFC 1123): letters a to z, digits and `-`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ServiceKey {
-    namespace: Arc<str>,
-    name: Arc<str>,
-}
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServiceKey(
+    /// Both with a zero octet between them, which comes before all that they are made of: it is in the order of both.
+    ArcStr,
+);
 
 impl ServiceKey {
     /// Both parts as an API server names them.
@@ -35,26 +36,37 @@ impl ServiceKey {
     /// When a part is not a DNS label.
     pub fn new(namespace: &str, name: &str) -> Result<Self, BadServiceKey> {
         if is_dns_label(namespace) && is_dns_label(name) {
-            Ok(Self { namespace: namespace.into(), name: name.into() })
+            Ok(Self(format!("{namespace}\0{name}").into()))
         } else {
             Err(BadServiceKey(printable(&format!("{namespace}/{name}")).into_owned()))
         }
     }
 
+    fn parts(&self) -> (&str, &str) {
+        self.0.split_once('\0').unwrap_or_default()
+    }
+
     /// Kubernetes namespace.
-    pub const fn namespace(&self) -> &Arc<str> {
-        &self.namespace
+    pub fn namespace(&self) -> &str {
+        self.parts().0
     }
 
     /// Kubernetes name.
     pub fn name(&self) -> &str {
-        &self.name
+        self.parts().1
+    }
+}
+
+impl fmt::Debug for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
 impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
+        let (namespace, name) = self.parts();
+        write!(f, "{namespace}/{name}")
     }
 }
 

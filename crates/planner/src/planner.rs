@@ -263,7 +263,7 @@ impl Planner {
 
     /// The namespace of whoever wants a name, whether it can have it or not.
     pub fn namespace_at(&self, name: &DnsName) -> Option<Arc<str>> {
-        self.service_at(name).map(|service| Arc::clone(service.namespace()))
+        self.service_at(name).map(|service| service.namespace().into())
     }
 
     /// The first Service that wants a name, whether it can have it or not.

@@ -146,7 +146,7 @@ fn probed<'a>(member: &'a MemberView, none: &'a Services) -> &'a Services {
 
 fn count(member: &MemberName, old: &Services, new: &Services, delta: &mut Delta) {
     let mut add = |service: &Published, change: isize| {
-        let place = Place { member: member.clone(), namespace: Arc::clone(service.key.namespace()) };
+        let place = Place { member: member.clone(), namespace: service.key.namespace().into() };
         for target in service.targets() {
             let changes = delta.entry(target).or_default();
             match changes.iter_mut().find(|(known, _)| *known == place) {

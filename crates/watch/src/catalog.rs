@@ -343,7 +343,7 @@ impl Catalog {
         if old == new {
             return;
         }
-        let count = self.hostnames.entry(Arc::clone(key.namespace())).or_default();
+        let count = self.hostnames.entry(key.namespace().into()).or_default();
         *count = *count + new - old;
         if *count == 0 {
             self.hostnames.remove(key.namespace());

@@ -304,8 +304,8 @@ impl Entry {
 
     /// What has no name that Kubernetes allows has one share of the log lines together.
     fn say_unreadable(&self, lines: &mut Lines, before: &BTreeMap<String, String>, bad: &Unreadable) {
-        let namespace = || bad.key.as_ref().map_or_else(|| "".into(), |key| Arc::clone(key.namespace()));
-        if before.get(&bad.name) != Some(&bad.reason) && lines.admit(&namespace(), self.born.elapsed()) {
+        let namespace = bad.key.as_ref().map_or("", |key| key.namespace());
+        if before.get(&bad.name) != Some(&bad.reason) && lines.admit(namespace, self.born.elapsed()) {
             warn!(member = %self.name(), service = %bad.name, error = %bad.reason, "service cannot be read; skipped");
         }
     }

@@ -111,9 +111,9 @@ impl ServiceWriter {
         let now = now();
         let body = json!({
             "apiVersion": "v1", "kind": "Event",
-            "metadata": { "name": name, "namespace": &**namespace },
+            "metadata": { "name": name, "namespace": namespace },
             "involvedObject": {
-                "apiVersion": "v1", "kind": "Service", "namespace": &**namespace, "name": service_name, "uid": uid,
+                "apiVersion": "v1", "kind": "Service", "namespace": namespace, "name": service_name, "uid": uid,
             },
             "type": if note.warning { "Warning" } else { "Normal" },
             "reason": note.reason,

@@ -239,7 +239,7 @@ impl AzureZone {
             Ok(sets) => {
                 self.refusals().forget(name);
                 self.seen().write(name, sets.clone());
-                return Outcome::Done(sets);
+                return Outcome::Done(sets.into());
             }
             Err(Trouble::Conflict) => {
                 self.refusals().forget(name);

@@ -227,7 +227,7 @@ impl Inner {
                 && !(is_new(change, there) && listing.observed.unwritable(&change.name).is_some())
             {
                 self.put(&mut ours, &mut leaving, change);
-                outcomes.insert(change.name.clone(), Outcome::Done(Vec::new()));
+                outcomes.insert(change.name.clone(), Outcome::Done([].into()));
             } else {
                 outcomes.insert(change.name.clone(), Outcome::Conflict);
             }
@@ -243,7 +243,7 @@ impl Inner {
         }
         for (name, outcome) in &mut outcomes {
             if let Outcome::Done(sets) = outcome {
-                *sets = after.observed.at(name).to_vec();
+                *sets = after.observed.at(name).into();
             }
         }
         Ok(Some(outcomes))

@@ -1,11 +1,11 @@
 //! From a question to an answer. Reads snapshots only; knows nothing of messages' limits and sockets.
 
-use fleetdns_core::{RecordData, RecordType as Written};
+use fleetdns_core::{ObservedSet, RecordData, RecordType as Written};
 use hickory_proto::op::{Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, NS, SOA};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
-use crate::records::{Alias, Stored};
+use crate::records::{Alias, alias};
 use crate::store::Catalog;
 use crate::wire;
 use crate::zone::{Node, Zone};
@@ -103,12 +103,12 @@ fn one_name(
         push(&mut reply.answers, name, set, rotation);
         return None;
     }
-    let Some(set) = node.sets().iter().find(|set| set.alias.is_some()) else {
+    let Some(set) = node.sets().iter().find(|set| is(set, RecordType::CNAME)) else {
         reply.negative(ResponseCode::NoError, zone);
         return None;
     };
     push(&mut reply.answers, name, set, rotation);
-    set.alias.as_deref().cloned()
+    alias(set)
 }
 
 fn apex(zone: &Zone, desired: RecordType, reply: &mut Reply) {
@@ -128,26 +128,31 @@ fn apex(zone: &Zone, desired: RecordType, reply: &mut Reply) {
     }
 }
 
-fn is(set: &Stored, desired: RecordType) -> bool {
-    desired
-        == match set.data.record_type() {
-            Written::A => RecordType::A,
-            Written::Aaaa => RecordType::AAAA,
-            Written::Cname => RecordType::CNAME,
-        }
+fn is(set: &ObservedSet, desired: RecordType) -> bool {
+    set.content.record_type().is_some_and(|written| {
+        desired
+            == match written {
+                Written::A => RecordType::A,
+                Written::Aaaa => RecordType::AAAA,
+                Written::Cname => RecordType::CNAME,
+            }
+    })
 }
 
 /// Adds a set under the name by which it was asked for, in the letters of the question.
-fn push(records: &mut Vec<Record>, name: &Name, set: &Stored, rotation: usize) {
+fn push(records: &mut Vec<Record>, name: &Name, set: &ObservedSet, rotation: usize) {
     let ttl = set.ttl.seconds();
     let from = records.len();
     let record = |data| Record::from_rdata(name.clone(), ttl, data);
-    match &set.data {
-        RecordData::A(values) => records.extend(values.iter().map(|ip| record(RData::A(A(*ip))))),
-        RecordData::Aaaa(values) => records.extend(values.iter().map(|ip| record(RData::AAAA(AAAA(*ip))))),
-        RecordData::Cname(_) => {
-            records.extend(set.alias.iter().map(|alias| record(RData::CNAME(CNAME(alias.name.clone())))));
+    match set.content.data() {
+        Some(RecordData::A(values)) => records.extend(values.iter().map(|ip| record(RData::A(A(*ip))))),
+        Some(RecordData::Aaaa(values)) => {
+            records.extend(values.iter().map(|ip| record(RData::AAAA(AAAA(*ip)))));
         }
+        Some(RecordData::Cname(_)) => {
+            records.extend(alias(set).map(|alias| record(RData::CNAME(CNAME(alias.name)))));
+        }
+        None => {}
     }
     let added = &mut records[from..];
     let by = rotation.checked_rem(added.len()).unwrap_or(0);

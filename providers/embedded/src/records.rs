@@ -1,9 +1,9 @@
-//! Record sets as they are stored, served and listed.
+//! Record sets as they are stored, served and listed: in the memory of whoever lists the zone.
 
 use std::net::IpAddr;
 
 use fleetdns_core::{
-    Content, DnsName, Label, NonEmpty, ObservedSet, Owner, OwnershipRecord, RecordData, Ttl, Version,
+    Content, Label, NonEmpty, ObservedSet, Owner, OwnershipRecord, RecordData, Sets, Ttl, Version,
 };
 use hickory_proto::rr::Name;
 
@@ -16,38 +16,36 @@ pub(crate) struct Alias {
     pub(crate) name: Name,
 }
 
-/// One record set as it is served.
-#[derive(Debug, Clone)]
-pub(crate) struct Stored {
-    pub(crate) ttl: Ttl,
-    pub(crate) data: RecordData,
-    /// For a CNAME; most sets are none.
-    pub(crate) alias: Option<Box<Alias>>,
-    /// `None` for the addresses of the zone's own name servers.
-    pub(crate) mark: Option<OwnershipRecord>,
+/// A record set as it is stored, whoever its mark names. It can be served.
+pub(crate) fn stored(
+    ttl: Ttl,
+    data: RecordData,
+    mark: &OwnershipRecord,
+    version: Version,
+) -> Result<ObservedSet, String> {
+    if let RecordData::Cname(target) = &data {
+        wire::to_message(target).map_err(|e| e.to_string())?;
+    }
+    Ok(ObservedSet { ttl, content: Content::Known(data), claim: Owner::of(mark), version })
 }
 
-impl Stored {
-    pub(crate) fn new(ttl: Ttl, data: RecordData, mark: Option<OwnershipRecord>) -> Result<Self, String> {
-        let alias = match &data {
-            RecordData::Cname(target) => {
-                let name = wire::to_message(target).map_err(|e| e.to_string())?;
-                Some(Box::new(Alias { key: wire::of_name(target), name }))
-            }
-            _ => None,
-        };
-        Ok(Self { ttl, data, alias, mark })
-    }
+/// Where a set leads; `None` for addresses.
+pub(crate) fn alias(set: &ObservedSet) -> Option<Alias> {
+    let Some(RecordData::Cname(target)) = set.content.data() else { return None };
+    Some(Alias { key: wire::of_name(target), name: wire::to_message(target).ok()? })
+}
 
-    fn observed(&self, owner: &Label, version: u64) -> ObservedSet {
-        let claim = match &self.mark {
-            // It can be read, and its text is shared with whoever lists the zone.
-            Some(mark) if mark.is_of(owner) => Owner::of(mark),
-            _ => Owner::Foreign,
-        };
-        let content = Content::Known(self.data.clone());
-        ObservedSet { ttl: self.ttl, content, claim, version: text(version) }
+/// The same sets as they are listed to `owner`.
+pub(crate) fn for_owner(sets: &Sets, owner: &Label) -> Sets {
+    let is_theirs = |set: &ObservedSet| !set.claim.mark().is_some_and(|mark| mark.is_of(owner));
+    if !sets.iter().any(is_theirs) {
+        return Sets::clone(sets);
     }
+    let listed = sets.iter().map(|set| match is_theirs(set) {
+        true => ObservedSet { claim: Owner::Foreign, ..set.clone() },
+        false => set.clone(),
+    });
+    listed.collect()
 }
 
 /// A version as plans carry it.
@@ -55,24 +53,8 @@ pub(crate) fn text(version: u64) -> Version {
     Version(version.to_string().into())
 }
 
-/// Everything at one name that was written.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) name: DnsName,
-    /// Number of the change that wrote it; never used twice in a zone.
-    pub(crate) version: u64,
-    /// Never empty.
-    pub(crate) sets: Vec<Stored>,
-}
-
-impl Entry {
-    pub(crate) fn observed(&self, owner: &Label) -> Vec<ObservedSet> {
-        self.sets.iter().map(|set| set.observed(owner, self.version)).collect()
-    }
-}
-
 /// The addresses of a name server.
-pub(crate) fn glue(addresses: &[IpAddr]) -> Vec<Stored> {
+pub(crate) fn glue(addresses: &[IpAddr]) -> Sets {
     let v4 = NonEmpty::new(addresses.iter().filter_map(|ip| match ip {
         IpAddr::V4(ip) => Some(*ip),
         IpAddr::V6(_) => None,
@@ -82,5 +64,9 @@ pub(crate) fn glue(addresses: &[IpAddr]) -> Vec<Stored> {
         IpAddr::V4(_) => None,
     }));
     let data = v4.map(RecordData::A).into_iter().chain(v6.map(RecordData::Aaaa));
-    data.map(|data| Stored { ttl: Ttl::DEFAULT, data, alias: None, mark: None }).collect()
+    let set = |data| {
+        let (content, version) = (Content::Known(data), Version::default());
+        ObservedSet { ttl: Ttl::DEFAULT, content, claim: Owner::Foreign, version }
+    };
+    data.map(set).collect()
 }

@@ -211,8 +211,8 @@ fn open(settings: Settings) -> Store {
     zone.serial = now.max(kept.serial.wrapping_add(1));
     zone.changes = kept.changes;
     zone.complete = kept.complete;
-    for entry in kept.entries {
-        zone.restore(entry);
+    for (name, sets) in kept.entries {
+        zone.restore(&name, sets.into());
     }
     Store::new(zone, kept.damage)
 }

@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetdns_core::text::printable;
-use fleetdns_core::{DnsName, NonEmpty, OwnershipRecord, RecordData, RecordType, Ttl};
+use fleetdns_core::{DnsName, NonEmpty, ObservedSet, OwnershipRecord, RecordData, RecordType, Ttl};
 use thiserror::Error;
 
-use crate::records::{Entry, Stored};
+use crate::records::{stored, text};
 use crate::zone::Zone;
 
 /// What a state file holds.
@@ -26,7 +26,7 @@ use crate::zone::Zone;
 pub(crate) struct State {
     pub(crate) serial: u32,
     pub(crate) changes: u64,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: BTreeMap<DnsName, Vec<ObservedSet>>,
     /// Whether it was written when start-up had converged.
     pub(crate) complete: bool,
     /// Why not all of the file could be read; the rest counts.
@@ -104,11 +104,11 @@ pub(crate) fn print(zone: &Zone) -> Result<String, fmt::Error> {
     let Zone { settings, serial, changes, .. } = zone;
     let rest = if zone.complete { "" } else { INCOMPLETE };
     writeln!(text, "fleetdns-zone 1 {} serial {serial} changes {changes}{rest}", settings.zone)?;
-    for entry in zone.entries() {
-        for Stored { ttl, data, mark, .. } in &entry.sets {
-            let Some(mark) = mark else { continue };
-            let (name, version, values) = (&entry.name, entry.version, data.values().join(","));
-            writeln!(text, "{name} {version} {ttl} {} {values} {mark}", data.record_type())?;
+    for (name, sets) in zone.entries() {
+        for ObservedSet { ttl, content, claim, version } in sets.iter() {
+            let (Some(data), Some(mark)) = (content.data(), claim.mark()) else { continue };
+            let (kind, values) = (data.record_type(), data.values().join(","));
+            writeln!(text, "{name} {} {ttl} {kind} {values} {mark}", version.0)?;
         }
     }
     Ok(text)
@@ -125,17 +125,17 @@ pub(crate) fn parse(text: &str, zone: &DnsName) -> State {
         .strip_prefix(&format!("fleetdns-zone 1 {zone} serial "))
         .and_then(|rest| rest.split_once(" changes "))
         .and_then(|(serial, changes)| Some((serial.parse().ok()?, changes.parse().ok()?)));
-    let Some((serial, changes)) = numbers else {
+    let Some((serial, mut changes)) = numbers else {
         let problem = format!("it is not the state of the zone {zone}");
         return State { damage: Some(Damage::Lines { line: 1, problem, count: 1 }), ..State::default() };
     };
-    let mut entries: BTreeMap<DnsName, Entry> = BTreeMap::new();
+    let mut entries: BTreeMap<DnsName, Vec<ObservedSet>> = BTreeMap::new();
     let (mut first, mut count) = (None, 0);
     for (index, line) in lines {
         match record_set(line, zone) {
             Ok((name, version, set)) => {
-                let new = || Entry { name: name.clone(), version, sets: Vec::new() };
-                entries.entry(name.clone()).or_insert_with(new).sets.push(set);
+                changes = version.max(changes);
+                entries.entry(name).or_default().push(set);
             }
             Err(problem) => {
                 count += 1;
@@ -145,10 +145,10 @@ pub(crate) fn parse(text: &str, zone: &DnsName) -> State {
     }
     let damage = first.map(|(line, problem)| Damage::Lines { line, problem, count });
     let complete = head == line && damage.is_none();
-    State { serial, changes, entries: entries.into_values().collect(), complete, damage }
+    State { serial, changes, entries, complete, damage }
 }
 
-fn record_set(line: &str, zone: &DnsName) -> Result<(DnsName, u64, Stored), String> {
+fn record_set(line: &str, zone: &DnsName) -> Result<(DnsName, u64, ObservedSet), String> {
     let mut fields = line.splitn(6, ' ');
     let mut next = |what: &str| fields.next().ok_or_else(|| format!("it has no {what}"));
     let name: DnsName = next("name")?.parse().map_err(|e| format!("{e}"))?;
@@ -161,7 +161,7 @@ fn record_set(line: &str, zone: &DnsName) -> Result<(DnsName, u64, Stored), Stri
     let record_type: RecordType = next("type")?.parse().map_err(|e| format!("{e}"))?;
     let data = data(record_type, next("values")?)?;
     let mark: OwnershipRecord = next("ownership text")?.parse().map_err(|e| format!("{e}"))?;
-    Ok((name, version, Stored::new(ttl, data, Some(mark))?))
+    Ok((name, version, stored(ttl, data, &mark, text(version))?))
 }
 
 fn data(record_type: RecordType, text: &str) -> Result<RecordData, String> {
@@ -184,6 +184,7 @@ fn data(record_type: RecordType, text: &str) -> Result<RecordData, String> {
 mod tests {
     use std::sync::Arc;
 
+    use fleetdns_core::Version;
     use fleetdns_core::keys::Keys;
 
     use super::*;
@@ -219,18 +220,18 @@ mod tests {
                 Err(_) => RecordData::A(NonEmpty::new(["10.0.0.1".parse().unwrap()]).unwrap()),
             };
             let settings = Settings::read(&zone, &Keys::default()).unwrap();
-            let mut stored = Zone::new(Arc::new(settings), 7);
-            let set = Stored::new(Ttl::DEFAULT, data.clone(), Some(mark.clone())).unwrap();
-            stored.restore(Entry { name: name.clone(), version: 3, sets: vec![set] });
-            let written = print(&stored).unwrap();
+            let mut zone_of = Zone::new(Arc::new(settings), 7);
+            let set = stored(Ttl::DEFAULT, data.clone(), &mark, Version("3".into())).unwrap();
+            zone_of.restore(&name, [set].into());
+            let written = print(&zone_of).unwrap();
             proptest::prop_assert_eq!(written.lines().count(), 2, "{}", written);
             proptest::prop_assert!(!written.chars().any(|c| c.is_control() && c != '\n'), "{:?}", written);
             let state = parse(&written, &zone);
             proptest::prop_assert!(state.damage.is_none(), "{:?}", state.damage);
-            let [entry] = state.entries.as_slice() else { panic!("{written}") };
-            proptest::prop_assert_eq!(&entry.name, &name);
-            proptest::prop_assert_eq!(&entry.sets[0].data, &data);
-            proptest::prop_assert_eq!(entry.sets[0].mark.as_ref(), Some(&mark));
+            let Some((read, sets)) = state.entries.first_key_value() else { panic!("{written}") };
+            proptest::prop_assert_eq!((state.entries.len(), read), (1, &name));
+            proptest::prop_assert_eq!(sets[0].content.data(), Some(&data));
+            proptest::prop_assert_eq!(sets[0].claim.mark(), Some(&mark));
         }
 
         /// Whatever stands in the file: it is read without harm, and nothing of another zone comes from it.
@@ -242,7 +243,7 @@ mod tests {
             let zone: DnsName = "example.com".parse().unwrap();
             let text = format!("fleetdns-zone 1 example.com serial 7 changes 9\n{}\n", lines.join("\n"));
             let state = parse(&text, &zone);
-            proptest::prop_assert!(state.entries.iter().all(|entry| entry.name.is_within(&zone)));
+            proptest::prop_assert!(state.entries.keys().all(|name| name.is_within(&zone)));
             if let Some(damage) = state.damage {
                 let shown = damage.to_string();
                 proptest::prop_assert!(shown.len() < 1_000 && !shown.contains(char::is_control), "{:?}", shown);

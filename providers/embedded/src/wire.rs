@@ -13,6 +13,11 @@ use hickory_proto::rr::Name;
 pub(crate) struct Key(DnsName);
 
 impl Key {
+    /// The name.
+    pub(crate) const fn name(&self) -> &DnsName {
+        &self.0
+    }
+
     /// The octets that it is looked up by.
     pub(crate) fn octets(&self) -> &[u8] {
         self.0.as_str().as_bytes()

@@ -3,19 +3,21 @@
 use std::iter::successors;
 use std::sync::Arc;
 
-use fleetdns_core::{Change, DnsName, Label, NameChange, Observed, ObservedSet, RecordSet, RecordType};
+use fleetdns_core::{
+    Change, DnsName, Label, NameChange, Observed, ObservedSet, RecordSet, RecordType, Sets, Version,
+};
 use imbl::HashMap;
 
-use crate::records::{Entry, Stored, glue, text};
+use crate::records::{for_owner, glue, stored, text};
 use crate::settings::Settings;
 use crate::wire::{self, Key};
 
 /// A name that exists: because something stands at it, or below it (an empty non-terminal, RFC 8020).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Node {
-    entry: Option<Arc<Entry>>,
-    /// What is told as long as nothing was written: addresses of a name server of the zone.
-    glue: Option<Arc<[Stored]>>,
+    /// What was written. As long as nothing was, the addresses of a name server of the zone.
+    sets: Option<Sets>,
+    written: bool,
     /// How many written or fixed names lie below.
     below: u32,
     /// The apex and the name servers are there even with nothing written.
@@ -23,18 +25,19 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn sets(&self) -> &[Stored] {
-        match &self.entry {
-            Some(entry) => &entry.sets,
-            None => self.glue.as_deref().unwrap_or_default(),
-        }
+    pub(crate) fn sets(&self) -> &[ObservedSet] {
+        self.sets.as_deref().unwrap_or_default()
+    }
+
+    fn written(&self) -> Option<&Sets> {
+        self.sets.as_ref().filter(|_| self.written)
     }
 }
 
 /// What became of one name of a plan.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Written {
-    Done(Vec<ObservedSet>),
+    Done(Sets),
     Conflict,
     Rejected(String),
 }
@@ -58,10 +61,8 @@ impl Zone {
         let apex = wire::of_name(&settings.zone);
         let nodes = HashMap::new();
         let mut zone = Self { settings: settings.clone(), serial, changes: 0, complete: false, apex, nodes };
-        zone.fix(&settings.zone, Vec::new());
-        for (name, addresses) in settings.glue() {
-            zone.fix(name, glue(&addresses));
-        }
+        zone.fix(&settings.zone);
+        settings.glue().into_iter().for_each(|(name, _)| zone.fix(name));
         zone
     }
 
@@ -70,18 +71,24 @@ impl Zone {
         let mut zone = Self::new(Arc::new(settings), self.serial.wrapping_add(1));
         zone.changes = self.changes.wrapping_add(1);
         zone.complete = self.complete;
-        self.entries().for_each(|entry| zone.restore((**entry).clone()));
+        self.entries().for_each(|(name, sets)| zone.restore(name, sets.clone()));
         zone
     }
 
-    fn fix(&mut self, name: &DnsName, glue: Vec<Stored>) {
+    fn fix(&mut self, name: &DnsName) {
         let key = wire::of_name(name);
         if !self.nodes.get(&key).is_some_and(|node| node.fixed) {
             self.count(&key, |below| below + 1);
         }
+        let glue = self.glue(name);
         let node = self.nodes.entry(key).or_default();
-        node.fixed = true;
-        node.glue = (!glue.is_empty()).then(|| glue.into());
+        (node.fixed, node.sets) = (true, glue);
+    }
+
+    /// What is told of a name as long as nothing was written.
+    fn glue(&self, name: &DnsName) -> Option<Sets> {
+        let (_, addresses) = self.settings.glue().into_iter().find(|(server, _)| *server == name)?;
+        Some(glue(&addresses)).filter(|sets| !sets.is_empty())
     }
 
     pub(crate) fn apex(&self) -> &[u8] {
@@ -99,15 +106,15 @@ impl Zone {
     }
 
     /// All that was written, in no special order.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.nodes.values().filter_map(|node| node.entry.as_ref())
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&DnsName, &Sets)> {
+        self.nodes.iter().filter_map(|(key, node)| Some((key.name(), node.written()?)))
     }
 
     /// The same as a provider lists it to `owner`.
     pub(crate) fn observed(&self, owner: &Label) -> Observed {
         let mut observed = Observed::default();
-        for entry in self.entries() {
-            observed.replace(entry.name.clone(), entry.observed(owner));
+        for (name, sets) in self.entries() {
+            observed.replace(name.clone(), for_owner(sets, owner));
         }
         observed
     }
@@ -122,9 +129,14 @@ impl Zone {
     ) -> (Self, Vec<(DnsName, Written)>) {
         let mut next = self.clone();
         let mut outcomes = Vec::with_capacity(changes.len());
+        let number = self.changes.wrapping_add(1);
+        let version = text(number);
         for change in changes {
-            let written = match next.change(change) {
-                Ok(sets) => Written::Done(sets.map_or_else(Vec::new, |entry| entry.observed(owner))),
+            let written = match next.change(change, &version) {
+                Ok(sets) => {
+                    next.changes = number;
+                    Written::Done(for_owner(&sets, owner))
+                }
                 Err(refusal) => refusal,
             };
             outcomes.push((change.name.clone(), written));
@@ -135,35 +147,32 @@ impl Zone {
         (next, outcomes)
     }
 
-    fn change(&mut self, change: &NameChange) -> Result<Option<Arc<Entry>>, Written> {
+    fn change(&mut self, change: &NameChange, version: &Version) -> Result<Sets, Written> {
         let NameChange { name, changes } = change;
         if !name.is_within(&self.settings.zone) {
             return Err(Written::Rejected(format!("{name} lies outside of the zone {}", self.settings.zone)));
         }
         let key = wire::of_name(name);
-        let entry = self.nodes.get(&key).and_then(|node| node.entry.clone());
-        let sets = self.sets_after(&key, entry.as_deref(), changes)?;
-        self.changes += 1;
-        let entry =
-            (!sets.is_empty()).then(|| Arc::new(Entry { name: name.clone(), version: self.changes, sets }));
-        self.put(key, entry.clone());
-        Ok(entry)
+        let before = self.nodes.get(&key).and_then(Node::written);
+        let sets = self.sets_after(&key, before.map_or(&[], |sets| sets), changes, version)?;
+        self.put(key, Some(sets.clone()).filter(|sets| !sets.is_empty()));
+        Ok(sets)
     }
 
     fn sets_after(
         &self,
         key: &Key,
-        entry: Option<&Entry>,
+        before: &[ObservedSet],
         changes: &[Change],
-    ) -> Result<Vec<Stored>, Written> {
-        let version = entry.map(|entry| text(entry.version));
-        let mut kept = entry.map_or_else(Vec::new, |entry| entry.sets.clone());
-        let mut written: Vec<Stored> = Vec::new();
+        version: &Version,
+    ) -> Result<Sets, Written> {
+        let mut kept = before.to_vec();
+        let mut written: Vec<ObservedSet> = Vec::new();
         for change in changes {
             let record_type = change.record_type();
-            let at = kept.iter().position(|set| set.data.record_type() == record_type);
+            let at = kept.iter().position(|set| set.content.record_type() == Some(record_type));
             match (change.before(), at) {
-                (Some(before), Some(at)) if version.as_ref() == Some(&before.version) => {
+                (Some(before), Some(at)) if kept.get(at).is_some_and(|set| set.version == before.version) => {
                     kept.remove(at);
                 }
                 (None, None) => {}
@@ -174,11 +183,12 @@ impl Zone {
                     let problem = "the embedded server holds no record that is not fleetdns's; give the zone up with its records";
                     return Err(Written::Rejected(problem.to_owned()));
                 };
-                let set = Stored::new(*ttl, data.clone(), Some(mark.clone()));
+                let set = stored(*ttl, data.clone(), mark, version.clone());
                 written.push(set.map_err(Written::Rejected)?);
             }
         }
-        let aliases = |sets: &[Stored]| sets.iter().any(|set| set.data.record_type() == RecordType::Cname);
+        let alias = |set: &ObservedSet| set.content.record_type() == Some(RecordType::Cname);
+        let aliases = |sets: &[ObservedSet]| sets.iter().any(alias);
         if aliases(&written) && self.nodes.get(key).is_some_and(|node| node.fixed) {
             let problem = "a CNAME cannot stand at the apex or at a name server of the zone (RFC 2181 §10.3)";
             return Err(Written::Rejected(problem.to_owned()));
@@ -191,22 +201,22 @@ impl Zone {
         if !kept.is_empty() && !written.is_empty() && (aliases(&kept) || aliases(&written)) {
             return Err(Written::Conflict);
         }
+        // A name has one version.
+        kept.iter_mut().for_each(|set| set.version = version.clone());
         kept.append(&mut written);
-        // Almost always there is one, and a zone may have many names.
-        kept.shrink_to_fit();
-        Ok(kept)
+        Ok(kept.into())
     }
 
     /// Puts back what a state file has kept.
-    pub(crate) fn restore(&mut self, entry: Entry) {
-        self.changes = self.changes.max(entry.version);
-        self.put(wire::of_name(&entry.name), Some(Arc::new(entry)));
+    pub(crate) fn restore(&mut self, name: &DnsName, sets: Sets) {
+        self.put(wire::of_name(name), Some(sets));
     }
 
-    fn put(&mut self, key: Key, entry: Option<Arc<Entry>>) {
+    fn put(&mut self, key: Key, sets: Option<Sets>) {
         let mut node = self.nodes.get(&key).cloned().unwrap_or_default();
-        let (before, after) = (node.entry.is_some() || node.fixed, entry.is_some() || node.fixed);
-        node.entry = entry;
+        let (before, after) = (node.written || node.fixed, sets.is_some() || node.fixed);
+        node.written = sets.is_some();
+        node.sets = sets.or_else(|| if node.fixed { self.glue(key.name()) } else { None });
         match (before, after) {
             (false, true) => self.count(&key, |below| below + 1),
             (true, false) => self.count(&key, |below| below.saturating_sub(1)),
@@ -227,7 +237,7 @@ impl Zone {
     }
 
     fn keep(&mut self, key: Key, node: Node) {
-        if node.entry.is_some() || node.fixed || node.below > 0 {
+        if node.written || node.fixed || node.below > 0 {
             self.nodes.insert(key, node);
         } else {
             self.nodes.remove(&key);
@@ -250,10 +260,10 @@ mod tests {
         Zone::new(Arc::new(settings), 7)
     }
 
-    fn entry(name: &DnsName, version: u64) -> Arc<Entry> {
+    fn sets(version: u64) -> Sets {
         let data = RecordData::A(NonEmpty::new(["192.0.2.1".parse().unwrap()]).unwrap());
-        let sets = vec![Stored::new(Ttl::DEFAULT, data, None).unwrap()];
-        Arc::new(Entry { name: name.clone(), version, sets })
+        let mark = "v=1 owner=fed service=default/web".parse().unwrap();
+        [stored(Ttl::DEFAULT, data, &mark, text(version)).unwrap()].into()
     }
 
     /// What RFC 4592 §2 and RFC 8020 say, spelled out over a plain list: the name that answers.
@@ -285,7 +295,7 @@ mod tests {
             let (mut zone, mut written) = (zone(), BTreeMap::new());
             for (version, (name, create)) in (1..).zip(writes) {
                 let name: DnsName = format!("{name}.z.test").parse().unwrap();
-                zone.put(wire::of_name(&name), create.then(|| entry(&name, version)));
+                zone.put(wire::of_name(&name), create.then(|| sets(version)));
                 if create {
                     written.insert(name, version);
                 } else {
@@ -293,8 +303,8 @@ mod tests {
                 }
             }
             let question: DnsName = format!("{question}.z.test").parse().unwrap();
-            let found = zone.find(wire::of_name(&question).octets()).map(|node| node.entry.as_ref().map(|e| e.version));
-            prop_assert_eq!(found, model(&written, &question));
+            let found = zone.find(wire::of_name(&question).octets()).map(|node| node.written().map(|sets| sets[0].version.clone()));
+            prop_assert_eq!(found, model(&written, &question).map(|version| version.map(text)));
             prop_assert_eq!(zone.entries().count(), written.len());
             for name in written.into_keys() {
                 zone.put(wire::of_name(&name), None);

@@ -22,7 +22,7 @@ pub(crate) fn apply(zone: &mut Zone, plan: &Plan, apex: &DnsName, owner: &Label)
                 for (at, set) in change.changes.iter().flat_map(Change::theirs) {
                     zone.remove(at, set, owner);
                 }
-                Outcome::Done(zone.observed(&change.name, owner))
+                Outcome::Done(zone.observed(&change.name, owner).into())
             }
         };
         (change.name.clone(), outcome)

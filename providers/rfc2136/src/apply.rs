@@ -285,7 +285,7 @@ impl From<Fate> for Outcome {
     /// Without the sets of what is done.
     fn from(fate: Fate) -> Self {
         match fate {
-            Fate::Done(_) => Self::Done(Vec::new()),
+            Fate::Done(_) => Self::Done([].into()),
             Fate::Conflict => Self::Conflict,
             Fate::Refused(error) | Fate::Zone(error) => Self::Failed(error),
             Fate::Incomplete(problem) => Self::Incomplete { problem },

@@ -163,7 +163,7 @@ impl Rfc2136 {
             Fate::Done(known) => {
                 let sets = known.observed(&self.owner);
                 self.seen.wrote(name, known, &self.owner);
-                Outcome::Done(sets)
+                Outcome::Done(sets.into())
             }
             fate => fate.into(),
         }

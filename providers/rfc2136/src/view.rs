@@ -41,7 +41,7 @@ impl Known {
         let known = self.sets.iter().map(|(kind, (ttl, data))| ObservedSet {
             ttl: *ttl,
             content: match self.mixed.contains(kind) {
-                true => Content::Misshapen(data.clone()),
+                true => Content::Misshapen(data.clone().into()),
                 false => Content::Known(data.clone()),
             },
             claim: claim(*kind),

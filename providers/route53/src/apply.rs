@@ -174,7 +174,7 @@ impl Run<'_> {
         for group in batch {
             refusals.forget(&group.name);
             if group.is_asked_for() {
-                self.outcomes.push((group.name, Outcome::Done(group.after)));
+                self.outcomes.push((group.name, Outcome::Done(group.after.into())));
             }
         }
     }

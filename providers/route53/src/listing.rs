@@ -147,7 +147,7 @@ fn observe(set: &ResourceRecordSet, mark: Option<&Kept>, shapes: Shapes) -> Obse
             let claim = mark.map_or(Owner::Foreign, |mark| mark.owner(data.record_type()));
             // A CNAME of an older version, or of a time when aliases were off.
             let misshapen = claim.is_ours() && shapes.aliases(&data).is_some();
-            let content = if misshapen { Content::Misshapen(data) } else { Content::Known(data) };
+            let content = if misshapen { Content::Misshapen(data.into()) } else { Content::Known(data) };
             ObservedSet { ttl, content, claim, version: version(&[Body::Values(raw)]) }
         }
         (Some(raw), None) if set.r#type().as_str() == "TXT" => ObservedSet {
@@ -170,7 +170,7 @@ fn observe(set: &ResourceRecordSet, mark: Option<&Kept>, shapes: Shapes) -> Obse
 fn observe_aliases(aliases: &[Alias], mark: &Kept, shapes: Shapes) -> Option<ObservedSet> {
     let data = RecordData::Cname(aliases.first()?.target()?);
     let shaped = Alias::are_pair(aliases) && shapes.aliases(&data).is_some();
-    let content = if shaped { Content::Known(data) } else { Content::Misshapen(data) };
+    let content = if shaped { Content::Known(data) } else { Content::Misshapen(data.into()) };
     let ttl = mark.raw.as_ref().and_then(|raw| Ttl::new(raw.ttl)).unwrap_or(Ttl::DEFAULT);
     Some(ObservedSet { ttl, content, claim: mark.record.owner.clone(), version: version_of(aliases) })
 }
@@ -179,7 +179,7 @@ fn observe_aliases(aliases: &[Alias], mark: &Kept, shapes: Shapes) -> Option<Obs
 fn foreign_aliases(aliases: &[Alias]) -> Option<ObservedSet> {
     let target = aliases.first()?.target()?;
     let one_target = aliases.iter().all(|alias| alias.target().as_ref() == Some(&target));
-    let content = Content::Misshapen(RecordData::Cname(target));
+    let content = Content::Misshapen(RecordData::Cname(target).into());
     let version = version_of(aliases);
     one_target.then_some(ObservedSet { ttl: Ttl::DEFAULT, content, claim: Owner::Foreign, version })
 }

@@ -68,7 +68,7 @@ impl EventRecorder {
         let mut what =
             What::new(kind, one.cause.as_str()).zone(&self.zone).name(&one.name).clusters(&one.members);
         what.service = one.service.as_ref().map(|service| service.name().to_owned());
-        what.namespace = one.namespace.as_deref().map(str::to_owned);
+        what.namespace = one.namespace().map(str::to_owned);
         what.address = Some(one.address.to_string());
         what.evidence = one.probe.as_ref().and_then(|key| self.evidence(key));
         what.answer = Some(answer);

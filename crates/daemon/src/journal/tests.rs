@@ -209,8 +209,7 @@ fn moved(way: Way) -> Move {
         way,
         cause: MoveCause::Unhealthy,
         members: ["east".parse().unwrap()].into(),
-        namespace: Some("default".into()),
-        service: None,
+        service: "default/web".parse().ok(),
         probe: None,
     }
 }
@@ -231,7 +230,7 @@ fn a_move_is_said_when_it_is_written_and_each_refusal_once() {
         Applied { names: vec![("web.example.com".parse().unwrap(), Outcome::Failed(error))] }
     };
     let conflict = || Applied { names: vec![(name.clone(), Outcome::Conflict)] };
-    let done = || Applied { names: vec![(name.clone(), Outcome::Done(vec![]))] };
+    let done = || Applied { names: vec![(name.clone(), Outcome::Done([].into()))] };
     for applied in [failed(), failed(), conflict(), conflict(), done()] {
         recorder.moves(&[moved(Way::Out)], &applied);
     }

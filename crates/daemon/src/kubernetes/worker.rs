@@ -111,7 +111,7 @@ impl Worker {
             Job::Event(event) => (Right::Events, text::service(event)?),
             Job::Service(service) => (Right::Annotation, service.clone()),
         };
-        let right = (right, Arc::clone(service.namespace()));
+        let right = (right, service.namespace().into());
         if self.forbidden.get(&right).is_some_and(|until| *until > Instant::now()) {
             self.leave(&right, service);
             return None;

@@ -71,7 +71,7 @@ impl Search {
 fn is_named(key: &ServiceKey, text: &str) -> bool {
     let of_name = || {
         let rest = text.strip_prefix(key.name()).and_then(|rest| rest.strip_prefix('.'));
-        rest.and_then(|rest| rest.strip_prefix(&**key.namespace())).is_some_and(|rest| rest.starts_with('.'))
+        rest.and_then(|rest| rest.strip_prefix(key.namespace())).is_some_and(|rest| rest.starts_with('.'))
     };
     match text.split_once('/') {
         Some((namespace, name)) => key.namespace().ends_with(namespace) && key.name().starts_with(name),

@@ -73,7 +73,7 @@ impl ZoneTask {
                 Way::In => debug!(%zone, %name, %address, cause, members, "address in"),
                 Way::Out
                     if logged.contains(name)
-                        && admit(&mut self.lines, one.namespace.clone(), self.started) =>
+                        && admit(&mut self.lines, one.namespace().map(Into::into), self.started) =>
                 {
                     info!(%zone, %name, %address, cause, members, "address out");
                 }
@@ -147,7 +147,7 @@ impl ZoneTask {
             }
             let mut news: Vec<_> = news
                 .into_iter()
-                .map(|(service, one)| (service.map(|key| Arc::clone(key.namespace())), one))
+                .map(|(service, one)| (service.map(|key| key.namespace().into()), one))
                 .collect();
             news.retain(|(namespace, _)| admit(&mut self.lines, namespace.clone(), self.started));
             in_turn(&mut news);

@@ -454,7 +454,7 @@ impl Sim {
                         return BTreeSet::new();
                     }
                     well.insert(ip);
-                    places.entry(Arc::clone(key.namespace())).or_default().insert(place);
+                    places.entry(key.namespace().into()).or_default().insert(place);
                 }
             }
         }

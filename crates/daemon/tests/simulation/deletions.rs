@@ -75,7 +75,7 @@ impl Deletions {
         for (place, (key, n, _)) in self.services().enumerate() {
             for member in 0..self.members {
                 let ip: Address = format!("10.{member}.{}.{n}", place / 250).parse().unwrap();
-                let ip = if &**key.namespace() == "shop" {
+                let ip = if key.namespace() == "shop" {
                     format!("203.0.{}.{n}", 113 + member).parse().unwrap()
                 } else {
                     ip
@@ -138,7 +138,7 @@ async fn course(plan: &Deletions, seed: u64, broken: Broken, talks: bool) -> Out
     };
     let mut all = Vec::new();
     let leaves = plan.leaves();
-    for (key, _, _) in plan.services().filter(|(key, _, gone)| *gone && leaves.contains(&**key.namespace())) {
+    for (key, _, _) in plan.services().filter(|(key, _, gone)| *gone && leaves.contains(key.namespace())) {
         let gone: BTreeSet<String> = driver.with(|sim| sim.values(&names::global(&key)));
         all.push(expected("is deleted", &key, (gone, BTreeSet::new()), (began, SECOND * 5 + more)));
     }

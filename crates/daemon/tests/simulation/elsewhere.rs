@@ -210,8 +210,7 @@ impl Driver {
                 sim.zone.trouble = if *stalls { Trouble::ListStalls } else { Trouble::ListFails };
             }),
             Fault::Refuses { count } => self.with(|sim| {
-                let of_tenant =
-                    sim.names.iter().filter(|(_, meaning)| &**meaning.service.namespace() == "bulk");
+                let of_tenant = sim.names.iter().filter(|(_, meaning)| meaning.service.namespace() == "bulk");
                 sim.zone.refused = of_tenant.map(|(name, _)| name.clone()).take(*count).collect();
             }),
             Fault::Bulk { members, count } => self.bulk(members, *count),
@@ -234,7 +233,7 @@ impl Driver {
                     let members = sim.fleet.members.iter().enumerate();
                     let keys =
                         members.flat_map(|(m, one)| one.services.keys().map(move |key| (m, key.clone())));
-                    keys.filter(|(_, key)| &**key.namespace() == "bulk").collect()
+                    keys.filter(|(_, key)| key.namespace() == "bulk").collect()
                 });
                 all.iter().for_each(|(member, service)| self.change(service, *member, None));
             }

@@ -67,7 +67,7 @@ impl Sim {
         for change in plan.changes.iter().filter(|one| one.vanishes() && one.changes.iter().any(gone)) {
             let marks = change.changes.iter().filter_map(|one| one.before()?.claim.ownership());
             let service = marks.map(|mark| mark.service).next();
-            let namespace = service.as_ref().map(|key| Arc::clone(key.namespace()));
+            let namespace = service.as_ref().map(|key| key.namespace().into());
             let (names, services) = deleted.entry(namespace).or_default();
             *names += 1;
             services.insert(service);
@@ -117,7 +117,7 @@ impl Sim {
                 Why::Dead(Some(Blame::Wall)) if self.is_held_by_a_wall((name, &meaning), address) => {
                     self.accuse(format!("correlation: {address} leaves {name} as all others would"));
                 }
-                Why::Dead(_) => drop(dead.insert((meaning.service.namespace().clone(), address.clone()))),
+                Why::Dead(_) => drop(dead.insert((meaning.service.namespace().into(), address.clone()))),
                 _ => {}
             }
         }

@@ -394,7 +394,7 @@ impl Driver {
 }
 
 pub(crate) fn is_victim(service: &ServiceKey) -> bool {
-    ["shop", "pay", "team"].contains(&&**service.namespace())
+    ["shop", "pay", "team"].contains(&service.namespace())
 }
 
 /// Addresses as IP addresses: what host names stand for.

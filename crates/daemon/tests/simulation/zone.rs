@@ -161,7 +161,7 @@ impl Backend {
         let outcome = match self.trouble {
             Trouble::AnswerLost => unavailable(),
             _ if steps < usize::MAX => Outcome::Incomplete { problem: "it did the first half".into() },
-            _ => Outcome::Done(sets.clone()),
+            _ => Outcome::Done(sets.clone().into()),
         };
         (outcome, Some(sets))
     }

@@ -111,7 +111,7 @@ impl Planner {
                 true if !set.claim.is_ours() => ObservedSet { claim: Owner::Ours(None), ..set.clone() },
                 _ => set.clone(),
             });
-            ours.replace((*name).clone(), sets.collect());
+            ours.replace((*name).clone(), sets.collect::<Vec<_>>());
         }
         let found = names.into_iter().map(|(name, found)| {
             let adopt = |mark: &OwnershipRecord, one: Theirs<'_>| {

@@ -71,9 +71,7 @@ pub struct Move {
     pub cause: MoveCause,
     /// Members that give it, or gave it.
     pub members: SmallSet<MemberName>,
-    /// Namespace of the Service that has the name; none when nobody wants it any more.
-    pub namespace: Option<Arc<str>>,
-    /// The Service that has the name in the first of these members.
+    /// The Service that has the name in the first of these members; none when nobody wants it any more.
     pub service: Option<ServiceKey>,
     /// How it is probed; `None` for a host name and for what nobody returns any more.
     pub probe: Option<ProbeKey>,
@@ -83,6 +81,11 @@ impl Move {
     /// Whether it takes out an address because of what probes say.
     pub fn is_death(&self) -> bool {
         self.way == Way::Out && self.cause == MoveCause::Unhealthy
+    }
+
+    /// Namespace of the Service that has the name.
+    pub fn namespace(&self) -> Option<&str> {
+        self.service.as_ref().map(ServiceKey::namespace)
     }
 }
 
@@ -133,9 +136,8 @@ impl Planner {
         let mut add = |address: &Address, way, (cause, members): (MoveCause, SmallSet<MemberName>)| {
             let probe = self.probe_of(desired, address, &members);
             let service = desired.map(|desired| desired.service_in(members.iter().next()));
-            let namespace = service.map(|service| Arc::clone(service.namespace()));
             let (name, address, service) = (name.clone(), address.clone(), service.cloned());
-            moves.push(Move { name, address, way, cause, members, namespace, service, probe });
+            moves.push(Move { name, address, way, cause, members, service, probe });
         };
         for address in before.iter().filter(|address| !after.contains(address)).filter(real) {
             add(address, Way::Out, self.why_out(desired, address, &was, change));

@@ -274,7 +274,7 @@ impl Pass {
         let dead = |one: &&Move| one.is_death() && !self.waiting.contains(&one.address);
         let mut leaving = Leaving::new();
         for one in self.planned.values().flat_map(|planned| &planned.moves).filter(dead) {
-            leaving.entry(one.address.clone()).or_default().extend(one.namespace.clone());
+            leaving.entry(one.address.clone()).or_default().extend(one.namespace().map(Arc::from));
         }
         if leaving.is_empty() {
             return false;

@@ -407,14 +407,14 @@ fn what_is_misshapen_is_written_again_and_nothing_else() {
 
     let name = observed.owned().next().unwrap().clone();
     let [mut set] = <[ObservedSet; 1]>::try_from(observed.at(&name).to_vec()).unwrap();
-    set.content = Content::Misshapen(set.content.data().unwrap().clone());
+    set.content = Content::Misshapen(set.content.data().unwrap().clone().into());
     observed.replace(name.clone(), vec![set.clone()]);
     let plan = planner.plan(&Scope::All, &observed);
     let [Change::Update { before, .. }] = &plan.changes[0].changes[..] else { panic!("{plan}") };
     assert_eq!((before, plan.changes.len()), (&set, 1), "{plan}");
 
     // Somebody put a record in the place of the missing half.
-    set.content = Content::Misshapen(RecordData::Cname("lb.example.net".parse().unwrap()));
+    set.content = Content::Misshapen(RecordData::Cname("lb.example.net".parse().unwrap()).into());
     let foreign = ObservedSet { claim: Owner::Foreign, content: Content::Other("A".into()), ..set.clone() };
     observed.replace(name, vec![set, foreign]);
     let plan = planner.plan(&Scope::All, &observed);

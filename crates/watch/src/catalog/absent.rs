@@ -40,7 +40,7 @@ impl Absent {
         if service.hostnames.is_empty() || count > most {
             return false;
         }
-        self.hostnames.insert(Arc::clone(key.namespace()), count);
+        self.hostnames.insert(key.namespace().into(), count);
         self.services.insert(key.clone(), Arc::clone(service));
         self.until.insert(key.clone(), until);
         self.order.insert((until, key.clone()));

@@ -112,7 +112,7 @@ impl EtcdZone {
         match self.commit(&edits).await {
             Ok(Some(written)) => {
                 let names = edits.into_iter().map(|edit| edit.name);
-                names.zip(written.sets.into_iter().map(Outcome::Done)).collect()
+                names.zip(written.sets.into_iter().map(|sets| Outcome::Done(sets.into()))).collect()
             }
             Ok(None) if !alone => self.run_singly(edits).await,
             Err(fault) if fault.is_refusal() && !alone => self.run_singly(edits).await,
@@ -126,7 +126,7 @@ impl EtcdZone {
             .map(|edit| async move {
                 let written = self.commit(std::slice::from_ref(&edit)).await;
                 let outcome = match written.map(|written| written.and_then(|mut one| one.sets.pop())) {
-                    Ok(Some(sets)) => Outcome::Done(sets),
+                    Ok(Some(sets)) => Outcome::Done(sets.into()),
                     Ok(None) => Outcome::Conflict,
                     Err(fault) => fault.into_outcome(),
                 };
@@ -156,7 +156,7 @@ impl EtcdZone {
         let sets = last.and_then(|mut written| written.sets.pop()).unwrap_or_default();
         // The guards did not cover the keys that no step wrote: one of them may have gone.
         let complete = edit.desired.iter().all(|data| listing::stands(&sets, data, data.record_type()));
-        if complete { Outcome::Done(sets) } else { Outcome::Conflict }
+        if complete { Outcome::Done(sets.into()) } else { Outcome::Conflict }
     }
 
     /// One transaction with all that these names need. `None` when a guard does not hold, and then nothing is written.

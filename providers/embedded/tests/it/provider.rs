@@ -16,13 +16,13 @@ async fn what_is_written_is_listed_and_what_was_done_is_told() {
 
     let applied = zone.apply(&plan([creation("web.example.com A 192.0.2.1")])).await;
     let first = listed(zone, "web.example.com").await;
-    assert!(matches!(&applied.names[..], [(_, Outcome::Done(sets))] if *sets == first));
+    assert!(matches!(&applied.names[..], [(_, Outcome::Done(sets))] if **sets == *first));
     assert_eq!(first[0].ours(), Some(&set("web.example.com A 192.0.2.1").data));
     assert_eq!(first[0].claim.mark(), Some(&mark()));
 
     let applied = zone.apply(&plan([update(&first[0], "web.example.com A 192.0.2.2")])).await;
     let second = listed(zone, "web.example.com").await;
-    assert!(matches!(&applied.names[..], [(_, Outcome::Done(sets))] if *sets == second));
+    assert!(matches!(&applied.names[..], [(_, Outcome::Done(sets))] if **sets == *second));
     assert_ne!(first[0].version, second[0].version);
     assert_eq!(
         ask(server.address, "web.example.com. A").await,

@@ -60,7 +60,7 @@ impl Run<'_> {
         for edit in done {
             self.state.refusals.forget(&edit.name);
             let sets = view.at(&edit.name).observed();
-            self.outcomes.push((edit.name, Outcome::Done(sets)));
+            self.outcomes.push((edit.name, Outcome::Done(sets.into())));
         }
     }
 

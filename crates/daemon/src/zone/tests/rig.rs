@@ -100,7 +100,7 @@ impl Backend {
         if half {
             Outcome::Incomplete { problem: "the addition was left out".into() }
         } else {
-            Outcome::Done(sets)
+            Outcome::Done(sets.into())
         }
     }
 }

@@ -3,7 +3,7 @@
 use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::{Content, Observed, ObservedSet};
 use fleetdns_core::ownership::external_dns::{Naming, Text};
-use fleetdns_core::record::{RecordData, RecordType};
+use fleetdns_core::record::RecordType;
 use fleetdns_core::service::ServiceKey;
 
 use super::leave::Leave;
@@ -36,7 +36,9 @@ pub(super) fn of_external_dns<'a>(
     let mut of_another = false;
     // An alias of Route 53 has that of a CNAME until v0.21, those of its addresses since.
     let types: &[RecordType] = match &set.content {
-        Content::Misshapen(RecordData::Cname(_)) => &[RecordType::Cname, RecordType::A, RecordType::Aaaa],
+        Content::Misshapen(data) if data.record_type() == RecordType::Cname => {
+            &[RecordType::Cname, RecordType::A, RecordType::Aaaa]
+        }
         Content::Known(_) | Content::Misshapen(_) => &[record_type],
         Content::Text(_) | Content::Other(_) => &[record_type, RecordType::Cname],
     };

@@ -219,7 +219,7 @@ impl World {
                 claim: mark.map_or(Owner::Foreign, Owner::of),
                 version: Version::default(),
             });
-            self.observed.replace(change.name.clone(), sets.collect());
+            self.observed.replace(change.name.clone(), sets.collect::<Vec<_>>());
         }
         changes.len()
     }
