@@ -132,6 +132,14 @@ impl Change {
         }
     }
 
+    /// The ownership record of what is there afterwards.
+    pub const fn mark_mut(&mut self) -> Option<&mut OwnershipRecord> {
+        match self {
+            Self::Create { mark, .. } | Self::Update { mark, .. } | Self::Adopt { mark, .. } => Some(mark),
+            Self::Delete { .. } | Self::Release { .. } => None,
+        }
+    }
+
     /// What was there before.
     pub const fn before(&self) -> Option<&ObservedSet> {
         match self {

@@ -64,7 +64,7 @@ fn annotations(data: &[u8]) {
         ..PublishSettings::default()
     };
     let Some(published) = publish(&service, &settings) else { return };
-    assert_eq!(published.service.read(), service, "it is kept whole");
+    assert_eq!(published.said(), service, "it is kept whole");
     let Published { hostnames, addresses, probe, faults, .. } = &published;
     assert!(hostnames.len() <= settings.limits.service_hostnames);
     assert!(hostnames.iter().all(|name| settings.zones.iter().any(|(zone, _)| name.is_within(zone))));

@@ -1,6 +1,6 @@
 //! Which members have a Service, so that looking at one costs what has it, however many members there are.
 
-use imbl::HashMap;
+use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 use smallvec::SmallVec;
 
@@ -12,11 +12,11 @@ use fleetdns_core::service::ServiceKey;
 /// A Service in a member.
 pub(crate) type Place<'a> = (&'a MemberName, &'a ServiceKey);
 
-/// Members by Service, in order. Cloning is cheap.
+/// Members by Service, in order. Cloning is cheap. No hash map of `imbl`: its nodes are mostly empty in a fleet of 100,000.
 ///
 /// Invariant: a Service that any member of the snapshot has is here with each of them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Holders(HashMap<ServiceKey, SmallVec<[MemberName; 1]>>);
+pub(crate) struct Holders(OrdMap<ServiceKey, SmallVec<[MemberName; 1]>>);
 
 impl Holders {
     /// Takes in what differs between two snapshots.

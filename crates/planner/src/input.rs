@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use imbl::HashMap;
+use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 use imbl::ordset::DiffItem as SetDiffItem;
 use smallvec::SmallVec;
@@ -208,8 +208,8 @@ impl Input {
 /// until there are too many.
 #[derive(Debug, Clone, Default)]
 struct Index {
-    probed: HashMap<ProbeKey, Keys>,
-    resolved: HashMap<DnsName, Keys>,
+    probed: OrdMap<ProbeKey, Keys>,
+    resolved: OrdMap<DnsName, Keys>,
     /// Size up to which it is left alone.
     limit: usize,
 }

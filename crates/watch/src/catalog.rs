@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use imbl::OrdMap;
 
+use fleetdns_core::probe::{Check, ProbeSpec};
 use fleetdns_core::service::{Ingress, Published, Service, ServiceKey};
 use fleetdns_core::service_fault::ServiceFault;
 use fleetdns_planner::adopt::both;
@@ -94,6 +95,8 @@ pub struct Catalog {
     /// Services with fewer host names than they ask for, because of what their namespace has: the next list looks again.
     crowded: BTreeSet<ServiceKey>,
     absent: Absent,
+    /// How the last Service is probed: most are probed alike, and share it.
+    probe: Arc<ProbeSpec>,
 }
 
 impl Catalog {
@@ -111,6 +114,7 @@ impl Catalog {
             hostnames: BTreeMap::new(),
             crowded: BTreeSet::new(),
             absent: Absent::default(),
+            probe: Arc::new(ProbeSpec::of(Check::None)),
         }
     }
 
@@ -198,7 +202,7 @@ impl Catalog {
         if has(known) || !has(marked) {
             return;
         }
-        let service = Service { ingress: marked.service.read().ingress, ..known.service.read() };
+        let service = Service { ingress: marked.said().ingress, ..known.said() };
         self.put_into(service, now, changes);
         self.emptied.insert(known.key.clone(), now + self.patience.grace);
     }
@@ -253,7 +257,7 @@ impl Catalog {
             self.emptied.iter().filter(|(_, until)| **until <= now).map(|(key, _)| key.clone()).collect();
         for key in over {
             if let Some(known) = self.services.get(&key) {
-                let mut service = known.service.read();
+                let mut service = known.said();
                 service.ingress = None;
                 self.put_into(service, now, &mut changes);
             }
@@ -309,12 +313,16 @@ impl Catalog {
         let others = self.hostnames.get(key.namespace()).copied().unwrap_or_default() - had.len();
         let room = self.settings.limits.namespace_hostnames.saturating_sub(others);
         let before = Before { hostnames: &had, room };
-        let Some(published) = publish_after(&service, &self.settings, before) else {
+        let Some(mut published) = publish_after(&service, &self.settings, before) else {
             // It opted out: nothing is kept for it.
             changes.changed |= self.forget(&key, now) | self.absent.back(&key);
             return;
         };
         changes.changed |= self.absent.back(&key);
+        if published.probe == self.probe {
+            published.probe = Arc::clone(&self.probe);
+        }
+        self.probe = Arc::clone(&published.probe);
         let said = known.is_some_and(|known| known.faults == published.faults);
         let published = Arc::new(published);
         if !published.faults.is_empty() && !said {
@@ -362,7 +370,7 @@ impl Catalog {
             self.emptied.remove(key);
             return given;
         }
-        let had = self.services.get(key)?.service.read().ingress?;
+        let had = self.services.get(key)?.said().ingress?;
         if had.is_empty() {
             return Some(Vec::new());
         }

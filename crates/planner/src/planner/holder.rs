@@ -167,7 +167,7 @@ impl Planner {
     /// Orders Services by age, those of unknown age last.
     fn age(&self, claim: &HostnameClaim) -> (bool, Option<String>) {
         let parts = self.input.parts(&claim.service);
-        let created = parts.iter().filter_map(|(_, service)| service.service.read().created).min();
+        let created = parts.iter().filter_map(|(_, service)| service.said().created).min();
         (created.is_none(), created)
     }
 }

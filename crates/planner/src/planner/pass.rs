@@ -1,6 +1,6 @@
 //! One pass over a zone: the one way to a plan, for the zone's task and for everybody who asks what it would do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use super::*;
 use crate::brakes::{Leaving, Velocity};
 use fleetdns_core::brakes::{ApprovedPlan, approve};
 use fleetdns_core::observed::ObservedSet;
+use fleetdns_core::ownership::OwnershipRecord;
 use fleetdns_core::record::RecordData;
 
 /// What the brakes of a zone remember from one pass to the next.
@@ -68,6 +69,8 @@ pub struct Pass {
     /// Names to be planned once more.
     again: BTreeSet<DnsName>,
     planned: BTreeMap<DnsName, Planned>,
+    /// A mark of each Service: most of its names have the same, and share it.
+    marks: HashMap<ServiceKey, OwnershipRecord>,
     /// What the velocity brake holds in this pass.
     waiting: BTreeSet<Address>,
     room_at: Option<Duration>,
@@ -142,13 +145,14 @@ impl Planner {
 
 impl Pass {
     /// Begins a pass over these names.
-    pub const fn new(scope: Scope) -> Self {
+    pub fn new(scope: Scope) -> Self {
         Self {
             scope,
             last: None,
             through: false,
             again: BTreeSet::new(),
             planned: BTreeMap::new(),
+            marks: HashMap::new(),
             waiting: BTreeSet::new(),
             room_at: None,
         }
@@ -218,6 +222,9 @@ impl Pass {
         planner.plan_desired(&name, (desired.as_ref(), refused), observed, &mut part);
         let before = part.changes.len();
         part.changes.retain(|change| !holds_back(change));
+        if let Some(desired) = &desired {
+            part.changes.iter_mut().for_each(|change| self.share_marks(&desired.service, change));
+        }
         let mut moves = Vec::new();
         for change in &part.changes {
             planner.moves_at(change, desired.as_ref(), observed, &mut moves);
@@ -231,6 +238,15 @@ impl Pass {
         };
         if planned.is_anything() {
             self.planned.insert(name, planned);
+        }
+    }
+
+    fn share_marks(&mut self, service: &ServiceKey, change: &mut NameChange) {
+        for mark in change.changes.iter_mut().filter_map(Change::mark_mut) {
+            match self.marks.get(service) {
+                Some(known) if known.as_str() == mark.as_str() => *mark = known.clone(),
+                _ => drop(self.marks.insert(service.clone(), mark.clone())),
+            }
         }
     }
 

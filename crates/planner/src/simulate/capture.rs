@@ -121,14 +121,14 @@ impl Scenario {
 
 /// How Services are probed, where reading them back would give another way.
 fn probes(member: &MemberView, plain: Option<&PublishSettings>) -> BTreeMap<String, String> {
-    let read = |service: &Published| publish(&service.service.read(), plain?).map(|again| again.probe);
+    let read = |service: &Published| publish(&service.said(), plain?).map(|again| again.probe);
     let other = member.services.values().filter(|service| read(service).as_ref() != Some(&service.probe));
     other.map(|service| (service.key.to_string(), service.probe.to_string())).collect()
 }
 
 /// A Service without the addresses that the daemon denied: a scenario knows no networks.
 fn let_through(published: &Published) -> Service {
-    let mut service = published.service.read();
+    let mut service = published.said();
     if published.faults.iter().any(|fault| matches!(fault, ServiceFault::DeniedAddress { .. })) {
         service.annotations.retain(|key, _| !key.ends_with("/target"));
         let ingress = |address: &Address| Ingress {
