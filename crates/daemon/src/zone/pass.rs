@@ -14,6 +14,8 @@ use crate::inputs::Inputs;
 
 /// Names that are planned before what has changed meanwhile has its turn: some milliseconds.
 pub(super) const AT_ONCE: usize = 500;
+/// After so many parts of a pass what is new is written: few enough to take little memory.
+const PARTS_TO_WRITE: usize = 10;
 /// A long pass that had to begin again so often is made without a pause.
 const MOST_RESTARTS: u8 = 3;
 /// A write that takes longer has failed, and what it wrote is not known: shorter than a turn of the loop may last.
@@ -31,8 +33,12 @@ enum Rank {
     Refused,
 }
 
-/// What becomes of single addresses, by name.
-type Moves = HashMap<DnsName, Vec<Move>>;
+/// What becomes of single addresses at a name, of all moves in the order of the names.
+fn moves_of<'a>(moves: &'a [Move], name: &DnsName) -> &'a [Move] {
+    let from = moves.partition_point(|one| one.name < *name);
+    let moves = moves.get(from..).unwrap_or_default();
+    moves.get(..moves.partition_point(|one| one.name == *name)).unwrap_or_default()
+}
 
 impl ZoneTask {
     /// Plans and writes what is in scope. Nothing happens while writing rests after a fault of the zone.
@@ -45,6 +51,7 @@ impl ZoneTask {
         let mut pass = Pass::new(std::mem::replace(&mut self.scope, Scope::Names(BTreeSet::new())));
         while self.step(&mut pass) {
             yield_now().await;
+            self.write_new(&mut pass, inputs).await;
             if self.restarts == MOST_RESTARTS {
                 continue;
             }
@@ -61,6 +68,25 @@ impl ZoneTask {
         let (scope, approved, moves) = self.approve(pass);
         self.write(approved, moves, inputs).await;
         self.end_pass(&scope);
+    }
+
+    /// Writes what is new so far, while the rest of a long pass is not planned yet.
+    async fn write_new(&mut self, pass: &mut Pass, inputs: &mut Inputs) {
+        let (now, elapsed) = (Instant::now(), self.started.elapsed());
+        let Some(observed) = &self.observed else { return };
+        if self.writing.rests_until(now).is_some() || self.yields() || !self.fence.is_open() {
+            return;
+        }
+        let (planner, memory) = (&mut self.planner, &mut self.memory);
+        let bench = Bench { planner, observed, memory, now: elapsed };
+        let Some((approved, moves)) = pass.take_new(&bench, PARTS_TO_WRITE * self.at_once) else { return };
+        let names: BTreeSet<DnsName> =
+            approved.plan().changes.iter().map(|change| change.name.clone()).collect();
+        let scope = Scope::Names(names.clone());
+        self.unwritten.planned(&scope, approved.plan(), &BTreeSet::new(), now);
+        let mut again = self.write(approved, moves, inputs).await;
+        again.extend(self.pending.names().filter(|name| names.contains(*name)).cloned());
+        pass.again(&again);
     }
 
     /// Plans and writes what has changed while a long pass is under way: nothing that is dead waits for it. Returns the
@@ -100,7 +126,7 @@ impl ZoneTask {
     }
 
     /// Lets a plan pass the last brake, and says what is held and refused.
-    fn approve(&mut self, pass: Pass) -> (Scope, ApprovedPlan, Moves) {
+    fn approve(&mut self, pass: Pass) -> (Scope, ApprovedPlan, Vec<Move>) {
         let (now, elapsed) = (Instant::now(), self.started.elapsed());
         let observed = self.observed.clone().unwrap_or_default();
         let (planner, memory) = (&mut self.planner, &mut self.memory);
@@ -113,11 +139,7 @@ impl ZoneTask {
         if !self.memory.undeleted.is_empty() {
             self.recheck_at.get_or_insert_with(|| Instant::now() + RECHECK);
         }
-        let mut by_name = Moves::new();
-        for one in moves {
-            by_name.entry(one.name.clone()).or_default().push(one);
-        }
-        (scope, approved, by_name)
+        (scope, approved, moves)
     }
 
     /// Says what came of a pass.
@@ -152,28 +174,43 @@ impl ZoneTask {
     }
 
     /// Writes an approved plan: what takes dead addresses out first, and what the backend has refused before by itself
-    /// in the end. Between two parts it plans and writes what has changed.
-    async fn write(&mut self, mut approved: ApprovedPlan, mut moves: Moves, inputs: &mut Inputs) {
+    /// in the end. Between two parts it plans and writes what has changed; returns the names of that.
+    async fn write(
+        &mut self,
+        mut approved: ApprovedPlan,
+        moves: Vec<Move>,
+        inputs: &mut Inputs,
+    ) -> BTreeSet<DnsName> {
         self.sort(&mut approved, &moves);
-        let mut first = true;
+        let (mut first, mut changed) = (true, BTreeSet::new());
         while self.may_write(&approved) {
             if !first {
                 match self.interlude(inputs).await {
-                    Some(names) if names.len() <= self.at_once => approved.leave_out(&names),
-                    Some(names) => return self.leave_to_next(&approved, Scope::Names(names)),
-                    None => return self.leave_to_next(&approved, Scope::All),
+                    Some(names) if names.len() <= self.at_once => {
+                        approved.leave_out(&names);
+                        changed.extend(names);
+                    }
+                    Some(names) => {
+                        self.leave_to_next(&approved, Scope::Names(names));
+                        break;
+                    }
+                    None => {
+                        self.leave_to_next(&approved, Scope::All);
+                        break;
+                    }
                 }
                 if !self.may_write(&approved) {
-                    return;
+                    break;
                 }
             }
             first = false;
-            self.write_part(&mut approved, &mut moves, inputs).await;
+            self.write_part(&mut approved, &moves, inputs).await;
         }
+        changed
     }
 
     /// Writes an approved plan of few names. When anything changes meanwhile, the rest is left to the next pass.
-    async fn write_few(&mut self, mut approved: ApprovedPlan, mut moves: Moves, inputs: &Inputs) {
+    async fn write_few(&mut self, mut approved: ApprovedPlan, moves: Vec<Move>, inputs: &Inputs) {
         self.sort(&mut approved, &moves);
         let mut first = true;
         while self.may_write(&approved) {
@@ -181,15 +218,15 @@ impl ZoneTask {
                 return self.leave_to_next(&approved, Scope::Names(BTreeSet::new()));
             }
             first = false;
-            self.write_part(&mut approved, &mut moves, inputs).await;
+            self.write_part(&mut approved, &moves, inputs).await;
         }
     }
 
-    fn sort(&self, approved: &mut ApprovedPlan, moves: &Moves) {
+    fn sort(&self, approved: &mut ApprovedPlan, moves: &[Move]) {
         approved.sort_by_rank(|change| {
             if self.pending.was_refused(change) {
                 Rank::Refused
-            } else if moves.get(&change.name).is_some_and(|moves| moves.iter().any(is_urgent)) {
+            } else if moves_of(moves, &change.name).iter().any(is_urgent) {
                 Rank::Removal
             } else {
                 Rank::Other
@@ -220,13 +257,13 @@ impl ZoneTask {
         self.scope.extend(more);
     }
 
-    async fn write_part(&mut self, approved: &mut ApprovedPlan, moves: &mut Moves, inputs: &Inputs) {
+    async fn write_part(&mut self, approved: &mut ApprovedPlan, moves: &[Move], inputs: &Inputs) {
         let changes = &approved.plan().changes;
         let refused = changes.iter().rev().take_while(|change| self.pending.was_refused(change)).count();
         let alike = if changes.len() > refused { changes.len() - refused } else { changes.len() };
         let part = approved.take_first(alike.min(self.batch.0));
         let names = part.plan().changes.iter().map(|change| &change.name);
-        let moves: Vec<Move> = names.filter_map(|name| moves.remove(name)).flatten().collect();
+        let moves: Vec<Move> = names.flat_map(|name| moves_of(moves, name)).cloned().collect();
         self.apply(&part, &moves, inputs).await;
     }
 

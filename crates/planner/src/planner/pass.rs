@@ -27,7 +27,7 @@ pub struct Preview {
     pub scope: Scope,
     /// What may be written, and what is held or refused.
     pub approved: ApprovedPlan,
-    /// What becomes of single addresses.
+    /// What becomes of single addresses, in the order of the names.
     pub moves: Vec<Move>,
     /// Names that have to change and wait by themselves.
     pub waits: BTreeSet<DnsName>,
@@ -69,6 +69,8 @@ pub struct Pass {
     /// Names to be planned once more.
     again: BTreeSet<DnsName>,
     planned: BTreeMap<DnsName, Planned>,
+    /// How many names of these were left when what is new was taken out.
+    left: usize,
     /// A mark of each Service: most of its names have the same, and share it.
     marks: HashMap<ServiceKey, OwnershipRecord>,
     /// What the velocity brake holds in this pass.
@@ -152,6 +154,7 @@ impl Pass {
             through: false,
             again: BTreeSet::new(),
             planned: BTreeMap::new(),
+            left: 0,
             marks: HashMap::new(),
             waiting: BTreeSet::new(),
             room_at: None,
@@ -191,6 +194,7 @@ impl Pass {
         let again = self.counts_more(bench.memory) || self.waits_more(bench);
         if again {
             self.planned.clear();
+            self.left = 0;
             (self.last, self.through) = (None, false);
         }
         again
@@ -229,6 +233,8 @@ impl Pass {
         for change in &part.changes {
             planner.moves_at(change, desired.as_ref(), observed, &mut moves);
         }
+        // Every name of a zone may have one.
+        moves.shrink_to_fit();
         let planned = Planned {
             waits: part.changes.len() < before,
             moves,
@@ -239,6 +245,22 @@ impl Pass {
         if planned.is_anything() {
             self.planned.insert(name, planned);
         }
+    }
+
+    /// Takes out what is planned where nothing of ours stands, as soon as there are so many such names: no brake holds what is
+    /// new, so that a zone that fills is never planned as a whole before anything is written. Names of which anything is
+    /// not written have to be told to [`Pass::again`].
+    pub fn take_new(&mut self, bench: &Bench<'_>, at_least: usize) -> Option<(ApprovedPlan, Vec<Move>)> {
+        if self.planned.len() < self.left.saturating_add(at_least) {
+            return None;
+        }
+        let (mut plan, mut moves) = (bench.planner.empty_plan(bench.observed), Vec::new());
+        for (_, mut planned) in self.planned.extract_if(.., |_, planned| planned.is_new()) {
+            plan.changes.extend(planned.change);
+            moves.append(&mut planned.moves);
+        }
+        self.left = self.planned.len();
+        (!plan.is_empty()).then(|| (approve(plan, &bench.planner.brakes), moves))
     }
 
     fn share_marks(&mut self, service: &ServiceKey, change: &mut NameChange) {
@@ -306,6 +328,13 @@ impl Pass {
 }
 
 impl Planned {
+    fn is_new(&self) -> bool {
+        let creates =
+            |change: &NameChange| change.changes.iter().all(|change| matches!(change, Change::Create { .. }));
+        let is_all = !self.waits && self.held.is_empty() && self.refused.is_empty();
+        is_all && self.change.as_ref().is_some_and(creates)
+    }
+
     fn is_anything(&self) -> bool {
         self.waits || self.change.is_some() || !self.held.is_empty() || !self.refused.is_empty()
     }
