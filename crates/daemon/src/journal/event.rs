@@ -177,7 +177,7 @@ impl What {
     #[must_use]
     pub fn service(mut self, service: Option<&ServiceKey>) -> Self {
         self.service = service.map(|service| service.name().to_owned());
-        self.namespace(service.map(|service| service.namespace()))
+        self.namespace(service.map(ServiceKey::namespace))
     }
 
     /// Of clusters.
