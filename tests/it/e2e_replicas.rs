@@ -286,7 +286,8 @@ async fn three_replicas_are_restarted_in_turn_and_no_change_is_lost() {
             let answer = fleetdns_tests::dns::query(server, &name("steady", "eastus"), "A").await.unwrap();
             assert_eq!(answer.values("A"), ["198.51.100.1".to_owned()].into(), "nothing else is touched");
             let answer = fleetdns_tests::dns::query(server, &name(&names[0], "eastus"), "A").await.unwrap();
-            assert_eq!(answer.values("A").len(), 1, "a name that changes is never empty");
+            // A replica that leads before it has read both clusters keeps the old address for a moment too.
+            assert!(!answer.values("A").is_empty(), "a name that changes is never empty");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
