@@ -1,6 +1,6 @@
 //! A running fleet, written down as a scenario.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BrakeState, CapabilityState, MemberState, Scenario, SetState, VerdictState, ZoneState, read};
 use crate::desired::{ZoneSettings, address_health};
@@ -94,6 +94,7 @@ impl Scenario {
                 probes: probes(member, plain.as_ref()),
                 ..member_state(member)
             });
+            let mut told = BTreeSet::new();
             for service in member.services.values() {
                 for address in service.addresses.iter().flatten() {
                     let (verdict, resolved) =
@@ -104,14 +105,13 @@ impl Scenario {
                     if let (Some(name), Some(ips)) = (address.hostname(), resolved) {
                         self.resolved.insert(name.to_string(), ips.into_iter().map(|(ip, _)| ip).collect());
                     }
-                    let state = VerdictState {
-                        member: member.name.to_string(),
-                        address: address.to_string(),
-                        verdict: verdict.to_string(),
-                    };
                     let own = service.probe.is_probed();
-                    if own && verdict != Verdict::Healthy && !self.verdicts.contains(&state) {
-                        self.verdicts.push(state);
+                    if own && verdict != Verdict::Healthy && told.insert((address, verdict)) {
+                        self.verdicts.push(VerdictState {
+                            member: member.name.to_string(),
+                            address: address.to_string(),
+                            verdict: verdict.to_string(),
+                        });
                     }
                 }
             }
