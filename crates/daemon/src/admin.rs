@@ -45,8 +45,12 @@ impl FromRef<Views> for View {
     }
 }
 
-/// Answers that take a while which are made at one time.
+/// Answers of one kind that take a while which are made at one time.
 const AT_ONCE: usize = 2;
+/// Turns of pages, which do not wait for plans.
+pub(crate) static PAGES: Semaphore = Semaphore::const_new(AT_ONCE);
+/// Turns of snapshots and consequences.
+static PLANS: Semaphore = Semaphore::const_new(AT_ONCE);
 /// On loopback all are one peer.
 const ADMIN: Limits =
     Limits { connections: 64, of_peer: 64, head: Duration::from_secs(10), life: Duration::from_secs(600) };
@@ -195,15 +199,15 @@ async fn why(State(view): State<View>, Query(what): Query<What>) -> impl IntoRes
 
 /// Does work that takes a while in a large fleet beside the tasks that matter, little of it at one time.
 pub(crate) async fn beside<T: Send + 'static>(
+    turns: &Semaphore,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, StatusCode> {
-    static TURNS: Semaphore = Semaphore::const_new(AT_ONCE);
-    let _turn = TURNS.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let _turn = turns.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     tokio::task::spawn_blocking(work).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 async fn snapshot(State(view): State<View>) -> Result<Response, StatusCode> {
-    beside(move || Json(view.scenario()).into_response()).await
+    beside(&PLANS, move || Json(view.scenario()).into_response()).await
 }
 
 async fn consequences(
@@ -212,7 +216,7 @@ async fn consequences(
 ) -> Result<Response, StatusCode> {
     let down: Vec<String> =
         query.into_iter().filter(|(key, _)| key == "down").map(|(_, what)| what).collect();
-    beside(move || Json(view.consequences(&down)).into_response()).await
+    beside(&PLANS, move || Json(view.consequences(&down)).into_response()).await
 }
 
 /// Waits no longer than the daemon runs.
