@@ -25,7 +25,8 @@ const ELECTED: Duration = Duration::from_secs(30);
 /// The way over the journal and the queue of a cluster, and a request.
 const WRITTEN: Duration = Duration::from_secs(10);
 
-/// Reason, type, message and count of each Event about the Service.
+/// Reason, type, message and count of each Event of ours about the Service: the API server's repair of cluster IPs writes
+/// Events about it too.
 async fn events(member: &Member) -> Vec<(String, String, String, i32)> {
     let all: Api<Event> = Api::namespaced(member.client(), "default");
     let service = service(member).await;
@@ -37,7 +38,10 @@ async fn events(member: &Member) -> Vec<(String, String, String, i32)> {
         let text = Option::unwrap_or_default;
         (text(event.reason), text(event.type_), text(event.message), event.count.unwrap_or_default())
     };
-    all.list(&params).await.unwrap().items.into_iter().map(line).collect()
+    let ours = |event: &Event| {
+        event.source.as_ref().is_some_and(|source| source.component.as_deref() == Some("fleetdns"))
+    };
+    all.list(&params).await.unwrap().items.into_iter().filter(ours).map(line).collect()
 }
 
 async fn service(member: &Member) -> Service {
