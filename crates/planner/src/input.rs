@@ -169,12 +169,13 @@ impl Input {
             Arc::new(MemberView { services: here.collect(), absent, ..(**member).clone() })
         };
         let members = self.fleet.members.iter().map(|(name, member)| (name.clone(), few(member)));
-        Self { snapshot: Snapshot { members: members.collect() }, ..self.clone() }
+        let holders = self.holders.only(services);
+        Self { snapshot: Snapshot { members: members.collect() }, holders, ..self.clone() }
     }
 
     /// Members that have a Service, with what they have of it.
     pub(crate) fn parts<'a>(&'a self, key: &'a ServiceKey) -> Vec<Part<'a>> {
-        self.holders.parts(&self.snapshot, key).map(|(_, part)| part).collect()
+        self.holders.parts(&self.snapshot, key).collect()
     }
 
     /// What is otherwise than before.

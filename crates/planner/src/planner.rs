@@ -237,15 +237,6 @@ impl Planner {
         }
     }
 
-    /// Everything that ought to exist, what others hold included.
-    pub fn desired(&self, observed: &Observed) -> Vec<RecordSet> {
-        let mut sets = Vec::new();
-        for name in self.claims.names() {
-            sets.extend(self.sets_at(name, observed));
-        }
-        sets
-    }
-
     /// Names that somebody wants, whether they can have them or not.
     pub fn names(&self) -> impl Iterator<Item = &DnsName> {
         self.claims.names()

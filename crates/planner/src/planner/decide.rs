@@ -34,26 +34,26 @@ impl Planner {
         self.plan_desired(name, (desired.as_ref(), refused), observed, plan);
     }
 
-    /// Plans a name at which this is wanted.
+    /// Plans a name at which this is wanted, and returns what ought to stand there.
     pub(super) fn plan_desired(
         &self,
         name: &DnsName,
         wanted: (Option<&Desired>, Vec<Refused>),
         observed: &Observed,
         plan: &mut Plan,
-    ) {
+    ) -> Vec<RecordSet> {
         let (decision, refused) = self.decide_desired(name, wanted, observed);
         plan.refused.extend(refused);
         let there = observed.at(name);
         let Some(decision) = decision else {
             self.plan_unwanted(name, observed, plan);
-            return;
+            return Vec::new();
         };
         if let Some(reason) = decision.hold.clone() {
             plan.held.push(HeldChange { name: name.clone(), reason });
         }
         if decision.as_it_is {
-            return;
+            return decision.sets;
         }
         let mut changes = deletions(&decision, there);
         let mut refused = 0;
@@ -67,13 +67,14 @@ impl Planner {
             }
         }
         if refused > 0 && refused == decision.sets.len() {
-            return; // Nothing takes the place of what is there: it stays.
+            return decision.sets; // Nothing takes the place of what is there: it stays.
         }
         if !changes.is_empty() {
             // A plan may have every name of a zone.
             changes.shrink_to_fit();
             plan.changes.push(NameChange { name: name.clone(), changes });
         }
+        decision.sets
     }
 
     /// A name that nobody wants: what is ours there goes.

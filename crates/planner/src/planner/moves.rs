@@ -102,13 +102,19 @@ impl Planner {
 
     /// How many addresses may leave the zone within a minute because of what probes say.
     pub(super) fn removal_budget(&self) -> usize {
-        let (mut all, mut largest) = (BTreeSet::new(), 0);
+        let (mut all, mut largest) = (Vec::new(), 0);
         for member in self.input.fleet.members.values().filter(|m| m.inventory != Inventory::Removed) {
-            let own: BTreeSet<&Address> =
-                member.services.values().flat_map(|service| service.addresses.iter().flatten()).collect();
+            let services = member.services.values();
+            let mut own: Vec<&Address> =
+                services.flat_map(|service| service.addresses.iter().flatten()).collect();
+            own.sort_unstable();
+            own.dedup();
             largest = largest.max(own.len());
-            all.extend(own);
+            all.append(&mut own);
         }
+        // Each member's are in order: that takes little.
+        all.sort();
+        all.dedup();
         budget(all.len(), largest, self.brakes.max_removals)
     }
 

@@ -9,7 +9,7 @@ use crate::brakes::{Leaving, Velocity};
 use fleetdns_core::brakes::{ApprovedPlan, approve};
 use fleetdns_core::observed::ObservedSet;
 use fleetdns_core::ownership::OwnershipRecord;
-use fleetdns_core::record::RecordData;
+use fleetdns_core::record::{RecordData, RecordSet};
 
 /// What the brakes of a zone remember from one pass to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Preview {
     pub waits: BTreeSet<DnsName>,
     /// When there is room again for a removal that the velocity brake holds.
     pub room_at: Option<Duration>,
+    /// Everything that ought to stand at these names, where it was asked for.
+    pub desired: Vec<RecordSet>,
 }
 
 impl Preview {
@@ -62,6 +64,8 @@ impl Preview {
 #[derive(Debug)]
 pub struct Pass {
     scope: Scope,
+    /// Whether to keep what ought to stand at each name.
+    keeps_desired: bool,
     /// The name that was planned last, in canonical order.
     last: Option<DnsName>,
     /// Whether every name in scope was planned once.
@@ -85,6 +89,7 @@ struct Planned {
     held: Vec<HeldChange>,
     refused: Vec<Refused>,
     moves: Vec<Move>,
+    desired: Vec<RecordSet>,
     waits: bool,
 }
 
@@ -110,7 +115,21 @@ impl Planner {
         memory: &mut Memory,
         now: Duration,
     ) -> Preview {
-        let mut pass = Pass::new(scope.clone());
+        self.run(Pass::new(scope.clone()), observed, memory, now)
+    }
+
+    /// The same with everything that ought to stand at these names.
+    pub(crate) fn preview_desired(
+        &mut self,
+        scope: &Scope,
+        observed: &Observed,
+        memory: &mut Memory,
+        now: Duration,
+    ) -> Preview {
+        self.run(Pass { keeps_desired: true, ..Pass::new(scope.clone()) }, observed, memory, now)
+    }
+
+    fn run(&mut self, mut pass: Pass, observed: &Observed, memory: &mut Memory, now: Duration) -> Preview {
         let mut bench = Bench { planner: self, observed, memory, now };
         while pass.step(&mut bench, usize::MAX, |_| false) {}
         pass.finish(&mut bench)
@@ -150,6 +169,7 @@ impl Pass {
     pub fn new(scope: Scope) -> Self {
         Self {
             scope,
+            keeps_desired: false,
             last: None,
             through: false,
             again: BTreeSet::new(),
@@ -171,6 +191,7 @@ impl Pass {
             self.planned.remove(name);
             self.again.insert(name.clone());
         }
+        self.left = self.left.min(self.planned.len());
     }
 
     /// Plans the next names, and again those that a brake has to hold; returns whether there is more to do. Changes that
@@ -191,13 +212,7 @@ impl Pass {
         if !self.through || !self.again.is_empty() {
             return true;
         }
-        let again = self.counts_more(bench.memory) || self.waits_more(bench);
-        if again {
-            self.planned.clear();
-            self.left = 0;
-            (self.last, self.through) = (None, false);
-        }
-        again
+        self.counts_more(bench.memory) || self.waits_more(bench)
     }
 
     fn next(&mut self, planner: &Planner, observed: &Observed, count: usize) -> Vec<DnsName> {
@@ -223,7 +238,10 @@ impl Pass {
         }
         let mut part = planner.empty_plan(observed);
         let (desired, refused) = planner.desired_at(&name, observed);
-        planner.plan_desired(&name, (desired.as_ref(), refused), observed, &mut part);
+        let mut sets = planner.plan_desired(&name, (desired.as_ref(), refused), observed, &mut part);
+        if !self.keeps_desired {
+            sets = Vec::new();
+        }
         let before = part.changes.len();
         part.changes.retain(|change| !holds_back(change));
         if let Some(desired) = &desired {
@@ -241,6 +259,7 @@ impl Pass {
             change: part.changes.pop(),
             held: part.held,
             refused: part.refused,
+            desired: sets,
         };
         if planned.is_anything() {
             self.planned.insert(name, planned);
@@ -276,12 +295,13 @@ impl Pass {
     pub fn finish(self, bench: &mut Bench<'_>) -> Preview {
         let Bench { planner, observed, memory, .. } = bench;
         let mut plan = planner.empty_plan(observed);
-        let (mut moves, mut waits) = (Vec::new(), BTreeSet::new());
+        let (mut moves, mut waits, mut desired) = (Vec::new(), BTreeSet::new(), Vec::new());
         for (name, mut planned) in self.planned {
             plan.changes.extend(planned.change);
             plan.held.append(&mut planned.held);
             plan.refused.append(&mut planned.refused);
             moves.append(&mut planned.moves);
+            desired.append(&mut planned.desired);
             if planned.waits {
                 waits.insert(name);
             }
@@ -291,23 +311,23 @@ impl Pass {
         memory.undeleted.retain(|name| !scope.contains(name));
         let held = approved.plan().held.iter().filter(|held| matches!(held.reason, Hold::MaxDelete { .. }));
         memory.undeleted.extend(held.map(|held| held.name.clone()));
-        Preview { scope, approved, moves, waits, room_at: self.room_at }
+        Preview { scope, approved, moves, waits, room_at: self.room_at, desired }
     }
 
     /// Where names are deleted, the deletions that `max-delete` holds already count with them.
     fn counts_more(&mut self, memory: &Memory) -> bool {
-        let undeleted = &memory.undeleted;
-        let known = undeleted.iter().all(|name| self.scope.contains(name));
+        let mut undeleted = memory.undeleted.clone();
+        undeleted.retain(|name| !self.scope.contains(name));
         let mut changes = self.planned.values().filter_map(|planned| planned.change.as_ref());
-        if known || !changes.any(NameChange::vanishes) {
-            return false;
+        let any = !undeleted.is_empty() && changes.any(NameChange::vanishes);
+        if any {
+            self.again(&undeleted);
         }
-        self.scope.extend(Scope::Names(undeleted.clone()));
-        true
+        any
     }
 
     /// When more would leave because of probes than may within a minute, the rest waits, until nothing leaves that was
-    /// not let go.
+    /// not let go. What waits changes the plans of those names alone at which it stands.
     fn waits_more(&mut self, bench: &mut Bench<'_>) -> bool {
         let dead = |one: &&Move| one.is_death() && !self.waiting.contains(&one.address);
         let mut leaving = Leaving::new();
@@ -320,10 +340,18 @@ impl Pass {
         let budget = bench.planner.removal_budget();
         let velocity = &mut bench.memory.velocity;
         let more = velocity.admit(bench.now, &leaving, budget);
-        let any = !more.is_empty();
+        if more.is_empty() {
+            return false;
+        }
+        self.room_at = velocity.room_at().or(self.room_at);
+        let stands = |set: &ObservedSet| {
+            set.ours().is_some_and(|data| addresses_of(data).iter().any(|one| more.contains(one)))
+        };
+        let mut names = bench.planner.in_scope(&self.scope, bench.observed);
+        names.retain(|name| bench.observed.at(name).iter().any(stands));
+        self.again(&names.into_iter().collect());
         self.waiting.extend(more);
-        self.room_at = velocity.room_at().filter(|_| any).or(self.room_at);
-        any
+        true
     }
 }
 
@@ -336,6 +364,8 @@ impl Planned {
     }
 
     fn is_anything(&self) -> bool {
-        self.waits || self.change.is_some() || !self.held.is_empty() || !self.refused.is_empty()
+        self.waits
+            || self.change.is_some()
+            || !(self.held.is_empty() && self.refused.is_empty() && self.desired.is_empty())
     }
 }

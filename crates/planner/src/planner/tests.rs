@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -248,6 +249,37 @@ proptest! {
         prop_assert_eq!(stepwise.plan(&Scope::All, &observed), fresh.plan(&Scope::All, &observed));
     }
 
+    /// What the velocity brake holds is planned again at the names where it stands, and nowhere else.
+    #[test]
+    fn what_waits_its_turn_is_planned_as_if_everything_were(
+        gives in proptest::collection::vec((0..3_usize, 0..3_usize, proptest::collection::btree_set(1..4_u8, 1..4)), 3..12),
+        dead in proptest::collection::btree_set(1..10_u8, 1..8),
+    ) {
+        let brakes = Brakes { max_removals: 1, max_delete: 100, ..Brakes::default() };
+        let mut planner = Planner::new(zone(), Capabilities::default(), brakes);
+        let (mut world, mut observed) = (World::default(), Observed::default());
+        for (member, service, own) in gives {
+            let addresses = Some(own.iter().map(|one| 3 * u8::try_from(member).unwrap() + one).collect());
+            world.happen(&Event::Set { member, service, addresses, hostname: false });
+        }
+        (1..10).for_each(|address| world.happen(&Event::HealthState { address, verdict: Verdict::Healthy }));
+        planner.update(&world.input().converged());
+        let plan = planner.plan(&Scope::All, &observed);
+        apply(&mut observed, &plan);
+        for address in dead {
+            world.happen(&Event::HealthState { address, verdict: Verdict::Unhealthy });
+        }
+        planner.update(&world.input().converged());
+        let mut memory = Memory::default();
+        let preview = planner.preview_desired(&Scope::All, &observed, &mut memory, Duration::ZERO);
+        let mut whole = planner.plan(&Scope::All, &observed);
+        whole.refused.retain(|refused| planner.faults().all(|fault| fault != refused));
+        prop_assert_eq!(preview.approved.plan(), &whole);
+        let names = planner.in_scope(&Scope::All, &observed);
+        let desired: Vec<RecordSet> = names.iter().flat_map(|name| planner.sets_at(name, &observed)).collect();
+        prop_assert_eq!(preview.desired, desired);
+    }
+
     #[test]
     fn a_living_service_never_loses_its_global_name(events in proptest::collection::vec(events(), 1..40)) {
         let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
@@ -311,7 +343,7 @@ fn a_ttl_is_clamped_to_what_the_provider_takes() {
         let mut planner =
             Planner::new(zone(), Capabilities { ttl, ..Capabilities::default() }, Brakes::default());
         planner.update(&world.input());
-        let desired = planner.desired(&Observed::default());
+        let desired = planner.sets_at(planner.names().next().unwrap(), &Observed::default());
         assert_eq!(desired[0].ttl.seconds(), given, "{least} to {most}");
     }
 }

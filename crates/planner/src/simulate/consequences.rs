@@ -65,12 +65,10 @@ pub fn without(input: &Input, subject: Subject) -> Input {
 impl Report {
     /// What one pass over these names does.
     fn of_scope(planner: &mut Planner, scope: &Scope, zone: ZoneNow<'_>) -> Self {
-        let preview = planner.preview(scope, zone.observed, &mut zone.memory.clone(), zone.now);
+        let preview = planner.preview_desired(scope, zone.observed, &mut zone.memory.clone(), zone.now);
         let mut report = Self::default();
         report.add(preview.approved.plan());
-        let names = planner.in_scope(scope, zone.observed);
-        let desired = names.iter().flat_map(|name| planner.sets_at(name, zone.observed));
-        report.desired.extend(desired.map(|set| SetLine::from(&set)));
+        report.desired.extend(preview.desired.iter().map(SetLine::from));
         report
     }
 }

@@ -77,11 +77,11 @@ impl Report {
     ) -> Plan {
         let mut planner = Planner::new(zone.clone(), capabilities.clone(), brakes.clone());
         planner.update(input);
-        let preview = planner.preview(&Scope::All, observed, &mut Memory::default(), Duration::ZERO);
+        let preview = planner.preview_desired(&Scope::All, observed, &mut Memory::default(), Duration::ZERO);
         let mut plan = preview.approved.plan().clone();
         plan.refused.extend(planner.faults().cloned());
         self.add(&plan);
-        self.desired.extend(planner.desired(observed).iter().map(SetLine::from));
+        self.desired.extend(preview.desired.iter().map(SetLine::from));
         plan
     }
 
