@@ -131,7 +131,7 @@ impl ZoneTask {
         let observed = self.observed.clone().unwrap_or_default();
         let (planner, memory) = (&mut self.planner, &mut self.memory);
         let preview = pass.finish(&mut Bench { planner, observed: &observed, memory, now: elapsed });
-        let Preview { scope, approved, moves, waits, room_at } = preview;
+        let Preview { scope, approved, moves, waits, room_at, .. } = preview;
         self.turn_at = room_at.map(|at| self.started + at).or(self.turn_at);
         self.settle_pending(&scope, approved.plan(), &waits);
         self.unwritten.planned(&scope, approved.plan(), &waits, now);
