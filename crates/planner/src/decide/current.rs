@@ -1,5 +1,6 @@
 //! What is ours at a name, and who gave it.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -17,13 +18,15 @@ use fleetdns_core::small_set::SmallSet;
 pub(crate) struct Current<'a> {
     pub(crate) ips: BTreeSet<IpAddr>,
     pub(crate) cname: Option<&'a DnsName>,
-    /// By the type of the set that has it: of two sets one may have been written without the other.
-    pub(crate) marks: Vec<(RecordType, Ownership)>,
+    sets: &'a [ObservedSet],
+    /// By the type of the set that has it: of two sets one may have been written without the other. Most names need none,
+    /// and to read one takes a tenth of a plan.
+    marks: OnceCell<Vec<(RecordType, Ownership)>>,
 }
 
 impl<'a> Current<'a> {
     pub(crate) fn of(sets: &'a [ObservedSet]) -> Self {
-        let mut ours = Self::default();
+        let mut ours = Self { sets, ..Self::default() };
         for set in sets {
             let Some(data) = set.ours() else { continue };
             match data {
@@ -31,9 +34,14 @@ impl<'a> Current<'a> {
                 RecordData::Aaaa(ips) => ours.ips.extend(ips.iter().copied().map(IpAddr::V6)),
                 RecordData::Cname(target) => ours.cname = Some(target),
             }
-            ours.marks.extend(set.claim.ownership().map(|mark| (data.record_type(), mark)));
         }
         ours
+    }
+
+    /// What the marks of these sets say.
+    pub(crate) fn marks(&self) -> &[(RecordType, Ownership)] {
+        let mark = |set: &ObservedSet| Some((set.ours()?.record_type(), set.claim.ownership()?));
+        self.marks.get_or_init(|| self.sets.iter().filter_map(mark).collect())
     }
 
     /// What is said of an address: by the mark of its own set, or else by that of another.
@@ -43,8 +51,8 @@ impl<'a> Current<'a> {
             Address::V6(_) => RecordType::Aaaa,
             Address::Hostname(_) => RecordType::Cname,
         };
-        let found = self.marks.iter().find(|(record_type, _)| *record_type == own);
-        found.or_else(|| self.marks.first()).map(|(_, mark)| mark)
+        let found = self.marks().iter().find(|(record_type, _)| *record_type == own);
+        found.or_else(|| self.marks().first()).map(|(_, mark)| mark)
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -138,7 +146,7 @@ mod tests {
         let before = ownership(
             "member=east;;;tcp:80;lb-e.example.net member=west;;;tcp:80;lb-w.example.net,203.0.113.7",
         );
-        let ours = Current { marks: vec![(RecordType::A, before)], ..Current::default() };
+        let ours = Current { marks: vec![(RecordType::A, before)].into(), ..Current::default() };
         let address = "198.51.100.4".parse().unwrap();
         let mut now = ownership("member=east;;;tcp:80;203.0.113.9");
         ours.attribute(&address, &mut now);
@@ -163,7 +171,7 @@ mod tests {
         let mut marked = now.clone();
         Current::default().attribute(&address, &mut marked);
         assert_eq!(marked, Ownership { unattributed: [address.clone()].into(), ..now.clone() });
-        let ours = |mark| Current { marks: vec![(RecordType::A, mark)], ..Current::default() };
+        let ours = |mark| Current { marks: vec![(RecordType::A, mark)].into(), ..Current::default() };
         assert_eq!(ours(now.clone()).sources(&address).unwrap().len(), 1);
         assert_eq!(ours(marked.clone()).sources(&address), Some(BTreeSet::new()));
         let mut again = now.clone();

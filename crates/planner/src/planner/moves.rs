@@ -210,7 +210,7 @@ fn why_in(
 ) -> (MoveCause, SmallSet<MemberName>) {
     let found = desired.and_then(|desired| find(&desired.candidates, address));
     let Some((given, candidate)) = found else { return (MoveCause::New, SmallSet::default()) };
-    let known = was.marks.iter().any(|(_, mark)| {
+    let known = was.marks().iter().any(|(_, mark)| {
         mark.members
             .values()
             .any(|share| share.addresses.contains(given) || share.addresses.contains(address))
