@@ -54,15 +54,25 @@ pub(crate) fn names<'a>(
     builder.group
 }
 
+/// The one name that is looked at.
+#[derive(Clone, Copy)]
+pub(crate) struct Only<'a> {
+    pub(crate) name: &'a DnsName,
+    /// Whether the Service asks for it in any member, beside what it may spell.
+    pub(crate) asked: bool,
+    /// What its candidates are judged by.
+    pub(crate) inputs: HealthInputs<'a>,
+}
+
 /// What a service of the fleet wants at one name. Costs what this one name costs, however many the Service asks for.
 pub(crate) fn desired_at(
     key: &ServiceKey,
     parts: &[Part<'_>],
     zone: &ZoneSettings,
-    inputs: HealthInputs<'_>,
-    name: &DnsName,
+    only: Only<'_>,
 ) -> Option<Desired> {
-    let only = Some((name, inputs));
+    let name = only.name;
+    let only = Some(only);
     let mut builder = Builder { key, zone, only, group: Group::default(), refused: HashSet::new() };
     builder.all(parts);
     builder.group.names.remove(name)
@@ -77,8 +87,8 @@ thread_local! {
 struct Builder<'a> {
     key: &'a ServiceKey,
     zone: &'a ZoneSettings,
-    /// The one name that is looked at, and what its candidates are judged by; otherwise just all names.
-    only: Option<(&'a DnsName, HealthInputs<'a>)>,
+    /// The one name that is looked at; otherwise just all names.
+    only: Option<Only<'a>>,
     group: Group,
     /// What is in the group's list already.
     refused: HashSet<Refused>,
@@ -105,23 +115,24 @@ impl<'a> Builder<'a> {
             return;
         }
         let stem = stem(self.key, fleet);
-        let Some(place) = Place::of(self.only.map(|(name, _)| name), &stem, &self.zone.suffix) else {
+        let Some(place) = Place::of(self.only.map(|only| only.name), &stem, &self.zone.suffix) else {
             return;
         };
         let Some(global) = self.level(&stem, matches!(place, Place::Global)) else { return };
         if any_address {
             self.want(&global, (true, None), &listed, removed);
         }
-        let regions: BTreeSet<&Label> =
-            listed.iter().filter_map(|(member, _)| member.region.as_ref()).collect();
-        for region in regions.into_iter().filter(|region| place.is_in_region(region)) {
+        let regions = listed.iter().filter_map(|(member, _)| member.region.as_ref());
+        let regions: BTreeSet<&Label> = regions.filter(|region| place.is_in_region(region)).collect();
+        for region in regions {
             let here: Vec<Part<'_>> =
                 listed.iter().copied().filter(|(member, _)| member.region.as_ref() == Some(region)).collect();
             let labels = [&stem, ".", region.as_str()].concat();
             let Some(regional) = self.level(&labels, matches!(place, Place::Region(_))) else { continue };
             self.want(&regional, (true, Some(&global)), &here, removed);
-            let zones: BTreeSet<&Label> = here.iter().flat_map(|(member, _)| &member.zones).collect();
-            for zone in zones.into_iter().filter(|zone| place.is_in_zone(zone)) {
+            let zones = here.iter().flat_map(|(member, _)| &member.zones);
+            let zones: BTreeSet<&Label> = zones.filter(|zone| place.is_in_zone(zone)).collect();
+            for zone in zones {
                 let there: Vec<Part<'_>> =
                     here.iter().copied().filter(|(member, _)| member.zones.contains(zone)).collect();
                 let labels = [&stem, ".", zone.as_str(), ".", region.as_str()].concat();
@@ -134,7 +145,8 @@ impl<'a> Builder<'a> {
 
     fn hostnames(&mut self, parts: &[Part<'a>], removed: bool) {
         let asked: BTreeSet<&DnsName> = match self.only {
-            Some((name, _)) => [name].into(),
+            Some(only) if !only.asked => return,
+            Some(only) => [only.name].into(),
             None => parts.iter().flat_map(|(_, service)| &service.hostnames).collect(),
         };
         for name in asked.into_iter().filter(|name| self.zone.takes(name)) {
@@ -143,8 +155,11 @@ impl<'a> Builder<'a> {
             if asking.iter().any(|(_, service)| gives(service)) {
                 self.want(name, (false, None), &asking, removed);
                 let sharing = asking.iter().map(|(_, service)| sharing(service, name)).min();
-                if let Some(desired) = self.group.names.get_mut(name).filter(|desired| !desired.federation) {
-                    desired.sharing = sharing.unwrap_or_default();
+                if let Some(desired) = self.group.names.get_mut(name) {
+                    desired.asked = true;
+                    if !desired.federation {
+                        desired.sharing = sharing.unwrap_or_default();
+                    }
                 }
             }
         }
@@ -164,7 +179,7 @@ impl<'a> Builder<'a> {
     /// A federation name; the one that is looked at is there already.
     fn level(&mut self, labels: &str, is_looked_at: bool) -> Option<DnsName> {
         match self.only.filter(|_| is_looked_at) {
-            Some((name, _)) => self.named(labels, Ok(name.clone())),
+            Some(only) => self.named(labels, Ok(only.name.clone())),
             None => self.named(labels, self.zone.suffix.prepend(labels)),
         }
     }
@@ -211,7 +226,7 @@ impl<'a> Builder<'a> {
     ) {
         #[cfg(test)]
         PREVIEWS.with(|looks| looks.set(looks.get() + 1));
-        let other = self.only.is_some_and(|(only, _)| only != name);
+        let other = self.only.is_some_and(|only| only.name != name);
         if other || (removed && self.group.names.contains_key(name)) {
             return;
         }
@@ -234,9 +249,10 @@ impl<'a> Builder<'a> {
             },
             removed,
             federation,
+            asked: false,
             sharing: Sharing::None,
         });
-        let Some((_, inputs)) = self.only else { return };
+        let Some(Only { inputs, .. }) = self.only else { return };
         let mut claims: BTreeMap<Address, Vec<Claim>> = std::mem::take(&mut desired.candidates)
             .into_iter()
             .map(|(address, known)| (address, known.claims))

@@ -34,6 +34,8 @@ pub(crate) struct Desired {
     pub(crate) removed: bool,
     /// The name spells its Service, rather than being asked for.
     pub(crate) federation: bool,
+    /// The Service asks for the name in some member, whether it spells it or not.
+    pub(crate) asked: bool,
     /// With which other Services it may have the name.
     pub(crate) sharing: Sharing,
 }

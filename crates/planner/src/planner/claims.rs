@@ -17,6 +17,8 @@ pub(super) struct HostnameClaim {
     pub(super) service: ServiceKey,
     /// The name spells its Service, rather than being asked for.
     pub(super) federation: bool,
+    /// The Service asks for the name in some member, whether it spells it or not.
+    pub(super) asked: bool,
     /// Only members that were removed from the config have it.
     pub(super) removed: bool,
     /// The zone's marks said last that it has the name.
@@ -98,16 +100,14 @@ impl Claims {
         let had: BTreeSet<&DnsName> = old.iter().filter(|(_, had)| *had).map(|(name, _)| name).collect();
         let idle = group.idle.into_iter().map(|(name, sharing)| {
             let had = had.contains(&name);
-            (
-                name,
-                HostnameClaim { service: service.clone(), federation: false, removed: false, had, sharing },
-            )
+            let (service, federation, asked, removed) = (service.clone(), false, true, false);
+            (name, HostnameClaim { service, federation, asked, removed, had, sharing })
         });
         self.idle.put(service, idle);
         let desired = group.names.into_iter().map(|(name, desired)| {
-            let Desired { federation, removed, sharing, .. } = desired;
+            let Desired { federation, asked, removed, sharing, .. } = desired;
             let had = had.contains(&name);
-            (name, HostnameClaim { service: service.clone(), federation, removed, had, sharing })
+            (name, HostnameClaim { service: service.clone(), federation, asked, removed, had, sharing })
         });
         self.desired.put(service, desired);
         let now = self.desired.of(service).iter().chain(self.idle.of(service)).cloned();

@@ -5,7 +5,7 @@
 
 use super::claims::HostnameClaim;
 use super::*;
-use crate::desired::{HealthInputs, desired_at};
+use crate::desired::{HealthInputs, Only, desired_at};
 use fleetdns_core::hostnames::{Denied, Sharing};
 use fleetdns_core::observed::ObservedSet;
 use fleetdns_core::ownership::Ownership;
@@ -103,9 +103,11 @@ impl Planner {
         let Ruling::Held { claims: holders, .. } = ruling else { return (None, refused) };
         let Some(first) = holders.first() else { return (None, refused) };
         let inputs = HealthInputs { health: &self.input.health, overrides: &self.input.overrides };
-        let at = |key: &ServiceKey, parts: &[Part<'_>]| desired_at(key, parts, &self.zone, inputs, name);
+        let at = |claim: &HostnameClaim, parts: &[Part<'_>]| {
+            desired_at(&claim.service, parts, &self.zone, Only { name, asked: claim.asked, inputs })
+        };
         if holders.len() == 1 {
-            return (at(&first.service, &self.input.parts(&first.service)), refused);
+            return (at(first, &self.input.parts(&first.service)), refused);
         }
         let mut desired: Option<Desired> = None;
         let seats = self.seats(name, &holders, there);
@@ -122,7 +124,7 @@ impl Planner {
                 let (holder, asked_by) = ((*holder).clone(), key.clone());
                 refused.push(refuse(Refusal::Shared { member: member.name.clone(), holder, asked_by }));
             }
-            match (at(key, &own), &mut desired) {
+            match (at(claim, &own), &mut desired) {
                 (Some(more), Some(desired)) => desired.join(more),
                 (Some(more), None) => desired = Some(more),
                 (None, _) => {}

@@ -85,8 +85,8 @@ proptest! {
             view.region = (*region > 0).then(|| format!("r{region}").parse().unwrap());
             view.zones = zones.iter().map(|zone| format!("{zone}").parse().unwrap()).collect();
             let mut published = (**view.services.get(&key).unwrap()).clone();
-            // Some of them look like names of the federation tree.
-            let names = ["web", "a.web", "x.web.default.fed.svc.r1", "0.r1.web.default.fed.svc", "www", "r1"];
+            // Some of them look like names of the federation tree, and one is.
+            let names = ["web", "a.web", "x.web.default.fed.svc.r1", "0.r1.web.default.fed.svc", "www", "web.default.fed.svc.r1"];
             published.hostnames =
                 asks.iter().map(|n| format!("{}.example.com", names[*n]).parse().unwrap()).collect();
             view.services.insert(key.clone(), Arc::new(published));
@@ -97,12 +97,16 @@ proptest! {
         let parts = input.parts(&key);
         let inputs = crate::desired::HealthInputs { health: &health, overrides: &overrides };
         for (name, among) in names(&key, &parts, std::iter::empty(), &zone()).names {
-            let alone = wanted_at_name(&key, &parts, inputs, &name);
+            let alone = wanted_at_name(&key, &parts, inputs, (&name, among.asked));
             prop_assert_eq!(&alone.as_ref().map(|one| (&one.up, one.ttl, one.federation)), &Some((&among.up, among.ttl, among.federation)));
-            prop_assert!(!alone.unwrap().ownership.members.is_empty());
+            let members = alone.unwrap().ownership.members;
+            prop_assert!(!members.is_empty());
+            for (member, _) in parts.iter().filter(|(_, service)| service.hostnames.contains(&name)) {
+                prop_assert!(members.contains_key(&member.name), "{} asks for {}", member.name, name);
+            }
         }
         let other = "x.web.default.fed.svc.example.com".parse().unwrap();
-        prop_assert!(wanted_at_name(&key, &parts, inputs, &other).is_none());
+        prop_assert!(wanted_at_name(&key, &parts, inputs, (&other, true)).is_none());
     }
 }
 
@@ -110,9 +114,9 @@ fn wanted_at_name(
     key: &ServiceKey,
     parts: &[Part<'_>],
     inputs: crate::desired::HealthInputs<'_>,
-    name: &DnsName,
+    (name, asked): (&DnsName, bool),
 ) -> Option<Desired> {
-    crate::desired::desired_at(key, parts, &zone(), inputs, name)
+    crate::desired::desired_at(key, parts, &zone(), crate::desired::Only { name, asked, inputs })
 }
 
 proptest! {
