@@ -11,7 +11,7 @@ pub mod txt;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use arcstr::ArcStr;
@@ -208,8 +208,7 @@ pub struct OwnershipRecord(ArcStr);
 
 impl PartialEq for OwnershipRecord {
     fn eq(&self, other: &Self) -> bool {
-        let said = |text: &'_ str| text.find(WRITER).unwrap_or(text.len());
-        self.0[..said(&self.0)] == other.0[..said(&other.0)]
+        ArcStr::ptr_eq(&self.0, &other.0) || self.said() == other.said()
     }
 }
 
@@ -229,6 +228,18 @@ impl OwnershipRecord {
         }
     }
 
+    /// Without the process that wrote it.
+    fn said(&self) -> &str {
+        self.0.find(WRITER).map_or(&*self.0, |end| &self.0[..end])
+    }
+
+    /// Whether it says this. It is read only where it has other words for it: nothing of ours has.
+    pub fn says(&self, ownership: &Ownership) -> bool {
+        let mut rest = Rest(self.said());
+        let same = write!(rest, "{ownership}").is_ok() && rest.0.is_empty();
+        same || self.0.parse().is_ok_and(|read: Ownership| read == *ownership)
+    }
+
     /// The process that wrote it.
     pub fn writer(&self) -> Option<Writer> {
         self.0.rsplit_once(WRITER)?.1.parse().ok()
@@ -242,6 +253,16 @@ impl OwnershipRecord {
     /// The owner id in it.
     pub fn owner(&self) -> Option<Label> {
         self.0.split(' ').find_map(|part| part.strip_prefix("owner=")?.parse().ok())
+    }
+}
+
+/// What is left of a text after all that was written agreed with it.
+struct Rest<'a>(&'a str);
+
+impl fmt::Write for Rest<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(text).ok_or(fmt::Error)?;
+        Ok(())
     }
 }
 
@@ -365,6 +386,12 @@ mod tests {
         let (silent, _) = TEXT.split_once(OVERRIDE).unwrap();
         assert_eq!(Owner::of(&silent.parse().unwrap()).overrides(), []);
         assert!("v=2".parse::<OwnershipRecord>().is_err());
+        // Another program may name the members in another order.
+        let ([one, other], start) =
+            (["member=a;;;none;", "member=b;;;none;"], "v=1 owner=fed service=default/web");
+        let turned: OwnershipRecord = format!("{start} {other} {one}").parse().unwrap();
+        assert!(turned.says(&format!("{start} {one} {other}").parse().unwrap()));
+        assert!(!turned.says(&format!("{start} {one}").parse().unwrap()));
     }
 
     #[test]
@@ -377,6 +404,9 @@ mod tests {
         assert_eq!((mark.writer(), OwnershipRecord::of(&ownership, None).writer()), (Some(writer), None));
         assert_eq!(mark, OwnershipRecord::of(&ownership, None));
         assert_ne!(mark, "v=1 owner=fed service=default/web".parse().unwrap());
+        assert!(mark.says(&ownership));
+        let part: OwnershipRecord = TEXT.split_once(" override=").unwrap().0.parse().unwrap();
+        assert!(!part.says(&ownership) && !mark.says(&part.as_str().parse().unwrap()));
         assert_eq!(Owner::of(&mark).overrides().len(), 1);
         for bad in [
             "",

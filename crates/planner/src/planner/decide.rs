@@ -351,7 +351,7 @@ impl Planner {
         // While a verdict is on its way the mark waits for it: a write now would only hold up the one that counts.
         let waits = decision.hold == Some(Hold::Undecided);
         let as_wanted = |before: &&ObservedSet| {
-            let marked = || before.claim.ownership().is_some_and(|mark| waits || mark == decision.ownership);
+            let marked = || before.claim.mark().is_some_and(|mark| waits || mark.says(&decision.ownership));
             let same = matches!(&before.content, Content::Known(data) if *data == set.data);
             same && before.ttl == set.ttl && marked()
         };
