@@ -106,6 +106,11 @@ impl DnsName {
         self.halves().0
     }
 
+    /// Octets that compare as names do (RFC 4034 §6.1): the labels from the top, a zero octet between two.
+    pub fn ordered(&self) -> &[u8] {
+        self.halves().1.as_bytes()
+    }
+
     /// Labels from the leftmost to the top.
     pub fn labels(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.as_str().split('.')

@@ -8,7 +8,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use crate::records::{Alias, alias};
 use crate::store::Catalog;
 use crate::wire;
-use crate::zone::{Node, Zone};
+use crate::zone::Zone;
 
 /// How long a name server may be remembered, in seconds.
 const NS_TTL: u32 = 3600;
@@ -90,7 +90,7 @@ fn one_name(
     rotation: usize,
     reply: &mut Reply,
 ) -> Option<Alias> {
-    let Some(node) = zone.find(key) else {
+    let Some(sets) = zone.find(key) else {
         reply.negative(ResponseCode::NXDomain, zone);
         return None;
     };
@@ -98,12 +98,12 @@ fn one_name(
         apex(zone, desired, reply);
         return None;
     }
-    let set = node.sets().iter().find(|set| desired == RecordType::ANY || is(set, desired));
+    let set = sets.iter().find(|set| desired == RecordType::ANY || is(set, desired));
     if let Some(set) = set {
         push(&mut reply.answers, name, set, rotation);
         return None;
     }
-    let Some(set) = node.sets().iter().find(|set| is(set, RecordType::CNAME)) else {
+    let Some(set) = sets.iter().find(|set| is(set, RecordType::CNAME)) else {
         reply.negative(ResponseCode::NoError, zone);
         return None;
     };
@@ -120,8 +120,8 @@ fn apex(zone: &Zone, desired: RecordType, reply: &mut Reply) {
         let data = RData::NS(NS(server.target.clone()));
         reply.answers.push(Record::from_rdata(zone.settings.apex.clone(), NS_TTL, data));
         if server.name.is_within(&zone.settings.zone) {
-            let node = zone.find(wire::of_name(&server.name).octets());
-            for set in node.into_iter().flat_map(Node::sets) {
+            let sets = zone.find(wire::of_name(&server.name).octets());
+            for set in sets.unwrap_or_default() {
                 push(&mut reply.additionals, &server.target, set, 0);
             }
         }

@@ -104,9 +104,9 @@ impl Provider for Embedded {
 fn check_name_servers(zone: &Zone) -> Option<Finding> {
     let settings = &zone.settings;
     let lost = settings.servers.iter().find(|server| {
-        let node =
+        let sets =
             server.name.is_within(&settings.zone).then(|| zone.find(wire::of_name(&server.name).octets()));
-        node.flatten().is_some_and(|node| node.sets().is_empty())
+        sets.flatten().is_some_and(<[_]>::is_empty)
     })?;
     let name = &lost.name;
     let text = format!("name server {name} has no address; give it: ns = {name} 203.0.113.53");

@@ -1,38 +1,17 @@
 //! One zone as a value: what is stored, what a name matches, and what a plan makes of it.
 
-use std::iter::successors;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use fleetdns_core::{
     Change, DnsName, Label, NameChange, Observed, ObservedSet, RecordSet, RecordType, Sets, Version,
 };
-use imbl::HashMap;
+use imbl::OrdMap;
 
 use crate::records::{for_owner, glue, stored, text};
 use crate::settings::Settings;
 use crate::wire::{self, Key};
-
-/// A name that exists: because something stands at it, or below it (an empty non-terminal, RFC 8020).
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Node {
-    /// What was written. As long as nothing was, the addresses of a name server of the zone.
-    sets: Option<Sets>,
-    written: bool,
-    /// How many written or fixed names lie below.
-    below: u32,
-    /// The apex and the name servers are there even with nothing written.
-    fixed: bool,
-}
-
-impl Node {
-    pub(crate) fn sets(&self) -> &[ObservedSet] {
-        self.sets.as_deref().unwrap_or_default()
-    }
-
-    fn written(&self) -> Option<&Sets> {
-        self.sets.as_ref().filter(|_| self.written)
-    }
-}
 
 /// What became of one name of a plan.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,62 +31,73 @@ pub(crate) struct Zone {
     /// Whether it holds all that it should: a whole state file was read, or start-up has converged.
     pub(crate) complete: bool,
     apex: Key,
-    nodes: HashMap<Key, Node>,
+    /// What was written, in canonical order: a name without anything of its own exists when the next one lies below it.
+    written: OrdMap<Key, Sets>,
+    /// The apex and the name servers of the zone exist even with nothing written; these addresses are told until then.
+    fixed: Arc<BTreeMap<Key, Sets>>,
 }
 
 impl Zone {
     /// A zone with SOA, NS and the addresses of its name servers.
     pub(crate) fn new(settings: Arc<Settings>, serial: u32) -> Self {
         let apex = wire::of_name(&settings.zone);
-        let nodes = HashMap::new();
-        let mut zone = Self { settings: settings.clone(), serial, changes: 0, complete: false, apex, nodes };
-        zone.fix(&settings.zone);
-        settings.glue().into_iter().for_each(|(name, _)| zone.fix(name));
-        zone
+        let servers = settings.glue().into_iter().map(|(name, ips)| (wire::of_name(name), glue(&ips)));
+        let fixed = Arc::new([(apex.clone(), Sets::default())].into_iter().chain(servers).collect());
+        Self { settings, serial, changes: 0, complete: false, apex, written: OrdMap::new(), fixed }
     }
 
     /// The same records under other settings.
     pub(crate) fn with_settings(&self, settings: Settings) -> Self {
-        let mut zone = Self::new(Arc::new(settings), self.serial.wrapping_add(1));
-        zone.changes = self.changes.wrapping_add(1);
-        zone.complete = self.complete;
-        self.entries().for_each(|(name, sets)| zone.restore(name, sets.clone()));
-        zone
-    }
-
-    fn fix(&mut self, name: &DnsName) {
-        let key = wire::of_name(name);
-        if !self.nodes.get(&key).is_some_and(|node| node.fixed) {
-            self.count(&key, |below| below + 1);
-        }
-        let glue = self.glue(name);
-        let node = self.nodes.entry(key).or_default();
-        (node.fixed, node.sets) = (true, glue);
-    }
-
-    /// What is told of a name as long as nothing was written.
-    fn glue(&self, name: &DnsName) -> Option<Sets> {
-        let (_, addresses) = self.settings.glue().into_iter().find(|(server, _)| *server == name)?;
-        Some(glue(&addresses)).filter(|sets| !sets.is_empty())
+        let zone = Self::new(Arc::new(settings), self.serial.wrapping_add(1));
+        let (changes, written) = (self.changes.wrapping_add(1), self.written.clone());
+        Self { changes, complete: self.complete, written, ..zone }
     }
 
     pub(crate) fn apex(&self) -> &[u8] {
         self.apex.octets()
     }
 
-    /// What answers for a name of the zone: its node, or the wildcard of its closest encloser (RFC 4592 §3.3.1).
-    /// `None` when the name does not exist.
-    pub(crate) fn find(&self, key: &[u8]) -> Option<&Node> {
-        if let Some(node) = self.nodes.get(key) {
-            return Some(node);
-        }
-        let encloser = wire::upwards(key).skip(1).find(|name| self.nodes.contains_key(*name))?;
-        self.nodes.get(wire::wildcard_below(encloser).as_slice())
+    /// What answers for a name of the zone: its own sets, or those of the wildcard of its closest encloser (RFC 4592
+    /// §3.3.1). `None` when the name does not exist; nothing where it only has names below it (RFC 8020).
+    pub(crate) fn find(&self, key: &[u8]) -> Option<&[ObservedSet]> {
+        self.at(key).or_else(|| {
+            let before = (Bound::Unbounded, Bound::Excluded(key));
+            let last = self.written.range::<_, [u8]>(before).next_back().map(|(key, _)| key);
+            let fixed = self.fixed.range::<[u8], _>(before).next_back().map(|(key, _)| key);
+            // Whatever shares most with a name stands next to it.
+            let beside = [last, fixed, self.next_written(key).map(|(key, _)| key), self.next_fixed(key)];
+            let shared = beside.into_iter().flatten().map(|other| wire::common(key, other.octets()));
+            self.at(&wire::wildcard_below(shared.max_by_key(|name| name.len())?))
+        })
     }
 
-    /// All that was written, in no special order.
+    /// What stands at a name itself; nothing where it only has names below it, `None` when it does not exist.
+    fn at(&self, key: &[u8]) -> Option<&[ObservedSet]> {
+        let next = self.next_written(key);
+        if let Some((_, sets)) = next.filter(|(next, _)| next.octets() == key) {
+            return Some(sets);
+        }
+        if let Some(sets) = self.fixed.get(key) {
+            return Some(sets);
+        }
+        let is_below = |next: &Key| wire::is_below(next.octets(), key);
+        let exists =
+            next.is_some_and(|(next, _)| is_below(next)) || self.next_fixed(key).is_some_and(is_below);
+        exists.then_some(&[])
+    }
+
+    /// The first name that is this one or comes after it.
+    fn next_written(&self, key: &[u8]) -> Option<(&Key, &Sets)> {
+        self.written.range::<_, [u8]>((Bound::Included(key), Bound::Unbounded)).next()
+    }
+
+    fn next_fixed(&self, key: &[u8]) -> Option<&Key> {
+        self.fixed.range::<[u8], _>((Bound::Included(key), Bound::Unbounded)).next().map(|(key, _)| key)
+    }
+
+    /// All that was written, in canonical order.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&DnsName, &Sets)> {
-        self.nodes.iter().filter_map(|(key, node)| Some((key.name(), node.written()?)))
+        self.written.iter().map(|(key, sets)| (key.name(), sets))
     }
 
     /// The same as a provider lists it to `owner`.
@@ -153,9 +143,9 @@ impl Zone {
             return Err(Written::Rejected(format!("{name} lies outside of the zone {}", self.settings.zone)));
         }
         let key = wire::of_name(name);
-        let before = self.nodes.get(&key).and_then(Node::written);
+        let before = self.written.get(&key);
         let sets = self.sets_after(&key, before.map_or(&[], |sets| sets), changes, version)?;
-        self.put(key, Some(sets.clone()).filter(|sets| !sets.is_empty()));
+        self.put(key, sets.clone());
         Ok(sets)
     }
 
@@ -189,7 +179,7 @@ impl Zone {
         }
         let alias = |set: &ObservedSet| set.content.record_type() == Some(RecordType::Cname);
         let aliases = |sets: &[ObservedSet]| sets.iter().any(alias);
-        if aliases(&written) && self.nodes.get(key).is_some_and(|node| node.fixed) {
+        if aliases(&written) && self.fixed.contains_key(key) {
             let problem = "a CNAME cannot stand at the apex or at a name server of the zone (RFC 2181 §10.3)";
             return Err(Written::Rejected(problem.to_owned()));
         }
@@ -209,38 +199,14 @@ impl Zone {
 
     /// Puts back what a state file has kept.
     pub(crate) fn restore(&mut self, name: &DnsName, sets: Sets) {
-        self.put(wire::of_name(name), Some(sets));
+        self.put(wire::of_name(name), sets);
     }
 
-    fn put(&mut self, key: Key, sets: Option<Sets>) {
-        let mut node = self.nodes.get(&key).cloned().unwrap_or_default();
-        let (before, after) = (node.written || node.fixed, sets.is_some() || node.fixed);
-        node.written = sets.is_some();
-        node.sets = sets.or_else(|| if node.fixed { self.glue(key.name()) } else { None });
-        match (before, after) {
-            (false, true) => self.count(&key, |below| below + 1),
-            (true, false) => self.count(&key, |below| below.saturating_sub(1)),
-            _ => {}
-        }
-        self.keep(key, node);
-    }
-
-    /// Tells every name above that one more or one less is below it.
-    fn count(&mut self, key: &Key, by: impl Fn(u32) -> u32) {
-        let shortest = self.apex.octets().len();
-        let above = successors(key.parent(), Key::parent).take_while(|name| name.octets().len() >= shortest);
-        for name in above {
-            let mut node = self.nodes.get(&name).cloned().unwrap_or_default();
-            node.below = by(node.below);
-            self.keep(name, node);
-        }
-    }
-
-    fn keep(&mut self, key: Key, node: Node) {
-        if node.written || node.fixed || node.below > 0 {
-            self.nodes.insert(key, node);
+    fn put(&mut self, key: Key, sets: Sets) {
+        if sets.is_empty() {
+            self.written.remove(&key);
         } else {
-            self.nodes.remove(&key);
+            self.written.insert(key, sets);
         }
     }
 }
@@ -295,7 +261,7 @@ mod tests {
             let (mut zone, mut written) = (zone(), BTreeMap::new());
             for (version, (name, create)) in (1..).zip(writes) {
                 let name: DnsName = format!("{name}.z.test").parse().unwrap();
-                zone.put(wire::of_name(&name), create.then(|| sets(version)));
+                zone.put(wire::of_name(&name), if create { sets(version) } else { Sets::default() });
                 if create {
                     written.insert(name, version);
                 } else {
@@ -303,13 +269,10 @@ mod tests {
                 }
             }
             let question: DnsName = format!("{question}.z.test").parse().unwrap();
-            let found = zone.find(wire::of_name(&question).octets()).map(|node| node.written().map(|sets| sets[0].version.clone()));
+            let found = zone.find(wire::of_name(&question).octets());
+            let found = found.map(|sets| sets.iter().find(|set| set.claim.is_ours()).map(|set| set.version.clone()));
             prop_assert_eq!(found, model(&written, &question).map(|version| version.map(text)));
             prop_assert_eq!(zone.entries().count(), written.len());
-            for name in written.into_keys() {
-                zone.put(wire::of_name(&name), None);
-            }
-            prop_assert_eq!(zone.nodes.len(), 2, "nothing is left but the apex and ns1");
         }
     }
 }
