@@ -15,6 +15,14 @@ const AT_ONCE: u32 = 3;
 
 static TURNS: Semaphore = Semaphore::const_new(AT_ONCE as usize);
 
+/// Waits for the turn of a fleet that another process starts.
+///
+/// # Panics
+/// Never: turns do not end.
+pub async fn turn() -> SemaphorePermit<'static> {
+    TURNS.acquire().await.expect("it is never closed")
+}
+
 /// `westus` with zones 1 and 2, `eastus` with zone 1, as their nodes say, and a CoreDNS that serves [`ZONE`].
 pub struct Fleet {
     /// Zones 1 and 2.

@@ -112,6 +112,11 @@ impl Member {
         access::write_kubeconfig(self.folder.path(), &self.files, &self.url(), &self.name, access)
     }
 
+    /// Its certificates and keys.
+    pub(crate) fn files(&self) -> &Files {
+        &self.files
+    }
+
     /// The file that has the API server's output.
     pub fn api_log(&self) -> &Path {
         self.api.log_path()

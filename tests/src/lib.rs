@@ -17,6 +17,8 @@
 
 pub mod access;
 pub mod browser;
+pub mod busy;
+pub mod busy_api;
 pub mod certs;
 pub mod cloud;
 pub mod conf;
@@ -35,6 +37,7 @@ mod limits_table;
 pub mod manifest;
 pub mod nameserver;
 pub mod openapi;
+pub mod packets;
 pub mod planted;
 pub mod ports;
 pub mod preload;

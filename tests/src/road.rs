@@ -13,6 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::access::Access;
 use crate::kill_point::{Armed, Killed, Protocol, Watched, Which};
 use crate::kube::Member;
 
@@ -23,6 +24,7 @@ pub struct Road {
     pub address: SocketAddr,
     there: watch::Sender<Lane>,
     back: watch::Sender<Lane>,
+    server: watch::Sender<SocketAddr>,
     armed: Armed,
 }
 
@@ -55,22 +57,31 @@ impl Road {
         let address = listener.local_addr().expect("it is bound");
         let (there, back) = (watch::Sender::<Lane>::default(), watch::Sender::<Lane>::default());
         let lanes = (there.clone(), back.clone());
+        let (server, mut leads) = watch::channel(server);
         let armed = Armed::default();
         let arming = armed.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                let server = *leads.borrow_and_update();
                 let Ok(server) = TcpStream::connect(server).await else { continue };
                 let (from, to) = (client.into_split(), server.into_split());
                 let seen = protocol.map(|protocol| Watched::new(protocol, arming.clone()));
                 let seen = Arc::new(Mutex::new(seen));
                 let asked = Arc::clone(&seen);
                 let look = move |bytes: &[u8]| look(&asked, |watched| watched.request(bytes));
-                tokio::spawn(carry(from.0, to.1, lanes.0.subscribe(), look));
+                let there = carry(from.0, to.1, lanes.0.subscribe(), look);
                 let look = move |bytes: &[u8]| self::look(&seen, |watched| watched.answer(bytes));
-                tokio::spawn(carry(to.0, from.1, lanes.1.subscribe(), look));
+                let back = carry(to.0, from.1, lanes.1.subscribe(), look);
+                let mut leads = leads.clone();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = leads.changed() => {}
+                        _ = async { tokio::join!(there, back) } => {}
+                    }
+                });
             }
         });
-        Self { address, there, back, armed }
+        Self { address, there, back, server, armed }
     }
 
     /// Kills a process (-9) at the `hit`th request of its kind from now on, counted from 1.
@@ -99,6 +110,11 @@ impl Road {
         for lane in [&self.there, &self.back] {
             lane.send_modify(|lane| lane.delay = delay);
         }
+    }
+
+    /// From now on it leads to this server. All connections end.
+    pub fn lead_to(&self, server: SocketAddr) {
+        self.server.send_replace(server);
     }
 
     /// Everything comes through again, at once.
@@ -147,15 +163,23 @@ pub struct ByRoad {
 }
 
 impl ByRoad {
-    /// To this member.
+    /// To this member, with all rights.
     ///
     /// # Panics
     /// When no port is free, or its kubeconfig cannot be copied.
     pub async fn to(member: &Member) -> Self {
+        Self::to_with(member, Access::Admin).await
+    }
+
+    /// To this member, with these rights.
+    ///
+    /// # Panics
+    /// When no port is free, or its kubeconfig cannot be copied.
+    pub async fn to_with(member: &Member, access: Access) -> Self {
         let server = member.url().trim_start_matches("https://").parse().expect("an address");
         let road = Road::to(server).await;
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let text = fs::read_to_string(member.kubeconfig()).expect("its kubeconfig");
+        let text = fs::read_to_string(member.kubeconfig_for(access)).expect("its kubeconfig");
         let kubeconfig = folder.path().join("kubeconfig");
         fs::write(&kubeconfig, text.replace(&member.url(), &format!("https://{}", road.address)))
             .expect("the temporary folder can be written to");

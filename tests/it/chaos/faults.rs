@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use etcd_client::CompactionOptions;
+use etcd_client::{AlarmAction, CompactionOptions};
 use fleetdns_fakes::azure::{Answer, Call, Limits, Mishap};
 use fleetdns_tests::preload::Disk;
 
+use super::packets::{Loss, Server};
 use super::points::Point;
 use super::stores::etcd_of;
 use super::world::{SOON, Site, World};
@@ -20,6 +21,8 @@ pub(super) enum Fault {
     /// Requests arrive, and answers do not.
     ApiMute(usize),
     ApiSlow(usize),
+    /// Its connections end, and then each request is answered 429 with a time to wait.
+    ApiThrottles(usize),
     /// It has no objects any more, and gets them again.
     ApiRebuilt,
     /// What was watched from is gone.
@@ -31,6 +34,10 @@ pub(super) enum Fault {
     EtcdMute,
     EtcdSlow,
     EtcdCompacted,
+    /// Each call is answered that there are too many.
+    EtcdThrottles,
+    /// It takes nothing new, and deletes.
+    EtcdFull,
     BindKilled,
     BindFrozen,
     BindMute,
@@ -58,6 +65,9 @@ pub(super) enum Fault {
     ClockBack(usize),
     StateDiskFull(usize),
     StateDiskReadOnly(usize),
+    Lost(Loss),
+    /// Packets to and from a server arrive late, each by a time of its own.
+    Late(Server),
 }
 
 /// What faults happen to.
@@ -69,16 +79,20 @@ enum Place {
     Daemon,
     /// A daemon's clock and disk.
     Inside,
+    /// The ways to the endpoints, and to the resolver of host names.
+    Endpoints,
 }
 
 const HOUR: i64 = 3600;
 /// In which Azure takes a few calls.
 const WINDOW: Duration = Duration::from_secs(3);
+/// The last faults of the list need a network of our own.
+const OF_PACKETS: usize = 4;
 /// Of the faults that name a daemon that is killed at a step: the file is made, written twice and written to disk.
 const STEPS: usize = 5;
 
 impl Fault {
-    fn all(dice: &mut Dice) -> [Self; 31] {
+    fn all(dice: &mut Dice) -> [Self; 34 + OF_PACKETS] {
         let one = dice.below(2);
         [
             Self::ApiKilled(one),
@@ -86,6 +100,7 @@ impl Fault {
             Self::ApiCut(one),
             Self::ApiMute(one),
             Self::ApiSlow(one),
+            Self::ApiThrottles(one),
             Self::ApiRebuilt,
             Self::ApiCompacted(one),
             Self::EtcdKilled,
@@ -94,6 +109,8 @@ impl Fault {
             Self::EtcdMute,
             Self::EtcdSlow,
             Self::EtcdCompacted,
+            Self::EtcdThrottles,
+            Self::EtcdFull,
             Self::BindKilled,
             Self::BindFrozen,
             Self::BindMute,
@@ -112,6 +129,10 @@ impl Fault {
             Self::ClockBack(one),
             Self::StateDiskFull(one),
             Self::StateDiskReadOnly(one),
+            Self::Lost(Loss::draw(dice, &[Server::Api(one)])),
+            Self::Lost(Loss::draw(dice, &[Server::Etcd, Server::Bind, Server::Azure])),
+            Self::Lost(Loss::draw(dice, &[Server::Endpoints, Server::Resolver])),
+            Self::Late([Server::Api(one), Server::Etcd, Server::Bind, Server::Azure][dice.below(4)]),
         ]
     }
 
@@ -123,6 +144,7 @@ impl Fault {
             | Self::ApiCut(_)
             | Self::ApiMute(_)
             | Self::ApiSlow(_)
+            | Self::ApiThrottles(_)
             | Self::ApiRebuilt
             | Self::ApiCompacted(_) => &[Place::Api],
             Self::EtcdKilled
@@ -131,6 +153,8 @@ impl Fault {
             | Self::EtcdMute
             | Self::EtcdSlow
             | Self::EtcdCompacted
+            | Self::EtcdThrottles
+            | Self::EtcdFull
             | Self::BindKilled
             | Self::BindFrozen
             | Self::BindMute
@@ -146,14 +170,20 @@ impl Fault {
             | Self::ClockBack(_)
             | Self::StateDiskFull(_)
             | Self::StateDiskReadOnly(_) => &[Place::Inside],
+            Self::Lost(Loss { server, .. }) | Self::Late(server) => match server {
+                Server::Api(_) => &[Place::Api],
+                Server::Etcd | Server::Bind | Server::Azure => &[Place::Zones],
+                Server::Endpoints | Server::Resolver => &[Place::Endpoints],
+            },
         }
     }
 
-    /// One, or two that have to do with different things.
-    pub(super) fn draw(dice: &mut Dice) -> Vec<Self> {
+    /// One, or two that have to do with different things; `packets`: whether packets can be lost.
+    pub(super) fn draw(dice: &mut Dice, packets: bool) -> Vec<Self> {
         let mut one = || {
             let all = Self::all(dice);
-            all[dice.below(all.len())]
+            let count = if packets { all.len() } else { all.len() - OF_PACKETS };
+            all[dice.below(count)]
         };
         let (first, second) = (one(), one());
         let apart = first.places().iter().all(|place| !second.places().contains(place));
@@ -181,6 +211,7 @@ impl Fault {
             Self::ApiCut(one) => world.ways[one].road.cut(),
             Self::ApiMute(one) => world.ways[one].road.cut_answers(),
             Self::ApiSlow(one) => world.ways[one].road.delay(Duration::from_millis(300)),
+            Self::ApiThrottles(one) => world.throttle_api(one, true),
             Self::ApiRebuilt => {
                 world.fleet.east.rebuild().await;
                 world.fleet.east.create_node("node-1", "eastus", "1").await;
@@ -198,6 +229,10 @@ impl Fault {
                 world.sites.iter().for_each(|site| site.etcd.delay(Duration::from_millis(200)));
             }
             Self::EtcdCompacted => compact(&mut etcd_of(&world.fleet.dns).await).await,
+            Self::EtcdThrottles => {
+                world.sites.iter().for_each(|site| site.etcd.lead_to(world.stores.busy.address()));
+            }
+            Self::EtcdFull => world.fill_etcd(AlarmAction::Activate).await,
             Self::BindKilled => world.stores.bind.process().kill(),
             Self::BindFrozen => world.stores.bind.process().stop(),
             Self::BindMute => world.sites.iter().for_each(|site| site.bind.cut_answers()),
@@ -238,6 +273,10 @@ impl Fault {
             Self::ClockBack(one) => world.site(one).preload.set_clock(-HOUR),
             Self::StateDiskFull(one) => world.site(one).preload.set_disk(Disk::Full),
             Self::StateDiskReadOnly(one) => world.site(one).preload.set_disk(Disk::ReadOnly),
+            Self::Lost(loss) => loss.begin(world),
+            Self::Late(server) => {
+                world.ports(server).into_iter().for_each(|port| world.network().shuffle(port));
+            }
         }
     }
 
@@ -252,9 +291,16 @@ impl Fault {
                 world.away[one] = false;
             }
             Self::ApiCut(one) | Self::ApiMute(one) | Self::ApiSlow(one) => world.ways[one].road.mend(),
+            Self::ApiThrottles(one) => world.throttle_api(one, false),
             Self::ApiRebuilt | Self::ApiCompacted(_) | Self::EtcdCompacted => {}
             Self::EtcdKilled => world.fleet.dns.restart_etcd().await,
             Self::EtcdFrozen => world.fleet.dns.cont_etcd(),
+            Self::EtcdThrottles => {
+                let etcd = world.etcd();
+                world.sites.iter().for_each(|site| site.etcd.lead_to(etcd));
+                world.met += world.stores.busy.take_refused();
+            }
+            Self::EtcdFull => world.fill_etcd(AlarmAction::Deactivate).await,
             Self::BindKilled => world.stores.bind.restart().await,
             Self::BindFrozen => world.stores.bind.process().cont(),
             Self::EtcdCut | Self::EtcdMute | Self::EtcdSlow | Self::BindMute | Self::DaemonCut(_) => {
@@ -276,6 +322,7 @@ impl Fault {
             Self::StateDiskFull(one) | Self::StateDiskReadOnly(one) => {
                 world.site(one).preload.set_disk(Disk::Good);
             }
+            Self::Lost(_) | Self::Late(_) => world.met += world.network().mend(),
         }
     }
 }

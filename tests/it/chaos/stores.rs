@@ -1,16 +1,18 @@
 //! The three zones, and what stands in them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use etcd_client::GetOptions;
 use fleetdns_fakes::azure;
+use fleetdns_tests::busy::Busy;
 use fleetdns_tests::cloud::azure_keys;
 use fleetdns_tests::conf::{FLEET, ZONE};
 use fleetdns_tests::coredns::CoreDns;
 use fleetdns_tests::dns;
 use fleetdns_tests::nameserver::{KEY, NameServer, Rights, SECRET, Software};
+use fleetdns_tests::resolver::Resolver;
 use futures::stream::{self, StreamExt};
 use hickory_proto::op::ResponseCode;
 use serde_json::json;
@@ -30,10 +32,13 @@ const FOREIGN_LINES: [&str; 2] =
 /// Addresses by name; an empty set where a name has none.
 pub(super) type Answers = BTreeMap<String, BTreeSet<String>>;
 
-/// The servers of BIND's and Azure's zones; CoreDNS is the fleet's.
+/// The servers of BIND's and Azure's zones, and the resolver of host names; CoreDNS is the fleet's.
 pub(super) struct Stores {
     pub(super) bind: NameServer,
     pub(super) azure: Arc<azure::Fake>,
+    pub(super) resolver: Resolver,
+    /// Stands in for etcd when that throttles.
+    pub(super) busy: Busy,
 }
 
 /// The global name of a Service in a zone.
@@ -55,8 +60,8 @@ pub(super) async fn etcd_of(dns: &CoreDns) -> etcd_client::Client {
 }
 
 impl Stores {
-    /// Both, with what others wrote, there and in etcd.
-    pub(super) async fn start(dns: &CoreDns) -> Self {
+    /// All, with what others wrote, there and in etcd.
+    pub(super) async fn start(dns: &CoreDns, load_balancers: BTreeMap<String, Ipv4Addr>) -> Self {
         let mut client = etcd_of(dns).await;
         for (key, value) in FOREIGN {
             client.put(key, value, None).await.unwrap();
@@ -66,15 +71,18 @@ impl Stores {
         let azure = Arc::new(azure::Fake::start().await);
         azure.world().zones = vec![azure::Zone::new(azure::Kind::Public, AZURE_ZONE)];
         azure.seed(AZURE_ZONE, "A", "mail", foreign_set());
-        Self { bind, azure }
+        let resolver =
+            Resolver::start(move |name| Some(load_balancers.get(name).copied().into_iter().collect())).await;
+        Self { bind, azure, resolver, busy: Busy::start().await }
     }
 
-    /// Their sections of `dns.conf`; `bind`: where that is reached.
+    /// Their sections of `dns.conf`, with `[probe]`; `bind`: where that is reached.
     pub(super) fn conf(&self, bind: SocketAddr) -> String {
         format!(
             "[zone \"{BIND_ZONE}\"]\nprovider = rfc2136\nserver = {bind}\ntsig-key-name = {KEY}\ntsig-secret = {SECRET}\n\
-             [zone \"{AZURE_ZONE}\"]\n{}",
-            azure_keys(&self.azure)
+             [zone \"{AZURE_ZONE}\"]\n{}\n[probe]\nnameservers = {}\nmax-ttl = 5s",
+            azure_keys(&self.azure),
+            self.resolver.address(),
         )
     }
 

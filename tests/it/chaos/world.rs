@@ -1,8 +1,11 @@
 //! All servers, and what changes in them.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use fleetdns_tests::access::Access;
+use fleetdns_tests::busy_api::BusyApi;
 use fleetdns_tests::conf::Conf;
 use fleetdns_tests::daemon::{Daemon, Printed, fleetdns};
 use fleetdns_tests::endpoint::{Endpoint, Mode};
@@ -11,6 +14,7 @@ use fleetdns_tests::fleet::Fleet;
 use fleetdns_tests::kill_point::Protocol;
 use fleetdns_tests::kube::Member;
 use fleetdns_tests::manifest::NewService;
+use fleetdns_tests::packets::Network;
 use fleetdns_tests::preload::Preload;
 use fleetdns_tests::road::{ByRoad, Road};
 use futures::future::join_all;
@@ -21,13 +25,17 @@ use tokio::time::timeout;
 use super::Dice;
 use super::stores::Stores;
 
-const PORT: u16 = 5001;
+pub(super) const PORT: u16 = 5001;
 /// Of each cluster.
 const ENDPOINTS: usize = 12;
 /// Nobody changes these.
 const STEADY: usize = 3;
 /// Its western address is forced out now and then; otherwise as steady as those.
 pub(super) const TOGGLED: &str = "steady-toggled";
+/// Its load balancers have host names; they are the first of the steady endpoints.
+const NAMED: &str = "steady-named";
+/// So many Services that change are there at least.
+const FEWEST: usize = 4;
 /// For the answer to a command while things change.
 pub(super) const SOON: Duration = Duration::from_secs(1);
 /// For the answer to a command after all; commands give up after 30 s.
@@ -60,12 +68,18 @@ impl Site {
 pub(super) struct World {
     pub(super) fleet: Fleet,
     pub(super) ways: [ByRoad; 2],
+    /// Stand in for the API servers when those throttle.
+    pub(super) busy_apis: [BusyApi; 2],
     pub(super) stores: Stores,
     pub(super) daemons: Vec<Daemon>,
     pub(super) sites: Vec<Site>,
     pub(super) endpoints: [Vec<Endpoint>; 2],
     pub(super) services: BTreeMap<String, Wanted>,
     pub(super) dice: Dice,
+    /// There when packets can be lost.
+    pub(super) network: Option<Network>,
+    /// Packets that were lost or late, and calls that were throttled.
+    pub(super) met: u64,
     /// Clusters that take no changes now.
     pub(super) away: [bool; 2],
     /// Whether the western address of [`TOGGLED`] is forced out; `None` when nobody knows, as a command failed.
@@ -74,6 +88,17 @@ pub(super) struct World {
     asked: Option<(bool, JoinHandle<Printed>)>,
     made: usize,
     deaths: usize,
+}
+
+/// The host name of [`NAMED`]'s load balancer.
+fn load_balancer(cluster: usize) -> String {
+    format!("lb{cluster}.cloud.example")
+}
+
+/// The addresses of [`NAMED`]'s load balancers.
+fn load_balancers(endpoints: &[Vec<Endpoint>; 2]) -> BTreeMap<String, Ipv4Addr> {
+    let address = |cluster: usize| endpoints[cluster][ENDPOINTS].ip().to_string().parse().unwrap();
+    [0, 1].map(|cluster| (load_balancer(cluster), address(cluster))).into()
 }
 
 impl World {
@@ -88,11 +113,16 @@ impl World {
     /// `lease`: how long the leader's lease is; without, overrides are kept in a state file.
     pub(super) async fn start_with(replicas: usize, lease: Option<&str>, seed: u64, services: usize) -> Self {
         let fleet = Fleet::start().await;
-        let stores = Stores::start(&fleet.dns).await;
-        let ways = [ByRoad::to(&fleet.west).await, ByRoad::to(&fleet.east).await];
         let endpoints = [(); 2].map(|()| (0..=ENDPOINTS + STEADY).map(|_| Endpoint::on_port(PORT)).collect());
+        let stores = Stores::start(&fleet.dns, load_balancers(&endpoints)).await;
+        let ways = [
+            ByRoad::to_with(&fleet.west, Access::Reader).await,
+            ByRoad::to_with(&fleet.east, Access::Reader).await,
+        ];
+        let busy_apis = [BusyApi::like(&fleet.west), BusyApi::like(&fleet.east)];
         let mut world = Self {
             fleet,
+            busy_apis,
             ways,
             stores,
             daemons: Vec::new(),
@@ -100,6 +130,8 @@ impl World {
             endpoints,
             services: BTreeMap::new(),
             dice: Dice(seed),
+            network: None,
+            met: 0,
             away: [false; 2],
             forced_out: Some(false),
             asked: None,
@@ -111,7 +143,11 @@ impl World {
         }
         for number in 0..=STEADY {
             let at = Some(ENDPOINTS + number);
-            let name = if number == STEADY { TOGGLED.to_owned() } else { format!("steady{number}") };
+            let name = match number {
+                STEADY => TOGGLED.to_owned(),
+                0 => NAMED.to_owned(),
+                _ => format!("steady{number}"),
+            };
             world.services.insert(name, Wanted([at, at]));
         }
         while world.services.len() < services {
@@ -124,8 +160,7 @@ impl World {
     }
 
     async fn add_daemon(&mut self, lease: Option<&str>) {
-        let etcd = self.fleet.dns.etcd_endpoint().trim_start_matches("http://").parse().unwrap();
-        let etcd = Road::speaking(Protocol::Grpc, etcd).await;
+        let etcd = Road::speaking(Protocol::Grpc, self.etcd()).await;
         let bind = Road::speaking(Protocol::Dns, self.stores.bind.address()).await;
         let preload = Preload::new();
         let at = format!("http://{}", etcd.address);
@@ -152,7 +187,12 @@ impl World {
         tokio::task::block_in_place(|| drop(self));
     }
 
-    fn member(&self, cluster: usize) -> &Member {
+    /// Where the etcd of the zone listens.
+    pub(super) fn etcd(&self) -> SocketAddr {
+        self.fleet.dns.etcd_endpoint().trim_start_matches("http://").parse().unwrap()
+    }
+
+    pub(super) fn member(&self, cluster: usize) -> &Member {
         if cluster == 0 { &self.fleet.west } else { &self.fleet.east }
     }
 
@@ -194,7 +234,8 @@ impl World {
 
     async fn publish(&self, cluster: usize, service: String, at: usize) {
         let object = NewService::new("default", &service).port(PORT);
-        self.member(cluster).create_published(&object, &[&self.address(cluster, at)]).await;
+        let target = if service == NAMED { load_balancer(cluster) } else { self.address(cluster, at) };
+        self.member(cluster).create_published(&object, &[&target]).await;
     }
 
     /// Changes one Service, an endpoint or an override, where the clusters are there.
@@ -205,7 +246,8 @@ impl World {
         let service = changing[self.dice.below(changing.len())].clone();
         match self.dice.below(64) {
             0 | 1 if self.away == [false; 2] => self.create().await,
-            2 | 3 if self.away == [false; 2] => self.delete(&service).await,
+            // Chance would leave none within an hour.
+            2 | 3 if self.away == [false; 2] && changing.len() > FEWEST => self.delete(&service).await,
             4 | 5 => self.turn(cluster),
             6 => self.toggle(SOON).await,
             _ if self.away[cluster] => {}
