@@ -135,7 +135,8 @@ fn breaks(broken: Broken, law: &str, first: u64) {
     breaks_in(run, broken, law, first);
 }
 
-/// The first seed is one that showed it before: the others are tried when it no longer does.
+/// The first seed is one that showed it before: the others are tried when it no longer does. `-- --nocapture` prints the one that
+/// shows it then, to be put first.
 fn breaks_in(run: fn(u64, Broken, bool) -> Outcome, broken: Broken, law: &str, first: u64) {
     let shows = |seed: &u64| run(*seed, broken, false).wrong.iter().any(|what| what.starts_with(law));
     let found = [first].into_iter().chain(1..=40).find(shows);
@@ -185,7 +186,7 @@ fn a_removal_before_everything_was_listed_is_seen() {
 
 #[test]
 fn writes_without_end_are_seen() {
-    breaks(Broken::Restless, "idle", 35);
+    breaks(Broken::Restless, "idle", 24);
 }
 
 #[test]
