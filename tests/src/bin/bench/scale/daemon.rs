@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use crate::peer;
 pub(super) struct Daemon {
     pub(super) process: Process,
     admin: SocketAddr,
+    socket: PathBuf,
 }
 
 impl Daemon {
@@ -31,11 +32,12 @@ impl Daemon {
         let admin = ports::free_address();
         fs::create_dir_all(folder).expect("the folder can be made");
         let (config, kubeconfig) = (folder.join("dns.conf"), folder.join("kubeconfig"));
+        let socket = folder.join("socket");
         fs::write(&kubeconfig, contexts(size, api)).expect("the folder can be written to");
         let mut text = format!(
             "[fleet]\nname = scale\n\n{more}{}\n[probe]\nprotocol = none\n\n[admin]\nlisten = {admin}\nsocket = {}\n\n",
             backend.section(),
-            folder.join("socket").display()
+            socket.display()
         );
         for member in 0..size.members {
             let path = kubeconfig.display();
@@ -47,7 +49,7 @@ impl Daemon {
         fs::write(&config, text).expect("the folder can be written to");
         let arguments = ["run".to_owned(), "--config".to_owned(), config.display().to_string()];
         let log = folder.join("fleetdns.log");
-        Self { process: Process::start("fleetdns", peer::fleetdns(), arguments, &[], log), admin }
+        Self { process: Process::start("fleetdns", peer::fleetdns(), arguments, &[], log), admin, socket }
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -56,14 +58,13 @@ impl Daemon {
 
     /// How long a command of the client takes, its process included.
     pub(super) fn command(&self, arguments: &[&str]) -> Duration {
-        let begin = Instant::now();
-        let mut command = Command::new(peer::fleetdns());
         let admin = format!("http://{}", self.admin);
-        command.args(arguments).args(["--admin", &admin]).stdout(Stdio::null()).stderr(Stdio::piped());
-        let output = command.output().expect("the program can be started");
-        let took = begin.elapsed();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        took
+        run(Command::new(peer::fleetdns()).args(arguments).args(["--admin", &admin]))
+    }
+
+    /// The same of one that changes something.
+    pub(super) fn order(&self, arguments: &[&str]) -> Duration {
+        run(Command::new(peer::fleetdns()).args(arguments).arg("--socket").arg(&self.socket))
     }
 
     /// How long the first page of the status page takes.
@@ -78,6 +79,14 @@ impl Daemon {
         assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
         took
     }
+}
+
+fn run(command: &mut Command) -> Duration {
+    let begin = Instant::now();
+    let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output();
+    let (took, output) = (begin.elapsed(), output.expect("the program can be started"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    took
 }
 
 fn contexts(size: Size, api: SocketAddr) -> String {
