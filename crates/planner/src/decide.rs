@@ -3,7 +3,7 @@
 //! Invariant: an address leaves a name only with a reason — it was probed dead, or its member, listed whole, no longer
 //! has it — and never while start-up has not converged.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::brakes::{BrakeInputs, Removal, floor};
@@ -17,6 +17,7 @@ use fleetdns_core::overrides::OverrideKind;
 use fleetdns_core::ownership::Ownership;
 use fleetdns_core::plan::Cause;
 use fleetdns_core::record::{NonEmpty, RecordData};
+use fleetdns_core::small_set::SmallSet;
 
 pub(crate) mod current;
 pub(crate) mod flattened;
@@ -39,21 +40,21 @@ pub(crate) enum Answer {
 
 /// A decision, with what was kept against the override of inventory or health.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NameDecision {
+pub(crate) struct NameDecision<'a> {
     pub(crate) answer: Answer,
-    pub(crate) ownership: Ownership,
+    pub(crate) ownership: Cow<'a, Ownership>,
     pub(crate) hold: Option<Hold>,
 }
 
 /// Decides what stands at a wanted name. `bare`: no host name can stand there as it is.
-pub(crate) fn decide(
-    desired: &Desired,
+pub(crate) fn decide<'a>(
+    desired: &'a Desired,
     observed: &[ObservedSet],
     bare: bool,
     brakes: &BrakeInputs<'_>,
-) -> NameDecision {
+) -> NameDecision<'a> {
     let ours = Current::of(observed);
-    let done = |answer, hold| NameDecision { answer, ownership: desired.ownership.clone(), hold };
+    let done = |answer, hold| NameDecision { answer, ownership: Cow::Borrowed(&desired.ownership), hold };
     if desired.removed {
         return done(Answer::Nothing(Cause::MemberDeparted), None);
     }
@@ -62,7 +63,7 @@ pub(crate) fn decide(
     if let Some(hold) = retained.alias() {
         return done(Answer::AsItIs, Some(hold));
     }
-    let mut ownership = desired.ownership.clone();
+    let mut ownership = Cow::Borrowed(&desired.ownership);
     let (kept, hold) = retained.addresses(&mut ownership);
     match sole_hostname(desired).filter(|_| !bare && kept.is_empty()) {
         Some((alias, candidate)) => {
@@ -118,16 +119,16 @@ fn fallback(desired: &Desired) -> Answer {
 
 fn settle_addresses(
     retained: &Retained<'_>,
-    mut kept: BTreeSet<IpAddr>,
+    mut kept: SmallSet<IpAddr>,
     mut hold: Option<Hold>,
 ) -> (Answer, Option<Hold>) {
     let Retained { desired, flat, ours, brakes } = *retained;
-    let alive: BTreeSet<IpAddr> =
+    let alive: SmallSet<IpAddr> =
         flat.ips.iter().filter(|seen| seen.alive() == Some(true)).map(|seen| seen.ip).collect();
     if desired.up.is_none() {
         floor(brakes, (desired, flat, ours), &alive, &mut kept, &mut hold);
     }
-    let all: BTreeSet<IpAddr> = alive.union(&kept).copied().collect();
+    let all: SmallSet<IpAddr> = alive.iter().chain(&kept).copied().collect();
     // What only waits for its turn holds nobody's place.
     let lasts = |ip: &IpAddr| alive.contains(ip) || !brakes.waiting.contains(&Address::from(*ip));
     let answer = if all.iter().any(lasts) || (!all.is_empty() && flat.undecided.is_empty()) {
@@ -149,7 +150,7 @@ fn settle_addresses(
     (answer, hold)
 }
 
-fn by_family(ips: &BTreeSet<IpAddr>) -> Vec<RecordData> {
+fn by_family(ips: &SmallSet<IpAddr>) -> Vec<RecordData> {
     let v4 = ips.iter().filter_map(|ip| if let IpAddr::V4(ip) = ip { Some(*ip) } else { None });
     let v6 = ips.iter().filter_map(|ip| if let IpAddr::V6(ip) = ip { Some(*ip) } else { None });
     let a = NonEmpty::new(v4).map(RecordData::A);

@@ -253,9 +253,9 @@ impl<'a> Builder<'a> {
             sharing: Sharing::None,
         });
         let Some(Only { inputs, .. }) = self.only else { return };
-        let mut claims: BTreeMap<Address, Vec<Claim>> = std::mem::take(&mut desired.candidates)
-            .into_iter()
-            .map(|(address, known)| (address, known.claims))
+        let known = std::mem::take(&mut desired.candidates).into_iter();
+        let mut claims: Vec<(Address, Claim)> = known
+            .flat_map(|(address, known)| known.claims.into_iter().map(move |claim| (address.clone(), claim)))
             .collect();
         for (member, service) in parts {
             desired.ownership.members.insert(member.name.clone(), share(member, service));
@@ -267,12 +267,16 @@ impl<'a> Builder<'a> {
                     desired.ownership.overrides.set(entry.clone());
                 }
                 let claim = Claim::of(member, service, address, inputs);
-                claims.entry(address.clone()).or_default().push(claim);
+                claims.push((address.clone(), claim));
             }
         }
-        desired
-            .candidates
-            .extend(claims.into_iter().map(|(address, claims)| (address, Candidate::of(claims))));
+        claims.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut claims = claims.into_iter().peekable();
+        while let Some((address, first)) = claims.next() {
+            let more = std::iter::from_fn(|| claims.next_if(|(next, _)| *next == address));
+            let all = std::iter::once(first).chain(more.map(|(_, claim)| claim)).collect();
+            desired.candidates.insert(address, Candidate::of(all));
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! The brake on the last addresses of a name.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::BrakeInputs;
@@ -12,27 +11,31 @@ use fleetdns_core::brakes::AllDown;
 use fleetdns_core::hold::Hold;
 use fleetdns_core::overrides::OverrideKind;
 use fleetdns_core::probe::Verdict;
+use fleetdns_core::small_set::SmallSet;
 
 /// Keeps enough failing addresses: the last set when nothing is alive, `min_kept` otherwise. `kept` and `hold`: what other
 /// brakes hold, and why.
 pub(crate) fn floor(
     of: &BrakeInputs<'_>,
     (desired, flat, ours): (&Desired, &Flattened, &Current<'_>),
-    alive: &BTreeSet<IpAddr>,
-    kept: &mut BTreeSet<IpAddr>,
+    alive: &SmallSet<IpAddr>,
+    kept: &mut SmallSet<IpAddr>,
     hold: &mut Option<Hold>,
 ) {
     let out = |seen: &&Considered| seen.alive() == Some(false) && seen.kind != Some(OverrideKind::ForceOut);
     let mut failing: Vec<Considered> = flat.ips.iter().filter(out).copied().collect();
+    if failing.is_empty() {
+        return;
+    }
     // What was sent out and answers is better than what is dead.
     failing.sort_by_key(|seen| (seen.verdict.is_in() != Some(true), seen.ip));
     // What answers again, if not often enough, is better than nothing that answers.
     let again = |seen: &&Considered| seen.verdict == Verdict::Recovering && seen.kind.is_none();
-    let back: BTreeSet<IpAddr> = failing.iter().filter(again).map(|seen| seen.ip).collect();
+    let back: SmallSet<IpAddr> = failing.iter().filter(again).map(|seen| seen.ip).collect();
     let failing: Vec<IpAddr> = failing.iter().map(|seen| seen.ip).collect();
-    let fails: BTreeSet<IpAddr> = failing.iter().copied().collect();
+    let fails: SmallSet<IpAddr> = failing.iter().copied().collect();
     // What only waits for its turn is as good as gone: it takes nothing else's place.
-    let firm: BTreeSet<IpAddr> = kept
+    let firm: SmallSet<IpAddr> = kept
         .iter()
         .copied()
         .filter(|ip| !(fails.contains(ip) && of.waiting.contains(&Address::from(*ip))))
@@ -40,7 +43,7 @@ pub(crate) fn floor(
     let published: Vec<IpAddr> =
         failing.iter().copied().filter(|ip| ours.ips.contains(ip) && !firm.contains(ip)).collect();
     // What answers again leaves the last set whole: it may be gone in a moment.
-    if alive.is_empty() && firm.iter().all(|ip| back.contains(ip)) && !failing.is_empty() {
+    if alive.is_empty() && firm.iter().all(|ip| back.contains(ip)) {
         if !flat.undecided.is_empty() && !ours.exists() {
             return;
         }

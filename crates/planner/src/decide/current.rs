@@ -16,7 +16,7 @@ use fleetdns_core::small_set::SmallSet;
 /// What is ours at a name.
 #[derive(Debug, Default)]
 pub(crate) struct Current<'a> {
-    pub(crate) ips: BTreeSet<IpAddr>,
+    pub(crate) ips: SmallSet<IpAddr>,
     pub(crate) cname: Option<&'a DnsName>,
     sets: &'a [ObservedSet],
     /// By the type of the set that has it: of two sets one may have been written without the other. Most names need none,

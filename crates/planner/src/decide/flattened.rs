@@ -1,12 +1,12 @@
 //! The addresses of a name, with what host names resolve to.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::desired::{Desired, alive, rank};
 use fleetdns_core::member_name::MemberName;
 use fleetdns_core::overrides::OverrideKind;
 use fleetdns_core::probe::Verdict;
+use fleetdns_core::small_set::SmallSet;
 
 /// An IP address that could stand at the name.
 #[derive(Debug, Clone, Copy)]
@@ -27,9 +27,9 @@ pub(crate) struct Flattened {
     /// In order, each once.
     pub(crate) ips: Vec<Considered>,
     /// Members of which a candidate has no verdict yet, or stands for addresses that are not known.
-    pub(crate) undecided: BTreeSet<MemberName>,
+    pub(crate) undecided: SmallSet<MemberName>,
     /// Members that have a candidate.
-    pub(crate) members: BTreeSet<MemberName>,
+    pub(crate) members: SmallSet<MemberName>,
     /// A candidate is a host name that was never resolved.
     pub(crate) has_unresolved: bool,
 }
@@ -45,13 +45,15 @@ impl Flattened {
 pub(crate) fn flatten(desired: &Desired, merge: bool) -> Flattened {
     let mut flat = Flattened {
         ips: Vec::new(),
-        undecided: BTreeSet::new(),
-        members: BTreeSet::new(),
+        undecided: SmallSet::default(),
+        members: SmallSet::default(),
         has_unresolved: false,
     };
     for (address, candidate) in &desired.candidates {
         let kind = candidate.kind;
-        flat.members.extend(candidate.members.iter().cloned());
+        for member in &candidate.members {
+            flat.members.insert(member.clone());
+        }
         match (address.ip(), &candidate.resolved) {
             (Some(ip), _) => flat.ips.push(Considered { ip, verdict: candidate.verdict, kind }),
             (None, Some(resolved)) => {
@@ -66,7 +68,9 @@ pub(crate) fn flatten(desired: &Desired, merge: bool) -> Flattened {
         let unresolved = address.ip().is_none() && candidate.resolved.is_none();
         flat.has_unresolved |= unresolved;
         if candidate.alive().is_none() || (merge && unresolved && candidate.alive() == Some(true)) {
-            flat.undecided.extend(candidate.members.iter().cloned());
+            for member in &candidate.members {
+                flat.undecided.insert(member.clone());
+            }
         }
     }
     // An address that several candidates stand for keeps the best that is said of it.

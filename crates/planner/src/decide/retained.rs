@@ -1,6 +1,6 @@
 //! What is kept of what is there, against the override of inventory or health.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::current::Current;
@@ -14,6 +14,7 @@ use fleetdns_core::member_name::MemberName;
 use fleetdns_core::overrides::OverrideKind;
 use fleetdns_core::ownership::Ownership;
 use fleetdns_core::probe::Verdict;
+use fleetdns_core::small_set::SmallSet;
 
 /// What is there and must stay, whatever inventory or health would like.
 #[derive(Clone, Copy)]
@@ -46,8 +47,8 @@ impl Retained<'_> {
     }
 
     /// Addresses that must stay without being alive.
-    pub(super) fn addresses(&self, ownership: &mut Ownership) -> (BTreeSet<IpAddr>, Option<Hold>) {
-        let (mut kept, mut hold) = (BTreeSet::new(), None);
+    pub(super) fn addresses(&self, ownership: &mut Cow<'_, Ownership>) -> (SmallSet<IpAddr>, Option<Hold>) {
+        let (mut kept, mut hold) = (SmallSet::default(), None);
         for ip in &self.ours.ips {
             let address = Address::from(*ip);
             let seen = self.flat.seen(*ip);
@@ -61,8 +62,8 @@ impl Retained<'_> {
             kept.insert(*ip);
             // The mark goes on saying who gave what is kept, and how it was probed when it last answered.
             match seen {
-                Some(_) => self.ours.keep_probe(&address, ownership),
-                None => self.ours.attribute(&address, ownership),
+                Some(_) => self.ours.keep_probe(&address, ownership.to_mut()),
+                None => self.ours.attribute(&address, ownership.to_mut()),
             }
             hold.get_or_insert(reason);
         }

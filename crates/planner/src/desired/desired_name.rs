@@ -68,10 +68,11 @@ impl Desired {
 
     /// Sets aside what stands by. A claim does while one of a better priority is in; and one of an address that is not
     /// published does while one of a better priority may turn out to be in.
-    pub(crate) fn route(&mut self, zone: &ZoneSettings, there: &[ObservedSet]) {
+    pub(crate) fn route<'a>(&mut self, zone: &ZoneSettings, there: impl FnOnce() -> &'a [ObservedSet]) {
         if self.routing == Routing::All {
             return;
         }
+        let there = there();
         let best = |state: Option<bool>| {
             let claims = self.candidates.values().flat_map(|candidate| &candidate.claims);
             let such = claims.filter(|claim| alive(claim.verdict, claim.kind) == state);

@@ -1,5 +1,6 @@
 //! The part of the planner that decides one name.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -15,9 +16,9 @@ use fleetdns_core::probe::ProbeSpec;
 use fleetdns_core::record::{NonEmpty, RecordData, RecordType};
 
 /// What should stand at a name, and why not otherwise.
-pub(super) struct Decision {
-    pub(super) sets: Vec<RecordSet>,
-    ownership: Ownership,
+struct Decision<'a> {
+    sets: Vec<RecordSet>,
+    ownership: Cow<'a, Ownership>,
     hold: Option<Hold>,
     /// Why what is there goes, when it goes.
     cause: Cause,
@@ -42,9 +43,9 @@ impl Planner {
         observed: &Observed,
         plan: &mut Plan,
     ) -> Vec<RecordSet> {
-        let (decision, refused) = self.decide_desired(name, wanted, observed);
-        plan.refused.extend(refused);
         let there = observed.at(name);
+        let (decision, refused) = self.decide_desired(name, wanted, there, observed);
+        plan.refused.extend(refused);
         let Some(decision) = decision else {
             self.plan_unwanted(name, observed, plan);
             return Vec::new();
@@ -133,30 +134,36 @@ impl Planner {
     pub(crate) fn desired_at(&self, name: &DnsName, observed: &Observed) -> (Option<Desired>, Vec<Refused>) {
         let (mut desired, refused) = self.holder(name, observed);
         if let Some(desired) = &mut desired {
-            desired.route(&self.zone, observed.at(name));
+            desired.route(&self.zone, || observed.at(name));
         }
         (desired, refused)
     }
 
     /// What ought to stand at a name, as far as it can be served: what is there, where that is kept.
     pub(crate) fn sets_at(&self, name: &DnsName, observed: &Observed) -> Vec<RecordSet> {
-        self.decide(name, observed).0.map(|decision| decision.sets).unwrap_or_default()
+        self.decide(name, observed).0.unwrap_or_default()
     }
 
     /// What should stand at a name; `None` when nobody wants it or it cannot be served at all.
-    pub(super) fn decide(&self, name: &DnsName, observed: &Observed) -> (Option<Decision>, Vec<Refused>) {
-        let (desired, refused) = self.desired_at(name, observed);
-        self.decide_desired(name, (desired.as_ref(), refused), observed)
-    }
-
-    fn decide_desired(
+    pub(super) fn decide(
         &self,
         name: &DnsName,
-        (desired, mut refused): (Option<&Desired>, Vec<Refused>),
         observed: &Observed,
-    ) -> (Option<Decision>, Vec<Refused>) {
+    ) -> (Option<Vec<RecordSet>>, Vec<Refused>) {
+        let (desired, refused) = self.desired_at(name, observed);
+        let wanted = (desired.as_ref(), refused);
+        let (decision, refused) = self.decide_desired(name, wanted, observed.at(name), observed);
+        (decision.map(|decision| decision.sets), refused)
+    }
+
+    fn decide_desired<'a>(
+        &self,
+        name: &DnsName,
+        (desired, mut refused): (Option<&'a Desired>, Vec<Refused>),
+        there: &[ObservedSet],
+        observed: &Observed,
+    ) -> (Option<Decision<'a>>, Vec<Refused>) {
         let refuse = |reason| Refused { name: name.as_str().into(), reason };
-        let there = observed.at(name);
         let Some(desired) = desired else { return (None, refused) };
         if let Some(reason) = self.unservable(name, observed) {
             refused.push(refuse(reason));
@@ -247,7 +254,7 @@ impl Planner {
     }
 
     /// While nothing goes at all, what a removed member gave stays too.
-    fn hold_departure(&self, decision: &mut Decision, there: &[ObservedSet]) -> Option<Hold> {
+    fn hold_departure(&self, decision: &mut Decision<'_>, there: &[ObservedSet]) -> Option<Hold> {
         let freeze = self.freeze()?;
         let removes = decision.sets.is_empty() && there.iter().any(|set| set.ours().is_some());
         if !removes || decision.as_it_is {
@@ -269,8 +276,8 @@ impl Planner {
             return Some(Refusal::ZoneCut { at, record_type: record_type.into() });
         }
         // Where something of ours stands, it can be written, and a dead address has to leave.
-        let holds_ours = observed.at(name).iter().any(|set| set.claim.is_ours());
-        if let Some(reason) = observed.unwritable(name).filter(|_| !holds_ours) {
+        let holds_ours = || observed.at(name).iter().any(|set| set.claim.is_ours());
+        if let Some(reason) = observed.unwritable(name).filter(|_| !holds_ours()) {
             return Some(Refusal::Backend(Arc::clone(reason)));
         }
         if self.capabilities.answers_subtree { self.overlap(name, observed) } else { None }
@@ -339,7 +346,7 @@ impl Planner {
         &self,
         name: &DnsName,
         set: &RecordSet,
-        decision: &Decision,
+        decision: &Decision<'_>,
         there: &[ObservedSet],
     ) -> Result<Option<Change>, Refusal> {
         let record_type = set.data.record_type();
@@ -386,22 +393,18 @@ fn conflicts(other: &ObservedSet, lone: bool) -> bool {
     !other.claim.is_ours() && (lone || other.answers_for_addresses())
 }
 
-fn deletions(decision: &Decision, there: &[ObservedSet]) -> Vec<Change> {
-    let desired: BTreeSet<RecordType> = decision.sets.iter().map(|set| set.data.record_type()).collect();
+fn deletions(decision: &Decision<'_>, there: &[ObservedSet]) -> Vec<Change> {
+    let is_desired = |record_type| decision.sets.iter().any(|set| set.data.record_type() == record_type);
     there
         .iter()
         .filter_map(|set| {
             let record_type = set.ours()?.record_type();
-            let cause = if record_type == RecordType::Cname && !desired.is_empty() {
+            let cause = if record_type == RecordType::Cname && !decision.sets.is_empty() {
                 Cause::TypeChange
             } else {
                 decision.cause
             };
-            (!desired.contains(&record_type)).then(|| Change::Delete {
-                before: set.clone(),
-                record_type,
-                cause,
-            })
+            (!is_desired(record_type)).then(|| Change::Delete { before: set.clone(), record_type, cause })
         })
         .collect()
 }

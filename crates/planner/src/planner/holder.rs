@@ -39,7 +39,7 @@ impl Planner {
     /// Who has a name: the Service that it spells, otherwise who had it, otherwise the oldest; and all that share it
     /// with that one.
     pub(super) fn ruling(&self, name: &DnsName, observed: &Observed) -> Ruling<'_> {
-        let (claims, there) = (self.claims.at(name), observed.at(name));
+        let claims = self.claims.at(name);
         if let Some(spelt) = claims.iter().find(|claim| claim.federation && !claim.removed) {
             return Ruling::Held { claims: vec![spelt], title: Title::Spelt };
         }
@@ -49,7 +49,7 @@ impl Planner {
         }
         let claims: Vec<&HostnameClaim> =
             claims.iter().filter(|claim| self.denied(claim, name, observed).is_none()).collect();
-        let marked = ownership(there).map(|mark| mark.services().into_iter().cloned().collect());
+        let marked = ownership(observed.at(name)).map(|mark| mark.services().into_iter().cloned().collect());
         let marked: BTreeSet<ServiceKey> = marked.unwrap_or_default();
         let had = |claim: &HostnameClaim| claim.had || marked.contains(&claim.service);
         let kept: Vec<&HostnameClaim> = idle.iter().filter(|claim| had(claim)).collect();
@@ -77,9 +77,7 @@ impl Planner {
 
     /// What those want who have a name, and whom that refuses. In each member one Service has the name.
     pub(super) fn holder(&self, name: &DnsName, observed: &Observed) -> (Option<Desired>, Vec<Refused>) {
-        let there = observed.at(name);
-        let text: Arc<str> = name.as_str().into();
-        let refuse = |reason| Refused { name: Arc::clone(&text), reason };
+        let refuse = |reason| Refused { name: name.as_str().into(), reason };
         let ruling = self.ruling(name, observed);
         let reason = |claim: &HostnameClaim| {
             let asked_by = claim.service.clone();
@@ -110,7 +108,7 @@ impl Planner {
             return (at(first, &self.input.parts(&first.service)), refused);
         }
         let mut desired: Option<Desired> = None;
-        let seats = self.seats(name, &holders, there);
+        let seats = self.seats(name, &holders, observed.at(name));
         for claim in holders {
             let key = &claim.service;
             let (own, taken): (Vec<Part<'_>>, Vec<Part<'_>>) = self
