@@ -26,6 +26,8 @@ struct KillPoint {
     /// Requests still to pass before it.
     left: usize,
     pid: u32,
+    /// How often the road was armed or disarmed before.
+    turn: u64,
 }
 
 impl KillPoint {
@@ -38,31 +40,48 @@ impl KillPoint {
 
 /// The kill point of a road, if it has one now.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Armed(Arc<Mutex<Option<KillPoint>>>);
+pub(crate) struct Armed(Arc<Mutex<Arming>>);
+
+#[derive(Debug, Default)]
+struct Arming {
+    turn: u64,
+    point: Option<KillPoint>,
+}
 
 impl Armed {
-    fn lock(&self) -> MutexGuard<'_, Option<KillPoint>> {
+    fn lock(&self) -> MutexGuard<'_, Arming> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Kills the process at the `hit`th request from now on, counted from 1.
     pub(crate) fn arm(&self, which: Which, moment: Moment, hit: usize, pid: u32) {
-        *self.lock() = Some(KillPoint { which, moment, left: hit - 1, pid });
+        let mut armed = self.lock();
+        let turn = armed.turn + 1;
+        *armed = Arming { turn, point: Some(KillPoint { which, moment, left: hit - 1, pid, turn }) };
     }
 
     pub(crate) fn disarm(&self) {
-        *self.lock() = None;
+        let mut armed = self.lock();
+        *armed = Arming { turn: armed.turn + 1, point: None };
     }
 
     /// The kill point, when this request is the one that it waits for.
     fn take(&self, body: &[u8]) -> Option<KillPoint> {
         let mut armed = self.lock();
-        let point = armed.as_mut().filter(|point| (point.which)(body))?;
+        let point = armed.point.as_mut().filter(|point| (point.which)(body))?;
         if point.left == 0 {
-            return armed.take();
+            return armed.point.take();
         }
         point.left -= 1;
         None
+    }
+
+    /// Puts a kill point back whose request was never answered: the next such request is as good.
+    fn put_back(&self, point: KillPoint) {
+        let mut armed = self.lock();
+        if armed.turn == point.turn {
+            armed.point = Some(point);
+        }
     }
 }
 
@@ -110,6 +129,15 @@ impl Watched {
             }
         }
         Ok(())
+    }
+}
+
+/// A client on a slow machine may have given up before the answer came.
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some((_, point)) = self.awaited.take() {
+            self.armed.put_back(point);
+        }
     }
 }
 
@@ -253,6 +281,27 @@ mod tests {
         assert!(watched.answer(&frame(HEADERS, 1, b"ok")).is_ok() && victim.lives());
         assert!(watched.answer(&frame(HEADERS, 3, b"ok")).is_err());
         victim.0.wait().unwrap();
+    }
+
+    #[test]
+    fn a_request_that_is_never_answered_leaves_the_next_one_to_be_met() {
+        let (mut watched, mut victim) = Victim::armed(Moment::After, 1);
+        let begin = [vec![b'P'; PREFACE], put(3)].concat();
+        assert!(watched.request(&begin).is_ok());
+        let armed = watched.armed.clone();
+        drop(watched);
+        let mut watched = Watched::new(Protocol::Grpc, armed.clone());
+        assert!(watched.request(&begin).is_ok() && victim.lives());
+        assert!(watched.answer(&frame(HEADERS, 3, b"ok")).is_err());
+        victim.0.wait().unwrap();
+        // What was armed before is over with the next turn.
+        let (mut watched, victim) = Victim::armed(Moment::After, 1);
+        assert!(watched.request(&begin).is_ok());
+        let armed = watched.armed.clone();
+        armed.disarm();
+        drop(watched);
+        assert!(armed.take(&put(3)[9..]).is_none());
+        drop(victim);
     }
 
     #[test]
