@@ -71,7 +71,7 @@ impl Zone {
         })
     }
 
-    /// What stands at a name itself; nothing where it only has names below it, `None` when it does not exist.
+    /// The sets of a name itself; none where it only has names below it, `None` when it does not exist.
     fn at(&self, key: &[u8]) -> Option<&[ObservedSet]> {
         let next = self.next_written(key);
         if let Some((_, sets)) = next.filter(|(next, _)| next.octets() == key) {
