@@ -41,6 +41,16 @@ fn asking(names: usize) -> Snapshot {
     Snapshot { members: (0..5).map(member).collect() }
 }
 
+/// All that these members have answers.
+fn healthy() -> Health {
+    let mut health = Health::default();
+    for number in 0..5 {
+        let address = format!("203.0.113.{}", number + 1).parse().unwrap();
+        health.verdicts.insert(ProbeKey { address, spec: Arc::new(ProbeSpec::tcp(80)) }, Verdict::Healthy);
+    }
+    health
+}
+
 fn work<T>(of: impl FnOnce() -> T) -> (usize, T) {
     let before = PREVIEWS.with(std::cell::Cell::get);
     let done = of();
@@ -49,11 +59,7 @@ fn work<T>(of: impl FnOnce() -> T) -> (usize, T) {
 
 #[test]
 fn each_name_of_a_service_is_worked_out_a_few_times_however_many_there_are() {
-    let mut health = Health::default();
-    for number in 0..5 {
-        let address = format!("203.0.113.{}", number + 1).parse().unwrap();
-        health.verdicts.insert(ProbeKey { address, spec: Arc::new(ProbeSpec::tcp(80)) }, Verdict::Healthy);
-    }
+    let health = healthy();
     for names in [10, 1000] {
         let (snapshot, mut planner) = (asking(names), planner());
         // Global, five regions, ten zones.
@@ -128,7 +134,7 @@ proptest! {
         steps in proptest::collection::vec((1..9_usize, proptest::collection::btree_set(0..12_usize, 0..4)), 0..20),
     ) {
         let mut planner = planner();
-        planner.update(&Input::new(&asking(asks), &Health::default(), &Overrides::default()));
+        planner.update(&Input::new(&asking(asks), &healthy(), &Overrides::default()));
         // Half of it exists, and one name that nobody wants.
         let foreign = ObservedSet {
             ttl: Ttl::DEFAULT,
