@@ -184,6 +184,10 @@ fn connect(access: &Access) -> Result<Connection, AccessError> {
         authority: certificate::authority_problem(config.root_cert.as_deref()),
         secrets,
     };
+    if !uses_tls(&config) {
+        // Otherwise the system's certificates would be read, and kept for this cluster.
+        config.root_cert.get_or_insert_default();
+    }
     let client = Client::try_from(config).map_err(|error| {
         let problem = match &error {
             kube::Error::Auth(auth) => auth_problem(auth),
@@ -192,6 +196,13 @@ fn connect(access: &Access) -> Result<Connection, AccessError> {
         unusable(peer.brief(&problem))
     })?;
     Ok(Connection { client, credential, peer })
+}
+
+/// Whether anything on the way to a member's API server is encrypted.
+fn uses_tls(config: &Config) -> bool {
+    let is_http = |url: &http::Uri| url.scheme_str() == Some("http");
+    let proxy = config.proxy_url.as_ref();
+    !is_http(&config.cluster_url) || proxy.is_some_and(|url| url.scheme_str() == Some("https"))
 }
 
 type Attempt = JoinHandle<Result<Connection, AccessError>>;

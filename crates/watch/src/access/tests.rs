@@ -150,6 +150,21 @@ async fn sent(access: &Access) -> Result<Option<String>, String> {
     Ok(header.map(|value| value.to_str().unwrap().to_owned()))
 }
 
+#[test]
+fn certificates_are_needed_where_anything_on_the_way_is_encrypted() {
+    for (server, proxy, needed) in [
+        ("http://api.test", None, false),
+        ("https://api.test", None, true),
+        ("http://api.test", Some("http://proxy.test:3128"), false),
+        ("http://api.test", Some("https://proxy.test:3128"), true),
+        ("https://api.test", Some("http://proxy.test:3128"), true),
+    ] {
+        let mut config = Config::new(server.parse().unwrap());
+        config.proxy_url = proxy.map(|url| url.parse().unwrap());
+        assert_eq!(uses_tls(&config), needed, "{server} {proxy:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_empty_field_is_not_set() {
     let folder = tempfile::tempdir().unwrap();
