@@ -5,6 +5,7 @@
 //! lets each go on after a time of its own; netem does the same where a kernel has it, and many have not.
 
 use std::env;
+use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -26,8 +27,12 @@ const UP: &str = "PATH=$PATH:/usr/sbin:/sbin; export PATH; ip link set lo up || 
 /// What the network of a test has to be able to do.
 const ABLE: &str =
     "iptables -A INPUT -p tcp --dport 9 -m statistic --mode random --probability 0.2 -j DROP &&
+    iptables -t mangle -A INPUT -p tcp --sport 9 --dport 9 -j DROP &&
     iptables -A INPUT -p udp --sport 9 -j NFQUEUE --queue-num 0 --queue-bypass";
 const QUEUE: u16 = 0;
+/// The table whose rules are mended, and the one whose rules stay.
+const MENDED: &str = "filter";
+const FOR_GOOD: &str = "mangle";
 /// A packet that arrives late does so by less than this.
 const LATEST: u64 = 100;
 
@@ -135,15 +140,51 @@ impl Network {
         rule(port, Way::Both, &["-j", "NFQUEUE", "--queue-num", &QUEUE.to_string()]);
     }
 
-    /// Everything comes through again. Returns how many packets were lost or late.
+    /// Loses all packets of the connections to a server's port that are open now, for good, as a firewall does that forgot them:
+    /// neither end hears of it, and new ones come through. Returns how many connections there are.
+    pub fn forget(&self, port: u16) -> usize {
+        let clients = clients(port);
+        for client in &clients {
+            for (from, to) in [(port, *client), (*client, port)] {
+                let (from, to) = (from.to_string(), to.to_string());
+                let ends = ["-p", "tcp", "--sport", &from, "--dport", &to];
+                iptables(&[&["-t", FOR_GOOD, "-A", "INPUT"], &ends[..], &["-j", "DROP"]].concat());
+            }
+        }
+        clients.len()
+    }
+
+    /// How many packets of forgotten connections were lost since this was asked last.
+    pub fn forgotten(&self) -> u64 {
+        packets(FOR_GOOD)
+    }
+
+    /// Everything comes through again but forgotten connections. Returns how many packets were lost or late.
     pub fn mend(&self) -> u64 {
-        // Packets, octets, what becomes of them, and what they are.
-        let list = iptables(&["-nvxL", "INPUT"]);
-        let counts = list.lines().filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        let count = counts.sum();
+        let count = packets(MENDED);
         iptables(&["-F", "INPUT"]);
         count
     }
+}
+
+/// How many packets met a rule of a table since this was asked last.
+fn packets(table: &str) -> u64 {
+    // Packets, octets, what becomes of them, and what they are.
+    let list = iptables(&["-t", table, "-nvxL", "INPUT", "-Z"]);
+    list.lines().filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok()).sum()
+}
+
+/// The ports of the clients that are connected to a port of this network (proc(5): `/proc/net/tcp`).
+fn clients(port: u16) -> Vec<u16> {
+    const ESTABLISHED: &str = "01";
+    let table = fs::read_to_string("/proc/self/net/tcp").expect("this network has a table");
+    let port_of = |end: &str| u16::from_str_radix(end.rsplit(':').next()?, 16).ok();
+    let client = |line: &str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (local, remote, state) = (fields.next()?, fields.next()?, fields.next()?);
+        (state == ESTABLISHED && port_of(remote) == Some(port)).then(|| port_of(local))?
+    };
+    table.lines().filter_map(client).collect()
 }
 
 fn rule(port: u16, way: Way, what: &[&str]) {

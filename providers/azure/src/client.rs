@@ -23,6 +23,9 @@ use crate::settings::{Choice, Settings};
 
 /// Until a connection stands.
 const CONNECT: Duration = Duration::from_secs(10);
+/// Until the other end's kernel acknowledges what was sent. After that the connection is dead, as when a firewall has forgotten
+/// it, and a new one may come through.
+const ACKNOWLEDGED: Duration = Duration::from_secs(5);
 /// Until an answer is there, whole: a page of a listing, a token.
 const ANSWER: Duration = Duration::from_secs(60);
 /// The same for one record set, which is written in a second or two; and until any answer begins, or goes on. The zone
@@ -197,6 +200,7 @@ impl Arm {
     async fn client(&self) -> Result<reqwest::Client, Fault> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT)
+            .tcp_user_timeout(ACKNOWLEDGED)
             .timeout(ANSWER)
             .read_timeout(SILENCE)
             .redirect(reqwest::redirect::Policy::none());

@@ -21,6 +21,9 @@ use crate::settings::Settings;
 use crate::wire::{Changes, Domains, Endpoint, MEDIA_TYPE};
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// Until the other end's kernel acknowledges what was sent. After that the connection is dead, as when a firewall has forgotten
+/// it, and a new one may come through.
+const ACKNOWLEDGED: Duration = Duration::from_secs(5);
 /// Longest pause that is waited out at once; for a longer one the caller plans again when it is over.
 const SHORT: Duration = Duration::from_secs(2);
 /// How often.
@@ -187,6 +190,7 @@ fn lost(error: &reqwest::Error, timeout: Duration) -> Fault {
 async fn client(settings: &Settings) -> Result<Client, Fault> {
     let mut builder = Client::builder()
         .connect_timeout(CONNECT)
+        .tcp_user_timeout(ACKNOWLEDGED)
         // A redirect would lose the token, or send it elsewhere.
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy();

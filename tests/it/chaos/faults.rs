@@ -68,6 +68,8 @@ pub(super) enum Fault {
     Lost(Loss),
     /// Packets to and from a server arrive late, each by a time of its own.
     Late(Server),
+    /// The connections to a server that are open are dead, and neither end hears of it.
+    Forgotten(Server),
 }
 
 /// What faults happen to.
@@ -87,7 +89,7 @@ const HOUR: i64 = 3600;
 /// In which Azure takes a few calls.
 const WINDOW: Duration = Duration::from_secs(3);
 /// The last faults of the list need a network of our own.
-const OF_PACKETS: usize = 4;
+const OF_PACKETS: usize = 5;
 /// Of the faults that name a daemon that is killed at a step: the file is made, written twice and written to disk.
 const STEPS: usize = 5;
 
@@ -133,6 +135,7 @@ impl Fault {
             Self::Lost(Loss::draw(dice, &[Server::Etcd, Server::Bind, Server::Azure])),
             Self::Lost(Loss::draw(dice, &[Server::Endpoints, Server::Resolver])),
             Self::Late([Server::Api(one), Server::Etcd, Server::Bind, Server::Azure][dice.below(4)]),
+            Self::Forgotten([Server::Api(one), Server::Etcd, Server::Azure][dice.below(3)]),
         ]
     }
 
@@ -170,7 +173,7 @@ impl Fault {
             | Self::ClockBack(_)
             | Self::StateDiskFull(_)
             | Self::StateDiskReadOnly(_) => &[Place::Inside],
-            Self::Lost(Loss { server, .. }) | Self::Late(server) => match server {
+            Self::Lost(Loss { server, .. }) | Self::Late(server) | Self::Forgotten(server) => match server {
                 Server::Api(_) => &[Place::Api],
                 Server::Etcd | Server::Bind | Server::Azure => &[Place::Zones],
                 Server::Endpoints | Server::Resolver => &[Place::Endpoints],
@@ -277,6 +280,11 @@ impl Fault {
             Self::Late(server) => {
                 world.ports(server).into_iter().for_each(|port| world.network().shuffle(port));
             }
+            Self::Forgotten(server) => {
+                let ports = world.ports(server).into_iter();
+                let count: usize = ports.map(|port| world.network().forget(port)).sum();
+                eprintln!("{self:?}: {count} connections");
+            }
         }
     }
 
@@ -323,6 +331,7 @@ impl Fault {
                 world.site(one).preload.set_disk(Disk::Good);
             }
             Self::Lost(_) | Self::Late(_) => world.met += world.network().mend(),
+            Self::Forgotten(_) => world.met += world.network().forgotten(),
         }
     }
 }

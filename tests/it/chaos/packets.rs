@@ -74,6 +74,8 @@ impl World {
 
 /// A connection whose packets were all lost sends again after a pause that has doubled a few times.
 const RIGHT: Duration = Duration::from_secs(60);
+/// What is sent on a dead connection is known to be lost after 5 s.
+const KNOWN_TO_BE_LOST: Duration = Duration::from_secs(25);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_that_are_lost_or_late_leave_nothing_wrong() {
@@ -99,5 +101,8 @@ async fn packets_that_are_lost_or_late_leave_nothing_wrong() {
     let mut world = World::start_with(1, None, 1, 16).await;
     world.network = Some(network);
     each_once(&mut world, &faults, RIGHT).await;
+    // A watch on such a connection is given up after 75 s, which is left to the long form.
+    let forgotten = [Server::Etcd, Server::Azure].map(Fault::Forgotten);
+    each_once(&mut world, &forgotten, KNOWN_TO_BE_LOST).await;
     world.end();
 }
