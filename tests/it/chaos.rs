@@ -35,7 +35,8 @@ mod world;
 
 /// Lists that are doubted, leases that have to end, pauses that have grown.
 const CONVERGED: Duration = Duration::from_secs(120);
-/// After a fault this long, endpoints have died so often that they have to answer for up to four minutes before they are back.
+/// A fault that lasts so long is followed by as long a wait: endpoints have died so often meanwhile that they have to answer for up
+/// to four minutes before they are back.
 const LONG: Duration = Duration::from_secs(300);
 /// When it takes longer, the daemons are asked why, and after each such time again.
 const SLOW: Duration = Duration::from_secs(20);

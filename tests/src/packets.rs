@@ -1,5 +1,5 @@
-//! Loses packets of loopback, and lets them arrive late and in another order. A test does it in a network namespace of its
-//! own, where no other test is.
+//! Loses packets of loopback, for a while or for good, and lets them arrive late and in another order. A test does it in a
+//! network namespace of its own, where no other test is.
 //!
 //! The kernel drops packets by `iptables`. It hands those that are to be late to a thread of this process (`NFQUEUE`), which
 //! lets each go on after a time of its own; netem does the same where a kernel has it, and many have not.
