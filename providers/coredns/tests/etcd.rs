@@ -129,7 +129,13 @@ async fn an_etcd_that_hangs_costs_no_more_than_the_deadline() {
     let outcome = outcome_of(&applied, "www.example.com");
     assert!(matches!(outcome, Outcome::Incomplete { .. }), "nobody knows: {outcome:?}");
     etcd.process().cont();
-    make(&*provider, &desired(&[("www.example.com", a(&["203.0.113.3"]))])).await;
+    // The write nobody knows of may be done between the listing and the next write, which is a conflict then.
+    let next = desired(&[("www.example.com", a(&["203.0.113.3"]))]);
+    let (_, plan_of) = plan(&*provider, &next).await;
+    let outcome = provider.apply(&plan_of).await;
+    let outcome = outcome_of(&outcome, "www.example.com");
+    assert!(matches!(outcome, Outcome::Done(_) | Outcome::Conflict), "{outcome:?}");
+    make(&*provider, &next).await;
     // Gone: refused at once. Back: the very next call works.
     etcd.kill();
     let start = Instant::now();
