@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Constants that bound input from outside: file, name, the beginning of their row in SECURITY.md, and how it shows them.
 #[rustfmt::skip]
-const LIMITS: [(&str, &str, &str, &str); 100] = [
+const LIMITS: [(&str, &str, &str, &str); 102] = [
     ("crates/core/src/limits.rs", "ANSWER_BYTES", "answer of a backend", "64 MiB"),
     ("crates/core/src/limits.rs", "BYTES", "answer of a backend", "1 GiB"),
     ("crates/core/src/limits.rs", "RECORDS", "answer of a backend", "2,000,000 record sets"),
@@ -22,6 +22,8 @@ const LIMITS: [(&str, &str, &str, &str); 100] = [
     ("crates/core/src/unreadable.rs", "MOST", "entries of a zone", "100"),
     ("crates/core/src/annotations.rs", "LARGEST_ANNOTATION", "`[limits] max-annotation`", "64 KiB"),
     ("crates/daemon/src/admin.rs", "AT_ONCE", "readers that the status page", "2"),
+    ("crates/daemon/src/admin/streamed.rs", "PATIENCE", "reader of records", "10 s"),
+    ("crates/daemon/src/admin/streamed.rs", "PIECE_BYTES", "reader of records", "64 KiB"),
     ("crates/daemon/src/config/membership.rs", "LARGEST", "members that `[discovery]` names", "1 MiB"),
     ("crates/daemon/src/config/membership.rs", "MOST", "members that `[discovery]` names", "1,000"),
     ("crates/daemon/src/config/fault.rs", "LONGEST", "text from outside", "4,000"),

@@ -35,6 +35,8 @@ use crate::overrides::order::Operator;
 use crate::page;
 use crate::view::View;
 
+mod streamed;
+
 /// The view, as it is since the last reload.
 #[derive(Debug, Clone)]
 pub struct Views(pub watch::Receiver<Arc<Operator>>);
@@ -49,8 +51,14 @@ impl FromRef<Views> for View {
 const AT_ONCE: usize = 2;
 /// Turns of pages, which do not wait for plans.
 pub(crate) static PAGES: Semaphore = Semaphore::const_new(AT_ONCE);
-/// Turns of snapshots and consequences.
+/// Turns of what takes milliseconds, and more the larger the fleet.
+static LOOKS: Semaphore = Semaphore::const_new(AT_ONCE);
+/// Turns of consequences.
 static PLANS: Semaphore = Semaphore::const_new(AT_ONCE);
+/// Turns of metrics, which others ask for than those on this machine.
+static SCRAPES: Semaphore = Semaphore::const_new(AT_ONCE);
+/// Turns of records and snapshots, which end when they are read.
+static LISTS: Semaphore = Semaphore::const_new(AT_ONCE);
 /// On loopback all are one peer.
 const ADMIN: Limits =
     Limits { connections: 64, of_peer: 64, head: Duration::from_secs(10), life: Duration::from_secs(600) };
@@ -75,9 +83,9 @@ pub(crate) fn routes(
     let ending = shutdown.clone();
     let known = Known { address, names };
     Router::new()
-        .route("/v1/status", get(async |State(view): State<View>| Json(view.status())))
+        .route("/v1/status", get(status))
         .route("/v1/records", get(records))
-        .route("/v1/overrides", get(async |State(view): State<View>| Json(view.overrides())))
+        .route("/v1/overrides", get(overrides))
         .route("/v1/why", get(why))
         .route("/v1/events", get(move |state, query| events(state, query, ending)))
         .route("/v1/snapshot", get(snapshot))
@@ -184,8 +192,8 @@ struct Which {
     all: bool,
 }
 
-async fn records(State(view): State<View>, Query(which): Query<Which>) -> impl IntoResponse {
-    Json(view.records(which.all))
+async fn records(State(view): State<View>, Query(which): Query<Which>) -> Result<Response, StatusCode> {
+    streamed::json(&LISTS, move |out| view.write_records(which.all, out)).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -193,21 +201,34 @@ struct What {
     name: String,
 }
 
-async fn why(State(view): State<View>, Query(what): Query<What>) -> impl IntoResponse {
-    Json(view.why(&what.name))
+async fn status(State(view): State<View>) -> Result<Response, StatusCode> {
+    beside(&LOOKS, move || Json(view.status()).into_response()).await
 }
 
-/// Does work that takes a while in a large fleet beside the tasks that matter, little of it at one time.
+async fn overrides(State(view): State<View>) -> Result<Response, StatusCode> {
+    beside(&LOOKS, move || Json(view.overrides()).into_response()).await
+}
+
+async fn why(State(view): State<View>, Query(what): Query<What>) -> Result<Response, StatusCode> {
+    beside(&LOOKS, move || Json(view.why(&what.name)).into_response()).await
+}
+
+/// Does work that takes a while in a large fleet beside the tasks that matter, little of it at one time: its turn ends with
+/// it, also when whoever asked has gone.
 pub(crate) async fn beside<T: Send + 'static>(
-    turns: &Semaphore,
+    turns: &'static Semaphore,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, StatusCode> {
-    let _turn = turns.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-    tokio::task::spawn_blocking(work).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    let turn = turns.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let working = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        work()
+    });
+    working.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 async fn snapshot(State(view): State<View>) -> Result<Response, StatusCode> {
-    beside(&PLANS, move || Json(view.scenario()).into_response()).await
+    streamed::json(&LISTS, move |out| view.write_scenario(out)).await
 }
 
 async fn consequences(
@@ -231,13 +252,12 @@ async fn events(
     }
 }
 
-async fn metrics(State(view): State<View>, headers: HeaderMap) -> Response {
+async fn metrics(State(view): State<View>, headers: HeaderMap) -> Result<Response, StatusCode> {
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let open = accept.into_iter().any(|value| value.contains(metrics::OPEN_METRICS));
-    match metrics::render(&view, open) {
-        Ok((kind, text)) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+    let rendered = beside(&SCRAPES, move || metrics::render(&view, open)).await?;
+    let (kind, text) = rendered.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
 #[cfg(test)]
@@ -250,6 +270,23 @@ mod tests {
         let (head, body) = answer.into_parts();
         let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
         (head.status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn work_whose_reader_has_gone_keeps_its_turn_until_it_is_done() {
+        static TURN: Semaphore = Semaphore::const_new(1);
+        let (begun, begin) = tokio::sync::oneshot::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let asked = tokio::spawn(beside(&TURN, move || {
+            begun.send(()).unwrap();
+            ended.recv().unwrap();
+        }));
+        begin.await.unwrap();
+        asked.abort();
+        assert!(asked.await.unwrap_err().is_cancelled());
+        assert!(TURN.try_acquire().is_err(), "it still works");
+        end.send(()).unwrap();
+        drop(TURN.acquire().await.unwrap());
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use fleetdns_core::HostnamePolicy;
 use fleetdns_core::{
     Address, Brakes, Health, Inventory, Measure, MemberName, MemberView, Observed, Override, Overrides,
-    ProbeKey, RecordData, Snapshot, Subject,
+    ProbeKey, Snapshot, Subject,
 };
-use fleetdns_planner::simulate::{Report, Scenario, ZoneNow, consequences};
+use fleetdns_planner::simulate::{Report, ZoneNow, consequences};
 use fleetdns_planner::{HeldLine, Input, Reason};
 use fleetdns_probe::Reports;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,7 @@ use crate::reload::{ReloadCount, Reloaded};
 use crate::self_checks::{CanaryLine, SelfCheckLine};
 use crate::zone::ZoneStatus;
 
+mod large;
 mod lines;
 #[cfg(test)]
 mod tests;
@@ -290,34 +291,6 @@ impl View {
         found
     }
 
-    /// Record sets of all zones, ours first to last by name; others' too when `all` is set.
-    pub fn records(&self, all: bool) -> Vec<RecordLine> {
-        let mut lines = Vec::new();
-        for zone in &self.zones {
-            let status = zone.borrow().clone();
-            for (name, sets) in status.observed.iter().flat_map(Observed::iter) {
-                for set in sets.iter().filter(|set| all || set.claim.is_ours()) {
-                    let ownership = set.claim.ownership();
-                    lines.push(RecordLine {
-                        zone: status.settings.zone.to_string(),
-                        name: name.to_string(),
-                        record_type: set.type_name().to_owned(),
-                        ttl: set.ttl.seconds(),
-                        values: set.content.data().map(RecordData::values).unwrap_or_default(),
-                        ours: set.claim.is_ours(),
-                        service: ownership.as_ref().map(|e| {
-                            e.services().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-                        }),
-                        members: ownership
-                            .map(|e| e.members.keys().map(ToString::to_string).collect())
-                            .unwrap_or_default(),
-                    });
-                }
-            }
-        }
-        lines
-    }
-
     /// What the providers measure, zone by zone.
     pub fn measures(&self) -> Vec<ZoneMeasure> {
         let of_zone = |status: &ZoneStatus| -> Vec<ZoneMeasure> {
@@ -330,26 +303,6 @@ impl View {
                 .collect()
         };
         self.zones.iter().flat_map(|zone| of_zone(&zone.borrow())).collect()
-    }
-
-    /// The fleet as a scenario for `simulate`.
-    pub fn scenario(&self) -> Scenario {
-        let mut scenario = Scenario::of(&self.fleet);
-        scenario.template.clone_from(&self.template);
-        scenario.hostnames = self.policy.rules();
-        scenario.name_servers = self.policy.servers().iter().map(ToString::to_string).collect();
-        scenario.add_brakes(&self.brakes);
-        for zone in &self.zones {
-            let status = zone.borrow().clone();
-            let observed = status.observed.unwrap_or_default();
-            scenario.name_servers.extend(observed.name_servers().iter().map(ToString::to_string));
-            scenario.add_zone(&status.settings, &status.capabilities, &observed);
-        }
-        let priorities = self.zones.first().map(|zone| Arc::clone(&zone.borrow().settings.priorities));
-        let input = self.inputs.current();
-        scenario.add_members(input.fleet(), input.health(), &priorities.unwrap_or_default());
-        scenario.overrides.extend(input.overrides().iter().cloned());
-        scenario
     }
 
     /// What the next passes do when all of this is dead, beyond what they do anyway. May take a while in a large fleet.

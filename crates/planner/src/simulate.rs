@@ -16,6 +16,7 @@ mod report;
 mod scenario;
 mod world;
 
+pub use capture::Capture;
 pub use consequences::{ZoneNow, consequences, without};
 pub use error::ScenarioError;
 pub use report::{ChangeLine, Report};

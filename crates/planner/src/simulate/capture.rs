@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Serialize, Serializer};
+
 use super::{BrakeState, CapabilityState, MemberState, Scenario, SetState, VerdictState, ZoneState, read};
 use crate::desired::{ZoneSettings, address_health};
 use crate::publish::{PublishSettings, publish};
@@ -19,14 +21,44 @@ use fleetdns_core::routing::Routing;
 use fleetdns_core::service::{Ingress, Published, Service};
 use fleetdns_core::service_fault::ServiceFault;
 
-impl Scenario {
+/// A running fleet as a scenario. Sets and Services become text one by one while it is written: all of them at once take
+/// more memory than the daemon.
+pub type Capture<'a> = Scenario<ZoneState<Sets<'a>>, MemberState<Services<'a>>>;
+
+/// What a zone holds.
+#[derive(Debug)]
+pub struct Sets<'a> {
+    zone: &'a ZoneSettings,
+    observed: &'a Observed,
+}
+
+impl Serialize for Sets<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let of = |(name, sets): (&'_ DnsName, &'_ [ObservedSet])| -> Vec<SetState> {
+            sets.iter().map(|set| set_state(name, set, self.zone)).collect()
+        };
+        serializer.collect_seq(self.observed.iter().flat_map(of))
+    }
+}
+
+/// The Services of a member.
+#[derive(Debug)]
+pub struct Services<'a>(&'a MemberView);
+
+impl Serialize for Services<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.services.values().map(|published| let_through(published)))
+    }
+}
+
+impl<'a> Capture<'a> {
     /// An empty scenario of a fleet.
     pub fn of(fleet: &str) -> Self {
         Self { fleet: fleet.to_owned(), ..Self::default() }
     }
 
     /// Adds a zone and what it holds.
-    pub fn add_zone(&mut self, zone: &ZoneSettings, capabilities: &Capabilities, observed: &Observed) {
+    pub fn add_zone(&mut self, zone: &'a ZoneSettings, capabilities: &Capabilities, observed: &'a Observed) {
         let max_values = (capabilities.max_values < usize::MAX).then_some(capabilities.max_values);
         let state = CapabilityState {
             wildcards: capabilities.wildcards,
@@ -46,16 +78,13 @@ impl Scenario {
             ttl: (zone.ttl != Ttl::DEFAULT).then(|| zone.ttl.seconds()),
             routing: (zone.routing != Routing::All).then(|| zone.routing.as_str().to_owned()),
             capabilities: (state != CapabilityState::default()).then_some(state),
-            observed: observed
-                .iter()
-                .flat_map(|(name, sets)| sets.iter().map(|set| set_state(name, set, zone)))
-                .collect(),
+            observed: Sets { zone, observed },
         });
     }
 
     /// How Services will be read back.
     fn plain_settings(&self) -> Option<PublishSettings> {
-        let zone = |zone: &ZoneState| {
+        let zone = |zone: &ZoneState<Sets<'_>>| {
             let name: DnsName = zone.name.parse().ok()?;
             let suffix = zone.suffix.as_ref().map_or(Ok(name.clone()), |text| text.parse()).ok()?;
             Some((name, suffix))
@@ -81,7 +110,7 @@ impl Scenario {
     /// are read: the template and the zones.
     pub fn add_members(
         &mut self,
-        snapshot: &Snapshot,
+        snapshot: &'a Snapshot,
         health: &Health,
         priorities: &BTreeMap<MemberName, u16>,
     ) {
@@ -152,8 +181,7 @@ fn set_state(name: &DnsName, set: &ObservedSet, zone: &ZoneSettings) -> SetState
     }
 }
 
-fn member_state(member: &MemberView) -> MemberState {
-    let services: Vec<_> = member.services.values().map(|published| let_through(published)).collect();
+fn member_state(member: &MemberView) -> MemberState<Services<'_>> {
     MemberState {
         name: member.name.to_string(),
         priority: None,
@@ -161,6 +189,6 @@ fn member_state(member: &MemberView) -> MemberState {
         region: member.region.as_ref().map(ToString::to_string),
         zones: member.zones.iter().map(ToString::to_string).collect(),
         probes: BTreeMap::new(),
-        services: (member.listed || !services.is_empty()).then_some(services),
+        services: (member.listed || !member.services.is_empty()).then_some(Services(member)),
     }
 }

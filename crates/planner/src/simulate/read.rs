@@ -71,8 +71,8 @@ pub(super) fn read_zones(scenario: &Scenario, fleet: &Label) -> Result<Vec<Zone>
 }
 
 /// What reading a Service depends on.
-pub(super) fn settings(
-    scenario: &Scenario,
+pub(super) fn settings<Z, M>(
+    scenario: &Scenario<Z, M>,
     fleet: &Label,
     zones: Vec<(DnsName, DnsName)>,
 ) -> Result<PublishSettings, ScenarioError> {
@@ -86,7 +86,7 @@ pub(super) fn settings(
     })
 }
 
-fn read_policy(scenario: &Scenario) -> Result<Arc<HostnamePolicy>, ScenarioError> {
+fn read_policy<Z, M>(scenario: &Scenario<Z, M>) -> Result<Arc<HostnamePolicy>, ScenarioError> {
     let mut rules = Vec::new();
     for (namespace, patterns) in &scenario.hostnames {
         let patterns = patterns.split(',').map(|text| parse("hostnames", text.trim()));
@@ -98,7 +98,7 @@ fn read_policy(scenario: &Scenario) -> Result<Arc<HostnamePolicy>, ScenarioError
     Ok(Arc::new(HostnamePolicy::new(rules, servers)))
 }
 
-fn policies(scenario: &Scenario) -> Arc<AddressPolicies> {
+fn policies<Z, M>(scenario: &Scenario<Z, M>) -> Arc<AddressPolicies> {
     let allow = scenario.address_allow.iter().map(|address| (*address).into()).collect();
     let fleet = Arc::new(AddressPolicy::new(Vec::new(), allow));
     Arc::new(AddressPolicies { fleet, ..AddressPolicies::default() })

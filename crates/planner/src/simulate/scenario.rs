@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use fleetdns_core::overrides::Override;
 use fleetdns_core::service::Service;
 
-/// The whole file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The whole file, with its zones and members as it is read; or in a form that can only be written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Scenario {
+pub struct Scenario<Z = ZoneState, M = MemberState> {
     /// Name of the fleet.
     pub fleet: String,
     /// Owner id, when it is not the fleet's name.
@@ -30,10 +30,10 @@ pub struct Scenario {
     #[serde(default, rename = "name-servers", skip_serializing_if = "Vec::is_empty")]
     pub name_servers: Vec<String>,
     /// Zones that are written.
-    pub zones: Vec<ZoneState>,
+    pub zones: Vec<Z>,
     /// Members of the fleet.
-    #[serde(default)]
-    pub members: Vec<MemberState>,
+    #[serde(default = "Vec::new")]
+    pub members: Vec<M>,
     /// Verdicts other than healthy.
     #[serde(default)]
     pub verdicts: Vec<VerdictState>,
@@ -54,10 +54,31 @@ pub struct Scenario {
     pub address_allow: BTreeSet<IpAddr>,
 }
 
+impl<Z, M> Default for Scenario<Z, M> {
+    fn default() -> Self {
+        Self {
+            fleet: String::new(),
+            owner: None,
+            federation_names: None,
+            template: None,
+            hostnames: BTreeMap::new(),
+            name_servers: Vec::new(),
+            zones: Vec::new(),
+            members: Vec::new(),
+            verdicts: Vec::new(),
+            resolved: BTreeMap::new(),
+            overrides: Vec::new(),
+            self_check: None,
+            brakes: BrakeState::default(),
+            address_allow: BTreeSet::new(),
+        }
+    }
+}
+
 /// A zone and what it holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ZoneState {
+pub struct ZoneState<O = Vec<SetState>> {
     /// The apex.
     pub name: String,
     /// What federation names end in; the zone when it is not given.
@@ -74,7 +95,7 @@ pub struct ZoneState {
     pub capabilities: Option<CapabilityState>,
     /// Record sets that exist.
     #[serde(default)]
-    pub observed: Vec<SetState>,
+    pub observed: O,
 }
 
 /// What a provider can represent.
@@ -142,7 +163,7 @@ pub struct SetState {
 /// A member and its Services.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MemberState {
+pub struct MemberState<S = Vec<Service>> {
     /// Its name.
     pub name: String,
     /// `pending`, `live` (when it is not given), `stale` or `removed`.
@@ -160,7 +181,7 @@ pub struct MemberState {
     /// Its Services. A pending or stale member without this field was never listed: it has what the zones' ownership
     /// marks say that it gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub services: Option<Vec<Service>>,
+    pub services: Option<S>,
     /// How Services are probed, by `NAMESPACE/NAME` and in the form that marks have (`https:443@www.example.com/healthz`),
     /// where that follows neither from their ports nor from their annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

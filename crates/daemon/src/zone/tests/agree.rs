@@ -151,7 +151,11 @@ async fn agree(before: World, now: World, subject: Subject, kind: OverrideKind) 
         brakes: BRAKES,
         ..View::empty()
     };
-    let report = |view: View| simulate(&view.scenario(), &[]).unwrap();
+    let report = |view: View| {
+        let mut text = Vec::new();
+        view.write_scenario(&mut text).unwrap();
+        simulate(&serde_json::from_slice(&text).unwrap(), &[]).unwrap()
+    };
     let (said_plain, said) = (report(view(&Overrides::default())), report(view(&overrides)));
     assert_eq!(after(sets(&observed), &said_plain.plan), sets(&plain), "without the override");
     assert_eq!(after(sets(&observed), &said.plan), sets(&done), "with it");
