@@ -193,7 +193,7 @@ struct Which {
 }
 
 async fn records(State(view): State<View>, Query(which): Query<Which>) -> Result<Response, StatusCode> {
-    streamed::json(&LISTS, move |out| view.write_records(which.all, out)).await
+    streamed::json(&LISTS, Box::new(move |out| view.write_records(which.all, out))).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -202,22 +202,25 @@ struct What {
 }
 
 async fn status(State(view): State<View>) -> Result<Response, StatusCode> {
-    beside(&LOOKS, move || Json(view.status()).into_response()).await
+    beside(&LOOKS, Box::new(move || Json(view.status()).into_response())).await
 }
 
 async fn overrides(State(view): State<View>) -> Result<Response, StatusCode> {
-    beside(&LOOKS, move || Json(view.overrides()).into_response()).await
+    beside(&LOOKS, Box::new(move || Json(view.overrides()).into_response())).await
 }
 
 async fn why(State(view): State<View>, Query(what): Query<What>) -> Result<Response, StatusCode> {
-    beside(&LOOKS, move || Json(view.why(&what.name)).into_response()).await
+    beside(&LOOKS, Box::new(move || Json(view.why(&what.name)).into_response())).await
 }
+
+/// Work of one type, whatever it does: each type more is a task more in the binary.
+pub(crate) type Work<T> = Box<dyn FnOnce() -> T + Send>;
 
 /// Does work that takes a while in a large fleet beside the tasks that matter, little of it at one time: its turn ends with
 /// it, also when whoever asked has gone.
 pub(crate) async fn beside<T: Send + 'static>(
     turns: &'static Semaphore,
-    work: impl FnOnce() -> T + Send + 'static,
+    work: Work<T>,
 ) -> Result<T, StatusCode> {
     let turn = turns.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let working = tokio::task::spawn_blocking(move || {
@@ -228,7 +231,7 @@ pub(crate) async fn beside<T: Send + 'static>(
 }
 
 async fn snapshot(State(view): State<View>) -> Result<Response, StatusCode> {
-    streamed::json(&LISTS, move |out| view.write_scenario(out)).await
+    streamed::json(&LISTS, Box::new(move |out| view.write_scenario(out))).await
 }
 
 async fn consequences(
@@ -237,7 +240,7 @@ async fn consequences(
 ) -> Result<Response, StatusCode> {
     let down: Vec<String> =
         query.into_iter().filter(|(key, _)| key == "down").map(|(_, what)| what).collect();
-    beside(&PLANS, move || Json(view.consequences(&down)).into_response()).await
+    beside(&PLANS, Box::new(move || Json(view.consequences(&down)).into_response())).await
 }
 
 /// Waits no longer than the daemon runs.
@@ -255,9 +258,11 @@ async fn events(
 async fn metrics(State(view): State<View>, headers: HeaderMap) -> Result<Response, StatusCode> {
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let open = accept.into_iter().any(|value| value.contains(metrics::OPEN_METRICS));
-    let rendered = beside(&SCRAPES, move || metrics::render(&view, open)).await?;
-    let (kind, text) = rendered.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+    let render = move || match metrics::render(&view, open) {
+        Ok((kind, text)) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    };
+    beside(&SCRAPES, Box::new(render)).await
 }
 
 #[cfg(test)]
@@ -277,10 +282,11 @@ mod tests {
         static TURN: Semaphore = Semaphore::const_new(1);
         let (begun, begin) = tokio::sync::oneshot::channel();
         let (end, ended) = std::sync::mpsc::channel::<()>();
-        let asked = tokio::spawn(beside(&TURN, move || {
+        let work = move || {
             begun.send(()).unwrap();
             ended.recv().unwrap();
-        }));
+        };
+        let asked = tokio::spawn(beside(&TURN, Box::new(work)));
         begin.await.unwrap();
         asked.abort();
         assert!(asked.await.unwrap_err().is_cancelled());

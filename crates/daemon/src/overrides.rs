@@ -16,12 +16,16 @@ pub mod clock;
 pub mod effect;
 pub mod order;
 pub(crate) mod outlook;
+pub mod request;
+pub mod sender;
 pub mod storage;
 pub mod store;
 pub mod store_task;
 
 pub use clock::Clock;
 pub use effect::Effect;
+pub use request::{OverrideChange, OverrideError, OverrideRequest};
+pub use sender::OverrideSender;
 pub use storage::Storage;
 pub use store::{StateFile, StoreError, standing};
-pub use store_task::{OverrideChange, OverrideError, OverrideRequest, OverrideSender, OverrideStore};
+pub use store_task::OverrideStore;

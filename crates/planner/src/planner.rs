@@ -22,12 +22,14 @@ use fleetdns_core::provider::Capabilities;
 use fleetdns_core::record::RecordSet;
 use fleetdns_core::service::ServiceKey;
 
+mod changes;
 mod claims;
 mod decide;
 mod handover;
 mod holder;
 mod moves;
 mod pass;
+mod servable;
 
 pub use handover::{Handover, Leave, Orphan, release};
 pub(crate) use moves::addresses_of;

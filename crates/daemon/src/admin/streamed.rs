@@ -24,11 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A part of an answer, or `None` behind the last one.
 type Piece = Option<Bytes>;
 
+type WriteAll = Box<dyn FnOnce(&mut dyn Write) -> serde_json::Result<()> + Send>;
+
 /// Sends what `write` writes, as JSON; it has one of the turns until all of it was taken.
-pub(super) async fn json(
-    turns: &'static Semaphore,
-    write: impl FnOnce(&mut dyn Write) -> serde_json::Result<()> + Send + 'static,
-) -> Result<Response, StatusCode> {
+pub(super) async fn json(turns: &'static Semaphore, write: WriteAll) -> Result<Response, StatusCode> {
     let turn = turns.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let (pieces, taken) = mpsc::channel(AHEAD);
     let runtime = Handle::current();
@@ -94,9 +93,9 @@ mod tests {
     const LARGE: usize = 40 * PIECE_BYTES;
 
     /// Writes numbers until there are [`LARGE`] bytes, and counts the bytes.
-    fn numbers(written: &Arc<AtomicUsize>) -> impl FnOnce(&mut dyn Write) -> serde_json::Result<()> + use<> {
+    fn numbers(written: &Arc<AtomicUsize>) -> WriteAll {
         let written = Arc::clone(written);
-        move |out| {
+        Box::new(move |out| {
             for number in 0.. {
                 let text = format!("{number} ");
                 out.write_all(text.as_bytes()).map_err(serde_json::Error::io)?;
@@ -105,7 +104,7 @@ mod tests {
                 }
             }
             Ok(())
-        }
+        })
     }
 
     #[tokio::test]

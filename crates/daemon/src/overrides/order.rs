@@ -13,7 +13,8 @@ use tracing::info;
 
 use super::clock::Clock;
 use super::effect::{Effect, Scene, count, services};
-use super::store_task::{OverrideChange, OverrideError, OverrideRequest, OverrideSender};
+use super::request::{OverrideChange, OverrideError, OverrideRequest};
+use super::sender::OverrideSender;
 use crate::config::Config;
 use crate::view::View;
 use crate::zone::ZoneStatus;

@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetdns_core::{DnsName, Observed, Override, OverrideKind, Overrides, Subject};
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
-use tokio::sync::watch::error::RecvError;
-use tokio::sync::{mpsc, oneshot, watch};
+use fleetdns_core::{DnsName, Override, Overrides, Subject};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::clock::Clock;
+use super::request::{OverrideChange, OverrideError, OverrideRequest};
+use super::sender::{OverrideSender, Request};
 use super::storage::Storage;
-use super::store::{StateFile, StoreError, marked};
+use super::store::{StateFile, StoreError};
 use crate::chain;
 use fleetdns_core::stamp;
 
@@ -22,164 +21,6 @@ use fleetdns_core::stamp;
 const LOOK: Duration = Duration::from_secs(30);
 /// So often what another replica was told is looked at.
 const LOOK_AT_SHARED: Duration = Duration::from_secs(1);
-
-/// A change that a person asks for.
-#[derive(Debug, Clone)]
-pub struct OverrideRequest {
-    /// What it is about.
-    pub subjects: Vec<Subject>,
-    /// What is set; `None` takes back what was.
-    pub kind: Option<OverrideKind>,
-    /// Who asks.
-    pub by: String,
-    /// Why; may be empty.
-    pub reason: String,
-    /// For how long; until it is taken back when it is `None`.
-    pub span: Option<Duration>,
-}
-
-impl OverrideRequest {
-    /// The overrides as they would be, and what changes.
-    pub fn applied_to(&self, overrides: &Overrides, now: u64) -> (Overrides, Vec<OverrideChange>) {
-        let mut next = overrides.clone();
-        let until = self.span.map(|span| now.saturating_add(span.as_secs()));
-        let mut change = Vec::new();
-        for subject in &self.subjects {
-            let after = self.kind.map(|kind| Override {
-                subject: subject.clone(),
-                kind,
-                reason: self.reason.clone(),
-                by: self.by.clone(),
-                since: now,
-                until,
-            });
-            let before = match &after {
-                Some(entry) => next.set(entry.clone()),
-                None => next.clear(subject),
-            };
-            change.push(OverrideChange { subject: subject.clone(), before, after });
-        }
-        (next, change)
-    }
-}
-
-/// What became of one subject.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OverrideChange {
-    /// Which one.
-    pub subject: Subject,
-    /// What was set before.
-    pub before: Option<Override>,
-    /// What is set now.
-    pub after: Option<Override>,
-}
-
-/// Why nothing was changed.
-#[derive(Debug, Error)]
-pub enum OverrideError {
-    /// It could not be kept.
-    #[error("nothing is changed")]
-    StateFile(#[from] StoreError),
-    /// The daemon is ending.
-    #[error("the daemon is ending")]
-    Ending,
-}
-
-#[derive(Debug)]
-enum Request {
-    Say(OverrideRequest, oneshot::Sender<Result<Vec<OverrideChange>, OverrideError>>),
-    Adopt { zone: DnsName, changes: Overrides, done: oneshot::Sender<()> },
-    Confirm(oneshot::Sender<Result<(), OverrideError>>),
-}
-
-/// What the rest of the daemon has of the override store: the overrides in force, and a way to ask for others.
-#[derive(Debug, Clone)]
-pub struct OverrideSender {
-    requests: mpsc::Sender<Request>,
-    overrides: watch::Receiver<Overrides>,
-    fault: watch::Receiver<Option<Arc<str>>>,
-    known: watch::Receiver<bool>,
-}
-
-impl OverrideSender {
-    /// A stand-in without an override store: nothing is ever set.
-    pub fn none() -> Self {
-        let overrides = watch::channel(Overrides::default()).1;
-        Self {
-            requests: mpsc::channel(1).0,
-            overrides,
-            fault: watch::channel(None).1,
-            known: watch::channel(true).1,
-        }
-    }
-
-    /// Returns when what is kept has been read.
-    pub async fn known(&self) {
-        // Without a store the daemon is ending.
-        let _ = self.known.clone().wait_for(|known| *known).await;
-    }
-
-    /// Whether what is kept has been read.
-    pub fn is_known(&self) -> bool {
-        *self.known.borrow()
-    }
-
-    /// Why overrides cannot be kept in the state directory.
-    pub fn state(&self) -> watch::Receiver<Option<Arc<str>>> {
-        self.fault.clone()
-    }
-
-    /// The overrides in force, for who only reads them.
-    pub fn receiver(&self) -> watch::Receiver<Overrides> {
-        self.overrides.clone()
-    }
-
-    /// The overrides in force; [`OverrideSender::changed`] waits for others than these.
-    pub fn latest(&mut self) -> Overrides {
-        self.overrides.borrow_and_update().clone()
-    }
-
-    /// Returns when other overrides are in force.
-    ///
-    /// # Errors
-    /// When there is no override store any more.
-    pub async fn changed(&mut self) -> Result<(), RecvError> {
-        self.overrides.changed().await
-    }
-
-    /// Hands over what a zone's marks say, and returns when it counts, or when the daemon is ending.
-    pub async fn adopt(&self, zone: &DnsName, observed: &Observed) {
-        let changes = marked(observed);
-        if changes.is_empty() {
-            return;
-        }
-        let (done, wait) = oneshot::channel();
-        if self.requests.send(Request::Adopt { zone: zone.clone(), changes, done }).await.is_ok() {
-            // Gone without an answer: the daemon is ending.
-            let _ = wait.await;
-        }
-    }
-
-    /// Tells other replicas that an outage is confirmed.
-    ///
-    /// # Errors
-    /// [`OverrideError`]: they were not told.
-    pub async fn confirm(&self) -> Result<(), OverrideError> {
-        let (done, wait) = oneshot::channel();
-        self.requests.send(Request::Confirm(done)).await.map_err(|_| OverrideError::Ending)?;
-        wait.await.map_err(|_| OverrideError::Ending)?
-    }
-
-    /// Asks for a change; returns what became of each subject.
-    ///
-    /// # Errors
-    /// [`OverrideError`]: nothing was changed.
-    pub async fn request(&self, request: OverrideRequest) -> Result<Vec<OverrideChange>, OverrideError> {
-        let (done, wait) = oneshot::channel();
-        self.requests.send(Request::Say(request, done)).await.map_err(|_| OverrideError::Ending)?;
-        wait.await.map_err(|_| OverrideError::Ending)?
-    }
-}
 
 /// How often an outage was confirmed, as far as this replica knows, and who listens here.
 #[derive(Debug, Default)]

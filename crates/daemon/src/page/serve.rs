@@ -88,7 +88,7 @@ impl Pages {
             return Ok(Arc::clone(overview));
         }
         let (at, view) = (Instant::now(), View::from_ref(self));
-        let overview = Arc::new(beside(&PAGES, move || Overview::of(&view)).await?);
+        let overview = Arc::new(beside(&PAGES, Box::new(move || Overview::of(&view))).await?);
         *latest = Some((at, Arc::clone(&overview)));
         Ok(overview)
     }
@@ -99,7 +99,7 @@ impl Pages {
         render: impl FnOnce(&Overview, &View) -> Result<Option<String>, askama::Error> + Send + 'static,
     ) -> Result<Html<String>, StatusCode> {
         let (overview, view) = (self.overview().await?, View::from_ref(self));
-        match beside(&PAGES, move || render(&overview, &view)).await? {
+        match beside(&PAGES, Box::new(move || render(&overview, &view))).await? {
             Ok(Some(page)) => Ok(Html(page)),
             Ok(None) => Err(StatusCode::NOT_FOUND),
             Err(error) => {

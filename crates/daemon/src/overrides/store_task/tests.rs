@@ -1,7 +1,7 @@
 //! The override store in paused time.
 
 use fleetdns_core::ownership::{Owner, Ownership};
-use fleetdns_core::{Content, NonEmpty, ObservedSet, RecordData, Ttl, Version};
+use fleetdns_core::{Content, NonEmpty, Observed, ObservedSet, OverrideKind, RecordData, Ttl, Version};
 use tokio::time::Instant;
 
 use super::*;
