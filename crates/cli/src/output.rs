@@ -3,24 +3,20 @@
 use std::io::{self, Write};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table};
-use serde::Serialize;
+use erased_serde::Serialize;
 
 use crate::args::Format;
 use crate::error::CommandError;
 
 /// Prints a value as JSON or YAML, or by `text`; returns whether somebody still reads.
-pub fn show<T: Serialize>(
+pub fn show(
     format: Format,
-    value: &T,
+    value: &dyn Serialize,
     text: impl FnOnce(&mut Text<'_>) -> io::Result<()>,
 ) -> Result<bool, CommandError> {
     let done = match format {
         Format::Text | Format::Wide => on_terminal(format == Format::Wide, text),
-        Format::Json => {
-            let mut out = io::stdout().lock();
-            let written = serde_json::to_writer_pretty(&mut out, value);
-            written.map_err(io::Error::from).and_then(|()| writeln!(out))
-        }
+        Format::Json => json(value).and_then(|text| io::stdout().lock().write_all(text.as_bytes())),
         Format::Yaml => yaml(value).and_then(|text| io::stdout().lock().write_all(text.as_bytes())),
     };
     match done {
@@ -40,12 +36,20 @@ pub fn on_terminal(wide: bool, text: impl FnOnce(&mut Text<'_>) -> io::Result<()
     text(&mut Text { out: &mut anstream::stdout().lock(), width, wide })
 }
 
+/// A value as JSON for people, with a line feed.
+///
+/// # Errors
+/// When it cannot be written so.
+pub fn json(value: &dyn Serialize) -> io::Result<String> {
+    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(io::Error::from)
+}
+
 /// A value as a YAML document.
 ///
 /// # Errors
 /// When it cannot be written as one.
-pub fn yaml<T: Serialize>(value: &T) -> io::Result<String> {
-    serde_saphyr::to_string(value).map_err(io::Error::other)
+pub fn yaml(value: &dyn Serialize) -> io::Result<String> {
+    serde_saphyr::to_string(&value).map_err(io::Error::other)
 }
 
 /// Where the answer for people is written.

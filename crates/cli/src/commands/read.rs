@@ -13,7 +13,7 @@ use super::ask::ask;
 use super::overrides::override_table;
 use crate::args::{Daemon, Format};
 use crate::error::{CommandError, Exit};
-use crate::output::{Text, show, yaml};
+use crate::output::{Text, json, show, yaml};
 use fleetdns_daemon::self_checks::CanaryLine;
 use fleetdns_daemon::view::{ClusterLine, NeverAnsweredLine, RecordLine, Status, ZoneLine};
 
@@ -242,7 +242,7 @@ pub async fn snapshot(daemon: &Daemon, file: Option<&Path>) -> Result<Exit, Comm
     let scenario: Scenario = ask(daemon, "/v1/snapshot").await?;
     let text = match daemon.output.output {
         Format::Yaml => yaml(&scenario),
-        _ => serde_json::to_string_pretty(&scenario).map(|text| text + "\n").map_err(std::io::Error::from),
+        _ => json(&scenario),
     };
     let text = text.map_err(|error| CommandError::failed(&error))?;
     match file {
