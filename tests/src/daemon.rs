@@ -1,7 +1,7 @@
 //! The real daemon: the `fleetdns` binary with a `dns.conf` of its own.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
@@ -416,7 +416,27 @@ fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
+    let body = answer.split_off(end);
+    let head = String::from_utf8_lossy(&answer).into_owned();
+    let in_pieces = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let body = if in_pieces { joined(&body).ok_or(ErrorKind::UnexpectedEof)? } else { body };
+    Ok(head + &String::from_utf8_lossy(&body))
+}
+
+/// A body of which nobody knew the length (RFC 9112 section 7.1); `None` when its last piece is missing.
+fn joined(mut pieces: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let line = pieces.iter().position(|byte| *byte == b'\r')?;
+        let size = usize::from_str_radix(std::str::from_utf8(&pieces[..line]).ok()?, 16).ok()?;
+        let piece = pieces.get(line + 2..line + 2 + size)?;
+        if size == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(piece);
+        pieces = pieces.get(line + 2 + size + 2..)?;
+    }
 }

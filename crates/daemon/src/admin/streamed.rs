@@ -48,7 +48,7 @@ pub(super) async fn json(turns: &'static Semaphore, write: WriteAll) -> Result<R
     Ok(([(header::CONTENT_TYPE, "application/json")], Body::from_stream(body)).into_response())
 }
 
-fn write_all(pieces: Pieces, write: impl FnOnce(&mut dyn Write) -> serde_json::Result<()>) -> io::Result<()> {
+fn write_all(pieces: Pieces, write: WriteAll) -> io::Result<()> {
     let mut buffer = BufWriter::with_capacity(PIECE_BYTES, pieces);
     write(&mut buffer)?;
     buffer.flush()?;
