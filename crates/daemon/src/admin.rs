@@ -55,7 +55,7 @@ pub(crate) static PAGES: Semaphore = Semaphore::const_new(AT_ONCE);
 static LOOKS: Semaphore = Semaphore::const_new(AT_ONCE);
 /// Turns of consequences.
 static PLANS: Semaphore = Semaphore::const_new(AT_ONCE);
-/// Turns of metrics, which others ask for than those on this machine.
+/// Turns of metrics, for which other machines may ask.
 static SCRAPES: Semaphore = Semaphore::const_new(AT_ONCE);
 /// Turns of records and snapshots, which end when they are read.
 static LISTS: Semaphore = Semaphore::const_new(AT_ONCE);

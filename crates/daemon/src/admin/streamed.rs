@@ -1,8 +1,8 @@
 //! Answers that grow with the fleet: made while they are read.
 //!
-//! A thread makes the answer and waits for who reads it. It takes no turn of a task that matters.
-//! Invariant: an answer takes a few pieces of memory, however large it is and however slowly it is read; one that could not be
-//! made whole ends as a broken connection, never as a shorter answer.
+//! A thread of its own makes the answer and waits for the reader, so that no task that matters waits for either.
+//! Invariant: an answer takes a few pieces of memory, however large it is and however slowly it is read. One that is not written
+//! to its end breaks the connection, and is never a shorter answer; over HTTP/1.0 a reader cannot tell the two apart.
 
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;

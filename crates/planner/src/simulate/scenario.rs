@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use fleetdns_core::overrides::Override;
 use fleetdns_core::service::Service;
 
-/// The whole file, with its zones and members as it is read; or in a form that can only be written.
+/// The whole file. Zones and members are of other types where a scenario is only written: see [`Capture`](super::Capture).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario<Z = ZoneState, M = MemberState> {
