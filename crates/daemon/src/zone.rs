@@ -42,6 +42,7 @@ mod report;
 mod start_up;
 mod status;
 mod unwritten;
+mod write;
 
 pub use calls::{CallError, Calls};
 pub use configure::{ZoneChange, ZoneTerms};

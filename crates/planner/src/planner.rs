@@ -29,12 +29,14 @@ mod handover;
 mod holder;
 mod moves;
 mod pass;
+mod preview;
 mod servable;
 
 pub use handover::{Handover, Leave, Orphan, release};
 pub(crate) use moves::addresses_of;
 pub use moves::{Move, MoveCause, Way};
-pub use pass::{Bench, Memory, Pass, Preview};
+pub use pass::{Bench, Pass};
+pub use preview::{Memory, Preview};
 
 use claims::Claims;
 

@@ -10,11 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::catalog::Listed;
-use futures::{AsyncBufRead, Stream, StreamExt, TryStreamExt};
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue};
-use http_body_util::BodyExt;
+use futures::{AsyncBufRead, StreamExt, TryStreamExt};
+use http::HeaderValue;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION};
 use kube::api::{GetParams, ListParams, WatchParams};
 use kube::client::Body;
 use kube::core::Request;
@@ -23,7 +21,9 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use crate::access::Connection;
-use crate::error::{AccessError, Fault, Peer, Said};
+use crate::answer::{beginning, chunks, said};
+use crate::catalog::Listed;
+use crate::error::{AccessError, Fault, Peer};
 use crate::limits::{Budget, Limits};
 use crate::lines::Lines;
 use crate::list::{Head, PageFault, Splitter};
@@ -32,10 +32,6 @@ use crate::wire::{self, Item, Unreadable};
 
 const SERVICES: &str = "/api/v1/services";
 const PAGE: u32 = 500;
-/// An answer that is no list: a version, a review, or why there is none.
-const LONGEST_ANSWER: usize = 256 << 10;
-/// The longest pause that a server may ask for.
-const LONGEST_PAUSE: u64 = 60;
 
 pub(crate) const LIST: &str = "list services";
 pub(crate) const WATCH: &str = "watch services";
@@ -341,50 +337,4 @@ impl Api {
 
 fn paged() -> ListParams {
     ListParams { limit: Some(PAGE), ..ListParams::default() }
-}
-
-type Chunks = std::pin::Pin<Box<dyn Stream<Item = Result<bytes::Bytes, kube::Error>> + Send>>;
-
-fn chunks(body: Body) -> Chunks {
-    Box::pin(body.into_data_stream())
-}
-
-/// As much of a body as an answer may have that is no list, and why it was cut.
-async fn beginning(body: Body) -> (Vec<u8>, Option<kube::Error>) {
-    let (mut chunks, mut text) = (chunks(body), Vec::new());
-    while let Some(chunk) = chunks.next().await {
-        let chunk = match chunk {
-            Ok(chunk) => chunk,
-            Err(error) => return (text, Some(error)),
-        };
-        let room = LONGEST_ANSWER.saturating_sub(text.len());
-        text.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-        if room <= chunk.len() {
-            break;
-        }
-    }
-    (text, None)
-}
-
-/// What a refusal says of itself: a Status, or some text of a proxy.
-fn said(text: &[u8], headers: &HeaderMap) -> Said {
-    #[derive(Deserialize)]
-    struct Status {
-        message: Option<String>,
-        details: Option<Details>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Details {
-        retry_after_seconds: Option<u64>,
-    }
-    let status: Option<Status> = serde_json::from_slice(text).ok();
-    let asked = status.as_ref().and_then(|status| status.details.as_ref()?.retry_after_seconds);
-    let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-    let pause = asked.or(header).unwrap_or_default().min(LONGEST_PAUSE);
-    let message = status.map_or_else(
-        || String::from_utf8_lossy(text).into_owned(),
-        |status| status.message.unwrap_or_default(),
-    );
-    Said { message, retry_after: Duration::from_secs(pause) }
 }

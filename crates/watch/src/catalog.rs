@@ -9,6 +9,7 @@
 //! Invariant: what did not change keeps its `Arc`.
 
 mod absent;
+mod doubt;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,6 +24,9 @@ use fleetdns_planner::adopt::both;
 use fleetdns_planner::publish::{Before, PublishSettings, publish_after};
 
 use absent::Absent;
+use doubt::{believe, is_much};
+
+pub use doubt::Unconfirmed;
 
 /// One item of a complete list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,17 +68,6 @@ pub struct Changes {
     pub changed: bool,
     /// Services whose faults are new, to be said once.
     pub faulty: Vec<Arc<Published>>,
-}
-
-/// Services that a list missed, and that stand until another list misses them too.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unconfirmed {
-    /// Which ones.
-    pub missing: BTreeSet<ServiceKey>,
-    /// How many Services there were.
-    pub known: usize,
-    /// When the list that confirms is due.
-    pub due: Duration,
 }
 
 /// What is known of the Services of one member.
@@ -228,7 +221,10 @@ impl Catalog {
             }
         }
         let missing: BTreeSet<ServiceKey> = known.difference(&present).cloned().collect();
-        for key in self.believe(missing, known.len(), now) {
+        let due = now + self.patience.confirm_after;
+        let (gone, unconfirmed) = believe(self.unconfirmed.take(), missing, known.len(), (now, due));
+        self.unconfirmed = unconfirmed;
+        for key in gone {
             changes.changed |= self.forget(&key, now);
         }
         self.listed = true;
@@ -265,39 +261,6 @@ impl Catalog {
         }
         changes.changed |= self.absent.tick(now);
         changes
-    }
-
-    /// Which of the missing Services are taken for gone.
-    fn believe(
-        &mut self,
-        missing: BTreeSet<ServiceKey>,
-        known: usize,
-        now: Duration,
-    ) -> BTreeSet<ServiceKey> {
-        let before = self.unconfirmed.take();
-        if !is_much(missing.len(), known) {
-            return missing;
-        }
-        let distrusted = |missing| Unconfirmed { missing, known, due: now + self.patience.confirm_after };
-        let Some(before) = before else {
-            self.unconfirmed = Some(distrusted(missing));
-            return BTreeSet::new();
-        };
-        let (twice, once): (BTreeSet<_>, BTreeSet<_>) =
-            missing.into_iter().partition(|key| before.missing.contains(key));
-        if twice.is_empty() {
-            self.unconfirmed = Some(distrusted(once));
-            return twice;
-        }
-        if now < before.due {
-            self.unconfirmed = Some(Unconfirmed { missing: twice, ..before });
-            return BTreeSet::new();
-        }
-        if is_much(once.len(), known - twice.len()) {
-            self.unconfirmed = Some(distrusted(once));
-            return twice;
-        }
-        twice.into_iter().chain(once).collect()
     }
 
     fn put_into(&mut self, mut service: Service, now: Duration, changes: &mut Changes) {
@@ -406,11 +369,6 @@ impl Catalog {
         self.recount(key, old.as_ref().map_or(0, |old| old.hostnames.len()), 0);
         old.is_some()
     }
-}
-
-/// Half of what was known, or more: a cluster that lost its data says so, and so does an API that lies.
-const fn is_much(missing: usize, known: usize) -> bool {
-    missing > 0 && missing * 2 >= known
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 
 mod access;
 mod account;
+mod answer;
 mod api;
 mod backoff;
 pub mod catalog;
