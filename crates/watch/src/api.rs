@@ -239,7 +239,7 @@ impl Api {
     }
 
     /// The uid of kube-system, which lives as long as the cluster does.
-    async fn uid(&self) -> Option<String> {
+    pub(crate) async fn uid(&self) -> Option<String> {
         #[derive(Deserialize)]
         struct Namespace {
             metadata: Meta,

@@ -3,7 +3,8 @@
 //! Time is given by the caller, as the time since any moment of its choice.
 //!
 //! Invariant: a Service leaves at once only where the API said so itself: deleted on the watch, being deleted, of another
-//! type, opted out. One that is merely missing from a list leaves at once while less than half of them are missing.
+//! type, opted out. One that is merely missing from a list leaves at once while less than half of them are missing, and the
+//! cluster was not rebuilt.
 //! Invariant: what the zones' marks say was there counts as known, so that the first list is believed no more than others.
 //! Invariant: nothing leaves while the API is away.
 //! Invariant: what did not change keeps its `Arc`.
@@ -24,7 +25,7 @@ use fleetdns_planner::adopt::both;
 use fleetdns_planner::publish::{Before, PublishSettings, publish_after};
 
 use absent::Absent;
-use doubt::{believe, is_much};
+use doubt::{Reading, believe, is_much};
 
 pub use doubt::Unconfirmed;
 
@@ -202,6 +203,15 @@ impl Catalog {
 
     /// Takes a complete list: every page of it, at one moment.
     pub fn list(&mut self, items: impl IntoIterator<Item = Listed>, now: Duration) -> Changes {
+        self.read(items, false, now)
+    }
+
+    /// Takes the first complete list of a cluster that is another one than before, at the same address.
+    pub fn list_rebuilt(&mut self, items: impl IntoIterator<Item = Listed>, now: Duration) -> Changes {
+        self.read(items, true, now)
+    }
+
+    fn read(&mut self, items: impl IntoIterator<Item = Listed>, rebuilt: bool, now: Duration) -> Changes {
         let mut changes = Changes::default();
         let mut present = BTreeSet::new();
         let known: BTreeSet<ServiceKey> = self.services.keys().cloned().collect();
@@ -221,8 +231,8 @@ impl Catalog {
             }
         }
         let missing: BTreeSet<ServiceKey> = known.difference(&present).cloned().collect();
-        let due = now + self.patience.confirm_after;
-        let (gone, unconfirmed) = believe(self.unconfirmed.take(), missing, known.len(), (now, due));
+        let reading = Reading { known: known.len(), rebuilt, now, due: now + self.patience.confirm_after };
+        let (gone, unconfirmed) = believe(self.unconfirmed.take(), missing, reading);
         self.unconfirmed = unconfirmed;
         for key in gone {
             changes.changed |= self.forget(&key, now);

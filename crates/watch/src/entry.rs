@@ -115,12 +115,14 @@ impl Entry {
         self.state().catalog.unconfirmed().map(|self_check| self.born + self_check.due)
     }
 
-    /// A complete list came in.
-    pub(crate) fn listed(&self, list: ServiceList) {
+    /// A complete list came in; `rebuilt` when it is the first one of another cluster than before.
+    pub(crate) fn listed(&self, list: ServiceList, rebuilt: bool) {
         let mut state = self.state();
         let first = !state.catalog.is_listed();
         let distrusted = state.catalog.unconfirmed().is_some();
-        let changes = state.catalog.list(list.items, self.born.elapsed());
+        let (catalog, now) = (&mut state.catalog, self.born.elapsed());
+        let changes =
+            if rebuilt { catalog.list_rebuilt(list.items, now) } else { catalog.list(list.items, now) };
         let before = std::mem::take(&mut state.unreadable);
         for bad in list.unreadable {
             self.say_unreadable(&mut state.lines, &before, &bad);

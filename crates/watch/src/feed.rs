@@ -52,7 +52,12 @@ pub(crate) struct Feed<'a> {
     not_before: Instant,
     /// Watches in a row that gave nothing.
     vain: u32,
+    /// Who the cluster is, when that may be read.
     uid: Option<String>,
+    /// The newest version that it has named.
+    newest: Option<u64>,
+    /// Another cluster has answered, and is not listed yet.
+    rebuilt: bool,
     /// Whom it shows that it does not hang.
     turns: Turns,
 }
@@ -76,7 +81,8 @@ struct Round {
     pace: Pace,
 }
 
-type Felt = Pin<Box<dyn Future<Output = Result<Pulse, Fault>> + Send>>;
+/// With the newest version that was known when it was asked for.
+type Felt = Pin<Box<dyn Future<Output = (Result<Pulse, Fault>, Option<u64>)> + Send>>;
 
 impl<'a> Feed<'a> {
     pub(crate) fn new(
@@ -98,6 +104,8 @@ impl<'a> Feed<'a> {
             not_before: Instant::now(),
             vain: 0,
             uid: None,
+            newest: None,
+            rebuilt: false,
             turns,
         }
     }
@@ -213,7 +221,8 @@ impl<'a> Feed<'a> {
     }
 
     async fn list(&mut self, api: &Api) -> Result<String, Fault> {
-        let mut list = complete(api, self.settings).await;
+        let felt = api.with_deadline(PULSE_DEADLINE);
+        let (mut list, uid) = tokio::join!(complete(api, self.settings), felt.uid());
         if matches!(list, Err(Fault::Expired { .. })) {
             self.report(Turn::Taken);
             list = complete(api, self.settings).await;
@@ -223,7 +232,9 @@ impl<'a> Feed<'a> {
             let _ = timeout(PLACE_WAIT, self.placed.wait_for(|known| *known)).await;
         }
         let version = list.version.clone();
-        self.entry.listed(list);
+        self.meet(Pulse { version: version.clone(), uid }, self.newest);
+        self.newest = number(&version);
+        self.entry.listed(list, std::mem::take(&mut self.rebuilt));
         self.report(Turn::Listed);
         self.relist_at = Instant::now() + self.backoff.spread(self.settings.relist);
         Ok(version)
@@ -255,21 +266,26 @@ impl<'a> Feed<'a> {
                 pulse = async { Some(felt.as_mut()?.await) }, if felt.is_some() => {
                     felt = None;
                     round.next_pulse = Instant::now() + self.pulse_after();
+                    let Some((pulse, newest)) = pulse else { continue };
                     match pulse {
-                        Some(Ok(pulse)) if self.is_another(&pulse) => return Ok(End::Lost),
-                        Some(Ok(_)) => self.alive(),
+                        Ok(pulse) => {
+                            self.meet(pulse, newest);
+                            if self.rebuilt {
+                                return Ok(End::Lost);
+                            }
+                            self.alive();
+                        }
                         // Credentials that are refused may have been renewed by now: the watch ends with them.
-                        Some(Err(fault @ Fault::Unauthorized { .. })) => return Err(fault),
-                        Some(Err(fault)) => {
+                        Err(fault @ Fault::Unauthorized { .. }) => return Err(fault),
+                        Err(fault) => {
                             self.entry.missed(&fault);
                             round.next_pulse = Instant::now() + self.pulse_after().min(Duration::from_secs(1));
                         }
-                        None => {}
                     }
                 }
                 () = sleep_until(round.next_pulse), if felt.is_none() => {
-                    let api = api.with_deadline(PULSE_DEADLINE);
-                    felt = Some(Box::pin(async move { api.pulse().await }));
+                    let (api, newest) = (api.with_deadline(PULSE_DEADLINE), self.newest);
+                    felt = Some(Box::pin(async move { (api.pulse().await, newest) }));
                 }
                 () = sleep_until(list_at) => return Ok(End::List),
                 () = sleep_until(over) => return Ok(End::Time),
@@ -306,6 +322,7 @@ impl<'a> Feed<'a> {
                 }
                 Ok((event, version)) => {
                     round.said_something = true;
+                    self.newest = version.as_deref().and_then(number).or(self.newest);
                     self.version = version.or_else(|| self.version.take());
                     events.push(match event {
                         Event::Put(Item::Unreadable(bad)) => Event::Put(Item::Unreadable(api.redacted(bad))),
@@ -329,21 +346,23 @@ impl<'a> Feed<'a> {
         end
     }
 
-    /// Whether the cluster is not the one that was listed: another uid, or a version that went backwards.
-    fn is_another(&mut self, pulse: &Pulse) -> bool {
-        let number = |text: &str| text.parse::<u64>().ok();
-        let back = match (number(&pulse.version), self.version.as_deref().and_then(number)) {
-            (Some(now), Some(before)) => now < before,
-            _ => false,
-        };
+    /// Notes who answered: another cluster when its uid is another one, or its version is older than one that was known
+    /// before it was asked.
+    fn meet(&mut self, Pulse { version, uid }: Pulse, newest: Option<u64>) {
+        let back = number(&version).zip(newest).is_some_and(|(now, before)| now < before);
         let before = self.uid.take();
-        self.uid = pulse.uid.clone().or_else(|| before.clone());
+        self.uid = uid.or_else(|| before.clone());
         let another = before.is_some() && self.uid != before;
-        if back || another {
-            warn!(member = %self.entry.name(), "member is another cluster than before; listing it again");
+        if (back || another) && !self.rebuilt {
+            self.rebuilt = true;
+            warn!(member = %self.entry.name(), "member is another cluster than before; what its first list misses waits for a second one");
         }
-        back || another
     }
+}
+
+/// A version as etcd counts them.
+fn number(version: &str) -> Option<u64> {
+    version.parse().ok()
 }
 
 /// The next lines, not before it is their turn. May be given up and begun again.

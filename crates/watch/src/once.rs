@@ -55,7 +55,7 @@ async fn attempt(entry: &Entry, settings: &WatchSettings) -> Result<(), Fault> {
         }
     };
     let (list, ()) = tokio::join!(complete(&api, settings), place);
-    entry.listed(list?);
+    entry.listed(list?, false);
     Ok(())
 }
 

@@ -180,6 +180,9 @@ impl Driver {
     }
 
     fn api(&mut self) {
+        if self.rng.chance(20) {
+            return self.rebuild();
+        }
         let (member, lies) = (self.member(), self.rng.chance(30));
         let span = Duration::from_millis(self.rng.between(200, 90_000));
         let silent = self.rng.chance(50);
@@ -205,6 +208,19 @@ impl Driver {
             self.list(member);
         }
         self.after(span, if lies { Do::Truthful(member) } else { Do::ApiBack(member) });
+    }
+
+    /// Another cluster comes up at the address of a member, and is filled by and by.
+    fn rebuild(&mut self) {
+        let member = self.member();
+        let span = Duration::from_millis(self.rng.between(200, 90_000));
+        self.with(|sim| {
+            sim.strict_wall.clear();
+            sim.fleet.members[member].rebuild();
+            sim.say(format!("m{member} is rebuilt, and has all of its Services after {span:?}"));
+        });
+        self.list(member);
+        self.after(span, Do::Filled(member));
     }
 
     fn service(&mut self) {
@@ -406,6 +422,7 @@ impl Driver {
             for member in &mut sim.fleet.members {
                 sim.net.set(member.api, Life::Alive);
                 (member.lies, member.reachable) = (false, true);
+                member.unfilled.clear();
                 for truth in member.services.values_mut() {
                     truth.emptied = None;
                 }
@@ -430,7 +447,7 @@ impl Sim {
         let (mut well, mut places) = (BTreeSet::new(), BTreeMap::<Arc<str>, BTreeSet<usize>>::new());
         for (place, member) in self.fleet.configured().enumerate() {
             // What a cluster is said to have no longer is no longer asked, and no cluster's loss is seen beside another's.
-            if member.lies || !member.is_certain() {
+            if member.lies || !member.unfilled.is_empty() || !member.is_certain() {
                 return BTreeSet::new();
             }
             let view = member.view();

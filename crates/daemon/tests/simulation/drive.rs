@@ -29,6 +29,7 @@ pub(crate) enum Do {
     Tick,
     ApiBack(usize),
     Truthful(usize),
+    Filled(usize),
     Uncut,
     Unwall,
     Untrouble,
@@ -198,6 +199,10 @@ impl Driver {
                 self.with(|sim| sim.fleet.members[member].lies = false);
                 self.list(member);
             }
+            Do::Filled(member) => {
+                self.with(|sim| sim.fleet.members[member].unfilled.clear());
+                self.list(member);
+            }
             Do::Uncut => self.with(|sim| {
                 sim.net.cut = None;
                 sim.say("the prober hears again");
@@ -231,7 +236,8 @@ impl Driver {
     pub(crate) fn list(&mut self, member: usize) {
         let due = self.with(|sim| {
             let now = sim.now();
-            let due = sim.fleet.members[member].list(now);
+            let naive = sim.fleet.naive;
+            let due = sim.fleet.members[member].list(now, naive);
             // What a second list confirms to be gone goes while the wall stands.
             if due.is_some() {
                 sim.strict_wall.clear();

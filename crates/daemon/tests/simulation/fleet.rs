@@ -16,6 +16,7 @@ use fleetdns_watch::Completeness;
 use fleetdns_watch::catalog::{Catalog, Listed, Patience};
 
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
+const CONFIRM: Duration = Duration::from_secs(30);
 pub(crate) const STARTUP: Duration = Duration::from_secs(30);
 
 /// A Service as its cluster has it.
@@ -73,6 +74,12 @@ pub(crate) struct Member {
     pub(crate) lied_first: bool,
     /// It has said so twice: that counts.
     pub(crate) believed: bool,
+    /// It was rebuilt, and does not have these again yet.
+    pub(crate) unfilled: BTreeSet<ServiceKey>,
+    /// It was rebuilt since the last list.
+    rebuilt: bool,
+    /// Since when no list has had a Service that is there.
+    missing: BTreeMap<ServiceKey, Duration>,
     /// What this process was told last: by the marks in the zone, and by its API from the first list on.
     told: BTreeMap<ServiceKey, BTreeSet<Address>>,
     heard: bool,
@@ -105,6 +112,9 @@ impl Member {
             lies: false,
             lied_first: false,
             believed: false,
+            unfilled: BTreeSet::new(),
+            rebuilt: false,
+            missing: BTreeMap::new(),
             told: BTreeMap::new(),
             heard: false,
             heard_of: BTreeSet::new(),
@@ -160,8 +170,21 @@ impl Member {
 
     fn hear_all(&mut self, now: Duration) {
         self.heard = true;
-        let keys: BTreeSet<ServiceKey> = self.told.keys().chain(self.services.keys()).cloned().collect();
+        let known = self.told.keys().chain(self.services.keys());
+        let keys: BTreeSet<ServiceKey> = known.filter(|key| !self.unfilled.contains(*key)).cloned().collect();
         self.hear(keys, now);
+        self.lose_unfilled(now);
+    }
+
+    /// What a list misses is gone when it is the first one of this process, or the Service has been missing for so long.
+    fn lose_unfilled(&mut self, now: Duration) {
+        let first = !self.catalog.is_listed();
+        for (key, since) in &self.missing {
+            if self.unfilled.contains(key) && (first || now >= *since + CONFIRM) {
+                self.told.remove(key);
+                self.emptied.remove(key);
+            }
+        }
     }
 
     fn hear_nothing(&mut self) {
@@ -220,8 +243,15 @@ impl Member {
         self.catalog.set_away(true, Duration::ZERO);
     }
 
-    /// A complete list, if the API answers. Returns when another one is needed.
-    pub(crate) fn list(&mut self, now: Duration) -> Option<Duration> {
+    /// Another cluster answers at its address, which has a part of its Services so far, and not every third.
+    pub(crate) fn rebuild(&mut self) {
+        self.unfilled = self.services.keys().skip(2).step_by(3).cloned().collect();
+        self.rebuilt = true;
+    }
+
+    /// A complete list, if the API answers. Returns when another one is needed. `naive`: broken on purpose, a cluster that was
+    /// rebuilt is believed like any other.
+    pub(crate) fn list(&mut self, now: Duration, naive: bool) -> Option<Duration> {
         if !self.reachable {
             return None;
         }
@@ -230,13 +260,17 @@ impl Member {
         }
         self.catalog.set_away(false, now);
         let distrusted = self.catalog.unconfirmed().map(|self_check| self_check.due);
+        let (lies, unfilled) = (self.lies, &self.unfilled);
+        let is_listed = |key: &ServiceKey| !lies && !unfilled.contains(key);
+        self.missing.retain(|key, _| !is_listed(key));
+        for key in self.services.keys().filter(|key| !is_listed(key)) {
+            self.missing.entry(key.clone()).or_insert(now);
+        }
+        let listed = self.services.iter().filter(|(key, _)| is_listed(key));
+        let items: Vec<Listed> = listed.map(|(key, truth)| Listed::Service(truth.service(key))).collect();
         if !self.lies {
             self.hear_all(now);
         }
-        let items: Vec<Listed> = match self.lies {
-            true => Vec::new(),
-            false => self.services.iter().map(|(key, truth)| Listed::Service(truth.service(key))).collect(),
-        };
         self.believed = items.is_empty() && (self.believed || distrusted.is_some_and(|due| now >= due));
         if !self.catalog.is_listed() {
             self.lied_first = self.lies;
@@ -244,7 +278,8 @@ impl Member {
         if self.believed {
             self.hear_nothing();
         }
-        let _ = self.catalog.list(items, now);
+        let rebuilt = std::mem::take(&mut self.rebuilt) && self.catalog.is_listed() && !naive;
+        let _ = if rebuilt { self.catalog.list_rebuilt(items, now) } else { self.catalog.list(items, now) };
         self.catalog.unconfirmed().map(|self_check| self_check.due)
     }
 
@@ -253,6 +288,7 @@ impl Member {
         if !self.reachable || !self.catalog.is_listed() {
             return;
         }
+        self.unfilled.remove(key);
         let _ = match self.services.get(key) {
             Some(truth) => self.catalog.put(truth.service(key), now),
             None => self.catalog.remove(key, now),
@@ -283,12 +319,14 @@ pub(crate) struct Fleet {
     pub(crate) completeness: Completeness,
     /// Broken on purpose: who was not listed yet is said to be listed and empty.
     pub(crate) hasty: bool,
+    /// Broken on purpose: the first list of a cluster that was rebuilt counts like any other.
+    pub(crate) naive: bool,
 }
 
 impl Default for Fleet {
     fn default() -> Self {
         let completeness = Completeness::Confirmed;
-        Self { members: Vec::new(), removed: BTreeMap::new(), completeness, hasty: false }
+        Self { members: Vec::new(), removed: BTreeMap::new(), completeness, hasty: false, naive: false }
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) enum Broken {
     Blind,
     /// Members that were not listed are taken for listed and empty.
     Hasty,
+    /// What the first list of a cluster that was rebuilt misses is gone.
+    Naive,
     /// Record sets look as if they had another TTL.
     Restless,
     /// The provider never mends.

@@ -57,6 +57,7 @@ async fn schedule(seed: u64, broken: Broken, talks: bool) -> Outcome {
     driver.with(|sim| {
         sim.broken = broken;
         sim.fleet.hasty = broken == Broken::Hasty;
+        sim.fleet.naive = broken == Broken::Naive;
     });
     driver.populate();
     driver.start();

@@ -1,4 +1,5 @@
-//! A list that misses half of the Services or more is not believed until another one misses them too.
+//! A list that misses half of the Services or more is not believed until another one misses them too; nor is the first
+//! list of a cluster that was rebuilt, whatever it misses.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,31 +17,38 @@ pub struct Unconfirmed {
     pub due: Duration,
 }
 
+/// How a list is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    /// How many Services there were.
+    pub(super) known: usize,
+    /// The cluster is another one than before, and may be filled just now: nothing that it misses is gone yet.
+    pub(super) rebuilt: bool,
+    pub(super) now: Duration,
+    /// When another list would be due.
+    pub(super) due: Duration,
+}
+
 /// Which of the Services that a list misses are taken for gone, and which ones stand until another list misses them.
-/// `known`: how many Services there were. `due`: when another list would be due.
 pub(super) fn believe(
     before: Option<Unconfirmed>,
     missing: BTreeSet<ServiceKey>,
-    known: usize,
-    (now, due): (Duration, Duration),
+    Reading { known, rebuilt, now, due }: Reading,
 ) -> (BTreeSet<ServiceKey>, Option<Unconfirmed>) {
-    if !is_much(missing.len(), known) {
-        return (missing, None);
+    let was_missing = |key: &ServiceKey| before.as_ref().is_some_and(|before| before.missing.contains(key));
+    let (mut twice, once): (BTreeSet<_>, BTreeSet<_>) = missing.into_iter().partition(was_missing);
+    let doubted = (rebuilt && !once.is_empty()) || is_much(once.len(), known - twice.len());
+    match before {
+        // However few they are by now.
+        Some(before) if now < before.due && !twice.is_empty() => {
+            (BTreeSet::new(), Some(Unconfirmed { missing: twice, ..before }))
+        }
+        _ if doubted => (twice, Some(Unconfirmed { missing: once, known, due })),
+        _ => {
+            twice.extend(once);
+            (twice, None)
+        }
     }
-    let distrusted = |missing| Some(Unconfirmed { missing, known, due });
-    let Some(before) = before else { return (BTreeSet::new(), distrusted(missing)) };
-    let (twice, once): (BTreeSet<_>, BTreeSet<_>) =
-        missing.into_iter().partition(|key| before.missing.contains(key));
-    if twice.is_empty() {
-        return (twice, distrusted(once));
-    }
-    if now < before.due {
-        return (BTreeSet::new(), Some(Unconfirmed { missing: twice, ..before }));
-    }
-    if is_much(once.len(), known - twice.len()) {
-        return (twice, distrusted(once));
-    }
-    (twice.into_iter().chain(once).collect(), None)
 }
 
 /// Half of what was known, or more: a cluster that lost its data says so, and so does an API that lies.

@@ -201,6 +201,38 @@ fn a_few_more_missing_at_the_confirmation_go_with_the_others() {
 }
 
 #[test]
+fn a_list_before_the_confirmation_is_due_removes_nothing_however_little_it_misses() {
+    story("abcde", &[(1, "a", "abcde"), (10, "abcd", "abcde"), (30, "abcd", "abcde"), (31, "abcd", "abcd")]);
+    story("abcde", &[(1, "a", "abcde"), (10, "abcde", "abcde"), (12, "abcd", "abcd")]);
+}
+
+#[test]
+fn what_the_first_list_of_a_rebuilt_cluster_misses_waits_for_a_second_one() {
+    for (at, second, stands) in
+        [(30, "abcd", "abcde"), (31, "abcd", "abcd"), (31, "abcde", "abcde"), (31, "abc", "abc")]
+    {
+        let mut catalog = listed("abcde");
+        let _ = catalog.list_rebuilt(all("abcd"), s(1));
+        assert_eq!((names(&catalog).as_str(), catalog.unconfirmed().unwrap().due), ("abcde", s(31)));
+        let _ = catalog.list(all(second), s(at));
+        assert_eq!(names(&catalog), stands, "{second} at {at} s");
+    }
+    let mut catalog = listed("abc");
+    let _ = catalog.list_rebuilt(all("abcd"), s(1));
+    assert_eq!((names(&catalog).as_str(), catalog.unconfirmed()), ("abcd", None));
+}
+
+#[test]
+fn a_cluster_that_is_rebuilt_again_and_again_is_not_doubted_for_ever() {
+    let mut catalog = listed("abcde");
+    let _ = catalog.list_rebuilt(all("abcd"), s(1));
+    let _ = catalog.list_rebuilt(all("abcd"), s(20));
+    assert_eq!(names(&catalog), "abcde");
+    let _ = catalog.list_rebuilt(all("abc"), s(31));
+    assert_eq!((names(&catalog).as_str(), catalog.unconfirmed().unwrap().due), ("abcd", s(61)));
+}
+
+#[test]
 fn additions_of_a_doubted_list_count_at_once() {
     story("ab", &[(1, "xy", "abxy"), (31, "xy", "xy")]);
 }

@@ -77,6 +77,28 @@ async fn a_cluster_rebuilt_while_it_was_away_is_listed_though_its_version_is_hig
 }
 
 #[tokio::test]
+async fn a_cluster_rebuilt_while_it_was_away_loses_nothing_that_it_does_not_have_yet() {
+    type Change = fn(&Fake);
+    let older: Change = |east| east.cluster().version = 5;
+    let another: Change = |east| (east.cluster().version, east.cluster().uid) = (2000, "another".into());
+    for rebuild in [older, another] {
+        let mut east = three();
+        let mut fleet = Fleet::new(&[("east", &east)]).run();
+        fleet.until_services("east", ALL).await;
+        east.kill();
+        fleet.until("away", "east", |view| view.fault.is_some()).await;
+        let missing = east.cluster().services.remove("c").unwrap();
+        rebuild(&east);
+        east.serve();
+        let view = fleet.until("doubted", "east", |view| fault(view).contains("misses 1 of 3")).await;
+        assert_eq!(crate::services(&view), ALL);
+        east.put(missing);
+        let view = fleet.until("sure", "east", |view| view.fault.is_none()).await;
+        assert_eq!(crate::services(&view), ALL);
+    }
+}
+
+#[tokio::test]
 async fn a_rebuilt_cluster_is_noticed_by_its_version() {
     let east = three();
     let mut fleet = Fleet::new(&[("east", &east)]).run();
