@@ -89,6 +89,34 @@ async fn alias_and_lua_of_power_dns_are_listed_as_such() {
     }
 }
 
+/// Records of types that nobody looks at, with values that a library would refuse: each is listed by its type, and the rest of
+/// the zone is read and written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_with_a_strange_value_stops_no_other() {
+    let strange = [
+        ("flags.example.com", "NAPTR", r#"100 10 "u-" "x" "" foo."#),
+        ("bits.example.com", "CSYNC", "1 4 A"),
+        ("nothing.example.com", "TYPE65280", r"\# 0"),
+    ];
+    // PowerDNS takes no more of them in an update.
+    for (software, strange) in [(Software::Bind, &strange[..]), (Software::PowerDns, &strange[..1])] {
+        let rights = Rights { types: "A AAAA CNAME TXT NAPTR CSYNC TYPE65280", ..Rights::default() };
+        let server = NameServer::start(software, ZONE, rights).await;
+        for (name, kind, value) in strange {
+            server.nsupdate(&[format!("update add {name}. 30 {kind} {value}")]);
+        }
+        let provider = connect(&server, OWNER, &[]);
+        let (listing, _) = converge(&*provider, &Fleet::of(&[("web.example.com", &["203.0.113.1"])])).await;
+        for (name, kind, _) in strange {
+            let sets = listing.observed.at(&name.parse().unwrap());
+            assert!(
+                matches!(sets, [set] if set.content == Content::Other((*kind).into())),
+                "{name}: {sets:?}"
+            );
+        }
+    }
+}
+
 /// A set of ours in which somebody gave one record another TTL is written again.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_ttls_in_one_set_are_put_right() {

@@ -5,12 +5,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hickory_proto::op::Message;
-use hickory_proto::rr::TSigner;
+use hickory_proto::ProtoError;
 use hickory_proto::rr::rdata::TSIG;
-use hickory_proto::rr::rdata::tsig::{TsigError, signed_bitmessage_to_buf};
+use hickory_proto::rr::rdata::tsig::TsigError;
+use hickory_proto::rr::{Record, TSigner};
+use hickory_proto::serialize::binary::BinEncoder;
 
 use crate::error::Fault;
+use crate::message::Signed;
 use crate::settings::FUDGE;
 
 /// Messages in a row that need no signature of their own.
@@ -54,7 +56,7 @@ impl Chain {
     pub(crate) fn verify(
         &mut self,
         signer: &TSigner,
-        message: &Message,
+        Signed { message, unsigned }: &Signed,
         bytes: &[u8],
     ) -> Result<Option<i64>, Fault> {
         let Some(signature) = message.signature() else {
@@ -80,10 +82,9 @@ impl Chain {
             return Err(Fault::Signature { error, ahead: theirs.map(ahead) });
         }
         let bad = || Fault::Nonsense("an answer whose signature is wrong".to_owned());
-        let (mut covered, _) =
-            signed_bitmessage_to_buf(bytes, Some(&self.last), self.first).map_err(|_| bad())?;
-        let start = 2 + self.last.len();
-        covered.splice(start..start, self.pending.drain(..));
+        let unsigned = bytes.get(..*unsigned).unwrap_or(bytes);
+        let covered = self.covered(signature, unsigned).map_err(|_| bad())?;
+        self.pending.clear();
         let same_key = signature.name == *signer.signer_name() && tsig.algorithm == *signer.algorithm();
         if !same_key || signer.verify(&covered, &tsig.mac).is_err() {
             return Err(bad());
@@ -96,5 +97,29 @@ impl Chain {
         self.first = false;
         self.unsigned = 0;
         Ok(Some(ahead))
+    }
+
+    /// What a signature is made of: the one before it, the messages since, this message as it was without its signature, and
+    /// key and time (RFC 8945 §5.3.1). The records are taken as they came, whatever they hold.
+    fn covered(&self, signature: &Record<TSIG>, unsigned: &[u8]) -> Result<Vec<u8>, ProtoError> {
+        let tsig = &signature.data;
+        let length = u16::try_from(self.last.len()).unwrap_or(u16::MAX);
+        let mut covered = [&length.to_be_bytes(), &*self.last, &*self.pending].concat();
+        let (header, records) = unsigned.split_at_checked(HEADER).unwrap_or((unsigned, &[]));
+        if let [_, _, counts @ .., high, low] = header {
+            covered.extend(tsig.oid.to_be_bytes());
+            covered.extend(counts);
+            covered.extend(u16::from_be_bytes([*high, *low]).saturating_sub(1).to_be_bytes());
+        }
+        covered.extend(records);
+        if self.first {
+            let mut variables = Vec::new();
+            tsig.emit_tsig_for_mac(&mut BinEncoder::new(&mut variables), &signature.name)?;
+            covered.extend(variables);
+        } else {
+            covered.extend(&tsig.time.to_be_bytes()[2..]);
+            covered.extend(tsig.fudge.to_be_bytes());
+        }
+        Ok(covered)
     }
 }

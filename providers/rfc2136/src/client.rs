@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::chain::{Chain, now};
 use crate::dial::Dial;
 use crate::error::Fault;
+use crate::message;
 use crate::settings::Settings;
 
 /// For the first message of an answer: a server reads a large zone, or writes and signs many names.
@@ -101,12 +102,13 @@ impl<'a> Link<'a> {
         let received = timeout(patience, self.read()).await;
         let bytes = received.map_err(|_| self.silent(patience))??;
         let nonsense = |error| Fault::Nonsense(format!("an answer that cannot be read: {error}"));
-        let message = Message::from_vec(&bytes).map_err(nonsense)?;
+        let signed = message::read(&bytes).map_err(nonsense)?;
+        let message = &signed.message;
         if message.metadata.id != chain.id || message.metadata.message_type != MessageType::Response {
             return Err(Fault::Nonsense("an answer to something else".to_owned()));
         }
-        let ahead = chain.verify(&self.settings.signer, &message, &bytes)?;
-        Ok(Part { message, octets: bytes.len(), ahead })
+        let ahead = chain.verify(&self.settings.signer, &signed, &bytes)?;
+        Ok(Part { message: signed.message, octets: bytes.len(), ahead })
     }
 
     async fn read(&mut self) -> std::io::Result<Vec<u8>> {

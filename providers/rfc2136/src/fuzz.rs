@@ -8,6 +8,7 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::RData;
 
 use crate::client::Part;
+use crate::message;
 use crate::ownership::{self, Txt};
 use crate::transfer::Records;
 
@@ -37,7 +38,7 @@ fn messages(mut data: &[u8]) -> Vec<Message> {
     while let Some(([high, low], rest)) = data.split_first_chunk() {
         let length = usize::from(u16::from_be_bytes([*high, *low])).min(rest.len());
         let (message, rest) = rest.split_at(length);
-        messages.extend(Message::from_vec(message));
+        messages.extend(message::read(message).map(|signed| signed.message));
         data = rest;
     }
     messages

@@ -32,6 +32,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzz;
 mod listing;
+mod message;
 mod ownership;
 mod pack;
 mod provider;
