@@ -93,7 +93,8 @@ impl ObservedSet {
         let name = self.type_name();
         // RFC 3597 §5; the types for private use are vendors' (RFC 6895 §3.1).
         let number = name.strip_prefix("TYPE").and_then(|number| number.parse::<u16>().ok());
-        number.map_or_else(|| !SILENT.contains(&name), |number| number >= FIRST_PRIVATE)
+        let answers = |number| number >= FIRST_PRIVATE || WRITTEN.contains(&number);
+        number.map_or_else(|| !SILENT.contains(&name), answers)
     }
 
     /// Type as text, for a person.
@@ -115,6 +116,9 @@ impl fmt::Display for ObservedSet {
         }
     }
 }
+
+/// A, CNAME and AAAA by their numbers.
+const WRITTEN: [u16; 3] = [1, 5, 28];
 
 /// First type number for private use.
 const FIRST_PRIVATE: u16 = 65_280;
