@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use fleetdns_core::routing::Routing;
 use fleetdns_core::text::age;
-use fleetdns_core::{Address, Inventory, MemberView, ProbeKey, Published, Verdict};
+use fleetdns_core::{Address, Inventory, MemberView, OverrideKind, ProbeKey, Published, Verdict};
 use fleetdns_planner::Input;
 use fleetdns_planner::desired::address_verdict;
 use fleetdns_probe::Report;
@@ -106,10 +107,22 @@ impl Facts<'_> {
         if member.inventory != Inventory::Live {
             why.push_str(&format!("; inventory of the cluster {}", member.inventory));
         }
-        why.push_str(&but(verdict, names, &holding).unwrap_or_default());
-        let belongs = verdict.is_in().is_none_or(|is_in| is_in == in_dns);
+        let stands_by = entry.is_none() && !in_dns && stands_by(service, names);
+        if stands_by {
+            why.push_str("; stands by while a cluster of a better priority serves");
+        }
+        let wanted = match entry.map(|entry| entry.kind) {
+            Some(OverrideKind::Drain | OverrideKind::ForceOut) => Some(false),
+            Some(OverrideKind::ForceIn) => Some(true),
+            None if stands_by => Some(false),
+            None => verdict.is_in(),
+        };
+        why.push_str(&but(wanted, names, &holding).unwrap_or_default());
+        // Where an operator has decided, the verdict is no trouble.
+        let level = if entry.is_some() { Level::Note } else { Level::of(verdict) };
+        let belongs = wanted.is_none_or(|wanted| wanted == in_dns);
         AddressRow {
-            level: if belongs { Level::of(verdict) } else { Level::of(verdict).max(Level::Warning) },
+            level: if belongs { level } else { level.max(Level::Warning) },
             address: Text::of(address),
             cluster: Text::of(&member.name),
             in_dns,
@@ -121,9 +134,16 @@ impl Facts<'_> {
     }
 }
 
-/// Why DNS is not as the verdict is.
-fn but(verdict: Verdict, names: &[NameRow], holding: &[&NameRow]) -> Option<String> {
-    match (verdict.is_in()?, holding.is_empty()) {
+/// Whether others of its Service serve, and those of a worse priority do not.
+fn stands_by(service: &Published, names: &[NameRow]) -> bool {
+    let fails_over = |name: &NameRow| service.routing.unwrap_or(name.routing) == Routing::Failover;
+    let serves = |name: &NameRow| !name.values.is_empty();
+    names.iter().all(fails_over) && names.iter().any(serves)
+}
+
+/// Why DNS is not as it is wanted.
+fn but(wanted: Option<bool>, names: &[NameRow], holding: &[&NameRow]) -> Option<String> {
+    match (wanted?, holding.is_empty()) {
         (false, false) => {
             let held = holding.iter().find_map(|name| name.held.as_ref());
             Some(held.map_or_else(|| "; not removed yet".to_owned(), |held| format!("; held: {held}")))

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fleetdns_core::routing::Routing;
 use fleetdns_core::{Address, DnsName, ServiceKey, Snapshot};
 use fleetdns_planner::explain::names_of;
 use serde::Deserialize;
@@ -118,6 +119,8 @@ pub(super) struct NameRow {
     /// Type and values of each set that is ours there.
     pub(super) holds: Vec<Text>,
     pub(super) values: BTreeSet<String>,
+    /// Of a Service that asks for no other.
+    pub(super) routing: Routing,
     pub(super) held: Option<Text>,
     pub(super) refused: Vec<Text>,
 }
@@ -140,6 +143,7 @@ fn named(status: &ZoneStatus, name: &DnsName) -> NameRow {
         zone: Text::of(&status.settings.zone),
         holds: holds.collect(),
         values: ours.iter().flat_map(|data| data.values()).collect(),
+        routing: status.settings.routing,
         held: status.held.get(name).map(|held| Text::of(&held.reason)),
         refused: refused.map(|one| Text::of(&one.reason)).collect(),
     }

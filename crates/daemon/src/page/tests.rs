@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetdns_core::plan::HeldChange;
+use fleetdns_core::routing::Routing;
 use fleetdns_core::{
     Health, Hold, Inventory, MemberName, MemberView, Override, OverrideKind, Overrides, ProbeKey,
     SelfCheckFailure, Snapshot, Verdict,
@@ -162,6 +163,43 @@ async fn a_dead_endpoint_that_a_brake_keeps_says_so() {
     assert_eq!((notice.level, notice.what), (Level::Warning, "brake"));
     assert!(notice.text.to_string().starts_with("example.com: velocity at 1 name: "), "{notice:?}");
     assert_eq!(notice.command.as_ref().unwrap().to_string(), format!("fleetdns why {WEB}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_or_the_routing_keeps_out_is_where_it_belongs() {
+    let set = |kind| Override {
+        subject: "address/203.0.113.2".parse().unwrap(),
+        kind,
+        by: "ada".to_owned(),
+        reason: String::new(),
+        since: 0,
+        until: None,
+    };
+    for (kind, verdict, in_dns) in [
+        (Some(OverrideKind::Drain), Verdict::Healthy, false),
+        (Some(OverrideKind::ForceIn), Verdict::Unhealthy, true),
+        (None, Verdict::Healthy, false),
+    ] {
+        let mut rig = Rig::two();
+        if !in_dns {
+            rig.verdict("203.0.113.2", Verdict::Unhealthy);
+            rig.zone.observed = Some(written(&rig.snapshot, &rig.health));
+        }
+        rig.verdict("203.0.113.2", verdict);
+        rig.overrides = kind.map(set).into_iter().collect();
+        if kind.is_none() {
+            let row = rig.row("data-address=\"203.0.113.2\"");
+            assert!(row.contains("not written yet"), "{row}");
+            rig.zone.settings.routing = Routing::Failover;
+        }
+        let row = rig.row("data-address=\"203.0.113.2\"");
+        assert!(row.contains(&format!("{} 203.0.113.2", if in_dns { "in" } else { "out" })), "{row}");
+        assert!(!row.contains("written yet") && !row.contains("removed yet"), "{kind:?}: {row}");
+        assert_eq!(row.contains("stands by"), kind.is_none(), "{row}");
+        for wrong in ["tag warning\">out", "tag problem\">in"] {
+            assert!(!rig.page().contains(wrong), "{kind:?}: {wrong}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
