@@ -61,6 +61,8 @@ impl Provider for Embedded {
             action: "list the zone",
             source: Some(Box::new(error)),
         })?;
+        // A state file that a reload has named, or that could not be written, is written without a change too.
+        self.store.save().await;
         Ok(Listing { observed, unreadable: Vec::new() })
     }
 

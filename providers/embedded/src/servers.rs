@@ -93,7 +93,7 @@ impl Servers {
             before => {
                 self.own_file(&settings).map_err(|fault| vec![fault])?;
                 let store = Arc::new(match before {
-                    Some(before) => Store::new(before.snapshot().with_settings(settings), None),
+                    Some(before) => Store::unsaved(before.snapshot().with_settings(settings)),
                     None => open(settings),
                 });
                 if is_served {

@@ -24,8 +24,8 @@ pub(crate) struct Store {
 /// How the last writing of the state file went. Locked while it is written.
 #[derive(Debug)]
 struct Saved {
-    /// `changes` of the zone that the file has.
-    changes: u64,
+    /// `changes` of the zone that the file has; `None` when it was never written.
+    changes: Option<u64>,
     failing: bool,
 }
 
@@ -36,8 +36,18 @@ pub(crate) fn now() -> u32 {
 }
 
 impl Store {
+    /// A zone as its state file has it, if there is one.
     pub(crate) fn new(zone: Zone, damage: Option<Damage>) -> Self {
-        let saved = Arc::new(Saved { changes: zone.changes, failing: false }.into());
+        Self::with(Some(zone.changes), zone, damage)
+    }
+
+    /// A zone whose state file is to be written, whatever changes.
+    pub(crate) fn unsaved(zone: Zone) -> Self {
+        Self::with(None, zone, None)
+    }
+
+    fn with(changes: Option<u64>, zone: Zone, damage: Option<Damage>) -> Self {
+        let saved = Arc::new(Saved { changes, failing: false }.into());
         Self { zone: RwLock::new(Arc::new(zone)), writer: Mutex::new(()), saved, damage }
     }
 
@@ -102,12 +112,12 @@ impl Store {
         let store = self.clone();
         let task = tokio::task::spawn_blocking(move || {
             let zone = store.snapshot();
-            if saved.changes == zone.changes {
+            if saved.changes == Some(zone.changes) {
                 return;
             }
             match (state::save(&path, &zone), saved.failing) {
                 (Ok(()), failing) => {
-                    *saved = Saved { changes: zone.changes, failing: false };
+                    *saved = Saved { changes: Some(zone.changes), failing: false };
                     if failing {
                         info!(path = %path.display(), "state file is written again");
                     }

@@ -35,6 +35,20 @@ async fn a_restart_keeps_records_marks_and_versions() {
     assert_eq!(words(&after.apply(&plan([deletion("gone.example.com", &gone[0])])).await), ["conflict"]);
 }
 
+#[tokio::test]
+async fn a_file_that_is_named_while_the_server_runs_is_written_without_a_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = start(&[ZONE], &[]).await;
+    create(&*server.zones[0], &["a.example.com A 192.0.2.1"]).await;
+    for name in ["zone", "moved"] {
+        let file = directory.path().join(name);
+        let keys = keys(&[("listen", "127.0.0.1:0"), ("state-file", file.to_str().unwrap())]);
+        let zone = server.servers.connect(&ZONE.parse().unwrap(), &owner(), &keys).unwrap();
+        zone.list().await.unwrap();
+        assert!(std::fs::read_to_string(&file).unwrap().contains("a.example.com"), "{name}");
+    }
+}
+
 /// The names in a folder, in their order.
 fn names(folder: &Path) -> Vec<String> {
     let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
