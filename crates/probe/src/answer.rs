@@ -84,7 +84,7 @@ pub enum Snag {
     #[error("the probe started {0:?} late")]
     Late(Duration),
     /// The prober itself stood still for so long.
-    #[error("the prober stood still for {0:?}")]
+    #[error("the prober stalled for {0:?}")]
     Stalled(Duration),
     /// The probe cannot be asked as it is configured.
     #[error("the probe cannot be made: {0}")]

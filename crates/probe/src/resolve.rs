@@ -24,6 +24,9 @@ pub(crate) const SHORTEST: Duration = Duration::from_secs(5);
 pub(crate) const LONGEST: Duration = Duration::from_secs(300);
 /// A name that is said to have no address is asked for once more after this, before it is believed.
 const CONFIRM: Duration = Duration::from_secs(1);
+/// The addresses of a name that is said to have none any more are kept and probed for so long: the fault may be the resolver's,
+/// and it would hit all names at once. What is dead of them leaves because of its probes.
+const KEPT: Duration = Duration::from_secs(120);
 /// How long a name without addresses is left alone. Short: most often its load balancer is being made.
 const EMPTY: Duration = Duration::from_secs(15);
 /// Bound of the growing pause while resolving fails.
@@ -73,13 +76,14 @@ pub(crate) fn within((shortest, longest): (Duration, Duration), (v4, v6): Famili
 
 /// What is known of one name.
 ///
-/// Invariant: addresses go only on a good answer: a failure keeps them, and "there are none" must be said twice.
+/// Invariant: addresses go only on a good answer: a failure keeps them, "there are none" must be said twice, and of a name that
+/// had some for [`KEPT`].
 #[derive(Debug, Default)]
 struct Known {
     v4: Option<BTreeSet<IpAddr>>,
     v6: Option<BTreeSet<IpAddr>>,
-    /// Said once to have no addresses.
-    self_check: bool,
+    /// Since when it is said to have no addresses, with nothing else said meanwhile, and not believed.
+    empty_since: Option<Instant>,
     failures: u32,
     /// Answers in a row that were other than the one before.
     changes: u32,
@@ -90,7 +94,7 @@ struct Known {
 
 impl Known {
     /// Takes in an answer; returns the pause until the next question.
-    fn take(&mut self, (v4, v6): &Families) -> (Option<String>, Duration) {
+    fn take(&mut self, (v4, v6): &Families, now: Instant) -> (Option<String>, Duration) {
         let failed = [v4, v6].into_iter().find_map(|family| match family {
             Family::Failed(why) => Some(why.clone()),
             _ => None,
@@ -103,9 +107,9 @@ impl Known {
         };
         let ttl = found(v4).into_iter().chain(found(v6)).min();
         if *v4 == Family::Empty && *v6 == Family::Empty {
-            return (None, self.take_empty());
+            return (None, self.take_empty(now));
         }
-        self.self_check = false;
+        self.empty_since = None;
         let before = self.addresses();
         set(&mut self.v4, v4, ttl.is_some());
         set(&mut self.v6, v6, ttl.is_some());
@@ -116,14 +120,21 @@ impl Known {
         (failed.clone(), if failed.is_some() { pause.min(retry) } else { pause })
     }
 
-    fn take_empty(&mut self) -> Duration {
-        let believed = self.addresses().is_some_and(|addresses| addresses.is_empty());
-        if !self.self_check && !believed {
-            self.self_check = true;
-            return CONFIRM;
+    fn take_empty(&mut self, now: Instant) -> Duration {
+        let known = self.addresses();
+        let kept = if known.as_ref().is_some_and(|addresses| !addresses.is_empty()) { KEPT } else { CONFIRM };
+        let since = match (known, self.empty_since) {
+            (Some(none), _) if none.is_empty() => return EMPTY,
+            (_, Some(since)) => since,
+            (_, None) => {
+                self.empty_since = Some(now);
+                return CONFIRM;
+            }
+        };
+        if now.saturating_duration_since(since) >= kept {
+            self.empty_since = None;
+            (self.v4, self.v6) = (Some(BTreeSet::new()), Some(BTreeSet::new()));
         }
-        self.self_check = false;
-        (self.v4, self.v6) = (Some(BTreeSet::new()), Some(BTreeSet::new()));
         EMPTY
     }
 
@@ -152,10 +163,10 @@ where
     F: Future<Output = (DnsName, Families)>,
 {
     let mut known = Known::default();
-    known.take(&lookup(name.clone()).await.1);
+    known.take(&lookup(name.clone()).await.1, Instant::now());
     if known.addresses().is_none() {
         sleep(CONFIRM).await;
-        known.take(&lookup(name).await.1);
+        known.take(&lookup(name).await.1, Instant::now());
     }
     known.addresses()
 }
@@ -302,9 +313,9 @@ where
             self.landed(&namespace);
         }
         let known = self.names.get_mut(&name)?;
-        let (error, pause) = known.take(answer);
-        let addresses = known.addresses();
         let now = Instant::now();
+        let (error, pause) = known.take(answer, now);
+        let addresses = known.addresses();
         self.plan(name.clone(), now.checked_add(pause).unwrap_or(now));
         Some(Resolved { name, addresses, error })
     }
@@ -330,7 +341,11 @@ mod tests {
     }
 
     fn pause(known: &mut Known, answer: Families) -> u64 {
-        known.take(&answer).1.as_secs()
+        pause_at(known, answer, Instant::now())
+    }
+
+    fn pause_at(known: &mut Known, answer: Families, now: Instant) -> u64 {
+        known.take(&answer, now).1.as_secs()
     }
 
     #[test]
@@ -355,20 +370,33 @@ mod tests {
     }
 
     #[test]
-    fn no_addresses_are_believed_the_second_time() {
-        let mut known = Known::default();
+    fn no_addresses_are_believed_the_second_time_where_there_were_none() {
+        let (mut known, start) = (Known::default(), Instant::now());
         let none = || (Family::Empty, Family::Empty);
-        assert_eq!(pause(&mut known, none()), 1);
+        assert_eq!(pause_at(&mut known, none(), start), 1);
         assert_eq!(known.addresses(), None);
-        assert_eq!(pause(&mut known, none()), 15);
+        // A failure in between is no second time.
+        known.take(&(failed(), Family::Empty), start);
+        assert_eq!(pause_at(&mut known, none(), start + CONFIRM), 1);
+        assert_eq!(known.addresses(), None);
+        assert_eq!(pause_at(&mut known, none(), start + 2 * CONFIRM), 15);
         assert_eq!(known.addresses(), Some(OrdSet::new()));
         assert_eq!(pause(&mut known, none()), 15, "what is believed needs no second question");
-        known.take(&(found("10.0.0.1", 60), Family::Empty));
-        assert_eq!(pause(&mut known, none()), 1);
-        // A failure in between is no second time.
-        known.take(&(failed(), Family::Empty));
-        assert_eq!(pause(&mut known, none()), 1);
-        assert_eq!(known.addresses().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_resolver_that_says_that_all_addresses_are_gone_is_not_believed_for_a_while() {
+        let (mut known, start) = (Known::default(), Instant::now());
+        let none = || (Family::Empty, Family::Empty);
+        known.take(&(found("10.0.0.1", 60), Family::Empty), start);
+        for (seconds, pause) in [(0, 1), (1, 15), (119, 15)] {
+            assert_eq!(pause_at(&mut known, none(), start + Duration::from_secs(seconds)), pause);
+            assert_eq!(known.addresses().unwrap().len(), 1, "{seconds} s");
+        }
+        known.take(&(found("10.0.0.1", 60), Family::Empty), start + KEPT);
+        assert_eq!(pause_at(&mut known, none(), start + KEPT), 1, "it begins again");
+        assert_eq!(pause_at(&mut known, none(), start + 2 * KEPT), 15);
+        assert_eq!(known.addresses(), Some(OrdSet::new()));
     }
 
     #[test]

@@ -71,6 +71,9 @@ async fn a_name_keeps_its_addresses_while_resolving_fails_and_loses_them_when_to
     assert_eq!(world.reports.resolve_error(&name), None);
     network.name("lb.example.com", (Family::Empty, Family::Empty));
     sleep(SECOND * 62).await;
+    assert_eq!(resolved(&world), Some(1), "the resolver may be wrong");
+    assert_eq!(world.health.borrow().verdicts.len(), 1, "it is probed meanwhile");
+    sleep(SECOND * 140).await;
     assert_eq!(resolved(&world), Some(0));
     assert!(world.health.borrow().verdicts.is_empty());
 }
