@@ -211,18 +211,19 @@ impl Entry {
     /// The nodes were read.
     pub(crate) fn placed(&self, census: Census) {
         let mut state = self.state();
-        state.learnt = Some(census.place(self.config.region.as_ref()));
+        // A list without a node says nothing of where the cluster is.
+        if !census.is_empty() {
+            state.learnt = Some(census.place(self.config.region.as_ref()));
+        }
         self.say_nodes(&mut state, census.refused);
     }
 
-    /// The nodes cannot be read. What was learnt of them stands; where reading them is forbidden there is nothing to
-    /// learn.
+    /// The nodes cannot be read. What was learnt of them stands, or what the zones' marks say.
     pub(crate) fn unplaced(&self, fault: &Fault) {
         let mut state = self.state();
         if !fault.is_forbidden() {
             return;
         }
-        state.learnt.get_or_insert_default();
         let text = format!("region and zones are unknown: {fault}; or set region and zones of this cluster");
         self.say_nodes(&mut state, BTreeSet::from([text]));
     }

@@ -29,6 +29,11 @@ pub(crate) struct Census {
 }
 
 impl Census {
+    /// Whether there is no node.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
     /// Counts a node by its labels.
     pub(crate) fn count(&mut self, labels: &BTreeMap<String, String>) {
         let region = self.read(labels, &REGION);

@@ -60,6 +60,20 @@ async fn what_was_adopted_stands_until_the_first_list() {
     fleet.until_services("east", "a=203.0.113.1 b=203.0.113.2 c=203.0.113.3").await;
 }
 
+/// The zone's marks say where a cluster is, until its own nodes say otherwise.
+#[tokio::test]
+async fn nodes_that_cannot_be_read_or_are_none_leave_the_region_as_it_was() {
+    for nodes in [How::Status(403), How::Well] {
+        let east = Fake::start();
+        east.put(service("a", "203.0.113.1"));
+        east.cluster().node_list = nodes;
+        let mut fleet = Fleet::new(&[("east", &east)]).run();
+        fleet.adopt(vec![adopted("east", "a", "203.0.113.1")]).await;
+        let view = fleet.until("listed", "east", |view| view.listed).await;
+        assert_eq!(view.region.as_ref().map(Label::as_str), Some("eastus"));
+    }
+}
+
 #[tokio::test]
 async fn a_first_list_that_lacks_what_the_zone_has_needs_a_second_one() {
     let east = Fake::start();
