@@ -13,6 +13,7 @@ use crate::address::Address;
 use crate::member_name::MemberName;
 use crate::service::ServiceKey;
 use crate::stamp;
+use crate::text::printable;
 
 /// What is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,11 +104,11 @@ pub struct Override {
     pub subject: Subject,
     /// What is set.
     pub kind: OverrideKind,
-    /// Who set it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    /// Who set it, [`printable`].
+    #[serde(default, deserialize_with = "read_printable", skip_serializing_if = "String::is_empty")]
     pub by: String,
-    /// Why, in a person's words; may be empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    /// Why, in a person's words, [`printable`]; may be empty.
+    #[serde(default, deserialize_with = "read_printable", skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// When it was set, in seconds of Unix time; RFC 3339 in text.
     #[serde(default, with = "stamp::text")]
@@ -115,6 +116,11 @@ pub struct Override {
     /// When it ends, in the same way; `None` until it is taken back.
     #[serde(default, with = "stamp::optional_text", skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
+}
+
+/// A state file, a zone and a cluster may hold any text.
+fn read_printable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|text| printable(&text).into_owned())
 }
 
 impl Override {
@@ -163,11 +169,11 @@ serde_by_text!(OverrideKind, Subject);
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadOverride {
     /// No known override.
-    #[error("'{0}' is none of drain, force-in, force-out")]
+    #[error("unknown '{0}'; expected one of drain, force-in, force-out")]
     OverrideKind(String),
     /// Nothing that an override can be about.
     #[error(
-        "'{0}' is none of cluster/NAME, service/NAMESPACE/NAME, service/NAMESPACE/NAME@CLUSTER, address/ADDRESS"
+        "unknown subject '{0}'; expected one of cluster/NAME, service/NAMESPACE/NAME, service/NAMESPACE/NAME@CLUSTER, address/ADDRESS"
     )]
     Subject(String),
     /// Not the one-line form.
@@ -197,7 +203,10 @@ impl Override {
         let parts: Vec<&str> = line.split(';').collect();
         let [subject, kind, since, until, by, reason] = parts.as_slice() else { return Err(bad()) };
         let text = |part: &str| {
-            percent_decode_str(part).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| bad())
+            percent_decode_str(part)
+                .decode_utf8()
+                .map(|text| printable(&text).into_owned())
+                .map_err(|_| bad())
         };
         let time = |part: &str| stamp::parse(part).ok_or_else(bad);
         Ok(Self {
@@ -395,6 +404,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn words_of_a_person_reach_no_terminal_unescaped() {
+        let raw = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}\nb";
+        let said = Override {
+            reason: raw.into(),
+            by: raw.into(),
+            ..entry("cluster/east".parse().unwrap(), OverrideKind::Drain, None)
+        };
+        let of_line = Override::from_line(&said.to_line()).unwrap();
+        let of_json: Override = serde_json::from_str(&serde_json::to_string(&said).unwrap()).unwrap();
+        for read in [of_line, of_json] {
+            assert!(!read.by.chars().chain(read.reason.chars()).any(crate::text::is_hidden), "{read:?}");
+        }
+        let long = Override { reason: "x".repeat(5000), ..said };
+        let read = Override::from_line(&long.to_line()).unwrap().reason;
+        assert_eq!(read, printable(&long.reason));
+        assert!(read.len() < 300, "{read}");
+    }
+
     proptest! {
         #[test]
         fn a_line_is_read_back_as_it_was_written(
@@ -403,6 +431,7 @@ mod tests {
             until in proptest::option::of(0..200_000_000_000_u64),
         ) {
             let subject: Subject = "service/default/web@east".parse().unwrap();
+            let (reason, by) = (printable(&reason).into_owned(), printable(&by).into_owned());
             let said = Override { reason, by, ..entry(subject, OverrideKind::ForceOut, until) };
             let line = said.to_line();
             prop_assert!(line.bytes().all(|b| b.is_ascii_graphic()), "{}", line);

@@ -155,7 +155,7 @@ async fn overrides(
     let order: Order = match serde_json::from_slice(&body) {
         Ok(order) => order,
         Err(error) => {
-            return refusal(StatusCode::BAD_REQUEST, format!("the order is no JSON of its kind: {error}"));
+            return refusal(StatusCode::BAD_REQUEST, format!("invalid request: {error}"));
         }
     };
     match operator.take(&order, &on_behalf(order.sudo_user.as_deref(), &caller)).await {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::text::printable;
 
 const TEXT: &str = "v=1 owner=fed service=default/web \
     member=arn:aws:eks:x:1:cluster/c;;;https:443@www.example.com/a%2Cb%20c;lb.example.net \
@@ -112,8 +113,8 @@ proptest! {
         overrides.set(Override {
             subject: crate::overrides::Subject::Service(service.clone()),
             kind: crate::overrides::OverrideKind::Drain,
-            reason: texts[6].as_str().into(),
-            by: texts[7].as_str().into(),
+            reason: printable(&texts[6]).into(),
+            by: printable(&texts[7]).into(),
             since: 1,
             until: None,
         });

@@ -210,20 +210,20 @@ async fn what_is_not_known_or_cannot_be_understood_is_refused() {
         ("north", 404, "no cluster 'north'; the config has east, service/a/b, west"),
         ("service/a/b", 400, "write cluster/service/a/b"),
         ("", 404, "no cluster ''; the config has east"),
-        ("pod/a", 400, "none of cluster/NAME"),
+        ("pod/a", 400, "expected one of cluster/NAME"),
     ] {
         let (got, answer) = rig.order("drain", subject, json!({})).await;
         assert_eq!(got, status, "{subject}: {answer}");
         assert!(said(&answer).contains(part), "{subject}: {answer}");
     }
     for (body, part) in [
-        ("", "no JSON of its kind"),
-        ("{", "no JSON of its kind"),
+        ("", "invalid request"),
+        ("{", "invalid request"),
         (r#"{"kind":"drain"}"#, "subjects"),
         (r#"{"subjects":["east"]}"#, "kind"),
         (r#"{"kind":"drain","subjects":["east"],"force":true}"#, "force"),
         (r#"{"kind":"drain","subjects":[]}"#, "no subject"),
-        (r#"{"kind":"stop","subjects":["east"]}"#, "'stop' is none of"),
+        (r#"{"kind":"stop","subjects":["east"]}"#, "unknown 'stop'; expected one of"),
         (r#"{"kind":"drain","subjects":["east"],"seconds":0}"#, "1 second"),
         (r#"{"kind":"drain","subjects":["east"],"seconds":18446744073709551615}"#, "366 days"),
     ] {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetdns_core::overrides::BadOverride;
+use fleetdns_core::text::printable;
 use fleetdns_core::{Brakes, MemberName, OverrideKind, SelfCheckFailure, Snapshot, Subject};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -221,7 +222,7 @@ impl Operator {
             subjects: subjects.into_iter().collect(),
             kind: order.kind,
             by: by.to_owned(),
-            reason: order.reason.clone(),
+            reason: printable(&order.reason).into_owned(),
             span,
         })
     }
