@@ -194,7 +194,9 @@ impl Input {
         let everything = kind(before) != kind(self)
             || unlisted
             || before.startup.is_some() != self.startup.is_some()
-            || before.overrides != self.overrides;
+            || before.overrides != self.overrides
+            || before.health.unprobeable_policy != self.health.unprobeable_policy
+            || before.health.addresses != self.health.addresses;
         let clusters = before.health.clusters.diff(&self.health.clusters);
         Changes {
             services,

@@ -123,6 +123,8 @@ impl Planner {
     pub fn reconfigured(&self, zone: ZoneSettings, capabilities: Capabilities, brakes: Brakes) -> Self {
         let mut next = Self::new(zone, capabilities, brakes).with_writer(self.writer);
         next.update(&self.input);
+        // A name that is kept for its Service is kept over this too.
+        next.claims.take_over(&self.claims);
         // It is no news what the verdict of each cluster is.
         next.turned.clone_from(&self.turned);
         next

@@ -75,6 +75,10 @@ impl Index {
         self.by_name.get(name).map_or(&[], |claims| claims)
     }
 
+    fn had(&self, name: &DnsName, service: &ServiceKey) -> bool {
+        self.at(name).iter().any(|claim| claim.had && claim.service == *service)
+    }
+
     fn of(&self, service: &ServiceKey) -> &[DnsName] {
         self.by_service.get(service).map_or(&[], |names| names)
     }
@@ -131,6 +135,18 @@ impl Claims {
             }
             let Some(having) = having() else { return };
             claims.iter_mut().for_each(|claim| claim.had = having.contains(&claim.service));
+        }
+    }
+
+    /// Takes over which Services have the names that they ask for.
+    pub(super) fn take_over(&mut self, before: &Self) {
+        for index in [&mut self.desired, &mut self.idle] {
+            for (name, claims) in &mut index.by_name {
+                for claim in claims.iter_mut().filter(|claim| !claim.federation) {
+                    let service = &claim.service;
+                    claim.had |= before.desired.had(name, service) || before.idle.had(name, service);
+                }
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a plan does to single addresses, and why: for the velocity brake and for the journal.
 
+use std::net::IpAddr;
+
 use super::*;
 use crate::desired::Candidate;
 use fleetdns_core::overrides::OverrideKind;
@@ -89,6 +91,14 @@ impl Move {
     }
 }
 
+/// What counts as one address in a budget of removals.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Counted<'a> {
+    Ip(IpAddr),
+    /// A host name of which no address is known.
+    Other(&'a Address),
+}
+
 impl Planner {
     /// The moves of a plan of this planner, against what it was planned on.
     pub fn moves(&self, plan: &Plan, observed: &Observed) -> Vec<Move> {
@@ -100,13 +110,14 @@ impl Planner {
         moves
     }
 
-    /// How many addresses may leave the zone within a minute because of what probes say.
+    /// How many addresses may leave the zone within a minute because of what probes say. A host name counts as the addresses that
+    /// it resolves to, which leave one by one.
     pub(super) fn removal_budget(&self) -> usize {
         let (mut all, mut largest) = (Vec::new(), 0);
         for member in self.input.fleet.members.values().filter(|m| m.inventory != Inventory::Removed) {
             let services = member.services.values();
-            let mut own: Vec<&Address> =
-                services.flat_map(|service| service.addresses.iter().flatten()).collect();
+            let given = services.flat_map(|service| service.addresses.iter().flatten());
+            let mut own: Vec<Counted<'_>> = given.flat_map(|address| self.counted(address)).collect();
             own.sort_unstable();
             own.dedup();
             largest = largest.max(own.len());
@@ -116,6 +127,13 @@ impl Planner {
         all.sort();
         all.dedup();
         budget(all.len(), largest, self.brakes.max_removals)
+    }
+
+    fn counted<'a>(&'a self, address: &'a Address) -> impl Iterator<Item = Counted<'a>> {
+        let resolved = address.hostname().and_then(|name| self.input.health.resolved.get(name));
+        let ips = resolved.into_iter().flatten().copied().chain(address.ip());
+        let none = address.ip().is_none() && resolved.is_none_or(imbl::OrdSet::is_empty);
+        ips.map(Counted::Ip).chain(none.then_some(Counted::Other(address)))
     }
 
     /// The moves of one change, at a name at which this is wanted.

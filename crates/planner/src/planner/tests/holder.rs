@@ -96,6 +96,19 @@ fn a_name_stays_with_who_had_it_over_an_absence_and_no_longer() {
 }
 
 #[test]
+fn a_kept_name_is_kept_over_a_reload() {
+    let mut story = Story::new("{}");
+    story.pass(&[A], &[]);
+    story.pass(&[A, B], &[]);
+    assert_eq!(story.pass(&[B, ("west", "aaa/web", "", 9)], &[]).0, "", "it waits for its load balancer");
+    let now = &story.planner;
+    story.planner = now.reconfigured(now.zone().clone(), now.capabilities.clone(), now.brakes.clone());
+    let (stands, refused) = story.pass(&[B, ("west", "aaa/web", "", 9)], &[]);
+    assert_eq!(stands, "", "{refused}");
+    assert_eq!(story.pass(&[A, B], &[]).0, "1");
+}
+
+#[test]
 fn a_refused_service_that_was_away_takes_nothing() {
     let mut story = Story::new("{}");
     story.pass(&[A], &[]);

@@ -65,6 +65,23 @@ fn each_move_of_an_address_has_its_cause() {
 }
 
 #[test]
+fn a_cluster_behind_host_names_may_go_at_once_with_all_addresses_of_these() {
+    let text = serde_json::json!({"fleet": "fed", "zones": [{"name": "example.com"}], "members": [
+        {"name": "east", "inventory": "live", "services": [
+            {"namespace": "default", "name": "web", "ingress": [{"hostname": "lb.example.net"}],
+             "ports": [{"port": 80, "protocol": "TCP"}]}]}]});
+    let snapshot = crate::simulate::parts_of(&serde_json::from_value(text).unwrap()).1;
+    let mut planner = planner();
+    let mut health = Health::default();
+    for (ips, budget) in [(&[][..], 1), (&["203.0.113.1", "203.0.113.2", "203.0.113.3"], 3)] {
+        let ips = ips.iter().map(|ip| ip.parse::<std::net::IpAddr>().unwrap()).collect();
+        health.resolved.insert("lb.example.net".parse().unwrap(), ips);
+        planner.update(&Input::new(&snapshot, &health, &Overrides::default()));
+        assert_eq!(planner.removal_budget(), budget);
+    }
+}
+
+#[test]
 fn what_waits_its_turn_stays_and_the_rest_goes() {
     let (mut world, mut planner, mut observed) = (World::default(), planner(), Observed::default());
     world.happen(&set(0, &[1, 2, 3]));
