@@ -123,6 +123,7 @@ impl View {
             brakes: &self.brakes,
             input: &input,
             observed: zone.observed.as_ref().unwrap_or(&nothing),
+            unread: zone.observed.is_none(),
             memory: &zone.memory,
             now: zone.started.elapsed(),
             refused: refused.map(|refused| &refused.reason),

@@ -74,6 +74,7 @@ pub fn explain(facts: Facts<'_>, name: &DnsName) -> Explanation {
         routing: desired.map(|desired| desired.routing.as_str().to_owned()),
         points_up: desired.and_then(|desired| desired.up.as_ref()).map(ToString::to_string),
         holds: there.iter().map(held_set).collect(),
+        unread: facts.unread,
         desired: planner.sets_at(name, facts.observed).iter().map(SetLine::from).collect(),
         held: held.map(HeldLine::from),
         refused: refused.into_iter().collect(),
@@ -131,6 +132,7 @@ fn notes(facts: Facts<'_>, desired: Option<&Desired>, said: &Explanation) -> Vec
             );
         }
         (None, false) if !said.refused.is_empty() => {}
+        (None, false) if facts.unread => notes.push("no Service asks for it".to_owned()),
         (None, false) => notes.push("no Service asks for it, and the zone has nothing there".to_owned()),
         (None, true) => notes.push("no Service asks for it any more".to_owned()),
         (Some(_), _) => {}

@@ -34,6 +34,9 @@ pub struct Explanation {
     pub points_up: Option<String>,
     /// What DNS holds.
     pub holds: Vec<HeldSet>,
+    /// Whether the zone has not been read yet: what DNS holds is unknown.
+    #[serde(default)]
+    pub unread: bool,
     /// What ought to stand there, what is kept by a brake included.
     pub desired: Vec<SetLine>,
     /// The brake that keeps something there.

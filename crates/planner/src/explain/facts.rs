@@ -28,6 +28,8 @@ pub struct Facts<'a> {
     pub input: &'a Input,
     /// What the zone holds.
     pub observed: &'a Observed,
+    /// Whether that is nothing because the zone has not been read yet.
+    pub unread: bool,
     /// What the brakes remember of the last pass over the whole zone.
     pub memory: &'a Memory,
     /// The time by the clock of that memory.

@@ -34,7 +34,7 @@ impl fmt::Display for Explanation {
             line(f, 2, "note", note)?;
         }
         if !self.similar.is_empty() {
-            line(f, 2, "known", &self.similar.join(", "))?;
+            line(f, 2, "similar", &self.similar.join(", "))?;
         }
         for address in &self.addresses {
             writeln!(f)?;
@@ -50,7 +50,8 @@ impl Explanation {
             line(f, 2, "in DNS", &held_set(set))?;
         }
         if self.holds.is_empty() {
-            line(f, 2, "in DNS", "nothing")?;
+            let held = if self.unread { "unknown: the zone has not been read yet" } else { "nothing" };
+            line(f, 2, "in DNS", held)?;
         }
         for SetLine { ttl, record_type, values, .. } in &self.desired {
             line(f, 2, "desired", &format!("{ttl} {record_type} {}", values.join(" ")))?;

@@ -59,6 +59,7 @@ impl World {
                     brakes: &self.brakes,
                     input: &self.input,
                     observed,
+                    unread: false,
                     memory: &memory,
                     now: Duration::ZERO,
                     refused: None,
