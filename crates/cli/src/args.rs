@@ -27,7 +27,7 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// Colours of answers, help and logs; auto: on a terminal, unless NO_COLOR is set.
+    /// Colours of help and logs; auto: on a terminal, unless NO_COLOR is set.
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
     pub color: ColorChoice,
 }

@@ -42,12 +42,16 @@ pub fn start(format: LogFormat, level: Level) -> SetLevel {
 }
 
 fn targets(level: Level) -> Targets {
+    // One library says every query, the other every connection that fails: we say both once, in our own words.
+    let quiet = [("hickory_server", LevelFilter::WARN), ("kube_client", LevelFilter::OFF)];
+    let usual = Targets::new().with_default(level).with_targets(quiet);
     let said = std::env::var("RUST_LOG").ok().filter(|said| !said.is_empty());
-    said.and_then(|said| said.parse().ok()).unwrap_or_else(|| {
-        // One library says every query, the other every connection that fails: we say both once, in our own words.
-        let quiet = [("hickory_server", LevelFilter::WARN), ("kube_client", LevelFilter::OFF)];
-        Targets::new().with_default(level).with_targets(quiet)
-    })
+    match said.and_then(|said| said.parse::<Targets>().ok()) {
+        Some(said) if said.default_level().is_some() => said,
+        // Any word is read as a target: alone, a mistyped one would silence errors too.
+        Some(said) => usual.with_targets(said),
+        None => usual,
+    }
 }
 
 /// Whether systemd passes standard error to its journal (`$JOURNAL_STREAM` in systemd.exec(5)).

@@ -19,6 +19,18 @@ pub fn show(
         Format::Json => json(value).and_then(|text| io::stdout().lock().write_all(text.as_bytes())),
         Format::Yaml => yaml(value).and_then(|text| io::stdout().lock().write_all(text.as_bytes())),
     };
+    still_read(done)
+}
+
+/// Prints a text as it is; returns whether somebody still reads.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn plain(text: &str) -> Result<bool, CommandError> {
+    still_read(io::stdout().lock().write_all(text.as_bytes()))
+}
+
+fn still_read(done: io::Result<()>) -> Result<bool, CommandError> {
     match done {
         Ok(()) => Ok(true),
         // Whoever closed the pipe has read enough.

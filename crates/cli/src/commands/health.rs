@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::error::{CommandError, Exit};
+use crate::output::plain;
 use fleetdns_daemon::config::{Flags, Whereabouts};
 
 /// As long as the probes of a kubelet usually wait.
@@ -27,7 +28,8 @@ pub async fn health(admin: Option<&str>, flags: &Flags, ready: bool) -> Result<E
     let answer = client.get(&url).send().await.map_err(fail)?;
     let good = answer.status().is_success();
     let text = answer.text().await.map_err(fail)?;
-    print!("{text}");
+    // The exit code is the answer.
+    let _ = plain(&text);
     Ok(if good { Exit::Done } else { Exit::Failed })
 }
 

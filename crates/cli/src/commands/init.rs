@@ -9,6 +9,7 @@ use fleetdns_daemon::config::{Config, Flags};
 use super::account::RBAC;
 use crate::args::InitArgs;
 use crate::error::{CommandError, Exit};
+use crate::output::plain;
 
 /// Stands for the clusters that join later: faults are those of the rest.
 const MEMBER: &str = "\n[cluster \"first\"]\n";
@@ -37,13 +38,13 @@ pub fn init(args: &InitArgs) -> Result<Exit, CommandError> {
     if !args.dry_run {
         write(file, &text).map_err(|error| failed("cannot be written", file, &error))?;
     }
-    print!(
+    plain(&format!(
         "{shown} {written}; it may hold secrets, and its owner alone can read it.\n\n\
          Next, for each cluster, with CONTEXT as its context of the kubeconfig:\n  \
          fleetdns join NAME --cluster-context=CONTEXT --yes -c {shown}\n\
          Then:\n  fleetdns check -c {shown}\n  fleetdns run -c {shown}\n\n\
          What join applies in each cluster, and join --print-rbac prints:\n\n{RBAC}"
-    );
+    ))?;
     Ok(Exit::Done)
 }
 

@@ -16,7 +16,7 @@ use super::ask::ask;
 use super::overrides::{post, reload_text, socket};
 use crate::args::{Daemon, JoinArgs, Operate, UnjoinArgs};
 use crate::error::{CommandError, Exit};
-use crate::output::show;
+use crate::output::{plain, show};
 
 /// What became of the file and of the daemon.
 #[derive(Debug, Serialize)]
@@ -40,7 +40,7 @@ struct Changed {
 /// When the file would have faults, or cannot be written.
 pub async fn join(args: &JoinArgs) -> Result<Exit, CommandError> {
     if args.print_rbac {
-        print!("{}", account::RBAC);
+        plain(account::RBAC)?;
         return Ok(Exit::Done);
     }
     args.kubefed.report();

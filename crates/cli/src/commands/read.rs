@@ -13,7 +13,7 @@ use super::ask::ask;
 use super::overrides::override_table;
 use crate::args::{Daemon, Format};
 use crate::error::{CommandError, Exit};
-use crate::output::{Text, json, show, yaml};
+use crate::output::{Text, json, plain, show, yaml};
 use fleetdns_daemon::self_checks::CanaryLine;
 use fleetdns_daemon::view::{ClusterLine, NeverAnsweredLine, RecordLine, Status, ZoneLine};
 
@@ -64,7 +64,7 @@ pub async fn status(daemon: &Daemon, watch: bool) -> Result<Exit, CommandError> 
         let status = ask::<Status>(daemon, "/v1/status").await;
         if watch && std::io::stdout().is_terminal() {
             // Clears the terminal and begins at its top.
-            print!("\u{1b}[2J\u{1b}[H");
+            plain("\u{1b}[2J\u{1b}[H")?;
         }
         let read = match status {
             Ok(status) => show(daemon.output.output, &status, |out| status_text(out, &status))?,
@@ -249,7 +249,7 @@ pub async fn snapshot(daemon: &Daemon, file: Option<&Path>) -> Result<Exit, Comm
         Some(file) => std::fs::write(file, text).map_err(|error| {
             CommandError::Failed(format!("{} cannot be written: {error}", file.display()))
         })?,
-        None => print!("{text}"),
+        None => drop(plain(&text)?),
     }
     Ok(Exit::Done)
 }
