@@ -54,7 +54,7 @@ async fn answers_are_as_the_description_says() {
     assert!(daemon.get("/v1/why?name=a..b")["problem"].is_string());
     let unknown = daemon.get("/v1/consequences?down=nosuch");
     assert_is("Consequences", &unknown);
-    assert_eq!(unknown["problem"], "--down: there is no member nosuch");
+    assert_eq!(unknown["problem"], "--down: no cluster 'nosuch'; the fleet has eastus, westus");
     let explained = &daemon.get(&format!("/v1/why?name={}", name("web", "")))["explanation"];
     assert!(explained["addresses"][0]["entry"].is_object() || explained["addresses"][1]["entry"].is_object());
     for (path, schema) in [

@@ -144,7 +144,7 @@ enum Names {
 /// Not a [`Pattern`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "'{text}' is no pattern: {source}; expected *, www.example.com, *.example.com or {{namespace}}.example.com, \
+    "invalid pattern '{text}': {source}; expected *, www.example.com, *.example.com or {{namespace}}.example.com, \
      or one of these after the word shared"
 )]
 pub struct BadPattern {

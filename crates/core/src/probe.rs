@@ -112,7 +112,7 @@ impl UnprobeablePolicy {
 
 /// Not one of the six verdicts.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is none of unknown, healthy, suspect, suspended, unhealthy, recovering")]
+#[error("unknown '{0}'; expected one of unknown, healthy, suspect, suspended, unhealthy, recovering")]
 pub struct UnknownVerdict(pub String);
 
 impl FromStr for Verdict {

@@ -39,5 +39,5 @@ impl FromStr for Routing {
 
 /// Not a [`Routing`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is none of all, failover")]
+#[error("unknown '{0}'; expected one of all, failover")]
 pub struct UnknownRouting(pub String);

@@ -32,7 +32,9 @@ pub enum RunError {
         source: std::io::Error,
     },
     /// The control socket cannot be made where the config wants it.
-    #[error("control socket unavailable: drain and other overrides are disabled")]
+    #[error(
+        "the control socket cannot be made; set [admin] socket to another path, or to off to run without overrides"
+    )]
     Socket(#[source] BindError),
     /// The embedded DNS server cannot be started.
     #[error("the embedded DNS server cannot start")]

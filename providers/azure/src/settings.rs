@@ -204,7 +204,7 @@ impl Reader<'_> {
             other => {
                 self.fault(
                     "credential",
-                    format!("'{other}' is none of secret, certificate, workload, managed, cli"),
+                    format!("unknown '{other}'; expected one of secret, certificate, workload, managed, cli"),
                 );
                 None
             }

@@ -17,7 +17,7 @@ pub struct Expect(Option<Arc<[(u16, u16)]>>);
 
 /// Not a list of statuses.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is no list of statuses from 200 to 599, such as 200,204,300-399")]
+#[error("invalid statuses '{0}'; expected 200 to 599, such as 200,204,300-399")]
 pub struct BadExpect(pub String);
 
 impl Expect {

@@ -92,7 +92,7 @@ fn lease(reader: &mut Reader<'_>, members: &[MemberConfig]) -> Option<HaEngine> 
         (Some(text), _) => {
             let found = members.iter().find(|member| member.name.as_str() == text);
             if found.is_none() {
-                reader.fault("cluster", format!("'{text}' is none of the clusters"));
+                reader.fault("cluster", format!("no cluster '{text}'"));
             }
             found
         }

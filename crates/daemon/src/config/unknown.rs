@@ -50,7 +50,7 @@ fn written(spec: &SectionSpec) -> String {
 fn unknown_section(section: &Section) -> String {
     let near = suggestion(&section.kind, SECTIONS.iter().map(|spec| spec.kind));
     let known = SECTIONS.into_iter().map(written).collect::<Vec<_>>().join(", ");
-    format!("is no section that is known; there are {known}{near}")
+    format!("unknown section; expected one of {known}{near}")
 }
 
 fn known_keys(spec: &SectionSpec, provider: Option<&ProviderSpec>) -> Vec<String> {

@@ -36,7 +36,7 @@ pub enum BindError {
         path: PathBuf,
     },
     /// Something else is there.
-    #[error("{} is there and is no socket; [admin] socket names another one", .path.display())]
+    #[error("{} exists and is not a socket; set [admin] socket to another path", .path.display())]
     NoSocket {
         /// Where.
         path: PathBuf,

@@ -45,7 +45,7 @@ impl Metrics<'_> {
         self.0.register("probe_seconds", "Seconds that probes took", Family(took.collect()));
         let help = "Seconds that probes started too late";
         self.0.register("probe_start_lag_seconds", help, ConstHistogram(stats.start_lag));
-        let help = "Times that the prober stood still";
+        let help = "Times that the prober stalled";
         self.0.register("prober_stalls", help, ConstCounter::new(stats.stalls));
     }
 }

@@ -297,7 +297,7 @@ impl OverrideStore {
 /// The one place where a change is said, once.
 fn log(change: &'static str, entry: &Override, by: &str, reason: &str) {
     let subject = &entry.subject;
-    let until = entry.until.map_or_else(|| "taken back".to_owned(), stamp::seconds);
+    let until = entry.until.map(stamp::seconds);
     info!(change, %subject, kind = %entry.kind, by, until, reason, "override changed");
 }
 

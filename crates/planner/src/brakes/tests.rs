@@ -82,11 +82,15 @@ fn the_reference_of_operators_has_a_row_for_each_brake() {
         let line = match hold {
             Hold::StartUp(_) => format!("`{kind}: waiting for …; until {until}`"),
             Hold::MaxDelete { .. } => {
-                format!("`{kind}: 6 of 9 names would be deleted, more than 50 %; until {until}`")
+                format!("`{kind}: 6 of 10 names would be deleted, more than 50 %; until {until}`")
             }
             Hold::Correlation => format!("`{kind}: {why}; until …`"),
             _ => format!("`{hold}`"),
         };
         assert!(shown.contains(&format!("| {line} |")), "no row {line}");
+    }
+    let unlisted = Hold::Unlisted("west".parse().unwrap());
+    for hold in [Hold::Recovering, Hold::Undecided, Hold::Unattributed, Hold::Unreadable, unlisted] {
+        assert!(shown.contains(&format!("| `{hold}` |")), "no row {hold}");
     }
 }

@@ -31,7 +31,7 @@ pub enum Protocol {
 
 /// Not one of the protocols.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is none of {PROTOCOLS}")]
+#[error("unknown '{0}'; expected one of {PROTOCOLS}")]
 pub struct UnknownProtocol(pub String);
 
 const PROTOCOLS: &str = "tcp, http, https, grpc, grpcs, none";

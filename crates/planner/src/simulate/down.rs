@@ -22,7 +22,11 @@ impl Down {
             let subject = match text.parse() {
                 Ok(name) if snapshot.members.contains_key(&name) => Subject::Cluster(name),
                 Ok(name) if !text.contains('/') => {
-                    return fail("--down", format!("there is no member {name}"));
+                    let known: Vec<&str> = snapshot.members.keys().map(MemberName::as_str).collect();
+                    return fail(
+                        "--down",
+                        format!("no cluster '{name}'; the fleet has {}", known.join(", ")),
+                    );
                 }
                 _ => parse("--down", text)?,
             };

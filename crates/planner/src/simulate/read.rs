@@ -122,7 +122,7 @@ fn read_self_check(scenario: &Scenario) -> Result<Option<SelfCheckFailure>, Scen
         Some("correlation") => {
             Ok(Some(SelfCheckFailure::Correlation { keys: 0, bad: 0, members: Arc::from([]) }))
         }
-        Some(other) => fail("self_check", format!("'{other}' is none of vantage, correlation")),
+        Some(other) => fail("self_check", format!("unknown '{other}'; expected one of vantage, correlation")),
     }
 }
 
@@ -213,7 +213,9 @@ pub(super) fn read_brakes(state: &BrakeState) -> Result<Brakes, ScenarioError> {
         Some("keep") => AllDown::Keep,
         Some("all") => AllDown::All,
         Some("empty") => AllDown::Empty,
-        Some(other) => return fail("brakes.all-down", format!("'{other}' is none of keep, all, empty")),
+        Some(other) => {
+            return fail("brakes.all-down", format!("unknown '{other}'; expected one of keep, all, empty"));
+        }
     };
     Ok(Brakes {
         min_kept: state.min_kept.unwrap_or(defaults.min_kept),
@@ -239,7 +241,10 @@ pub(super) fn read_members(
             Some("stale") => Inventory::Stale,
             Some("removed") => Inventory::Removed,
             Some(other) => {
-                return fail(place, format!("'{other}' is none of pending, live, stale, removed"));
+                return fail(
+                    place,
+                    format!("unknown '{other}'; expected one of pending, live, stale, removed"),
+                );
             }
         };
         let mut view = MemberView::pending(name.clone());

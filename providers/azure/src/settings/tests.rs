@@ -91,7 +91,7 @@ fn the_credential_follows_from_what_is_given() {
     let certificate = [("certificate-file", "/c.pem"), ("secret", "")];
     assert!(matches!(read_more(&certificate).unwrap().credential, Choice::Certificate { .. }));
     faulty(&[("credential", "certificate")], &["certificate-file: is missing"]);
-    faulty(&[("credential", "password")], &["'password' is none of"]);
+    faulty(&[("credential", "password")], &["unknown 'password'; expected one of"]);
     faulty(&[("credential", "workload")], &["AZURE_FEDERATED_TOKEN_FILE is not set"]);
     faulty(&[("secret", "")], &["secret: is missing"]);
 }

@@ -32,7 +32,7 @@ fn all_faults_come_at_once_by_line() {
             "dns.conf:5: [fleet]: is neither",
             "dns.conf:7: [zone \"example.com\"] provider: unknown provider 'azure'; expected one of coredns, embedded, \
              azure-azuredns, azure-private-dns, rfc2136, aws-route53, webhook",
-            "dns.conf:8: [probes]: is no section that is known; there are [Global], [fleet], [zone \"NAME\"], \
+            "dns.conf:8: [probes]: unknown section; expected one of [Global], [fleet], [zone \"NAME\"], \
              [cluster \"NAME\"], [discovery], [probe], [brakes], [hostnames], [limits], [kubernetes], [ha], [admin]; did you mean 'probe'?",
             "dns.conf:9: [cluster \"a b\"]: 'a b' cannot name a cluster",
             "dns.conf:11: [probe] intervall: is not a key of this section; did you mean 'interval'?",
@@ -222,7 +222,7 @@ fn clusters() {
         ("path = x", "path: 'x' is not a path"),
         ("host = *.example.com", "host: is a wildcard"),
         ("service = a b", "service: 'a b' is not the name"),
-        ("expect = 99", "expect: '99' is no list of statuses"),
+        ("expect = 99", "expect: invalid statuses '99'"),
         ("interval = 1ms", "interval: 1ms is out of bounds"),
         ("timeout = 1ms", "timeout: 1ms is out of bounds"),
         ("fall = 0", "fall: '0' is not a number from 1 to 100"),
@@ -266,7 +266,7 @@ fn probe() {
     for (keys, fault) in [
         ("protocol = ping", "protocol: 'ping' is not tcp, http, https, grpc, grpcs or none"),
         ("service = a b", "service: 'a b' is not the name of a gRPC service"),
-        ("expect = 2xx", "expect: '2xx' is no list of statuses from 200 to 599, such as 200,204"),
+        ("expect = 2xx", "expect: invalid statuses '2xx'; expected 200 to 599, such as 200,204"),
         ("port = 0", "port: '0' is not a port"),
         ("port = 65536", "port: '65536' is not a port"),
         ("path = healthz", "path: 'healthz' is not a path"),

@@ -29,7 +29,7 @@ fn what_cannot_elect_a_leader_is_refused() {
     for (keys, expected) in [
         ("replica = x", "dns.conf:10: [ha] lease: is missing"),
         ("lease = ns/x", "dns.conf:10: [ha] cluster: is missing"),
-        ("lease = ns/x\ncluster = c", "dns.conf:12: [ha] cluster: 'c' is none of the clusters"),
+        ("lease = ns/x\ncluster = c", "dns.conf:12: [ha] cluster: no cluster 'c'"),
         ("lease = x\ncluster = a", "dns.conf:11: [ha] lease: 'x' is not NAMESPACE/NAME"),
         (
             "lease = ns/x\ncluster = a\netcd-endpoints = http://a:1",
