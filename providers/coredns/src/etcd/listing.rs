@@ -6,6 +6,9 @@
 //! Without it the key is a name of its own, and that CoreDNS answers for the name above with it too is what
 //! `Capabilities::answers_subtree` is about.
 //!
+//! A TXT value at a name's own key is answered only while nothing lies below that key, where addresses are written. Its
+//! type is [`TXT_AT_OWN_KEY`], which the planner writes no address beside.
+//!
 //! Ours is a value with a mark of ours at a key of the form that we write. A copy of it at any other key is not, and
 //! stays. At a leaf the key says which address is meant: a value edited by hand is ours still, and mended.
 
@@ -20,6 +23,9 @@ use fleetdns_core::{
 
 use super::layout::{Layout, Place};
 use super::value::{self, Entry, Meaning};
+
+/// A TXT set that addresses at its name would hide.
+const TXT_AT_OWN_KEY: &str = "TXT-at-own-key";
 
 /// One key as it was read.
 #[derive(Debug, Clone, Copy)]
@@ -120,13 +126,15 @@ fn sort_in<'a>(
     }
     let strip = if place.is_apex() || place.is_name_server() { usize::MAX } else { entry.strip() };
     let name = layout.name(&place, strip).ok_or("the key is not a domain name; CoreDNS never asks for it")?;
-    let stray = name == *layout.zone() && !place.is_read_with_apex();
+    let at_apex = name == *layout.zone();
+    let stray = at_apex && !place.is_read_with_apex();
     let sets = names.entry(name).or_default();
     let kind = match &meaning {
         _ if place.is_name_server() => "NS",
         Meaning::Address(IpAddr::V4(_)) => "A",
         Meaning::Address(IpAddr::V6(_)) => "AAAA",
         Meaning::Alias(_) => "CNAME",
+        Meaning::Other("TXT") if strip == 0 && !at_apex => TXT_AT_OWN_KEY,
         Meaning::Other(kind) => kind,
     };
     let foreign = if stray { &mut sets.strays } else { &mut sets.foreign };

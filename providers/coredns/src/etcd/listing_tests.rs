@@ -170,6 +170,25 @@ fn foreign_values_stand_where_coredns_serves_them() {
     );
 }
 
+/// Addresses were written below such a text, and it was answered no more.
+#[test]
+fn a_text_that_addresses_would_hide_is_in_their_way() {
+    for (key, value, kind, in_the_way) in [
+        ("m0", r#"{"text":"v=spf1 -all"}"#, "TXT-at-own-key", true),
+        ("m0", r#"{"text":"v=spf1 -all","host":"a.example.net"}"#, "TXT-at-own-key", true),
+        ("m0/x", r#"{"text":"v=spf1 -all","targetstrip":1}"#, "TXT", false),
+        ("dns/apex/x", r#"{"text":"v=spf1 -all"}"#, "TXT", false),
+    ] {
+        let view = see(&[(&format!("/skydns/com/example/{key}"), value)]);
+        let (_, sets) = view.listing.observed.iter().next().unwrap();
+        assert_eq!(
+            (sets[0].type_name(), sets[0].answers_for_addresses()),
+            (kind, in_the_way),
+            "{key} {value}"
+        );
+    }
+}
+
 #[test]
 fn external_dns_at_the_zones_own_name_is_remembered() {
     let view = see(&[("/skydns/com/example/1acbad7e", r#"{"host":"10.0.0.1","ttl":60,"targetstrip":1}"#)]);
