@@ -189,6 +189,15 @@ fn a_text_that_addresses_would_hide_is_in_their_way() {
     }
 }
 
+/// CoreDNS answers a query for addresses with a CNAME to the mail server.
+#[test]
+fn a_mail_server_that_is_a_name_is_in_the_way_of_addresses() {
+    let mail = r#"{"host":"mx1.example.net","mail":true,"priority":10,"targetstrip":1}"#;
+    let view = see(&[("/skydns/com/example/mm/m1", mail)]);
+    assert_eq!(lines(&view.listing.observed), ["mm.example.com foreign 300 MX-and-CNAME … []"]);
+    assert!(view.listing.observed.at(&"mm.example.com".parse().unwrap())[0].answers_for_addresses());
+}
+
 #[test]
 fn external_dns_at_the_zones_own_name_is_remembered() {
     let view = see(&[("/skydns/com/example/1acbad7e", r#"{"host":"10.0.0.1","ttl":60,"targetstrip":1}"#)]);

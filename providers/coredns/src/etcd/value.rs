@@ -58,7 +58,8 @@ impl Entry {
         }
         match (self.text.as_deref().unwrap_or("").is_empty(), self.mail.unwrap_or(false)) {
             (false, _) => Meaning::Other("TXT"),
-            (true, true) => Meaning::Other("MX"),
+            // A query for addresses is answered with a CNAME to the host too.
+            (true, true) => Meaning::Other("MX-and-CNAME"),
             (true, false) => Meaning::Alias(host),
         }
     }
@@ -120,7 +121,7 @@ mod tests {
             (r#"{"host":"::ffff:10.0.0.1"}"#, address("10.0.0.1")),
             (r#"{"host":"a.example"}"#, Meaning::Alias("a.example")),
             (r#"{"host":"a.example","text":"x"}"#, Meaning::Other("TXT")),
-            (r#"{"host":"a.example","mail":true}"#, Meaning::Other("MX")),
+            (r#"{"host":"a.example","mail":true}"#, Meaning::Other("MX-and-CNAME")),
             (r#"{"text":"x","targetstrip":1}"#, Meaning::Other("TXT")),
             ("{}", Meaning::Alias("")),
         ] {
