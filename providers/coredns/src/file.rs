@@ -8,6 +8,7 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod generate;
+mod octets;
 mod records;
 mod replace;
 mod scan;
@@ -28,6 +29,7 @@ use fleetdns_core::{
 
 use crate::settings::FileSettings;
 use error::{Failure, Subject};
+use octets::{to_octets, to_text};
 use replace::{Replaced, replace};
 use zone::{Damage, Leaving, OurSet, Ours, ZoneText};
 
@@ -127,8 +129,8 @@ impl Inner {
 
     /// The text, `None` when there is no file.
     fn text(&self) -> io::Result<Option<String>> {
-        match std::fs::read_to_string(&self.file) {
-            Ok(text) => Ok(Some(text)),
+        match std::fs::read(&self.file) {
+            Ok(octets) => Ok(Some(to_text(&octets))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -170,7 +172,7 @@ impl Inner {
             *kept = Some(text.to_owned());
             return Ok(Replaced::Done);
         }
-        replace(&self.file, before, text)
+        replace(&self.file, before.map(to_octets).as_deref(), &to_octets(text))
     }
 
     fn converged(&self) {
@@ -178,7 +180,7 @@ impl Inner {
         let kept =
             std::mem::replace(&mut *self.draft.lock().unwrap_or_else(PoisonError::into_inner), Draft::Over);
         if let Draft::Kept(Some(text)) = kept {
-            let _ = replace(&self.file, None, &text);
+            let _ = replace(&self.file, None, text.as_bytes());
         }
     }
 
@@ -275,16 +277,16 @@ const MOST_INCLUDED: u64 = 16 << 20;
 
 /// The text of an included file.
 fn included(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
+    let mut octets = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     if !file.metadata().is_ok_and(|about| about.is_file()) {
         return Err("it is not a file".to_owned());
     }
-    let read = file.take(MOST_INCLUDED + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    let read = file.take(MOST_INCLUDED + 1).read_to_end(&mut octets).map_err(|error| error.to_string())?;
     if read as u64 > MOST_INCLUDED {
         return Err(format!("it is larger than {} MiB", MOST_INCLUDED >> 20));
     }
-    Ok(text)
+    Ok(to_text(&octets))
 }
 
 fn impossible(zone: &DnsName, change: &NameChange) -> Option<String> {

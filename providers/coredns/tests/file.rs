@@ -51,6 +51,28 @@ async fn what_is_written_is_what_is_listed() {
     );
 }
 
+/// A byte that is not UTF-8 stopped reading and writing, so that dead addresses stayed.
+#[tokio::test]
+async fn a_file_that_is_not_utf_8_is_written_and_keeps_its_bytes() {
+    let (folder, file) = folder_with("");
+    let foreign =
+        [ZONE.as_bytes(), b"; Z\xfcrich\ncity TXT \"Z\xfcrich\" \xc3\xbc\n$INCLUDE more.db\n"].concat();
+    fs::write(&file, &foreign).unwrap();
+    fs::write(folder.path().join("more.db"), b"host A 192.0.2.7 ; Z\xfcrich\n").unwrap();
+    let provider = of(&file);
+    make(&*provider, &desired(&[("www.example.com", a(&["203.0.113.1", "203.0.113.2"]))])).await;
+    make(&*provider, &desired(&[("www.example.com", a(&["203.0.113.2"]))])).await;
+    let listing = provider.list().await.unwrap();
+    assert!(listing.unreadable.is_empty(), "{:?}", listing.unreadable);
+    for foreign in ["city.example.com", "host.example.com"] {
+        assert_eq!(listing.observed.at(&name(foreign)).len(), 1, "{foreign}");
+    }
+    make(&*provider, &Desired::new()).await;
+    let left = fs::read(&file).unwrap();
+    let serial = left.windows(4).position(|part| part == b"( 10").unwrap();
+    assert_eq!([&left[..serial], b"( 7", &left[serial + 4..]].concat(), foreign);
+}
+
 #[tokio::test]
 async fn nothing_is_written_when_nothing_changes() {
     let (_folder, file) = folder_with(ZONE);

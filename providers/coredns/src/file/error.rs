@@ -34,7 +34,6 @@ impl Subject<'_> {
                 "let the user that fleetdns runs as read the file and write in its folder"
             }
             io::ErrorKind::NotFound => "make the folder of zone-file, or mend zone-file",
-            io::ErrorKind::InvalidData => "store the zone file as UTF-8",
             io::ErrorKind::IsADirectory => "name a file, not a folder, in zone-file",
             _ => return self.unavailable(action, Some(error)),
         };

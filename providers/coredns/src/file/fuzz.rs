@@ -5,6 +5,7 @@ use std::path::Path;
 use fleetdns_core::text::is_hidden;
 use fleetdns_core::{DnsName, Label};
 
+use super::octets::{to_octets, to_text};
 use super::zone::{Damage, Leaving, Ours, ZoneText};
 
 const NOW: u64 = 1_795_435_200;
@@ -39,7 +40,8 @@ fn sets(zone: &ZoneText) -> Vec<String> {
 /// A file that is written again with what it says is read again as the same; without our block, what is left is what was
 /// not ours, byte by byte but for the serial.
 pub(crate) fn zone_file(data: &[u8]) {
-    let text = String::from_utf8_lossy(data);
+    let text = to_text(data);
+    assert_eq!(to_octets(&text), data);
     let zone = match read(&text) {
         Ok(zone) => zone,
         Err(damage) => return assert!(!damage.to_string().contains(is_hidden)),

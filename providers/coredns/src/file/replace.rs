@@ -20,12 +20,12 @@ pub(crate) enum Replaced {
     Changed,
 }
 
-/// Writes `text` beside the file and renames it over it, unless the file is not `before` any more (`None`: not there).
+/// Writes `octets` beside the file and renames it over it, unless the file is not `before` any more (`None`: not there).
 /// It keeps its mode, and its owner where we may set it. A symbolic link stays one.
-pub(crate) fn replace(file: &Path, before: Option<&str>, text: &str) -> io::Result<Replaced> {
+pub(crate) fn replace(file: &Path, before: Option<&[u8]>, octets: &[u8]) -> io::Result<Replaced> {
     let target = resolve(file)?;
     let mut temporary = temporary(&target)?;
-    temporary.write_all(text.as_bytes())?;
+    temporary.write_all(octets)?;
     match fs::metadata(&target) {
         Ok(metadata) => {
             // Without the right to give files away the owner becomes ours, as with every editor.
@@ -37,7 +37,7 @@ pub(crate) fn replace(file: &Path, before: Option<&str>, text: &str) -> io::Resu
     }
     temporary.as_file().sync_all()?;
     let unchanged = match fs::read(&target) {
-        Ok(now) => before.is_some_and(|before| before.as_bytes() == now),
+        Ok(now) => before.is_some_and(|before| before == now),
         Err(error) if error.kind() == io::ErrorKind::NotFound => before.is_none(),
         Err(error) => return Err(error),
     };
@@ -92,14 +92,14 @@ mod tests {
     fn a_file_is_replaced_only_as_it_was_read() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("db.example.com");
-        assert_eq!(replace(&file, Some("x"), "1").unwrap(), Replaced::Changed);
-        assert_eq!(replace(&file, None, "1").unwrap(), Replaced::Done);
+        assert_eq!(replace(&file, Some(b"x"), b"1").unwrap(), Replaced::Changed);
+        assert_eq!(replace(&file, None, b"1").unwrap(), Replaced::Done);
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o644);
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
-        assert_eq!(replace(&file, None, "2").unwrap(), Replaced::Changed);
-        assert_eq!(replace(&file, Some("0"), "2").unwrap(), Replaced::Changed);
+        assert_eq!(replace(&file, None, b"2").unwrap(), Replaced::Changed);
+        assert_eq!(replace(&file, Some(b"0"), b"2").unwrap(), Replaced::Changed);
         assert_eq!(fs::read_to_string(&file).unwrap(), "1");
-        assert_eq!(replace(&file, Some("1"), "2").unwrap(), Replaced::Done);
+        assert_eq!(replace(&file, Some(b"1"), b"2").unwrap(), Replaced::Done);
         assert_eq!(fs::read_to_string(&file).unwrap(), "2");
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
@@ -113,7 +113,7 @@ mod tests {
             fs::write(file, "half").unwrap();
         }
         File::options().write(true).open(&old).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        replace(&folder.path().join("db.example.com"), None, "1").unwrap();
+        replace(&folder.path().join("db.example.com"), None, b"1").unwrap();
         assert!(!old.exists() && new.exists());
     }
 
@@ -123,14 +123,14 @@ mod tests {
         let (link, target) = (folder.path().join("db.link"), folder.path().join("real"));
         fs::write(&target, "1").unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        assert_eq!(replace(&link, Some("1"), "2").unwrap(), Replaced::Done);
+        assert_eq!(replace(&link, Some(b"1"), b"2").unwrap(), Replaced::Done);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&target).unwrap(), "2");
     }
 
     #[test]
     fn a_missing_folder_is_an_error() {
-        assert!(replace(Path::new("/nonexistent/db.x"), None, "1").is_err());
+        assert!(replace(Path::new("/nonexistent/db.x"), None, b"1").is_err());
         assert!(can_write(Path::new("/nonexistent/db.x")).is_err());
     }
 }
