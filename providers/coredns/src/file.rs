@@ -9,6 +9,7 @@ mod error;
 pub(crate) mod fuzz;
 mod generate;
 mod octets;
+mod plain;
 mod records;
 mod replace;
 mod scan;
@@ -318,7 +319,7 @@ fn is_as_planned(change: &NameChange, there: &[ObservedSet]) -> bool {
                     let clashes = ours == kind || ours == RecordType::Cname || kind == RecordType::Cname;
                     clashes && !removed.contains(&ours)
                 }
-                (_, known) => known.is_some() || kind == RecordType::Cname || other.type_name() == "CNAME",
+                _ => kind == RecordType::Cname || other.answers_for_addresses(),
             })
         }
     })

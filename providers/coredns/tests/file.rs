@@ -99,7 +99,7 @@ async fn a_conflict_stops_only_its_own_name() {
     let next =
         desired(&[("late.example.com", a(&["203.0.113.1"])), ("www.example.com", a(&["203.0.113.1"]))]);
     let (_, plan_of) = plan(&*provider, &next).await;
-    let meanwhile = format!("{ZONE}late A 192.0.2.2\n");
+    let meanwhile = format!("{ZONE}late TYPE1 \\# 4 C0000202\n");
     fs::write(&file, &meanwhile).unwrap();
     let applied = provider.apply(&plan_of).await;
     for (name, outcome) in &applied.names {

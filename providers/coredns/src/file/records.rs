@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use fleetdns_core::redact::backend_text;
 use fleetdns_core::{DnsName, RecordType, Ttl, Unreadable, Unwritable};
 
-use super::generate;
 use super::scan::{self, Statement, Unclosed, Word};
+use super::{generate, plain};
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,8 +195,9 @@ impl<'z> Reader<'z> {
         Ok(())
     }
 
-    /// Without the final dot; the empty text is the root.
+    /// Without the final dot and without escapes that need not be; the empty text is the root.
     fn absolute(&self, text: &str) -> String {
+        let text = &*plain::name(text);
         match text.strip_suffix('.') {
             _ if text == "@" => self.origin.clone(),
             Some(absolute) => absolute.to_owned(),
@@ -215,8 +216,8 @@ impl<'z> Reader<'z> {
             let upper = word.text.to_ascii_uppercase();
             if let Some(seconds) = seconds(word.text) {
                 ttl = Some(seconds);
-            } else if !matches!(upper.as_str(), "IN" | "CH" | "CS" | "HS") {
-                break upper;
+            } else if !plain::is_class(&upper) {
+                break plain::kind(upper);
             }
         };
         self.last_ttl = ttl.or(self.last_ttl);

@@ -232,6 +232,28 @@ fn generated_names_are_foreign_and_names_that_cannot_be_known_are_unwritable() {
     assert_eq!(listing.unreadable.len(), 2);
 }
 
+/// Addresses were written beside records of others whose name or type was spelt in another way.
+#[test]
+fn names_with_escapes_and_types_by_number_are_those_of_others() {
+    let text = format!(
+        "{FOREIGN}www TYPE1 \\# 4 0A000001\ncn TYPE5 \\# 9 0378797a036e657400\nw\\119w2 CLASS1 A 10.0.0.1\n\
+         child TYPE2 \\# 5 036e733100\nold TYPE39 \\# 5 036e733100\na\\.b A 10.0.0.1\n"
+    );
+    let listing = read(&text).listing();
+    for (name, kind) in [("www", "A"), ("cn", "CNAME"), ("www2", "A")] {
+        let sets = listing.observed.at(&format!("{name}.example.com").parse().unwrap());
+        assert!(
+            matches!(sets, [set] if set.type_name() == kind && set.answers_for_addresses()),
+            "{name}: {sets:?}"
+        );
+    }
+    for (below, kind) in [("x.child.example.com", "NS"), ("x.old.example.com", "DNAME")] {
+        let cut = listing.observed.cut(&zone(), &below.parse().unwrap());
+        assert_eq!(cut.map(|(_, kind)| kind), Some(kind), "{below}");
+    }
+    assert!(matches!(&listing.unreadable[..], [one] if one.contains("is not a name we know")), "{listing:?}");
+}
+
 #[test]
 fn the_name_servers_of_the_file_are_told() {
     let listing = read(&format!("{FOREIGN}@ NS ns.elsewhere.net.\n$ORIGIN child\n@ NS ns\n")).listing();
