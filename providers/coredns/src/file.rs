@@ -215,8 +215,8 @@ impl Inner {
         let known = before.clone().or_else(|| self.draft());
         let start = known.unwrap_or_else(|| ZoneText::new_zone(&self.zone, &self.name_servers, now));
         let zone = self.take_apart(&start).map_err(Failure::Damaged)?;
-        if !zone.has_soa() {
-            return Err(Failure::NoSoa);
+        if let Err(why) = &zone.serial {
+            return Err(Failure::NoSerial(why.clone()));
         }
         let listing = zone.listing();
         let (mut ours, mut leaving) = (zone.ours.clone(), Leaving::default());

@@ -197,6 +197,19 @@ async fn a_damaged_file_is_neither_listed_nor_written() {
     );
 }
 
+#[tokio::test]
+async fn an_included_soa_record_is_named_with_its_file() {
+    let (folder, file) = folder_with("$INCLUDE soa.db\n@ NS ns1\n");
+    fs::write(folder.path().join("soa.db"), "@ SOA ns1 hostmaster 7 3600 600 604800 30\n").unwrap();
+    let provider = of(&file);
+    let (_, plan_of) = plan(&*provider, &desired(&[("www.example.com", a(&["203.0.113.1"]))])).await;
+    let applied = format!("{:?}", provider.apply(&plan_of).await);
+    let findings = format!("{:?}", provider.check(&name("example.com")).await);
+    for text in [applied, findings] {
+        assert!(text.contains("/soa.db, and") && text.contains("move the SOA record from there"), "{text}");
+    }
+}
+
 /// What an included file holds is there; where one cannot be read, only names that are ours already are written.
 #[tokio::test]
 async fn beside_an_include_that_cannot_be_read_only_what_is_ours_is_written() {

@@ -17,8 +17,8 @@ impl Inner {
                     let listing = zone.listing();
                     let (names, ours) = (listing.observed.iter().count(), listing.observed.owned().count());
                     findings.push(good(format!("{file} can be read: {names} names, {ours} of them ours")));
-                    if !zone.has_soa() {
-                        findings.push(bad(Failure::NoSoa.error(self.subject()).to_string()));
+                    if let Err(why) = zone.serial {
+                        findings.push(bad(Failure::NoSerial(why).error(self.subject()).to_string()));
                     }
                     findings.extend(listing.unreadable.into_iter().map(|text| bad(format!("{file} {text}"))));
                 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use fleetdns_core::{DnsName, ProviderError};
 
+use super::records::NoSerial;
 use super::zone::Damage;
 
 /// What an error is about.
@@ -46,7 +47,7 @@ impl Subject<'_> {
 pub(super) enum Failure {
     Io(io::Error),
     Damaged(Damage),
-    NoSoa,
+    NoSerial(NoSerial),
     NoNameServers,
 }
 
@@ -63,15 +64,38 @@ impl Failure {
                 subject.failed(ACTION, copy)
             }
             Self::Damaged(damage) => subject.denied(ACTION, damage.to_string(), "mend the zone file by hand"),
-            Self::NoSoa => subject.denied(
-                ACTION,
-                format!("the file has no SOA record of {}", subject.zone),
-                "give it one, or name another file in zone-file",
-            ),
+            Self::NoSerial(why) => {
+                let (problem, remedy) = why.explain(subject.zone);
+                subject.denied(ACTION, problem, remedy)
+            }
             Self::NoNameServers => subject.denied(
                 ACTION,
                 "the file is not there".to_owned(),
                 "make it, or give the zone's name servers as ns = ns1.example.net so that it can be made",
+            ),
+        }
+    }
+}
+
+impl NoSerial {
+    /// The problem, and what a person does about it.
+    fn explain(&self, zone: &DnsName) -> (String, &'static str) {
+        match self {
+            Self::NoSoa => (
+                format!("the file has no SOA record of {zone}"),
+                "give it one, or name another file in zone-file",
+            ),
+            Self::Included(file) => (
+                format!(
+                    "the SOA record of {zone} is in the included file {}, and fleetdns changes the serial only in \
+                     the zone file itself",
+                    file.display()
+                ),
+                "move the SOA record from there into the zone file",
+            ),
+            Self::Unreadable => (
+                format!("the serial in the SOA record of {zone} is not a number"),
+                "write the SOA record with its serial as a number",
             ),
         }
     }

@@ -46,6 +46,17 @@ impl Record {
     }
 }
 
+/// Why there is no serial to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoSerial {
+    /// The zone has no SOA record.
+    NoSoa,
+    /// Its SOA record stands in this included file.
+    Included(PathBuf),
+    /// It is not written as a number.
+    Unreadable,
+}
+
 /// Returns the text of a file that a zone file includes, or why there is none.
 pub(crate) type Source<'s> = &'s dyn Fn(&Path) -> Result<String, String>;
 
@@ -74,7 +85,7 @@ pub(crate) struct Reader<'z> {
     last_ttl: Option<u32>,
     pub(crate) records: Vec<Record>,
     /// Serial of the zone's SOA and where it stands.
-    pub(crate) serial: Option<(u32, Range<usize>)>,
+    pub(crate) serial: Result<(u32, Range<usize>), NoSerial>,
     pub(crate) unreadable: Unreadable,
 }
 
@@ -93,7 +104,7 @@ impl<'z> Reader<'z> {
             default_ttl: None,
             last_ttl: None,
             records: Vec::new(),
-            serial: None,
+            serial: Err(NoSerial::NoSoa),
             unreadable: Unreadable::default(),
         }
     }
@@ -206,6 +217,21 @@ impl<'z> Reader<'z> {
         }
     }
 
+    /// The serial in the data of an SOA record.
+    fn serial(&self, data: &[Word<'_>]) -> Result<(u32, Range<usize>), NoSerial> {
+        if self.depth > 0 {
+            return Err(NoSerial::Included(self.file.clone()));
+        }
+        match data {
+            // In the generic form (RFC 3597 §5) the words are other parts of it.
+            [first, _, word, ..] if first.text != "\\#" => {
+                let serial = word.text.parse().map_err(|_| NoSerial::Unreadable)?;
+                Ok((serial, word.at.clone()))
+            }
+            _ => Err(NoSerial::Unreadable),
+        }
+    }
+
     fn record(&mut self, mut words: &[Word<'_>]) -> Result<(), String> {
         let mut ttl = None;
         let kind = loop {
@@ -225,8 +251,8 @@ impl<'z> Reader<'z> {
         let last = self.last.as_deref().ok_or("a record before which no name stands")?;
         let name: DnsName =
             last.parse().map_err(|error| format!("'{last}' is not a name we know: {error}"))?;
-        if kind == "SOA" && name == *self.zone && self.serial.is_none() && self.depth == 0 {
-            self.serial = words.get(2).and_then(|word| Some((word.text.parse().ok()?, word.at.clone())));
+        if kind == "SOA" && name == *self.zone && self.serial.is_err() {
+            self.serial = self.serial(words);
         }
         let value = match words {
             [word] if kind == "CNAME" || kind == "NS" => self.absolute(word.text),
@@ -318,7 +344,7 @@ mod tests {
                 "y.eu.example.com 300 TYPE65534 ",
             ]
         );
-        assert_eq!(reader.serial.as_ref().map(|(serial, _)| *serial), Some(7));
+        assert_eq!(reader.serial.as_ref().map(|(serial, _)| *serial), Ok(7));
         let unreadable = reader.unreadable.sentences();
         assert_eq!(unreadable.len(), 3, "{unreadable:?}");
         assert!(unreadable[0].starts_with("line 10: $INCLUDE /etc/missing cannot be read: no such file"));

@@ -10,7 +10,7 @@ use fleetdns_core::{
     RecordType, Ttl, Unreadable, Unwritable, Version,
 };
 
-use super::records::{Reader, Record, Source};
+use super::records::{NoSerial, Reader, Record, Source};
 use super::scan::{self, Unclosed};
 use super::serial;
 
@@ -62,7 +62,7 @@ pub(crate) struct ZoneText {
     /// All that is not ours, as it was.
     foreign: String,
     /// Serial of the SOA in `foreign`, and where it stands.
-    serial: Option<(u32, Range<usize>)>,
+    pub(crate) serial: Result<(u32, Range<usize>), NoSerial>,
     foreign_sets: Vec<(DnsName, ObservedSet)>,
     /// The name servers that NS records name.
     servers: BTreeSet<DnsName>,
@@ -115,10 +115,6 @@ impl ZoneText {
         text
     }
 
-    pub(crate) fn has_soa(&self) -> bool {
-        self.serial.is_some()
-    }
-
     pub(crate) fn listing(&self) -> Listing {
         let mut listing = Listing { unreadable: self.unreadable.sentences(), ..Listing::default() };
         // What others have at the name is part of what was read of it: whoever adds to it has changed it.
@@ -144,7 +140,7 @@ impl ZoneText {
     /// The text with other sets of ours and those that leave, and with a serial that tells of it.
     pub(crate) fn render(&self, ours: &Ours, leaving: &Leaving, owner: &Label, now: u64) -> String {
         let mut text = self.foreign.clone();
-        if let Some((old, at)) = &self.serial {
+        if let Ok((old, at)) = &self.serial {
             text.replace_range(at.clone(), &serial::next(*old, now).to_string());
         }
         if !text.is_empty() && !text.ends_with('\n') {
@@ -273,7 +269,7 @@ fn read_line(line: &str, zone: &DnsName) -> Option<Record> {
     let [statement] = statements.as_slice() else { return None };
     let mut reader = Reader::new(zone, Path::new(""), &|_| Err("not in our block".to_owned()));
     reader.read(statement);
-    let record = reader.records.pop().filter(|_| reader.unreadable.is_empty() && reader.serial.is_none())?;
+    let record = reader.records.pop().filter(|_| reader.unreadable.is_empty() && reader.serial.is_err())?;
     record.name.is_within(zone).then_some(record)
 }
 

@@ -144,9 +144,23 @@ fn a_damaged_file_is_not_half_read() {
 fn a_new_zone_is_a_zone() {
     let text = ZoneText::new_zone(&zone(), &["ns1.example.net".parse().unwrap()], 1_795_435_200);
     let zone = read(&text);
-    assert!(zone.has_soa());
+    assert!(zone.serial.is_ok());
     assert_eq!(sets(&zone), ["example.com 3600 NS …", "example.com 3600 SOA …"]);
-    assert!(!read("www A 10.0.0.1\nsub SOA a b 1 2 3 4 5\n").has_soa());
+}
+
+/// Somebody who was told of a file without SOA record gave it a second one.
+#[test]
+fn a_serial_that_cannot_be_changed_says_why() {
+    let source = |_: &Path| Ok("@ SOA ns1 hostmaster 7 1 1 1 1\n".to_owned());
+    for (text, why) in [
+        ("www A 10.0.0.1\nsub SOA a b 1 2 3 4 5\n", NoSerial::NoSoa),
+        ("$INCLUDE soa.db\n", NoSerial::Included("/etc/soa.db".into())),
+        ("@ SOA ns1 hostmaster x 1 1 1 1\n", NoSerial::Unreadable),
+        ("@ TYPE6 \\# 22 00 00 00000007 00000001 00000001 00000001 00000001\n", NoSerial::Unreadable),
+    ] {
+        let read = ZoneText::read(text, &zone(), &owner(), (Path::new("/etc/db"), &source)).unwrap();
+        assert_eq!(read.serial, Err(why), "{text}");
+    }
 }
 
 /// Another reader has to see the same.
