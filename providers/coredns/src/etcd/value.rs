@@ -1,38 +1,101 @@
 //! The value of one key: the JSON of CoreDNS's etcd plugin, with two fields of ours that CoreDNS does not read.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use fleetdns_core::Label;
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// CoreDNS's TTL for a value that has none.
 pub(super) const DEFAULT_TTL: u32 = 300;
 
-/// A value as it was read. CoreDNS refuses to answer when a field has another type, so this is as strict; its reader
-/// (Go's) does not mind how the names of fields are capitalised.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+/// A value as CoreDNS reads it (Go, encoding/json), which answers SERVFAIL when a field has another type: the names of
+/// fields in any capitals, of several fields of one name the last, and `null` as if it were not there.
+#[derive(Debug, Default)]
 pub(crate) struct Entry {
-    #[serde(alias = "Host", alias = "HOST")]
-    host: Option<String>,
-    #[serde(alias = "Port", alias = "PORT")]
-    port: Option<i64>,
-    #[serde(alias = "Priority")]
-    priority: Option<i64>,
-    #[serde(alias = "Weight")]
-    weight: Option<i64>,
-    #[serde(alias = "Text", alias = "TEXT")]
-    text: Option<String>,
-    #[serde(alias = "Mail", alias = "MAIL")]
-    mail: Option<bool>,
-    #[serde(alias = "Ttl", alias = "TTL")]
-    ttl: Option<u32>,
-    #[serde(alias = "TargetStrip", alias = "targetStrip")]
-    targetstrip: Option<i64>,
-    group: Option<String>,
+    host: String,
+    text: String,
+    mail: bool,
+    ttl: u32,
+    targetstrip: i64,
     /// Not CoreDNS's: any type will do, however deep it is.
     fleetdns: Option<Box<RawValue>>,
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// Reads the fields of an [`Entry`].
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Entry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Entry, M::Error> {
+        let mut entry = Entry::default();
+        while let Some(Text(name)) = map.next_key()? {
+            match &*folded(&name) {
+                "host" => entry.host = text(&mut map)?.unwrap_or(entry.host),
+                "text" => entry.text = text(&mut map)?.unwrap_or(entry.text),
+                "group" => drop(text(&mut map)?),
+                "mail" => entry.mail = map.next_value::<Option<_>>()?.unwrap_or(entry.mail),
+                "ttl" => entry.ttl = map.next_value::<Option<_>>()?.unwrap_or(entry.ttl),
+                "targetstrip" => {
+                    entry.targetstrip = map.next_value::<Option<_>>()?.unwrap_or(entry.targetstrip);
+                }
+                "port" | "priority" | "weight" => drop(map.next_value::<Option<i64>>()?),
+                _ if name == "fleetdns" => entry.fleetdns = Some(map.next_value()?),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(entry)
+    }
+}
+
+/// The name of a field as Go compares it: these two characters are letters in other capitals too.
+fn folded(name: &str) -> String {
+    let fold = |character| match character {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => char::to_ascii_lowercase(&other),
+    };
+    name.chars().map(fold).collect()
+}
+
+fn text<'de, M: MapAccess<'de>>(map: &mut M) -> Result<Option<String>, M::Error> {
+    Ok(map.next_value::<Option<Text>>()?.map(|Text(text)| text))
+}
+
+/// A string. Half of a surrogate pair becomes U+FFFD, more than once.
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+/// Reads a [`Text`].
+struct Bytes;
+
+impl Visitor<'_> for Bytes {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Text, E> {
+        Ok(Text(String::from_utf8_lossy(bytes).into_owned()))
+    }
 }
 
 /// What CoreDNS answers with for a value.
@@ -48,35 +111,35 @@ impl Entry {
     /// # Errors
     /// What is wrong, when CoreDNS cannot read the value either.
     pub(crate) fn read(value: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(value)
+        let entry: Option<Self> = serde_json::from_str(&String::from_utf8_lossy(value))?;
+        Ok(entry.unwrap_or_default())
     }
 
     pub(crate) fn meaning(&self) -> Meaning<'_> {
-        let host = self.host.as_deref().unwrap_or("");
-        if let Ok(address) = host.parse::<IpAddr>() {
+        if let Ok(address) = self.host.parse::<IpAddr>() {
             return Meaning::Address(address.to_canonical());
         }
-        match (self.text.as_deref().unwrap_or("").is_empty(), self.mail.unwrap_or(false)) {
+        match (self.text.is_empty(), self.mail) {
             (false, _) => Meaning::Other("TXT"),
             // A query for addresses is answered with a CNAME to the host too.
             (true, true) => Meaning::Other("MX-and-CNAME"),
-            (true, false) => Meaning::Alias(host),
+            (true, false) => Meaning::Alias(&self.host),
         }
     }
 
     /// The TTL that CoreDNS answers with.
     pub(crate) fn ttl(&self) -> u32 {
-        self.ttl.filter(|ttl| *ttl != 0).unwrap_or(DEFAULT_TTL)
+        if self.ttl == 0 { DEFAULT_TTL } else { self.ttl }
     }
 
     /// Labels of the key that are no part of the name.
     pub(crate) fn strip(&self) -> usize {
-        usize::try_from(self.targetstrip.unwrap_or(0)).unwrap_or(0)
+        usize::try_from(self.targetstrip).unwrap_or(0)
     }
 
     /// The text of a TXT record, where there is one.
     pub(crate) fn text(&self) -> Option<&str> {
-        self.text.as_deref().filter(|text| !text.is_empty())
+        Some(&*self.text).filter(|text| !text.is_empty())
     }
 
     /// The ownership text.
@@ -135,6 +198,23 @@ mod tests {
         assert_eq!(entry(r#"{"fleetdns":"v=1"}"#).mark().as_deref(), Some("v=1"));
     }
 
+    /// Go's reader takes what serde refuses, and CoreDNS answers with it.
+    #[test]
+    fn a_value_is_read_as_go_reads_it() {
+        let address = |text: &str| Meaning::Address(text.parse().unwrap());
+        for (bytes, meaning) in [
+            (&br#"{"host":"10.0.0.1","HOST":"10.0.0.2"}"#[..], address("10.0.0.2")),
+            (br#"{"hOsT":"10.0.0.1","host":null}"#, address("10.0.0.1")),
+            ("{\"ho\u{17f}t\":\"10.0.0.1\"}".as_bytes(), address("10.0.0.1")),
+            (b"null", Meaning::Alias("")),
+            (br#"{"host":"a\ud800","\udc00":1}"#, Meaning::Alias("a\u{fffd}\u{fffd}\u{fffd}")),
+            (b"{\"text\":\"Z\xfcrich\"}", Meaning::Other("TXT")),
+        ] {
+            let text = String::from_utf8_lossy(bytes);
+            assert_eq!(Entry::read(bytes).unwrap().meaning(), meaning, "{text}");
+        }
+    }
+
     #[test]
     fn a_field_that_coredns_does_not_read_may_be_as_deep_as_it_likes() {
         let deep = format!("{}{}", "[".repeat(9000), "]".repeat(9000));
@@ -146,9 +226,22 @@ mod tests {
 
     #[test]
     fn what_coredns_cannot_read_is_an_error() {
-        for text in
-            ["", "{", "10.0.0.1", r#"{"host":5}"#, r#"{"ttl":"30"}"#, r#"{"ttl":-1}"#, r#"{"port":"a"}"#]
-        {
+        for text in [
+            "",
+            "{",
+            "10.0.0.1",
+            "5",
+            r#"["10.0.0.1"]"#,
+            r#""10.0.0.1""#,
+            r#"{"host":5}"#,
+            r#"{"host":[49]}"#,
+            r#"{"ttl":"30"}"#,
+            r#"{"ttl":-1}"#,
+            r#"{"port":"a"}"#,
+            r#"{"GROUP":5}"#,
+            r#"{"WEIGHT":"x"}"#,
+            r#"{"ttl":"30","ttl":30}"#,
+        ] {
             assert!(Entry::read(text.as_bytes()).is_err(), "{text}");
         }
     }
