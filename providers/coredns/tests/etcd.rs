@@ -4,6 +4,8 @@
 #[path = "etcd/access.rs"]
 mod access;
 mod common;
+#[path = "etcd/full.rs"]
+mod full;
 
 use std::time::{Duration, Instant};
 

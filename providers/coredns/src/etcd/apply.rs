@@ -108,15 +108,16 @@ impl EtcdZone {
 
     /// One transaction; when it cannot be done, each name by itself, so that one does not stop the others.
     async fn run_whole(&self, edits: Vec<Edit>) -> Told {
-        let alone = edits.len() == 1;
+        if let [edit] = &edits[..] {
+            return vec![(edit.name.clone(), self.run_one(edit).await)];
+        }
         match self.commit(&edits).await {
             Ok(Some(written)) => {
                 let names = edits.into_iter().map(|edit| edit.name);
                 names.zip(written.sets.into_iter().map(|sets| Outcome::Done(sets.into()))).collect()
             }
-            Ok(None) if !alone => self.run_singly(edits).await,
-            Err(fault) if fault.is_refusal() && !alone => self.run_singly(edits).await,
-            Ok(None) => edits.into_iter().map(|edit| (edit.name, Outcome::Conflict)).collect(),
+            Ok(None) => self.run_singly(edits).await,
+            Err(fault) if fault.is_refusal() => self.run_singly(edits).await,
             Err(fault) => edits.into_iter().map(|edit| (edit.name, fault.clone().into_outcome())).collect(),
         }
     }
@@ -124,17 +125,29 @@ impl EtcdZone {
     async fn run_singly(&self, edits: Vec<Edit>) -> Told {
         stream::iter(edits)
             .map(|edit| async move {
-                let written = self.commit(std::slice::from_ref(&edit)).await;
-                let outcome = match written.map(|written| written.and_then(|mut one| one.sets.pop())) {
-                    Ok(Some(sets)) => Outcome::Done(sets.into()),
-                    Ok(None) => Outcome::Conflict,
-                    Err(fault) => fault.into_outcome(),
-                };
+                let outcome = self.run_one(&edit).await;
                 (edit.name, outcome)
             })
             .buffer_unordered(AT_ONCE)
             .collect()
             .await
+    }
+
+    /// One transaction for one name. A full etcd takes deletions: those that may be done alone are done, so that dead
+    /// addresses leave, and the rest is written when there is room again.
+    async fn run_one(&self, edit: &Edit) -> Outcome {
+        match self.commit(std::slice::from_ref(edit)).await {
+            Ok(Some(written)) => Outcome::Done(written.sets.into_iter().flatten().collect()),
+            Ok(None) => Outcome::Conflict,
+            Err(fault) => match edit.deletions().filter(|_| matches!(fault.kind, Kind::Full)) {
+                None => fault.into_outcome(),
+                Some(deletions) => match self.commit(&[deletions]).await {
+                    Ok(Some(_)) => Outcome::Incomplete { problem: fault.reason.to_string() },
+                    Ok(None) => Outcome::Conflict,
+                    Err(fault) => fault.into_outcome(),
+                },
+            },
+        }
     }
 
     /// Several transactions, one after the other.

@@ -32,6 +32,9 @@ pub(crate) struct Edit {
     pub(crate) reads: Reads,
     /// Values that have to stand afterwards.
     pub(crate) desired: Vec<RecordData>,
+    /// Whether its deletions may be done without its other writes: all that it deletes is ours, and a value of ours that
+    /// was there is still there afterwards.
+    pub(crate) separable: bool,
 }
 
 /// The two reads that give everything at a name.
@@ -65,6 +68,7 @@ pub(crate) fn edit(layout: &Layout, owner: &Label, change: &NameChange, known: K
         writes: guarded.keys().map(|key| (key.clone(), None)).collect(),
         reads: reads(layout, name),
         desired: Vec::new(),
+        separable: false,
     };
     for (set, mark) in change.changes.iter().filter_map(Change::after) {
         let is_ours = mark.is_some_and(|mark| mark.owner().as_ref() == Some(owner));
@@ -78,6 +82,9 @@ pub(crate) fn edit(layout: &Layout, owner: &Label, change: &NameChange, known: K
             }
         }
     }
+    let ours_alone = |one: &Change| matches!(one, Change::Update { .. } | Change::Delete { .. });
+    let stays = |(key, revision): (&String, &i64)| *revision != 0 && edit.writes.get(key) != Some(&None);
+    edit.separable = change.changes.iter().all(ours_alone) && guarded.iter().any(stays);
     edit.guards = guards(&edit.reads, guarded, change, known);
     if let Some(since) = known {
         let places = change.changes.iter().flat_map(Change::theirs);
@@ -228,6 +235,13 @@ impl Reads {
 }
 
 impl Edit {
+    /// Its deletions alone, under the same guards, where they may be done alone.
+    pub(crate) fn deletions(&self) -> Option<Self> {
+        let writes = self.writes.iter().filter(|(_, value)| value.is_none());
+        let writes: BTreeMap<_, _> = writes.map(|(key, _)| (key.clone(), None)).collect();
+        (self.separable && !writes.is_empty()).then(|| Self { writes, ..self.clone() })
+    }
+
     pub(crate) fn writes(&self) -> impl Iterator<Item = TxnOp> {
         self.writes.iter().map(|(key, value)| match value {
             Some(value) => TxnOp::put(key.as_str(), value.as_slice(), None),

@@ -187,3 +187,26 @@ fn what_was_not_read_from_etcd_is_stale() {
         assert_eq!(stale, Err(Unfit::Stale));
     }
 }
+
+/// A full etcd takes deletions, and nothing else.
+#[test]
+fn deletions_are_done_alone_only_where_a_value_of_ours_stays() {
+    let name = "www.example.com";
+    let there = || before(data("10.0.0.1 10.0.0.2"), "4,5");
+    let deleted = |changes: Vec<Change>| {
+        let edit = edit_of(name, changes, Some(7)).unwrap();
+        edit.deletions().map(|alone| {
+            assert_eq!(alone.guards, edit.guards);
+            shown(&alone)[edit.guards.len()..].to_vec()
+        })
+    };
+    let first = || Some(vec!["delete /www/v4-0a000001".to_owned()]);
+    assert_eq!(deleted(vec![update(name, there(), data("10.0.0.2"))]), first());
+    assert_eq!(deleted(vec![update(name, there(), data("10.0.0.2 10.0.0.3"))]), first());
+    assert_eq!(deleted(vec![update(name, there(), data("10.0.0.3"))]), None, "no value would stay");
+    assert_eq!(deleted(vec![update(name, there(), data("10.0.0.1 10.0.0.2 10.0.0.3"))]), None);
+    let cause = Cause::TypeChange;
+    let delete = Change::Delete { before: there(), record_type: RecordType::A, cause };
+    let alias = create(name, RecordData::Cname("lb.example.net".parse().unwrap()));
+    assert_eq!(deleted(vec![delete, alias]), None, "the name would have no answer");
+}

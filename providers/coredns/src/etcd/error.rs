@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     NoAuthentication,
     /// The revision asked for was compacted away: begin again.
     Compacted,
+    /// The database is full: only what writes nothing new is done, such as deletions.
+    Full,
     /// The request is larger than etcd takes.
     TooLarge,
     /// The answer is larger than is taken: ask for less.
@@ -83,7 +85,7 @@ impl Fault {
 
     /// Whether etcd refuses one of the names of a transaction, so that others may pass.
     pub(crate) const fn is_refusal(&self) -> bool {
-        matches!(self.kind, Kind::TooLarge | Kind::Forbidden(_))
+        matches!(self.kind, Kind::TooLarge | Kind::Forbidden(_) | Kind::Full)
     }
 
     /// Whether no connection stood, so that nothing can have been done.
@@ -97,6 +99,12 @@ impl Fault {
             Kind::Denied(remedy) | Kind::Forbidden(remedy) => {
                 ProviderError::Denied { endpoint, action, problem: reason.0, remedy }
             }
+            Kind::Full => ProviderError::Denied {
+                endpoint,
+                action,
+                problem: reason.0,
+                remedy: "compact and defragment etcd, then `etcdctl alarm disarm`".to_owned(),
+            },
             Kind::TooLarge => ProviderError::Rejected {
                 problem: format!("etcd at {endpoint} takes no request so large ({reason})"),
             },
@@ -164,14 +172,12 @@ fn message_kind(has: &impl Fn(&str) -> bool, who: Who<'_>) -> Option<Kind> {
     if has("user name is empty") || has("user name not found") {
         return denied("set etcd-username and etcd-password, or etcd-cert-file and etcd-key-file".to_owned());
     }
-    if has("database space exceeded") {
-        return denied("compact and defragment etcd, then `etcdctl alarm disarm`".to_owned());
-    }
     if has("corrupt") {
         return denied("mend or replace this etcd member".to_owned());
     }
     let table = [
         ("required revision has been compacted", Kind::Compacted),
+        ("database space exceeded", Kind::Full),
         ("request is too large", Kind::TooLarge),
         ("too many operations", Kind::TooLarge),
         ("larger than max", Kind::TooLarge),
@@ -232,7 +238,7 @@ mod tests {
         check("etcdserver: mvcc: required revision has been compacted", "Compacted");
         check("etcdserver: request is too large", "TooLarge");
         check("etcdserver: too many requests", "Busy");
-        check("etcdserver: mvcc: database space exceeded", "alarm disarm");
+        check("etcdserver: mvcc: database space exceeded", "Full");
         check("etcdserver: no leader", "None");
     }
 

@@ -146,6 +146,7 @@ mod tests {
             writes,
             reads: Reads { key: "/z/foo".into(), below: "/z/foo/".into() },
             desired: vec![],
+            separable: false,
         }
     }
 

@@ -112,7 +112,7 @@ impl Certificates {
 pub struct Etcd {
     process: Option<Process>,
     pub endpoint: String,
-    arguments: Vec<String>,
+    pub arguments: Vec<String>,
     pub certificates: Option<Certificates>,
     folder: TempDir,
 }
