@@ -50,6 +50,11 @@ struct Secret {
 }
 
 impl Named {
+    /// Namespace and name of the cluster of Cluster API that this belongs to.
+    pub fn capi_cluster(&self) -> Option<(String, String)> {
+        Some((self.namespace.clone(), self.labels.get("cluster.x-k8s.io/cluster-name")?.clone()))
+    }
+
     pub(crate) fn new(meta: Meta, cluster: Option<String>, kubeconfig: Result<String, String>) -> Self {
         Self {
             namespace: meta.namespace,
@@ -61,8 +66,8 @@ impl Named {
         }
     }
 
-    /// Reads a Secret as the API returns it. One that has neither this key, nor one of those that are usual where none is
-    /// named, nor the shape of Argo CD holds no cluster.
+    /// Reads a Secret as the API returns it. One that has neither this key, nor a kubeconfig under one of those that are
+    /// usual where none is named, nor the shape of Argo CD holds no cluster.
     ///
     /// # Errors
     /// When it is no Secret.
@@ -73,6 +78,7 @@ impl Named {
         let keys = key.map_or_else(|| KEYS.to_vec(), |key| vec![key]);
         let found = keys.into_iter().find_map(|key| Some((key, data.get(key)?)));
         Ok(match found {
+            Some(("value", value)) if key.is_none() && is_other(&secret.metadata, &data, value) => None,
             Some((key, value)) => Some(Self::new(secret.metadata, None, text(key, value))),
             None if key.is_none() && data.contains_key("server") && data.contains_key("config") => {
                 let name = data.get("name").and_then(|name| text("name", name).ok());
@@ -81,6 +87,16 @@ impl Named {
             None => None,
         })
     }
+}
+
+/// Whether `value` holds something else than a kubeconfig: Cluster API keeps what a machine boots with in a Secret of
+/// that key, with the label of its cluster and, mostly, the key `format`. A Secret whose name says that it is a kubeconfig
+/// is one, so that one that is broken is reported.
+fn is_other(meta: &Meta, data: &BTreeMap<String, String>, value: &str) -> bool {
+    let says =
+        |text: &str| text.trim().is_empty() || ["clusters", "contexts"].iter().any(|one| text.contains(one));
+    data.contains_key("format")
+        || !meta.name.ends_with("-kubeconfig") && text("value", value).is_ok_and(|text| !says(&text))
 }
 
 fn text(key: &str, value: &str) -> Result<String, String> {

@@ -1,6 +1,7 @@
 //! Who is a member: the sections, and what the sources of `[discovery]` say, put together.
 //!
-//! Invariant: a section wins over a source, and a member over one that comes later with its name or its API server.
+//! Invariant: a section wins over a source, a member over one that comes later with its name or its API server, and of
+//! those that are new one that can be used over one that cannot.
 //! Invariant: a source that cannot be read removes nobody; one that loses most of its members at once removes nobody until
 //! an operator confirms it.
 
@@ -141,20 +142,25 @@ impl Config {
     /// The members: sections, whoever is `known` already, and then whoever is new.
     fn roster(&self, known: &[MemberConfig], kept: &[&MemberConfig]) -> Roster {
         let mut roster = Roster { members: self.named.clone(), faults: Vec::new(), left_out: 0 };
-        let (mut same, mut moved, mut new) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut same, mut moved, mut new, mut unusable) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for candidate in self.discovered.iter().flat_map(|listing| &listing.members) {
             let member = &candidate.member;
             match known.iter().find(|one| is_same(one, member)) {
+                // It never could be used.
+                Some(old) if candidate.broken.is_some() && old.endpoint.is_none() => {
+                    unusable.push((candidate, Some(old)));
+                }
                 Some(old) if candidate.broken.is_some() || old.endpoint == member.endpoint => {
                     same.push((candidate, Some(old)));
                 }
                 Some(old) => moved.push((candidate, Some(old))),
+                None if candidate.broken.is_some() => unusable.push((candidate, None)),
                 None => new.push((candidate, None)),
             }
         }
         same.into_iter().for_each(|(candidate, old)| roster.add(candidate, old));
         kept.iter().for_each(|member| roster.push(member));
-        moved.into_iter().chain(new).for_each(|(candidate, old)| roster.add(candidate, old));
+        moved.into_iter().chain(new).chain(unusable).for_each(|(candidate, old)| roster.add(candidate, old));
         roster.finish(self.named.len())
     }
 

@@ -1,5 +1,6 @@
 //! Members that objects of a host cluster name.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -84,9 +85,10 @@ impl Remote {
                 // Whoever was there first has its name and its API server.
                 let age = |one: &Named| (one.created.clone(), one.namespace.clone(), one.name.clone());
                 found.sort_by_cached_key(age);
+                let mut candidates = Vec::new();
                 for named in found {
                     match self.candidate(&named) {
-                        Ok(candidate) => listing.members.push(candidate),
+                        Ok(candidate) => candidates.push((named, candidate)),
                         Err(problem) => {
                             let (namespace, name) =
                                 (text::printable(&named.namespace), text::printable(&named.name));
@@ -94,6 +96,7 @@ impl Remote {
                         }
                     }
                 }
+                listing.members = without_copies(candidates);
             }
         }
         listing
@@ -132,6 +135,20 @@ impl Remote {
         };
         Ok(Candidate { member, broken })
     }
+}
+
+/// Leaves out the other kubeconfigs of a cluster whose Secret `CLUSTER-kubeconfig` can be used: that is the one for
+/// controllers by the contract of Cluster API, and providers add one for people (`CLUSTER-user-kubeconfig` on EKS).
+fn without_copies(candidates: Vec<(Named, Candidate)>) -> Vec<Candidate> {
+    let contract = |named: &Named| {
+        named.capi_cluster().filter(|(_, cluster)| named.name.strip_suffix("-kubeconfig") == Some(cluster))
+    };
+    let usable = candidates.iter().filter(|(_, candidate)| candidate.broken.is_none());
+    let main: BTreeSet<_> = usable.filter_map(|(named, _)| contract(named)).collect();
+    let is_copy = |named: &Named| {
+        contract(named).is_none() && named.capi_cluster().is_some_and(|cluster| main.contains(&cluster))
+    };
+    candidates.into_iter().filter(|(named, _)| !is_copy(named)).map(|(_, candidate)| candidate).collect()
 }
 
 impl fmt::Display for Remote {

@@ -61,6 +61,33 @@ fn a_kubeconfig_is_found_under_the_key_that_is_named_or_the_usual_ones() {
 }
 
 #[test]
+fn bootstrap_data_of_cluster_api_is_no_kubeconfig_and_a_broken_kubeconfig_is_reported() {
+    let read = |name: &str, data: &[(&str, &str)], key: Option<&str>| {
+        let raw = String::from_utf8(secret(data)).unwrap().replace("east-kubeconfig", name);
+        Named::in_secret(raw.as_bytes(), key).unwrap().is_some()
+    };
+    let machine = "east-control-plane-abc12";
+    // The files that cloud-init writes may be kubeconfigs.
+    let cloud = "#cloud-config\nwrite_files: [{content: 'clusters: []'}]";
+    assert!(!read(machine, &[("value", cloud), ("format", "cloud-config")], None));
+    for text in
+        ["#cloud-config\nruncmd: [kubeadm join]", r#"{"ignition":{}}"#, "version: v1alpha1\ncluster: {}"]
+    {
+        assert!(!read(machine, &[("value", text)], None), "{text}");
+    }
+    let half = "apiVersion: v1\nclus";
+    for (name, data, key) in [
+        ("east-user", [("value", "clusters: []")], None),
+        ("east-kubeconfig", [("value", half)], None),
+        ("east-user", [("value", " ")], None),
+        ("east-user", [("kubeconfig", half)], None),
+        ("east-user", [("value", half)], Some("value")),
+    ] {
+        assert!(read(name, &data, key), "{name} {data:?} {key:?}");
+    }
+}
+
+#[test]
 fn a_secret_of_argo_cd_is_a_kubeconfig() {
     let of = |config: &str| {
         let raw = secret(&[("name", "prod"), ("server", "https://prod.example"), ("config", config)]);

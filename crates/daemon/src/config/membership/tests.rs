@@ -138,6 +138,20 @@ fn a_file_that_is_cut_short_or_names_another_ones_api_server_changes_nothing() {
 }
 
 #[test]
+fn one_that_cannot_be_used_gives_way_to_a_usable_one_of_its_name() {
+    let pair = || vec![candidate("a", "older", 0), candidate("a", "younger", 1)];
+    let at_once = after(vec![(config(&[], pair(), false), false)]);
+    let later = after(vec![
+        (config(&[], vec![candidate("a", "older", 0)], false), false),
+        (config(&[], pair(), false), false),
+    ]);
+    for settled in [at_once, later] {
+        assert_eq!(settled.members, [member("a", Some("younger"), Some(1))]);
+        assert!(settled.source_faults[0].contains("cut short"), "{settled:?}");
+    }
+}
+
+#[test]
 fn sources_may_name_so_many() {
     let many =
         (1..=MOST as u64 + 2).map(|number| candidate(&format!("c{number}"), &number.to_string(), number));
@@ -205,6 +219,8 @@ proptest! {
                         is_same(&one.member, old) && (one.broken.is_some() || one.member.endpoint == old.endpoint)
                     });
                     let named = named.contains(&old.name.as_str());
+                    // One that never could be used gives way to a usable one.
+                    let still = still && old.endpoint.is_some();
                     prop_assert!(!still || named || next.members.contains(old), "{:?} was disturbed", old);
                 }
             }

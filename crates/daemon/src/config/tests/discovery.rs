@@ -59,11 +59,11 @@ fn what_is_wrong_with_one_file_is_said_and_the_others_are_members() {
     let expected = [
         "directory /clusters: a b.kubeconfig: 'a b' cannot name a cluster",
         "directory /clusters: notes.txt: not taken for a kubeconfig",
-        "cluster bad of /clusters/bad.kubeconfig: /clusters/bad.kubeconfig is not a kubeconfig",
-        "cluster big of /clusters/big.kubeconfig: it has more than 1048576 bytes",
         "cluster east of /clusters/east.kubeconfig is left out: /clusters/east.conf has one of this name",
         "cluster taken of /clusters/taken.kubeconfig is left out: dns.conf has one of this name",
         "cluster twin of /clusters/twin.kubeconfig is left out: its API server is that of cluster east",
+        "cluster bad of /clusters/bad.kubeconfig: /clusters/bad.kubeconfig is not a kubeconfig",
+        "cluster big of /clusters/big.kubeconfig: it has more than 1048576 bytes",
     ];
     let fits = config.source_faults.iter().zip(expected).all(|(fault, start)| fault.starts_with(start));
     assert!(fits && config.source_faults.len() == expected.len(), "{:#?}", config.source_faults);
@@ -169,8 +169,8 @@ fn a_secret_says_name_region_and_zone_by_its_labels_and_the_oldest_counts() {
     let parts = [
         "a/bad name: 'bad name' cannot name a cluster",
         "a/west-kubeconfig: ",
-        "cluster huge of secret a/huge: its kubeconfig has more than 1048576 bytes",
         "cluster a-twin of secret a/a-twin is left out: its API server is that of cluster east",
+        "cluster huge of secret a/huge: its kubeconfig has more than 1048576 bytes",
     ];
     for (fault, part) in config.source_faults.iter().zip(parts) {
         assert!(fault.contains(part), "no {part:?}: {:#?}", config.source_faults);
@@ -181,6 +181,32 @@ fn a_secret_says_name_region_and_zone_by_its_labels_and_the_oldest_counts() {
     other.hear(&vec![(of.clone(), of.listing(Ok(Vec::new())))]);
     other.settle(Some(&config), false);
     assert_eq!(other.members.len(), config.members.len());
+}
+
+#[test]
+fn the_kubeconfig_that_cluster_api_names_wins_over_an_older_one_for_people() {
+    let labels = serde_json::json!({"cluster.x-k8s.io/cluster-name": "east"});
+    let main = secret("east-kubeconfig", &labels, "2026-02", "https://east.example");
+    let user = secret("east-user-kubeconfig", &labels, "2026-01", "https://east.example");
+    let broken = |named: &fleetdns_watch::Named| fleetdns_watch::Named {
+        kubeconfig: Err("it is broken".to_owned()),
+        ..named.clone()
+    };
+    let settled = |found: Vec<fleetdns_watch::Named>| {
+        let mut config = remote("secrets = *\ncluster = host\nnamespace = a").config();
+        let of = config.remotes[0].clone();
+        config.hear(&vec![(of.clone(), of.listing(Ok(found)))]);
+        config.settle(None, false);
+        (config.members[1].origin.to_string(), config.source_faults)
+    };
+    for user in [broken(&user), user.clone()] {
+        let (origin, faults) = settled(vec![user, main.clone()]);
+        assert_eq!((origin.as_str(), &faults[..]), ("secret a/east-kubeconfig", &[][..]));
+    }
+    // The other one is better than nothing.
+    let (origin, faults) = settled(vec![user, broken(&main)]);
+    assert_eq!(origin, "secret a/east-user-kubeconfig");
+    assert!(faults.len() == 2 && faults[0].ends_with("it is broken"), "{faults:?}");
 }
 
 #[test]
