@@ -67,19 +67,33 @@ impl Files {
         named
     }
 
-    /// Names of all contexts, in their order.
+    /// Names of the contexts, in their order. One whose cluster is gone is passed over, unless it is the current one: what
+    /// is meant is not replaced by what is left.
     ///
     /// # Errors
-    /// When two different contexts have one name.
+    /// When two different contexts have one name, or the current one or all of them name no cluster that is there.
     pub(crate) fn contexts(&self) -> Result<Vec<String>, AccessError> {
-        let mut names: Vec<String> = Vec::new();
+        let (mut names, mut left_over): (Vec<String>, _) = (Vec::new(), Ok(()));
         for named in self.0.iter().flat_map(|(_, file)| &file.contexts) {
-            if !names.contains(&named.name) {
-                self.choose(Some(&named.name))?;
-                names.push(named.name.clone());
+            if names.contains(&named.name) {
+                continue;
+            }
+            match self.choose(Some(&named.name)) {
+                Ok(_) => names.push(named.name.clone()),
+                Err(fault @ (AccessError::Unusable { .. } | AccessError::UnknownContext { .. }))
+                    if self.current() != Some(&named.name) =>
+                {
+                    left_over = Err(fault);
+                }
+                Err(fault) => return Err(fault),
             }
         }
-        Ok(names)
+        if names.is_empty() { left_over.map(|()| names) } else { Ok(names) }
+    }
+
+    /// The first file's current context that is set.
+    fn current(&self) -> Option<&str> {
+        self.0.iter().find_map(|(_, file)| file.current_context.as_deref())
     }
 
     /// Cluster and user of a context; of the first file's current context that is set, unless one is named.
@@ -87,8 +101,7 @@ impl Files {
     /// # Errors
     /// When there is no such context, or several different ones, or it names a cluster that is not there.
     pub(crate) fn choose(&self, context: Option<&str>) -> Result<Chosen, AccessError> {
-        let current = || self.0.iter().find_map(|(_, file)| file.current_context.as_deref());
-        let Some(name) = context.or_else(current) else {
+        let Some(name) = context.or_else(|| self.current()) else {
             return Err(AccessError::NoContext { paths: self.paths() });
         };
         let mut found: Option<(usize, Chosen)> = None;
@@ -116,7 +129,10 @@ impl Files {
             all.filter_map(|named| named.cluster.clone()).collect::<Vec<_>>()
         };
         let Some(cluster) = self.named(home, "clusters", &context.cluster, clusters)? else {
-            let problem = format!("its cluster '{}' is in none of the files", brief(&context.cluster));
+            let problem = format!(
+                "its cluster '{}' is in none of the files; remove the context, or add the cluster",
+                brief(&context.cluster)
+            );
             return Err(AccessError::Unusable { credentials: self.label(name).into(), problem });
         };
         // A context without a user, or whose user is missing, is anonymous.

@@ -72,6 +72,34 @@ fn each_fault_says_which_file_and_what_to_do() {
     assert!(text.contains("context 'a' of") && text.contains("gone"), "{text}");
 }
 
+#[test]
+fn a_left_over_context_does_not_stop_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config");
+    let write = |current: &str, more: &str| {
+        let text = format!(
+            "current-context: '{current}'\nclusters: [{{name: c, cluster: {{server: 'https://c.example'}}}}]\n\
+             contexts: [{more}, {{name: c, context: {{cluster: c}}}}]\n"
+        );
+        fs::write(&path, &text).unwrap();
+        Access::Given(Given::new("secret a/b", text.into(), crate::given::Allowed::default()))
+    };
+    for left_over in
+        ["{name: old, context: {cluster: gone}}", "{name: old, context: {cluster: ''}}", "{name: old}"]
+    {
+        for current in ["c", ""] {
+            let given = write(current, left_over);
+            assert_eq!(contexts(std::slice::from_ref(&path)).unwrap(), ["c"], "{left_over}");
+            assert!(endpoint(&given).is_ok(), "{left_over}");
+        }
+        // What is meant is not replaced by another cluster.
+        let given = write("old", left_over);
+        for problem in [contexts(std::slice::from_ref(&path)).err(), endpoint(&given).err()] {
+            assert!(problem.unwrap().to_string().contains("'old'"), "{left_over}");
+        }
+    }
+}
+
 fn with_plugin(folder: &Path, script: &str) -> Access {
     use std::os::unix::fs::PermissionsExt;
     let plugin = folder.join("plugin");
@@ -146,7 +174,7 @@ async fn sent(access: &Access) -> Result<Option<String>, String> {
     let access = access.clone();
     let connection = tokio::task::spawn_blocking(move || connect(&access)).await.unwrap();
     let connection = connection.map_err(|error| error.to_string())?;
-    let header = connection.credential.header().await?;
+    let header = connection.credential.header().await.map_err(|none| format!("{none:?}"))?;
     Ok(header.map(|value| value.to_str().unwrap().to_owned()))
 }
 
