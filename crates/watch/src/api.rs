@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use crate::access::Connection;
 use crate::answer::{beginning, chunks, said};
 use crate::catalog::Listed;
+use crate::credential::NoHeader;
 use crate::error::{AccessError, Fault, Peer};
 use crate::limits::{Budget, Limits};
 use crate::lines::Lines;
@@ -279,9 +280,12 @@ impl Api {
     /// Sends a request; returns the body of an answer that is good.
     async fn open(&self, action: &'static str, mut request: http::Request<Vec<u8>>) -> Result<Body, Fault> {
         let Connection { client, credential, peer } = &self.connection;
-        let header = credential.header().await.map_err(|problem| {
-            let (credentials, problem) = (Arc::clone(&peer.credentials), peer.brief(&problem));
-            Fault::Access(AccessError::Unusable { credentials, problem })
+        let header = credential.header().await.map_err(|none| match none {
+            NoHeader::Expired => Fault::CertificateExpires { credentials: Arc::clone(&peer.credentials) },
+            NoHeader::Failed(problem) => {
+                let (credentials, problem) = (Arc::clone(&peer.credentials), peer.brief(&problem));
+                Fault::Access(AccessError::Unusable { credentials, problem })
+            }
         })?;
         if let Some(header) = header {
             request.headers_mut().insert(AUTHORIZATION, header);

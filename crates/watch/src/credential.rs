@@ -30,13 +30,28 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Where the header comes from.
 #[derive(Debug, Clone)]
 enum Source {
-    /// It never changes; most often there is none.
+    /// It is never renewed; most often there is none.
     Fixed,
     File(PathBuf),
     Plugin(Box<Plugin>),
 }
 
-type Renewal = JoinHandle<Result<(SecretString, Option<Duration>), String>>;
+/// Why there is no header.
+#[derive(Debug)]
+pub(crate) enum NoHeader {
+    /// The plugin's certificate expires: the plugin has to be run for a new client.
+    Expired,
+    /// It cannot be renewed, and why.
+    Failed(String),
+}
+
+impl From<String> for NoHeader {
+    fn from(problem: String) -> Self {
+        Self::Failed(problem)
+    }
+}
+
+type Renewal = JoinHandle<Result<(SecretString, Option<Duration>), NoHeader>>;
 
 struct CachedCredential {
     header: Option<HeaderValue>,
@@ -87,12 +102,14 @@ impl Credential {
             (_, _, _, Some(exec)) => {
                 let plugin = Plugin::new(exec)?;
                 let Issued { token, identity, lasts } = plugin.run()?;
+                // A client keeps the certificate that it was made with.
+                let renews = identity.is_none();
                 if let Some((certificate, key)) = identity {
                     user.client_certificate_data = Some(STANDARD.encode(certificate));
                     user.client_key_data = Some(STANDARD.encode(key.expose_secret()).into());
                 }
                 let header = token.map(|token| bearer(&token, &secrets)).transpose()?;
-                let source = if header.is_some() { Source::Plugin(Box::new(plugin)) } else { Source::Fixed };
+                let source = if renews { Source::Plugin(Box::new(plugin)) } else { Source::Fixed };
                 (source, header, lasts)
             }
             _ => (Source::Fixed, None, None),
@@ -107,7 +124,7 @@ impl Credential {
     }
 
     /// The header for a request; says why it cannot be renewed.
-    pub(crate) async fn header(&self) -> Result<Option<HeaderValue>, String> {
+    pub(crate) async fn header(&self) -> Result<Option<HeaderValue>, NoHeader> {
         let mut held = self.0.held.lock().await;
         if held.until.is_none_or(|until| Instant::now() < until) {
             return Ok(held.header.clone());
@@ -117,7 +134,7 @@ impl Credential {
             let source = source.clone();
             tokio::task::spawn_blocking(move || renew(&source))
         });
-        let renewed = renewal.await.unwrap_or_else(|error| Err(error.to_string()));
+        let renewed = renewal.await.unwrap_or_else(|error| Err(error.to_string().into()));
         held.renewal = None;
         match (renewed, source) {
             (Ok((token, lasts)), _) => {
@@ -132,13 +149,14 @@ impl Credential {
     }
 }
 
-fn renew(source: &Source) -> Result<(SecretString, Option<Duration>), String> {
+fn renew(source: &Source) -> Result<(SecretString, Option<Duration>), NoHeader> {
     match source {
-        Source::Fixed => Err("there is nothing to renew it from".to_owned()),
+        Source::Fixed => Err(NoHeader::Expired),
         Source::File(path) => Ok((read_token(path)?, Some(REREAD))),
         Source::Plugin(plugin) => {
             let issued = plugin.run()?;
-            let token = issued.token.ok_or("its credential plugin printed no token this time")?;
+            let token =
+                issued.token.ok_or_else(|| "its credential plugin printed no token this time".to_owned())?;
             Ok((token, issued.lasts))
         }
     }
@@ -174,6 +192,21 @@ fn header(scheme: &str, text: &str, secrets: &Secrets) -> Result<HeaderValue, St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_certificate_is_renewed_by_a_new_client_even_beside_a_token() {
+        for token in ["", "token: t, "] {
+            let printed = format!(
+                "{{status: {{{token}clientCertificateData: C, clientKeyData: K, expirationTimestamp: '2999-01-01T00:00:00Z'}}}}"
+            );
+            let exec = serde_json::json!({"command": "printf", "args": ["%s", printed]});
+            let mut user = AuthInfo { exec: serde_json::from_value(exec).unwrap(), ..AuthInfo::default() };
+            let credential = Credential::take(&mut user).unwrap();
+            assert_eq!(credential.header().await.unwrap().is_some(), !token.is_empty());
+            tokio::time::advance(LONGEST).await;
+            assert!(matches!(credential.header().await, Err(NoHeader::Expired)), "{token}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_token_file_is_trimmed_and_read_again_and_its_last_token_stays() {

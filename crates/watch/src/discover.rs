@@ -111,6 +111,8 @@ impl Query {
             };
             let fault = match followed.await {
                 Ok(never) => match never {},
+                // In the ordinary way, and at most once a second.
+                Err(Fault::CertificateExpires { .. }) => continue,
                 Err(fault) => fault,
             };
             // Who does not listen any more drops this too.

@@ -155,6 +155,8 @@ impl fmt::Debug for Peer {
 pub(crate) enum Fault {
     #[error(transparent)]
     Access(#[from] AccessError),
+    #[error("the certificate of the credential plugin of {credentials} expires; a new one is fetched")]
+    CertificateExpires { credentials: Arc<str> },
     #[error("{} does not accept the credentials (401) to {action}; renew those of {}", .peer.server, .peer.credentials)]
     Unauthorized { peer: Peer, action: &'static str },
     #[error("{} does not allow to {action} (403): {message}; {}", .peer.server, grant(action))]
@@ -195,7 +197,11 @@ impl Fault {
     pub(crate) const fn wants_new_client(&self) -> bool {
         matches!(
             self,
-            Self::Access(_) | Self::Unauthorized { .. } | Self::Unreachable { .. } | Self::Silent { .. }
+            Self::Access(_)
+                | Self::CertificateExpires { .. }
+                | Self::Unauthorized { .. }
+                | Self::Unreachable { .. }
+                | Self::Silent { .. }
         )
     }
 

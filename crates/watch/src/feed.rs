@@ -113,10 +113,14 @@ impl<'a> Feed<'a> {
     pub(crate) async fn run(mut self) -> Infallible {
         loop {
             if let Err(fault) = self.round().await {
-                self.entry.missed(&fault);
                 if fault.wants_new_client() {
                     self.api.send_replace(None);
                 }
+                // In the ordinary way, if the last one was good for a list.
+                if matches!(fault, Fault::CertificateExpires { .. }) && self.version.is_some() {
+                    continue;
+                }
+                self.entry.missed(&fault);
                 let pause = self.backoff.pause().max(fault.retry_after());
                 self.rest(pause).await;
             }
@@ -189,7 +193,7 @@ impl<'a> Feed<'a> {
             Some(version) if !list_due => version,
             known => match (self.list(api).await, known) {
                 (Ok(version), _) => version,
-                (Err(fault), None) => return Err(fault),
+                (Err(fault @ Fault::CertificateExpires { .. }), _) | (Err(fault), None) => return Err(fault),
                 (Err(fault), Some(version)) => {
                     self.entry.missed(&fault);
                     self.not_before = Instant::now() + self.backoff.pause();
@@ -275,8 +279,11 @@ impl<'a> Feed<'a> {
                             }
                             self.alive();
                         }
-                        // Credentials that are refused may have been renewed by now: the watch ends with them.
-                        Err(fault @ Fault::Unauthorized { .. }) => return Err(fault),
+                        // Credentials that are refused may have been renewed by now: the watch ends with them, and
+                        // with a certificate that expires.
+                        Err(fault @ (Fault::Unauthorized { .. } | Fault::CertificateExpires { .. })) => {
+                            return Err(fault);
+                        }
                         Err(fault) => {
                             self.entry.missed(&fault);
                             round.next_pulse = Instant::now() + self.pulse_after().min(Duration::from_secs(1));

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use crate::api::Api;
 use crate::backoff::Backoff;
 use crate::entry::Entry;
+use crate::error::Fault;
 use crate::settings::WatchSettings;
 
 /// Somebody may grant the right to read nodes at any time.
@@ -38,6 +39,8 @@ pub(crate) async fn follow(
                 entry.placed(census);
                 backoff.spread(settings.relist)
             }
+            // The feed makes a new client.
+            Err(Fault::CertificateExpires { .. }) => backoff.pause(),
             Err(fault) => {
                 entry.unplaced(&fault);
                 if fault.is_forbidden() { FORBIDDEN_PAUSE.min(settings.relist) } else { backoff.pause() }

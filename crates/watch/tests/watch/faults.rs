@@ -56,6 +56,33 @@ async fn a_frozen_api_is_noticed_and_its_watch_goes_on_after_it() {
 }
 
 #[tokio::test]
+async fn a_plugin_that_gives_a_certificate_is_run_again_before_it_expires() {
+    let east = Fake::start();
+    east.put(service("a", "203.0.113.1"));
+    let fleet = Fleet::new(&[("east", &east)]);
+    let pair = rcgen::generate_simple_self_signed(["east".to_owned()]).unwrap();
+    let (certificate, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+    let printed = json!({"status": {
+        "token": "top-secret", "clientCertificateData": certificate, "clientKeyData": key,
+        "expirationTimestamp": "EXPIRES",
+    }});
+    let script = "sed s/EXPIRES/$(date -u -d '+3 seconds' +%Y-%m-%dT%H:%M:%SZ)/ \"$0\"";
+    let printed_at = fleet.folder.path().join("printed");
+    std::fs::write(&printed_at, printed.to_string()).unwrap();
+    let path = kubeconfig(&fleet.folder, "east", &east.url(), "none");
+    let exec = json!({"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script, printed_at]});
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("token: none", &format!("exec: {exec}"))).unwrap();
+    let mut fleet = fleet.run();
+    fleet.until_live("east").await;
+    for watches in 2..5 {
+        east.asked("watch", watches).await;
+        let view = fleet.snapshot.borrow().members[&name("east")].clone();
+        assert_eq!((view.inventory, &view.fault), (Inventory::Live, &None));
+    }
+}
+
+#[tokio::test]
 async fn a_watch_that_died_silently_is_renewed() {
     let east = Fake::start();
     east.put(service("a", "203.0.113.1"));
