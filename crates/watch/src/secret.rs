@@ -76,7 +76,8 @@ impl Named {
         let secret: Secret = serde_json::from_slice(raw).map_err(|_| "an item is no Secret".to_owned())?;
         let data = secret.data.unwrap_or_default();
         let keys = key.map_or_else(|| KEYS.to_vec(), |key| vec![key]);
-        let found = keys.into_iter().find_map(|key| Some((key, data.get(key)?)));
+        let present = || keys.iter().filter_map(|key| Some((*key, data.get(*key)?)));
+        let found = present().find(|(_, value)| !value.is_empty()).or_else(|| present().next());
         Ok(match found {
             Some(("value", value)) if key.is_none() && is_other(&secret.metadata, &data, value) => None,
             Some((key, value)) => Some(Self::new(secret.metadata, None, text(key, value))),
@@ -111,8 +112,7 @@ struct Argo {
     bearer_token: Option<String>,
     username: Option<String>,
     password: Option<String>,
-    #[serde(default)]
-    tls_client_config: Tls,
+    tls_client_config: Option<Tls>,
     aws_auth_config: Option<Aws>,
     exec_provider_config: Option<Exec>,
     proxy_url: Option<String>,
@@ -141,10 +141,8 @@ struct Aws {
 #[serde(rename_all = "camelCase")]
 struct Exec {
     command: String,
-    #[serde(default)]
-    args: Vec<String>,
-    #[serde(default)]
-    env: BTreeMap<String, String>,
+    args: Option<Vec<String>>,
+    env: Option<BTreeMap<String, String>>,
     api_version: Option<String>,
 }
 
@@ -155,7 +153,7 @@ fn of_argo(data: &BTreeMap<String, String>) -> Result<String, String> {
     };
     let argo: Argo = serde_json::from_str(&part("config")?)
         .map_err(|_| "its key config is not the JSON of an Argo CD cluster".to_owned())?;
-    let tls = argo.tls_client_config;
+    let tls = argo.tls_client_config.unwrap_or_default();
     let cluster = object([
         ("server", Some(json!(part("server")?.trim()))),
         ("insecure-skip-tls-verify", tls.insecure.filter(|skip| *skip).map(Value::from)),
@@ -205,14 +203,17 @@ fn aws(Aws { cluster_name, role_arn, profile }: Aws) -> Exec {
             value.filter(|value| !value.is_empty()).into_iter().flat_map(|value| [flag.to_owned(), value]),
         );
     }
-    Exec { command: "aws".to_owned(), args, env: BTreeMap::new(), api_version: None }
+    Exec { command: "aws".to_owned(), args: Some(args), env: None, api_version: None }
 }
 
 fn plugin(Exec { command, args, env, api_version }: Exec) -> Value {
-    let env: Vec<Value> =
-        env.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let env: Vec<Value> = env
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(name, value)| json!({"name": name, "value": value}))
+        .collect();
     let version = api_version.unwrap_or_else(|| "client.authentication.k8s.io/v1beta1".to_owned());
-    json!({"apiVersion": version, "command": command, "args": args, "env": env})
+    json!({"apiVersion": version, "command": command, "args": args.unwrap_or_default(), "env": env})
 }
 
 #[cfg(test)]

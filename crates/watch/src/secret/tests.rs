@@ -47,6 +47,7 @@ fn a_kubeconfig_is_found_under_the_key_that_is_named_or_the_usual_ones() {
         assert_eq!(text(&secret(&[(key, "k"), ("tls.crt", "x")]), None), Some(Ok(true)), "{key}");
         assert_eq!(text(&secret(&[(key, "k")]), Some("other")), None, "{key}");
     }
+    assert_eq!(text(&secret(&[("kubeconfig", "k"), ("value", "")]), None), Some(Ok(true)));
     assert_eq!(text(&secret(&[("other", "k"), ("value", "x")]), Some("other")), Some(Ok(true)));
     // Cluster API labels a Secret with the cluster's certificates too.
     assert_eq!(text(&secret(&[("tls.crt", "c"), ("tls.key", "k")]), None), None);
@@ -125,6 +126,9 @@ fn a_secret_of_argo_cd_is_a_kubeconfig() {
     let exec = r#"{"execProviderConfig":{"command":"c","args":["a"],"env":{"K":"V"},"apiVersion":"v"}}"#;
     let exec = of(exec).unwrap().1.exec.unwrap();
     assert_eq!((exec.api_version.as_deref(), exec.env.unwrap()[0]["name"].as_str()), (Some("v"), "K"));
+    // Terraform writes what is not set as null.
+    let nulls = r#"{"bearerToken":"t","tlsClientConfig":null,"execProviderConfig":{"command":"c","args":null,"env":null}}"#;
+    assert_eq!(of(nulls).unwrap().1.exec.unwrap().command.as_deref(), Some("c"));
     for bad in ["", "[]", "{\"bearerToken\":1}"] {
         assert_eq!(of(bad).unwrap_err(), "its key config is not the JSON of an Argo CD cluster");
     }
