@@ -171,7 +171,8 @@ fn read_token(path: &Path) -> Result<SecretString, String> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("the token file {shown} cannot be read: {error}"))?;
-    match text.trim() {
+    // Editors of Windows put a byte order mark in front.
+    match text.trim_start_matches('\u{feff}').trim() {
         "" => Err(format!("the token file {shown} is empty")),
         token => Ok(token.into()),
     }
@@ -212,7 +213,7 @@ mod tests {
     async fn a_token_file_is_trimmed_and_read_again_and_its_last_token_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        std::fs::write(&path, " t0ken\r\n").unwrap();
+        std::fs::write(&path, "\u{feff} t0ken\r\n").unwrap();
         let mut user = AuthInfo { token_file: path.to_str().map(str::to_owned), ..AuthInfo::default() };
         let credential = Credential::take(&mut user).unwrap();
         let shown = async || credential.header().await.unwrap().unwrap().to_str().unwrap().to_owned();
