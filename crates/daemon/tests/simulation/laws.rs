@@ -154,14 +154,23 @@ impl Sim {
         }
     }
 
+    /// What a host name is told to stand for, as far as that is known.
+    fn leaving_one_by_one(&self, address: &Address) -> Vec<Address> {
+        let told = address.hostname().and_then(|name| self.net.names.get(name)?.told.as_ref());
+        match told.filter(|ips| !ips.is_empty()) {
+            Some(ips) => ips.iter().copied().map(Address::from).collect(),
+            None => vec![address.clone()],
+        }
+    }
+
     /// How many addresses may leave within a minute, as the fleet is now.
     pub(crate) fn note_budget(&mut self) {
         let now = self.now();
         let (mut all, mut largest) = (BTreeSet::new(), 0);
         for member in self.fleet.configured() {
             let view = member.view();
-            let own: BTreeSet<Address> =
-                view.services.values().flat_map(|one| one.addresses.iter().flatten().cloned()).collect();
+            let given = view.services.values().flat_map(|one| one.addresses.iter().flatten());
+            let own: BTreeSet<Address> = given.flat_map(|address| self.leaving_one_by_one(address)).collect();
             largest = largest.max(own.len());
             all.extend(own);
         }
