@@ -13,6 +13,7 @@ use crate::chosen::Chosen;
 use crate::error::{AccessError, brief};
 use crate::given::Given;
 
+mod lenient;
 mod parse;
 
 pub(crate) use parse::parse;

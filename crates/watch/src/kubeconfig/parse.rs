@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::config::{Kubeconfig, KubeconfigError};
 
+use super::lenient;
 use crate::error::AccessError;
 use crate::normal::normalise;
 
@@ -49,7 +50,7 @@ impl Parsed {
 pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Kubeconfig, AccessError> {
     let syntax = |place: String| AccessError::Syntax { path: path.to_owned(), place };
     let text = text(bytes).ok_or_else(|| syntax(": it is neither UTF-8 nor UTF-16".to_owned()))?;
-    let mut file = Kubeconfig::from_yaml(&text).map_err(|error| match error {
+    let refused = |error| match error {
         // The parser's own text shows lines of the file, which may hold a token.
         KubeconfigError::Parse(error) => syntax(
             error
@@ -57,7 +58,11 @@ pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Kubeconfig, AccessError
                 .map_or_else(String::new, |at| format!(" at line {}, column {}", at.line(), at.column())),
         ),
         _ => syntax(String::new()),
-    })?;
+    };
+    let mut file = match Kubeconfig::from_yaml(&text) {
+        Ok(file) => file,
+        Err(error) => lenient::read(&text).ok_or_else(|| refused(error))?,
+    };
     normalise(&mut file, path.parent().unwrap_or_else(|| Path::new("")));
     Ok(file)
 }
