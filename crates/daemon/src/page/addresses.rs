@@ -1,6 +1,7 @@
 //! The addresses of one Service: in DNS or out, since when, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,7 +9,7 @@ use fleetdns_core::routing::Routing;
 use fleetdns_core::text::age;
 use fleetdns_core::{Address, Inventory, MemberView, OverrideKind, ProbeKey, Published, Verdict};
 use fleetdns_planner::Input;
-use fleetdns_planner::desired::address_verdict;
+use fleetdns_planner::desired::{DEFAULT_PRIORITY, address_verdict};
 use fleetdns_probe::Report;
 
 use super::services::NameRow;
@@ -81,6 +82,29 @@ impl Facts<'_> {
         service.addresses.iter().flatten().map(row).collect()
     }
 
+    /// The IP addresses of an address, and what a record set holds for it.
+    fn stands_for(&self, address: &Address) -> (Vec<IpAddr>, BTreeSet<String>) {
+        let resolved = address.hostname().and_then(|name| self.input.health().resolved.get(name));
+        let ips: Vec<IpAddr> = resolved.into_iter().flatten().copied().chain(address.ip()).collect();
+        let values = ips.iter().map(ToString::to_string).chain([address.to_string()]).collect();
+        (ips, values)
+    }
+
+    /// Whether the Service fails over, and a cluster of a better priority serves.
+    fn stands_by(&self, member: &MemberView, service: &Published, names: &[NameRow]) -> bool {
+        let fails_over = |name: &NameRow| service.routing.unwrap_or(name.routing) == Routing::Failover;
+        let serves = |name: &NameRow| {
+            let priority =
+                |of: &MemberView| name.priorities.get(&of.name).copied().unwrap_or(DEFAULT_PRIORITY);
+            let better = |other: &&Arc<MemberView>| priority(other) < priority(member);
+            let others = self.input.fleet().members.values().filter(better);
+            let theirs = others.filter_map(|other| other.services.get(&service.key));
+            let mut addresses = theirs.flat_map(|theirs| theirs.addresses.iter().flatten());
+            addresses.any(|address| !name.values.is_disjoint(&self.stands_for(address).1))
+        };
+        names.iter().all(fails_over) && names.iter().any(serves)
+    }
+
     fn row(
         &self,
         member: &MemberView,
@@ -89,11 +113,7 @@ impl Facts<'_> {
         address: &Address,
     ) -> AddressRow {
         let health = self.input.health();
-        let resolved = address.hostname().and_then(|name| health.resolved.get(name));
-        let mut ips: Vec<_> = resolved.into_iter().flatten().copied().collect();
-        ips.extend(address.ip());
-        let mut values: BTreeSet<String> = ips.iter().map(ToString::to_string).collect();
-        values.insert(address.to_string());
+        let (ips, values) = self.stands_for(address);
         let holding: Vec<&NameRow> = names.iter().filter(|name| !name.values.is_disjoint(&values)).collect();
         let in_dns = !holding.is_empty();
         let verdict = address_verdict(health, &member.name, address, &service.probe);
@@ -107,7 +127,7 @@ impl Facts<'_> {
         if member.inventory != Inventory::Live {
             why.push_str(&format!("; inventory of the cluster {}", member.inventory));
         }
-        let stands_by = entry.is_none() && !in_dns && stands_by(service, names);
+        let stands_by = entry.is_none() && !in_dns && self.stands_by(member, service, names);
         if stands_by {
             why.push_str("; stands by while a cluster of a better priority serves");
         }
@@ -132,13 +152,6 @@ impl Facts<'_> {
             last: report.as_ref().map(|report| Text::of(last(report, self.now))),
         }
     }
-}
-
-/// Whether others of its Service serve, and those of a worse priority do not.
-fn stands_by(service: &Published, names: &[NameRow]) -> bool {
-    let fails_over = |name: &NameRow| service.routing.unwrap_or(name.routing) == Routing::Failover;
-    let serves = |name: &NameRow| !name.values.is_empty();
-    names.iter().all(fails_over) && names.iter().any(serves)
 }
 
 /// Why DNS is not as it is wanted.

@@ -1,9 +1,10 @@
 //! The Services: which are shown, their names and their addresses.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use fleetdns_core::routing::Routing;
-use fleetdns_core::{Address, DnsName, ServiceKey, Snapshot};
+use fleetdns_core::{Address, DnsName, MemberName, ServiceKey, Snapshot};
 use fleetdns_planner::explain::names_of;
 use serde::Deserialize;
 
@@ -121,6 +122,8 @@ pub(super) struct NameRow {
     pub(super) values: BTreeSet<String>,
     /// Of a Service that asks for no other.
     pub(super) routing: Routing,
+    /// Of the clusters, in this zone.
+    pub(super) priorities: Arc<BTreeMap<MemberName, u16>>,
     pub(super) held: Option<Text>,
     pub(super) refused: Vec<Text>,
 }
@@ -144,6 +147,7 @@ fn named(status: &ZoneStatus, name: &DnsName) -> NameRow {
         holds: holds.collect(),
         values: ours.iter().flat_map(|data| data.values()).collect(),
         routing: status.settings.routing,
+        priorities: Arc::clone(&status.settings.priorities),
         held: status.held.get(name).map(|held| Text::of(&held.reason)),
         refused: refused.map(|one| Text::of(&one.reason)).collect(),
     }

@@ -191,6 +191,9 @@ async fn what_an_operator_or_the_routing_keeps_out_is_where_it_belongs() {
             let row = rig.row("data-address=\"203.0.113.2\"");
             assert!(row.contains("not written yet"), "{row}");
             rig.zone.settings.routing = Routing::Failover;
+            let row = rig.row("data-address=\"203.0.113.2\"");
+            assert!(row.contains("not written yet"), "no cluster has a better priority: {row}");
+            rig.zone.settings.priorities = Arc::new([("west".parse().unwrap(), 1)].into());
         }
         let row = rig.row("data-address=\"203.0.113.2\"");
         assert!(row.contains(&format!("{} 203.0.113.2", if in_dns { "in" } else { "out" })), "{row}");
