@@ -42,10 +42,13 @@ pub fn start(format: LogFormat, level: Level) -> SetLevel {
 }
 
 fn targets(level: Level) -> Targets {
+    targets_of(std::env::var("RUST_LOG").ok().filter(|said| !said.is_empty()).as_deref(), level)
+}
+
+fn targets_of(said: Option<&str>, level: Level) -> Targets {
     // One library says every query, the other every connection that fails: we say both once, in our own words.
     let quiet = [("hickory_server", LevelFilter::WARN), ("kube_client", LevelFilter::OFF)];
     let usual = Targets::new().with_default(level).with_targets(quiet);
-    let said = std::env::var("RUST_LOG").ok().filter(|said| !said.is_empty());
     match said.and_then(|said| said.parse::<Targets>().ok()) {
         Some(said) if said.default_level().is_some() => said,
         // Any word is read as a target: alone, a mistyped one would silence errors too.
@@ -165,6 +168,19 @@ mod tests {
     use proptest::prelude::*;
 
     const TOOK: Duration = Duration::from_millis(7);
+
+    #[test]
+    fn a_word_that_is_no_level_silences_nothing() {
+        let shows = |said: &str, target, level: Level| {
+            targets_of(Some(said), Level::INFO).would_enable(target, &level)
+        };
+        for said in ["warning", "garbage", "info[span]", "="] {
+            assert!(shows(said, "fleetdns_daemon", Level::ERROR), "{said}");
+            assert!(!shows(said, "fleetdns_daemon", Level::DEBUG), "{said}");
+        }
+        assert!(shows("fleetdns_probe=debug", "fleetdns_probe", Level::DEBUG));
+        assert!(!shows("error", "fleetdns_daemon", Level::WARN), "a level is one");
+    }
 
     /// What becomes of one event with a text from outside in its message and in a field.
     fn logged(text: &str, format: LogFormat, mark: Option<Mark>) -> String {

@@ -83,7 +83,7 @@ pub enum Snag {
     /// Started so much too late.
     #[error("the probe started {0:?} late")]
     Late(Duration),
-    /// The prober itself stood still for so long.
+    /// The prober itself stalled for so long.
     #[error("the prober stalled for {0:?}")]
     Stalled(Duration),
     /// The probe cannot be asked as it is configured.

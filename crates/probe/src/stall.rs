@@ -45,7 +45,7 @@ impl Stall {
         Some(late)
     }
 
-    /// How long the prober stood still at some time since `start`.
+    /// How long the prober stalled at some time since `start`.
     pub(crate) fn stalled_since(&self, start: Instant, now: Instant) -> Option<Duration> {
         let overdue = self.due.map(|due| now.saturating_duration_since(due)).filter(|late| *late > LAG);
         overdue.or_else(|| self.stall.filter(|(end, _)| *end >= start).map(|(_, late)| late))

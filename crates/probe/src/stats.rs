@@ -82,7 +82,7 @@ pub struct KindStats {
 pub struct Stats {
     /// In the order of [`ProbeKind::ALL`].
     pub kinds: [KindStats; ProbeKind::ALL.len()],
-    /// Times that the prober itself stood still.
+    /// Times that the prober itself stalled.
     pub stalls: u64,
     /// How late probes started.
     pub start_lag: Durations,
