@@ -83,16 +83,16 @@ impl Entry {
         entry
     }
 
-    /// The member is not configured any more: what is known of it stands in the snapshot as `removed`, and no later word of
-    /// its API counts.
-    pub(crate) fn remove(&self) {
+    /// The member is not configured any more: what is known of it stands in the snapshot as `inventory`, and no later word
+    /// of its API counts.
+    pub(crate) fn remove(&self, inventory: Inventory) {
         let mut state = self.state();
         state.removed = true;
         info!(member = %self.name(), "member removed from the configuration");
         self.out.send_modify(|snapshot| {
             if let Some(view) = snapshot.members.get_mut(self.name()) {
                 let view = Arc::make_mut(view);
-                view.inventory = Inventory::Removed;
+                view.inventory = inventory;
                 view.fault = None;
             }
         });
@@ -108,6 +108,12 @@ impl Entry {
 
     pub(crate) fn is_listed(&self) -> bool {
         self.state().catalog.is_listed()
+    }
+
+    /// Whether neither its API nor a zone has ever told what it has.
+    pub(crate) fn is_unknown(&self) -> bool {
+        let state = self.state();
+        !state.catalog.is_listed() && state.catalog.services().is_empty()
     }
 
     /// When a list has to be confirmed by another one.

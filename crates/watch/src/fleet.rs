@@ -1,6 +1,6 @@
 //! The tasks of all members: one for each, started and ended as the configuration changes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -26,6 +26,8 @@ pub(crate) struct Fleet {
     out: Arc<watch::Sender<Snapshot>>,
     turns: Turns,
     completeness: Completeness,
+    /// Members that came when others left: any may be one of those under another name, until it is listed.
+    newcomers: BTreeSet<MemberName>,
     running: BTreeMap<MemberName, Running>,
     tasks: JoinSet<Infallible>,
     names: HashMap<Id, MemberName>,
@@ -38,6 +40,7 @@ impl Fleet {
             out,
             turns,
             completeness: Completeness::default(),
+            newcomers: BTreeSet::new(),
             running: BTreeMap::new(),
             tasks: JoinSet::new(),
             names: HashMap::new(),
@@ -49,17 +52,35 @@ impl Fleet {
     }
 
     /// Takes in what a zone says of members.
-    pub(crate) fn adopt(&self, views: Vec<MemberView>) {
+    pub(crate) fn adopt(&mut self, views: Vec<MemberView>) {
         route::adopt(&self.out, |name| self.entry(name), views);
-        route::resolve(&self.out, self.running.keys(), self.completeness);
+        self.resolve();
+    }
+
+    /// Whether a member has to be listed before those that left are removed.
+    pub(crate) fn awaits_newcomers(&self) -> bool {
+        !self.newcomers.is_empty()
+    }
+
+    /// Removes members that nobody names, unless they have to wait.
+    pub(crate) fn resolve(&mut self) {
+        let running = &self.running;
+        self.newcomers.retain(|name| running.get(name).is_some_and(|one| one.entry.is_unknown()));
+        route::resolve(&self.out, running.keys(), self.completeness, self.newcomers.first());
     }
 
     /// Watches these members and no others. A member that stays as it is goes on undisturbed.
     pub(crate) fn configure(&mut self, Members { members, settings, completeness }: &Members) {
         let named = |name: &MemberName| members.iter().any(|member| member.name == *name);
         let gone: Vec<MemberName> = self.running.keys().filter(|name| !named(name)).cloned().collect();
+        let new = members.iter().map(|member| &member.name).filter(|name| !self.running.contains_key(*name));
+        // At the start any member may be one that a zone knows by another name.
+        if !gone.is_empty() || self.running.is_empty() {
+            self.newcomers.extend(new.cloned());
+        }
+        let inventory = if self.newcomers.is_empty() { Inventory::Removed } else { Inventory::Stale };
         for name in gone {
-            self.remove(&name);
+            self.remove(&name, inventory);
         }
         let settings = Arc::new(settings.clone());
         for member in members {
@@ -74,7 +95,7 @@ impl Fleet {
             self.start(Arc::new(entry), &settings);
         }
         self.completeness = *completeness;
-        route::resolve(&self.out, self.running.keys(), self.completeness);
+        self.resolve();
     }
 
     /// A new member; one that only the zones knew so far has what they say of it.
@@ -96,10 +117,10 @@ impl Fleet {
         self.running.insert(name, Running { entry, settings: Arc::clone(settings), task });
     }
 
-    fn remove(&mut self, name: &MemberName) {
+    fn remove(&mut self, name: &MemberName, inventory: Inventory) {
         let Some(running) = self.running.remove(name) else { return };
         running.task.abort();
-        running.entry.remove();
+        running.entry.remove(inventory);
         self.names.retain(|_, other| other != name);
     }
 

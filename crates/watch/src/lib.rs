@@ -117,7 +117,8 @@ pub async fn run(
 /// stand in for members that are not listed yet, are what a first list is measured by, and give the members that are not
 /// configured, as [`Completeness`] says.
 ///
-/// When `members` changes, a member that is new is watched from then on, one that is not named any more is `removed`, and
+/// When `members` changes, a member that is new is watched from then on, one that is not named any more is `removed` (or
+/// `stale`, until each member that came with the same change is listed: it may be the same cluster under another name), and
 /// one whose configuration changed is listed again beside what is known of it. The others are not disturbed.
 ///
 /// `turns` is called for each member while its watch goes on or waits for its turn, so that somebody else can see when it
@@ -134,6 +135,7 @@ pub async fn run_until(
 ) -> Result<(), WatchError> {
     let out = Arc::new(out);
     let mut fleet = Fleet::new(Arc::clone(&out), turns);
+    let mut snapshot = out.subscribe();
     fleet.configure(&members.borrow_and_update().clone());
     loop {
         tokio::select! {
@@ -145,6 +147,7 @@ pub async fn run_until(
             Some(adopted) = adopted.recv() => {
                 adopted.take(|views| fleet.adopt(views));
             }
+            Ok(()) = snapshot.changed(), if fleet.awaits_newcomers() => fleet.resolve(),
             ended = fleet.ended() => return Err(ended),
         }
     }

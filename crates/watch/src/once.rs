@@ -24,8 +24,9 @@ pub async fn list_once(
     let entries: Vec<Entry> =
         members.iter().map(|member| Entry::new(member.clone(), settings, Arc::clone(&out))).collect();
     route::adopt(&out, |name| entries.iter().find(|entry| entry.name() == name), adopted);
-    route::resolve(&out, entries.iter().map(Entry::name), *completeness);
     join_all(entries.iter().map(|entry| list(entry, settings))).await;
+    let newcomer = entries.iter().find(|entry| entry.is_unknown()).map(Entry::name);
+    route::resolve(&out, entries.iter().map(Entry::name), *completeness, newcomer);
     out.borrow().clone()
 }
 

@@ -17,6 +17,11 @@ const UNREAD: &str =
 const MOST: &str = "no section and no source of clusters names it, nor most of those that the zones know; its records stand until \
                     `fleetdns reload` or SIGHUP confirms that it is gone";
 
+/// Why a member that has left keeps its records: the new one may be the same cluster under another name.
+fn renamed(newcomer: &MemberName) -> Arc<str> {
+    format!("it is not configured any more; its records stand until {newcomer} is listed, which may be the same cluster").into()
+}
+
 /// Hands each view to its member. Views of members that are not configured go into the snapshot: as stale, until
 /// [`resolve`] finds that they are removed.
 pub(crate) fn adopt<'a>(
@@ -52,11 +57,13 @@ pub(crate) fn adopt<'a>(
     });
 }
 
-/// Removes the members that nobody names, as far as it is known that nobody does.
+/// Removes the members that nobody names, as far as it is known that nobody does, and while no `newcomer` has to be listed
+/// first.
 pub(crate) fn resolve<'a>(
     out: &watch::Sender<Snapshot>,
     named: impl Iterator<Item = &'a MemberName>,
     completeness: Completeness,
+    newcomer: Option<&MemberName>,
 ) {
     let named: BTreeSet<&MemberName> = named.collect();
     out.send_if_modified(|snapshot| {
@@ -64,18 +71,23 @@ pub(crate) fn resolve<'a>(
         let left: Vec<MemberName> =
             left.map(|view| view.name.clone()).filter(|name| !named.contains(name)).collect();
         let most = left.len() > 1 && left.len() > named.len();
-        let (inventory, fault) = match completeness {
-            Completeness::Unread => return false,
-            Completeness::Read if most => (Inventory::Stale, Some(MOST.into())),
-            Completeness::Read | Completeness::Confirmed => (Inventory::Removed, None),
+        let (inventory, fault) = match (completeness, newcomer) {
+            (Completeness::Unread, _) => (Inventory::Stale, Some(UNREAD.into())),
+            (_, Some(newcomer)) => (Inventory::Stale, Some(renamed(newcomer))),
+            (Completeness::Read, _) if most => (Inventory::Stale, Some(MOST.into())),
+            (Completeness::Read | Completeness::Confirmed, _) => (Inventory::Removed, None),
         };
+        let mut modified = false;
         for name in &left {
-            info!(member = %name, %inventory, "no section and no source of clusters names this member");
-            if let Some(view) = snapshot.members.get_mut(name) {
-                let view = Arc::make_mut(view);
-                (view.inventory, view.fault) = (inventory, fault.clone());
+            let Some(view) = snapshot.members.get_mut(name) else { continue };
+            if (view.inventory, &view.fault) == (inventory, &fault) {
+                continue;
             }
+            info!(member = %name, %inventory, "no section and no source of clusters names this member");
+            let view = Arc::make_mut(view);
+            (view.inventory, view.fault) = (inventory, fault.clone());
+            modified = true;
         }
-        !left.is_empty()
+        modified
     });
 }

@@ -57,6 +57,36 @@ async fn members_come_and_go_and_the_others_are_not_listed_again() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_gets_another_name_while_its_api_is_away_keeps_its_records() {
+    let (east, other) = (Fake::start(), Fake::start());
+    east.put(service("a", "203.0.113.1"));
+    let (mut fleet, members) = Fleet::new(&[("east", &east), ("other", &other)]).run_reloadable();
+    fleet.until_live("east").await;
+    east.cluster().list = How::Status(500);
+    fleet.members[0].name = name("eastus");
+    members.send(fleet.all()).unwrap();
+    let view = fleet.until("kept", "east", |view| view.fault.is_some()).await;
+    assert_eq!((view.inventory, services(&view)), (Inventory::Stale, "a=203.0.113.1".to_owned()));
+    assert!(view.fault.unwrap().contains("until eastus is listed"));
+    east.cluster().list = How::Well;
+    fleet.until_services("eastus", "a=203.0.113.1").await;
+    fleet.until("removed", "east", |view| view.inventory == Inventory::Removed).await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_got_another_name_before_a_start_keeps_its_records_until_it_is_listed() {
+    let east = Fake::start();
+    east.put(service("a", "203.0.113.1"));
+    east.cluster().list = How::Status(500);
+    let mut fleet = Fleet::new(&[("eastus", &east)]).run();
+    fleet.adopt(vec![adopted("east", "a", "203.0.113.1")]).await;
+    let view = fleet.until_stale("east").await;
+    assert!(view.fault.unwrap().contains("until eastus is listed"));
+    east.cluster().list = How::Well;
+    fleet.until("removed", "east", |view| view.inventory == Inventory::Removed).await;
+}
+
+#[tokio::test]
 async fn one_that_was_removed_comes_back_with_what_it_had() {
     let east = Fake::start();
     east.put(service("a", "203.0.113.1"));
