@@ -113,11 +113,12 @@ pub enum ClusterVerdict {
     /// No endpoint of it can be probed, and nothing speaks against its own word.
     #[default]
     Unprobed,
-    /// Some endpoints have no verdict that counts, none yet or one that is held, and none of the others is in.
+    /// Some endpoints have no verdict that counts, none yet or one that is held, and none of the others is in; or none of
+    /// those that are out was ever healthy.
     Unknown,
     /// At least one endpoint is in.
     In,
-    /// Every endpoint that is probed is out.
+    /// Every endpoint that is probed is out, and one of them was healthy once.
     Out,
 }
 
@@ -153,6 +154,8 @@ impl fmt::Display for ClusterVerdict {
 pub struct Health {
     /// Verdicts; a key that is missing is [`Verdict::Unknown`].
     pub verdicts: OrdMap<ProbeKey, Verdict>,
+    /// Keys that are out and were never healthy since they are probed: they say nothing of the cluster that they are in.
+    pub never_healthy: OrdSet<ProbeKey>,
     /// What load balancer host names resolve to; the last good answer while resolving fails. A name that is missing was
     /// never resolved; an empty set means that the name has no addresses.
     pub resolved: OrdMap<DnsName, OrdSet<IpAddr>>,
@@ -179,5 +182,21 @@ impl Health {
     /// The verdict of a probe key.
     pub fn verdict(&self, key: &ProbeKey) -> Verdict {
         self.verdicts.get(key).copied().unwrap_or_default()
+    }
+
+    /// A probe key has this verdict from now on.
+    pub fn judge(&mut self, key: ProbeKey, verdict: Verdict) {
+        match (self.verdict(&key), verdict) {
+            (Verdict::Unknown, Verdict::Unhealthy) => drop(self.never_healthy.insert(key.clone())),
+            (_, Verdict::Healthy) => drop(self.never_healthy.remove(&key)),
+            _ => {}
+        }
+        self.verdicts.insert(key, verdict);
+    }
+
+    /// A probe key has no verdict any more.
+    pub fn forget(&mut self, key: &ProbeKey) {
+        self.verdicts.remove(key);
+        self.never_healthy.remove(key);
     }
 }

@@ -33,6 +33,8 @@ fn verdict(member: &MemberView, health: &Health) -> ClusterVerdict {
 struct Tally {
     alive: usize,
     out: usize,
+    /// Out, and never seen alive: what never worked is no proof that the cluster is gone.
+    never: usize,
     unknown: usize,
     addresses: Addresses,
 }
@@ -81,14 +83,14 @@ impl Tally {
         }
         for address in service.addresses.iter().flatten() {
             match (address, address.ip()) {
-                (_, Some(ip)) => tally.key(ip, service, health),
+                (_, Some(ip)) => tally.key(ip, (member, service), health),
                 (Address::Hostname(name), _) => match health.resolved.get(name) {
                     Some(ips) => {
                         let allowed = |ip: &&IpAddr| health.addresses.check(**ip, &service.probe).is_ok();
                         let mut allowed = ips.iter().filter(allowed).peekable();
-                        // A host name without addresses is dead.
-                        tally.out += usize::from(allowed.peek().is_none());
-                        allowed.for_each(|ip| tally.key(*ip, service, health));
+                        // A host name without addresses is dead, or so new that its cloud does not serve it yet.
+                        tally.never += usize::from(allowed.peek().is_none());
+                        allowed.for_each(|ip| tally.key(*ip, (member, service), health));
                     }
                     None if health.unresolvable.contains(name) => {}
                     None => {
@@ -102,11 +104,17 @@ impl Tally {
         tally
     }
 
-    fn key(&mut self, address: IpAddr, service: &Published, health: &Health) {
+    fn key(&mut self, address: IpAddr, (member, service): (&MemberView, &Published), health: &Health) {
         let key = ProbeKey { address, spec: Arc::clone(&service.probe) };
-        let verdict = health.verdict(&key);
-        if verdict != Verdict::Unknown || !health.unprobeable.contains(&key) {
-            self.count(verdict);
+        match health.verdict(&key) {
+            Verdict::Unknown if health.unprobeable.contains(&key) => {}
+            // What is known from a zone was healthy once.
+            Verdict::Unhealthy | Verdict::Recovering
+                if member.listed && health.never_healthy.contains(&key) =>
+            {
+                self.never += 1;
+            }
+            verdict => self.count(verdict),
         }
     }
 
@@ -122,6 +130,7 @@ impl Tally {
         self.addresses.zip(&other.addresses, usize::wrapping_add);
         self.alive += other.alive;
         self.out += other.out;
+        self.never += other.never;
         self.unknown += other.unknown;
     }
 
@@ -129,6 +138,7 @@ impl Tally {
         self.addresses.zip(&other.addresses, usize::saturating_sub);
         self.alive = self.alive.saturating_sub(other.alive);
         self.out = self.out.saturating_sub(other.out);
+        self.never = self.never.saturating_sub(other.never);
         self.unknown = self.unknown.saturating_sub(other.unknown);
     }
 
@@ -137,6 +147,7 @@ impl Tally {
             Self { alive: 1.., .. } => ClusterVerdict::In,
             Self { unknown: 1.., .. } => ClusterVerdict::Unknown,
             Self { out: 1.., .. } => ClusterVerdict::Out,
+            Self { never: 1.., .. } => ClusterVerdict::Unknown,
             _ => ClusterVerdict::Unprobed,
         }
     }

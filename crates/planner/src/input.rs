@@ -242,8 +242,9 @@ impl Index {
     fn judged(&self, before: &Health, now: &Health) -> BTreeSet<ServiceKey> {
         let verdicts = before.verdicts.diff(&now.verdicts).map(|item| map_key(&item).clone());
         let unprobeable = before.unprobeable.diff(&now.unprobeable).map(|item| set_key(&item).clone());
+        let never = before.never_healthy.diff(&now.never_healthy).map(|item| set_key(&item).clone());
         let services = |key| self.probed.get(&key).into_iter().flatten().cloned();
-        verdicts.chain(unprobeable).flat_map(services).collect()
+        verdicts.chain(unprobeable).chain(never).flat_map(services).collect()
     }
 
     /// Services of which a host name resolves to something else.
@@ -302,7 +303,8 @@ fn changed_places<'a>(before: &'a Snapshot, now: &'a Snapshot) -> BTreeSet<Place
 
 fn same_place(old: &MemberView, new: &MemberView) -> bool {
     let removed = |member: &MemberView| member.inventory == Inventory::Removed;
-    old.region == new.region && old.zones == new.zones && removed(old) == removed(new)
+    let header = |member: &MemberView| (member.listed, removed(member));
+    old.region == new.region && old.zones == new.zones && header(old) == header(new)
 }
 
 fn unlisted(snapshot: &Snapshot) -> BTreeSet<MemberName> {

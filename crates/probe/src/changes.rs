@@ -205,9 +205,9 @@ impl Changes {
             }
             for (key, verdict) in self.verdicts.drain(..) {
                 match verdict {
-                    Some(verdict) => health.verdicts.insert(key, verdict),
-                    None => health.verdicts.remove(&key),
-                };
+                    Some(verdict) => health.judge(key, verdict),
+                    None => health.forget(&key),
+                }
             }
             for (key, is) in self.unprobeable.drain(..) {
                 if is {

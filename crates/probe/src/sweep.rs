@@ -115,7 +115,7 @@ where
         match verdict {
             None => drop(health.unprobeable.insert(key)),
             Some(Verdict::Unknown) => {}
-            Some(verdict) => drop(health.verdicts.insert(key, verdict)),
+            Some(verdict) => health.judge(key, verdict),
         }
     }
 }

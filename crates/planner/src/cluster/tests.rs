@@ -72,6 +72,31 @@ fn what_cannot_be_probed_has_no_say() {
 }
 
 #[test]
+fn a_first_endpoint_that_nobody_serves_does_not_take_a_cluster_out() {
+    let two = [("a", "10.0.0.1", "tcp:80"), ("b", "10.0.0.2", "tcp:80"), ("dns", "10.0.0.3", "cluster")];
+    let mut west = MemberView { listed: true, ..member("west", &two) };
+    let mut health = Health::default();
+    let mut judge = |address: &str, verdict: &str| health.judge(key(address), verdict.parse().unwrap());
+    judge("10.0.0.1", "unhealthy");
+    judge("10.0.0.2", "unhealthy");
+    judge("10.0.0.2", "recovering");
+    assert_eq!(verdict(&west, &health), ClusterVerdict::Unknown);
+    let mut judge = |address: &str, verdict: &str| health.judge(key(address), verdict.parse().unwrap());
+    judge("10.0.0.2", "healthy");
+    judge("10.0.0.2", "unhealthy");
+    assert_eq!(verdict(&west, &health), ClusterVerdict::Out, "one of them is a death");
+    health.forget(&key("10.0.0.2"));
+    assert_eq!(verdict(&west, &health), ClusterVerdict::Unknown, "one has no verdict");
+    health.judge(key("10.0.0.2"), Verdict::Unhealthy);
+    west.listed = false;
+    assert_eq!(
+        verdict(&west, &health),
+        ClusterVerdict::Out,
+        "a zone had them: they were healthy before the start"
+    );
+}
+
+#[test]
 fn host_names_count_by_what_they_resolve_to() {
     let name = [("a", "lb.example.net", "tcp:80")];
     let mut health = judged(&[("10.0.0.1", "healthy"), ("10.0.0.2", "unhealthy")]);
@@ -85,7 +110,7 @@ fn host_names_count_by_what_they_resolve_to() {
     assert_eq!(resolves(&["10.0.0.1", "10.0.0.2"]), ClusterVerdict::In);
     assert_eq!(resolves(&["10.0.0.2"]), ClusterVerdict::Out);
     assert_eq!(resolves(&["10.0.0.2", "10.0.0.3"]), ClusterVerdict::Unknown);
-    assert_eq!(resolves(&[]), ClusterVerdict::Out);
+    assert_eq!(resolves(&[]), ClusterVerdict::Unknown, "a new load balancer has no address yet");
     assert_eq!(verdict(&member("west", &name), &Health::default()), ClusterVerdict::Unknown);
     let never = Health {
         unresolvable: ["lb.example.net".parse().unwrap()].into_iter().collect(),
@@ -97,7 +122,7 @@ fn host_names_count_by_what_they_resolve_to() {
 proptest! {
     #[test]
     fn counting_what_changed_is_counting_everything(
-        steps in proptest::collection::vec((0..2_usize, 0..3_usize, 0..4_u8, 0..6_usize, 0..4_usize), 1..60)
+        steps in proptest::collection::vec((0..2_usize, 0..3_usize, 0..4_u8, 0..7_usize, 0..4_usize), 1..60)
     ) {
         let names = ["a", "b", "c"];
         let verdicts = ["unknown", "healthy", "suspect", "unhealthy", "recovering"];
@@ -125,7 +150,8 @@ proptest! {
                     UnprobeablePolicy::Hold => UnprobeablePolicy::Publish,
                     UnprobeablePolicy::Publish => UnprobeablePolicy::Hold,
                 },
-                _ => drop(health.verdicts.insert(key(&ip), verdicts[(what + inventory) % 5].parse().unwrap())),
+                4 => view.listed = inventory % 2 == 0,
+                _ => health.judge(key(&ip), verdicts[(what + inventory) % 5].parse().unwrap()),
             }
             snapshot.members.insert(name, Arc::new(view));
             // A policy changes no Service.
