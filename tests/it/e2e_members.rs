@@ -45,6 +45,10 @@ async fn a_member_that_joins_is_published_and_one_that_unjoins_leaves() {
         assert!(refused.err.contains(part), "no {part:?}: {refused:?}");
     }
     assert_eq!(fs::read_to_string(daemon.conf_path()).unwrap(), before);
+    fs::write(daemon.conf_path(), format!("{before}\n[nosuch]\n")).unwrap();
+    let faulty = daemon.command(&["check", "-o", "json"]).await;
+    assert_eq!((faulty.code, &faulty.json()[0]["good"]), (Some(2), &json!(false)), "{faulty:?}");
+    fs::write(daemon.conf_path(), &before).unwrap();
 
     let join = [&["join", "eastus", "--cluster-context=eastus", "-o", "json"][..], &with].concat();
     let joined = daemon.command(&join).await;
@@ -64,7 +68,8 @@ async fn a_member_that_joins_is_published_and_one_that_unjoins_leaves() {
     let lines: Vec<serde_json::Value> = serde_saphyr::from_str(&yaml.out).unwrap();
     assert_eq!(lines.iter().map(|line| &line["status"]).collect::<Vec<_>>(), ["Ready", "Ready"], "{yaml:?}");
     let again = daemon.command(&join).await;
-    assert!(again.code == Some(2) && again.err.contains("already"), "{again:?}");
+    let told = again.err.contains("CLUSTER: eastus has a section in") && !again.err.contains("in line");
+    assert!(again.code == Some(2) && told, "{again:?}");
 
     // What a shell offers to complete.
     let conf = daemon.conf_path().display().to_string();

@@ -196,7 +196,7 @@ pub enum Command {
     /// Say why a name holds what it holds: each address in or out, its probes, brakes, and who said what.
     #[command(after_help = "Examples:\n  fleetdns why web.example.com\n  fleetdns why shop/web")]
     Why {
-        /// A DNS name, or NAMESPACE/NAME of a Service.
+        /// A DNS name, or NAMESPACE/NAME of a Service of the running daemon.
         #[arg(add = ArgValueCandidates::new(completion::names))]
         name: String,
         /// Ask of a fleet that is written down in this file instead, as for `simulate`.

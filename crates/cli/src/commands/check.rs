@@ -14,7 +14,7 @@ use crate::args::Format;
 use crate::error::{CommandError, Exit};
 use crate::output::show;
 use crate::progress::Progress;
-use fleetdns_daemon::config::{Config, Flags};
+use fleetdns_daemon::config::{Config, Fault, Flags};
 use fleetdns_daemon::denied::by_rule;
 use fleetdns_daemon::ha;
 use fleetdns_daemon::registry::Registry;
@@ -51,9 +51,18 @@ struct Line {
 /// Looks at everything at once, each with its own deadline; exit code 1 when something is not as it should be.
 ///
 /// # Errors
-/// When the config has faults.
+/// When the config has faults, unless what reads them is a program.
 pub async fn check(flags: &Flags, format: Format) -> Result<Exit, CommandError> {
-    let mut config = Config::load(flags).map_err(CommandError::Config)?;
+    let mut config = match Config::load(flags) {
+        Ok(config) => config,
+        Err(faults) if format == Format::Json => {
+            let line =
+                |fault: &Fault| Line { what: "config".to_owned(), good: false, text: fault.to_string() };
+            show(format, &faults.iter().map(line).collect::<Vec<_>>(), |_| Ok(()))?;
+            return Ok(Exit::Unusable);
+        }
+        Err(faults) => return Err(CommandError::Config(faults)),
+    };
     config.discover().await;
     let mut lines = vec![Line {
         what: "config".to_owned(),

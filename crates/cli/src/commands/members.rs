@@ -59,6 +59,11 @@ pub async fn join(args: &JoinArgs) -> Result<Exit, CommandError> {
         draft.check(&text, &flags).map(|config| (text, config))
     };
     let own = match &name {
+        Some(name) if edit::members(&before).iter().any(|one| one == name.as_str()) => {
+            let file = flags.file().display();
+            faults.push(fault("CLUSTER", &format!("{name} has a section in {file} already")));
+            None
+        }
         Some(name) => section(name, &access).map_err(|found| faults.extend(found)).ok(),
         None => None,
     };

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use fleetdns_core::name::NameError;
 use fleetdns_planner::simulate;
 
 use super::ask::ask;
@@ -25,7 +26,9 @@ pub async fn why(daemon: &Daemon, name: &str, file: Option<&Path>) -> Result<Exi
         }
         Some(file) => {
             let scenario = read(file)?;
-            let parsed = name.parse().map_err(|error| CommandError::failed(&error))?;
+            let parsed = name.parse().map_err(|error: NameError| {
+                CommandError::Failed(format!("--file takes a DNS name, and '{name}' is none: {error}"))
+            })?;
             let said = simulate::why(&scenario, &parsed, &[]);
             Why {
                 explanation: Some(said.map_err(|error| failed(file, &error.to_string()))?),

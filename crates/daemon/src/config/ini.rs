@@ -276,7 +276,8 @@ impl Header {
         if label.is_empty() {
             return (None, rest, None);
         }
-        let problem = "the section's name is not in quotes; write [zone \"example.com\"]";
+        let problem =
+            "the section's name is not in quotes, as in [zone \"example.com\"] and [cluster \"eastus\"]";
         (Some(label.to_owned()), rest, Some(problem))
     }
 }
