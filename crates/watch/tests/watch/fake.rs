@@ -115,10 +115,13 @@ impl Fake {
         self.runtime = Some(runtime);
     }
 
-    /// Ends all connections; new ones are refused.
+    /// Ends all connections; new ones are refused. It waits until the listener is closed: what the system would accept
+    /// for it before that is reset, not refused.
     pub(crate) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            std::thread::scope(|scope| {
+                scope.spawn(|| runtime.shutdown_timeout(crate::BUDGET)).join().unwrap()
+            });
         }
     }
 
