@@ -189,6 +189,7 @@ mod tests {
         let ownership = service.map(|service| Ownership {
             owner: "fed".parse().unwrap(),
             service: service.parse().unwrap(),
+            routing: None,
             members: BTreeMap::new(),
             unattributed: BTreeSet::new(),
             overrides: crate::overrides::Overrides::default(),

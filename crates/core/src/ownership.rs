@@ -22,6 +22,7 @@ use crate::member_name::MemberName;
 use crate::name::Label;
 use crate::overrides::{Override, Overrides};
 use crate::probe::ProbeSpec;
+use crate::routing::Routing;
 use crate::service::ServiceKey;
 use crate::small_set::SmallSet;
 use crate::text::printable;
@@ -56,6 +57,8 @@ pub struct Ownership {
     pub owner: Label,
     /// The Service for which the set was written.
     pub service: ServiceKey,
+    /// Which of its members the Service asks for, where it does not leave that to the zone.
+    pub routing: Option<Routing>,
     /// What each member gave.
     pub members: BTreeMap<MemberName, Contribution>,
     /// What stands there and nobody is known to have given: the mark that told was lost.
@@ -76,12 +79,15 @@ impl Ownership {
     }
 }
 
-/// `v=1 owner=fed service=default/web member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1 member=… unattributed=… override=…`
+/// `v=1 owner=fed service=default/web routing=failover member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1 member=… unattributed=… override=…`
 ///
 /// The Service of a member follows its addresses where it is another one: `member=east;;;tcp:80;203.0.113.2;default/api`.
 impl fmt::Display for Ownership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "v=1 owner={} service={}", self.owner, self.service)?;
+        if let Some(routing) = self.routing {
+            write!(f, " routing={}", routing.as_str())?;
+        }
         for (name, share) in &self.members {
             let region = share.region.as_ref().map_or("", Label::as_str);
             write!(f, " member={name};{region};")?;
@@ -144,7 +150,15 @@ impl FromStr for Ownership {
             parts.next().and_then(|part| part.strip_prefix("service=")).and_then(|v| v.parse().ok());
         let (mut members, mut unattributed, mut overrides) =
             (BTreeMap::new(), BTreeSet::new(), Overrides::default());
+        let mut routing = None;
         for part in parts {
+            if let Some(text) = part.strip_prefix("routing=") {
+                let read = text.parse().map_err(|_| bad(part))?;
+                if routing.replace(read).is_some() {
+                    return Err(bad(part));
+                }
+                continue;
+            }
             if let Some(addresses) = part.strip_prefix("unattributed=") {
                 let first = unattributed.is_empty();
                 unattributed = list(addresses)
@@ -165,6 +179,7 @@ impl FromStr for Ownership {
         Ok(Self {
             owner: owner.ok_or_else(|| bad("owner"))?,
             service: service.ok_or_else(|| bad("service"))?,
+            routing,
             members,
             unattributed,
             overrides,

@@ -12,6 +12,7 @@ use fleetdns_core::name::DnsName;
 use fleetdns_core::observed::Observed;
 use fleetdns_core::ownership::Contribution;
 use fleetdns_core::record::Ttl;
+use fleetdns_core::routing::Routing;
 use fleetdns_core::service::{Ingress, Port, Published, Service, ServiceKey, ServiceText};
 use fleetdns_core::small_set::SmallSet;
 
@@ -32,7 +33,9 @@ pub fn adopt(zone: &ZoneSettings, observed: &Observed, configured: &BTreeSet<Mem
                 // What stood together was allowed to.
                 let sharing = if several { Sharing::Namespaces } else { Sharing::None };
                 let ttl = (set.ttl != zone.ttl).then_some(set.ttl);
-                add_service(view, service, share, hostname.map(|name| (name, sharing)), ttl);
+                // What another Service at this name asks for stands in the mark of its own.
+                let routing = ownership.routing.filter(|_| *service == ownership.service);
+                add_service(view, service, share, hostname.map(|name| (name, sharing)), (ttl, routing));
             }
         }
     }
@@ -54,6 +57,7 @@ pub fn both(mine: Option<&Arc<Published>>, theirs: &Arc<Published>) -> Arc<Publi
     let mut both = (**mine).clone();
     both.hostnames.extend(theirs.hostnames.iter().cloned());
     both.shared.extend(theirs.shared.iter().map(|(name, sharing)| (name.clone(), *sharing)));
+    both.routing = both.routing.max(theirs.routing);
     both.addresses.get_or_insert_default().extend(theirs.addresses.iter().flatten().cloned());
     both.service = (&as_service(&both)).into();
     Arc::new(both)
@@ -97,7 +101,7 @@ fn add_service(
     key: &ServiceKey,
     share: &Contribution,
     hostname: Option<(&DnsName, Sharing)>,
-    ttl: Option<Ttl>,
+    (ttl, routing): (Option<Ttl>, Option<Routing>),
 ) {
     let mut published = match view.services.get(key) {
         Some(known) => (**known).clone(),
@@ -109,11 +113,12 @@ fn add_service(
             shared: BTreeMap::new(),
             ttl,
             probe: Arc::new(share.probe.clone()),
-            routing: None,
+            routing,
             faults: Vec::new(),
         },
     };
     published.addresses.get_or_insert_default().extend(share.addresses.iter().cloned());
+    published.routing = published.routing.max(routing);
     if let Some((name, sharing)) = hostname {
         published.hostnames.insert(name.clone());
         if sharing != Sharing::None {
@@ -135,6 +140,9 @@ fn as_service(published: &Published) -> Service {
     let mut annotations = BTreeMap::new();
     if !hostnames.is_empty() {
         annotations.insert("fleetdns.io/hostname".to_owned(), hostnames.join(","));
+    }
+    if let Some(routing) = published.routing {
+        annotations.insert("fleetdns.io/routing".to_owned(), routing.as_str().to_owned());
     }
     if let Some(ttl) = published.ttl {
         annotations.insert("fleetdns.io/ttl".to_owned(), ttl.to_string());

@@ -243,6 +243,7 @@ impl<'a> Builder<'a> {
             ownership: Ownership {
                 owner: self.zone.owner.clone(),
                 service: self.key.clone(),
+                routing: asked_routing,
                 members: BTreeMap::new(),
                 unattributed: BTreeSet::new(),
                 overrides: Overrides::default(),

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::text::printable;
 
-const TEXT: &str = "v=1 owner=fed service=default/web \
+const TEXT: &str = "v=1 owner=fed service=default/web routing=failover \
     member=arn:aws:eks:x:1:cluster/c;;;https:443@www.example.com/a%2Cb%20c;lb.example.net \
     member=east;;;tcp:80;203.0.113.4;default/api \
     member=west;westus;1,2;tcp:80;203.0.113.1,2001:db8::1 unattributed=203.0.113.7,2001:db8::7 \
@@ -121,6 +121,7 @@ proptest! {
         let ownership = Ownership {
             owner: "fed".parse().unwrap(),
             service,
+            routing: None,
             members: member.into_iter().map(|name| (name, share.clone())).collect(),
             unattributed: BTreeSet::new(),
             overrides,
@@ -137,6 +138,8 @@ fn a_mark_is_read_strictly() {
         ("member=west;", "member=west;;;none; member=west;"),
         ("203.0.113.1,2001", "203.0.113.1,,2001"),
         ("unattributed=203.0.113.7", "unattributed=203.0.113.8 unattributed=203.0.113.7"),
+        ("routing=failover", "routing=some"),
+        ("routing=failover", "routing=failover routing=failover"),
         ("default/web", "default/web\n"),
         ("default/web", "default/web\u{a0}"),
         ("default/web", "De.fault/web"),

@@ -103,6 +103,7 @@ impl Broken {
                 let mark = Ownership {
                     owner: "fed".parse().unwrap(),
                     service: "default/gone".parse().unwrap(),
+                    routing: None,
                     members: std::collections::BTreeMap::new(),
                     unattributed: BTreeSet::new(),
                     overrides: Overrides::default(),

@@ -374,6 +374,33 @@ fn what_cannot_be_probed_from_here_is_published_on_the_word_of_its_cluster() {
 }
 
 #[test]
+fn a_standby_that_a_service_asks_for_stays_one_after_a_restart() {
+    let mut world = World::default();
+    for (member, address) in [(0, 1), (1, 2)] {
+        world.happen(&Event::Set { member, service: 0, addresses: Some(vec![address]), hostname: false });
+        world.happen(&Event::HealthState { address, verdict: Verdict::Healthy });
+    }
+    for name in &MEMBERS[..2] {
+        let name: MemberName = name.parse().unwrap();
+        let Some(member) = world.snapshot.members.get_mut(&name) else { panic!("{name}") };
+        let services = std::mem::take(&mut Arc::make_mut(member).services).into_iter();
+        Arc::make_mut(member).services = services
+            .map(|(key, one)| {
+                (key, Arc::new(Published { routing: Some(Routing::Failover), ..(*one).clone() }))
+            })
+            .collect();
+    }
+    let (mut first, mut observed) = (planner(), Observed::default());
+    first.update(&world.input());
+    let plan = first.plan(&Scope::All, &observed);
+    apply(&mut observed, &plan);
+    let configured = world.snapshot.members.keys().cloned().collect();
+    let adopted = crate::adopt::adopt(first.zone(), &observed, &configured);
+    let routing = adopted.iter().flat_map(|member| member.services.values()).map(|one| one.routing);
+    assert_eq!(routing.collect::<Vec<_>>(), [Some(Routing::Failover); 2]);
+}
+
+#[test]
 fn an_endpoint_without_a_verdict_holds_its_own_name_at_a_restart_and_no_other() {
     let mut world = World::default();
     world.happen(&Event::Set { member: 0, service: 0, addresses: Some(vec![1, 2]), hostname: false });

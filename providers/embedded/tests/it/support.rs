@@ -85,6 +85,7 @@ pub(crate) fn mark() -> OwnershipRecord {
     OwnershipRecord::from(&Ownership {
         owner: owner(),
         service,
+        routing: None,
         members: BTreeMap::new(),
         unattributed: std::collections::BTreeSet::new(),
         overrides: fleetdns_core::Overrides::default(),

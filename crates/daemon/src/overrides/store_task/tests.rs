@@ -36,6 +36,7 @@ fn zone(lines: &[&str]) -> Observed {
     let ownership = Ownership {
         owner: "fed".parse().unwrap(),
         service: "default/web".parse().unwrap(),
+        routing: None,
         members: BTreeMap::new(),
         unattributed: std::collections::BTreeSet::new(),
         overrides: lines.iter().map(|line| Override::from_line(line).unwrap()).collect(),
