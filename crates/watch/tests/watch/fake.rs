@@ -120,7 +120,7 @@ impl Fake {
     pub(crate) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             std::thread::scope(|scope| {
-                scope.spawn(|| runtime.shutdown_timeout(crate::BUDGET)).join().unwrap()
+                scope.spawn(|| runtime.shutdown_timeout(crate::BUDGET)).join().unwrap();
             });
         }
     }
