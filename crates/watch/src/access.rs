@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::executor::block_on;
-use kube::config::{KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
+use http::Uri;
+use kube::config::ExecAuthCluster;
 use kube::{Client, Config};
 use tokio::task::JoinHandle;
 
@@ -115,40 +115,27 @@ fn from_context(mut chosen: Chosen, label: Arc<str>, given: Option<&Given>) -> R
     let unusable = |problem| AccessError::Unusable { credentials: Arc::clone(&label), problem };
     given.map_or(Ok(()), |given| given.check(&chosen)).map_err(unusable)?;
     normal::check(&mut chosen).map_err(unusable)?;
-    let proxy_is_ours = chosen.cluster.proxy_url.is_some();
-    let (file, options) = alone(chosen);
-    let mut config = block_on(Config::from_custom_kubeconfig(file, &options))
-        .map_err(|error| unusable(brief(&error.to_string())))?;
-    if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
-        return Err(unusable("its certificate-authority holds no certificate in PEM".to_owned()));
-    }
-    let exceptions = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy")).unwrap_or_default();
-    if !proxy_is_ours && !proxy::is_for(&config.cluster_url, &exceptions) {
-        config.proxy_url = None;
-    }
+    let config = config(chosen).map_err(unusable)?;
     Ok(Found { config, label })
 }
 
-/// A kubeconfig with one context, cluster and user.
-fn alone(chosen: Chosen) -> (Kubeconfig, KubeConfigOptions) {
-    let Chosen { context, cluster, user } = chosen;
-    let name = || "chosen".to_owned();
-    let named = NamedContext {
-        name: context.clone(),
-        context: Some(kube::config::Context {
-            cluster: name(),
-            user: Some(name()),
-            ..kube::config::Context::default()
-        }),
-        ..NamedContext::default()
-    };
-    let file = Kubeconfig {
-        clusters: vec![NamedCluster { name: name(), cluster: Some(cluster), ..NamedCluster::default() }],
-        auth_infos: vec![NamedAuthInfo { name: name(), auth_info: Some(user), ..NamedAuthInfo::default() }],
-        contexts: vec![named],
-        ..Kubeconfig::default()
-    };
-    (file, KubeConfigOptions { context: Some(context), ..KubeConfigOptions::default() })
+/// The client's own way from a kubeconfig to this would take the proxy of the environment in a way of its own.
+fn config(Chosen { cluster, mut user, .. }: Chosen) -> Result<Config, String> {
+    let server = cluster.server.as_deref().unwrap_or_default();
+    let url: Uri = server.parse().map_err(|error| format!("its server is no URL: {error}"))?;
+    let shown = ExecAuthCluster::try_from(&cluster).map_err(|error| brief(&error.to_string()))?;
+    let mut config = Config::new(url);
+    config.root_cert = shown.certificate_authority_data.as_deref().map(certificate::read).transpose()?;
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
+    config.disable_compression = cluster.disable_compression.unwrap_or(false);
+    config.proxy_url =
+        proxy::find(&config.cluster_url, cluster.proxy_url.as_deref(), |name| std::env::var(name).ok())?;
+    config.tls_server_name = cluster.tls_server_name;
+    if let Some(exec) = user.exec.as_mut().filter(|exec| exec.provide_cluster_info) {
+        exec.cluster = Some(shown);
+    }
+    config.auth_info = user;
+    Ok(config)
 }
 
 /// Host and port of a member's API server, for a TCP connection to it; `None` when it is reached through a proxy. Reads
@@ -200,7 +187,7 @@ fn connect(access: &Access) -> Result<Connection, AccessError> {
 
 /// Whether anything on the way to a member's API server is encrypted.
 fn uses_tls(config: &Config) -> bool {
-    let is_http = |url: &http::Uri| url.scheme_str() == Some("http");
+    let is_http = |url: &Uri| url.scheme_str() == Some("http");
     let proxy = config.proxy_url.as_ref();
     !is_http(&config.cluster_url) || proxy.is_some_and(|url| url.scheme_str() == Some("https"))
 }

@@ -2,6 +2,23 @@
 
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+/// The certificates of a `certificate-authority`, in DER; what else stands in the PEM is passed over.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn read(pem: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    let found: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(pem).map(|one| one.map(|der| der.to_vec())).collect();
+    let found = found.map_err(|error| format!("its certificate-authority is no PEM: {error}"))?;
+    if found.is_empty() {
+        return Err("its certificate-authority holds no certificate in PEM".to_owned());
+    }
+    Ok(found)
+}
+
 /// Names what the TLS library's text does not: a client certificate of X.509 version 1.
 pub(crate) fn problem(text: &str) -> String {
     if text.contains("UnsupportedCertVersion") {
