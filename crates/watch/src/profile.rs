@@ -75,19 +75,13 @@ impl Providers {
 struct Profile {
     metadata: Meta,
     #[serde(default)]
-    status: Option<Status>,
+    status: Value,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Status {
-    #[serde(default)]
-    properties: Vec<Property>,
-    #[serde(default)]
-    access_providers: Vec<Access>,
-    /// The name before [`Self::access_providers`].
-    #[serde(default)]
-    credential_providers: Vec<Access>,
+/// What can be read of a list in a status: one bad entry does not stop the rest.
+fn entries<T: for<'a> Deserialize<'a>>(status: &mut Value, key: &str) -> Vec<T> {
+    let list = status.get_mut(key).and_then(Value::as_array_mut).map(std::mem::take);
+    list.into_iter().flatten().filter_map(|entry| serde_json::from_value(entry).ok()).collect()
 }
 
 #[derive(Deserialize)]
@@ -110,21 +104,21 @@ impl Named {
     /// # Errors
     /// When it is no ClusterProfile.
     pub fn in_profile(raw: &[u8], providers: &Providers) -> Result<Option<Self>, String> {
-        let profile: Profile =
+        let Profile { metadata, mut status } =
             serde_json::from_slice(raw).map_err(|_| "an item is no ClusterProfile".to_owned())?;
-        let Some(status) = profile.status else { return Ok(None) };
-        let accesses: Vec<Access> =
-            status.access_providers.into_iter().chain(status.credential_providers).collect();
-        if accesses.is_empty() {
+        // The second one is its name of before.
+        let keys = ["accessProviders", "credentialProviders"];
+        if keys.iter().all(|key| status.get(key).and_then(Value::as_array).is_none_or(Vec::is_empty)) {
             return Ok(None);
         }
+        let accesses: Vec<Access> = keys.iter().flat_map(|key| entries(&mut status, key)).collect();
         let found = accesses.iter().find_map(|access| Some((access, providers.0.get(&access.name)?)));
         let text = match found {
             Some((access, plugin)) => Ok(kubeconfig(&access.cluster, &json!({"exec": plugin}))),
             None => Err(format!("none of its access providers is one of {}", providers.names())),
         };
-        let mut named = Self::new(profile.metadata, None, text);
-        for Property { name, value } in status.properties {
+        let mut named = Self::new(metadata, None, text);
+        for Property { name, value } in entries(&mut status, "properties") {
             named.labels.entry(name).or_insert(value);
         }
         Ok(Some(named))
@@ -157,8 +151,8 @@ mod tests {
         for key in ["accessProviders", "credentialProviders"] {
             let cluster = json!({"server": "https://east.example", "certificate-authority-data": ""});
             let named = profile(&json!({
-                key: [{"name": "other"}, {"name": "p", "cluster": cluster}],
-                "properties": [{"name": "region", "value": "eu"}, {"name": "x", "value": "2"}],
+                key: [{"name": "other"}, {"cluster": 1}, {"name": "p", "cluster": cluster}],
+                "properties": [{"name": "y", "value": 1}, {"name": "region", "value": "eu"}, {"name": "x", "value": "2"}],
             }));
             let named = named.unwrap().unwrap();
             assert_eq!((named.labels["region"].as_str(), named.labels["x"].as_str()), ("eu", "1"));
@@ -181,14 +175,14 @@ mod tests {
 
     #[test]
     fn a_profile_that_is_not_ready_names_no_cluster_and_one_of_others_says_so() {
-        for status in [json!(null), json!({}), json!({"accessProviders": []})] {
+        let null = json!({"accessProviders": null, "properties": null});
+        for status in [json!(null), json!({}), json!("x"), null, json!({"accessProviders": []})] {
             assert_eq!(profile(&status).unwrap(), None);
         }
-        let named = profile(&json!({"accessProviders": [{"name": "q", "cluster": {"server": "x"}}]}));
-        assert_eq!(
-            named.unwrap().unwrap().kubeconfig.unwrap_err(),
-            "none of its access providers is one of p"
-        );
+        for providers in [json!([{"name": "q", "cluster": {"server": "x"}}]), json!([1, null, {"name": 2}])] {
+            let named = profile(&json!({"accessProviders": providers})).unwrap().unwrap();
+            assert_eq!(named.kubeconfig.unwrap_err(), "none of its access providers is one of p");
+        }
         assert_eq!(Named::in_profile(b"[]", &providers()).unwrap_err(), "an item is no ClusterProfile");
         for bad in ["", "[]", r#"{"providers": [{"name": "secret"}]}"#] {
             let problem = Providers::parse(bad.as_bytes(), Path::new("/")).unwrap_err();
