@@ -124,14 +124,32 @@ pub fn age(seconds: u64) -> String {
     }
 }
 
-/// A duration with its units, largest first, of which the last may have a fraction: `500ms`, `90s`, `1m30s`, `1.5m`, `3d`
-/// (24 hours each). `None` when it is none, or longer than some thousand years.
+/// A duration with its units, largest first, with or without fractions, as Go's `time.ParseDuration` reads it: `500ms`,
+/// `90s`, `1m30s`, `1.5h30m`, `.5m`, and `3d` (24 hours each). `None` when it is none, or longer than some thousand years.
 pub fn duration(text: &str) -> Option<Duration> {
-    // jiff reads ISO 8601, a sign and blanks as well.
-    let plain = text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains(char::is_whitespace);
-    let span: Span = plain.then(|| text.parse().ok())??;
-    let exact = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
-    exact.try_into().ok()
+    // jiff reads ISO 8601, a sign and blanks as well, and a fraction of the last unit alone.
+    let is_digit = |c: char| c.is_ascii_digit() || c == '.';
+    let plain = text.starts_with(is_digit) && !text.contains(char::is_whitespace);
+    if !plain {
+        return None;
+    }
+    let (mut total, mut units, mut rest) = (Duration::ZERO, String::new(), text);
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at_checked(rest.find(|c| !is_digit(c))?)?;
+        let (unit, after) = after.split_at_checked(after.find(is_digit).unwrap_or(after.len()))?;
+        units = format!("{units}1{unit}");
+        let whole = if number.starts_with('.') { "0" } else { "" };
+        let part = format!("{whole}{number}{unit}");
+        total = total.checked_add(span(&part)?)?;
+        rest = after;
+    }
+    // Each unit once, the largest first.
+    span(&units).map(|_| total)
+}
+
+fn span(text: &str) -> Option<Duration> {
+    let span: Span = text.parse().ok()?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?.try_into().ok()
 }
 
 /// Whether a character acts on a terminal or is not seen: control characters (Cc: C0, DEL, C1), format characters (Cf: bidi controls, zero width, tags), and the separators of
@@ -262,7 +280,15 @@ mod tests {
             ("s", None),
             (".s", None),
             ("1.2.3s", None),
-            ("1.5h30m", None),
+            ("1.5h30m", Some(7_200_000)),
+            ("1.5h.5m1.5s", Some(5_431_500)),
+            (".5m", Some(30_000)),
+            ("1h2h", None),
+            ("1.h", None),
+            (".", None),
+            ("1h.", None),
+            ("1:30s", None),
+            ("1hé", None),
             ("5s1h", None),
             ("-5s", None),
             ("5 s", None),
