@@ -114,10 +114,15 @@ impl FromStr for Address {
     }
 }
 
-/// Whether a name has a single label, or lies below `localhost` (RFC 6761 §6.3) or its domain in many hosts files.
+/// Whether a name has a single label, or lies below `localhost` (RFC 6761 §6.3), its domain in many hosts files, or
+/// `docker.internal`, by which each machine with Docker Desktop calls itself.
 fn is_local(name: &DnsName) -> bool {
-    let top = name.labels().next_back().unwrap_or_default();
-    name.labels().nth(1).is_none() || top == "localhost" || top == "localdomain"
+    let mut labels = name.labels().rev();
+    match (labels.next(), labels.next()) {
+        (Some("localhost" | "localdomain"), _) | (_, None) => true,
+        (Some(top), Some(second)) => top == "internal" && second == "docker",
+        (None, Some(_)) => false,
+    }
 }
 
 impl fmt::Display for Address {
@@ -153,6 +158,8 @@ mod tests {
             ("LocalHost.", "local name"),
             ("a.localhost", "local name"),
             ("localhost.localdomain", "local name"),
+            ("host.docker.internal", "local name"),
+            ("Kubernetes.Docker.Internal.", "local name"),
             ("lb", "local name"),
             ("None", "local name"),
             ("", "neither"),

@@ -76,12 +76,14 @@ const BUILT_IN_4: [(Ipv4Net, &str); 7] = [
     (v4([168, 63, 129, 16], 32), "the wire server of Azure"),
     (v4([224, 0, 0, 0], 3), "a multicast or reserved address"),
 ];
-const BUILT_IN_6: [(Ipv6Net, &str); 5] = [
+const BUILT_IN_6: [(Ipv6Net, &str); 7] = [
     (v6([0, 0, 0, 0, 0, 0, 0, 0], 128), "the unspecified address"),
     (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), "the loopback address"),
     (v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), "a link-local address"),
     (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "a multicast address"),
     (v6([0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254], 128), "the metadata service of AWS"),
+    (v6([0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x23], 128), "the credentials service of AWS"),
+    (v6([0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x254], 128), "the metadata service of Google Cloud"),
 ];
 
 const fn v4(octets: [u8; 4], length: u8) -> Ipv4Net {
@@ -277,6 +279,8 @@ mod tests {
             ("100.100.100.200", "Alibaba"),
             ("168.63.129.16", "Azure"),
             ("fd00:ec2::254", "AWS"),
+            ("fd00:ec2::23", "AWS"),
+            ("fd20:ce::254", "Google"),
             ("::ffff:127.0.0.1", "it stands for 127.0.0.1, a loopback"),
             ("::ffff:169.254.169.254", "it stands for 169.254.169.254"),
             ("::ffff:0:127.0.0.1", "it stands for 127.0.0.1"),
