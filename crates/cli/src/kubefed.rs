@@ -1,44 +1,67 @@
-//! Flags of kubefed that have no meaning here, so that its command lines work as they are.
+//! Flags of kubefed and of its controller manager that have no meaning here, so that their command lines work as they are.
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use fleetdns_daemon::config::Flags;
 
 /// Flags with a value.
-const FLAGS: [&str; 24] = [
+const FLAGS: [&str; 42] = [
+    "address",
     "api-server-advertise-address",
     "api-server-port",
     "api-server-service-type",
     "apiserver-arg-overrides",
+    "cluster-monitor-period",
+    "concurrent-job-syncs",
+    "concurrent-replicaset-syncs",
+    "concurrent-service-syncs",
     "context",
     CONTROLLER_MANAGER,
+    "controllers",
     "credentials-kubeconfig",
     "etcd-image",
     "etcd-pv-capacity",
     "etcd-pv-storage-class",
+    "feature-gates",
+    "federation-only-namespace",
     "federation-system-namespace",
     "host-cluster-context",
+    "hpa-scale-forbidden-window",
     "image",
     "image-pull-policy",
     "image-pull-secrets",
+    "kube-api-burst",
+    "kube-api-content-type",
+    "kube-api-qps",
+    "leader-elect-lease-duration",
+    "leader-elect-renew-deadline",
+    "leader-elect-resource-lock",
+    "leader-elect-retry-period",
     "log-backtrace-at",
     "log-dir",
     "log-flush-frequency",
+    "master",
     "node-selector",
+    "port",
     "secret-name",
     "service-account-name",
     "stderrthreshold",
-    "v",
+    VERBOSITY,
     "vmodule",
 ];
 /// Flags that are on or off.
-const SWITCHES: [&str; 5] = [
+const SWITCHES: [&str; 8] = [
     "alsologtostderr",
     "apiserver-enable-basic-auth",
     "apiserver-enable-token-auth",
+    "contention-profiling",
     "etcd-persistent-storage",
+    "leader-elect",
     "logtostderr",
+    "profiling",
 ];
+/// Also `-v`.
+const VERBOSITY: &str = "v";
 /// Arguments of kubefed's controller manager, of which `--zone-id` and `--service-dns-suffix` have a meaning here.
 const CONTROLLER_MANAGER: &str = "controllermanager-arg-overrides";
 
@@ -72,7 +95,8 @@ impl Kubefed {
 impl Args for Kubefed {
     fn augment_args(command: Command) -> Command {
         let flag = |name: &'static str| Arg::new(name).long(name).hide(true);
-        let flags = FLAGS.into_iter().map(flag);
+        let short = |name: &'static str| if name == VERBOSITY { flag(name).short('v') } else { flag(name) };
+        let flags = FLAGS.into_iter().map(short);
         let switches = SWITCHES.into_iter().map(|name| flag(name).num_args(0..=1).require_equals(true));
         command.args(flags.chain(switches))
     }
@@ -137,6 +161,12 @@ mod tests {
         let said = (flags.zone_id.as_deref(), flags.service_dns_suffix.as_deref());
         assert_eq!(said, (Some("Z2"), Some("a.b")), "a flag of ours wins");
         assert_eq!(kubefed.complete(&Flags::default()).zone_id.as_deref(), Some("Z1"));
+        for line in ["-v=2", "-v2", "-v 2", "--v=2"] {
+            let Line { kubefed } = Line::try_parse_from(["x"].into_iter().chain(line.split(' '))).unwrap();
+            assert_eq!(kubefed.ignored, ["--v"], "{line}");
+        }
+        let line = "x --cluster-monitor-period=40s --leader-elect --profiling=false --master https://x";
+        assert_eq!(Line::try_parse_from(line.split(' ')).unwrap().kubefed.ignored.len(), 4);
         let none = Line::try_parse_from(["kubefed"]).unwrap().kubefed;
         assert_eq!((none.ignored.len(), none.complete(&Flags::default())), (0, Flags::default()));
     }
