@@ -120,6 +120,10 @@ impl Network {
         queue.bind(QUEUE).expect("the queue is nobody else's");
         queue.set_copy_range(QUEUE, 0).expect("no packet has to be read");
         queue.set_nonblocking(true);
+        for table in [MENDED, FOR_GOOD] {
+            // A chain that had no rule yet is listed, but its numbers cannot be set to zero.
+            iptables(&["-t", table, "-P", "INPUT", "ACCEPT"]);
+        }
         let ended = Arc::new(AtomicBool::new(false));
         let end = Arc::clone(&ended);
         let late = thread::spawn(move || hold_back(queue, &end));
