@@ -9,6 +9,7 @@ use kube::config::{AuthInfo, Cluster, Kubeconfig};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::chosen::Chosen;
+use crate::error::brief;
 
 /// What `kubectl config view` prints in the place of secrets.
 const OMITTED: [&str; 2] = ["DATA+OMITTED", "REDACTED"];
@@ -111,12 +112,26 @@ pub(crate) fn check(chosen: &mut Chosen) -> Result<(), String> {
             return Err(format!("its {field} is not base64: {error}"));
         }
     }
+    provider(user)?;
     let tls = cluster.certificate_authority.is_some()
         || cluster.certificate_authority_data.is_some()
         || user.client_certificate.is_some()
         || user.client_certificate_data.is_some()
         || cluster.insecure_skip_tls_verify == Some(true);
     server(&mut cluster.server, tls)
+}
+
+/// Of the old auth providers only a fixed OIDC token is taken. The Kubernetes client runs the command of `gcp` for a request, and
+/// the thread waits for as long as that takes.
+fn provider(user: &AuthInfo) -> Result<(), String> {
+    match user.auth_provider.as_ref().map(|provider| provider.name.as_str()) {
+        None | Some("oidc") => Ok(()),
+        Some(name) => Err(format!(
+            "its auth-provider {} is one that kubectl dropped too; use a credential plugin (users: exec), such as \
+             gke-gcloud-auth-plugin or kubelogin",
+            brief(name)
+        )),
+    }
 }
 
 /// client-go takes https for a server without a scheme when anything says that TLS is meant.

@@ -264,6 +264,11 @@ async fn base64_may_have_line_breaks() {
         ),
         (SERVER.to_owned(), "client-key-data: '%'", "client-key-data is not base64"),
         (format!("{SERVER}, certificate-authority-data: aGVsbG8="), "", "holds no certificate in PEM"),
+        (
+            SERVER.to_owned(),
+            "auth-provider: {name: gcp, config: {cmd-path: /bin/sleep, cmd-args: '1000', expiry: '2001-01-01T00:00:00Z'}}",
+            "its auth-provider gcp is one that kubectl dropped too; use a credential plugin",
+        ),
     ] {
         let error = sent(&one(folder.path(), &cluster, user)).await.unwrap_err();
         assert!(error.contains(field), "{error}");
