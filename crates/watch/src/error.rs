@@ -284,18 +284,21 @@ fn reason(error: &(dyn StdError + 'static)) -> (String, &'static str) {
     if root == "deadline has elapsed" {
         return ("there was no connection in time".to_owned(), "is it frozen, or cut off by a firewall?");
     }
-    if refused {
-        return ("the connection is refused".to_owned(), "is the API server running, and the address right?");
-    }
     let whole = chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ").to_lowercase();
-    let remedy = if whole.contains("dns error") || whole.contains("lookup") {
+    let has = |words: &[&str]| words.iter().any(|word| whole.contains(word));
+    let proxy = has(&["tunnel error", "socks error"]);
+    let remedy = if proxy {
+        "is the proxy running, and does it let fleetdns through? proxy-url in the kubeconfig or HTTPS_PROXY names it"
+    } else if refused {
+        "is the API server running, and the address right?"
+    } else if has(&["dns error", "lookup"]) {
         "does its name resolve on this machine?"
-    } else if ["certificate", "tls", "handshake", "unknownissuer"].iter().any(|word| whole.contains(word)) {
+    } else if has(&["certificate", "tls", "handshake", "unknownissuer"]) {
         "check certificate-authority, client certificate and tls-server-name in the kubeconfig"
     } else {
         "is the network there, and the address right?"
     };
-    (root, remedy)
+    (if refused { "the connection is refused".to_owned() } else { root }, remedy)
 }
 
 fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {

@@ -38,6 +38,23 @@ async fn a_member_that_hangs_does_not_delay_another() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_refuses_is_not_taken_for_the_api_server() {
+    let mut proxy = Fake::start();
+    let fleet = Fleet::new(&[("east", &proxy)]);
+    let cluster = format!("server: 'https://api.test:6443', proxy-url: '{}'", proxy.url());
+    let text = format!(
+        "clusters: [{{name: a, cluster: {{{cluster}}}}}]\ncontexts: [{{name: a, context: {{cluster: a}}}}]\n\
+         current-context: a\n"
+    );
+    std::fs::write(fleet.folder.path().join("east"), text).unwrap();
+    proxy.kill();
+    let mut fleet = fleet.run();
+    let view = fleet.until("why", "east", |view| view.fault.is_some()).await;
+    let said = fault(&view);
+    assert!(said.contains("the connection is refused; is the proxy running"), "{said}");
+}
+
+#[tokio::test]
 async fn a_frozen_api_is_noticed_and_its_watch_goes_on_after_it() {
     let east = Fake::start();
     east.put(service("a", "203.0.113.1"));
