@@ -113,8 +113,8 @@ const POD: &str = "the pod's service account";
 
 fn from_context(mut chosen: Chosen, label: Arc<str>, given: Option<&Given>) -> Result<Found, AccessError> {
     let unusable = |problem| AccessError::Unusable { credentials: Arc::clone(&label), problem };
-    given.map_or(Ok(()), |given| given.check(&chosen)).map_err(unusable)?;
     normal::check(&mut chosen).map_err(unusable)?;
+    given.map_or(Ok(()), |given| given.check(&chosen)).map_err(unusable)?;
     let config = config(chosen).map_err(unusable)?;
     Ok(Found { config, label })
 }
