@@ -114,15 +114,17 @@ impl FromStr for Address {
     }
 }
 
-/// Whether a name has a single label, or lies below `localhost` (RFC 6761 §6.3), its domain in many hosts files, or
-/// `docker.internal`, by which each machine with Docker Desktop calls itself.
+/// Whether a name has a single label, or lies below one that no two machines resolve alike, or none at all: `localhost` and
+/// `invalid` (RFC 6761 §6.3, §6.4), `onion` (RFC 7686), `localdomain` of many hosts files, a cluster's own Services, and the
+/// names that Docker Desktop, Podman and minikube have for the machine.
 fn is_local(name: &DnsName) -> bool {
-    let mut labels = name.labels().rev();
-    match (labels.next(), labels.next()) {
-        (Some("localhost" | "localdomain"), _) | (_, None) => true,
-        (Some(top), Some(second)) => top == "internal" && second == "docker",
-        (None, Some(_)) => false,
-    }
+    const TOPS: [&str; 4] = ["localhost", "localdomain", "invalid", "onion"];
+    const BELOW: [&str; 4] =
+        ["docker.internal", "host.containers.internal", "host.minikube.internal", "svc.cluster.local"];
+    let text = name.as_str();
+    let is_in =
+        |domain: &str| text.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    name.labels().nth(1).is_none() || TOPS.into_iter().chain(BELOW).any(is_in)
 }
 
 impl fmt::Display for Address {
@@ -141,7 +143,9 @@ mod tests {
 
     #[test]
     fn only_what_a_client_can_connect_to_is_an_address() {
-        for good in ["203.0.113.10", "2001:db8::1", "127.0.0.5", "a9.us-west-2.elb.amazonaws.com"] {
+        for good in
+            ["203.0.113.10", "2001:db8::1", "127.0.0.5", "a9.us-west-2.elb.amazonaws.com", "lb.corp.local"]
+        {
             assert_eq!(good.parse::<Address>().unwrap().to_string(), good);
         }
         let bad = [
@@ -160,6 +164,11 @@ mod tests {
             ("localhost.localdomain", "local name"),
             ("host.docker.internal", "local name"),
             ("Kubernetes.Docker.Internal.", "local name"),
+            ("host.minikube.internal", "local name"),
+            ("host.containers.internal", "local name"),
+            ("web.default.svc.cluster.local", "local name"),
+            ("web.invalid", "local name"),
+            ("web.onion", "local name"),
             ("lb", "local name"),
             ("None", "local name"),
             ("", "neither"),

@@ -67,22 +67,26 @@ fn network(address: &IpAddr) -> IpNet {
 
 /// What is denied unless it is allowed: no client from elsewhere can use it, or it shows the secrets of the machine that
 /// the daemon runs on.
-const BUILT_IN_4: [(Ipv4Net, &str); 7] = [
+const BUILT_IN_4: [(Ipv4Net, &str); 8] = [
     (v4([0, 0, 0, 0], 8), "an unspecified address"),
     (v4([127, 0, 0, 0], 8), "a loopback address"),
     (v4([169, 254, 0, 0], 16), "a link-local address"),
     (v4([169, 254, 169, 254], 32), "the metadata service of clouds"),
     (v4([100, 100, 100, 200], 32), "the metadata service of Alibaba Cloud"),
     (v4([168, 63, 129, 16], 32), "the wire server of Azure"),
+    (v4([192, 0, 0, 192], 32), "the metadata service of Oracle Cloud"),
     (v4([224, 0, 0, 0], 3), "a multicast or reserved address"),
 ];
-const BUILT_IN_6: [(Ipv6Net, &str); 7] = [
+const BUILT_IN_6: [(Ipv6Net, &str); 10] = [
     (v6([0, 0, 0, 0, 0, 0, 0, 0], 128), "the unspecified address"),
     (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), "the loopback address"),
     (v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), "a link-local address"),
     (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "a multicast address"),
-    (v6([0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254], 128), "the metadata service of AWS"),
-    (v6([0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x23], 128), "the credentials service of AWS"),
+    (v6([0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0], 32), "the metadata and other services of AWS"),
+    (v6([0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128), "the metadata service of Oracle Cloud"),
+    (v6([0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x42], 128), "the metadata service of Scaleway"),
+    (v6([0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 0x1], 128), "the metadata service of Akamai"),
+    (v6([0xfd00, 0x0100, 0, 0, 0, 0, 0x0100, 0x0200], 128), "the metadata service of Alibaba Cloud"),
     (v6([0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x254], 128), "the metadata service of Google Cloud"),
 ];
 
@@ -280,6 +284,12 @@ mod tests {
             ("168.63.129.16", "Azure"),
             ("fd00:ec2::254", "AWS"),
             ("fd00:ec2::23", "AWS"),
+            ("fd00:ec2::123", "AWS"),
+            ("192.0.0.192", "Oracle"),
+            ("fd00:c1::a9fe:a9fe", "Oracle"),
+            ("fd00:42::42", "Scaleway"),
+            ("fd00:a9fe:a9fe::1", "Akamai"),
+            ("fd00:100::100:200", "Alibaba"),
             ("fd20:ce::254", "Google"),
             ("::ffff:127.0.0.1", "it stands for 127.0.0.1, a loopback"),
             ("::ffff:169.254.169.254", "it stands for 169.254.169.254"),
