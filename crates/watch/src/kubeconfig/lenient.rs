@@ -3,10 +3,13 @@
 
 use kube::config::Kubeconfig;
 use serde_json::{Map, Value, json};
+use serde_saphyr::DuplicateKeyPolicy;
 
 /// Reads a kubeconfig that the types of kube-rs refused.
 pub(super) fn read(text: &str) -> Option<Kubeconfig> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).ok()?;
+    // Of two keys of one name kubectl takes the last.
+    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins };
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options).ok()?;
     // kubectl reads the first one alone.
     let mut file = documents.into_iter().find(|document| !document.is_null())?;
     drop_nulls(&mut file);
@@ -89,6 +92,8 @@ mod tests {
             "users: [{name: u, user: {token: t}}, null]",
             "users: [{name: u, user: {token: t}}]\nextensions: [{name: minikube}]",
             "users: [{name: u, user: {token: t}}]\npreferences: []",
+            "users: [{name: u, user: {token: x, token: t}}]",
+            "users: [{name: u, user: {token: t}}]\nkind: Config\nkind: Config",
         ] {
             let text = format!(
                 "clusters: [{{name: c, cluster: {{server: 'https://c'}}}}, {{name: d, cluster: {{extensions: [{{name: minikube}}]}}}}]\n\
