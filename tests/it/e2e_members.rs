@@ -298,11 +298,9 @@ async fn the_command_lines_of_the_guide_make_a_config() {
     };
     fs::write(path("config"), kubeconfig("westuscluster1")).unwrap();
     fs::write(path("east"), kubeconfig("eastuscluster1")).unwrap();
-    fs::write(
-        path("azure.conf"),
-        "# of the guide\n[Global]\nsubscription-id = s\ntenant-id = t\nclient-id = c\nsecret = p#a;ss\nresourceGroup = fed-dns-rg\n",
-    )
-    .unwrap();
+    let keys = "# of the guide\n[Global]\nsubscription-id = s\ntenant-id = t\nclient-id = c\nsecret = p#a;ss\nresourceGroup = fed-dns-rg\n";
+    // As editors of Windows write it.
+    fs::write(path("azure.conf"), format!("\u{feff}{keys}")).unwrap();
     let (provider_config, conf) =
         (format!("--dns-provider-config={}", path("azure.conf")), path("etc/dns.conf"));
     let init = [
@@ -322,7 +320,7 @@ async fn the_command_lines_of_the_guide_make_a_config() {
         done.out.contains("kind: ClusterRoleBinding") && done.err.contains("--host-cluster-context, --image")
     );
     let text = fs::read_to_string(&conf).unwrap();
-    assert!(text.ends_with(&fs::read_to_string(path("azure.conf")).unwrap()), "{text}");
+    assert!(text.ends_with(&format!("\n{keys}")), "{text:?}");
     let again = fleetdns(&init).await;
     assert!(again.code == Some(1) && again.err.contains("exists already"), "{again:?}");
     assert_eq!(fs::read_to_string(&conf).unwrap(), text);

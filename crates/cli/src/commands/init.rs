@@ -31,7 +31,8 @@ pub fn init(args: &InitArgs) -> Result<Exit, CommandError> {
             file.display()
         )));
     }
-    let text = text(args) + &keys;
+    // A mark of the encoding stands at the beginning of a file alone.
+    let text = text(args) + keys.trim_start_matches('\u{feff}');
     Config::of_text(file, format!("{text}{MEMBER}").as_bytes(), &Flags::default())
         .map_err(CommandError::Config)?;
     let (written, shown) = (if args.dry_run { "would be written" } else { "written" }, file.display());
