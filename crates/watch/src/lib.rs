@@ -67,7 +67,7 @@ pub use given::{Allowed, Given, Text};
 pub use limits::Limits;
 pub use once::list_once;
 pub use profile::Providers;
-pub use secret::Named;
+pub use secret::{Named, object_path};
 pub use service_writer::{Note, ServiceWriter, WriteError};
 pub use settings::{Completeness, MemberConfig, Members, Origin, Turn, Turns, WatchSettings};
 pub use shared::{LeaseSpec, SharedObjects};

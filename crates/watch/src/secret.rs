@@ -45,8 +45,27 @@ pub(crate) struct Meta {
 #[derive(Deserialize)]
 struct Secret {
     metadata: Meta,
+    /// Go writes null for a value without octets.
     #[serde(default)]
-    data: Option<BTreeMap<String, String>>,
+    data: Option<BTreeMap<String, Option<String>>>,
+}
+
+/// What tells one object from another.
+#[derive(Deserialize)]
+struct Object {
+    metadata: Path,
+}
+
+#[derive(Deserialize)]
+struct Path {
+    namespace: String,
+    name: String,
+}
+
+/// `NAMESPACE/NAME` of an object as the API returns it; nothing when that cannot be read.
+pub fn object_path(raw: &[u8]) -> Option<String> {
+    let Object { metadata: Path { namespace, name } } = serde_json::from_slice(raw).ok()?;
+    Some(format!("{namespace}/{name}"))
 }
 
 impl Named {
@@ -74,7 +93,8 @@ impl Named {
     pub fn in_secret(raw: &[u8], key: Option<&str>) -> Result<Option<Self>, String> {
         // The parser's own text may show what it reads.
         let secret: Secret = serde_json::from_slice(raw).map_err(|_| "an item is no Secret".to_owned())?;
-        let data = secret.data.unwrap_or_default();
+        let data: BTreeMap<String, String> =
+            secret.data.into_iter().flatten().filter_map(|(key, value)| Some((key, value?))).collect();
         let keys = key.map_or_else(|| KEYS.to_vec(), |key| vec![key]);
         let present = || keys.iter().filter_map(|key| Some((*key, data.get(*key)?)));
         let found = present().find(|(_, value)| !value.is_empty()).or_else(|| present().next());

@@ -59,6 +59,9 @@ pub(crate) struct Listing {
     pub(super) members: Vec<Candidate>,
     /// What is wrong with single entries that are no members for it.
     pub(super) faults: Vec<String>,
+    /// Objects that are there and name no cluster, or none that can be told, and why: a member that one of them named
+    /// before stays.
+    pub(super) unclear: Vec<(Origin, String)>,
     pub(super) state: State,
 }
 
@@ -82,7 +85,7 @@ pub(crate) struct Candidate {
 
 impl Listing {
     pub(super) const fn new(kind: Kind, place: String) -> Self {
-        Self { kind, place, members: Vec::new(), faults: Vec::new(), state: State::Read }
+        Self { kind, place, members: Vec::new(), faults: Vec::new(), unclear: Vec::new(), state: State::Read }
     }
 }
 
@@ -182,7 +185,17 @@ impl Config {
         for kind in Kind::ALL {
             let listing = self.discovered.iter().find(|listing| listing.kind == kind);
             let had: Vec<_> = known.iter().filter(|one| Kind::of(&one.origin) == Some(kind)).collect();
-            let gone: Vec<_> = had.iter().copied().filter(|one| !is_in(one)).collect();
+            let gone = had.iter().copied().filter(|one| !is_in(one));
+            let unclear = |one: &MemberConfig| {
+                let all = listing.map_or(&[][..], |listing| &listing.unclear);
+                all.iter().find(|(origin, _)| *origin == one.origin).map(|(_, problem)| problem)
+            };
+            let (stay, gone): (Vec<_>, Vec<_>) = gone.partition(|one| unclear(one).is_some());
+            for (one, problem) in stay.into_iter().filter_map(|one| Some((one, unclear(one)?))) {
+                let MemberConfig { name, origin, .. } = one;
+                faults.push(format!("cluster {name} of {origin}: {problem}; what was read before stands"));
+                kept.push(one);
+            }
             if listing.is_some_and(|listing| listing.state != State::Read) {
                 kept.extend(gone);
             } else if !confirmed && gone.len() > 1 && gone.len() * 2 > had.len() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fleetdns_core::{Label, MemberName, text};
 use fleetdns_watch::{
-    Access, Allowed, Given, Limits, MemberConfig, Named, Objects, Origin, Providers, Query, Text,
+    Access, Allowed, Given, Limits, MemberConfig, Named, Objects, Origin, Providers, Query, Text, object_path,
 };
 
 use super::members::bare;
@@ -40,6 +40,20 @@ pub(super) struct Labels {
     pub(super) zone: String,
 }
 
+/// What an object is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Object {
+    Cluster(Named),
+    /// It names no cluster: perhaps never, perhaps not just now.
+    Other {
+        path: String,
+    },
+    Unreadable {
+        path: String,
+        problem: String,
+    },
+}
+
 impl Remote {
     pub(crate) const fn kind(&self) -> Kind {
         match self.reading {
@@ -59,15 +73,21 @@ impl Remote {
         Query { access: self.host.access.clone(), objects, namespace, selector, again }
     }
 
-    /// Reads one object; `None` when it names no cluster.
+    /// Reads one object.
     ///
     /// # Errors
-    /// When it is no such object.
-    pub(crate) fn read(&self, raw: &[u8]) -> Result<Option<Named>, String> {
-        match &self.reading {
+    /// When it is none.
+    pub(crate) fn read(&self, raw: &[u8]) -> Result<Option<Object>, String> {
+        let named = match &self.reading {
             Reading::Secret { key, .. } => Named::in_secret(raw, key.as_deref()),
             Reading::Profile { providers } => Named::in_profile(raw, providers),
-        }
+        };
+        let path = || object_path(raw).ok_or_else(|| "an item has no name".to_owned());
+        Ok(Some(match named {
+            Ok(Some(named)) => Object::Cluster(named),
+            Ok(None) => Object::Other { path: path()? },
+            Err(problem) => Object::Unreadable { path: path()?, problem },
+        }))
     }
 
     /// Nothing is known of it yet.
@@ -76,30 +96,51 @@ impl Remote {
     }
 
     /// What it says. Parses kubeconfigs, which takes some time for many of them.
-    pub(crate) fn listing(&self, found: Result<Vec<Named>, String>) -> Listing {
+    pub(crate) fn listing(&self, found: Result<Vec<Object>, String>) -> Listing {
         let mut listing = self.pending();
-        match found {
-            Err(problem) => listing.state = State::Failed(format!("cannot be read: {problem}")),
-            Ok(mut found) => {
-                listing.state = State::Read;
-                // Whoever was there first has its name and its API server.
-                let age = |one: &Named| (one.created.clone(), one.namespace.clone(), one.name.clone());
-                found.sort_by_cached_key(age);
-                let mut candidates = Vec::new();
-                for named in found {
-                    match self.candidate(&named) {
-                        Ok(candidate) => candidates.push((named, candidate)),
-                        Err(problem) => {
-                            let (namespace, name) =
-                                (text::printable(&named.namespace), text::printable(&named.name));
-                            listing.faults.push(format!("{self}: {namespace}/{name}: {problem}"));
-                        }
-                    }
+        let found = match found {
+            Ok(found) => found,
+            Err(problem) => {
+                listing.state = State::Failed(format!("cannot be read: {problem}"));
+                return listing;
+            }
+        };
+        listing.state = State::Read;
+        let mut clusters = Vec::new();
+        let unclear = |listing: &mut Listing, path: String, problem: String| {
+            listing.faults.push(format!("{self}: {}: {problem}", text::printable(&path)));
+            listing.unclear.push((self.origin(path), problem));
+        };
+        for object in found {
+            match object {
+                Object::Cluster(named) => clusters.push(named),
+                Object::Other { path } => {
+                    listing.unclear.push((self.origin(path), "it names no cluster now".to_owned()));
                 }
-                listing.members = without_copies(candidates);
+                Object::Unreadable { path, problem } => unclear(&mut listing, path, problem),
             }
         }
+        // Whoever was there first has its name and its API server.
+        let age = |one: &Named| (one.created.clone(), one.namespace.clone(), one.name.clone());
+        clusters.sort_by_cached_key(age);
+        let mut candidates = Vec::new();
+        for named in clusters {
+            match self.candidate(&named) {
+                Ok(candidate) => candidates.push((named, candidate)),
+                Err(problem) => {
+                    unclear(&mut listing, format!("{}/{}", named.namespace, named.name), problem);
+                }
+            }
+        }
+        listing.members = without_copies(candidates);
         listing
+    }
+
+    fn origin(&self, path: String) -> Origin {
+        match self.reading {
+            Reading::Secret { .. } => Origin::Secret(path),
+            Reading::Profile { .. } => Origin::Profile(path),
+        }
     }
 
     fn candidate(&self, named: &Named) -> Result<Candidate, String> {
@@ -108,11 +149,11 @@ impl Remote {
         let stem = name.strip_suffix("-kubeconfig").unwrap_or(name);
         let called = label(&self.labels.name).or(cluster.as_ref()).map_or(stem, String::as_str);
         let called = called.parse::<MemberName>().map_err(|error| error.to_string())?;
-        let path = format!("{namespace}/{name}");
-        let (origin, allowed) = match self.reading {
-            Reading::Secret { allowed, .. } => (Origin::Secret(path), allowed),
+        let origin = self.origin(format!("{namespace}/{name}"));
+        let allowed = match self.reading {
+            Reading::Secret { allowed, .. } => allowed,
             // Its plugin is one of the configuration.
-            Reading::Profile { .. } => (Origin::Profile(path), Allowed { exec: true, files: false }),
+            Reading::Profile { .. } => Allowed { exec: true, files: false },
         };
         let (text, mut broken) = match kubeconfig {
             Ok(text) if text.size() as u64 > LARGEST => {
@@ -124,9 +165,14 @@ impl Remote {
         let access = Access::Given(Given::new(&origin.to_string(), text, allowed));
         let outside = Outside::system(&|_| Ok(Vec::new()));
         broken = broken.or_else(|| (outside.endpoint)(&access).err());
-        let place =
-            |key: &str| label(key).map(|text| text.parse::<Label>()).transpose().map_err(|e| e.to_string());
-        let (region, zone) = (place(&self.labels.region)?, place(&self.labels.zone)?);
+        let mut place = |key: &str| {
+            let read = label(key).map(|text| text.parse::<Label>()).transpose();
+            read.unwrap_or_else(|error| {
+                broken.get_or_insert_with(|| format!("its label {key}: {error}"));
+                None
+            })
+        };
+        let (region, zone) = (place(&self.labels.region), place(&self.labels.zone));
         let member = MemberConfig {
             origin,
             region,

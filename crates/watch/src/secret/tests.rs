@@ -53,6 +53,9 @@ fn a_kubeconfig_is_found_under_the_key_that_is_named_or_the_usual_ones() {
     assert_eq!(text(&secret(&[("tls.crt", "c"), ("tls.key", "k")]), None), None);
     let bad = br#"{"metadata":{"name":"a","namespace":"b"},"data":{"value":"no base64"}}"#;
     assert_eq!(text(bad, None), Some(Err("its key value is not base64".to_owned())));
+    let null = br#"{"metadata":{"name":"a-kubeconfig","namespace":"b"},"data":{"x":null,"value":"aw=="}}"#;
+    assert_eq!(text(null, None), Some(Ok(true)));
+    assert_eq!(object_path(br#"{"metadata":{"name":"a","namespace":"b"},"data":5}"#).as_deref(), Some("b/a"));
     let empty = br#"{"metadata":{"name":"a","namespace":"b","labels":null},"data":null}"#;
     assert_eq!(text(empty, None), None);
     assert_eq!(Named::in_secret(b"{}", None).unwrap_err(), "an item is no Secret");

@@ -3,6 +3,7 @@
 use fleetdns_watch::Completeness;
 
 use super::*;
+use crate::config::remote::Object;
 
 const BASE: &str =
     "[fleet]\nname = fed\n[zone \"example.com\"]\nprovider = embedded\n[discovery]\ndirectory = /clusters\n";
@@ -158,19 +159,20 @@ fn a_secret_says_name_region_and_zone_by_its_labels_and_the_oldest_counts() {
         secret("bad name", &json!({}), "2", "https://b.example"),
         huge,
     ];
+    let found = found.into_iter().map(Object::Cluster).collect();
     config.hear(&vec![(of.clone(), of.listing(Ok(found)))]);
     config.settle(None, false);
     let names: Vec<&str> = config.members.iter().map(|one| one.name.as_str()).collect();
-    assert_eq!(names, ["host", "east", "huge", "north", "prod"]);
+    assert_eq!(names, ["host", "east", "huge", "north", "prod", "west"]);
     let east = &config.members[1];
     assert_eq!(east.origin.to_string(), "secret a/x-kubeconfig");
     assert_eq!(east.region.as_ref().map(ToString::to_string).as_deref(), Some("eu"));
     assert_eq!(east.zones.iter().map(ToString::to_string).collect::<Vec<_>>(), ["1"]);
     let parts = [
         "a/bad name: 'bad name' cannot name a cluster",
-        "a/west-kubeconfig: ",
         "cluster a-twin of secret a/a-twin is left out: its API server is that of cluster east",
         "cluster huge of secret a/huge: its kubeconfig has more than 1048576 bytes",
+        "cluster west of secret a/west-kubeconfig: its label where: ",
     ];
     for (fault, part) in config.source_faults.iter().zip(parts) {
         assert!(fault.contains(part), "no {part:?}: {:#?}", config.source_faults);
@@ -181,6 +183,41 @@ fn a_secret_says_name_region_and_zone_by_its_labels_and_the_oldest_counts() {
     other.hear(&vec![(of.clone(), of.listing(Ok(Vec::new())))]);
     other.settle(Some(&config), false);
     assert_eq!(other.members.len(), config.members.len());
+}
+
+#[test]
+fn an_object_that_is_still_there_keeps_its_cluster_whatever_it_says_now() {
+    use serde_json::json;
+    let keys = "secrets = *\ncluster = host\nnamespace = a";
+    let named =
+        |name: &str, labels| Object::Cluster(secret(name, &labels, "1", &format!("https://{name}.example")));
+    let settled = |east: Option<Object>, before: Option<&Config>| {
+        let mut config = remote(keys).config();
+        let of = config.remotes[0].clone();
+        let all = [Some(named("west", json!({}))), Some(named("north", json!({}))), east];
+        config.hear(&vec![(of.clone(), of.listing(Ok(all.into_iter().flatten().collect())))]);
+        config.settle(before, false);
+        config
+    };
+    let before = settled(Some(named("east", json!({"topology.kubernetes.io/region": "eu"}))), None);
+    assert_eq!(before.members.len(), 4);
+    let path = || "a/east".to_owned();
+    for east in [
+        Object::Other { path: path() },
+        Object::Unreadable { path: path(), problem: "an item is no Secret".to_owned() },
+        named("east", json!({"topology.kubernetes.io/region": "eu.west"})),
+        named("east", json!({"cluster.x-k8s.io/cluster-name": "a b"})),
+    ] {
+        let after = settled(Some(east), Some(&before));
+        assert_eq!(after.members, before.members);
+        let fault = after.source_faults.last().unwrap();
+        assert!(fault.starts_with("cluster east of secret a/east: "), "{fault}");
+        assert!(fault.ends_with("; what was read before stands"), "{fault}");
+    }
+    let after = settled(None, Some(&before));
+    assert_eq!((after.members.len(), after.source_faults.len()), (3, 0), "it is gone");
+    // What never named a cluster is nothing to speak of.
+    assert_eq!(settled(Some(Object::Other { path: path() }), None).source_faults, Vec::<String>::new());
 }
 
 #[test]
@@ -195,6 +232,7 @@ fn the_kubeconfig_that_cluster_api_names_wins_over_an_older_one_for_people() {
     let settled = |found: Vec<fleetdns_watch::Named>| {
         let mut config = remote("secrets = *\ncluster = host\nnamespace = a").config();
         let of = config.remotes[0].clone();
+        let found = found.into_iter().map(Object::Cluster).collect();
         config.hear(&vec![(of.clone(), of.listing(Ok(found)))]);
         config.settle(None, false);
         (config.members[1].origin.to_string(), config.source_faults)
